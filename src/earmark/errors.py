@@ -2,7 +2,7 @@
 
 
 class EarmarkError(Exception):
-    """The work failed. The message is one line that names the file or key, and the cure; the command line exits with 1."""
+    """The work failed; the command line exits with 1. The message is one line: the file or key, and the cure."""
 
 
 class InputError(EarmarkError, ValueError):
