@@ -1,0 +1,1 @@
+"""Judging: trial lists, metrics, back-ends, the few-shot protocol, plots and reports."""
