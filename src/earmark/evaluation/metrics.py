@@ -6,6 +6,8 @@ the share of negative trials accepted, FRR the share of positive trials refused.
 percent. Only the order of the scores counts. Numpy alone.
 """
 
+import contextlib
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -195,47 +197,45 @@ def open_set_identification(scores: Floats, targets: Ints, share: float, weights
 
 
 def interval_over_speakers(
-    statistic: Callable[[Floats], float],
+    statistic: Callable[[Floats], ArrayLike],
     speakers: Sequence[str],
     rng: np.random.Generator,
     *,
     resamples: int = 200,
     level: float = 0.95,
-) -> tuple[float, float]:
-    """Percentile bootstrap over speakers: how far a number would move with other voices.
+) -> tuple[Floats, Floats]:
+    """Percentile bootstrap over speakers: how far numbers would move with other voices.
 
     Clips of one voice resemble each other; drawing clips one by one would make the interval too narrow.
 
     Args:
-        statistic: of weights, shape (n,), one per clip: how often the clip counts.
+        statistic: of weights, shape (n,), one per clip: how often the clip counts. Gives one or several numbers.
         speakers: one per clip; a clip with "" stands for itself.
         rng: draws the speakers.
         resamples: how many times as many speakers as there are, are drawn with replacement.
         level: share of the resampled numbers inside the interval.
 
     Returns:
-        Lower and upper end; NaN where the statistic never was a number.
+        Lower and upper ends, each in the statistic's shape; NaN where no draw gave a number.
+
+    Raises:
+        InputError: no clip, or a statistic that refuses even the clips as they are.
     """
+    if not speakers:
+        raise InputError("speakers: at least one clip is needed")
     names = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
     _, owner = np.unique(np.array(names), return_inverse=True)
     size = int(owner.max()) + 1
-    values = np.empty(resamples)
+    values = np.full((resamples, *np.shape(statistic(np.ones(len(owner))))), np.nan)
     for index in range(resamples):
         drawn = np.bincount(rng.integers(size, size=size), minlength=size)
-        values[index] = _or_nan(statistic, drawn[owner].astype(np.float64))
-    values = values[~np.isnan(values)]
-    if not values.size:
-        return float("nan"), float("nan")
-    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
-    return float(low), float(high)
-
-
-def _or_nan(statistic: Callable[[Floats], float], weights: Floats) -> float:
-    """A draw may leave out every positive or negative trial of a small list."""
-    try:
-        return statistic(weights)
-    except InputError:
-        return float("nan")
+        # A draw may leave out every positive or negative trial of a small list.
+        with contextlib.suppress(InputError):
+            values[index] = statistic(drawn[owner].astype(np.float64))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # a number that never was one stays NaN
+        low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
+    return low, high
 
 
 def _target_clips(scores: Floats, targets: Ints, weights: Floats | None) -> tuple[Ints, Ints, Floats]:
