@@ -1,20 +1,55 @@
 """Make recipes/words.tsv: the words that the shipped encoders learn from synthetic speech.
 
-Run once, by hand: `python recipes/make_words.py > recipes/words.tsv`. Needs the package wordfreq and the program espeak-ng.
+Run once, by hand: `python recipes/make_words.py > recipes/words.tsv`. Needs wordfreq and espeak-ng.
 
-The 35 words of Speech Commands are left out by spelling and by sound in every language, because encoders are judged on them.
+The 35 words of Speech Commands are left out by spelling and by sound in every language, because encoders are
+judged on them.
 """
 
 import random
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from itertools import islice
 
 from wordfreq import top_n_list
 
-SPEECH_COMMANDS = """yes no up down left right on off stop go zero one two three four five six seven eight nine
-bed bird cat dog happy house marvin sheila tree wow backward forward follow learn visual""".split()
+SPEECH_COMMANDS = [
+    "yes",
+    "no",
+    "up",
+    "down",
+    "left",
+    "right",
+    "on",
+    "off",
+    "stop",
+    "go",
+    "zero",
+    "one",
+    "two",
+    "three",
+    "four",
+    "five",
+    "six",
+    "seven",
+    "eight",
+    "nine",
+    "bed",
+    "bird",
+    "cat",
+    "dog",
+    "happy",
+    "house",
+    "marvin",
+    "sheila",
+    "tree",
+    "wow",
+    "backward",
+    "forward",
+    "follow",
+    "learn",
+    "visual",
+]
 ENGLISH_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
 
 # espeak-ng's code: (wordfreq's code, number of words). The commonest words of a language are function words
@@ -28,9 +63,45 @@ LANGUAGES = {
 OTHER_SCRIPTS = ("ru", "uk", "el", "ar", "hi", "ko")
 SKIP = {"en": 250}
 RARE_BEFORE = {"en": 14_000}
-COARSE = ("fuck", "shit", "bitch", "nigg", "cunt", "dick", "cock", "puss", "porn", "sex", "rape", "slut", "whore", "fag",
-          "nazi", "bastard", "penis", "vagina", "anal", "boob", "tits", "damn", "piss", "naked", "nude", "puta", "mierda",
-          "merde", "putain", "scheiß", "cazzo", "merda", "kurwa", "хуй", "блять", "сука", "asshole")  # fmt: skip
+COARSE = (
+    "fuck",
+    "shit",
+    "bitch",
+    "nigg",
+    "cunt",
+    "dick",
+    "cock",
+    "puss",
+    "porn",
+    "sex",
+    "rape",
+    "slut",
+    "whore",
+    "fag",
+    "nazi",
+    "bastard",
+    "penis",
+    "vagina",
+    "anal",
+    "boob",
+    "tits",
+    "damn",
+    "piss",
+    "naked",
+    "nude",
+    "puta",
+    "mierda",
+    "merde",
+    "putain",
+    "scheiß",
+    "cazzo",
+    "merda",
+    "kurwa",
+    "хуй",
+    "блять",
+    "сука",
+    "asshole",
+)
 
 # Sounds that languages spell apart in IPA though a listener would take them for the same word.
 FOLD = str.maketrans(
@@ -44,7 +115,7 @@ def pronunciations(words: list[str], language: str) -> list[list[str]]:
     """The phonemes of every word, without stress and length marks, as espeak-ng speaks them."""
     command = ["espeak-ng", "-q", "--ipa", "--sep=_", "-v", language]
     result = []
-    for block in iter(lambda it=iter(words): list(islice(it, 500)), []):
+    for block in (words[first : first + 500] for first in range(0, len(words), 500)):
         out = subprocess.run(command, input="\n".join(block) + "\n", capture_output=True, text=True, check=True).stdout
         lines = [line.strip() for line in out.strip().split("\n")]
         if len(lines) != len(block):
@@ -58,7 +129,7 @@ def pronunciations(words: list[str], language: str) -> list[list[str]]:
 
 
 def candidates(language: str, source: str) -> Iterator[str]:
-    """Alphabetic words by falling frequency, the very common ones left out; for English the later half from rarer ranks."""
+    """Alphabetic words: common ones by falling frequency, then rarer ones in random order."""
     n_words = LANGUAGES[language][1]
     ranked = top_n_list(source, RARE_BEFORE.get(language, 5000))[SKIP.get(language, 120) :]
     shortest = 2 if language == "ko" else 4  # a Hangul letter is a syllable

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from os.path import relpath
 from pathlib import Path
+from typing import Any
 
 from earmark.errors import InputError
 
@@ -82,7 +83,7 @@ def read_manifest(path: str | Path) -> Manifest:
         raise ManifestError(f"{path}: no such manifest")
     match path.suffix:
         case ".tsv":
-            rows = _tsv_rows(path)
+            rows: Iterable[Mapping[str, object]] = _tsv_rows(path)
         case ".parquet":
             rows = _parquet_rows(path)
         case suffix:
@@ -94,21 +95,23 @@ def read_manifest(path: str | Path) -> Manifest:
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
-    """Write a manifest as .tsv or .parquet. Relative paths are rewritten so that they still lead to the same files.
+    """Write a manifest as .tsv or .parquet; its folder is made when absent.
 
-    The file is complete or it is not there: it is written under another name first.
+    Relative paths are rewritten so that they still lead to the same files. The file is complete or it is not
+    there: it is written under another name first.
 
     Raises:
         ManifestError: another suffix, or (TSV) a tab or line break inside a value.
     """
     path = Path(path)
     clips = _moved(manifest, path.parent)
+    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     match path.suffix:
         case ".tsv":
             _write_tsv(clips, partial, path)
         case ".parquet":
-            _write_parquet(clips, partial)
+            _write_parquet(clips, partial, path)
         case suffix:
             raise ManifestError(f"{path}: a manifest is .tsv or .parquet, not {suffix or 'a file without suffix'}")
     partial.replace(path)
@@ -133,13 +136,10 @@ def _tsv_rows(path: Path) -> Iterator[Mapping[str, object]]:
 
 
 def _parquet_rows(path: Path) -> Iterable[Mapping[str, object]]:
-    # Imported here: the TSV path must run where only the runtime is installed.
-    parquet = _pyarrow(path)
-    import pyarrow as pa
-
+    pyarrow = _pyarrow(path)
     try:
-        table = parquet.read_table(path)
-    except pa.ArrowInvalid as error:
+        table = pyarrow.parquet.read_table(path)
+    except pyarrow.ArrowInvalid as error:
         raise ManifestError(f"{path}: not a Parquet file") from error
     _check_columns(table.column_names, path)
     rows: Iterable[Mapping[str, object]] = table.to_pylist()
@@ -197,29 +197,30 @@ def _moved(manifest: Manifest, folder: Path) -> tuple[Clip, ...]:
     return tuple(replace(clip, path=moved(clip.path)) for clip in manifest.clips)
 
 
-def _write_tsv(clips: Sequence[Clip], file_path: Path, path: Path) -> None:
+def _write_tsv(clips: Sequence[Clip], partial: Path, path: Path) -> None:
     lines = ["\t".join(COLUMNS)]
     for number, clip in enumerate(clips, 1):
         values = ["" if value is None else str(value) for value in asdict(clip).values()]
         for column, value in zip(COLUMNS, values, strict=True):
             if any(character in value for character in "\t\n\r"):
-                raise ManifestError(f"{path}, row {number}: {column} holds a tab or line break; write a .parquet instead")
+                raise ManifestError(
+                    f"{path}, row {number}: {column} holds a tab or line break; write a .parquet instead"
+                )
         lines.append("\t".join(values))
-    file_path.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
 
 
-def _write_parquet(clips: Sequence[Clip], path: Path) -> None:
-    parquet = _pyarrow(path)
-    import pyarrow as pa
-
-    types = {column: pa.float64() if column in _TIMES else pa.string() for column in COLUMNS}
-    columns = {column: pa.array([getattr(clip, column) for clip in clips], types[column]) for column in COLUMNS}
-    parquet.write_table(pa.table(columns), path, compression="zstd")
+def _write_parquet(clips: Sequence[Clip], partial: Path, path: Path) -> None:
+    pyarrow = _pyarrow(path)
+    types = {column: pyarrow.float64() if column in _TIMES else pyarrow.string() for column in COLUMNS}
+    columns = {column: pyarrow.array([getattr(clip, column) for clip in clips], types[column]) for column in COLUMNS}
+    pyarrow.parquet.write_table(pyarrow.table(columns), partial, compression="zstd")
 
 
-def _pyarrow(path: Path):  # type: ignore[no-untyped-def]  # noqa: ANN202
+def _pyarrow(path: Path) -> Any:
+    """The package with its Parquet module, or the word where to get it."""
     try:
-        import pyarrow.parquet as parquet
+        import pyarrow.parquet
     except ImportError as error:
-        raise ManifestError(f"{path}: Parquet needs pyarrow: pip install 'earmark[train]', or use a .tsv") from error
-    return parquet
+        raise ManifestError(f"{path}: Parquet needs pyarrow: pip install 'earmark[data]', or use a .tsv") from error
+    return pyarrow

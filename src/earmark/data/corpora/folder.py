@@ -1,0 +1,75 @@
+"""A corpus that is a folder of recordings, one folder a word: `casa/anna_nohash_0.wav`."""
+
+import re
+from pathlib import Path
+
+from earmark.data.manifest import Clip, Manifest
+from earmark.errors import InputError
+
+SPEAKER_PATTERN = r"([^/]+)_nohash_\d+"
+SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
+# Speech Commands comes with these lists; what stands in neither is for training.
+LISTS = {"validation_list.txt": "val", "testing_list.txt": "test"}
+
+
+def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -> Manifest:
+    """Make a manifest of a folder of recordings.
+
+    The outermost folder that a file lies in is its label; files beside the folders have none. Folders whose name
+    starts with an underscore or a point get the split noise. Where the corpus has validation_list.txt or
+    testing_list.txt, they say the splits; otherwise the split of speech stays empty, see
+    `earmark.data.splits.assign_splits`.
+
+    Args:
+        folder: the corpus.
+        speaker_pattern: regular expression that is searched in the path below `folder`; its first group is the speaker.
+            Where it is not found, the speaker is unknown.
+
+    Returns:
+        Clips in the order of their paths.
+
+    Raises:
+        InputError: no such folder, no recordings in it, or a pattern without a group.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    pattern = _compiled(speaker_pattern)
+    paths = sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        # macOS leaves "._name.wav" files, which hold no sound.
+        if path.suffix.lower() in SOUND_SUFFIXES and path.is_file() and not path.name.startswith(".")
+    )
+    if not paths:
+        raise InputError(f"{folder}: no recordings in it; expected WORD/FILE{{{','.join(sorted(SOUND_SUFFIXES))}}}")
+    listed = _listed_splits(folder)
+    clips = []
+    for path in paths:
+        label = path.split("/")[0] if "/" in path else ""
+        split = listed.get(path, "train") if listed else ""
+        if label.startswith(("_", ".")):
+            split = "noise"
+        found = pattern.search(path)
+        clips.append(Clip(path, speaker=(found[1] or "") if found else "", label=label, split=split))
+    return Manifest(tuple(clips), folder)
+
+
+def _compiled(speaker_pattern: str) -> re.Pattern[str]:
+    try:
+        pattern = re.compile(speaker_pattern)
+    except re.error as error:
+        raise InputError(f"speaker pattern {speaker_pattern!r}: not a regular expression ({error})") from error
+    if not pattern.groups:
+        raise InputError(f"speaker pattern {speaker_pattern!r}: put the speaker in a group, as in {SPEAKER_PATTERN!r}")
+    return pattern
+
+
+def _listed_splits(folder: Path) -> dict[str, str]:
+    return {
+        line.strip(): split
+        for name, split in LISTS.items()
+        if (folder / name).is_file()
+        for line in (folder / name).read_text(encoding="utf-8").splitlines()
+        if line.strip()
+    }
