@@ -1,0 +1,67 @@
+"""The runtime works where nothing but its own dependencies is installed."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+_ABSENT = """
+import importlib.abc, sys
+
+ABSENT = {"faiss", "matplotlib", "onnx", "pandas", "pyarrow", "scipy", "sklearn", "starlette", "torch", "wordfreq"}
+
+class Absent(importlib.abc.MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ABSENT:
+            raise ModuleNotFoundError(f"No module named {name!r} (hidden by the test)", name=name)
+
+sys.meta_path.insert(0, Absent())
+"""
+
+_DEMO = """
+import json
+from pathlib import Path
+
+import earmark
+from earmark import audio
+
+demo = Path(earmark.__file__).parent / "demo"
+encoder = earmark.load_encoder()
+takes = [audio.read(path) for path in sorted(demo.glob("take_*.flac"))]
+keyword = earmark.enroll("hey jupiter", takes, encoder=encoder)
+detector = earmark.Detector([keyword], encoder=encoder)
+heard = [found for chunk in audio.blocks(demo / "stream.flac", 0.1) for found in detector.push(chunk)]
+heard += detector.finish()
+truth = [line.split("\\t")[:2] for line in (demo / "truth.tsv").read_text().splitlines()[1:]]
+print(json.dumps({
+    "heard": [[found.start_s, found.end_s] for found in heard],
+    "truth": [[float(time_s) for time_s in times_s] for times_s in truth],
+    "loaded": sorted({name.split(".")[0] for name in __import__("sys").modules} & ABSENT),
+}))
+"""
+
+
+def run_alone(script: str) -> str:
+    command = [sys.executable, "-c", _ABSENT + script]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_the_demo_is_enrolled_and_found_without_anything_but_the_runtime():
+    told = json.loads(run_alone(_DEMO))
+    assert told["loaded"] == []
+    assert len(told["heard"]) == len(told["truth"]) > 0
+    for (start_s, end_s), (true_start_s, true_end_s) in zip(told["heard"], told["truth"], strict=True):
+        overlap_s = min(end_s, true_end_s) - max(start_s, true_start_s)
+        assert overlap_s > 0.5 * (true_end_s - true_start_s)
+
+
+def test_the_command_line_answers_without_anything_but_the_runtime():
+    assert "enroll" in run_alone("from earmark.cli import app\napp(['--help'])")
+
+
+def test_what_is_hidden_cannot_be_imported():
+    with pytest.raises(AssertionError, match="hidden by the test"):
+        run_alone("import scipy")
