@@ -1,3 +1,71 @@
-"""Say a word a few times; find it again anywhere."""
+"""Say a word a few times; find it again anywhere.
+
+```python
+import earmark
+
+keyword = earmark.enroll("jarvis", [earmark.audio.read(path) for path in paths])
+detector = earmark.Detector([keyword])
+for detection in detector.push(chunk):
+    print(detection.keyword, detection.start_s, detection.probability)
+```
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from earmark.errors import EarmarkError, InputError
+
+if TYPE_CHECKING:
+    from earmark import audio
+    from earmark.detector import Detection, Detector, DetectorSettings
+    from earmark.encoder import Encoder, load_encoder
+    from earmark.enrollment import TakeWarning, enroll, reembed
+    from earmark.keywords import Keyword, KeywordStore, Take
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Detection",
+    "Detector",
+    "DetectorSettings",
+    "EarmarkError",
+    "Encoder",
+    "InputError",
+    "Keyword",
+    "KeywordStore",
+    "Take",
+    "TakeWarning",
+    "__version__",
+    "audio",
+    "enroll",
+    "load_encoder",
+    "reembed",
+]
+
+# Each name's module is imported when the name is first used: onnxruntime and its kin would make `earmark --help`
+# three times as slow.
+_HOMES = {
+    "Detection": "earmark.detector",
+    "Detector": "earmark.detector",
+    "DetectorSettings": "earmark.detector",
+    "Encoder": "earmark.encoder",
+    "Keyword": "earmark.keywords",
+    "KeywordStore": "earmark.keywords",
+    "Take": "earmark.keywords",
+    "TakeWarning": "earmark.enrollment",
+    "enroll": "earmark.enrollment",
+    "load_encoder": "earmark.encoder",
+    "reembed": "earmark.enrollment",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "audio":
+        return import_module("earmark.audio")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'earmark' has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
