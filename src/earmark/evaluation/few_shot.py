@@ -22,7 +22,6 @@ from earmark.evaluation.backends import Backend
 from earmark.evaluation.trials import ListPair, TrialClip, every_path
 
 if TYPE_CHECKING:
-    from earmark.detector import Detector
     from earmark.encoder import Encoder
     from earmark.keywords import Keyword
 
@@ -159,26 +158,31 @@ def score_streams(
         progress: told after each test clip.
 
     Raises:
-        InputError: a clip that cannot be read, or takes that `enroll` refuses; names the list and the keyword.
+        InputError: a clip that cannot be read, or a list without one take that `enroll` accepts.
+
+    Warns:
+        UserWarning: for each take that `enroll` refuses. It is left out; a keyword without takes scores -1 everywhere.
     """
+    from earmark.detector import Detector
+
     pairs = [pair for group in conditions.values() for pair in group]
-    keywords = {pair.name: _enrolled(pair, folder, encoder) for pair in pairs}
+    enrolled = {pair.name: _enrolled(pair, folder, encoder) for pair in pairs}
     scores = {pair.name: np.full((len(pair.test), len(pair.keywords)), -1.0, np.float32) for pair in pairs}
-    rows: dict[str, list[tuple[str, int]]] = {}
+    tests: dict[str, list[tuple[ListPair, int]]] = {}
     for pair in pairs:
         for row, clip in enumerate(pair.test):
-            rows.setdefault(clip.path, []).append((pair.name, row))
+            tests.setdefault(clip.path, []).append((pair, row))
     detectors: dict[tuple[str, ...], Detector] = {}
-    for done, (path, places) in enumerate(rows.items(), start=1):
-        tested_by = tuple(name for name, _ in places)
-        if tested_by not in detectors:
-            detectors[tested_by] = _detector([keyword for name in tested_by for keyword in keywords[name]], encoder)
-        _, over_time = detectors[tested_by].scores(audio.read(folder / path))
-        best = over_time.max(axis=0, initial=-1)
-        ends = np.cumsum([len(keywords[name]) for name in tested_by])[:-1]
-        for (name, row), part in zip(places, np.split(best, ends), strict=True):
-            scores[name][row] = part
-        progress(done, len(rows))
+    for done, (path, places) in enumerate(tests.items(), start=1):
+        names = tuple(pair.name for pair, _ in places)
+        if names not in detectors:
+            detectors[names] = Detector([keyword for name in names for keyword in enrolled[name]], encoder=encoder)
+        detector = detectors[names]
+        best = detector.scores(audio.read(folder / path))[1].max(axis=0, initial=-1)
+        found = {keyword.name: score for keyword, score in zip(detector.keywords, best, strict=True)}
+        for pair, row in places:
+            scores[pair.name][row] = [found.get(_title(pair, label), -1.0) for label in pair.keywords]
+        progress(done, len(tests))
     return {
         condition: tuple(ScoredPair(pair, scores[pair.name]) for pair in group)
         for condition, group in conditions.items()
@@ -187,7 +191,7 @@ def score_streams(
 
 def embed_speech(encoder: "Encoder") -> Embed:
     """An `Embed` that cuts a clip to its speech first; a clip without speech stays whole."""
-    from earmark.enrollment import find_speech
+    from earmark.speech import find_speech
 
     def embed(wave: Wave) -> Floats:
         found = find_speech(wave)
@@ -211,15 +215,20 @@ def measure(
     return tuple(_measure_condition(name, pairs, speakers, rng) for name, pairs in scored.items())
 
 
+def _percent(share: float) -> str:
+    """As part of a name: 0.025 is 2_5."""
+    return f"{100 * share:g}".replace(".", "_")
+
+
 NUMBERS = {
     "accuracy": "closed-set accuracy",
     "f1": "macro F1",
     "auc": "AUC",
     "eer": "EER",
     "eer_at_point": "EER as Jung et al. take it",
-    **{f"frr_at_far_{far * 100:g}": f"FRR at FAR {far * 100:g} %" for far in FARS},
+    **{f"frr_at_far_{_percent(far)}": f"FRR at FAR {far * 100:g} %" for far in FARS},
     **{
-        f"identification_{share * 100:g}": f"right and accepted with {share * 100:g} % of impostors let in"
+        f"identification_{_percent(share)}": f"right and accepted with {share * 100:g} % of impostors let in"
         for share in IMPOSTOR_SHARES
     },
     "min_dcf": "minDCF (prior 0.05)",
@@ -291,27 +300,39 @@ def _embed_each(paths: Iterable[str], folder: Path, embed: Embed, progress: Prog
     return vectors
 
 
+def _title(pair: ListPair, label: str) -> str:
+    """One Detector listens for the keywords of several lists; the name must tell them apart."""
+    return f"{pair.name}/{label}"
+
+
 def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword]":
-    from earmark.enrollment import enroll
+    from earmark.enrollment import EnrollmentError, enroll
+
+    def keyword(label: str, paths: list[str]) -> "Keyword":
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the lists are fixed: nobody can say a take again
+            waves = [audio.read(folder / path) for path in paths]
+            return enroll(_title(pair, label), waves, encoder=encoder, sources=paths)
 
     enrolled = []
     for label in pair.keywords:
         paths = [clip.path for clip in pair.enrolment if clip.label == label]
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")  # the lists are fixed: nobody can say a take again
-                waves = [audio.read(folder / path) for path in paths]
-                # One Detector listens for the keywords of several lists; the name must tell them apart.
-                enrolled.append(enroll(f"{pair.name}/{label}", waves, encoder=encoder, sources=paths))
-        except InputError as error:
-            raise InputError(f"list {pair.name}, keyword {label}: {error}") from error
+            enrolled.append(keyword(label, paths))
+        except EnrollmentError:
+            usable = []
+            for path in paths:
+                try:
+                    keyword(label, [path])
+                except EnrollmentError as error:
+                    warnings.warn(f"list {pair.name}, keyword {label}, left out: {error}", stacklevel=3)
+                else:
+                    usable.append(path)
+            if usable:
+                enrolled.append(keyword(label, usable))
+    if not enrolled:
+        raise InputError(f"list {pair.name}: not one take can be enrolled")
     return enrolled
-
-
-def _detector(keywords: "list[Keyword]", encoder: "Encoder") -> "Detector":
-    from earmark.detector import Detector
-
-    return Detector(keywords, encoder=encoder)
 
 
 def _indices(clips: tuple[TrialClip, ...], keywords: tuple[str, ...]) -> Ints:

@@ -1,0 +1,143 @@
+"""What a run leaves behind: `results.json` for machines, a Markdown table for people."""
+
+import json
+import math
+import shlex
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from earmark import __version__
+from earmark.evaluation.few_shot import NUMBERS, ConditionResult
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True)
+class Peer:
+    """What another system gives on the same lists.
+
+    Attributes:
+        name: of the system.
+        source: who measured it and how.
+        numbers: condition → number → percent, mean over the lists.
+    """
+
+    name: str
+    source: str
+    numbers: Mapping[str, Mapping[str, float]]
+
+
+COLUMNS = ("accuracy", "eer", "frr_at_far_2_5", "frr_at_far_1", "identification_5")
+"""The numbers that a table shows; `results.json` holds all of them."""
+
+
+def peers_for(lists: str) -> tuple[Peer, ...]:
+    """The measured peers for the lists in a folder of this name; none for lists that nobody else was measured on.
+
+    >>> [peer.name for peer in peers_for("gsc10")]
+    ['Google speech_embedding, mean of frames', 'EfficientWord-Net']
+    """
+    table = tomllib.loads(files(__package__).joinpath("peers.toml").read_text(encoding="utf-8"))
+    rows = table.get(lists, {})
+    return tuple(
+        Peer(name, row["source"], {key: value for key, value in row.items() if key != "source"})
+        for name, row in rows.items()
+    )
+
+
+def table(
+    rows: Mapping[str, Sequence[ConditionResult]], *, peers: Sequence[Peer] = (), columns: Sequence[str] = COLUMNS
+) -> str:
+    """A Markdown table: for each condition a row for each system, ours first. Percent; mean ± sd over the lists.
+
+    Args:
+        rows: what was measured, by the system's name.
+        peers: quoted below ours, in italics; each one's source stands under the table.
+        columns: keys of `few_shot.NUMBERS`.
+
+    Returns:
+        Lines that end in a line break.
+    """
+    by_condition: dict[str, dict[str, ConditionResult]] = {}
+    for system, results in rows.items():
+        for result in results:
+            by_condition.setdefault(result.name, {})[system] = result
+    lines = [
+        _row(["lists", "system", *(f"{NUMBERS[column]} (%)" for column in columns)]),
+        _row(["---", "---", *["---:"] * len(columns)]),
+    ]
+    for condition, systems in by_condition.items():
+        for system, result in systems.items():
+            lines.append(_row([condition, system, *(spread_text(result, column) for column in columns)]))
+        for peer in peers:
+            if condition in peer.numbers:
+                quoted = peer.numbers[condition]
+                cells = [f"*{quoted[column]:.1f}*" if column in quoted else "–" for column in columns]
+                lines.append(_row([condition, f"*{peer.name}*", *cells]))
+    lines += ["", *(f"*{peer.name}*: {peer.source}.\n" for peer in peers)]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def spread_text(result: ConditionResult, column: str) -> str:
+    """A number as percent: `92.2 ± 0.4`; `–` where there is none."""
+    spread = result.numbers[column]
+    if math.isnan(spread.mean):
+        return "–"
+    mean = f"{100 * spread.mean:.1f}"
+    return mean if math.isnan(spread.sd) else f"{mean} ± {100 * spread.sd:.1f}"
+
+
+def write_results(
+    path: Path,
+    results: Sequence[ConditionResult],
+    *,
+    command: Sequence[str],
+    encoder: str,
+    fingerprint: str,
+    lists: str,
+    scoring: str,
+) -> None:
+    """Write `results.json`: every number of every list and condition, as fractions; NaN becomes null.
+
+    Args:
+        path: of the file.
+        results: from `few_shot.measure`.
+        command: the words of the command line.
+        encoder: its name.
+        fingerprint: of the encoder's file.
+        lists: name of the lists' folder.
+        scoring: how clips were scored.
+    """
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "few-shot",
+        "earmark": __version__,
+        "command": shlex.join(command),
+        "encoder": {"name": encoder, "fingerprint": fingerprint},
+        "lists": lists,
+        "scoring": scoring,
+        "numbers": NUMBERS,
+        "conditions": [asdict(result) for result in results],
+    }
+    path.write_text(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN."""
+    match value:
+        case float() if not math.isfinite(value):
+            return None
+        case dict():
+            return {key: _finite(item) for key, item in value.items()}
+        case list() | tuple():
+            return [_finite(item) for item in value]
+        case _:
+            return value
