@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -145,3 +146,15 @@ else:
     raise AssertionError("written without pyarrow")
 """
     subprocess.run([sys.executable, "-c", program, str(tmp_path)], check=True)
+
+
+@pytest.mark.corpora
+def test_the_real_corpora_are_read_and_their_files_are_found() -> None:
+    data = Path(os.environ.get("EARMARK_DATA", "../shared/data"))
+    paths = sorted(data.glob("*/manifest.tsv"))
+    if not paths:
+        pytest.skip(f"no corpora in {data}; set EARMARK_DATA")
+    for path in paths:
+        manifest = read_manifest(path)
+        assert manifest.locate(manifest.clips[-1]).is_file()
+        assert {clip.split for clip in manifest} <= {"train", "val", "test", "noise", "rir"}
