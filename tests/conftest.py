@@ -1,0 +1,118 @@
+"""What tests of the runtime share: an encoder that is a page of NumPy, and words made of gliding tones."""
+
+import numpy as np
+import pytest
+
+SAMPLE_RATE = 16_000
+HOP = 640
+AHEAD = 3  # frame i hears as far as hop i + 3
+
+
+class StandInStream:
+    def __init__(self, encoder):
+        self._encoder, self._sound = encoder, np.zeros(0, np.float32)
+
+    def push(self, chunk):
+        self._sound = np.concatenate([self._sound, chunk])
+        return self._take(max(0, len(self._sound) // HOP - AHEAD + 1))
+
+    def finish(self):
+        return self._take(-(-len(self._sound) // HOP))
+
+    def _take(self, count):
+        frames = self._encoder.frames(self._sound)[:count] if count else np.zeros((0, 20), np.float32)
+        # What is given is forgotten.
+        self._sound = self._sound[count * HOP :]
+        return frames
+
+
+class StandIn:
+    """Honours the contract of `earmark.encoder.Encoder`: log band energies of every 40 ms, three means in a window."""
+
+    name, fingerprint = "stand-in", "57a4d1" * 8
+    sample_rate, hop_s, lag_s, dimension = SAMPLE_RATE, HOP / SAMPLE_RATE, (AHEAD - 0.5) * HOP / SAMPLE_RATE, 60
+
+    def __init__(self, **changes):
+        self.card = {
+            "name": "stand-in",
+            "calibration": {
+                "false_alarms_per_hour": [0.1, 0.5, 1, 2, 5, 10, 50, 100],
+                "threshold": [0.9, 0.87, 0.85, 0.82, 0.8, 0.75, 0.6, 0.5],
+                "slope": 20.0,
+            },
+        }
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+    def frames(self, wave):
+        count = -(-len(wave) // HOP)
+        padded = np.pad(wave, (0, (count + AHEAD) * HOP - len(wave))).astype(np.float32)
+        windows = np.lib.stride_tricks.sliding_window_view(padded, AHEAD * HOP)[::HOP][:count]
+        spectrum = np.abs(np.fft.rfft(windows * np.hanning(AHEAD * HOP))) ** 2
+        edges = np.geomspace(10, spectrum.shape[1] - 1, 21).astype(int)
+        return np.log(np.add.reduceat(spectrum[:, : edges[-1]], edges[:-1], axis=1) + 1e-1).astype(np.float32)
+
+    def stream(self):
+        return StandInStream(self)
+
+    def embed_windows(self, frames, stops, length):
+        rows = []
+        for stop in stops:
+            window = frames[max(0, stop - length) : stop]
+            rows.append(np.concatenate([third.mean(axis=0) for third in np.array_split(window.repeat(3, axis=0), 3)]))
+        found = np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
+        found = found - found.mean(axis=1, keepdims=True)
+        return (found / (np.linalg.norm(found, axis=1, keepdims=True) + 1e-6)).astype(np.float32)
+
+    def embed(self, wave):
+        frames = self.frames(wave)
+        return self.embed_windows(frames, np.array([len(frames)]), len(frames))[0]
+
+    def embed_batch(self, waves):
+        return np.stack([self.embed(wave) for wave in waves])
+
+
+def _say(*pitches_hz, seconds=0.6, before_s=0.4, after_s=0.4, level=0.1, noise_db=-40.0, seed=0):
+    """A “word” that glides through the pitches, with two overtones, in faint noise."""
+    rng = np.random.default_rng(seed)
+    time = np.linspace(0, 1, round(seconds * SAMPLE_RATE))
+    pitch = np.interp(time, np.linspace(0, 1, len(pitches_hz)), pitches_hz) * rng.uniform(0.97, 1.03)
+    phase = 2 * np.pi * np.cumsum(pitch) / SAMPLE_RATE
+    word = level * sum(np.sin(phase * overtone) / overtone for overtone in (1, 2, 3))
+    wave = np.pad(word, (round(before_s * SAMPLE_RATE), round(after_s * SAMPLE_RATE)))
+    return (wave + level * 10 ** (noise_db / 20) * rng.standard_normal(len(wave))).astype(np.float32)
+
+
+WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300)}
+
+
+@pytest.fixture
+def stand_in():
+    """An encoder that needs no model file."""
+    return StandIn()
+
+
+@pytest.fixture(scope="session")
+def make_encoder():
+    """Encoders with attributes of one's choice."""
+    return StandIn
+
+
+@pytest.fixture(scope="session")
+def say():
+    """`say("rise", seed=1)`: a take of a word; `say(300, 900)`: one of these pitches."""
+
+    def speak(word, *pitches, **how):
+        return _say(*WORDS[word], **how) if isinstance(word, str) else _say(word, *pitches, **how)
+
+    return speak
+
+
+@pytest.fixture(scope="session")
+def hush():
+    """`hush(seconds)`: faint noise and nothing else."""
+    return _hush
+
+
+def _hush(seconds, level=0.001, seed=9):
+    return (level * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
