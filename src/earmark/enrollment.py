@@ -1,0 +1,208 @@
+"""A few takes of a word become a keyword: find the word in each take, check it, embed it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from earmark import calibration
+from earmark.audio import SAMPLE_RATE, AudioError, Wave, as_wave
+from earmark.errors import InputError
+from earmark.keywords import Keyword, Take, clean_name
+from earmark.speech import find_speech, signal_to_noise_db, spoken_parts
+
+if TYPE_CHECKING:
+    from earmark.encoder import Encoder
+
+__all__ = ["FALSE_ALARMS_PER_HOUR", "EnrollmentError", "TakeWarning", "enroll", "find_speech", "reembed"]
+
+FALSE_ALARMS_PER_HOUR = 1.0
+"""How often a keyword may be heard where nobody said it, unless told otherwise."""
+
+LONGEST_TAKE_S = 30.0
+SHORTEST_S, LONGEST_S = 0.2, 2.0  # of a spoken keyword
+SHORTEST_WINDOW_S = 0.3
+NOISY_DB = 10.0
+CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
+# A take disagrees when it is this many (robust) standard deviations less like the others than they are like each other.
+DISAGREEING_DEVIATIONS, SMALLEST_DEVIATION = 3.5, 0.04
+
+
+class EnrollmentError(InputError):
+    """A take that no keyword can be learnt from."""
+
+
+class TakeWarning(UserWarning):
+    """A take that was used, though a better one would make a better keyword."""
+
+
+@dataclass(frozen=True)
+class _Title:
+    """What a take is called in a message: `take 2 (kitchen.wav)`."""
+
+    number: int
+    source: str = ""
+
+    def __str__(self) -> str:
+        return f"take {self.number} ({self.source})" if self.source else f"take {self.number}"
+
+
+def enroll(
+    name: str,
+    waves: Sequence[ArrayLike],
+    *,
+    encoder: Encoder | None = None,
+    sources: Sequence[str] = (),
+    false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR,
+) -> Keyword:
+    """Make a keyword of one or more takes; five are good.
+
+    A take may hold silence or noise around the word. The encoder hears that too, as it will when it listens, but only
+    the spoken part is embedded.
+
+    Args:
+        name: what to call the keyword; need not be the word.
+        waves: the takes, each of shape (n,), 16 kHz, at most 30 s.
+        encoder: the shipped one unless given.
+        sources: where each take comes from, such as its file; for messages, and kept.
+        false_alarms_per_hour: how many are acceptable; sets the keyword's threshold.
+
+    Returns:
+        The keyword. What is wrong with a take, but not so wrong that it cannot be used, is in its `remarks`.
+
+    Raises:
+        InputError: the name cannot be used.
+        EnrollmentError: there are no takes, or one is silent, holds no speech or less than 0.2 s of it, or is too long.
+        AudioError: a take is no sound.
+
+    Warns:
+        TakeWarning: once for each remark.
+    """
+    name = clean_name(name)
+    if not len(waves):
+        raise EnrollmentError(f"{name}: no takes; record the word one to ten times")
+    if sources and len(sources) != len(waves):
+        raise EnrollmentError(f"{name}: {len(waves)} takes but {len(sources)} sources; give one for each take, or none")
+    titles = [_Title(number, source) for number, source in enumerate(sources or [""] * len(waves), start=1)]
+    takes = [_take(wave, title) for wave, title in zip(waves, titles, strict=True)]
+    return _keyword(name, takes, titles, encoder, false_alarms_per_hour)
+
+
+def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR) -> Keyword:
+    """The same takes, heard by another encoder.
+
+    Args:
+        keyword: made with any encoder.
+        encoder: the one to hear the takes now.
+        false_alarms_per_hour: as in `enroll`; sets the threshold anew, since another encoder gives other scores.
+    """
+    embeddings = np.stack([_embed(encoder, take) for take in keyword.takes])
+    threshold = calibration.threshold(encoder, false_alarms_per_hour)
+    return replace(keyword, embeddings=embeddings, threshold=threshold, encoder=encoder.fingerprint)
+
+
+def _keyword(
+    name: str, takes: list[Take], titles: list[_Title], encoder: Encoder | None, false_alarms_per_hour: float
+) -> Keyword:
+    if encoder is None:
+        from earmark.encoder import load_encoder
+
+        encoder = load_encoder()
+    threshold = calibration.threshold(encoder, false_alarms_per_hour)
+    embeddings = np.stack([_embed(encoder, take) for take in takes])
+    for index, similarity in _disagreeing(embeddings, threshold):
+        remark = (
+            f"{titles[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
+        )
+        takes[index] = replace(takes[index], remarks=(*takes[index].remarks, remark))
+    for take in takes:
+        for remark in take.remarks:
+            warnings.warn(remark, TakeWarning, stacklevel=3)
+    durations_s = [take.end_s - take.start_s for take in takes]
+    duration_s = float(np.clip(_robust_mean(durations_s), SHORTEST_WINDOW_S, LONGEST_S))
+    return Keyword(name, tuple(takes), embeddings, duration_s, threshold, encoder.fingerprint)
+
+
+def _take(given: ArrayLike, title: _Title) -> Take:
+    """Find the word in a take and say what is wrong with it."""
+    try:
+        wave = as_wave(given)
+    except AudioError as error:
+        raise AudioError(f"{title}: {error}") from error
+    if not len(wave):
+        raise EnrollmentError(f"{title} is empty: record it again")
+    if len(wave) > LONGEST_TAKE_S * SAMPLE_RATE:
+        length_s = len(wave) / SAMPLE_RATE
+        raise EnrollmentError(
+            f"{title} is {length_s:.0f} s long: a take is at most {LONGEST_TAKE_S:.0f} s; cut the word out"
+        )
+    spoken = find_speech(wave)
+    if spoken is None:
+        problem = "silent: is the microphone muted?" if np.abs(wave).max() < 1e-3 else "without speech:"
+        raise EnrollmentError(f"{title} is {problem} record it again")
+    start_s, end_s = spoken
+    if end_s - start_s < SHORTEST_S:
+        raise EnrollmentError(
+            f"{title} holds only {end_s - start_s:.2f} s of speech: say the whole word, 0.2 s or more"
+        )
+    remarks = tuple(f"{title} {remark}" for remark in _remarks(wave, start_s, end_s))
+    return Take(wave, start_s, end_s, title.source, remarks)
+
+
+def _remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
+    remarks = []
+    if _clipped_share(wave[round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)]) > CLIPPED_SHARE:
+        remarks.append("is clipped: record it with less gain, or from farther away")
+    noise_db = signal_to_noise_db(wave)
+    if noise_db is not None and noise_db < NOISY_DB:
+        remarks.append(f"is noisy, about {noise_db:.0f} dB above the noise: record it nearer, or where it is quieter")
+    if end_s - start_s > LONGEST_S:
+        remarks.append(
+            f"holds {end_s - start_s:.1f} s of speech: a keyword is at most {LONGEST_S:.0f} s; cut the word out"
+        )
+    parts = spoken_parts(wave)
+    loudest = max(part.energy for part in parts)
+    if sum(part.energy > 0.03 * loudest for part in parts) > 1:  # 15 dB; a murmur beside the word does no harm
+        remarks.append(f"holds more than one spoken part: the one at {start_s:.1f} s is used; leave a take one word")
+    return remarks
+
+
+def _clipped_share(wave: Wave) -> float:
+    """Share of the samples that stand in runs of three or more at full scale."""
+    full = np.pad(np.abs(wave) >= CLIPPED_LEVEL, 1).astype(np.int8)
+    edges = np.flatnonzero(np.diff(full))
+    runs = edges[1::2] - edges[::2]
+    return float(runs[runs >= CLIPPED_RUN].sum()) / max(1, len(wave))
+
+
+def _embed(encoder: Encoder, take: Take) -> NDArray[np.float32]:
+    """The embedding, shape (d,), of the spoken part of a take, with the real sound around it heard."""
+    frames = encoder.frames(take.wave)
+    stop = min(len(frames), max(1, round(take.end_s / encoder.hop_s)))
+    length = max(1, stop - round(take.start_s / encoder.hop_s))
+    return encoder.embed_windows(frames, np.array([stop]), length)[0]
+
+
+def _disagreeing(embeddings: NDArray[np.float32], threshold: float) -> list[tuple[int, float]]:
+    """Takes that the others would not find, and that are much less like them than the rest: (index, similarity)."""
+    if len(embeddings) < 3:
+        return []
+    # Each take against the prototype of the others.
+    others = embeddings.sum(axis=0) - embeddings
+    others /= np.linalg.norm(others, axis=1, keepdims=True) + 1e-9
+    similarities = np.sum(embeddings * others, axis=1)
+    middle = np.median(similarities)
+    deviation = max(1.4826 * float(np.median(np.abs(similarities - middle))), SMALLEST_DEVIATION)
+    limit = min(threshold, middle - DISAGREEING_DEVIATIONS * deviation)
+    return [(index, float(similarity)) for index, similarity in enumerate(similarities) if similarity < limit]
+
+
+def _robust_mean(values: Sequence[float]) -> float:
+    """Mean of the values within a factor 1.5 of their median."""
+    middle = float(np.median(values))
+    return float(np.mean([value for value in values if middle / 1.5 <= value <= middle * 1.5] or [middle]))

@@ -1,0 +1,49 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from earmark import calibration
+from earmark.errors import InputError
+
+
+def test_a_listed_rate_gives_its_threshold(stand_in):
+    assert [calibration.threshold(stand_in, rate) for rate in (0.1, 1, 100)] == [0.9, 0.85, 0.5]
+
+
+def test_between_two_rates_the_logarithm_counts(stand_in):
+    assert calibration.threshold(stand_in, (10 * 50) ** 0.5) == pytest.approx((0.75 + 0.6) / 2)
+
+
+def test_beyond_the_listed_rates_the_nearest_counts(stand_in):
+    assert calibration.threshold(stand_in, 1e-6) == 0.9
+    assert calibration.threshold(stand_in, 1e6) == 0.5
+
+
+@given(a=st.floats(1e-3, 1e3), b=st.floats(1e-3, 1e3))
+def test_more_false_alarms_never_raise_the_threshold(make_encoder, a, b):
+    fewer, more = sorted((a, b))
+    encoder = make_encoder()
+    assert calibration.threshold(encoder, fewer) >= calibration.threshold(encoder, more)
+
+
+@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
+def test_a_rate_that_is_no_rate_is_refused(stand_in, rate):
+    with pytest.raises(InputError, match="false_alarms_per_hour"):
+        calibration.threshold(stand_in, rate)
+
+
+@pytest.mark.parametrize("card", [{}, {"calibration": None}, {"calibration": {"threshold": []}}])
+def test_a_card_without_calibration_says_how_to_get_one(make_encoder, card):
+    encoder = make_encoder(card=card)
+    with pytest.raises(InputError, match=r"'stand-in': its card holds no calibration.*earmark export"):
+        calibration.threshold(encoder, 1)
+    with pytest.raises(InputError, match="earmark export"):
+        calibration.probability(encoder, 0.5, 0.5)
+
+
+def test_probability_is_a_half_at_the_threshold_and_rises(stand_in):
+    assert calibration.probability(stand_in, 0.7, 0.7) == 0.5
+    rising = [calibration.probability(stand_in, score, 0.7) for score in (-1, 0.5, 0.7, 0.8, 1)]
+    assert rising == sorted(rising)
+    assert 0 < rising[0] < 0.01
+    assert 0.99 < rising[-1] < 1
