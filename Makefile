@@ -52,9 +52,10 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/pip
 
 # Tests of synthetic speech skip where a synthesiser is missing, so a failure here is told and does not stop the tests.
 $(VOICES): | $(BIN)/pip
-	@if command -v $(SYNTHESISERS) | wc -l | grep -qx '$(words $(SYNTHESISERS))'; then touch $@; \
+	@missing=; for tool in $(SYNTHESISERS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
+	if [ -z "$$missing" ]; then touch $@; \
 	elif [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		echo "installing $(SYNTHESISERS) …"; \
-		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(SYNTHESISERS) festvox-kallpc16k >/dev/null; } \
+		echo "installing$$missing …"; \
+		{ apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y $(SYNTHESISERS) festvox-kallpc16k; } >/dev/null \
 			&& touch $@ || echo "they could not be installed: tests of synthetic speech will skip"; \
-	else echo "not all of $(SYNTHESISERS) are installed: tests of synthetic speech will skip"; fi
+	else echo "not installed:$$missing; tests of synthetic speech will skip"; fi
