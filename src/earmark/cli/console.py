@@ -1,0 +1,106 @@
+"""What the commands say on the terminal: tables on stdout, errors, warnings and progress on stderr."""
+
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, TextIO
+
+from earmark.errors import EarmarkError, InputError
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+    from earmark.detector import Detection
+    from earmark.keywords import Take
+
+
+def report(error: EarmarkError) -> int:
+    """Say on stderr what went wrong, in one line; returns the exit code."""
+    sys.stderr.write(f"error: {one_line(error)}\n")
+    return 2 if isinstance(error, InputError) else 1
+
+
+def one_line(error: Exception) -> str:
+    """The message of an error, without line breaks."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Say a warning as one line on stderr; has the signature of `warnings.showwarning`."""
+    del category, filename, lineno, line
+    (file or sys.stderr).write(f"warning: {' '.join(str(message).split())}\n")
+
+
+def say(text: str) -> None:
+    """Print a line on stdout."""
+    sys.stdout.write(f"{text}\n")
+
+
+def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: str = "") -> None:
+    """Print a table on stdout; columns whose name begins with `>` are right-aligned."""
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
+    for column in columns:
+        table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
+    for row in rows:
+        table.add_row(*map(Text, row))  # Text: a file may be called [red].wav
+    # A pipe has no width; 80 columns would cut paths in pieces.
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+
+
+def print_takes(takes: Iterable["Take"]) -> None:
+    """Print what was found in each take."""
+    import numpy as np
+
+    from earmark.audio import SAMPLE_RATE
+
+    rows = []
+    for number, take in enumerate(takes, start=1):
+        spoken = take.wave[round(take.start_s * SAMPLE_RATE) : round(take.end_s * SAMPLE_RATE)]
+        level_db = 20 * np.log10(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))) + 1e-9)
+        # The table says already which take it is.
+        remarks = "; ".join(
+            remark.removeprefix(f"take {number} ").removeprefix(f"({take.source}) ") for remark in take.remarks
+        )
+        span = f"{take.start_s:.2f} – {take.end_s:.2f} s"
+        rows.append([str(number), take.source or "–", span, f"{level_db:.0f} dB", remarks or "good"])
+    print_table([">take", "file", ">spoken part", ">level", "remarks"], rows)
+
+
+def print_detections(detections: Sequence["Detection"], title: str) -> None:
+    """Print what was heard, or that nothing was."""
+    if not detections:
+        say(f"{title}: nothing heard")
+        return
+    rows = [
+        [
+            hit.keyword,
+            f"{hit.start_s:.2f} s",
+            f"{hit.end_s:.2f} s",
+            f"{hit.score:.2f}",
+            f"{100 * hit.probability:.0f} %",
+        ]
+        for hit in detections
+    ]
+    print_table(["keyword", ">from", ">to", ">score", ">probability"], rows, title)
+
+
+@contextmanager
+def progress_bar() -> Iterator["Progress"]:
+    """A progress bar on stderr, seen only when that is a terminal, and gone when done."""
+    from rich.console import Console
+    from rich.progress import Progress
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        yield progress

@@ -1,0 +1,135 @@
+"""`earmark detect`: where in recordings the keywords are said."""
+
+import json
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earmark.cli import console, options
+
+if TYPE_CHECKING:
+    from earmark.detector import Detection, Detector
+
+EXAMPLE = "Example: [bold]earmark detect meeting.mp3 --keyword jarvis[/bold]"
+
+_LONGEST_PLOT_S = 600.0
+
+
+def detect(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to search.", show_default=False)],
+    store: options.Store = None,
+    keyword: Annotated[
+        list[str] | None,
+        typer.Option("--keyword", metavar="NAME", help="Only this keyword; may be repeated.", show_default="all"),
+    ] = None,
+    encoder: options.EncoderName = None,
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            min=-1, max=1, help="Score from which on a keyword counts as heard.", show_default="the keyword's own"
+        ),
+    ] = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a detection, one a line.")] = False,
+    plot: Annotated[
+        Path | None,
+        typer.Option(metavar="PNG", help="Draw sound, scores and detections; one recording of 10 minutes at most."),
+    ] = None,
+) -> None:
+    """Find where keywords are said in recordings of any length and format.
+
+    A recording that cannot be read is reported, and the others are searched all the same.
+    """
+    from earmark.errors import EarmarkError, InputError
+
+    if plot is not None and len(files) > 1:
+        raise InputError("--plot draws one recording; name one FILE")
+    detector = _detector(store, keyword, encoder, threshold, false_alarms_per_hour)
+    exit_code = 0
+    for file in files:
+        try:
+            if plot is not None:
+                _refuse_long(file)
+            detections = _show(file, detector, as_json=as_json)
+            if plot is not None:
+                _draw(plot, file, detector, detections)
+        except EarmarkError as error:
+            exit_code = max(exit_code, console.report(error))
+    raise typer.Exit(exit_code)
+
+
+def _detector(
+    store: Path | None,
+    names: list[str] | None,
+    encoder_name: str | None,
+    threshold: float | None,
+    false_alarms_per_hour: float | None,
+) -> "Detector":
+    from earmark import calibration
+    from earmark.detector import Detector, DetectorSettings
+    from earmark.encoder import load_encoder
+    from earmark.errors import InputError
+    from earmark.keywords import KeywordStore
+
+    if threshold is not None and false_alarms_per_hour is not None:
+        raise InputError("--threshold and --false-alarms-per-hour say the same thing in two ways; give one of them")
+    with KeywordStore(store) as kept:
+        keywords = kept.all() if names is None else [kept.get(name) for name in dict.fromkeys(names)]
+        if not keywords:
+            raise InputError(f"{kept.path}: holds no keyword; make one: earmark enroll NAME FILE...")
+    encoder = load_encoder(encoder_name)
+    if false_alarms_per_hour is not None:
+        threshold = calibration.threshold(encoder, false_alarms_per_hour)
+    return Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=threshold))
+
+
+def _show(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
+    """Search a file and print what is heard: JSON as it is heard, the table at the end."""
+    detections = []
+    for detection in _search(file, detector):
+        detections.append(detection)
+        if as_json:
+            console.say(json.dumps({"file": str(file), **asdict(detection)}, ensure_ascii=False))
+            sys.stdout.flush()
+    if not as_json:
+        console.print_detections(detections, title=str(file))
+    return detections
+
+
+def _search(file: Path, detector: "Detector") -> "Iterator[Detection]":
+    from earmark import audio
+
+    try:
+        with console.progress_bar() as progress:
+            task = progress.add_task(file.name, total=audio.duration_s(file))
+            for block in audio.blocks(file):
+                yield from detector.push(block)
+                progress.advance(task, len(block) / audio.SAMPLE_RATE)
+        yield from detector.finish()
+    except BaseException:
+        detector.finish()  # the next file begins at 0 s
+        raise
+
+
+def _refuse_long(file: Path) -> None:
+    from earmark import audio
+    from earmark.errors import InputError
+
+    length_s = audio.duration_s(file)
+    if length_s > _LONGEST_PLOT_S:
+        raise InputError(
+            f"{file}: {length_s:.0f} s long, and a plot holds {_LONGEST_PLOT_S:.0f} s; cut a part out, or drop --plot"
+        )
+
+
+def _draw(plot: Path, file: Path, detector: "Detector", detections: "list[Detection]") -> None:
+    from earmark import audio
+    from earmark.cli import picture
+
+    wave = audio.read(file)
+    picture.draw(plot, wave, detector, detections, title=file.name)
+    sys.stderr.write(f"drew {plot}\n")

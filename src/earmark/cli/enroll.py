@@ -1,0 +1,83 @@
+"""`earmark enroll`: a keyword from a few recordings."""
+
+import warnings
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earmark.cli import console, options
+
+if TYPE_CHECKING:
+    from earmark.audio import Wave
+    from earmark.keywords import Take
+
+EXAMPLE = "Example: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold]"
+
+
+def enroll(
+    name: Annotated[
+        str, typer.Argument(help="What to call the keyword; in quotes if it has spaces.", show_default=False)
+    ],
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="Recordings of the word, one to ten.", show_default=False)
+    ],
+    store: options.Store = None,
+    encoder: options.EncoderName = None,
+    replace: Annotated[bool, typer.Option("--replace", help="Forget an earlier keyword of this name.")] = False,
+    add: Annotated[bool, typer.Option("--add", help="Add the takes to those of the keyword of this name.")] = False,
+    false_alarms_per_hour: options.FalseAlarms = None,
+) -> None:
+    """Make a keyword of a few recordings of it.
+
+    Each file holds the word once, with silence or noise around it; five takes are good, one works.
+    Any sound format, any language.
+    """
+    from earmark.encoder import load_encoder
+    from earmark.enrollment import FALSE_ALARMS_PER_HOUR, TakeWarning
+    from earmark.enrollment import enroll as enroll_keyword
+    from earmark.errors import InputError
+    from earmark.keywords import KeywordNotFound, KeywordStore, clean_name
+
+    if add and replace:
+        raise InputError("--add keeps the earlier takes, --replace forgets them; give one of the two")
+    rate = FALSE_ALARMS_PER_HOUR if false_alarms_per_hour is None else false_alarms_per_hour
+    clean_name(name)  # a bad name is told before the work
+    with KeywordStore(store) as kept:
+        earlier: tuple[Take, ...] = ()
+        if add:
+            earlier = kept.get(name).takes
+        elif not replace:
+            with suppress(KeywordNotFound):
+                kept.get(name)
+                raise InputError(f"keyword {name!r} exists; add these takes with --add, or start over with --replace")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", TakeWarning)  # the table says them
+            keyword = enroll_keyword(
+                name,
+                [*(take.wave for take in earlier), *map(_read, files)],
+                encoder=load_encoder(encoder),
+                sources=[*(take.source for take in earlier), *map(str, files)],
+                false_alarms_per_hour=rate,
+            )
+        console.print_takes(keyword.takes)
+        kept.save(keyword, replace=replace or add)
+    console.say(
+        f"saved {name!r}: {len(keyword.takes)} takes, {keyword.duration_s:.2f} s long, "
+        f"heard from score {keyword.threshold:.2f} on ({rate:g} false alarms an hour)"
+    )
+
+
+def _read(file: Path) -> "Wave":
+    from earmark import audio
+    from earmark.enrollment import LONGEST_TAKE_S
+    from earmark.errors import InputError
+
+    # Three hours of sound need not be read to be refused.
+    length_s = audio.duration_s(file)
+    if length_s > LONGEST_TAKE_S:
+        raise InputError(
+            f"{file}: {length_s:.0f} s long, and a take is at most {LONGEST_TAKE_S:.0f} s; cut the word out"
+        )
+    return audio.read(file)

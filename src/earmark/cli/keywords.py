@@ -1,0 +1,120 @@
+"""`earmark keywords`: look after the keywords that are kept."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earmark.cli import console, options
+
+app = typer.Typer(
+    name="keywords", help="List, show, remove, export, import and convert keywords.", no_args_is_help=True
+)
+
+_Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=False)]
+
+
+@app.command("list", epilog="Example: [bold]earmark keywords list[/bold]")
+def list_(store: options.Store = None) -> None:
+    """List all keywords."""
+    from earmark.keywords import KeywordStore
+
+    with KeywordStore(store) as kept:
+        found = kept.all()
+        if not found:
+            console.say(f"{kept.path}: no keywords yet; make one: earmark enroll NAME FILE...")
+            return
+    rows = [
+        [
+            keyword.name,
+            str(len(keyword.takes)),
+            f"{keyword.duration_s:.2f} s",
+            f"{keyword.threshold:.2f}",
+            keyword.encoder[:12],
+        ]
+        for keyword in found
+    ]
+    console.print_table(["keyword", ">takes", ">length", ">threshold", "encoder"], rows)
+
+
+@app.command(epilog="Example: [bold]earmark keywords show jarvis[/bold]")
+def show(name: _Name, store: options.Store = None) -> None:
+    """Show a keyword's takes."""
+    from earmark.keywords import KeywordStore
+
+    with KeywordStore(store) as kept:
+        keyword = kept.get(name)
+    console.print_takes(keyword.takes)
+    console.say(
+        f"{keyword.name}: {keyword.duration_s:.2f} s long, heard from score {keyword.threshold:.2f} on, "
+        f"made {keyword.created} with encoder {keyword.encoder[:12]}"
+    )
+
+
+@app.command(epilog="Example: [bold]earmark keywords remove jarvis[/bold]")
+def remove(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of keywords.", show_default=False)],
+    store: options.Store = None,
+) -> None:
+    """Forget keywords and their takes."""
+    from earmark.keywords import KeywordStore
+
+    with KeywordStore(store) as kept:
+        for name in names:
+            kept.remove(name)
+            console.say(f"removed {name!r}")
+
+
+@app.command(epilog="Example: [bold]earmark keywords export home.earmark --keyword jarvis[/bold]")
+def export(
+    file: Annotated[Path, typer.Argument(help="A new file, named ….earmark.", show_default=False)],
+    keyword: Annotated[
+        list[str] | None,
+        typer.Option("--keyword", metavar="NAME", help="Only this one; may be repeated.", show_default="all"),
+    ] = None,
+    store: options.Store = None,
+) -> None:
+    """Write keywords, with their takes, to a file for another machine."""
+    from earmark.keywords import KeywordStore
+
+    with KeywordStore(store) as kept:
+        kept.export_to(file, keyword)
+    console.say(f"wrote {file}")
+
+
+@app.command("import", epilog="Example: [bold]earmark keywords import home.earmark[/bold]")
+def import_(
+    file: Annotated[Path, typer.Argument(help="What `earmark keywords export` wrote.", show_default=False)],
+    replace: Annotated[bool, typer.Option("--replace", help="Replace keywords of the same names.")] = False,
+    store: options.Store = None,
+) -> None:
+    """Take keywords over from a file."""
+    from earmark.keywords import KeywordStore
+
+    with KeywordStore(store) as kept:
+        names = kept.import_from(file, replace=replace)
+    console.say(f"imported {', '.join(map(repr, names)) or 'nothing'}")
+
+
+@app.command(epilog="Example: [bold]earmark keywords reembed --encoder tiny[/bold]")
+def reembed(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of keywords.", show_default="all")
+    ] = None,
+    store: options.Store = None,
+    encoder: options.EncoderName = None,
+    false_alarms_per_hour: options.FalseAlarms = None,
+) -> None:
+    """Convert keywords to another encoder; their takes are heard again."""
+    from earmark.encoder import load_encoder
+    from earmark.enrollment import FALSE_ALARMS_PER_HOUR
+    from earmark.enrollment import reembed as reembed_keyword
+    from earmark.keywords import KeywordStore
+
+    rate = FALSE_ALARMS_PER_HOUR if false_alarms_per_hour is None else false_alarms_per_hour
+    loaded = load_encoder(encoder)
+    with KeywordStore(store) as kept:
+        for name in names or kept.names():
+            converted = reembed_keyword(kept.get(name), loaded, false_alarms_per_hour=rate)
+            kept.save(converted, replace=True)
+            console.say(f"converted {converted.name!r} to {loaded.name}: heard from score {converted.threshold:.2f} on")
