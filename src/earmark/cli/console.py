@@ -49,13 +49,16 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: st
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title) if title else None, title_justify="left", title_style="bold")
+    table = Table()
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
         table.add_row(*map(Text, row))  # Text: a file may be called [red].wav
-    # A pipe has no width; 80 columns would cut paths in pieces.
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    # A pipe has no width; the 80 columns that it would get would cut paths in pieces.
+    console = Console(width=None if sys.stdout.isatty() else 1000)
+    if title:
+        console.print(Text(title, style="bold"), soft_wrap=True)
+    console.print(table)
 
 
 def print_takes(takes: Iterable["Take"]) -> None:

@@ -63,8 +63,9 @@ def enroll(
             )
         console.print_takes(keyword.takes)
         kept.save(keyword, replace=replace or add)
+    count = len(keyword.takes)
     console.say(
-        f"saved {name!r}: {len(keyword.takes)} takes, {keyword.duration_s:.2f} s long, "
+        f"saved {keyword.name!r}: {count} {'take' if count == 1 else 'takes'}, {keyword.duration_s:.2f} s long, "
         f"heard from score {keyword.threshold:.2f} on ({rate:g} false alarms an hour)"
     )
 

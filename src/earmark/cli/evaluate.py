@@ -5,7 +5,6 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
-import numpy as np
 import typer
 
 from earmark.cli import console, options
@@ -65,6 +64,8 @@ def few_shot_command(
     if scoring is Scoring.detector and (trim or takes is not Takes.prototype):
         raise InputError("--trim and --takes: for --scoring clip only; the detector finds speech itself")
     plots = _plots()
+    import numpy as np
+
     from earmark.encoder import load_encoder
     from earmark.evaluation import few_shot, report, trials
 

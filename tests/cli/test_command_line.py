@@ -1,0 +1,98 @@
+import subprocess
+import sys
+import time
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+import earmark
+from earmark.cli import app
+
+
+def earmark_command(*arguments, **how):
+    return subprocess.run(
+        [sys.executable, "-m", "earmark", *arguments], capture_output=True, text=True, timeout=60, **how
+    )
+
+
+def commands(group, path=()):
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from commands(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+EVERY = dict(commands(typer.main.get_command(app)))
+
+
+@pytest.mark.parametrize("path", EVERY, ids=" ".join)
+def test_the_help_of_every_command_reads_well_and_has_an_example(path):
+    result = CliRunner().invoke(app, [*path, "--help"])
+    assert result.exit_code == 0
+    assert EVERY[path].help
+    assert f"earmark {' '.join(path)}" in EVERY[path].epilog
+
+
+def test_the_version_is_printed():
+    assert earmark_command("--version").stdout == f"earmark {earmark.__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("enrol",), ("enroll",), ("detect", "a.wav", "--thresold", "1"), ("detect", "a.wav", "--threshold", "7")],
+)
+def test_wrong_usage_exits_with_2_and_no_traceback(arguments):
+    result = earmark_command(*arguments)
+    assert (result.returncode, result.stdout) == (2, "")
+    assert "Usage: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_wrong_file_exits_with_2_and_one_line(tmp_path):
+    result = earmark_command("enroll", "word", str(tmp_path / "absent.wav"), "--store", str(tmp_path / "s.earmark"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr == f"error: {tmp_path / 'absent.wav'}: no such file\n"
+
+
+def test_failed_work_exits_with_1(run, takes, monkeypatch):
+    def fail(*_arguments, **_how):
+        raise earmark.EarmarkError("the work\nfailed")
+
+    monkeypatch.setattr("earmark.enrollment.enroll", fail)
+    result = run("enroll", "rise", *takes)
+    assert (result.code, result.err) == (1, "error: the work failed\n")
+
+
+def test_a_full_disk_is_one_line(run, takes, monkeypatch):
+    def fail(*_arguments, **_how):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("earmark.enrollment.enroll", fail)
+    result = run("enroll", "rise", *takes)
+    assert (result.code, result.err) == (1, "error: [Errno 28] No space left on device\n")
+
+
+def test_ctrl_c_exits_with_130(run, takes, monkeypatch):
+    def interrupt(*_arguments, **_how):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("earmark.enrollment.enroll", interrupt)
+    assert run("enroll", "rise", *takes).code == 130
+
+
+def test_a_reader_that_leaves_early_is_no_error():
+    command = f"{sys.executable} -m earmark --help | head -c 1"
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    assert result.stderr == ""
+
+
+def test_help_comes_at_once_because_nothing_heavy_is_imported():
+    heavy = ("numpy", "onnxruntime", "soundfile", "pydantic", "matplotlib", "torch", "rich.progress")
+    script = f"import sys, earmark.cli; print([name for name in {heavy!r} if name in sys.modules])"
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert result.stdout == "[]\n"
+    started = time.perf_counter()
+    earmark_command("--help")
+    assert time.perf_counter() - started < 3  # 0.3 s on a machine that does nothing else

@@ -1,0 +1,159 @@
+import json
+
+import numpy as np
+import pytest
+
+from earmark import audio
+
+BAD = {
+    "empty": "the file is empty",
+    "no samples": "holds no sound",
+    "text": "not sound that can be read",
+    "not a number": "holds NaN or infinite samples",
+    "folder": "a folder, not a sound file",
+    "absent": "no such file",
+}
+
+
+class QuickEncoder:
+    """Hears nothing, at once."""
+
+    name, fingerprint, hop_s, lag_s, dimension = "quick", "57a4d1" * 8, 0.04, 0.0, 60
+
+    def __init__(self, card):
+        self.card, self.rest = card, 0
+
+    def stream(self):
+        return self
+
+    def push(self, chunk):
+        self.rest += len(chunk)
+        count, self.rest = divmod(self.rest, 640)
+        return np.zeros((count, 60), np.float32)
+
+    def finish(self):
+        return np.zeros((0, 60), np.float32)
+
+    def embed_windows(self, frames, stops, length):
+        assert len(frames) >= length or stops[0] <= length
+        return np.zeros((len(stops), 60), np.float32)
+
+
+def objects(out):
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_json_lines_say_what_was_heard_where(enrolled, talk):
+    result = enrolled("detect", talk, "--json")
+    assert (result.code, result.err) == (0, "")
+    (hit,) = objects(result.out)
+    assert list(hit) == ["file", "keyword", "start_s", "end_s", "score", "probability"]
+    assert (hit["file"], hit["keyword"]) == (str(talk), "rise")
+    assert hit["start_s"] == pytest.approx(1.4, abs=0.2)
+    assert hit["end_s"] == pytest.approx(2.0, abs=0.2)
+    assert 0.85 <= hit["score"] <= 1
+    assert 0.5 <= hit["probability"] <= 1
+
+
+def test_without_json_people_read_a_table(enrolled, talk):
+    result = enrolled("detect", talk)
+    assert result.code == 0
+    assert str(talk) in result.out
+    assert "probability" in result.out
+    assert "rise" in result.out
+    quiet = enrolled("detect", talk, "--threshold", "1").out
+    assert quiet == f"{talk}: nothing heard\n"
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_broken_file_among_many_does_not_stop_the_others(enrolled, talk, odd_file, kind):
+    path = odd_file(kind)
+    result = enrolled("detect", path, talk, "--json")
+    assert result.code == 2
+    assert result.err.startswith(f"error: {path}: ")
+    assert BAD[kind] in result.err
+    assert result.err.count("\n") == 1
+    (hit,) = objects(result.out)
+    assert (hit["file"], hit["start_s"]) == (str(talk), pytest.approx(1.4, abs=0.2))
+
+
+@pytest.mark.parametrize("kind", ["eight bits", "stereo 96 kHz", "cut off"])
+def test_unusual_files_are_searched_alike(enrolled, odd_file, kind):
+    result = enrolled("detect", odd_file(kind), "--json")
+    assert result.code == 0
+    assert [hit["keyword"] for hit in objects(result.out)] == ["rise"]
+    assert ("warning: " in result.err) == (kind == "cut off")
+
+
+def test_a_silent_file_holds_nothing_and_is_no_error(enrolled, odd_file):
+    result = enrolled("detect", odd_file("silent"), "--json")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_three_hours_are_streamed(enrolled, odd_file, stand_in, monkeypatch):
+    path = odd_file("three hours")
+    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name: QuickEncoder(stand_in.card))
+    monkeypatch.setattr("earmark.audio.read", None)
+    result = enrolled("detect", path, "--json")
+    assert (result.code, result.out, result.err) == (0, "", "")
+
+
+def test_only_the_named_keywords_are_looked_for(enrolled, talk, say, tmp_path):
+    audio.write(tmp_path / "fall.wav", say("fall", seed=8))
+    assert enrolled("enroll", "fall", tmp_path / "fall.wav").code == 0
+    assert len(objects(enrolled("detect", talk, "--json").out)) == 2
+    (hit,) = objects(enrolled("detect", talk, "--json", "--keyword", "fall").out)
+    assert hit["keyword"] == "fall"
+    unknown = enrolled("detect", talk, "--keyword", "fell")
+    assert unknown.code == 2
+    assert "did you mean 'fall'?" in unknown.err
+
+
+def test_an_empty_store_says_how_to_fill_it(run, talk):
+    result = run("detect", talk)
+    assert result.code == 2
+    assert result.err.endswith("holds no keyword; make one: earmark enroll NAME FILE...\n")
+
+
+def test_two_ways_to_set_the_threshold_exclude_each_other(enrolled, talk):
+    result = enrolled("detect", talk, "--threshold", "0.5", "--false-alarms-per-hour", "1")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert len(objects(enrolled("detect", talk, "--false-alarms-per-hour", "2", "--json").out)) == 1
+
+
+def test_keywords_of_another_encoder_are_converted_with_the_command_that_the_error_names(
+    enrolled, talk, make_encoder, monkeypatch
+):
+    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name: make_encoder(name="new", fingerprint="f" * 48))
+    refused = enrolled("detect", talk)
+    assert refused.code == 2
+    assert "earmark keywords reembed" in refused.err
+    assert enrolled("keywords", "reembed").code == 0
+    assert enrolled("detect", talk).code == 0
+
+
+def test_the_plot_is_a_picture(enrolled, talk, tmp_path):
+    result = enrolled("detect", talk, "--plot", tmp_path / "talk.png")
+    assert (result.code, result.err) == (0, f"drew {tmp_path / 'talk.png'}\n")
+    assert (tmp_path / "talk.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("target", ["absent/talk.png", "talk.nonsense"])
+def test_a_plot_that_cannot_be_written_is_one_clear_line(enrolled, talk, tmp_path, target):
+    result = enrolled("detect", talk, "--plot", tmp_path / target)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "cannot be written" in result.err
+
+
+def test_a_plot_is_of_one_recording_that_is_not_too_long(enrolled, talk, odd_file, tmp_path):
+    assert "name one FILE" in enrolled("detect", talk, talk, "--plot", tmp_path / "a.png").err
+    result = enrolled("detect", odd_file("three hours"), "--plot", tmp_path / "a.png")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "10800 s long" in result.err
+
+
+def test_without_matplotlib_the_error_names_the_cure(enrolled, talk, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
+    result = enrolled("detect", talk, "--plot", tmp_path / "a.png")
+    assert result.code == 2
+    assert 'pip install "earmark[plots]"' in result.err

@@ -1,0 +1,102 @@
+import json
+
+import pytest
+
+BAD = {
+    "empty": "the file is empty",
+    "no samples": "holds no sound",
+    "silent": "is silent: is the microphone muted? record it again",
+    "text": "not sound that can be read",
+    "not a number": "holds NaN or infinite samples",
+    "three hours": "10800 s long, and a take is at most 30 s",
+    "folder": "a folder, not a sound file",
+    "absent": "no such file",
+}
+
+
+@pytest.mark.parametrize("kind", BAD)
+def test_a_bad_take_is_one_clear_line_and_nothing_is_saved(run, takes, odd_file, kind):
+    path = odd_file(kind)
+    result = run("enroll", "rise", takes[0], path)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith("error: ")
+    assert result.err.count("\n") == 1
+    assert str(path) in result.err
+    assert BAD[kind] in result.err
+    assert "no keywords yet" in run("keywords", "list").out
+
+
+@pytest.mark.parametrize("kind", ["eight bits", "stereo 96 kHz", "cut off"])
+def test_an_unusual_take_is_as_good_as_any(run, takes, odd_file, kind):
+    path = odd_file(kind)
+    result = run("enroll", "rise", *takes[:3], path)
+    assert result.code == 0
+    assert result.out.count("good") == 4
+    assert result.err == (f"warning: {path}: cut off" + result.err.partition("cut off")[2] if kind == "cut off" else "")
+
+
+def test_takes_are_shown_and_the_keyword_is_saved(run, takes):
+    result = run("enroll", " rise ", *takes)
+    assert (result.code, result.err) == (0, "")
+    assert all(str(path) in result.out for path in takes)
+    assert "saved 'rise': 5 takes, 0.7" in result.out
+    assert "score 0.85" in result.out
+    listed = run("keywords", "list").out
+    assert "rise" in listed
+    assert "0.85" in listed
+
+
+def test_remarks_stand_beside_their_take(run, takes, say):
+    from earmark import audio
+
+    audio.write(takes[1], 20 * say("rise", seed=1))
+    lines = run("enroll", "rise", *takes).out.splitlines()
+    (row,) = [line for line in lines if str(takes[1]) in line]
+    assert "is clipped: record it with less gain" in row
+    assert "take 2" not in row
+
+
+def test_a_known_keyword_is_added_to_or_replaced_only_on_demand(enrolled, takes):
+    refused = enrolled("enroll", "rise", takes[0])
+    assert refused.code == 2
+    assert refused.err == "error: keyword 'rise' exists; add these takes with --add, or start over with --replace\n"
+    assert "6 takes" in enrolled("enroll", "rise", takes[0], "--add").out
+    assert "saved 'rise': 1 take," in enrolled("enroll", "rise", takes[0], "--replace").out
+    assert enrolled("enroll", "rise", takes[0], "--replace", "--add").code == 2
+
+
+def test_adding_to_an_unknown_keyword_says_so(enrolled, takes):
+    result = enrolled("enroll", "risse", takes[0], "--add")
+    assert result.code == 2
+    assert "did you mean 'rise'?" in result.err
+
+
+@pytest.mark.parametrize("rate", ["0", "-1", "nan"])
+def test_a_rate_of_false_alarms_must_be_one(run, takes, rate):
+    result = run("enroll", "rise", takes[0], "--false-alarms-per-hour", rate)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "false_alarms_per_hour" in result.err
+
+
+def test_fewer_false_alarms_raise_the_threshold(run, takes):
+    assert "score 0.90" in run("enroll", "rise", *takes, "--false-alarms-per-hour", "0.1").out
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "x" * 65])
+def test_a_name_that_is_no_name_is_refused_before_the_files_are_read(run, name):
+    result = run("enroll", name, "absent.wav")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "keyword" in result.err
+
+
+def test_other_stores_are_left_alone(run, takes, tmp_path):
+    assert run("enroll", "rise", *takes, "--store", tmp_path / "other.earmark").code == 0
+    assert "no keywords yet" in run("keywords", "list").out
+    assert "rise" in run("keywords", "list", "--store", tmp_path / "other.earmark").out
+
+
+def test_a_store_that_is_no_store_is_one_clear_line(run, takes, tmp_path):
+    (tmp_path / "notes.txt").write_text(json.dumps({"no": "store"}) * 100)
+    result = run("enroll", "rise", *takes, "--store", tmp_path / "notes.txt")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "not a keyword store" in result.err

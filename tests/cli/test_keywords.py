@@ -1,0 +1,27 @@
+def test_a_keyword_is_shown_with_its_takes(enrolled, takes):
+    result = enrolled("keywords", "show", "rise")
+    assert result.code == 0
+    assert all(str(path) in result.out for path in takes)
+    assert "rise: 0.7" in result.out
+
+
+def test_a_removed_keyword_is_gone(enrolled):
+    assert enrolled("keywords", "remove", "rise").out == "removed 'rise'\n"
+    again = enrolled("keywords", "remove", "rise")
+    assert (again.code, again.err.count("\n")) == (2, 1)
+
+
+def test_keywords_travel_in_a_file(enrolled, tmp_path):
+    parcel = tmp_path / "parcel.earmark"
+    assert enrolled("keywords", "export", parcel).code == 0
+    taken = enrolled("keywords", "import", parcel)
+    assert (taken.code, taken.err.count("\n")) == (2, 1)
+    enrolled("keywords", "remove", "rise")
+    assert enrolled("keywords", "import", parcel).out == "imported 'rise'\n"
+    assert enrolled("keywords", "show", "rise").code == 0
+
+
+def test_exporting_an_unknown_keyword_suggests_a_known_one(enrolled, tmp_path):
+    result = enrolled("keywords", "export", tmp_path / "parcel.earmark", "--keyword", "ries")
+    assert result.code == 2
+    assert "did you mean 'rise'?" in result.err
