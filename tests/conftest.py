@@ -57,8 +57,8 @@ class StandIn:
 
     def embed_windows(self, frames, stops, length):
         rows = []
-        for stop in stops:
-            window = frames[max(0, stop - length) : stop]
+        for stop, frames_back in zip(stops, np.broadcast_to(length, np.shape(stops)), strict=True):
+            window = frames[max(0, stop - frames_back) : stop]
             rows.append(np.concatenate([third.mean(axis=0) for third in np.array_split(window.repeat(3, axis=0), 3)]))
         found = np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
         found = found - found.mean(axis=1, keepdims=True)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 
-_PIECE = 2048  # frames that are embedded at a time, so that hours of sound need no more memory than minutes
+_PIECE = 256  # frames that are compared at a time, so that hours of sound need no more memory than minutes
 
 
 class DetectorSettings(BaseModel):
@@ -163,13 +163,11 @@ class _Windows:
 
     def __init__(self, keywords: Sequence[Keyword], hop_s: float, tempos: Sequence[float]) -> None:
         self.prototypes: Floats = np.stack([keyword.prototype for keyword in keywords])
-        lengths = [{max(1, round(tempo * keyword.duration_s / hop_s)) for tempo in tempos} for keyword in keywords]
+        wanted = [{max(1, round(tempo * keyword.duration_s / hop_s)) for tempo in tempos} for keyword in keywords]
         # Keywords share what has been embedded for one length.
-        self.columns: dict[int, list[int]] = {}
-        for column, wanted in enumerate(lengths):
-            for length in wanted:
-                self.columns.setdefault(length, []).append(column)
-        self.longest = max(self.columns)
+        self.lengths: Ints = np.array(sorted(set().union(*wanted)))
+        self.longest = int(self.lengths[-1])
+        self._unwanted = np.array([[length not in own for own in wanted] for length in self.lengths.tolist()])
 
     def best(self, frames: Floats, past: int, first: int, encoder: Encoder) -> tuple[Floats, Ints]:
         """Compare the windows that end with each frame.
@@ -183,18 +181,14 @@ class _Windows:
         Returns:
             scores, shape (n, n_keywords), and lengths, alike: of each keyword's best window.
         """
-        count = len(frames) - past
-        scores = np.full((count, len(self.prototypes)), -1, np.float32)
-        best = np.zeros(scores.shape, np.int64)
         stops = np.arange(past + 1, len(frames) + 1)
-        for length, columns in self.columns.items():
-            similarity = encoder.embed_windows(frames, stops, length) @ self.prototypes[columns].T
-            # Nothing is said before half of it could be heard: a window of one or two frames resembles anything.
-            similarity[2 * (first + stops) < length] = 0
-            better = similarity > scores[:, columns]
-            scores[:, columns] = np.where(better, similarity, scores[:, columns])
-            best[:, columns] = np.where(better, length, best[:, columns])
-        return scores, best
+        # All lengths at once: a live chunk is one or two frames, and each call costs more than what it computes.
+        every = encoder.embed_windows(frames, np.tile(stops, len(self.lengths)), self.lengths.repeat(len(stops)))
+        similarity = (every @ self.prototypes.T).reshape(len(self.lengths), len(stops), -1)
+        # Nothing is said before half of it could be heard: a window of one or two frames resembles anything.
+        similarity[2 * (first + stops) < self.lengths[:, None]] = 0
+        similarity[np.broadcast_to(self._unwanted[:, None], similarity.shape)] = -2
+        return similarity.max(axis=0), self.lengths[similarity.argmax(axis=0)]
 
 
 class _Memory:

@@ -35,7 +35,7 @@ class QuickEncoder:
         return np.zeros((0, 60), np.float32)
 
     def embed_windows(self, frames, stops, length):
-        assert len(frames) >= length or stops[0] <= length
+        assert len(frames) <= 256 + max(length)
         return np.zeros((len(stops), 60), np.float32)
 
 
