@@ -71,7 +71,8 @@ def _compare(truth: list[tuple[float, float]], detections: "list[Detection]", le
     console.say(f"\nListened to {length_s:.0f} s of other voices, in noise:")
     console.print_table([">said", ">heard", ">score", ">probability"], [row for _, row in sorted(rows)])
     missed = sum(row[1] == "missed" for _, row in rows)
-    console.say(f"Heard {len(truth) - missed} of {len(truth)}, with {len(wrong)} false alarms.")
+    alarms = "1 false alarm" if len(wrong) == 1 else f"{len(wrong)} false alarms"
+    console.say(f"Heard {len(truth) - missed} of {len(truth)}, with {alarms}.")
 
 
 def _sureness(hits: "list[Detection]") -> tuple[str, str]:

@@ -104,27 +104,22 @@ def _draw_scores(axes: Any, wave: Wave, detector: "Detector") -> None:
         )
     for place, threshold in enumerate(sorted(set(thresholds.tolist()))):
         axes.axhline(threshold, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="" if place else "threshold")
-    axes.set(ylim=(min(0.0, float(scores.min(initial=0))) - 0.02, 1.12), yticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.set(ylim=(min(0.0, float(scores.min(initial=0))) - 0.02, 1.08), yticks=[0, 0.25, 0.5, 0.75, 1])
     axes.grid(axis="y", color=FAINT, linewidth=0.5)
     axes.set_ylabel("score", color=INK)
     _tidy(axes)
 
 
 def _mark(sound: Any, scores: Any, detections: Sequence["Detection"]) -> None:
+    names = {hit.keyword for hit in detections}
     for number, hit in enumerate(detections):
         for axes in (sound, scores):
             axes.axvspan(hit.start_s, hit.end_s, fill=False, edgecolor=HIT, linewidth=1.3)
         label = "heard" if number == 0 else ""
         scores.plot([hit.end_s], [hit.score], "o", color=HIT, markersize=6, zorder=5, label=label)
-        scores.annotate(
-            f"{hit.keyword} {hit.score:.2f}",
-            ((hit.start_s + hit.end_s) / 2, 1.04),
-            color=HIT,
-            fontsize=8,
-            ha="center",
-            va="center",
-            fontweight="bold",
-        )
+        middle_s = (hit.start_s + hit.end_s) / 2
+        text = f"{hit.score:.2f}" if len(names) == 1 else f"{hit.keyword}\n{hit.score:.2f}"
+        scores.text(middle_s, 1.1, text, color=HIT, fontsize=9, ha="center", va="bottom", fontweight="bold")
 
 
 def _tidy(axes: Any) -> None:
