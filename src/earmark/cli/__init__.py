@@ -2,6 +2,8 @@
 
 import sys
 import warnings
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Annotated
 
 import typer
@@ -23,6 +25,10 @@ app.add_typer(keywords.app)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(evaluate.app, name="evaluate")
+for _name in ("train", "export"):
+    if find_spec(f"earmark.cli.{_name}"):
+        _module = import_module(f"earmark.cli.{_name}")
+        app.command(_name, epilog=getattr(_module, "EXAMPLE", None))(getattr(_module, _name))
 
 
 def _print_version(wanted: bool) -> None:
