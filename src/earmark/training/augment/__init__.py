@@ -1,0 +1,49 @@
+"""Augmentation of batches of waves on the training device: one effect a file, drawn from one generator.
+
+The order is that of nature: the word sounds in a room, noise joins it, a microphone colours and scales the sum.
+"""
+
+import torch
+from pydantic import BaseModel, ConfigDict
+from torch import Tensor
+
+from earmark.training.augment.microphone import MicrophoneSettings, through_microphone
+from earmark.training.augment.noise import Noise, NoiseSettings
+from earmark.training.augment.room import Rooms, RoomSettings
+from earmark.training.scenes import SceneBatch
+
+__all__ = ["AugmentSettings", "Augmentation", "MicrophoneSettings", "NoiseSettings", "RoomSettings"]
+
+
+class AugmentSettings(BaseModel):
+    """All effects, in their order."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    room: RoomSettings = RoomSettings()
+    noise: NoiseSettings = NoiseSettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
+
+
+class Augmentation:
+    """Room, noise and microphone for batches of scenes.
+
+    Args:
+        settings: what is drawn.
+        noise: waves of noise, each shape (n,).
+        responses: room impulse responses, each shape (n,).
+        device: where the batches are.
+    """
+
+    def __init__(
+        self, settings: AugmentSettings, noise: list[Tensor], responses: list[Tensor], device: torch.device
+    ) -> None:
+        self.settings = settings
+        self.rooms = Rooms(settings.room, responses, device)
+        self.noise = Noise(settings.noise, noise, device)
+
+    def __call__(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
+        """The waves as a microphone in a room hears them, shape (batch, n)."""
+        waves = self.rooms(scenes.waves, generator)
+        waves = self.noise(waves, scenes.spoken, generator)
+        return through_microphone(waves, scenes.spoken, self.settings.microphone, generator)

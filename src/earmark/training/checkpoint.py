@@ -1,0 +1,82 @@
+"""Checkpoints: tensors in safetensors, everything else in JSON. Nothing is ever unpickled."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from earmark.errors import InputError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at one step.
+
+    Attributes:
+        recipe: the resolved recipe, as JSON values.
+        step: steps done.
+        metrics: what the validation after that step measured.
+        tensors: model, loss and optimiser, each under its prefix.
+    """
+
+    recipe: dict[str, Any]
+    step: int
+    metrics: dict[str, float]
+    tensors: dict[str, Tensor]
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write one file, in one step: it is there and whole, or not there."""
+    meta = {"recipe": checkpoint.recipe, "step": checkpoint.step, "metrics": checkpoint.metrics}
+    partial = path.with_suffix(".partial")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    save_file(tensors, partial, metadata={"earmark": json.dumps(meta)})
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what :func:`save_checkpoint` wrote.
+
+    Raises:
+        InputError: no such file, or not a checkpoint of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {})["earmark"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a checkpoint of earmark train ({error})") from None
+    return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors)
+
+
+def state_of(model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All tensors that decide how a run goes on."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def restore(
+    tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer | None = None
+) -> None:
+    """Put the tensors back where :func:`state_of` took them."""
+
+    def under(prefix: str) -> dict[str, Tensor]:
+        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+    model.load_state_dict(under("model."))
+    loss.load_state_dict(under("loss."))
+    if optimiser is not None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in under("optimiser.").items():
+            number, key = name.split(".")
+            state.setdefault(int(number), {})[key] = value
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": state})

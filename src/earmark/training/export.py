@@ -1,0 +1,151 @@
+"""From a checkpoint to one ONNX file: the streaming graph, its model card, and a proof that both compute the same."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import torch
+from torch import Tensor, nn
+
+from earmark.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
+from earmark.errors import EarmarkError
+from earmark.training.checkpoint import Checkpoint, load_checkpoint
+from earmark.training.encoders import FrameEncoder, build_encoder
+from earmark.training.memory import Memory
+from earmark.training.recipe import Recipe
+
+OPSET = 18
+PARITY = 1e-4
+
+
+class _Step(nn.Module):
+    """One step of a stream with its memory as plain inputs and outputs."""
+
+    def __init__(self, model: FrameEncoder) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, wave: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
+        memory = Memory(list(before))
+        return self.model(wave, memory), *memory.after
+
+
+def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -> Encoder:
+    """Write an encoder that runs without torch.
+
+    Args:
+        checkpoint: a checkpoint of ``earmark train``.
+        out: the .onnx file; it is complete and checked, or not there.
+        card: what the model card says beside recipe, step and validation.
+
+    Raises:
+        EarmarkError: the exported graph computes other numbers than the checkpoint.
+    """
+    state = load_checkpoint(checkpoint)
+    model = load_model(state)
+    graph = _graph(model)
+    description = describe(model, state, card or {})
+    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(description))
+    partial = out.with_suffix(".partial.onnx")
+    partial.parent.mkdir(parents=True, exist_ok=True)
+    onnx.save(graph, str(partial))
+    try:
+        check_parity(model, load_encoder(partial))
+        partial.replace(out)
+    finally:
+        partial.unlink(missing_ok=True)
+    return load_encoder(out)
+
+
+def load_model(state: Checkpoint) -> FrameEncoder:
+    """The encoder of a checkpoint, ready to run on the CPU."""
+    recipe = Recipe.model_validate(state.recipe)
+    model = build_encoder(recipe.encoder)
+    model.load_state_dict({k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")})
+    return model.eval()
+
+
+def describe(model: FrameEncoder, state: Checkpoint, card: dict[str, Any]) -> dict[str, Any]:
+    """What the runtime must know of the graph, and the model card."""
+    recipe = Recipe.model_validate(state.recipe)
+    return {
+        "format": FORMAT,
+        "name": recipe.name,
+        "sample_rate": model.frontend.rate_hz,
+        "hop": model.hop,
+        "lag": model.lag,
+        "dimension": model.settings.dimension,
+        "parts": model.settings.parts,
+        "card": {"step": state.step, "validation": state.metrics, "recipe": state.recipe} | card,
+    }
+
+
+def set_card(path: Path, additions: dict[str, Any]) -> None:
+    """Add to the model card of an exported encoder, in one step."""
+    graph = onnx.load(str(path))
+    (entry,) = [entry for entry in graph.metadata_props if entry.key == METADATA_KEY]
+    description = json.loads(entry.value)
+    description["card"] |= additions
+    entry.value = json.dumps(description)
+    partial = path.with_suffix(".partial.onnx")
+    onnx.save(graph, str(partial))
+    partial.replace(path)
+
+
+def check_parity(model: FrameEncoder, encoder: Encoder) -> float:
+    """Largest difference between torch over a whole wave and the runtime over its chunks.
+
+    Raises:
+        EarmarkError: it is above 1e-4.
+    """
+    generator = np.random.default_rng(0)
+    wave = (0.1 * generator.standard_normal(3 * encoder.sample_rate)).astype(np.float32)
+    wave[encoder.sample_rate : 2 * encoder.sample_rate] *= 0.01
+    stream = encoder.stream()
+    chunks = np.split(wave, np.sort(generator.integers(0, len(wave), 40)))
+    streamed = np.concatenate([*(stream.push(chunk) for chunk in chunks), stream.finish()])
+    with torch.inference_mode():
+        # The wave with silence enough on either side; frame 0 describes its first instant.
+        before = model.lag * model.hop + 2 * model.frontend.rate_hz
+        whole = torch.from_numpy(np.concatenate([np.zeros(before), wave, np.zeros(before)]).astype(np.float32))
+        memory = Memory()
+        offline = model(whole[None, : len(whole) // model.hop * model.hop], memory)[0].numpy()
+    first = before // model.hop + model.lag
+    reference = offline[first : first + len(streamed)]
+    difference = float(np.abs(streamed - reference).max() / np.abs(reference).max())
+    if not difference <= PARITY:
+        raise EarmarkError(
+            f"{encoder.name}: the exported graph differs from the checkpoint by {difference:.1e} (> {PARITY:g})"
+        )
+    return difference
+
+
+def _graph(model: FrameEncoder) -> onnx.ModelProto:
+    step = _Step(model).eval()
+    wave = torch.zeros(1, 2 * model.hop)
+    memory = Memory()
+    with torch.inference_mode():
+        model(wave, memory)
+    before = [torch.zeros_like(tensor) for tensor in memory.after]
+    names = [f"memory_{number}" for number in range(len(before))]
+    hops = torch.export.Dim("hops", min=1, max=100_000)
+    program = torch.onnx.export(
+        step,
+        (wave, *before),
+        input_names=["wave", *names],
+        output_names=["frames", *(f"{name}_after" for name in names)],
+        dynamic_shapes={"wave": {1: model.hop * hops}, "before": tuple({} for _ in before)},
+        opset_version=OPSET,
+        dynamo=True,
+        verbose=False,
+    )
+    if program is None:
+        raise EarmarkError("torch.onnx gave no graph")
+    graph: onnx.ModelProto = program.model_proto
+    # Where each node came from in our code: a third of the file, and of no use in it.
+    for node in graph.graph.node:
+        del node.metadata_props[:]
+        node.doc_string = ""
+    return graph
