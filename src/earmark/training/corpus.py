@@ -57,8 +57,8 @@ class Corpus:
 def prepare_corpus(recipe: Recipe, device: torch.device) -> Corpus:
     """Pack the recipe's clips and, when it asks for copies, draw and keep their scenes; what is there is used again."""
     data = recipe.data
-    words = [_read(source) for source in data.words]
-    sounds = [_without_labels(_read(source)) for source in data.sounds]
+    words = [selected(source) for source in data.words]
+    sounds = [_without_labels(selected(source)) for source in data.sounds]
     bank = open_or_pack([*words, *sounds], data.folder / "clips")
     noise = [torch.from_numpy(wave) for wave in _waves(data.noise)]
     rooms = [torch.from_numpy(wave) for wave in _waves(data.rooms)]
@@ -89,10 +89,15 @@ def validation_bank(recipe: Recipe) -> ClipBank | None:
     """The bank of the recipe's validation clips, if it names any."""
     if not recipe.data.validation:
         return None
-    return open_or_pack([_read(source) for source in recipe.data.validation], recipe.data.folder / "validation")
+    return open_or_pack([selected(source) for source in recipe.data.validation], recipe.data.folder / "validation")
 
 
-def _read(source: Source) -> Manifest:
+def selected(source: Source) -> Manifest:
+    """The clips of a source, their labels with its prefix.
+
+    Raises:
+        InputError: none are left.
+    """
     manifest = read_manifest(source.manifest)
     clips = tuple(
         replace(clip, label=source.prefix + clip.label)
@@ -109,7 +114,7 @@ def _without_labels(manifest: Manifest) -> Manifest:
 
 
 def _waves(sources: Sequence[Source]) -> list[NDArray[np.float32]]:
-    return [read(manifest.locate(clip)) for manifest in map(_read, sources) for clip in manifest]
+    return [read(manifest.locate(clip)) for manifest in map(selected, sources) for clip in manifest]
 
 
 def _digest(texts: Sequence[str]) -> str:

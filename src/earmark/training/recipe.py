@@ -87,22 +87,39 @@ def read_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
     """Read a recipe.
 
     Args:
-        path: a TOML file; relative paths in it start from its folder.
+        path: a TOML file; relative paths in it start from its folder. With ``extends = "other.toml"`` it says only
+            what differs from another recipe in the same folder.
         overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string).
 
     Raises:
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
     path = Path(path)
+    table = _table(path)
+    for override in overrides:
+        _apply(table, override)
+    return parse_recipe(table, path.parent, str(path))
+
+
+def _table(path: Path) -> dict[str, Any]:
+    """The TOML table of a file, over that of the file that it extends."""
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(f"{path}: no such recipe") from None
     except tomllib.TOMLDecodeError as error:
         raise InputError(f"{path}: not TOML: {error}") from None
-    for override in overrides:
-        _apply(table, override)
-    return parse_recipe(table, path.parent, str(path))
+    parent = table.pop("extends", None)
+    return table if parent is None else _merged(_table(path.parent / str(parent)), table)
+
+
+def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
+    both = {key: _merged(under[key], over[key]) for key in over if _is_table(over[key]) and _is_table(under.get(key))}
+    return under | over | both
+
+
+def _is_table(value: object) -> bool:
+    return isinstance(value, dict)
 
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:

@@ -8,7 +8,6 @@ dense it gives a vector every 4 frames (40 ms) for nearly the price of one every
 from itertools import pairwise
 from pathlib import Path
 
-import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
