@@ -1,9 +1,9 @@
 """From a checkpoint to one ONNX file: the streaming graph, its model card, and a proof that both compute the same."""
 
-import io
 import json
 import warnings
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -132,22 +132,22 @@ def _graph(model: FrameEncoder) -> onnx.ModelProto:
         model(wave, memory)
     before = [torch.zeros_like(tensor) for tensor in memory.after]
     names = [f"memory_{number}" for number in range(len(before))]
-    content = io.BytesIO()
-    with warnings.catch_warnings():
+    with TemporaryDirectory() as folder, warnings.catch_warnings():
+        path = Path(folder) / "graph.onnx"
         # torch would rather export through torch.export, which takes 5 to 30 s for the same graph; this takes half a
         # second.
         warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx|earmark\.training\.export")
         torch.onnx.export(
             step,
             (wave, *before),
-            content,
+            path,
             input_names=["wave", *names],
             output_names=["frames", *(f"{name}_after" for name in names)],
             dynamic_axes={"wave": {1: "samples"}, "frames": {1: "frames"}},
             opset_version=OPSET,
             dynamo=False,
         )
-    graph: onnx.ModelProto = onnx.load_model_from_string(content.getvalue())
+        graph: onnx.ModelProto = onnx.load(str(path))
     # Where each node came from in our code, of no use in the file.
     for node in graph.graph.node:
         node.doc_string = ""
