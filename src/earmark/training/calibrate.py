@@ -1,7 +1,7 @@
 """What an encoder's scores mean: thresholds for rates of false alarms, measured on hours of speech and noise.
 
-Keywords are enrolled from the recipe's validation clips; the background is every sentence of the recipe whose transcript
-holds none of those words, and its noise. Both stay out of every benchmark.
+Keywords are enrolled from the recipe's validation clips; the background is every sentence of the recipe whose
+transcript holds none of those words, and its noise. Both stay out of every benchmark.
 """
 
 import warnings
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from earmark.audio import SAMPLE_RATE, read
 from earmark.detector import Detector
@@ -22,6 +21,7 @@ from earmark.keywords import Keyword
 from earmark.training.clips import ClipBank
 from earmark.training.corpus import selected, validation_bank
 from earmark.training.export import set_card
+from earmark.training.progress import follow
 from earmark.training.recipe import Recipe
 
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
@@ -57,7 +57,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     keywords, own, others = _keywords(bank, encoder, generator)
     detector = Detector(keywords, encoder=encoder)
     background = [
-        detector.scores(wave)[1] for wave in track(_background(recipe, bank, hours, generator), "calibrating")
+        detector.scores(wave)[1] for wave in follow(_background(recipe, bank, hours, generator), "calibrating")
     ]
     heard_h = sum(map(len, background)) * encoder.hop_s / 3600
     grid = np.linspace(0, 1, 501)
@@ -107,19 +107,20 @@ def _background(
 ) -> list[NDArray[np.float32]]:
     words = {label.lower() for label in bank.labels}
     sentences = [
-        manifest.locate(clip)
+        (manifest.locate(clip), clip)
         for manifest in map(selected, recipe.data.sounds)
         for clip in manifest
         if (said := (clip.text or clip.label).lower().split()) and not words.intersection(said)
     ]
     if not sentences:
         raise InputError("data.sounds: calibration needs sentences with transcripts, to know what is not in them")
-    noise = [manifest.locate(clip) for manifest in map(selected, recipe.data.noise) for clip in manifest]
+    noise = [(manifest.locate(clip), clip) for manifest in map(selected, recipe.data.noise) for clip in manifest]
     chosen = [*noise, *(sentences[number] for number in generator.permutation(len(sentences)))]
     waves = []
     left = round(hours * 3600 * SAMPLE_RATE)
-    for path in track(chosen, "reading the background"):
-        waves.append(read(path))
+    for path, clip in follow(chosen, "reading the background"):
+        stop = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
+        waves.append(read(path)[round(clip.start_s * SAMPLE_RATE) : stop])
         left -= len(waves[-1])
         if left < 0:
             break

@@ -50,9 +50,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["earmark"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors)
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of earmark train ({error})") from None
-    return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors)
 
 
 def state_of(model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:

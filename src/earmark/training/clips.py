@@ -14,12 +14,12 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from rich.progress import track
 
 from earmark.audio import SAMPLE_RATE, Wave, read
 from earmark.data.manifest import Clip, Manifest
 from earmark.enrollment import find_speech
 from earmark.errors import InputError
+from earmark.training.progress import follow
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
     total = 0
     with (partial / "raw").open("wb") as raw, ProcessPoolExecutor(workers or os.cpu_count()) as pool:
         decoded = pool.map(_decode, by_file, chunksize=16)
-        for group, cuts in zip(track(by_file, f"packing {folder.name}"), decoded, strict=True):
+        for group, cuts in zip(follow(by_file, f"packing {folder.name}"), decoded, strict=True):
             for clip, (samples, speech) in zip(group, cuts, strict=True):
                 if speech is not None:
                     raw.write(samples.tobytes())

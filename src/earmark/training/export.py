@@ -16,7 +16,7 @@ from earmark.errors import EarmarkError
 from earmark.training.checkpoint import Checkpoint, load_checkpoint
 from earmark.training.encoders import FrameEncoder, build_encoder
 from earmark.training.memory import Memory
-from earmark.training.recipe import Recipe
+from earmark.training.recipe import check_recipe, portable
 
 OPSET = 18
 PARITY = 1e-4
@@ -63,7 +63,7 @@ def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -
 
 def load_model(state: Checkpoint) -> FrameEncoder:
     """The encoder of a checkpoint, ready to run on the CPU."""
-    recipe = Recipe.model_validate(state.recipe)
+    recipe = check_recipe(state.recipe, "the checkpoint")
     model = build_encoder(recipe.encoder)
     model.load_state_dict({k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")})
     return model.eval()
@@ -71,7 +71,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
 
 def describe(model: FrameEncoder, state: Checkpoint, card: dict[str, Any]) -> dict[str, Any]:
     """What the runtime must know of the graph, and the model card."""
-    recipe = Recipe.model_validate(state.recipe)
+    recipe = check_recipe(state.recipe, "the checkpoint")
     return {
         "format": FORMAT,
         "name": recipe.name,
@@ -80,7 +80,7 @@ def describe(model: FrameEncoder, state: Checkpoint, card: dict[str, Any]) -> di
         "lag": model.lag,
         "dimension": model.settings.dimension,
         "parts": model.settings.parts,
-        "card": {"step": state.step, "validation": state.metrics, "recipe": state.recipe} | card,
+        "card": {"step": state.step, "validation": state.metrics, "recipe": portable(recipe)} | card,
     }
 
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from torch import Tensor, nn
 
 from earmark.errors import EarmarkError, InputError
@@ -16,7 +15,8 @@ from earmark.training.encoders import EncoderSettings, FrameEncoder, build_encod
 from earmark.training.episodes import Episodes
 from earmark.training.losses import build_loss
 from earmark.training.pooling import jitter, sum_windows
-from earmark.training.recipe import OptimiserSettings, Recipe
+from earmark.training.progress import step_bar
+from earmark.training.recipe import OptimiserSettings, Recipe, check_recipe, portable
 from earmark.training.validation import Validation
 
 Report = Callable[[int, dict[str, float]], None]
@@ -35,10 +35,10 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
         The best checkpoint by the validation's EER; without validation clips, the last.
 
     Raises:
-        InputError: the folder holds another recipe's run.
+        InputError: the folder holds another recipe's run, or there is no such device.
         EarmarkError: the loss is no longer finite.
     """
-    where = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    where = _device(device)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     folder.mkdir(parents=True, exist_ok=True)
@@ -54,11 +54,11 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
     optimiser = torch.optim.AdamW(parameters, lr=recipe.optimiser.lr, weight_decay=recipe.optimiser.weight_decay)
     validation = Validation(bank, model, where) if bank is not None else None
     episodes = Episodes(corpus.bank.label, corpus.bank.speaker, recipe.episodes, recipe.seed)
-    described = json.loads(recipe.model_dump_json())
-    first = _resume(folder, described, model, objective, optimiser)
+    described = recipe.model_dump(mode="json")
+    first = _resume(folder, recipe, model, objective, optimiser)
     best = _best_so_far(folder)
 
-    with _progress() as progress:
+    with step_bar() as progress:
         task = progress.add_task(recipe.name, total=recipe.optimiser.steps, completed=first, loss=math.nan)
         for step in range(first, recipe.optimiser.steps):
             for group in optimiser.param_groups:
@@ -82,10 +82,11 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
             if done % recipe.checkpoint_every == 0 or done == recipe.optimiser.steps:
                 numbers = validation.measure() if validation is not None else {}
                 state = Checkpoint(described, done, numbers, state_of(model, objective, optimiser))
-                save_checkpoint(folder / "last.safetensors", state)
                 if numbers.get("eer", -math.inf) <= best:
                     best = numbers.get("eer", best)
                     save_checkpoint(folder / "best.safetensors", state)
+                # Last of all: a run that is stopped in between does these steps again and writes the best again.
+                save_checkpoint(folder / "last.safetensors", state)
                 _log(folder, done, {"loss": loss.item()} | numbers, report)
     return folder / "best.safetensors"
 
@@ -131,6 +132,15 @@ def _frozen_frames(teacher: FrameEncoder, waves: Tensor) -> Tensor:
         return teacher.tower_frames(waves)
 
 
+def _device(name: str | None) -> torch.device:
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        raise InputError(f"--device {name}: torch cannot use it here ({str(error).splitlines()[0]})") from None
+    return device
+
+
 def _teacher(recipe: Recipe, device: torch.device) -> FrameEncoder | None:
     if not recipe.distillation.weight:
         return None
@@ -146,13 +156,13 @@ def _sample_frames(corpus: Corpus, teacher: FrameEncoder, seed: int) -> Tensor:
 
 
 def _resume(
-    folder: Path, described: dict[str, object], model: nn.Module, objective: nn.Module, optimiser: torch.optim.Optimizer
+    folder: Path, recipe: Recipe, model: nn.Module, objective: nn.Module, optimiser: torch.optim.Optimizer
 ) -> int:
     path = folder / "last.safetensors"
     if not path.exists():
         return 0
     checkpoint = load_checkpoint(path)
-    if checkpoint.recipe != described:
+    if portable(check_recipe(checkpoint.recipe, str(path))) != portable(recipe):
         raise InputError(f"{folder}: holds a run of another recipe; choose another --run folder, or remove this one")
     restore(checkpoint.tensors, model, objective, optimiser)
     return checkpoint.step
@@ -168,14 +178,3 @@ def _log(folder: Path, step: int, numbers: dict[str, float], report: Report | No
         log.write(json.dumps({"step": step} | numbers) + "\n")
     if report is not None:
         report(step, numbers)
-
-
-def _progress() -> Progress:
-    return Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("loss {task.fields[loss]:.3f}"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )

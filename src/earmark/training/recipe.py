@@ -3,9 +3,9 @@
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from earmark.errors import InputError
 from earmark.training.augment import AugmentSettings
@@ -69,8 +69,8 @@ class DistillationSettings(Settings):
 class Recipe(Settings):
     """All settings of a training run."""
 
-    name: str = Field(description="the encoder's name")
-    seed: int = 0
+    name: str = Field(pattern=r"^[\w-][\w.-]*$", description="the encoder's name; it names files too")
+    seed: int = Field(0, ge=0, description="of all draws")
     data: DataSettings
     scenes: SceneSettings = SceneSettings()
     augment: AugmentSettings = AugmentSettings()
@@ -81,6 +81,12 @@ class Recipe(Settings):
     optimiser: OptimiserSettings = OptimiserSettings()
     checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints, each followed by a validation")
     threads: int = Field(0, ge=0, description="threads of torch on a CPU; 0: torch's choice")
+
+    @model_validator(mode="after")
+    def _complete(self) -> Self:
+        if self.distillation.sounds and not self.data.sounds:
+            raise ValueError("distillation.sounds asks for clips of data.sounds, which names none")
+        return self
 
 
 def read_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
@@ -95,22 +101,24 @@ def read_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
     path = Path(path)
-    table = _table(path)
+    table = _table(path, ())
     for override in overrides:
         _apply(table, override)
     return parse_recipe(table, path.parent, str(path))
 
 
-def _table(path: Path) -> dict[str, Any]:
+def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
     """The TOML table of a file, over that of the file that it extends."""
+    if path in extending:
+        raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn")
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(f"{path}: no such recipe") from None
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # TOMLDecodeError is one, and so is what a file that is no UTF-8 raises
         raise InputError(f"{path}: not TOML: {error}") from None
     parent = table.pop("extends", None)
-    return table if parent is None else _merged(_table(path.parent / str(parent)), table)
+    return table if parent is None else _merged(_table(path.parent / str(parent), (*extending, path)), table)
 
 
 def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -124,10 +132,7 @@ def _is_table(value: object) -> bool:
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
     """A recipe from a table whose relative paths start from ``folder``."""
-    try:
-        recipe = Recipe.model_validate(table)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(error)}") from None
+    recipe = check_recipe(table, where)
     data = recipe.data
 
     def located(sources: tuple[Source, ...]) -> tuple[Source, ...]:
@@ -137,6 +142,33 @@ def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
     return recipe.model_copy(update={"data": data.model_copy(update={"folder": folder / data.folder, **groups})})
 
 
+def check_recipe(table: dict[str, Any], where: str) -> Recipe:
+    """A recipe from a table, its paths as they stand.
+
+    Raises:
+        InputError: an unknown key, a value of the wrong kind; ``where`` says where the table comes from.
+    """
+    try:
+        return Recipe.model_validate(table)
+    except ValidationError as error:
+        raise InputError(f"{where}: {_first_problem(error)}") from None
+
+
+def portable(recipe: Recipe) -> dict[str, Any]:
+    """The recipe as JSON values, of each path only the last two parts: what it says on any machine."""
+    values = recipe.model_dump(mode="json")
+    data = values["data"]
+    data["folder"] = _end_of(data["folder"])
+    for name in ("words", "sounds", "noise", "rooms", "validation"):
+        for source in data[name]:
+            source["manifest"] = _end_of(source["manifest"])
+    return values
+
+
+def _end_of(path: str) -> str:
+    return "/".join(Path(path).parts[-2:])
+
+
 def _apply(table: dict[str, Any], override: str) -> None:
     key, equals, value = override.partition("=")
     if not equals:
@@ -144,6 +176,8 @@ def _apply(table: dict[str, Any], override: str) -> None:
     *parents, last = key.strip().split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
+        if not _is_table(table):
+            raise InputError(f"--set {override}: {parent!r} holds no keys; only whole values and lists can be set")
     try:
         table[last] = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
@@ -157,7 +191,8 @@ def _first_problem(error: ValidationError) -> str:
     if problem["type"] == "extra_forbidden":
         close = get_close_matches(str(problem["loc"][-1]), _keys(problem["loc"][:-1]), 1)
         return f"{key}: no such key" + (f"; did you mean {close[0]!r}?" if close else "")
-    return f"{key}: {problem['msg'][0].lower()}{problem['msg'][1:]}"
+    message = problem["msg"].removeprefix("Value error, ")
+    return f"{key}: {message[0].lower()}{message[1:]}" if key else message
 
 
 def _keys(parents: tuple[int | str, ...]) -> list[str]:

@@ -5,9 +5,10 @@ slower, with pieces of other clips before and after it. A batch of scenes is a f
 """
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from earmark.audio import SAMPLE_RATE
@@ -23,10 +24,18 @@ class SceneSettings(BaseModel):
     margin_s: float = Field(
         0.39, ge=0, description="least distance of the spoken part from the scene's ends, in seconds"
     )
-    speed: tuple[float, float] = Field((0.88, 1.14), description="range of the playing speed; it moves pitch and tempo")
+    speed: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.88, 1.14), description="range of the playing speed; it moves pitch and tempo"
+    )
     neighbour: float = Field(0.5, ge=0, le=1, description="probability of another clip before, and likewise after")
     gap_s: tuple[float, float] = Field((0.02, 0.3), description="range of the pause between neighbours, in seconds")
     neighbour_db: float = Field(6.0, ge=0, description="a neighbour is up to this much louder or softer, in dB")
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.length_s - 2 * self.margin_s < 0.3:
+            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave no room for a word")
+        return self
 
 
 @dataclass(frozen=True)

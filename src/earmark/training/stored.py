@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from rich.progress import track
 from torch import Tensor
 
 from earmark.training.augment import Augmentation
 from earmark.training.encoders import FrameEncoder
+from earmark.training.progress import follow
 from earmark.training.scenes import SceneBatch, Scenes
 
 _BATCH = 64
@@ -75,7 +75,7 @@ def _store_copy(
     generator = torch.Generator().manual_seed(seed * 1000 + copy)
     spoken = []
     with (partial / "waves.i16").open("wb") as sound, (partial / "frames.f16").open("wb") as vectors:
-        for clips in track(torch.arange(count).split(_BATCH), title):
+        for clips in follow(torch.arange(count).split(_BATCH), title):
             drawn = scenes.draw(clips, generator)
             waves = augmentation(drawn, generator)
             with torch.inference_mode():

@@ -4,6 +4,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from earmark.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.training.clips import ClipBank
 from earmark.training.encoders import FrameEncoder
@@ -24,6 +25,9 @@ class Validation:
         bank: clips of words that are in no training label.
         model: the encoder that is measured; what is frozen in it is computed once.
         device: where it runs.
+
+    Raises:
+        InputError: fewer than two words with clips for five takes and a trial.
     """
 
     def __init__(self, bank: ClipBank, model: FrameEncoder, device: torch.device) -> None:
@@ -72,8 +76,9 @@ class Validation:
 
 
 def _some_of_each(bank: ClipBank, generator: np.random.Generator) -> np.ndarray:
-    """Up to 60 clips of each label, numbers in rising order."""
-    chosen = [
-        generator.permutation(np.flatnonzero(bank.label == label))[:_CLIPS_A_WORD] for label in range(len(bank.labels))
-    ]
+    """Up to 60 clips of each label that has clips enough for takes and trials, numbers in rising order."""
+    groups = [np.flatnonzero(bank.label == label) for label in range(len(bank.labels))]
+    chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > _TAKES]
+    if len(chosen) < 2:
+        raise InputError(f"data.validation: two words at least need more than {_TAKES} clips; there are {len(chosen)}")
     return np.sort(np.concatenate(chosen))

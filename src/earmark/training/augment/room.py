@@ -1,7 +1,7 @@
 """Reverberation: measured room impulse responses, and made ones for rooms that nobody measured."""
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
 
 from earmark.audio import SAMPLE_RATE
@@ -14,7 +14,9 @@ class RoomSettings(BaseModel):
 
     probability: float = Field(0.4, ge=0, le=1, description="share of scenes that sound in a room")
     made: float = Field(0.6, ge=0, le=1, description="share of the rooms that are made, not measured")
-    rt60_s: tuple[float, float] = Field((0.1, 0.6), description="range of a made room's reverberation time, in seconds")
+    rt60_s: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.1, 0.6), description="range of a made room's reverberation time, in seconds"
+    )
     direct_db: tuple[float, float] = Field(
         (-2.0, 15.0), description="range of a made room's direct-to-reverberant ratio, in dB"
     )

@@ -1,9 +1,9 @@
 """Encoders: waveform to frame vectors, whose sum over a window is the window's embedding."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 from torch import Tensor, nn
 
 from earmark.training.encoders.sequence import SequenceHead
@@ -31,7 +31,15 @@ class EncoderSettings(BaseModel):
     parts: int = Field(
         1, ge=1, description="equal parts of a window that are summed apart; they keep the order of sounds"
     )
-    dropout: float = Field(0.1, ge=0, lt=1)
+    dropout: float = Field(0.1, ge=0, lt=1, description="share of the head's channels that a training step leaves out")
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if self.context % 2 == 0:
+            raise ValueError(f"context: {self.context} frames have no middle; choose an odd number")
+        if self.dimension % self.parts:
+            raise ValueError(f"parts: {self.dimension} dimensions cannot be shared out among {self.parts} parts")
+        return self
 
 
 class FrameEncoder(nn.Module):
