@@ -51,8 +51,8 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     bank = validation_bank(recipe)
     if bank is None:
         raise InputError("data.validation: calibration needs labelled clips of words that were not trained on")
-    set_card(path, {"calibration": _NONE_YET})
     encoder = load_encoder(path)
+    encoder.card = encoder.card | {"calibration": _NONE_YET}
     generator = np.random.default_rng(seed)
     keywords, own, others = _keywords(bank, encoder, generator)
     detector = Detector(keywords, encoder=encoder)
