@@ -6,8 +6,9 @@ Training draws clips by number; a draw is an index into memory, not a file that 
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
@@ -20,6 +21,9 @@ from earmark.data.manifest import Clip, Manifest
 from earmark.enrollment import find_speech
 from earmark.errors import InputError
 from earmark.training.progress import follow
+
+_CHUNK = 16
+_Cut = tuple[NDArray[np.int16], tuple[int, int] | None]
 
 
 @dataclass(frozen=True)
@@ -104,8 +108,12 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
     by_file = [list(group) for _, group in groupby(clips, key=lambda clip: clip.path)]
     rows: list[tuple[int, ...]] = []
     total = 0
-    with (partial / "raw").open("wb") as raw, ProcessPoolExecutor(workers or os.cpu_count()) as pool:
-        decoded = pool.map(_decode, by_file, chunksize=16)
+    with (partial / "raw").open("wb") as raw, ExitStack() as stack:
+        decoded: Iterable[list[_Cut]] = map(_decode, by_file)
+        # Processes take longer to start than a few files to decode.
+        if len(by_file) > 4 * _CHUNK and workers != 1:
+            pool = stack.enter_context(ProcessPoolExecutor(workers or os.cpu_count()))
+            decoded = pool.map(_decode, by_file, chunksize=_CHUNK)
         for group, cuts in zip(follow(by_file, f"packing {folder.name}"), decoded, strict=True):
             for clip, (samples, speech) in zip(group, cuts, strict=True):
                 if speech is not None:
@@ -124,13 +132,13 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
     return ClipBank.open(folder)
 
 
-def _decode(clips: list[Clip]) -> list[tuple[NDArray[np.int16], tuple[int, int] | None]]:
+def _decode(clips: list[Clip]) -> list[_Cut]:
     """Samples and spoken part of the clips of one file."""
     wave = read(clips[0].path)
     return [_cut(wave, clip) for clip in clips]
 
 
-def _cut(wave: Wave, clip: Clip) -> tuple[NDArray[np.int16], tuple[int, int] | None]:
+def _cut(wave: Wave, clip: Clip) -> _Cut:
     stop = len(wave) if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
     wave = wave[round(clip.start_s * SAMPLE_RATE) : stop]
     samples = (wave * 32767).round().clip(-32768, 32767).astype(np.int16)
