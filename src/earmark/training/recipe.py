@@ -29,6 +29,7 @@ class Source(Settings):
     split: str = Field("", description="only the clips of this split; empty: all")
     prefix: str = Field("", description="put before each label, so that equal names of two languages stay two words")
     exclude: tuple[str, ...] = Field((), description="labels that are left out")
+    licence: str = Field("", description="name and licence of the set, for the model card")
 
 
 class DataSettings(Settings):
