@@ -22,7 +22,7 @@ from earmark.enrollment import find_speech
 from earmark.errors import InputError
 from earmark.training.progress import follow
 
-_CHUNK = 16
+_FEW_FILES = 64
 _Cut = tuple[NDArray[np.int16], tuple[int, int] | None]
 
 
@@ -111,9 +111,9 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
     with (partial / "raw").open("wb") as raw, ExitStack() as stack:
         decoded: Iterable[list[_Cut]] = map(_decode, by_file)
         # Processes take longer to start than a few files to decode.
-        if len(by_file) > 4 * _CHUNK and workers != 1:
+        if len(by_file) > _FEW_FILES and workers != 1:
             pool = stack.enter_context(ProcessPoolExecutor(workers or os.cpu_count()))
-            decoded = pool.map(_decode, by_file, chunksize=_CHUNK)
+            decoded = pool.map(_decode, by_file, chunksize=16)
         for group, cuts in zip(follow(by_file, f"packing {folder.name}"), decoded, strict=True):
             for clip, (samples, speech) in zip(group, cuts, strict=True):
                 if speech is not None:

@@ -21,6 +21,8 @@ from earmark.training.validation import Validation
 
 Report = Callable[[int, dict[str, float]], None]
 
+_SAMPLE = 512  # scenes that the scale of a tower is measured on
+
 
 def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Report | None = None) -> Path:
     """Train an encoder; a run that was stopped goes on from its last checkpoint, to the same bits on a CPU.
@@ -148,9 +150,9 @@ def _teacher(recipe: Recipe, device: torch.device) -> FrameEncoder | None:
 
 
 def _sample_frames(corpus: Corpus, teacher: FrameEncoder, seed: int) -> Tensor:
-    """Tower vectors of 512 scenes, shape (n, 96)."""
+    """Tower vectors of some scenes, shape (n, 96)."""
     generator = torch.Generator().manual_seed(seed)
-    clips = torch.randint(len(corpus.bank), (512,), generator=generator)
+    clips = torch.randint(len(corpus.bank), (_SAMPLE,), generator=generator)
     scenes, frames = corpus.draw(clips, generator)
     return (_frozen_frames(teacher, scenes.waves) if frames is None else frames).flatten(0, 1)
 

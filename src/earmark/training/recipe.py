@@ -167,7 +167,7 @@ def portable(recipe: Recipe) -> dict[str, Any]:
 
 
 def _end_of(path: str) -> str:
-    return "/".join(Path(path).parts[-2:])
+    return "/".join(Path(path).resolve().parts[-2:])
 
 
 def _apply(table: dict[str, Any], override: str) -> None:

@@ -59,8 +59,8 @@ class FrameEncoder(nn.Module):
         self.frontend = LogMel()
         match settings.frames:
             case "published":
-                self.tower = load_published()
-                self.tower.requires_grad_(False)
+                # In evaluation mode from the first call on, lest its normalisation learn from what it hears.
+                self.tower = load_published().requires_grad_(False).eval()
             case "own":
                 self.tower = SpeechEmbedding(settings.widths, normalised=True)
         self.head = SequenceHead(settings.hidden, settings.context, settings.dimension, settings.dropout)

@@ -1,0 +1,149 @@
+import json
+import math
+
+import pytest
+import torch
+
+from earmark.errors import EarmarkError, InputError
+from earmark.training import loop
+from earmark.training.checkpoint import load_checkpoint
+from earmark.training.episodes import Episodes
+from earmark.training.loop import learning_rate, train
+from earmark.training.recipe import OptimiserSettings, parse_recipe
+
+
+def tensors(folder):
+    return load_checkpoint(folder / "last.safetensors").tensors
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(recipe, tmp_path, monkeypatch):
+    train(recipe, tmp_path / "whole", device="cpu")
+    draw = Episodes.draw
+
+    def killed(self, number):
+        if number == 5:
+            raise KeyboardInterrupt
+        return draw(self, number)
+
+    monkeypatch.setattr(Episodes, "draw", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "parts", device="cpu")
+    assert load_checkpoint(tmp_path / "parts" / "last.safetensors").step == 3
+    monkeypatch.setattr(Episodes, "draw", draw)
+    train(recipe, tmp_path / "parts", device="cpu")
+    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+    assert log(tmp_path / "whole") == log(tmp_path / "parts")
+
+
+def test_a_run_is_logged_reported_and_its_best_kept(recipe, tmp_path):
+    reported = []
+    best = train(
+        recipe, tmp_path / "run", device="cpu", report=lambda step, numbers: reported.append({"step": step} | numbers)
+    )
+    assert reported == log(tmp_path / "run")
+    assert [line["step"] for line in reported] == [3, 6]
+    assert reported[0].keys() == {"step", "loss", "accuracy", "eer", "frr"}
+    state = load_checkpoint(best)
+    assert state.metrics["eer"] == min(line["eer"] for line in reported)
+    assert state.recipe == json.loads(recipe.model_dump_json())
+
+
+def test_a_finished_run_is_left_as_it_is(recipe, tmp_path):
+    best = train(recipe, tmp_path / "run", device="cpu")
+    before = log(tmp_path / "run")
+    assert train(recipe, tmp_path / "run", device="cpu") == best
+    assert log(tmp_path / "run") == before
+
+
+def test_without_validation_clips_the_last_step_is_the_best(table, tmp_path):
+    del table["data"]["validation"]
+    best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    assert load_checkpoint(best).step == 6
+
+
+def test_another_seed_gives_another_network(recipe, table, tmp_path):
+    train(recipe, tmp_path / "one", device="cpu")
+    other = parse_recipe(table | {"seed": 4}, tmp_path, "recipe")
+    train(other, tmp_path / "two", device="cpu")
+    assert not torch.equal(
+        tensors(tmp_path / "one")["model.head.leave.weight"], tensors(tmp_path / "two")["model.head.leave.weight"]
+    )
+
+
+def test_a_run_of_another_recipe_in_the_folder_is_refused(recipe, table, tmp_path):
+    train(recipe, tmp_path / "run", device="cpu")
+    other = parse_recipe(table | {"seed": 4}, tmp_path, "recipe")
+    with pytest.raises(InputError, match=r"run: holds a run of another recipe; choose another --run folder"):
+        train(other, tmp_path / "run", device="cpu")
+
+
+def test_a_run_goes_on_whatever_folder_its_recipe_was_read_from(table, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    table["data"]["folder"] = "packed"
+    train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    train(parse_recipe(table, tmp_path.relative_to(tmp_path), "recipe"), tmp_path / "run", device="cpu")
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(table, tmp_path):
+    table["optimiser"]["lr"] = 1e35
+    with pytest.raises(EarmarkError, match=r"^little: the loss is nan at step \d; try a smaller optimiser\.lr$"):
+        train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    assert not (tmp_path / "run" / "last.safetensors").exists()
+
+
+@pytest.mark.parametrize("device", ["gpu", "cuda:77"])
+def test_a_device_that_is_not_there_is_refused(recipe, tmp_path, device):
+    with pytest.raises(InputError, match=f"^--device {device}: torch cannot use it here") as error:
+        train(recipe, tmp_path / "run", device=device)
+    assert "\n" not in str(error.value)
+
+
+def test_validation_words_need_clips_for_takes_and_trials(table, tmp_path):
+    table["data"]["validation"] = [{"manifest": table["data"]["words"][0]["manifest"]}]
+    with pytest.raises(InputError, match=r"^data\.validation: two words at least need more than 5 clips; there are 0$"):
+        train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+
+
+@pytest.fixture
+def _small_sample(monkeypatch):
+    monkeypatch.setattr(loop, "_SAMPLE", 16)
+
+
+@pytest.mark.usefixtures("_small_sample")
+@pytest.mark.parametrize("copies", [0, 1])
+def test_a_student_learns_the_frames_of_its_teacher(table, tmp_path, corpus, copies):
+    table["data"] |= {"sounds": [{"manifest": str(corpus / "judge.tsv")}], "copies": copies}
+    table |= {"distillation": {"weight": 1.0, "sounds": 3}, "checkpoint_every": 2}
+    table["optimiser"]["steps"] = 2
+    best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    deviation = load_checkpoint(best).tensors["model.head.deviation"]
+    assert deviation.mean() > 3  # of the teacher's vectors: the published net's are about 15
+
+
+@pytest.mark.usefixtures("_small_sample")
+@pytest.mark.parametrize("copies", [0, 1])
+def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
+    table["data"]["copies"] = copies
+    table["encoder"] = {"frames": "published", "hidden": 8, "dimension": 6}
+    table["optimiser"]["steps"] = 2
+    best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    kept = load_checkpoint(best).tensors
+    published = loop.build_encoder(loop.EncoderSettings(frames="published")).state_dict()
+    assert all(torch.equal(kept[f"model.{name}"], published[name]) for name in published if name.startswith("tower."))
+    assert sum(name.startswith("optimiser.") and name.endswith(".exp_avg") for name in kept) == 8
+
+
+def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
+    settings = OptimiserSettings(steps=100, lr=2.0, warmup=0.1)
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[:10] == pytest.approx([0.2 * step for step in range(1, 11)])
+    assert rates[10] == 2.0
+    assert rates[55] == pytest.approx(1 + math.cos(math.pi / 2))
+    assert 0 < rates[99] < 0.01
+    assert learning_rate(0, OptimiserSettings(steps=1)) > 0
