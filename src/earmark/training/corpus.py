@@ -77,7 +77,7 @@ def prepare_corpus(recipe: Recipe, device: torch.device) -> Corpus:
 
 def open_or_pack(manifests: Sequence[Manifest], folder: Path) -> ClipBank:
     """The bank of these clips: opened when the folder holds just them, else packed."""
-    stamp = _digest([repr((manifest.folder, manifest.clips)) for manifest in manifests])
+    stamp = _digest([repr((manifest.folder.resolve(), manifest.clips)) for manifest in manifests])
     if folder.exists() and _stamp(folder) == stamp:
         return ClipBank.open(folder)
     bank = pack(manifests, folder)

@@ -51,7 +51,8 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
     objective = build_loss(recipe.loss).to(where)
     teacher = model if recipe.encoder.frames == "published" else _teacher(recipe, where)
     if teacher is not None:
-        model.head.measure(_sample_frames(corpus, teacher, recipe.seed))
+        # A student learns its teacher's frames at unit scale, the scale of its own layers at the start.
+        teacher.head.measure(_sample_frames(corpus, teacher, recipe.seed))
     parameters = [p for p in [*model.parameters(), *objective.parameters()] if p.requires_grad]
     optimiser = torch.optim.AdamW(parameters, lr=recipe.optimiser.lr, weight_decay=recipe.optimiser.weight_decay)
     validation = Validation(bank, model, where) if bank is not None else None
@@ -123,8 +124,8 @@ def _loss(
     windows = jitter(scenes.spoken[: words.numel()], generator)
     embeddings = sum_windows(model.head(heard[: words.numel()]), windows, model)
     loss: Tensor = objective(embeddings.unflatten(0, tuple(words.shape)))
-    if taught is not None and teacher is not model:
-        frame_loss = nn.functional.smooth_l1_loss(model.head.normalise(heard), model.head.normalise(taught))
+    if taught is not None and teacher is not None and teacher is not model:
+        frame_loss = nn.functional.smooth_l1_loss(heard, teacher.head.normalise(taught))
         loss = loss + recipe.distillation.weight * frame_loss
     return loss
 
