@@ -22,7 +22,10 @@ def checkpoint(request, table, tmp_path):
     recipe = parse_recipe(table, tmp_path, "recipe")
     model = build_encoder(recipe.encoder)
     if request.param == "own":
-        model.train()(torch.randn(3, 20_000) * 0.1)
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
+        model.train()(torch.randn(3, 20_000) * torch.logspace(-3, -1, 3)[:, None])
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     path = tmp_path / "best.safetensors"
     save_checkpoint(path, Checkpoint(json.loads(recipe.model_dump_json()), 40, {"eer": 0.125}, tensors))

@@ -26,9 +26,11 @@ def encoder(settings):
     torch.manual_seed(0)
     model = build_encoder(settings)
     if settings.frames == "own":
-        model.train()
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
         with torch.no_grad():
-            model(torch.randn(4, 20_000) * torch.logspace(-3, -1, 4)[:, None])
+            model.train()(torch.randn(4, 20_000) * torch.logspace(-3, -1, 4)[:, None])
     return model.eval()
 
 
