@@ -62,9 +62,10 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     heard_h = sum(map(len, background)) * encoder.hop_s / 3600
     grid = np.linspace(0, 1, 501)
     rate = sum(_alarms(scores, grid) for scores in background) / (heard_h * len(keywords))
-    # The lowest threshold that keeps each rate.
+    # The lowest threshold that keeps each rate; 1 where none does.
     threshold = [
-        float(grid[np.flatnonzero(rate > wanted)[-1] + 1]) if (rate > wanted).any() else 0.0 for wanted in RATES
+        float(grid[min(np.flatnonzero(rate > wanted)[-1] + 1, len(grid) - 1)]) if (rate > wanted).any() else 0.0
+        for wanted in RATES
     ]
     hits = np.array([detector.scores(wave)[1].max(axis=0)[keyword] for keyword, wave in zip(own, others, strict=True)])
     misses = np.concatenate([_by_second(scores, encoder.hop_s) for scores in background])

@@ -1,0 +1,49 @@
+"""`earmark export`: from a checkpoint to an encoder that runs without torch."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.extras import needs
+from earmark.errors import InputError
+
+EXAMPLE = "Example: [bold]earmark export runs/smoke/best.safetensors --out smoke.onnx[/bold]"
+
+
+def export(
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="What `earmark train` saved.", show_default=False)
+    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The encoder to write, .onnx.", show_default=False)],
+) -> None:
+    """Make an encoder of a checkpoint, and check that it computes the same.
+
+    Where the recipe's corpora are at hand, it is measured how often background sound scores how high; enrolling needs
+    that to set thresholds.
+    """
+    write_encoder(checkpoint, out)
+
+
+def write_encoder(checkpoint: Path, out: Path) -> None:
+    """Export and calibrate, and say so."""
+    with needs("train"):
+        from earmark.training.calibrate import calibrate
+        from earmark.training.checkpoint import load_checkpoint
+        from earmark.training.export import export as export_checkpoint
+        from earmark.training.recipe import check_recipe
+
+    if out.suffix != ".onnx":
+        raise InputError(f"{out}: an encoder is an .onnx file; name it so")
+    encoder = export_checkpoint(checkpoint, out)
+    size_mb = out.stat().st_size / 1e6
+    console.say(f"wrote {out}: {encoder.dimension} numbers an embedding, {size_mb:.1f} MB")
+    recipe = check_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
+    try:
+        calibration = calibrate(out, recipe)
+    except InputError as error:
+        console.say(f"not calibrated, so that it cannot enrol keywords yet: {error}")
+        return
+    misses = dict(zip(calibration["false_alarms_per_hour"], calibration["frr"], strict=True))
+    console.say(f"calibrated: at one false alarm an hour {100 * misses[1.0]:.1f} % of keywords are missed")

@@ -1,0 +1,68 @@
+"""`earmark train`: learn an encoder from a recipe, and export the best."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.export import write_encoder
+from earmark.cli.extras import needs
+
+EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimiser.steps=50 --run runs/short[/bold]"
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .toml.", show_default=False)],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value for a key of the recipe; may be repeated.",
+            show_default="",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for checkpoints, log and encoder.", show_default="runs/<name>"),
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …", show_default="cuda where there is one"),
+    ] = None,
+) -> None:
+    """Learn an encoder from a recipe, and export the best of the run.
+
+    A run that was stopped goes on when the same command is given again.
+    """
+    with needs("train"):
+        from earmark.training import loop
+        from earmark.training.checkpoint import load_checkpoint
+        from earmark.training.recipe import read_recipe
+
+    settings = read_recipe(recipe, overrides or [])
+    folder = run or Path("runs") / settings.name
+    last = folder / "last.safetensors"
+    begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
+    console.say(f"{settings.name}: {settings.optimiser.steps} steps in {folder}{begun}")
+    best = loop.train(
+        settings,
+        folder,
+        device=device,
+        report=lambda step, numbers: console.say(f"step {step}: {_told(numbers)}"),
+    )
+    state = load_checkpoint(best)
+    console.say(f"best: step {state.step}: {_told(state.metrics)}")
+    out = folder / f"{settings.name}.onnx"
+    write_encoder(best, out)
+    console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {out}")
+
+
+def _told(numbers: Mapping[str, float]) -> str:
+    """Numbers of a validation in words: `loss 1.23, accuracy 45.6 %, EER 7.8 %`."""
+    named = {"accuracy": "accuracy", "eer": "EER", "frr": "FRR at 2.5 % FAR"}
+    loss = [f"loss {numbers['loss']:.3f}"] if "loss" in numbers else []
+    told = [f"{name} {100 * numbers[key]:.1f} %" for key, name in named.items() if key in numbers]
+    return ", ".join(loss + told) or "no validation clips, so the last step counts as the best"

@@ -1,0 +1,145 @@
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+from typer.main import get_command
+
+from earmark import audio
+from earmark.cli import app, main
+from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.encoder import load_encoder
+
+RECIPE = """
+name = "little"
+checkpoint_every = 2
+[data]
+folder = "packed"
+words = [{ manifest = "learn.tsv" }]
+sounds = [{ manifest = "learn.tsv" }]
+validation = [{ manifest = "judge.tsv" }]
+[scenes]
+length_s = 1.3
+margin_s = 0.3
+[encoder]
+widths = [4, 4, 6, 6, 8]
+hidden = 12
+dimension = 8
+[episodes]
+words = 3
+utterances = 2
+[optimiser]
+steps = 4
+"""
+
+
+@pytest.fixture
+def earmark(tmp_path, monkeypatch, capsys, say):
+    """`earmark("train", "recipe.toml")` in a folder with a recipe and its recordings: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    for name, words, voices in (("learn", {"rise": 1, "fall": 2, "bow": 3}, 3), ("judge", {"low": 4, "high": 5}, 7)):
+        clips = []
+        for word, pitch in words.items():
+            for voice in range(voices):
+                path = f"{name}_{word}_{voice}.wav"
+                audio.write(path, say(200 * pitch, 150 * pitch**1.5, seconds=0.5, seed=voice))
+                clips.append(Clip(path, speaker=str(voice), label=word, text=word))
+        write_manifest(Manifest(tuple(clips)), f"{name}.tsv")
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            with pytest.raises(SystemExit) as stop:
+                main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return command
+
+
+def test_training_says_what_it_does_and_leaves_an_encoder(earmark, tmp_path):
+    code, out, err = earmark("train", "recipe.toml", "--device", "cpu")
+    assert (code, err) == (0, "")
+    lines = out.splitlines()
+    assert lines[0] == "little: 4 steps in runs/little"
+    assert [line.split(":")[0] for line in lines[1:4]] == ["step 2", "step 4", "best"]
+    assert all("EER" in line for line in lines[1:4])
+    assert lines[4].startswith("wrote runs/little/little.onnx: 8 numbers an embedding, ")
+    assert lines[5].startswith("calibrated: at one false alarm an hour ")
+    assert lines[6] == "try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder runs/little/little.onnx"
+    encoder = load_encoder(tmp_path / "runs" / "little" / "little.onnx")
+    thresholds = encoder.card["calibration"]["threshold"]
+    assert thresholds == sorted(thresholds, reverse=True)
+    assert encoder.card["recipe"]["optimiser"]["steps"] == 4
+
+
+def test_the_same_command_again_goes_on_and_another_recipe_is_refused(earmark):
+    call = ("train", "recipe.toml", "--device", "cpu", "--run", "here", "--set", "optimiser.steps=2")
+    assert earmark(*call)[0] == 0
+    assert earmark(*call)[1].splitlines()[0] == "little: 2 steps in here, going on from step 2"
+    code, _, err = earmark(*call, "--set", "seed=5")
+    assert code == 2
+    assert err == "error: here: holds a run of another recipe; choose another --run folder, or remove this one\n"
+
+
+def test_a_checkpoint_is_exported_by_a_command_of_its_own(earmark):
+    earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimiser.steps=2")
+    code, out, _ = earmark("export", "runs/little/last.safetensors", "--out", "models/mine.onnx")
+    assert code == 0
+    assert out.startswith("wrote models/mine.onnx: ")
+    same = [load_encoder(path).embed(np.ones(8000)) for path in ("models/mine.onnx", "runs/little/little.onnx")]
+    assert np.allclose(*same, atol=1e-6)
+
+
+def test_without_transcripts_the_encoder_is_written_and_said_to_lack_calibration(earmark, tmp_path):
+    call = ("train", "recipe.toml", "--device", "cpu", "--set", "data.sounds=[]", "--set", "optimiser.steps=1")
+    code, out, _ = earmark(*call)
+    assert code == 0
+    assert "not calibrated, so that it cannot enrol keywords yet: data.sounds: calibration needs" in out
+    assert "calibration" not in load_encoder(tmp_path / "runs" / "little" / "little.onnx").card
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("train", "absent.toml"), "absent.toml: no such recipe"),
+        (("train", "recipe.toml", "--set", "optimiser.lrr=1"), "optimiser.lrr: no such key; did you mean 'lr'?"),
+        (("train", "recipe.toml", "--set", "optimiser"), "--set optimiser: write it as key=value"),
+        (("train", "recipe.toml", "--device", "gpu"), "--device gpu: torch cannot use it here"),
+        (("train", "recipe.toml", "--set", "data.words=[{manifest='no.tsv'}]"), "no.tsv: no such manifest"),
+        (("train", "recipe.toml", "--set", "episodes.words=99"), "episodes.words: 99 words asked for, but only 3"),
+        (("export", "absent.safetensors", "--out", "a.onnx"), "absent.safetensors: not a checkpoint of earmark train"),
+        (("export", "recipe.toml", "--out", "a.onnx"), "recipe.toml: not a checkpoint of earmark train"),
+        (("export", "recipe.toml", "--out", "a.pt"), "a.pt: an encoder is an .onnx file; name it so"),
+    ],
+)
+def test_wrong_input_is_one_line_and_exit_code_two(earmark, arguments, message):
+    code, _, err = earmark(*arguments)
+    assert code == 2
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+
+
+def test_a_loss_that_is_no_number_is_exit_code_one(earmark):
+    code, _, err = earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimiser.lr=1e35")
+    assert code == 1
+    assert "the loss is nan at step" in err
+
+
+@pytest.mark.parametrize("arguments", [["train", "recipe.toml"], ["export", "a.safetensors", "--out", "a.onnx"]])
+def test_without_torch_the_missing_extra_is_named(arguments):
+    program = (
+        f"import sys; sys.modules['torch'] = None; sys.argv[1:] = {arguments!r}\nfrom earmark.cli import main; main()"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr == 'error: torch: not installed; run: pip install "earmark[train]"\n'
+
+
+@pytest.mark.parametrize("name", ["train", "export"])
+def test_help_shows_an_example(name):
+    command = get_command(app).commands[name]
+    assert command.epilog.startswith(f"Example: [bold]earmark {name} ")
