@@ -1,0 +1,80 @@
+"""All of it, as a user does it: speak words, train on them, export, enrol, detect."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from earmark import audio
+from earmark.data.manifest import read_manifest
+from earmark.data.synth import read_words
+from earmark.training.corpus import validation_bank
+from earmark.training.encoders import build_encoder
+from earmark.training.recipe import read_recipe
+from earmark.training.validation import Validation
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+# fmt: off
+SPEECH_COMMANDS = {
+    "yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go", "zero", "one", "two", "three", "four",
+    "five", "six", "seven", "eight", "nine", "bed", "bird", "cat", "dog", "happy", "house", "marvin", "sheila",
+    "tree", "wow", "backward", "forward", "follow", "learn", "visual",
+}
+# fmt: on
+
+
+@pytest.fixture
+def earmark(tmp_path):
+    """`earmark("train", …)`: the command in a process of its own, in a folder with the recipes; its stdout."""
+    (tmp_path / "recipes").mkdir()
+    for name in ("smoke.toml", "smoke-words.tsv"):
+        shutil.copy(RECIPES / name, tmp_path / "recipes")
+
+    def command(*arguments):
+        call = [sys.executable, "-m", "earmark", *map(str, arguments)]
+        done = subprocess.run(call, cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return command
+
+
+def test_no_word_of_speech_commands_is_in_the_smoke_recipe():
+    assert {word for _, word in read_words(RECIPES / "smoke-words.tsv")} & SPEECH_COMMANDS == set()
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_the_smoke_recipe_learns_and_its_encoder_finds_a_word(earmark, tmp_path):
+    recipe = (tmp_path / "recipes" / "smoke.toml").read_text(encoding="utf-8")
+    for call in re.findall(r"^#   earmark (prepare .*)$", recipe, re.MULTILINE):
+        earmark(*call.split())
+    told = earmark("train", "recipes/smoke.toml", "--device", "cpu", "--set", "optimiser.steps=80")
+
+    settings = read_recipe(tmp_path / "recipes" / "smoke.toml")
+    torch.manual_seed(settings.seed)
+    untrained = Validation(validation_bank(settings), build_encoder(settings.encoder), torch.device("cpu")).measure()
+    eer, accuracy = (float(re.search(rf"best: .*{name} ([\d.]+) %", told)[1]) / 100 for name in ("EER", "accuracy"))
+    assert eer < 0.35
+    assert eer < untrained["eer"] - 0.1
+    assert accuracy > 2 * untrained["accuracy"]
+
+    # A word of the other language, by voices that nobody has trained on; one of the takes is heard again.
+    takes = []
+    clips = [
+        clip for clip in read_manifest(tmp_path / "data/smoke/judge/manifest.parquet") if clip.label == "es:ventana"
+    ]
+    for number, clip in enumerate(clips[:3]):
+        wave = audio.read(tmp_path / "data/smoke/judge" / clip.path)
+        wave = wave[round(clip.start_s * 16_000) : round(clip.end_s * 16_000)]
+        takes.append(tmp_path / f"take_{number}.wav")
+        audio.write(takes[-1], np.pad(wave, 8000))
+    audio.write(tmp_path / "talk.wav", np.concatenate([np.zeros(32_000, np.float32), audio.read(takes[0])]))
+    encoder = ("--store", "keywords.earmark", "--encoder", "runs/smoke/smoke.onnx")
+    earmark("enroll", "ventana", takes[0], *encoder)
+    heard = earmark("detect", "talk.wav", *encoder, "--json")
+    assert '"keyword": "ventana"' in heard
