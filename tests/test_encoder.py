@@ -114,20 +114,22 @@ def test_a_frame_comes_when_its_lag_has_passed(encoder):
     assert 0.3 < encoder.lag_s < 0.6
 
 
-@pytest.mark.parametrize("second", [1.0, 1.51, 2.3])
-def test_a_click_changes_the_frames_whose_reach_covers_it_and_its_own_most(encoder, second):
+def test_a_click_changes_the_frames_whose_reach_covers_it_and_those_around_it_most(encoder):
     wave = noise(4)
-    clicked = wave.copy()
-    at = round(second * 16_000)
-    clicked[at : at + 160] += 0.5
-    difference = np.linalg.norm(encoder.frames(clicked) - encoder.frames(wave), axis=1)
-    (changed,) = np.nonzero(difference > 1e-3 * difference.max())
-    instants_s = (changed + 0.5) * encoder.hop_s
-    assert instants_s.min() > second - encoder.lag_s - encoder.hop_s
-    assert instants_s.max() < second + 0.01 + encoder.lag_s + encoder.hop_s
-    # Most where it is: in the middle of the frames that it changes.
-    centre_s = np.average((np.arange(len(difference)) + 0.5) * encoder.hop_s, weights=difference**2)
-    assert centre_s == pytest.approx(second + 0.005, abs=0.12)
+    before = encoder.frames(wave)
+    instant_s = (np.arange(len(before)) + 0.5) * encoder.hop_s
+    off_s = []
+    for second in (1.0, 1.31, 1.6, 1.85, 2.13, 2.5):
+        clicked = wave.copy()
+        at = round(second * 16_000)
+        clicked[at : at + 160] += 0.5
+        difference = np.linalg.norm(encoder.frames(clicked) - before, axis=1)
+        changed_s = instant_s[difference > 1e-3 * difference.max()]
+        assert changed_s.min() > second - encoder.lag_s - encoder.hop_s
+        assert changed_s.max() < second + 0.01 + encoder.lag_s + encoder.hop_s
+        off_s.append(np.average(instant_s, weights=difference**2) - (second + 0.005))
+    # A trained network may lean a little to what comes before or after.
+    assert np.mean(off_s) == pytest.approx(0, abs=0.15)
 
 
 def test_what_came_before_a_recording_is_silence(encoder):

@@ -37,7 +37,8 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
         The best checkpoint by the validation's EER; without validation clips, the last.
 
     Raises:
-        InputError: the folder holds another recipe's run, or there is no such device.
+        InputError: the folder holds another recipe's run, validation words are training labels too, or there is no
+            such device.
         EarmarkError: the loss is no longer finite.
     """
     where = _device(device)
@@ -46,6 +47,8 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
     folder.mkdir(parents=True, exist_ok=True)
     corpus = prepare_corpus(recipe, where)
     bank = validation_bank(recipe)
+    if bank is not None and (both := sorted({*bank.labels} & {*corpus.bank.labels})):
+        raise InputError(f"data.validation: {both[0]!r} is a training label too; exclude it from one of both")
     torch.manual_seed(recipe.seed)
     model = build_encoder(recipe.encoder).to(where)
     objective = build_loss(recipe.loss).to(where)

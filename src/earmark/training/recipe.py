@@ -56,7 +56,7 @@ class OptimiserSettings(Settings):
     steps: int = Field(1000, ge=1, description="training steps")
     lr: float = Field(2e-3, gt=0, description="highest learning rate")
     warmup: float = Field(0.05, ge=0, le=1, description="share of the steps in which the rate rises")
-    weight_decay: float = Field(1e-2, ge=0)
+    weight_decay: float = Field(1e-2, ge=0, description="how fast weights shrink that nothing holds up")
     clip_norm: float = Field(5.0, gt=0, description="largest norm of the gradient")
 
 

@@ -13,7 +13,7 @@ class AngularPrototypicalSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["angular_prototypical"] = "angular_prototypical"
+    kind: Literal["angular_prototypical"] = Field("angular_prototypical", description="which loss")
     scale: float = Field(10.0, gt=0, description="w at the start")
     bias: float = Field(-5.0, description="b at the start")
     queries: Literal["last", "each"] = Field(
