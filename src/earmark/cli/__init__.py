@@ -2,13 +2,11 @@
 
 import sys
 import warnings
-from importlib import import_module
-from importlib.util import find_spec
 from typing import Annotated
 
 import typer
 
-from earmark.cli import console, demo, detect, enroll, evaluate, keywords, prepare
+from earmark.cli import console, demo, detect, enroll, evaluate, export, keywords, prepare, train
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
@@ -25,10 +23,8 @@ app.add_typer(keywords.app)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(evaluate.app, name="evaluate")
-for _name in ("train", "export"):
-    if find_spec(f"earmark.cli.{_name}"):
-        _module = import_module(f"earmark.cli.{_name}")
-        app.command(_name, epilog=getattr(_module, "EXAMPLE", None))(getattr(_module, _name))
+app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("export", epilog=export.EXAMPLE)(export.export)
 
 
 def _print_version(wanted: bool) -> None:

@@ -16,6 +16,7 @@ class EpisodeSettings(BaseModel):
 
     words: int = Field(64, ge=2, description="N, words an episode")
     utterances: int = Field(4, ge=2, description="M, utterances a word")
+    background: int = Field(0, ge=0, description="windows of `data.sounds` in each episode that are no word's positive")
     balance: float = Field(0.5, ge=0, le=1, description="0: every word is as likely; 1: as likely as it has clips")
 
 

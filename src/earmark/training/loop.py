@@ -14,7 +14,7 @@ from earmark.training.corpus import Corpus, prepare_corpus, validation_bank
 from earmark.training.encoders import EncoderSettings, FrameEncoder, build_encoder
 from earmark.training.episodes import Episodes
 from earmark.training.losses import build_loss
-from earmark.training.pooling import jitter, sum_windows
+from earmark.training.pooling import jitter, pieces, sum_windows
 from earmark.training.progress import step_bar
 from earmark.training.recipe import OptimiserSettings, Recipe, check_recipe, portable
 from earmark.training.validation import Validation
@@ -115,18 +115,19 @@ def _loss(
     generator: torch.Generator,
 ) -> Tensor:
     """Loss of one episode, shape (N, M) of clips; with a teacher also that of the frames, over more clips."""
-    clips = words.flatten()
-    if recipe.distillation.sounds:
+    clips, spoken = words.flatten(), words.numel()
+    if sounds := max(recipe.distillation.sounds, recipe.episodes.background):
         pool = torch.from_numpy(corpus.sounds)
-        clips = torch.cat([clips, pool[torch.randint(len(pool), (recipe.distillation.sounds,), generator=generator)]])
+        clips = torch.cat([clips, pool[torch.randint(len(pool), (sounds,), generator=generator)]])
     scenes, taught = corpus.draw(clips, generator)
     if taught is None and teacher is not None:
         taught = _frozen_frames(teacher, scenes.waves)
     # A frozen tower would say again what its kept frames say.
     heard = taught if teacher is model and taught is not None else model.tower_frames(scenes.waves)
-    windows = jitter(scenes.spoken[: words.numel()], generator)
-    embeddings = sum_windows(model.head(heard[: words.numel()]), windows, model)
-    loss: Tensor = objective(embeddings.unflatten(0, tuple(words.shape)))
+    judged = spoken + recipe.episodes.background
+    windows = torch.cat([jitter(scenes.spoken[:spoken], generator), pieces(scenes.spoken[spoken:judged], generator)])
+    embeddings = sum_windows(model.head(heard[:judged]), windows, model)
+    loss: Tensor = objective(embeddings[:spoken].unflatten(0, tuple(words.shape)), embeddings[spoken:])
     if taught is not None and teacher is not None and teacher is not model:
         frame_loss = nn.functional.smooth_l1_loss(heard, teacher.head.normalise(taught))
         loss = loss + recipe.distillation.weight * frame_loss

@@ -31,6 +31,16 @@ def sum_windows(frames: Tensor, windows: Tensor, encoder: FrameEncoder) -> Tenso
     return torch.einsum("pbt,btpc->bpc", inside, columns).flatten(1)
 
 
+def pieces(spoken: Tensor, generator: torch.Generator, *, shortest_s: float = 0.3) -> Tensor:
+    """Windows of random length and place inside spoken parts, as a detector's are between words; shape (batch, 2)."""
+    begin, end = spoken.float().unbind(1)
+    share = torch.rand(2, len(spoken), generator=generator).to(spoken.device)
+    least = torch.minimum(end - begin, torch.tensor(shortest_s * SAMPLE_RATE, device=spoken.device))
+    length = least + share[0] * (end - begin - least)
+    first = begin + share[1] * (end - begin - length)
+    return torch.stack([first, first + length], dim=1).round().long()
+
+
 def jitter(spoken: Tensor, generator: torch.Generator, *, least_s: float = -0.04, most_s: float = 0.2) -> Tensor:
     """Windows around spoken parts whose ends are off by a random time, as a detector's are; shape (batch, 2)."""
     off = least_s + (most_s - least_s) * torch.rand(len(spoken), 2, generator=generator)
