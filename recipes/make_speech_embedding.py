@@ -34,12 +34,17 @@ def main() -> None:
             for parameter, name in zip(ours.parameters(), node.input[1:], strict=True):
                 parameter.copy_(tensors[name])
         (norm,) = [n for n in graph.node if n.op_type == "BatchNormalization"]
-        ours_norm = [model.entry_norm.weight, model.entry_norm.bias, model.entry_norm.running_mean, model.entry_norm.running_var]
+        ours_norm = [
+            model.entry_norm.weight,
+            model.entry_norm.bias,
+            model.entry_norm.running_mean,
+            model.entry_norm.running_var,
+        ]
         for ours, name in zip(ours_norm, norm.input[1:], strict=True):
             ours.copy_(tensors[name])
     out = Path(speech_embedding.__file__).with_suffix(".safetensors")
     save_file(model.state_dict(), out)
-    print(f"{out}: {out.stat().st_size:,} bytes")  # noqa: T201 - a script
+    print(f"{out}: {out.stat().st_size:,} bytes")
 
 
 if __name__ == "__main__":
