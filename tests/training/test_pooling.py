@@ -6,7 +6,7 @@ import torch
 
 from earmark.encoder import Encoder
 from earmark.training.encoders import EncoderSettings, build_encoder
-from earmark.training.pooling import jitter, sum_windows
+from earmark.training.pooling import jitter, pieces, sum_windows
 
 
 def encoder(parts=1, context=3):
@@ -64,3 +64,15 @@ def test_jitter_moves_the_ends_apart_and_a_little_together():
     assert off[:, 1].min() >= -0.04
     assert off[:, 1].max() <= 0.2
     assert off[:, 0].std() > 0.05
+
+
+def test_pieces_lie_inside_the_spoken_parts_and_are_long_enough():
+    spoken = torch.tensor([[1000, 20_000], [4000, 9000], [500, 2500]]).repeat(200, 1)
+    windows = pieces(spoken, torch.Generator().manual_seed(0))
+    assert bool((windows[:, 0] >= spoken[:, 0] - 1).all())
+    assert bool((windows[:, 1] <= spoken[:, 1] + 1).all())
+    length = windows[:, 1] - windows[:, 0]
+    # 0.3 s, or all of what is shorter.
+    assert int(length[0::3].min()) >= 4799
+    assert int(length[2::3].min()) >= 1999
+    assert int(length[0::3].max()) > 15_000

@@ -24,6 +24,21 @@ def plain(embeddings, scale=10.0, bias=-5.0):
     return total / len(units)
 
 
+def plain_with_background(embeddings, background, scale=10.0, bias=-5.0):
+    """The same with columns that are never right: each adds its term to the sum under the logarithm."""
+
+    def cosine(a, b):
+        return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)
+
+    units = [[[x / math.hypot(*vector) for x in vector] for vector in word] for word in embeddings.tolist()]
+    prototypes = [[sum(column) for column in zip(*word[:-1], strict=True)] for word in units]
+    total = 0.0
+    for right, word in enumerate(units):
+        scores = [scale * cosine(word[-1], other) + bias for other in [*prototypes, *background.tolist()]]
+        total += -scores[right] + math.log(sum(math.exp(score) for score in scores))
+    return total / len(units)
+
+
 @pytest.fixture
 def embeddings():
     return torch.randn(5, 4, 7, generator=torch.Generator().manual_seed(0)) * 3
@@ -34,6 +49,13 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equations(embeddings, utteran
     few = embeddings[:, :utterances]
     assert loss_of(few).item() == pytest.approx(plain(few), rel=1e-5)
     assert loss_of(few, scale=3.0, bias=1.0).item() == pytest.approx(plain(few, 3.0, 1.0), rel=1e-5)
+
+
+def test_background_is_a_column_that_is_never_right(embeddings):
+    background = torch.randn(3, 7, generator=torch.Generator().manual_seed(1))
+    loss = build_loss(AngularPrototypicalSettings())(embeddings, background)
+    assert loss.item() == pytest.approx(plain_with_background(embeddings, background), rel=1e-5)
+    assert loss.item() > loss_of(embeddings).item()
 
 
 def test_with_each_utterance_a_query_it_is_the_mean_over_rotations(embeddings):
