@@ -39,8 +39,8 @@ def main() -> None:
     pages = [
         "# Few-shot keyword spotting\n",
         f"earmark {__version__}. Percent; mean ± standard deviation over the lists of a condition. Definitions: "
-        "`docs/evaluation.md`. *clip*: a whole clip is one vector, cosine to the mean of the takes. *detector*: takes "
-        "through `enroll`, best score of the live detector over the clip. Rows in italics are quoted.\n",
+        "`docs/evaluation.md`. *clip*: the spoken part of a clip is one vector, cosine to the mean of the takes. "
+        "*detector*: takes through `enroll`, best score of the live detector over the clip. Rows in italics are quoted.\n",
     ]
     for lists in options.lists:
         clips = options.data / CORPORA[lists]
@@ -68,7 +68,10 @@ def measured(
     for name in encoders:
         encoder = load_encoder(name)
         if "clip" in scorings:
-            yield row(f"earmark {encoder.name}, clip", partial(few_shot.score_clips, conditions, clips, encoder.embed))
+            yield row(
+                f"earmark {encoder.name}, clip",
+                partial(few_shot.score_clips, conditions, clips, few_shot.embed_speech(encoder)),
+            )
         if "detector" in scorings:
             yield row(f"earmark {encoder.name}, detector", partial(few_shot.score_streams, conditions, clips, encoder))
     for name, embed in speech_embeddings().items():

@@ -19,7 +19,7 @@ from earmark.speech import find_speech, signal_to_noise_db, spoken_parts
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
 
-__all__ = ["FALSE_ALARMS_PER_HOUR", "EnrollmentError", "TakeWarning", "enroll", "find_speech", "reembed"]
+__all__ = ["FALSE_ALARMS_PER_HOUR", "EnrollmentError", "TakeWarning", "embed_part", "enroll", "find_speech", "reembed"]
 
 FALSE_ALARMS_PER_HOUR = 1.0
 """How often a keyword may be heard where nobody said it, unless told otherwise."""
@@ -101,7 +101,7 @@ def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float 
         encoder: the one to hear the takes now.
         false_alarms_per_hour: as in `enroll`; sets the threshold anew, since another encoder gives other scores.
     """
-    embeddings = np.stack([_embed(encoder, take) for take in keyword.takes])
+    embeddings = np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in keyword.takes])
     threshold = calibration.threshold(encoder, false_alarms_per_hour)
     return replace(keyword, embeddings=embeddings, threshold=threshold, encoder=encoder.fingerprint)
 
@@ -114,7 +114,7 @@ def _keyword(
 
         encoder = load_encoder()
     threshold = calibration.threshold(encoder, false_alarms_per_hour)
-    embeddings = np.stack([_embed(encoder, take) for take in takes])
+    embeddings = np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in takes])
     for index, similarity in _disagreeing(embeddings, threshold):
         remark = (
             f"{titles[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
@@ -180,11 +180,15 @@ def _clipped_share(wave: Wave) -> float:
     return float(runs[runs >= CLIPPED_RUN].sum()) / max(1, len(wave))
 
 
-def _embed(encoder: Encoder, take: Take) -> NDArray[np.float32]:
-    """The embedding, shape (d,), of the spoken part of a take, with the real sound around it heard."""
-    frames = encoder.frames(take.wave)
-    stop = min(len(frames), max(1, round(take.end_s / encoder.hop_s)))
-    length = max(1, stop - round(take.start_s / encoder.hop_s))
+def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> NDArray[np.float32]:
+    """Embed a part of a wave, such as its spoken part; the encoder hears the sound around it, as it does in a stream.
+
+    Returns:
+        Unit vector, shape (d,).
+    """
+    frames = encoder.frames(wave)
+    stop = min(len(frames), max(1, round(end_s / encoder.hop_s)))
+    length = max(1, stop - round(start_s / encoder.hop_s))
     return encoder.embed_windows(frames, np.array([stop]), length)[0]
 
 

@@ -22,7 +22,7 @@ def run(corpus, stand_in, tmp_path, monkeypatch):
     return invoke
 
 
-@pytest.mark.parametrize("words", [[], ["--trim"], ["--takes", "best-take"], ["--scoring", "detector"]])
+@pytest.mark.parametrize("words", [[], ["--whole"], ["--takes", "best-take"], ["--scoring", "detector"]])
 def test_few_shot_writes_the_table_the_plots_and_the_results(run, words):
     result, out = run(*words)
     assert result.exit_code == 0
@@ -49,8 +49,8 @@ def test_two_runs_give_the_same_numbers(run):
 
 
 def test_options_that_the_detector_ignores_are_refused(run):
-    with pytest.raises(InputError, match="--trim and --takes"):
-        run("--scoring", "detector", "--trim")
+    with pytest.raises(InputError, match="--whole and --takes"):
+        run("--scoring", "detector", "--whole")
 
 
 def test_a_folder_without_lists_is_refused_before_the_encoder_is_loaded(run, tmp_path):

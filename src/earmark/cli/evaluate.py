@@ -48,12 +48,14 @@ def few_shot_command(
     audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists start from.")],
     encoder: options.EncoderName = None,
     scoring: Annotated[
-        Scoring, typer.Option(help="clip: the whole clip is one vector; detector: the best score of the live detector.")
+        Scoring, typer.Option(help="clip: a clip is one vector; detector: the best score of the live detector.")
     ] = Scoring.clip,
     takes: Annotated[
         Takes, typer.Option(help="Compare with the mean of the takes or with the best (clip).")
     ] = Takes.prototype,
-    trim: Annotated[bool, typer.Option("--trim/--whole", help="Cut clips to their speech first (clip).")] = False,
+    spoken: Annotated[
+        bool, typer.Option("--spoken/--whole", help="Embed the spoken part of a clip, or all of it (clip).")
+    ] = True,
     out: Annotated[
         Path | None, typer.Option(help="Results folder; runs/few-shot-<lists>-<encoder> unless given.")
     ] = None,
@@ -61,8 +63,8 @@ def few_shot_command(
     seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers.")] = 0,
 ) -> None:
     """Enrol keywords from a few clips, test on others; writes table.md, det.png, scores.png and results.json."""
-    if scoring is Scoring.detector and (trim or takes is not Takes.prototype):
-        raise InputError("--trim and --takes: for --scoring clip only; the detector finds speech itself")
+    if scoring is Scoring.detector and (not spoken or takes is not Takes.prototype):
+        raise InputError("--whole and --takes: for --scoring clip only; the detector finds speech itself")
     plots = _plots()
     import numpy as np
 
@@ -73,7 +75,7 @@ def few_shot_command(
     loaded = load_encoder(encoder)
     name = lists.resolve().name
     out = out or Path("runs") / f"few-shot-{name}-{loaded.name}"
-    scored = _score(conditions, audio, loaded, scoring, takes, trim)
+    scored = _score(conditions, audio, loaded, scoring, takes, spoken)
     results = few_shot.measure(scored, speakers=_speakers(audio), rng=np.random.default_rng(seed))
     out.mkdir(parents=True, exist_ok=True)
     (out / "table.md").write_text(report.table({loaded.name: results}, peers=report.peers_for(name)), encoding="utf-8")
@@ -98,7 +100,7 @@ def _score(
     encoder: "Encoder",
     scoring: Scoring,
     takes: Takes,
-    trim: bool,
+    spoken: bool,
 ) -> "few_shot.Scored":
     from earmark.evaluation import few_shot
 
@@ -110,7 +112,7 @@ def _score(
 
         if scoring is Scoring.detector:
             return few_shot.score_streams(conditions, audio, encoder, progress=progress)
-        embed = few_shot.embed_speech(encoder) if trim else encoder.embed
+        embed = few_shot.embed_speech(encoder) if spoken else encoder.embed
         return few_shot.score_clips(conditions, audio, embed, backend=takes.value, progress=progress)
 
 

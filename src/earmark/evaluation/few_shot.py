@@ -196,14 +196,12 @@ def score_streams(
 
 
 def embed_speech(encoder: "Encoder") -> Embed:
-    """An `Embed` that cuts a clip to its speech first; a clip without speech stays whole."""
-    from earmark.speech import find_speech
+    """An `Embed` of a clip's spoken part, heard with what is around it; of a clip without speech, the whole."""
+    from earmark.enrollment import embed_part, find_speech
 
     def embed(wave: Wave) -> Floats:
         found = find_speech(wave)
-        if found is not None:
-            wave = wave[int(found[0] * audio.SAMPLE_RATE) : int(found[1] * audio.SAMPLE_RATE)]
-        return encoder.embed(wave)
+        return encoder.embed(wave) if found is None else embed_part(encoder, wave, *found)
 
     return embed
 

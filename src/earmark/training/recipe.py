@@ -85,8 +85,10 @@ class Recipe(Settings):
 
     @model_validator(mode="after")
     def _complete(self) -> Self:
-        if self.distillation.sounds and not self.data.sounds:
-            raise ValueError("distillation.sounds asks for clips of data.sounds, which names none")
+        asked = {"distillation.sounds": self.distillation.sounds, "episodes.background": self.episodes.background}
+        for key, count in asked.items():
+            if count and not self.data.sounds:
+                raise ValueError(f"{key} asks for clips of data.sounds, which names none")
         return self
 
 
