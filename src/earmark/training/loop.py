@@ -34,7 +34,7 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
         report: called with the step and the numbers of each line of the log.
 
     Returns:
-        The best checkpoint by the validation's EER; without validation clips, the last.
+        The checkpoint that the recipe chooses: the best by the validation's EER, or the last.
 
     Raises:
         InputError: the folder holds another recipe's run, validation words are training labels too, or there is no
@@ -94,7 +94,7 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
                 # Last of all: a run that is stopped in between does these steps again and writes the best again.
                 save_checkpoint(folder / "last.safetensors", state)
                 _log(folder, done, {"loss": loss.item()} | numbers, report)
-    return folder / "best.safetensors"
+    return folder / f"{recipe.choose}.safetensors"
 
 
 def learning_rate(step: int, settings: OptimiserSettings) -> float:

@@ -3,7 +3,7 @@
 import tomllib
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -81,6 +81,9 @@ class Recipe(Settings):
     distillation: DistillationSettings = DistillationSettings()
     optimiser: OptimiserSettings = OptimiserSettings()
     checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints, each followed by a validation")
+    choose: Literal["best", "last"] = Field(
+        "best", description="the checkpoint that is exported: the best by the validation's EER, or the last"
+    )
     threads: int = Field(0, ge=0, description="threads of torch on a CPU; 0: torch's choice")
 
     @model_validator(mode="after")
