@@ -109,7 +109,7 @@ def _background(
     words = {label.lower() for label in bank.labels}
     sentences = [
         (manifest.locate(clip), clip)
-        for manifest in map(selected, recipe.data.sounds)
+        for manifest in map(selected, recipe.data.background or recipe.data.sounds)
         for clip in manifest
         if (said := (clip.text or clip.label).lower().split()) and not words.intersection(said)
     ]

@@ -45,9 +45,15 @@ class DataSettings(Settings):
     validation: tuple[Source, ...] = Field(
         (), description="labelled clips of words that are not in `words`, to choose the best checkpoint by"
     )
+    background: tuple[Source, ...] = Field(
+        (), description="sentences with transcripts to count false alarms on; without any, those of `sounds`"
+    )
     copies: int = Field(
         0, ge=0, description="0: scenes are drawn as they are needed; k: each clip is drawn k times and kept on disk"
     )
+
+
+_SOURCES = ("words", "sounds", "noise", "rooms", "validation", "background")
 
 
 class OptimiserSettings(Settings):
@@ -144,7 +150,7 @@ def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
     def located(sources: tuple[Source, ...]) -> tuple[Source, ...]:
         return tuple(source.model_copy(update={"manifest": folder / source.manifest}) for source in sources)
 
-    groups = {name: located(getattr(data, name)) for name in ("words", "sounds", "noise", "rooms", "validation")}
+    groups = {name: located(getattr(data, name)) for name in _SOURCES}
     return recipe.model_copy(update={"data": data.model_copy(update={"folder": folder / data.folder, **groups})})
 
 
@@ -165,7 +171,7 @@ def portable(recipe: Recipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="json")
     data = values["data"]
     data["folder"] = _end_of(data["folder"])
-    for name in ("words", "sounds", "noise", "rooms", "validation"):
+    for name in _SOURCES:
         for source in data[name]:
             source["manifest"] = _end_of(source["manifest"])
     return values
