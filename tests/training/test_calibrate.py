@@ -1,3 +1,5 @@
+import itertools
+
 import numpy as np
 import pytest
 
@@ -9,11 +11,7 @@ def test_alarms_are_counted_as_a_plain_loop_counts_them():
     scores = generator.uniform(0, 1, (200, 3)).astype(np.float32)
     grid = np.linspace(0, 1, 21)
     plain = [
-        sum(
-            before < threshold <= after
-            for column in scores.T.tolist()
-            for before, after in zip(column, column[1:], strict=False)
-        )
+        sum(before < threshold <= after for column in scores.T.tolist() for before, after in itertools.pairwise(column))
         for threshold in grid.tolist()
     ]
     assert _alarms(scores, grid).tolist() == plain
