@@ -34,7 +34,8 @@ class Memory:
         else:
             past = next(self._before)
         x = torch.cat([past, x], dim=axis)
-        self.after.append(x.narrow(axis, x.shape[axis] - steps, steps))
+        # Counted from the end, so that the exported graph holds one constant slice and no arithmetic on shapes.
+        self.after.append(x[(slice(None),) * axis + (slice(-steps, None),)] if steps else x.narrow(axis, 0, 0))
         return x
 
 
