@@ -172,6 +172,11 @@ def test_what_is_no_sound_is_refused(encoders, wave):
         encoders["little"].stream().push(wave)
 
 
+def test_an_empty_wave_has_no_embedding(encoders):
+    with pytest.raises(AudioError, match="empty"):
+        encoders["little"].embed([])
+
+
 def test_the_fingerprint_is_that_of_the_file(encoders, little_file):
     assert load_encoder(str(little_file)).fingerprint == encoders["little"].fingerprint
     assert len(encoders["little"].fingerprint) == 16

@@ -15,7 +15,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.audio import as_wave
+from earmark.audio import AudioError, as_wave
 from earmark.errors import EarmarkError, InputError
 
 Floats = NDArray[np.float32]
@@ -73,6 +73,8 @@ class Encoder:
             AudioError: the wave is empty, not one-dimensional, or not finite.
         """
         frames = self.frames(wave)
+        if not len(frames):
+            raise AudioError("the wave is empty; nothing can be embedded")
         return self.embed_windows(frames, [len(frames)], len(frames))[0]
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
