@@ -282,7 +282,7 @@ class KeywordStore:
             for folded, name in wanted or ():
                 if folded not in present:
                     raise self._not_found(connection, name)
-            chosen = present if wanted is None else [folded for folded, _ in wanted]
+            chosen = present if wanted is None else dict.fromkeys(folded for folded, _ in wanted)
             return [_load(connection, folded, self.path) for folded in chosen]
 
         return self._run(work)
@@ -385,7 +385,9 @@ def _prepared(connection: sqlite3.Connection, path: Path, *pragmas: str) -> sqli
 
 def _climb(connection: sqlite3.Connection, path: Path, pragmas: Iterable[str]) -> None:
     """Bring a store to this version, and an empty file to a store."""
+    connection.execute("BEGIN")  # one look at all: another process may just be making this file a store
     version = _version(connection, path)
+    connection.execute("COMMIT")
     for pragma in pragmas:
         connection.execute(pragma)
     if version == len(_LADDER):
