@@ -58,6 +58,9 @@ def test_a_faulty_word_list_is_refused(tmp_path: Path, text: str, message: str) 
         read_words(tmp_path / "words.tsv")
     with pytest.raises(InputError, match="no such word list"):
         read_words(tmp_path / "absent.tsv")
+    (tmp_path / "sound.wav").write_bytes(b"RIFF\xc4\xff")
+    with pytest.raises(InputError, match="not a text file"):
+        read_words(tmp_path / "sound.wav")
 
 
 def test_only_other_languages_than_english_are_named_in_a_label() -> None:
