@@ -63,12 +63,13 @@ def test_an_interrupted_drawing_keeps_the_copies_that_are_complete(store, tmp_pa
     assert len(store(3, lives=2).copies) == 3
     assert (kept / "copy_0" / "waves.i16").stat().st_mtime_ns == made
     assert not list(kept.glob("partial_*"))
-    # Nothing is left to do.
+    # Nothing is left to do, and who asks for fewer gets fewer.
     assert len(store(3, lives=0).copies) == 3
+    assert len(store(2, lives=0).copies) == 2
 
 
 def test_a_draw_depends_on_the_generator_only(store, tmp_path):
     one = drawn(store(2), seed=5)
-    again = drawn(StoredScenes(tmp_path / "kept"), seed=5)
+    again = drawn(StoredScenes(tmp_path / "kept", 2), seed=5)
     assert torch.equal(one[0].waves, again[0].waves)
     assert torch.equal(one[1], again[1])

@@ -27,11 +27,12 @@ class StoredScenes:
 
     Args:
         folder: where :func:`store_scenes` put them.
+        copies: how many draws of each clip are used; more may lie there.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, copies: int) -> None:
         self.copies = []
-        for copy in sorted(folder.glob("copy_*")):
+        for copy in (folder / f"copy_{number}" for number in range(copies)):
             shape = json.loads((copy / "shape.json").read_text(encoding="utf-8"))
             waves = np.memmap(copy / "waves.i16", np.int16, mode="c", shape=tuple(shape["waves"]))
             frames = np.memmap(copy / "frames.f16", np.float16, mode="c", shape=tuple(shape["frames"]))
@@ -62,7 +63,7 @@ def store_scenes(
             _store_copy(
                 scenes, augmentation, teacher, folder, copy, f"drawing scenes, copy {copy + 1} of {copies}", seed
             )
-    return StoredScenes(folder)
+    return StoredScenes(folder, copies)
 
 
 def _store_copy(
