@@ -1,4 +1,4 @@
-"""`earmark train`: learn an encoder from a recipe, and export the best."""
+"""`earmark train`: learn an encoder from a recipe, and export the checkpoint that the recipe chooses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,7 +33,7 @@ def train(
         typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …", show_default="cuda where there is one"),
     ] = None,
 ) -> None:
-    """Learn an encoder from a recipe, and export the best of the run.
+    """Learn an encoder from a recipe, and export the checkpoint that the recipe chooses: the best, or the last.
 
     A run that was stopped goes on when the same command is given again.
     """
@@ -54,7 +54,7 @@ def train(
         report=lambda step, numbers: console.say(f"step {step}: {_told(numbers)}"),
     )
     state = load_checkpoint(best)
-    console.say(f"best: step {state.step}: {_told(state.metrics)}")
+    console.say(f"{settings.choose}: step {state.step}: {_told(state.metrics)}")
     out = folder / f"{settings.name}.onnx"
     write_encoder(best, out)
     console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {out}")

@@ -24,7 +24,7 @@ class AngularPrototypicalSettings(BaseModel):
 class AngularPrototypical(nn.Module):
     """Cross-entropy of a query against the prototypes of all words in the episode.
 
-    With e[j, i] the embedding of utterance i of word j, the query is e[j, M], the prototype c[k] is the mean of
+    With e[j, i] the unit embedding of utterance i of word j, the query is e[j, M], the prototype c[k] is the mean of
     e[k, 1] … e[k, M-1], and S[j, k] = w · cos(e[j, M], c[k]) + b; the loss is the mean over j of
     -log softmax_k S[j, k] at k = j. The scale is learned through its logarithm and so stays positive.
 
