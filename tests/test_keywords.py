@@ -107,6 +107,19 @@ def test_saving_a_taken_name_is_an_error_unless_it_may_replace(store: KeywordSto
     assert store.names() == ["jarvis"]
 
 
+def test_only_the_keyword_that_was_read_gives_way(store: KeywordStore):
+    store.save(keyword("jarvis", takes=1))
+    known = store.get("jarvis")
+    store.save(keyword("jarvis", takes=2), replace=known)
+    with pytest.raises(EarmarkError, match="another program changed keyword 'jarvis' meanwhile"):
+        store.save(keyword("jarvis", takes=3), replace=known)
+    assert len(store.get("jarvis").takes) == 2
+    store.remove("jarvis")
+    with pytest.raises(EarmarkError, match="meanwhile"):
+        store.save(keyword("jarvis"), replace=known)
+    assert store.names() == []
+
+
 def test_a_take_that_is_not_sound_changes_nothing(store: KeywordStore):
     store.save(keyword("jarvis"))
     silent = Take(np.full(10, np.nan, np.float32), 0, 0)

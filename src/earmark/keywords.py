@@ -175,15 +175,16 @@ class KeywordStore:
     ) -> None:
         """Nothing to close: no operation leaves the file open."""
 
-    def save(self, keyword: Keyword, *, replace: bool = False) -> None:
+    def save(self, keyword: Keyword, *, replace: bool | Keyword = False) -> None:
         """Keep a keyword.
 
         Args:
             keyword: what to keep; its takes are kept with 16 bits.
-            replace: whether a keyword of the same name gives way.
+            replace: whether a keyword of the same name gives way; or the keyword, as `get` gave it, that alone does.
 
         Raises:
             InputError: the name is taken and `replace` is false.
+            EarmarkError: what is kept is no longer the keyword that `replace` is.
         """
         self._write([keyword], replace)
 
@@ -287,12 +288,15 @@ class KeywordStore:
 
         return self._run(work)
 
-    def _write(self, keywords: list[Keyword], replace: bool) -> None:
+    def _write(self, keywords: list[Keyword], replace: bool | Keyword) -> None:
         # Packed before the transaction: other processes wait while one lasts.
         rows = [(_fold(keyword.name), keyword, _take_rows(keyword)) for keyword in keywords]
 
         def work(connection: sqlite3.Connection) -> None:
             for folded, keyword, takes in rows:
+                if isinstance(replace, Keyword) and not _is_kept(connection, folded, replace):
+                    message = f"{self.path}: another program changed keyword '{keyword.name}' meanwhile; do it again"
+                    raise EarmarkError(message)
                 if replace:
                     connection.execute("DELETE FROM keyword WHERE folded = ?", (folded,))
                 elif connection.execute("SELECT 1 FROM keyword WHERE folded = ?", (folded,)).fetchone():
@@ -479,6 +483,16 @@ def _insert(
         "INSERT INTO take (keyword, sound, start_s, end_s, source, remarks) VALUES (?, ?, ?, ?, ?, ?)",
         [(key, *take) for take in takes],
     )
+
+
+def _is_kept(connection: sqlite3.Connection, folded: str, keyword: Keyword) -> bool:
+    """Whether nobody wrote this keyword since it was read."""
+    kept = connection.execute(
+        "SELECT created, encoder, (SELECT count(*) FROM take WHERE take.keyword = keyword.id)"
+        " FROM keyword WHERE folded = ?",
+        (folded,),
+    ).fetchone()
+    return bool(kept == (keyword.created, keyword.encoder, len(keyword.takes)))
 
 
 def _load(connection: sqlite3.Connection, folded: str, path: Path) -> Keyword:

@@ -11,7 +11,6 @@ from earmark.cli import console, options
 
 if TYPE_CHECKING:
     from earmark.audio import Wave
-    from earmark.keywords import Take
 
 EXAMPLE = "Example: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold]"
 
@@ -45,10 +44,10 @@ def enroll(
     rate = FALSE_ALARMS_PER_HOUR if false_alarms_per_hour is None else false_alarms_per_hour
     clean_name(name)  # a bad name is told before the work
     with KeywordStore(store) as kept:
-        earlier: tuple[Take, ...] = ()
-        if add:
-            earlier = kept.get(name).takes
-        elif not replace:
+        # Only this one may give way: another program may add takes too while these are heard.
+        known = kept.get(name) if add else None
+        earlier = known.takes if known else ()
+        if not add and not replace:
             with suppress(KeywordNotFound):
                 kept.get(name)
                 raise InputError(f"keyword {name!r} exists; add these takes with --add, or start over with --replace")
@@ -62,7 +61,7 @@ def enroll(
                 false_alarms_per_hour=rate,
             )
         console.print_takes(keyword.takes)
-        kept.save(keyword, replace=replace or add)
+        kept.save(keyword, replace=known or replace)
     count = len(keyword.takes)
     console.say(
         f"saved {keyword.name!r}: {count} {'take' if count == 1 else 'takes'}, {keyword.duration_s:.2f} s long, "

@@ -115,6 +115,7 @@ def reembed(
     loaded = load_encoder(encoder)
     with KeywordStore(store) as kept:
         for name in names or kept.names():
-            converted = reembed_keyword(kept.get(name), loaded, false_alarms_per_hour=rate)
-            kept.save(converted, replace=True)
+            known = kept.get(name)
+            converted = reembed_keyword(known, loaded, false_alarms_per_hour=rate)
+            kept.save(converted, replace=known)
             console.say(f"converted {converted.name!r} to {loaded.name}: heard from score {converted.threshold:.2f} on")
