@@ -38,8 +38,9 @@ def main() -> None:
 
     pages = [
         "# Few-shot keyword spotting\n",
-        f"Made by `python benchmarks/accuracy.py`, earmark {__version__}. Percent; mean ± standard deviation over the lists of a condition. Definitions: "
-        "`docs/evaluation.md`. *clip*: the spoken part of a clip is one vector, cosine to the mean of the takes. "
+        f"Made by `python benchmarks/accuracy.py`, earmark {__version__}. Percent; mean ± standard deviation over the "
+        "lists of a condition. Definitions: `docs/evaluation.md`. *clip*: the spoken part of a clip is one vector, "
+        "cosine to the mean of the takes. "
         "*detector*: takes through `enroll`, best score of the live detector over the clip. Rows in italics are "
         "quoted. The forty Arabic words are training labels of both encoders, said by other voices.\n",
     ]
