@@ -1,7 +1,8 @@
 """What an encoder's scores mean: thresholds for rates of false alarms, measured on hours of speech and noise.
 
 Keywords are enrolled from the recipe's validation clips; the background is the sentences of
-``data.background``, or else ``data.sounds``, whose transcripts hold none of those words, and the noise of the recipe. Both stay out of every benchmark.
+``data.background``, or else ``data.sounds``, whose transcripts hold none of those words, and the recipe's noise. Both
+stay out of every benchmark.
 """
 
 import warnings
