@@ -215,7 +215,10 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
     description = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if description is None:
         raise EncoderError(f"{path}: an ONNX file, but no encoder of ours; make one with earmark export")
-    settings = json.loads(description)
-    if settings["format"] > FORMAT:
-        raise EarmarkError(f"{path}: made for a newer earmark (format {settings['format']}); update earmark")
-    return Encoder(session, settings, hashlib.sha256(content).hexdigest()[:16])
+    try:
+        settings = json.loads(description)
+        if settings["format"] > FORMAT:
+            raise EarmarkError(f"{path}: made for a newer earmark (format {settings['format']}); update earmark")
+        return Encoder(session, settings, hashlib.sha256(content).hexdigest()[:16])
+    except (KeyError, TypeError, ValueError) as error:
+        raise EncoderError(f"{path}: its description is damaged ({error!r}); export it anew") from None

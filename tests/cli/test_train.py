@@ -95,9 +95,9 @@ def test_a_checkpoint_is_exported_by_a_command_of_its_own(earmark):
 
 def test_without_transcripts_the_encoder_is_written_and_said_to_lack_calibration(earmark, tmp_path):
     call = ("train", "recipe.toml", "--device", "cpu", "--set", "data.sounds=[]", "--set", "optimiser.steps=1")
-    code, out, _ = earmark(*call)
+    code, _, err = earmark(*call)
     assert code == 0
-    assert "not calibrated, so that it cannot enrol keywords yet: data.sounds: calibration needs" in out
+    assert "not calibrated, so that it cannot enrol keywords yet: data.sounds: calibration needs" in err
     assert "calibration" not in load_encoder(tmp_path / "runs" / "little" / "little.onnx").card
 
 

@@ -1,5 +1,6 @@
 """`earmark export`: from a checkpoint to an encoder that runs without torch."""
 
+import warnings
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +44,7 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
     try:
         calibration = calibrate(out, recipe)
     except InputError as error:
-        console.say(f"not calibrated, so that it cannot enrol keywords yet: {error}")
+        warnings.warn(f"{out}: not calibrated, so that it cannot enrol keywords yet: {error}", stacklevel=2)
         return
     misses = dict(zip(calibration["false_alarms_per_hour"], calibration["frr"], strict=True))
     console.say(f"calibrated: at one false alarm an hour {100 * misses[1.0]:.1f} % of keywords are missed")

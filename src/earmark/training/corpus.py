@@ -67,9 +67,8 @@ def prepare_corpus(recipe: Recipe, device: torch.device) -> Corpus:
     stored = None
     if data.copies:
         teacher = build_encoder(EncoderSettings(frames="published")).to(device).eval()
-        drawn_by = _digest(
-            [recipe.scenes.model_dump_json(), recipe.augment.model_dump_json(), _stamp(data.folder / "clips")]
-        )
+        settings = [part.model_dump_json() for part in (recipe.scenes, recipe.augment, *data.noise, *data.rooms)]
+        drawn_by = _digest([*settings, str(recipe.seed), _stamp(data.folder / "clips")])
         folder = data.folder / f"scenes-{drawn_by}"
         stored = store_scenes(live, augmentation, teacher, folder, copies=data.copies, seed=recipe.seed)
     return Corpus(bank, live, augmentation, stored, device)

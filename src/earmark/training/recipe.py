@@ -148,10 +148,12 @@ def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
     data = recipe.data
 
     def located(sources: tuple[Source, ...]) -> tuple[Source, ...]:
-        return tuple(source.model_copy(update={"manifest": folder / source.manifest}) for source in sources)
+        return tuple(source.model_copy(update={"manifest": (folder / source.manifest).resolve()}) for source in sources)
 
     groups = {name: located(getattr(data, name)) for name in _SOURCES}
-    return recipe.model_copy(update={"data": data.model_copy(update={"folder": folder / data.folder, **groups})})
+    return recipe.model_copy(
+        update={"data": data.model_copy(update={"folder": (folder / data.folder).resolve(), **groups})}
+    )
 
 
 def check_recipe(table: dict[str, Any], where: str) -> Recipe:
