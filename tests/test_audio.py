@@ -271,7 +271,7 @@ def test_a_wave_is_handed_on_without_a_copy():
         (np.float32(0.5), "one dimension"),
         (floats(0, np.nan), "NaN"),
         (floats(0, -np.inf), "NaN or infinite"),
-        (floats(0, 12_345), "up to 12345; divide it"),
+        (floats(0, 12_345), "up to 12345; scale it down"),
         (np.zeros(10, np.uint8), r"not uint8; convert"),
         (np.zeros(10, np.int64), r"not int64; convert"),
         (np.zeros(10, bool), r"not bool; convert"),

@@ -37,3 +37,10 @@ def test_importing_earmark_loads_nothing_heavy():
     script = "import sys, earmark; print(*{'numpy', 'onnxruntime', 'pydantic', 'soundfile'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == ""
+
+
+def test_onnxruntime_is_told_not_to_report_home_before_it_is_imported():
+    name = "ORT_DISABLE_TELEMETRY"
+    script = f"import os; os.environ.pop({name!r}, 0); import earmark; print(os.environ[{name!r}])"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "1"

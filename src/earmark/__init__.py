@@ -10,6 +10,7 @@ for detection in detector.push(chunk):
 ```
 """
 
+import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
     from earmark.encoder import Encoder, load_encoder
     from earmark.enrollment import TakeWarning, enroll, reembed
     from earmark.keywords import Keyword, KeywordStore, Take
+
+# Offline means offline: onnxruntime reports home unless this is set before it is first imported.
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
 __version__ = "0.1.0"
 

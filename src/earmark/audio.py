@@ -181,7 +181,7 @@ def as_wave(array: ArrayLike) -> Wave:
     if not np.isfinite(peak):
         raise AudioError("sound holds NaN or infinite samples; look where they come from")
     if peak > _PEAK_LIMIT:
-        raise AudioError(f"sound is in [-1, 1], not up to {peak:.0f}; divide it, or hand it over as int16")
+        raise AudioError(f"sound is in [-1, 1], not up to {peak:.0f}; scale it down, or use int16")
     return given.astype(np.float32, copy=False)
 
 

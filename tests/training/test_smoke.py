@@ -76,5 +76,6 @@ def test_the_smoke_recipe_learns_and_its_encoder_finds_a_word(earmark, tmp_path)
     audio.write(tmp_path / "talk.wav", np.concatenate([np.zeros(32_000, np.float32), audio.read(takes[0])]))
     encoder = ("--store", "keywords.earmark", "--encoder", "runs/smoke/smoke.onnx")
     earmark("enroll", "ventana", takes[0], *encoder)
-    heard = earmark("detect", "talk.wav", *encoder, "--json")
+    # So short a training calibrates to a threshold near 1; a take heard again scores just below that.
+    heard = earmark("detect", "talk.wav", *encoder, "--threshold", "0.95", "--json")
     assert '"keyword": "ventana"' in heard

@@ -107,7 +107,10 @@ def _search(file: Path, detector: "Detector") -> "Iterator[Detection]":
         with console.progress_bar() as progress:
             task = progress.add_task(file.name, total=audio.duration_s(file))
             for block in audio.blocks(file):
-                yield from detector.push(block)
+                try:
+                    yield from detector.push(block)
+                except audio.AudioError as error:
+                    raise audio.AudioError(f"{file}: {error}") from None
                 progress.advance(task, len(block) / audio.SAMPLE_RATE)
         yield from detector.finish()
     except BaseException:
