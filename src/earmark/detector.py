@@ -242,5 +242,5 @@ def _check(keywords: Sequence[Keyword], encoder: Encoder) -> None:
         if keyword.encoder != encoder.fingerprint:
             raise InputError(
                 f"keyword {keyword.name!r} was enrolled with encoder {keyword.encoder[:12]}, not with {encoder.name!r} "
-                f"({encoder.fingerprint[:12]}); convert it: earmark keywords reembed, or earmark.reembed"
+                f"({encoder.fingerprint[:12]}); convert it: earmark keywords reembed --encoder {encoder.name}"
             )

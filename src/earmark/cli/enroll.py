@@ -65,7 +65,7 @@ def enroll(
     count = len(keyword.takes)
     console.say(
         f"saved {keyword.name!r}: {count} {'take' if count == 1 else 'takes'}, {keyword.duration_s:.2f} s long, "
-        f"heard from score {keyword.threshold:.2f} on ({rate:g} false alarms an hour)"
+        f"heard from score {keyword.threshold:.2f} on ({rate:g} false alarm{'s' * (rate != 1)} an hour)"
     )
 
 
