@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from earmark.training.encoders.sequence import SequenceHead
 from earmark.training.encoders.speech_embedding import PUBLISHED_WIDTHS, SpeechEmbedding, load_published
-from earmark.training.frontends import LogMel
+from earmark.training.frontends.streaming import LogMel
 from earmark.training.memory import Memory
 
 __all__ = ["EncoderSettings", "FrameEncoder", "build_encoder"]

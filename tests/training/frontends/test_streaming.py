@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.training.frontends import LogMel, mel_filters
+from earmark.training.frontends.streaming import LogMel, mel_filters
 from earmark.training.memory import Memory
 
 

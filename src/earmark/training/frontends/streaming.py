@@ -1,4 +1,4 @@
-"""From waveform to log-mel frames, inside the graph, so that training and runtime cannot drift."""
+"""Log-mel frames of a stream, as speech_embedding was trained on them."""
 
 import numpy as np
 import torch
