@@ -1,6 +1,7 @@
 """A corpus that is a folder of recordings, one folder a word: `casa/anna_nohash_0.wav`."""
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 from earmark.data.manifest import Clip, Manifest
@@ -34,7 +35,7 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
-    pattern = _compiled(speaker_pattern)
+    speaker_in = speaker_finder(speaker_pattern)
     paths = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
@@ -47,27 +48,45 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
     clips = []
     for path in paths:
         label = path.split("/")[0] if "/" in path else ""
-        split = listed.get(path, "train") if listed else ""
+        split = listed.get(without_suffix(path), "train") if listed else ""
         if label.startswith(("_", ".")):
             split = "noise"
-        found = pattern.search(path)
-        clips.append(Clip(path, speaker=(found[1] or "") if found else "", label=label, split=split))
+        clips.append(Clip(path, speaker=speaker_in(path), label=label, split=split))
     return Manifest(tuple(clips), folder)
 
 
-def _compiled(speaker_pattern: str) -> re.Pattern[str]:
+def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], str]:
+    """A function from a path below the corpus to the speaker, or to "" where the pattern is not found.
+
+    Raises:
+        InputError: no regular expression, or one without a group.
+    """
     try:
         pattern = re.compile(speaker_pattern)
     except re.error as error:
         raise InputError(f"speaker pattern {speaker_pattern!r}: not a regular expression ({error})") from error
     if not pattern.groups:
         raise InputError(f"speaker pattern {speaker_pattern!r}: put the speaker in a group, as in {SPEAKER_PATTERN!r}")
-    return pattern
+
+    def speaker_in(path: str) -> str:
+        found = pattern.search(path)
+        return (found[1] or "") if found else ""
+
+    return speaker_in
+
+
+def without_suffix(path: str) -> str:
+    """What stays of a file's name when the corpus is stored in another sound format.
+
+    >>> without_suffix("yes/anna_nohash_0.opus")
+    'yes/anna_nohash_0'
+    """
+    return path.rpartition(".")[0]
 
 
 def _listed_splits(folder: Path) -> dict[str, str]:
     return {
-        line.strip(): split
+        without_suffix(line.strip()): split
         for name, split in LISTS.items()
         if (folder / name).is_file()
         for line in (folder / name).read_text(encoding="utf-8").splitlines()
