@@ -1,0 +1,43 @@
+"""Clip encoders: waveform of a fixed length to one embedding."""
+
+from torch import Tensor, nn
+
+from earmark.training.encoders.bc_resnet import BCResNet, BCResNetSettings
+from earmark.training.encoders.convmixer import ConvMixer, ConvMixerSettings
+from earmark.training.encoders.res import Res, ResSettings
+from earmark.training.frontends import build_frontend
+from earmark.training.frontends.masks import Masks
+
+ClipEncoderSettings = ResSettings | ConvMixerSettings | BCResNetSettings
+
+
+class ClipEncoder(nn.Module):
+    """Frontend, masks in training, and network."""
+
+    def __init__(self, settings: ClipEncoderSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.frontend = build_frontend(settings.frontend)
+        self.masks = Masks(settings.mask)
+        self.network = _network(settings)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Embeddings of clips.
+
+        Args:
+            waves: shape (batch, n), values in [-1, 1], n = ``settings.samples``.
+
+        Returns:
+            Shape (batch, dimension), not of unit length.
+        """
+        return self.network(self.masks(self.frontend(waves)))
+
+
+def _network(settings: ClipEncoderSettings) -> nn.Module:
+    match settings:
+        case ResSettings():
+            return Res(settings)
+        case ConvMixerSettings():
+            return ConvMixer(settings)
+        case BCResNetSettings():
+            return BCResNet(settings)

@@ -1,0 +1,56 @@
+"""Power spectrograms, differentiable and on any device."""
+
+import torch
+from torch import Tensor, nn
+
+from earmark.errors import InputError
+
+
+class Spectrogram(nn.Module):
+    """Short-time power spectra.
+
+    Args:
+        window: weights of a frame's samples, shape (samples,), for example ``torch.hann_window(480)``.
+        hop: samples between frames.
+        n_fft: points of the Fourier transform, no fewer than the window's; the window stands in their middle.
+        centred: whether frame i has its middle at sample i · hop, the wave being mirrored at both ends; otherwise it
+            begins there, and only whole frames are made.
+    """
+
+    window: Tensor
+
+    def __init__(self, window: Tensor, hop: int, n_fft: int, *, centred: bool = True) -> None:
+        super().__init__()
+        self.hop = hop
+        self.n_fft = n_fft
+        self.centred = centred
+        self.register_buffer("window", window, persistent=False)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Power of each frequency in each frame, in 32-bit numbers even under autocast.
+
+        Args:
+            waves: shape (batch, n), values in [-1, 1].
+
+        Returns:
+            Shape (batch, t, n_fft // 2 + 1); t = n // hop + 1 when centred and n_fft is even.
+
+        Raises:
+            InputError: the waves are shorter than what is mirrored, or than one frame.
+        """
+        least = self.n_fft // 2 + 1 if self.centred else self.n_fft
+        if waves.shape[-1] < least:
+            raise InputError(f"a wave of {waves.shape[-1]} samples is too short for a frame; pad it to {least}")
+        with torch.autocast(waves.device.type, enabled=False):
+            spectrum = torch.stft(
+                waves.float(),
+                self.n_fft,
+                self.hop,
+                len(self.window),
+                self.window,
+                center=self.centred,
+                pad_mode="reflect",
+                return_complex=True,
+            )
+            # The square of the modulus would have no gradient in silence.
+            return torch.view_as_real(spectrum).square().sum(-1).transpose(1, 2)
