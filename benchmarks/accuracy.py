@@ -18,7 +18,8 @@ from earmark import __version__, load_encoder
 from earmark.audio import SAMPLE_RATE, Wave
 from earmark.data.manifest import read_manifest
 from earmark.evaluation import few_shot, report
-from earmark.evaluation.few_shot import ConditionResult, Embed
+from earmark.evaluation.embedders import Embed, embed_speech
+from earmark.evaluation.few_shot import ConditionResult
 from earmark.evaluation.trials import ListPair, find_pairs
 
 CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
@@ -72,7 +73,7 @@ def measured(
         if "clip" in scorings:
             yield row(
                 f"earmark {encoder.name}, clip",
-                partial(few_shot.score_clips, conditions, clips, few_shot.embed_speech(encoder)),
+                partial(few_shot.score_clips, conditions, clips, embed_speech(encoder)),
             )
         if "detector" in scorings:
             yield row(f"earmark {encoder.name}, detector", partial(few_shot.score_streams, conditions, clips, encoder))

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from sklearn.metrics.pairwise import cosine_similarity
+from sklearn.svm import SVC
 
 from earmark.errors import InputError
 from earmark.evaluation import backends
@@ -52,3 +53,44 @@ def test_a_vector_of_zeros_is_alike_to_nothing(enrolled):
 def test_keywords_that_are_not_numbered_from_zero_are_refused(owners):
     with pytest.raises(InputError):
         backends.prototype(np.ones((1, 2)), np.ones((3, 2)), np.array(owners))
+
+
+def test_a_centroid_equals_the_cosine_to_the_plain_mean(enrolled):
+    queries, takes, owners = enrolled
+    means = [takes[owners == keyword].mean(axis=0) for keyword in range(3)]
+    expected = cosine_similarity(queries, means)
+    np.testing.assert_allclose(backends.score(queries, takes, owners, backend="centroid"), expected)
+
+
+def test_a_longer_take_moves_the_centroid_and_not_the_prototype(enrolled):
+    queries, takes, owners = enrolled
+    louder = takes * np.arange(1, 10)[:, None]
+    assert not np.allclose(backends.centroid(queries, louder, owners), backends.centroid(queries, takes, owners))
+
+
+def test_the_best_take_is_the_same_in_blocks_of_any_size(enrolled, monkeypatch):
+    queries, takes, owners = enrolled
+    whole = backends.best_take(queries, takes, owners)
+    monkeypatch.setattr(backends, "QUERIES_AT_ONCE", 2)
+    np.testing.assert_allclose(backends.best_take(queries, takes, owners), whole)
+    assert backends.best_take(queries[:0], takes, owners).shape == (0, 3)
+
+
+def test_the_background_stands_against_every_machine(enrolled):
+    queries, takes, owners = enrolled
+    background = np.random.default_rng(1).normal(size=(20, 5))
+    found = backends.score(queries, takes, owners, backend="svm", background=background)
+    rows = np.concatenate([takes, background])
+    for keyword in range(3):
+        positive = np.append(owners == keyword, np.zeros(20, bool))
+        units = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        machine = SVC().fit(units, positive)
+        expected = machine.decision_function(queries / np.linalg.norm(queries, axis=1, keepdims=True))
+        np.testing.assert_allclose(found[:, keyword], expected)
+
+
+def test_only_the_machines_look_at_the_background(enrolled):
+    queries, takes, owners = enrolled
+    for backend in ("prototype", "centroid", "best-take"):
+        with_background = backends.score(queries, takes, owners, backend=backend, background=queries)
+        np.testing.assert_array_equal(with_background, backends.score(queries, takes, owners, backend=backend))

@@ -5,8 +5,10 @@ import pytest
 
 from earmark import audio
 from earmark.errors import InputError
-from earmark.evaluation import few_shot, metrics
-from earmark.evaluation.trials import find_pairs
+from earmark.evaluation import backends, few_shot, metrics
+from earmark.evaluation.embedders import embed_clips, embed_speech, stacked
+from earmark.evaluation.svm import Svm
+from earmark.evaluation.trials import every_path, find_pairs
 
 
 @pytest.fixture
@@ -51,7 +53,7 @@ def test_any_function_of_a_wave_can_be_judged(corpus, conditions):
 
 
 def test_stand_in_words_are_told_apart_by_clip_and_by_detector(corpus, conditions, stand_in):
-    by_clip = few_shot.score_clips(conditions, corpus[1], few_shot.embed_speech(stand_in))
+    by_clip = few_shot.score_clips(conditions, corpus[1], embed_speech(stand_in))
     by_stream = few_shot.score_streams(conditions, corpus[1], stand_in)
     for scored in (by_clip, by_stream):
         for result in few_shot.measure(scored):
@@ -119,3 +121,33 @@ def test_the_numbers_of_a_list_are_those_of_the_metrics(corpus, conditions):
     assert numbers["frr_at_far_2_5"] == metrics.frr_at_far(curve, 0.025)
     assert numbers["identification_5"] == metrics.open_set_identification(scored.scores, scored.targets, 0.05)
     assert numbers["min_dcf"] == metrics.min_dcf(curve)
+
+
+def test_scoring_clips_is_embedding_them_and_scoring_the_vectors(corpus, conditions, stand_in):
+    vectors = embed_clips(every_path(conditions), corpus[1], stand_in.embed_batch)
+    for backend in ("prototype", "centroid", "best-take", "svm"):
+        by_clip = few_shot.score_clips(conditions, corpus[1], stand_in.embed, backend=backend)
+        by_vector = few_shot.score_vectors(conditions, vectors, backend=backend)
+        for condition in conditions:
+            for one, other in zip(by_clip[condition], by_vector[condition], strict=True):
+                np.testing.assert_array_equal(one.scores, other.scores)
+
+
+def test_background_and_settings_reach_the_machines(corpus, conditions, stand_in):
+    vectors = embed_clips(every_path(conditions), corpus[1], stand_in.embed_batch)
+    background = np.random.default_rng(0).normal(size=(9, 60))
+    (scored,) = few_shot.score_vectors(conditions, vectors, backend="svm", background=background, svm=Svm(c=3))["k2"]
+    expected = backends.score(
+        stacked(scored.pair.test, vectors),
+        stacked(scored.pair.enrolment, vectors),
+        np.array([scored.pair.keywords.index(clip.label) for clip in scored.pair.enrolment]),
+        backend="svm",
+        background=background,
+        svm=Svm(c=3),
+    )
+    np.testing.assert_array_equal(scored.scores, expected)
+
+
+def test_a_path_without_a_vector_is_named(conditions):
+    with pytest.raises(InputError, match=r"wav: no vector of this clip"):
+        few_shot.score_vectors(conditions, {})

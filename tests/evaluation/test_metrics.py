@@ -229,3 +229,20 @@ def test_thirty_five_thousand_trials_take_well_under_a_second():
     curve = metrics.error_curve(scores, positive)
     metrics.equal_error_rate(curve), metrics.frr_at_far(curve, 0.01), metrics.min_dcf(curve)
     assert time.process_time() - began < 0.5
+
+
+@given(trials(), st.sampled_from([0.0, 0.025, 0.1, 0.3, 1.0]))
+def test_frr_at_point_is_the_first_of_sklearns_corners_with_far_at_least_x(case, x):
+    scores, positive = case
+    far, hit, _ = sk.roc_curve(positive, scores)
+    assert metrics.frr_at_point(metrics.error_curve(*case), x) == pytest.approx((1 - hit)[far >= x][0])
+
+
+@given(trials(), st.data())
+def test_average_precision_equals_that_of_sklearn_weighted_or_not(case, data):
+    scores, positive = case
+    weights = np.array(data.draw(st.lists(st.integers(0, 3), min_size=len(scores), max_size=len(scores))), float)
+    weights[0] = weights[-1] = 1
+    for counts in (None, weights):
+        expected = sk.average_precision_score(positive, scores, sample_weight=counts)
+        assert metrics.average_precision(metrics.error_curve(scores, positive, counts)) == pytest.approx(expected)

@@ -103,6 +103,7 @@ def _score(
     spoken: bool,
 ) -> "few_shot.Scored":
     from earmark.evaluation import few_shot
+    from earmark.evaluation.embedders import embed_speech
 
     with console.progress_bar() as bar:
         task = bar.add_task("scoring clips", total=None)
@@ -112,7 +113,7 @@ def _score(
 
         if scoring is Scoring.detector:
             return few_shot.score_streams(conditions, audio, encoder, progress=progress)
-        embed = few_shot.embed_speech(encoder) if spoken else encoder.embed
+        embed = embed_speech(encoder) if spoken else encoder.embed
         return few_shot.score_clips(conditions, audio, embed, backend=takes.value, progress=progress)
 
 

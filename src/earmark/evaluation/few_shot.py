@@ -1,12 +1,12 @@
 """The few-shot protocol: enrol keywords from a few clips, score every test clip against every keyword.
 
-`score_clips` embeds each clip once, whatever the number of lists, with any function from a wave to a vector.
-`score_streams` runs what users run: `enroll` on the takes and a `Detector` over each test clip. Both give
-`ScoredPair`s; `measure` turns those into numbers.
+`score_vectors` compares vectors that somebody has embedded. `score_clips` embeds each clip once, whatever the number of
+lists, with any function from a wave to a vector. `score_streams` runs what users run: `enroll` on the takes and a
+`Detector` over each test clip. All give `ScoredPair`s; `measure` turns those into numbers.
 """
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +19,8 @@ from earmark.audio import Wave
 from earmark.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.evaluation.backends import Backend
+from earmark.evaluation.embedders import Embed, Progress, embed_clips, silent, stacked
+from earmark.evaluation.svm import Svm
 from earmark.evaluation.trials import ListPair, TrialClip, every_path
 
 if TYPE_CHECKING:
@@ -27,15 +29,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
-Embed = Callable[[Wave], Floats]
-Progress = Callable[[int, int], object]
-"""Called with the number of clips done and the number of clips in all."""
-
-
-def _say_nothing(done: int, total: int) -> None:
-    """Progress that nobody watches."""
-    del done, total
-
 
 FARS = (0.1, 0.025, 0.01)
 IMPOSTOR_SHARES = (0.05, 0.01)
@@ -115,13 +108,51 @@ class ConditionResult:
     numbers: dict[str, Spread]
 
 
+def score_vectors(
+    conditions: Mapping[str, tuple[ListPair, ...]],
+    vectors: Mapping[str, Floats],
+    *,
+    backend: Backend = "prototype",
+    background: Floats | None = None,
+    svm: Svm | None = None,
+) -> Scored:
+    """Score clips by their vectors.
+
+    Args:
+        conditions: from `trials.find_pairs`.
+        vectors: shape (d,) each, by path; every path that the lists name, see `trials.every_path`.
+        backend: how a keyword's takes give a score, see `backends.score`.
+        background: shape (b, d), clips that say no keyword and test nothing; the negatives of `svm` beside the takes
+            of other keywords.
+        svm: settings of the machines.
+
+    Raises:
+        InputError: a path without a vector; or `svm` with one keyword and no background.
+    """
+
+    def scored(pair: ListPair) -> ScoredPair:
+        return ScoredPair(
+            pair,
+            backends.score(
+                stacked(pair.test, vectors),
+                stacked(pair.enrolment, vectors),
+                _indices(pair.enrolment, pair.keywords),
+                backend=backend,
+                background=background,
+                svm=svm,
+            ),
+        )
+
+    return {condition: tuple(scored(pair) for pair in pairs) for condition, pairs in conditions.items()}
+
+
 def score_clips(
     conditions: Mapping[str, tuple[ListPair, ...]],
     folder: Path,
     embed: Embed,
     *,
     backend: Backend = "prototype",
-    progress: Progress = _say_nothing,
+    progress: Progress = silent,
 ) -> Scored:
     """Score whole clips: each is one vector.
 
@@ -135,15 +166,12 @@ def score_clips(
     Raises:
         InputError: a clip that cannot be read, or that `embed` gives numbers for that are not finite.
     """
-    vectors = _embed_each(every_path(conditions), folder, embed, progress)
 
-    def scored(pair: ListPair) -> ScoredPair:
-        takes = np.stack([vectors[clip.path] for clip in pair.enrolment])
-        tests = np.stack([vectors[clip.path] for clip in pair.test])
-        owners = _indices(pair.enrolment, pair.keywords)
-        return ScoredPair(pair, backends.score(tests, takes, owners, backend=backend))
+    def embed_one(waves: Sequence[Wave]) -> Floats:
+        return np.stack([embed(wave) for wave in waves])
 
-    return {condition: tuple(scored(pair) for pair in pairs) for condition, pairs in conditions.items()}
+    vectors = embed_clips(every_path(conditions), folder, embed_one, at_once=1, progress=progress)
+    return score_vectors(conditions, vectors, backend=backend)
 
 
 def score_streams(
@@ -151,7 +179,7 @@ def score_streams(
     folder: Path,
     encoder: "Encoder",
     *,
-    progress: Progress = _say_nothing,
+    progress: Progress = silent,
 ) -> Scored:
     """Score what users get: takes go through `enroll`, a clip's score is the maximum of `Detector.scores` over it.
 
@@ -195,17 +223,6 @@ def score_streams(
     }
 
 
-def embed_speech(encoder: "Encoder") -> Embed:
-    """An `Embed` of a clip's spoken part, heard with what is around it; of a clip without speech, the whole."""
-    from earmark.enrollment import embed_part, find_speech
-
-    def embed(wave: Wave) -> Floats:
-        found = find_speech(wave)
-        return encoder.embed(wave) if found is None else embed_part(encoder, wave, *found)
-
-    return embed
-
-
 def measure(
     scored: Scored, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
 ) -> tuple[ConditionResult, ...]:
@@ -231,6 +248,7 @@ NUMBERS = {
     "eer": "EER",
     "eer_at_point": "EER as Jung et al. take it",
     **{f"frr_at_far_{_percent(far)}": f"FRR at FAR {far * 100:g} %" for far in FARS},
+    **{f"frr_at_point_{_percent(far)}": f"FRR at FAR {far * 100:g} % as Jung et al. take it" for far in FARS},
     **{
         f"identification_{_percent(share)}": f"right and accepted with {share * 100:g} % of impostors let in"
         for share in IMPOSTOR_SHARES
@@ -256,6 +274,7 @@ def _numbers_of(scored: ScoredPair) -> Callable[[Floats | None], dict[str, float
             metrics.equal_error_rate(curve),
             metrics.equal_error_rate_at_point(curve),
             *(metrics.frr_at_far(curve, far) for far in FARS),
+            *(metrics.frr_at_point(curve, far) for far in FARS),
             *(metrics.open_set_identification(scores, targets, share, weights) for share in IMPOSTOR_SHARES),
             metrics.min_dcf(curve),
         ]
@@ -291,17 +310,6 @@ def _list_result(scored: ScoredPair, numbers: dict[str, float]) -> ListResult:
     pair = scored.pair
     impostors = int((scored.targets < 0).sum())
     return ListResult(pair.name, len(pair.keywords), len(pair.enrolment), len(pair.test), impostors, numbers)
-
-
-def _embed_each(paths: Iterable[str], folder: Path, embed: Embed, progress: Progress) -> dict[str, Floats]:
-    paths = list(paths)
-    vectors = {}
-    for done, path in enumerate(paths, start=1):
-        vectors[path] = np.asarray(embed(audio.read(folder / path)))
-        if not np.isfinite(vectors[path]).all():
-            raise InputError(f"{folder / path}: its embedding is not finite; check the encoder")
-        progress(done, len(paths))
-    return vectors
 
 
 def _title(pair: ListPair, label: str) -> str:

@@ -122,6 +122,30 @@ def frr_at_far(curve: ErrorCurve, far: float) -> float:
     return float(curve.frr[np.searchsorted(curve.far, far, side="right") - 1])
 
 
+def frr_at_point(curve: ErrorCurve, far: float) -> float:
+    """FRR as Jung et al. 2023 publish it: at the first corner of the curve whose FAR is `far` or more.
+
+    Kinder than `frr_at_far` unless a corner lies at `far` itself: its threshold lets in more than `far`.
+
+    >>> frr_at_point(error_curve([0.9, 0.8, 0.8, 0.1], [True, False, True, False]), far=0.1)
+    0.0
+    """
+    _check_share(far)
+    kept = corners(curve)
+    return float(kept.frr[np.searchsorted(kept.far, far, side="left")])
+
+
+def average_precision(curve: ErrorCurve) -> float:
+    """AP: precision at each threshold, averaged over the positive trials that the threshold adds; not interpolated.
+
+    >>> round(average_precision(error_curve([0.9, 0.8, 0.7, 0.1], [True, False, True, False])), 3)
+    0.833
+    """
+    accepted = curve.hits + curve.alarms
+    precision = np.divide(curve.hits, accepted, out=np.zeros(accepted.shape), where=accepted > 0)
+    return float(np.diff(curve.hits) @ precision[1:] / curve.hits[-1])
+
+
 def area_under_curve(curve: ErrorCurve) -> float:
     """AUC: the chance that a positive trial scores above a negative one, ties counted half."""
     return float(np.trapezoid(1 - curve.frr, curve.far))
