@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from earmark.errors import InputError
-from earmark.evaluation.trials import TrialClip, every_path, find_pairs, read_list, read_pair, write_list
+from earmark.evaluation.trials import (
+    TrialClip,
+    every_path,
+    find_pairs,
+    keep_words,
+    read_list,
+    read_pair,
+    speakers_of,
+    write_list,
+)
 
 
 def write_lists(folder, **texts):
@@ -124,3 +133,47 @@ def test_the_real_lists_have_the_sizes_that_the_benchmark_states():
         **dict.fromkeys(["personal_k1", "personal_k3", "personal_k5"], 6),
     }
     assert {len(pair.keywords) for pairs in arabic.values() for pair in pairs} == {40}
+
+
+def three_words(folder):
+    write_lists(
+        folder,
+        enroll_k1_s0="yes a.wav\nno b.wav\nzoom_in c.wav\n",
+        test_k1_s0="yes d.wav\nno e.wav\nzoom_in f.wav\n",
+    )
+    return find_pairs(folder)
+
+
+def test_only_the_wanted_words_enrol_and_the_others_become_impostors(tmp_path):
+    (pair,) = keep_words(three_words(tmp_path), ["yes", "zoom in"])["k1"]
+    assert pair.keywords == ("yes", "zoom_in")
+    assert [clip.path for clip in pair.enrolment] == ["a.wav", "c.wav"]
+    assert [clip.label for clip in pair.test] == ["yes", "no", "zoom_in"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["yes", "zom in"], r"k1_s0: 'zom_in' is not in its enrolment list; did you mean 'zoom_in'\?"),
+        (["stop"], r"k1_s0: 'stop' is not in its enrolment list; it has no, yes, zoom_in"),
+    ],
+)
+def test_a_wanted_word_that_is_not_enrolled_is_named_with_the_cure(tmp_path, words, message):
+    with pytest.raises(InputError, match=message):
+        keep_words(three_words(tmp_path), words)
+
+
+def test_a_wanted_word_that_is_not_tested_is_named(tmp_path):
+    write_lists(tmp_path, enroll_k1_s0="yes a.wav\nno b.wav\n", test_k1_s0="yes d.wav\n")
+    with pytest.raises(InputError, match=r"k1_s0: 'no' is not in its test list"):
+        keep_words(find_pairs(tmp_path), ["no"])
+
+
+def test_speakers_come_from_the_manifest_where_there_is_one(tmp_path):
+    (tmp_path / "manifest.tsv").write_text("path\tspeaker\na_nohash_0.wav\tanna\nb.wav\t\n")
+    assert speakers_of(tmp_path, ["a_nohash_0.wav", "b.wav", "c.wav"]) == {"a_nohash_0.wav": "anna"}
+
+
+def test_speakers_come_from_the_names_of_speech_commands_otherwise(tmp_path):
+    paths = ["yes/0a7c2a8d_nohash_0.wav", "_silence_/1.wav"]
+    assert speakers_of(tmp_path, paths) == {"yes/0a7c2a8d_nohash_0.wav": "0a7c2a8d"}

@@ -1,29 +1,34 @@
 """Trial lists: which clips enrol a keyword and which clips test it.
 
-A list is a text file with one clip a line, `label path`, split at the first space; a label writes `_` where
-its words are separated. Two lists make a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The keywords of a
-pair are the labels of its enrolment list; a test clip with any other label is an impostor.
+Two lists in the format of `earmark.data.lists` make a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The keywords
+of a pair are the labels of its enrolment list; a test clip with any other label is an impostor.
 """
 
 import re
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
+from earmark.data.corpora.folder import SPEAKER_PATTERN
+from earmark.data.lists import ListedClip, listed_label, read_lines, read_list, write_list
+from earmark.data.manifest import read_manifest
 from earmark.errors import InputError
 
+__all__ = [
+    "ListPair",
+    "TrialClip",
+    "every_path",
+    "find_pairs",
+    "keep_words",
+    "read_list",
+    "read_pair",
+    "speakers_of",
+    "write_list",
+]
 
-@dataclass(frozen=True)
-class TrialClip:
-    """One line of a list.
-
-    Attributes:
-        label: what is spoken, `_` for a space; no white space inside.
-        path: the recording, relative to the folder of the corpus.
-    """
-
-    label: str
-    path: str
+TrialClip = ListedClip
+"""One line of a list."""
 
 
 @dataclass(frozen=True)
@@ -58,50 +63,6 @@ class ListPair:
         return frozenset(clip.path for clip in (*self.enrolment, *self.test))
 
 
-def read_list(path: Path, *, audio: Path | None = None) -> tuple[TrialClip, ...]:
-    """Read a list; empty lines are skipped.
-
-    Args:
-        path: the list.
-        audio: the folder of the corpus; when given, every recording must exist there.
-
-    Raises:
-        InputError: the list cannot be read, is empty, or has a line that is malformed, names a recording
-            twice or names one that does not exist. The message names the file and the line.
-    """
-    seen: dict[str, int] = {}
-    clips = []
-    for number, line in _lines(path):
-        label, _, recording = line.partition(" ")
-        recording = recording.strip()
-        if not recording:
-            raise InputError(f"{path}:{number}: expected 'label path', got {line!r}")
-        if recording in seen:
-            raise InputError(f"{path}:{number}: {recording} stands already in line {seen[recording]}; remove one")
-        if audio is not None and not (audio / recording).is_file():
-            raise InputError(f"{path}:{number}: no file {audio / recording}; is {audio} the folder of this corpus?")
-        seen[recording] = number
-        clips.append(TrialClip(label, recording))
-    if not clips:
-        raise InputError(f"{path}: the list is empty; write one clip a line, 'label path'")
-    return tuple(clips)
-
-
-def write_list(clips: Iterable[TrialClip], path: Path) -> None:
-    """Write a list that `read_list` reads back; spaces in labels become `_`.
-
-    Raises:
-        InputError: a path or label that one line of the format cannot hold.
-    """
-    lines = []
-    for clip in clips:
-        label = "_".join(clip.label.split())
-        if not label or not clip.path.strip() or clip.path != clip.path.strip() or "\n" in clip.path:
-            raise InputError(f"{path}: {clip} does not fit on one line 'label path'")
-        lines.append(f"{label} {clip.path}\n")
-    path.write_text("".join(lines), encoding="utf-8")
-
-
 def read_pair(enrolment: Path, test: Path, *, audio: Path | None = None) -> ListPair:
     """Read two lists that belong together and check them against each other.
 
@@ -113,7 +74,7 @@ def read_pair(enrolment: Path, test: Path, *, audio: Path | None = None) -> List
     enrols = {clip.path for clip in pair.enrolment}
     for clip in pair.test:
         if clip.path in enrols:
-            number = next(number for number, line in _lines(test) if line.partition(" ")[2].strip() == clip.path)
+            number = next(number for number, line in read_lines(test) if line.partition(" ")[2].strip() == clip.path)
             raise InputError(f"{test}:{number}: {clip.path} also enrols in {enrolment.name}; remove it from one list")
     if not {clip.label for clip in pair.test} & set(pair.keywords):
         raise InputError(f"{test}: no clip of any keyword that {enrolment.name} enrols")
@@ -152,6 +113,49 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
     }
 
 
+def keep_words(
+    conditions: Mapping[str, tuple[ListPair, ...]], words: Collection[str]
+) -> dict[str, tuple[ListPair, ...]]:
+    """The same lists with only some words enrolled; test clips of the other words become impostors.
+
+    Args:
+        conditions: from `find_pairs`.
+        words: labels; spaces count as `_`.
+
+    Raises:
+        InputError: a word that some list does not enrol, or does not test.
+    """
+    wanted = {listed_label(word) for word in words}
+
+    def kept(pair: ListPair) -> ListPair:
+        for what, present in {"enrolment": pair.keywords, "test": {clip.label for clip in pair.test}}.items():
+            if missing := sorted(wanted.difference(present)):
+                near = get_close_matches(missing[0], present, n=1)
+                cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(present))}"
+                raise InputError(f"{pair.name}: {missing[0]!r} is not in its {what} list; {cure}")
+        return replace(pair, enrolment=tuple(clip for clip in pair.enrolment if clip.label in wanted))
+
+    return {condition: tuple(kept(pair) for pair in pairs) for condition, pairs in conditions.items()}
+
+
+def speakers_of(folder: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Speaker by path: from the corpus's manifest.tsv, or else from names as Speech Commands has them.
+
+    Args:
+        folder: of the corpus.
+        paths: of the recordings, as the lists name them.
+
+    Returns:
+        Without the paths whose speaker is not known.
+    """
+    manifest = folder / "manifest.tsv"
+    if manifest.is_file():
+        known = {clip.path: clip.speaker for clip in read_manifest(manifest)}
+        return {path: known[path] for path in paths if known.get(path)}
+    named = ((path, re.search(SPEAKER_PATTERN, path)) for path in paths)
+    return {path: found[1] for path, found in named if found}
+
+
 def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
     """Every recording that any pair names, once, sorted."""
     return sorted({path for pairs in conditions.values() for pair in pairs for path in pair.paths})
@@ -159,17 +163,6 @@ def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
 
 def _read_with_partner(enrolment: Path, audio: Path | None) -> ListPair:
     return read_pair(enrolment, enrolment.with_name("test_" + enrolment.name.removeprefix("enroll_")), audio=audio)
-
-
-def _lines(path: Path) -> Iterable[tuple[int, str]]:
-    """The lines that hold something, numbered from 1."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
-    except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
-    return [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
 
 
 def _condition_and_draw(path: Path) -> tuple[str, str]:
