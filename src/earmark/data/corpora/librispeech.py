@@ -1,0 +1,96 @@
+"""LibriSpeech in its own layout: `train-clean-100/SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac`, with transcripts.
+
+V. Panayotov et al., “LibriSpeech: An ASR corpus based on public domain audio books”, ICASSP 2015. CC BY 4.0.
+"""
+
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from earmark.data.corpora.folder import SOUND_SUFFIXES
+from earmark.data.lists import read_lines
+from earmark.data.manifest import Clip, Manifest
+from earmark.errors import InputError
+
+SPLITS = {"train": "train", "dev": "val", "test": "test"}
+"""Split by the first part of a subset's name: of train-clean-100, dev-other, test-clean."""
+
+
+def read_librispeech(folder: str | Path) -> Manifest:
+    """Make a manifest of LibriSpeech: speaker, transcript as `text`, and a split that the subset's name says.
+
+    Args:
+        folder: `LibriSpeech`, the folder that it was unpacked in, or one subset such as `train-clean-100`.
+
+    Returns:
+        Clips without a label, in the order of their paths.
+
+    Raises:
+        InputError: no such folder, no subset in it, or an utterance without a transcript.
+
+    Warns:
+        UserWarning: transcripts of utterances that have no sound file.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    home, subsets = _subsets(folder)
+    clips = tuple(
+        clip
+        for subset in subsets
+        for chapter in sorted(filter(Path.is_dir, subset.glob("*/*")))
+        for clip in _chapter(chapter, home, SPLITS[_kind(subset)])
+    )
+    if not clips:
+        raise InputError(f"{subsets[0]}: no recordings; expected SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac in it")
+    return Manifest(clips, home)
+
+
+def _subsets(folder: Path) -> tuple[Path, list[Path]]:
+    """The folder that paths start from, and the subsets in it."""
+    if _kind(folder) in SPLITS:
+        return folder, [folder]
+    for home in (folder, folder / "LibriSpeech"):
+        subsets = sorted(place for place in home.glob("*-*") if place.is_dir() and _kind(place) in SPLITS)
+        if subsets:
+            return home, subsets
+    raise InputError(f"{folder}: not LibriSpeech; expected folders such as train-clean-100 or dev-clean in it")
+
+
+def _kind(folder: Path) -> str:
+    """`train` of train-clean-100; nothing of a name without a dash."""
+    first, dash, _ = folder.absolute().name.partition("-")
+    return first if dash else ""
+
+
+def _chapter(chapter: Path, home: Path, split: str) -> Iterator[Clip]:
+    speaker = chapter.parent.name
+    files = {file.stem: file for file in chapter.iterdir() if file.suffix.lower() in SOUND_SUFFIXES}
+    transcripts = chapter / f"{speaker}-{chapter.name}.trans.txt"
+    if not transcripts.is_file():
+        if files:
+            raise InputError(f"{transcripts}: no such file, but the recordings are there; unpack the corpus again")
+        return
+    texts = _texts(transcripts)
+    for name in sorted(files):
+        if name not in texts:
+            raise InputError(f"{transcripts}: no line of {files[name].name}; unpack the corpus again")
+        yield Clip(files[name].relative_to(home).as_posix(), speaker=speaker, split=split, text=texts[name])
+    absent = sorted(texts.keys() - files.keys())
+    if absent:
+        warnings.warn(
+            f"{transcripts}: left out {len(absent)} lines without a recording, the first of {absent[0]};"
+            " unpack the corpus again if it should be complete",
+            stacklevel=3,
+        )
+
+
+def _texts(transcripts: Path) -> dict[str, str]:
+    """Text by utterance."""
+    texts = {}
+    for number, line in read_lines(transcripts):
+        name, _, text = line.partition(" ")
+        if not text.strip():
+            raise InputError(f"{transcripts}:{number}: expected 'UTTERANCE TEXT', got {line!r}")
+        texts[name] = text.strip()
+    return texts

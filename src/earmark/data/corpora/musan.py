@@ -1,0 +1,36 @@
+"""MUSAN, a corpus of noise to mix in: `musan/{music,noise,speech}/SOURCE/FILE.wav`.
+
+D. Snyder, G. Chen and D. Povey, “MUSAN: A Music, Speech, and Noise Corpus”, arXiv:1510.08484.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+from earmark.data.corpora.folder import read_folder
+from earmark.data.manifest import Manifest
+from earmark.errors import InputError
+
+KINDS = ("music", "noise", "speech")
+
+
+def read_musan(folder: str | Path) -> Manifest:
+    """Make a manifest of MUSAN: the label is music, noise or speech, the split noise, the speaker unknown.
+
+    Args:
+        folder: `musan` itself, or the folder that it was unpacked in. Some of the kinds may be absent.
+
+    Raises:
+        InputError: no such folder, none of the kinds in it, or no recordings.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder")
+    home = next((place for place in (folder, folder / "musan") if any((place / kind).is_dir() for kind in KINDS)), None)
+    if home is None:
+        raise InputError(f"{folder}: not MUSAN; expected the folders {', '.join(KINDS)} in it")
+    clips = tuple(replace(clip, speaker="", split="noise") for clip in read_folder(home) if clip.label in KINDS)
+    if not clips:
+        raise InputError(
+            f"{home}: no recordings under {', '.join(KINDS)}; expected noise/free-sound/FILE.wav and so on"
+        )
+    return Manifest(clips, home)
