@@ -1,0 +1,257 @@
+"""One effect a clip, as in the published keyword systems: a room, music, other speakers, noise, or nothing.
+
+The recipe is that of Jung et al. (2023), section 3, which took it from voxceleb_trainer: a fair die with six sides, two
+of which leave the clip clean. Where its code strays from its words, the words are followed:
+
+* the SNR compares mean powers over the whole clip and the whole crop, and is not the power of one sample;
+* a crop comes from anywhere in its recording, and not always from the middle;
+* an impulse response is cut to begin with its direct sound, as `augment/room.py` does. Otherwise the way from the
+  loudspeaker to the microphone would push the word out of the middle of the clip, and its end out of the clip;
+* an impulse response has unit energy before its random gain, so that the level does not depend on how it was stored.
+
+The sum is not clipped, so that loud noise adds no distortion.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import torch
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from torch import Tensor
+
+from earmark.errors import InputError
+from earmark.training.augment.room import fit
+from earmark.training.recordings import Crops, Recordings
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"a range from low to high is needed, not ({pair[0]:g}, {pair[1]:g})")
+    return pair
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+Count = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_rising)]
+Weight = Annotated[float, Field(ge=0, description="how likely, relative to the other weights")]
+_SNR = "range of the ratio of the clip's mean power to that of each recording, in dB"
+_FILES = "least and greatest number of recordings that join a clip"
+
+_NOTHING, _ROOM, *_MIXES = range(5)
+
+_SILENCE = 1e-2  # RMS, -40 dB
+_DIGITAL_SILENCE = 2.0**-16  # RMS; half a step of 16 bits
+
+
+class RoomEffect(BaseModel):
+    """Reverberation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Weight = 1.0
+    gain: Range = Field((-7.0, 3.0), description="range of g: the response of unit energy is scaled by 10^(g/10)")
+
+
+class MixEffect(BaseModel):
+    """Sound that joins the clip; the defaults are those of noise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Weight = 1.0
+    snr_db: Range = Field((0.0, 15.0), description=_SNR)
+    files: Count = Field((1, 1), description=_FILES)
+
+
+class MusicEffect(MixEffect):
+    """Music that joins the clip."""
+
+    snr_db: Range = Field((5.0, 15.0), description=_SNR)
+
+
+class SpeechEffect(MixEffect):
+    """Other speakers; voxceleb_trainer takes 3 to 7 of them."""
+
+    snr_db: Range = Field((13.0, 20.0), description=_SNR)
+    files: Count = Field((1, 2), description=_FILES)
+
+
+class OneOfSettings(BaseModel):
+    """What may happen to a clip; one of these does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["one_of"] = Field("one_of", description="one effect a clip")
+    nothing: Weight = 2.0
+    room: RoomEffect = Field(RoomEffect(), description="a measured room, of `data.rooms`")
+    noise: MixEffect = Field(MixEffect(), description="a recording of `data.noise`")
+    music: MusicEffect = Field(MusicEffect(), description="a recording of `data.music`")
+    speech: SpeechEffect = Field(SpeechEffect(), description="recordings of `data.speech`")
+
+    @property
+    def mixes(self) -> tuple[MixEffect, ...]:
+        """What joins a clip: noise, music, speech."""
+        return self.noise, self.music, self.speech
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of nothing, room, noise, music, speech."""
+        return self.nothing, self.room.weight, *(mix.weight for mix in self.mixes)
+
+    @model_validator(mode="after")
+    def _happens(self) -> Self:
+        if not sum(self.weights):
+            raise ValueError("nothing: all weights are 0; one of the effects, or nothing, needs a weight")
+        return self
+
+
+@dataclass(frozen=True)
+class OneOfPlan:
+    """All that is random in the augmentation of a batch.
+
+    Attributes:
+        batch: number of clips.
+        in_room: the clips that sound in a room, int64, shape (r,), rising.
+        room: numbers of their rooms, int64, shape (r,).
+        room_gain: factors on the rooms' responses, shape (r,).
+        mixed: the clips that something joins, int64, shape (k,); one may come more than once.
+        crops: what joins them, shape (k,).
+        snr_db: ratio of the clip's power to that of the crop, in dB, shape (k,).
+    """
+
+    batch: int
+    in_room: Tensor
+    room: Tensor
+    room_gain: Tensor
+    mixed: Tensor
+    crops: Crops
+    snr_db: Tensor
+
+
+class OneOf:
+    """Puts a clip into a room, or mixes noise, music or speech with it, or leaves it as it is.
+
+    Args:
+        settings: what happens how often.
+        noise: recordings, each shape (n,).
+        music: likewise.
+        speech: likewise.
+        rooms: impulse responses, each shape (n,).
+        device: where the batches are.
+
+    Raises:
+        InputError: an effect has a weight, but no recordings.
+    """
+
+    def __init__(
+        self,
+        settings: OneOfSettings,
+        noise: list[Tensor],
+        music: list[Tensor],
+        speech: list[Tensor],
+        rooms: list[Tensor],
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        _refuse_missing(settings, {"room": rooms, "noise": noise, "music": music, "speech": speech})
+        self.pools = [len(noise), len(music), len(speech)]
+        self.recordings = Recordings([*noise, *music, *speech], device)
+        self.responses = _aligned(rooms or [torch.ones(1)]).to(device)
+
+    def plan(self, batch: int, size: int, generator: torch.Generator) -> OneOfPlan:
+        """Choose what happens to each clip.
+
+        Args:
+            batch: number of clips.
+            size: samples of a clip.
+            generator: source of randomness, on the CPU.
+        """
+
+        def uniform(low: float, high: float, count: int) -> Tensor:
+            return low + (high - low) * torch.rand(count, generator=generator)
+
+        options = self.settings
+        effect = torch.multinomial(torch.tensor(options.weights), batch, replacement=True, generator=generator)
+        in_room = (effect == _ROOM).nonzero()[:, 0]
+        room = torch.randint(len(self.responses), (len(in_room),), generator=generator)
+        room_gain = 10 ** (uniform(*options.room.gain, len(in_room)) / 10)
+        mixed, recording, snr_db = [], [], []
+        first = 0
+        for number, mix, pool in zip(_MIXES, options.mixes, self.pools, strict=True):
+            clips = (effect == number).nonzero()[:, 0]
+            files = torch.randint(mix.files[0], mix.files[1] + 1, (len(clips),), generator=generator)
+            mixed.append(clips.repeat_interleave(files))
+            recording.append(first + torch.randint(max(1, pool), (len(mixed[-1]),), generator=generator))
+            snr_db.append(uniform(*mix.snr_db, len(mixed[-1])))
+            first += pool
+        crops = self.recordings.plan(torch.cat(recording), size, generator)
+        return OneOfPlan(batch, in_room, room, room_gain, torch.cat(mixed), crops, torch.cat(snr_db))
+
+    def apply(self, waves: Tensor, plan: OneOfPlan, rows: slice | None = None) -> Tensor:
+        """Carry out a plan.
+
+        Args:
+            waves: the clips, or those of ``rows``, shape (rows, n); they are changed in place, so that clips to which
+                nothing happens cost nothing.
+            plan: of the whole batch.
+            rows: which clips of the batch ``waves`` are, one after the other; default: all. On a CPU what happens to
+                a clip is the same to the bit whichever others come along.
+
+        Returns:
+            ``waves``.
+        """
+        first, last, _ = (slice(None) if rows is None else rows).indices(plan.batch)
+        mine = (plan.in_room >= first) & (plan.in_room < last)
+        if mine.any():
+            self._reverberate(waves, plan.in_room[mine] - first, plan.room[mine], plan.room_gain[mine])
+        mine = (plan.mixed >= first) & (plan.mixed < last)
+        if mine.any():
+            # Powers of vectors round differently at a vector's end, so that of the whole batch is taken.
+            level = (10 ** (-plan.snr_db / 20))[mine]
+            self._mix(waves, plan.mixed[mine] - first, Crops(plan.crops.recording[mine], plan.crops.start[mine]), level)
+        return waves
+
+    def _reverberate(self, waves: Tensor, clips: Tensor, room: Tensor, gain: Tensor) -> None:
+        size = waves.shape[1]
+        responses = self.responses[room.to(waves.device), :size]
+        # A power of two has the fastest transforms. Fewer rows than threads would be split among them, and a split
+        # transform rounds differently.
+        length = 1 << (size + responses.shape[1] - 2).bit_length()
+        dry, impulses = waves.new_zeros(2, max(len(clips), torch.get_num_threads()), length)
+        dry[: len(clips), :size] = waves[clips.to(waves.device)]
+        impulses[: len(clips), : responses.shape[1]] = responses
+        spectra = torch.fft.rfft(dry)
+        # Row by row, because products of complex vectors round differently at a vector's end.
+        for spectrum, response in zip(spectra, torch.fft.rfft(impulses), strict=True):
+            spectrum *= response
+        wet = torch.fft.irfft(spectra, n=length)[: len(clips), :size]
+        waves[clips.to(waves.device)] = wet * gain[:, None].to(waves.device)
+
+    def _mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+        clips = clips.to(waves.device)
+        noise = self.recordings.cut(crops, waves.shape[1])
+        rms = _rms(waves[clips])
+        # In digital silence noise is as loud as in sound at the published floor of -40 dB: silence has to be heard
+        # in noise too, or a model takes noise for anything but silence.
+        rms = rms.where(rms > _DIGITAL_SILENCE, _SILENCE)
+        noise *= (level.to(waves.device) * rms / _rms(noise).clamp(min=1e-6))[:, None]
+        waves.index_add_(0, clips, noise)
+
+
+def _rms(waves: Tensor) -> Tensor:
+    return torch.linalg.vector_norm(waves, dim=1) / waves.shape[1] ** 0.5
+
+
+def _aligned(responses: list[Tensor]) -> Tensor:
+    """Responses from their direct sound on, at unit energy, shape (rooms, longest)."""
+    direct = [response[int(response.abs().argmax()) :] for response in responses]
+    rows = torch.stack([fit(response, max(map(len, direct))) for response in direct])
+    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9)
+
+
+def _refuse_missing(settings: OneOfSettings, given: dict[str, list[Tensor]]) -> None:
+    for effect, waves in given.items():
+        weight = getattr(settings, effect).weight
+        if weight and not waves:
+            key = "data.rooms" if effect == "room" else f"data.{effect}"
+            raise InputError(
+                f"{key}: no recordings, but augment.{effect}.weight is {weight:g}; name some, or set the weight to 0"
+            )
