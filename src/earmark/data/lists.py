@@ -148,7 +148,6 @@ def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip
         A function of a clip; it raises `InputError` for a clip that is no whole file, that has no label, or whose
         file does not exist.
     """
-    home = audio.absolute()
 
     def listed(clip: Clip) -> ListedClip:
         file = manifest.locate(clip)
@@ -158,7 +157,7 @@ def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip
             raise InputError(f"{file}: has no label in the manifest, and every line of a list needs one")
         if not file.is_file():
             raise InputError(f"{file}: no such file, but the manifest names it; make the manifest again")
-        return ListedClip(listed_label(clip.label), Path(os.path.relpath(file.absolute(), home)).as_posix())
+        return ListedClip(listed_label(clip.label), _path_from(audio, file))
 
     return listed
 
@@ -195,6 +194,15 @@ def read_lines(path: Path) -> list[tuple[int, str]]:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
     return [(number, line.strip()) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+
+
+def _path_from(audio: Path, file: Path) -> str:
+    lexical = Path(os.path.normpath(file.absolute()))
+    home = Path(os.path.normpath(audio.absolute()))
+    if lexical.is_relative_to(home):
+        return lexical.relative_to(home).as_posix()
+    # Where `audio` is a symbolic link, `..` leads out of the place that it points to.
+    return Path(os.path.relpath(file.resolve(), audio.resolve())).as_posix()
 
 
 def _check_there(recording: str, audio: Path | None, where: str) -> None:

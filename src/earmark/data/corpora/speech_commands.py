@@ -13,12 +13,13 @@ from pathlib import Path
 from earmark.data.corpora.folder import read_folder
 from earmark.data.download import Archive, Progress, fetch
 from earmark.data.manifest import Clip, Manifest
+from earmark.data.silence import SILENCE
 from earmark.errors import InputError
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 """The ten words of the usual tasks: of ten classes, and of twelve with `SILENCE` and `UNKNOWN`."""
 
-SILENCE, UNKNOWN = "_silence_", "_unknown_"
+UNKNOWN = "_unknown_"
 
 WORD_GROUPS = {
     "gsc/pre-defined": COMMANDS,

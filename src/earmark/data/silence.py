@@ -1,0 +1,82 @@
+"""The silence class of an evaluation: seconds of background noise, written once so that everybody hears the same.
+
+As Jung et al. (arXiv:2211.00439) draw it at each evaluation: a random second of a random noise file, at a random
+gain below 0.1.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from earmark import audio
+from earmark.audio import SAMPLE_RATE, Wave
+from earmark.data.manifest import Clip, Manifest
+from earmark.errors import InputError
+
+SILENCE = "_silence_"
+LOUDEST_GAIN = 0.1
+
+
+@dataclass(frozen=True)
+class _Crop:
+    noise: int
+    place: float
+    gain: float
+
+
+def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tuple[int, Wave]]:
+    """Draw seconds of background noise. More of them do not change the first ones.
+
+    Args:
+        noises: what to draw from; every clip of at least one second is as likely as any other.
+        count: how many.
+        seed: of the draw.
+
+    Yields:
+        Number and wave, shape (16000,), in the order of the noises, so that each is read only once.
+
+    Raises:
+        InputError: no clip of a second or more.
+    """
+    long_enough = [clip for clip in noises if _length_s(noises, clip) >= 1]
+    if not long_enough:
+        raise InputError(f"{noises.folder}: no noise of at least one second among {len(noises)} clips")
+    rng = np.random.default_rng(seed)
+    crops = {
+        number: _Crop(int(rng.integers(len(long_enough))), rng.uniform(), rng.uniform(0, LOUDEST_GAIN))
+        for number in range(count)
+    }
+    for index, clip in enumerate(long_enough):
+        drawn = {number: crop for number, crop in crops.items() if crop.noise == index}
+        if drawn:
+            wave = _read(noises, clip)
+            for number, crop in drawn.items():
+                start = int(crop.place * (len(wave) - SAMPLE_RATE + 1))
+                yield number, np.float32(crop.gain) * wave[start : start + SAMPLE_RATE]
+
+
+def write_silence(noises: Manifest, folder: Path, count: int, *, seed: int = 0) -> Manifest:
+    """Write drawn seconds of background noise as `folder/_silence_/000.wav` and so on.
+
+    Returns:
+        The files in the order of their numbers, label `_silence_`, split test, relative to `folder`.
+    """
+    (folder / SILENCE).mkdir(parents=True, exist_ok=True)
+    names = [f"{SILENCE}/{number:03}.wav" for number in range(count)]
+    for number, wave in draw_silence(noises, count, seed=seed):
+        audio.write(folder / names[number], wave)
+    return Manifest(tuple(Clip(name, label=SILENCE, split="test") for name in names), folder)
+
+
+def _length_s(noises: Manifest, clip: Clip) -> float:
+    end_s = clip.end_s if clip.end_s is not None else audio.duration_s(noises.locate(clip))
+    return end_s - clip.start_s
+
+
+def _read(noises: Manifest, clip: Clip) -> Wave:
+    end = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
+    wave = audio.read(noises.locate(clip))[round(clip.start_s * SAMPLE_RATE) : end]
+    # Rounding may take a sample of a clip that is one second long.
+    return np.pad(wave, (0, max(0, SAMPLE_RATE - len(wave))))

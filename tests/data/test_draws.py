@@ -1,0 +1,228 @@
+from collections import Counter
+from itertools import groupby
+
+import numpy as np
+import pytest
+
+from earmark.data.draws import clips_by_word, draw_few_shot, draw_open_set, draw_pairs, draw_training
+from earmark.data.manifest import Clip, Manifest
+from earmark.errors import InputError
+
+
+def corpus(words="abcdef", speakers=30, takes=2, split="test", **changes):
+    """Every speaker says every word several times."""
+    return [
+        Clip(f"{word}/{split}{speaker:02}_nohash_{take}.wav", speaker=f"{split}{speaker:02}", label=word, split=split)
+        for word in words
+        for speaker in range(changes.get(word, speakers))
+        for take in range(takes)
+    ]
+
+
+def words_of(clips, *splits):
+    return clips_by_word(Manifest(tuple(clips)), splits or ("test",))
+
+
+@pytest.fixture(scope="module")
+def words():
+    return words_of(corpus())
+
+
+def paths(clips):
+    return [clip.path for clip in clips]
+
+
+def test_clips_are_sorted_by_word_and_path_once_each_and_only_of_the_wanted_splits():
+    clips = [
+        Clip("b.wav", label="zoom in", split="test"),
+        Clip("a.wav", label="zoom in", split="test"),
+        Clip("a.wav", label="zoom in", split="test"),
+        Clip("c.wav", label="yes", split="train"),
+        Clip("d.wav", split="test"),
+    ]
+    found = words_of(clips)
+    assert {word: paths(said) for word, said in found.items()} == {"zoom_in": ["a.wav", "b.wav"]}
+    with pytest.raises(InputError, match=r"no labelled clips in split val, dev; the manifest has test, train"):
+        words_of(clips, "val", "dev")
+
+
+@pytest.mark.parametrize("takes", [1, 5, 10])
+def test_takes_are_by_different_speakers_and_nobody_enrols_and_tests(words, takes):
+    drawn = draw_few_shot(words, ["a", "c"], takes, seed=0)
+    for word in "ac":
+        assert len({clip.speaker for clip in drawn.enrolment if clip.label == word}) == takes
+    assert Counter(clip.label for clip in drawn.enrolment) == {"a": takes, "c": takes}
+    assert not {clip.speaker for clip in drawn.enrolment} & {clip.speaker for clip in drawn.test}
+    assert {clip.label for clip in drawn.test} == set("abcdef")
+    heard = {clip.speaker for clip in drawn.enrolment}
+    assert len(drawn.test) == 6 * 2 * (30 - len(heard))
+
+
+def test_more_takes_begin_with_the_fewer_ones_and_a_seed_gives_one_draw(words):
+    few, many = (draw_few_shot(words, ["a"], takes, seed=3).enrolment for takes in (2, 6))
+    assert many[:2] == few
+    assert draw_few_shot(words, ["a"], 6, seed=3) == draw_few_shot(words, ["a"], 6, seed=3)
+    assert draw_few_shot(words, ["a"], 6, seed=3) != draw_few_shot(words, ["a"], 6, seed=4)
+
+
+def test_a_keyword_enrols_the_same_clips_whatever_is_drawn_beside_it(words):
+    alone = draw_few_shot(words, ["b"], 3, seed=1).enrolment
+    beside = draw_few_shot(words_of(corpus("abcxyz")), ["x", "b"], 3, seed=1).enrolment
+    assert [clip for clip in beside if clip.label == "b"] == list(alone)
+
+
+def test_the_published_sizes_come_out(words):
+    """Jung et al.: 300 clips of each keyword, 20 of each other word; here a tenth of that."""
+    drawn = draw_few_shot(words, ["a", "b"], 2, seed=0, per_keyword=30, per_impostor=2)
+    assert Counter(clip.label for clip in drawn.test) == {"a": 30, "b": 30, "c": 2, "d": 2, "e": 2, "f": 2}
+    assert len(set(paths(drawn.test))) == len(drawn.test)
+
+
+def test_speakers_may_enrol_and_test_but_files_never_do(words):
+    drawn = draw_few_shot(words, ["a", "b"], 20, seed=0, new_speakers=False)
+    assert {clip.speaker for clip in drawn.enrolment} & {clip.speaker for clip in drawn.test}
+    assert not {*paths(drawn.enrolment)} & {*paths(drawn.test)}
+    assert len(drawn.test) == 6 * 60 - 40
+
+
+def test_impostors_can_be_chosen(words):
+    drawn = draw_few_shot(words, ["a"], 1, seed=0, impostors=["d"])
+    assert {clip.label for clip in drawn.test} == {"a", "d"}
+
+
+def test_a_few_voices_enrol_every_keyword_in_turn():
+    words = words_of(corpus(speakers=6, takes=5))
+    draws = [draw_few_shot(words, ["a", "b"], takes, seed=0, voices=3) for takes in (1, 3, 10)]
+    pools = [{clip.speaker for clip in drawn.enrolment} for drawn in draws]
+    assert list(map(len, pools)) == [1, 3, 3]
+    for word in "ab":
+        said = [clip.speaker for clip in draws[2].enrolment if clip.label == word]
+        assert sorted(Counter(said).values()) == [3, 3, 4]
+        assert said[:3] == said[3:6]
+    # The same three speakers are left for testing, however many takes enrol.
+    assert draws[0].test == draws[1].test == draws[2].test
+    assert len({clip.speaker for clip in draws[0].test}) == 3
+    assert not pools[2] & {clip.speaker for clip in draws[0].test}
+
+
+def test_voices_are_speakers_of_every_keyword():
+    words = words_of(corpus(speakers=6, b=4))
+    assert {clip.speaker for clip in draw_few_shot(words, ["a", "b"], 4, seed=0, voices=2).enrolment} <= {
+        f"test{number:02}" for number in range(4)
+    }
+    with pytest.raises(InputError, match=r"--voices 5: only 4 speakers said all 2 keywords"):
+        draw_few_shot(words, ["a", "b"], 1, seed=0, voices=5)
+    with pytest.raises(InputError, match=r"keyword 'a': its 2 voices said it 4 times, not 5; draw fewer takes"):
+        draw_few_shot(words, ["a", "b"], 5, seed=0, voices=2)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"keywords": ["a"], "takes": 31}, r"keyword 'a': 30 speakers said it, and 31 takes need 31; draw fewer"),
+        ({"keywords": ["a"], "takes": 30}, r"keyword 'a': with 30 takes every speaker enrols something"),
+        ({"keywords": ["aa"], "takes": 1}, r"'aa': no clip says it in these splits .* did you mean 'a'\?"),
+        ({"keywords": ["zoom"], "takes": 1}, r"'zoom': no clip says it .* it has a, b, c, d, e, f"),
+        ({"keywords": ["a", "a"], "takes": 1}, r"'a' is named twice"),
+        ({"keywords": ["a"], "takes": 1, "impostors": ["a", "b"]}, r"'a' is a keyword and an impostor"),
+        ({"keywords": ["a"], "takes": 1, "impostors": ["g"]}, r"'g': no clip says it"),
+    ],
+)
+def test_what_cannot_be_drawn_is_told_with_the_cure(words, asked, message):
+    with pytest.raises(InputError, match=message) as refused:
+        draw_few_shot(words, asked.pop("keywords"), asked.pop("takes"), seed=0, **asked)
+    assert "\n" not in str(refused.value)
+
+
+def test_clips_without_a_speaker_are_refused_unless_anybody_may_test():
+    clips = [*corpus("ab"), Clip("b/x.wav", label="b", split="test"), Clip("s.wav", label="_silence_", split="test")]
+    with pytest.raises(InputError, match=r"b/x.wav: has no speaker .* nor have 0 more clips of 'b'"):
+        draw_few_shot(words_of(clips), ["a"], 1, seed=0)
+    nameless = words_of([Clip(f"{number}.wav", label="a", split="test") for number in range(4)])
+    drawn = draw_few_shot(nameless, ["a"], 3, seed=0, new_speakers=False)
+    assert len({*paths(drawn.enrolment), *paths(drawn.test)}) == 4
+
+
+def test_silence_needs_no_speaker():
+    clips = [*corpus("ab"), Clip("s.wav", label="_silence_", split="test")]
+    assert "s.wav" in paths(draw_few_shot(words_of(clips), ["a"], 1, seed=0).test)
+
+
+def test_training_takes_every_clip_once_or_repeats_the_words_that_have_too_few():
+    words = words_of(corpus("ab", takes=1, speakers=5, b=3, split="train"), "train")
+    assert paths(draw_training(words, ["a", "b"], seed=0)) == paths([*words["a"], *words["b"]])
+    drawn = draw_training(words, ["a", "b"], seed=0, per_word=4)
+    by_word = {word: paths(said) for word, said in groupby(drawn, key=lambda clip: clip.label)}
+    assert len(set(by_word["a"])) == 4
+    assert by_word["b"] == [*paths(words["b"]), words["b"][0].path]
+
+
+def test_what_enrols_or_tests_never_trains(words):
+    tested = draw_few_shot(words, ["a", "b"], 2, seed=0, per_keyword=5, per_impostor=5)
+    used = {*paths(tested.enrolment), *paths(tested.test)}
+    trained = draw_training(words, ["a", "c"], seed=0, per_word=200, without=used)
+    assert not used & {*paths(trained)}
+    assert Counter(clip.label for clip in trained) == {"a": 200, "c": 200}
+    with pytest.raises(InputError, match=r"word 'c': all of its clips enrol or test, .* \(--train-from\)"):
+        draw_training(words, ["c"], seed=0, without=paths(words["c"]))
+
+
+def open_words():
+    return words_of(corpus("abcdefgh", split="train"), "train"), words_of(corpus("abcdefgh"))
+
+
+def test_an_open_set_trains_on_targets_and_half_of_the_unknown_words():
+    train, test = open_words()
+    drawn = draw_open_set(train, test, ["a", "b"], seed=0)
+    assert len(drawn.seen) == len(drawn.unseen) == 3
+    assert {*drawn.seen, *drawn.unseen} == set("cdefgh")
+    assert {clip.label for clip in drawn.train} == {"a", "b", *drawn.seen}
+    assert {clip.label for clip in drawn.test} == set("abcdefgh")
+    assert drawn == draw_open_set(train, test, ["a", "b"], seed=0)
+    assert drawn.seen != draw_open_set(train, test, ["a", "b"], seed=1).seen
+
+
+def test_seen_words_and_sizes_of_an_open_set_can_be_chosen():
+    train, test = open_words()
+    drawn = draw_open_set(
+        train, test, ["a"], seed=0, seen=["c"], train_per_word=70, test_per_target=10, test_per_unknown=3
+    )
+    assert (drawn.seen, drawn.unseen) == (("c",), ("b", "d", "e", "f", "g", "h"))
+    assert Counter(clip.label for clip in drawn.train) == {"a": 70, "c": 70}
+    assert Counter(clip.label for clip in drawn.test) == {"a": 10, **dict.fromkeys("bcdefgh", 3)}
+
+
+def test_an_open_set_from_one_split_shares_no_file():
+    words = words_of(corpus())
+    drawn = draw_open_set(words, words, ["a"], seed=0, test_per_target=20, test_per_unknown=20)
+    assert not {*paths(drawn.train)} & {*paths(drawn.test)}
+    with pytest.raises(InputError, match=r"'a' is a target and a seen unknown word"):
+        draw_open_set(words, words, ["a"], seed=0, seen=["a"])
+
+
+def test_pairs_have_the_published_structure():
+    """Published: 10 words of 10 anchors, 270 positives, 30 negatives of each of 9 other words; here a tenth."""
+    words = words_of(corpus("abcd"))
+    pairs = list(draw_pairs(words, list("abcd"), seed=0, anchors=5, positives=27, negatives=9))
+    assert len(pairs) == 4 * 5 * (27 + 27)
+    assert sum(same for same, _, _ in pairs) == len(pairs) / 2
+    assert all(same == (anchor.label == other.label) for same, anchor, other in pairs)
+    assert all(anchor.path != other.path for _, anchor, other in pairs)
+    assert len({anchor.path for _, anchor, _ in pairs}) == 20
+    assert len({(anchor.path, other.path) for _, anchor, other in pairs}) == len(pairs)
+    for _, group in groupby(pairs, key=lambda pair: pair[1].path):
+        assert sorted(Counter(other.label for _, _, other in group).values()) == [9, 9, 9, 27]
+    assert pairs == list(draw_pairs(words, list("abcd"), seed=0, anchors=5, positives=27, negatives=9))
+
+
+def test_the_sizes_of_pairs_are_the_published_ones_unless_given():
+    words = words_of(corpus("abcdefghij", speakers=136))
+    pairs = list(draw_pairs(words, list(words), seed=0))
+    assert np.bincount([same for same, _, _ in pairs]).tolist() == [27_000, 27_000]
+
+
+def test_words_with_too_few_clips_for_pairs_are_named(words):
+    with pytest.raises(
+        InputError, match=r"word 'a': has 60 clips; 10 anchors, 270 positives and 30 negatives need 271"
+    ):
+        list(draw_pairs(words, ["a", "b"], seed=0))
