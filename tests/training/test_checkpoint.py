@@ -8,28 +8,29 @@ from safetensors.torch import save_file
 
 from earmark.errors import InputError
 from earmark.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
-from earmark.training.encoders import EncoderSettings, build_encoder
-from earmark.training.losses import AngularPrototypicalSettings, build_loss
+from earmark.training.encoders import StreamSettings, build_encoder
+from earmark.training.losses import build_loss
+from earmark.training.losses.angular_prototypical import AngularPrototypicalSettings
 
 
 def trained(seed, steps=2):
     """A small network, its loss and its optimiser, after some steps."""
     torch.manual_seed(seed)
-    model = build_encoder(EncoderSettings(widths=(2, 2, 2, 2, 2), hidden=3, dimension=4))
-    objective = build_loss(AngularPrototypicalSettings())
+    model = build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2), hidden=3, dimension=4))
+    objective = build_loss(AngularPrototypicalSettings(), classes=2, dimension=4)
     optimiser = torch.optim.AdamW([*model.parameters(), *objective.parameters()], lr=0.01)
     for _ in range(steps):
         optimiser.zero_grad()
-        objective(model(torch.randn(4, 16_000)).sum(1).unflatten(0, (2, 2))).backward()
+        objective(model(torch.randn(4, 16_000)).sum(1).unflatten(0, (2, 2)), torch.arange(2)).backward()
         optimiser.step()
     return model, objective, optimiser
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
-    state = Checkpoint({"name": "ä"}, 7, {"eer": 0.25}, state_of(*trained(0)))
+    state = Checkpoint({"name": "ä"}, 7, {"eer": 0.25}, state_of(*trained(0)), ("a", "b"))
     save_checkpoint(tmp_path / "last.safetensors", state)
     again = load_checkpoint(tmp_path / "last.safetensors")
-    assert (again.recipe, again.step, again.metrics) == ({"name": "ä"}, 7, {"eer": 0.25})
+    assert (again.recipe, again.step, again.metrics, again.classes) == ({"name": "ä"}, 7, {"eer": 0.25}, ("a", "b"))
     assert again.tensors.keys() == state.tensors.keys()
     assert all(torch.equal(again.tensors[name], state.tensors[name]) for name in state.tensors)
     assert [path.name for path in tmp_path.iterdir()] == ["last.safetensors"]
@@ -60,7 +61,7 @@ def test_a_checkpoint_is_tensors_and_json_and_nothing_else(tmp_path):
     (length,) = struct.unpack("<Q", content[:8])
     header = json.loads(content[8 : 8 + length])
     meta = header.pop("__metadata__")
-    assert json.loads(meta["earmark"]) == {"recipe": {"name": "x"}, "step": 1, "metrics": {}}
+    assert json.loads(meta["earmark"]) == {"recipe": {"name": "x"}, "step": 1, "metrics": {}, "classes": []}
     assert all(entry["dtype"] in {"F32", "I64"} for entry in header.values())
     assert len(content) == 8 + length + max(entry["data_offsets"][1] for entry in header.values())
 

@@ -1,11 +1,9 @@
+import numpy as np
 import pytest
-import torch
 
 from earmark.errors import InputError
 from earmark.training.corpus import open_or_pack, prepare_corpus, selected, validation_bank
 from earmark.training.recipe import Source, parse_recipe
-
-CPU = torch.device("cpu")
 
 
 def test_a_source_names_a_split_a_prefix_and_what_is_left_out(corpus):
@@ -26,15 +24,53 @@ def test_a_bank_is_packed_once_and_again_when_its_clips_change(corpus, tmp_path)
     assert len(open_or_pack([fewer], folder)) == 12
 
 
-def test_sounds_have_no_label_and_draws_are_augmented(table, tmp_path, corpus):
-    table["data"]["sounds"] = [{"manifest": str(corpus / "judge.tsv")}]
-    prepared = prepare_corpus(parse_recipe(table, tmp_path, "recipe"), CPU)
-    assert len(prepared.sounds) == 14
-    assert (prepared.bank.label[prepared.sounds] == -1).all()
-    scenes, frames = prepared.draw(torch.arange(5), torch.Generator().manual_seed(0))
-    assert scenes.waves.shape == (5, round(1.3 * 16_000))
-    assert scenes.waves.abs().max() <= 1
-    assert frames is None
+def prepared(table, tmp_path, **data):
+    return prepare_corpus(parse_recipe(table | {"data": table["data"] | data}, tmp_path, "recipe"))
+
+
+def test_sounds_are_of_no_class(table, tmp_path, corpus):
+    found = prepared(table, tmp_path, sounds=[{"manifest": str(corpus / "judge.tsv")}])
+    assert found.classes == ("bow", "dip", "fall", "rise")
+    assert len(found.background) == 14
+    assert (found.bank.label[found.background] == -1).all()
+    for number, clips in found.clips.items():
+        assert {found.bank.labels[label] for label in found.bank.label[clips]} == {found.classes[number]}
+
+
+@pytest.mark.parametrize(
+    ("others", "classes", "background"),
+    [("class", ("dip", "rise", "_unknown_"), 0), ("background", ("dip", "rise"), 8), ("leave-out", ("dip", "rise"), 0)],
+)
+def test_what_is_no_target_is_one_class_or_background_or_left_out(table, tmp_path, others, classes, background):
+    found = prepared(table, tmp_path, targets=["rise", "dip"], others=others)
+    assert found.classes == classes
+    assert len(found.background) == background
+    assert sum(map(len, found.clips.values())) == 16 - 8 * (others != "class")
+
+
+def test_a_target_that_nobody_says_is_refused(table, tmp_path):
+    with pytest.raises(InputError, match=r"^data\.targets: no clip of 'dive' in data\.words$"):
+        prepared(table, tmp_path, targets=["dive"])
+
+
+def test_silence_is_one_more_class_for_clips_of_one_length(table, tmp_path):
+    table |= {
+        "encoder": {"kind": "res", "depth": 8, "maps": 2},
+        "scenes": {"kind": "centred"},
+        "augment": {"kind": "one_of", "room": {"weight": 0}, "noise": {"weight": 0}}
+        | dict.fromkeys(["music", "speech"], {"weight": 0}),
+    }
+    found = prepared(table, tmp_path, silence=True)
+    assert found.classes[-1] == "_silence_"
+    assert {*found.clips[4].tolist()} == {-1}
+    assert np.ptp(found.bank.spoken - np.stack([0 * found.bank.length, found.bank.length], axis=1)) == 0
+
+
+def test_the_word_for_silence_is_no_word(table, tmp_path, corpus):
+    lines = (corpus / "learn.tsv").read_text(encoding="utf-8").replace("rise", "_silence_")
+    (corpus / "silent.tsv").write_text(lines, encoding="utf-8")
+    with pytest.raises(InputError, match=r"^data\.words: _silence_ is no word"):
+        prepared(table, tmp_path, words=[{"manifest": str(corpus / "silent.tsv")}])
 
 
 def test_validation_clips_are_a_bank_of_their_own(recipe, table, tmp_path):

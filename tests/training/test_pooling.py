@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from earmark.encoder import Encoder
-from earmark.training.encoders import EncoderSettings, build_encoder
+from earmark.training.encoders import StreamSettings, build_encoder
 from earmark.training.pooling import jitter, pieces, sum_windows
 
 
 def encoder(parts=1, context=3):
-    return build_encoder(EncoderSettings(widths=(2, 2, 2, 2, 2), hidden=4, dimension=12, parts=parts, context=context))
+    return build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2), hidden=4, dimension=12, parts=parts, context=context))
 
 
 def instant(frame, model):

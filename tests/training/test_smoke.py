@@ -13,8 +13,8 @@ import torch
 from earmark import audio
 from earmark.data.manifest import read_manifest
 from earmark.data.synth import read_words
-from earmark.training.corpus import validation_bank
-from earmark.training.encoders import build_encoder
+from earmark.training.corpus import prepare_corpus, validation_bank
+from earmark.training.lessons import build_lesson
 from earmark.training.recipe import read_recipe
 from earmark.training.validation import Validation
 
@@ -57,7 +57,8 @@ def test_the_smoke_recipe_learns_and_its_encoder_finds_a_word(earmark, tmp_path)
 
     settings = read_recipe(tmp_path / "recipes" / "smoke.toml")
     torch.manual_seed(settings.seed)
-    untrained = Validation(validation_bank(settings), build_encoder(settings.encoder), torch.device("cpu")).measure()
+    lesson = build_lesson(settings, prepare_corpus(settings), torch.device("cpu"))
+    untrained = Validation(validation_bank(settings), lesson).measure()
     eer = float(re.search(r"best: .*EER ([\d.]+) %", told)[1]) / 100
     # With other seeds, 80 steps came to 0.23 to 0.29; the untrained network is at chance.
     assert eer < 0.36

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
-from earmark.training.augment import Augmentation, AugmentSettings
-from earmark.training.encoders import EncoderSettings, build_encoder
+from earmark.training.augment import Augmentation, FieldSettings
+from earmark.training.encoders import StreamSettings, build_encoder
 from earmark.training.scenes import Scenes, SceneSettings
 from earmark.training.stored import StoredScenes, store_scenes
 
@@ -13,7 +13,7 @@ class Teacher:
     """Counts its batches, and stops working after a number of them."""
 
     def __init__(self, lives):
-        self.tower, self.lives = build_encoder(EncoderSettings(widths=(2, 2, 2, 2, 2))).eval(), lives
+        self.tower, self.lives = build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2))).eval(), lives
 
     def tower_frames(self, waves):
         if not self.lives:
@@ -26,7 +26,7 @@ class Teacher:
 def store(bank_of, tone, tmp_path):
     """`store(copies, lives)`: scenes of five tones, kept."""
     scenes = Scenes(bank_of([tone(300 * n, 0.3) for n in range(1, 6)]), SceneSettings(length_s=1.3, margin_s=0.3), CPU)
-    augmentation = Augmentation(AugmentSettings(), [], [], CPU)
+    augmentation = Augmentation(FieldSettings(), [], [], CPU)
 
     def make(copies, lives=99):
         torch.manual_seed(0)

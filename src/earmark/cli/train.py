@@ -40,6 +40,7 @@ def train(
     with needs("train"):
         from earmark.training import loop
         from earmark.training.checkpoint import load_checkpoint
+        from earmark.training.encoders import StreamSettings
         from earmark.training.recipe import read_recipe
 
     settings = read_recipe(recipe, overrides or [])
@@ -55,8 +56,11 @@ def train(
     )
     state = load_checkpoint(best)
     console.say(f"{settings.choose}: step {state.step}: {_told(state.metrics)}")
-    out = folder / f"{settings.name}.onnx"
-    write_encoder(best, out)
+    out = best
+    # Encoders of clips of one length cannot listen to a stream; evaluations take their checkpoints as they are.
+    if isinstance(settings.encoder, StreamSettings):
+        out = folder / f"{settings.name}.onnx"
+        write_encoder(best, out)
     console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {out}")
 
 

@@ -23,17 +23,24 @@ class Checkpoint:
         step: steps done.
         metrics: what the validation after that step measured.
         tensors: model, loss and optimiser, each under its prefix.
+        classes: what the loss tells apart, by number.
     """
 
     recipe: dict[str, Any]
     step: int
     metrics: dict[str, float]
     tensors: dict[str, Tensor]
+    classes: tuple[str, ...] = ()
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write one file, in one step: it is there and whole, or not there."""
-    meta = {"recipe": checkpoint.recipe, "step": checkpoint.step, "metrics": checkpoint.metrics}
+    meta = {
+        "recipe": checkpoint.recipe,
+        "step": checkpoint.step,
+        "metrics": checkpoint.metrics,
+        "classes": checkpoint.classes,
+    }
     partial = path.with_suffix(".partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
     save_file(tensors, partial, metadata={"earmark": json.dumps(meta)})
@@ -50,7 +57,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["earmark"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors)
+        return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of earmark train ({error})") from None
 
@@ -60,7 +67,7 @@ def state_of(model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
     for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items()}
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items() if value is not None}
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
@@ -68,15 +75,16 @@ def restore(
     tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer | None = None
 ) -> None:
     """Put the tensors back where :func:`state_of` took them."""
-
-    def under(prefix: str) -> dict[str, Tensor]:
-        return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
-
-    model.load_state_dict(under("model."))
-    loss.load_state_dict(under("loss."))
+    model.load_state_dict(under(tensors, "model."))
+    loss.load_state_dict(under(tensors, "loss."))
     if optimiser is not None:
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in under("optimiser.").items():
+        for name, value in under(tensors, "optimiser.").items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
         optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path
 
@@ -81,7 +82,7 @@ class ClipBank:
         )
 
 
-def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = None) -> ClipBank:
+def pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True, workers: int | None = None) -> ClipBank:
     """Decode clips into a bank.
 
     A clip with times was cut by somebody who knew where the word is; a whole file is searched for its spoken part,
@@ -90,14 +91,15 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
     Args:
         manifests: the clips.
         folder: where the bank goes; one that stands there is replaced.
+        spoken: search files for their spoken part; else all of a clip counts as spoken, and no clip is left out.
         workers: decoding processes; default: one a core.
 
     Raises:
         InputError: no clip holds speech, or a file cannot be read.
     """
-    partial = folder.with_name(folder.name + ".partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
+    unfinished = folder.with_name(folder.name + ".partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(parents=True)
     clips = [replace(clip, path=str(manifest.locate(clip))) for manifest in manifests for clip in manifest]
     labels = sorted({clip.label for clip in clips if clip.label})
     speakers = sorted({clip.speaker for clip in clips})
@@ -108,12 +110,13 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
     by_file = [list(group) for _, group in groupby(clips, key=lambda clip: clip.path)]
     rows: list[tuple[int, ...]] = []
     total = 0
-    with (partial / "raw").open("wb") as raw, ExitStack() as stack:
-        decoded: Iterable[list[_Cut]] = map(_decode, by_file)
+    with (unfinished / "raw").open("wb") as raw, ExitStack() as stack:
+        decode = partial(_decode, spoken)
+        decoded: Iterable[list[_Cut]] = map(decode, by_file)
         # Processes take longer to start than a few files to decode.
         if len(by_file) > _FEW_FILES and workers != 1:
             pool = stack.enter_context(ProcessPoolExecutor(workers or os.cpu_count()))
-            decoded = pool.map(_decode, by_file, chunksize=16)
+            decoded = pool.map(decode, by_file, chunksize=16)
         for group, cuts in zip(follow(by_file, f"packing {folder.name}"), decoded, strict=True):
             for clip, (samples, speech) in zip(group, cuts, strict=True):
                 if speech is not None:
@@ -124,25 +127,25 @@ def pack(manifests: Sequence[Manifest], folder: Path, *, workers: int | None = N
                     total += len(samples)
     if not rows:
         raise InputError(f"{folder.name}: no clip holds speech; check the paths and times of its manifests")
-    np.save(partial / "index.npy", np.array(rows, np.int64))
-    (partial / "raw").rename(partial / "samples.i16")
-    (partial / "names.json").write_text(json.dumps({"labels": labels, "speakers": speakers}), encoding="utf-8")
+    np.save(unfinished / "index.npy", np.array(rows, np.int64))
+    (unfinished / "raw").rename(unfinished / "samples.i16")
+    (unfinished / "names.json").write_text(json.dumps({"labels": labels, "speakers": speakers}), encoding="utf-8")
     shutil.rmtree(folder, ignore_errors=True)
-    partial.rename(folder)
+    unfinished.rename(folder)
     return ClipBank.open(folder)
 
 
-def _decode(clips: list[Clip]) -> list[_Cut]:
+def _decode(spoken: bool, clips: list[Clip]) -> list[_Cut]:
     """Samples and spoken part of the clips of one file."""
     wave = read(clips[0].path)
-    return [_cut(wave, clip) for clip in clips]
+    return [_cut(wave, clip, spoken) for clip in clips]
 
 
-def _cut(wave: Wave, clip: Clip) -> _Cut:
+def _cut(wave: Wave, clip: Clip, spoken: bool) -> _Cut:
     stop = len(wave) if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
     wave = wave[round(clip.start_s * SAMPLE_RATE) : stop]
     samples = (wave * 32767).round().clip(-32768, 32767).astype(np.int16)
-    if clip.end_s is not None:
+    if clip.end_s is not None or not spoken:
         return samples, (0, len(samples)) if len(samples) else None
     speech = find_speech(wave)
     if speech is None:

@@ -1,4 +1,4 @@
-"""The data of a recipe, made ready once: packed clips, noise, rooms, and scenes to draw from."""
+"""The data of a recipe, made ready once: packed clips, the class of each, noise, rooms, and scenes that were kept."""
 
 import hashlib
 import json
@@ -14,12 +14,14 @@ from torch import Tensor
 from earmark.audio import read
 from earmark.data.manifest import Manifest, read_manifest
 from earmark.errors import InputError
-from earmark.training.augment import Augmentation
+from earmark.training.centred import SILENCE
 from earmark.training.clips import ClipBank, pack
-from earmark.training.encoders import EncoderSettings, build_encoder
-from earmark.training.recipe import Recipe, Source
-from earmark.training.scenes import SceneBatch, Scenes
-from earmark.training.stored import StoredScenes, store_scenes
+from earmark.training.encoders import StreamSettings
+from earmark.training.recipe import DataSettings, Recipe, Source
+
+SILENCE_LABEL = "_silence_"
+UNKNOWN_LABEL = "_unknown_"
+_SILENT_CLIPS = 1000
 
 
 @dataclass(frozen=True)
@@ -28,67 +30,98 @@ class Corpus:
 
     Attributes:
         bank: all clips; those of ``data.sounds`` have no label.
-        live: scenes drawn as they are asked for.
-        augmentation: what happens to them.
-        stored: scenes that were drawn before, if the recipe keeps any.
-        device: where training runs.
+        classes: what is told apart, by number.
+        clips: the clips of each class; ``SILENCE`` stands for silence.
+        background: clips that are of no class, shape (n,).
     """
 
     bank: ClipBank
-    live: Scenes
-    augmentation: Augmentation
-    stored: StoredScenes | None
-    device: torch.device
-
-    @property
-    def sounds(self) -> NDArray[np.int64]:
-        """Numbers of the clips without a label, shape (n,)."""
-        return np.flatnonzero(self.bank.label < 0)
-
-    def draw(self, clips: Tensor, generator: torch.Generator) -> tuple[SceneBatch, Tensor | None]:
-        """Augmented scenes of clips, and their teacher's frames where they are kept."""
-        if self.stored is not None:
-            scenes, frames = self.stored.draw(clips, generator)
-            return SceneBatch(scenes.waves.to(self.device), scenes.spoken.to(self.device)), frames.to(self.device)
-        scenes = self.live.draw(clips, generator)
-        return SceneBatch(self.augmentation(scenes, generator), scenes.spoken), None
+    classes: tuple[str, ...]
+    clips: dict[int, NDArray[np.int64]]
+    background: NDArray[np.int64]
 
 
-def prepare_corpus(recipe: Recipe, device: torch.device) -> Corpus:
-    """Pack the recipe's clips and, when it asks for copies, draw and keep their scenes; what is there is used again."""
+@dataclass(frozen=True)
+class Sounds:
+    """Recordings for augmentation, each a wave of shape (n,)."""
+
+    noise: list[Tensor]
+    music: list[Tensor]
+    speech: list[Tensor]
+    rooms: list[Tensor]
+
+
+def prepare_corpus(recipe: Recipe) -> Corpus:
+    """Pack the recipe's clips, or open them when they are packed already, and sort them into classes."""
     data = recipe.data
     words = [selected(source) for source in data.words]
     sounds = [_without_labels(selected(source)) for source in data.sounds]
-    bank = open_or_pack([*words, *sounds], data.folder / "clips")
-    noise = [torch.from_numpy(wave) for wave in _waves(data.noise)]
-    rooms = [torch.from_numpy(wave) for wave in _waves(data.rooms)]
-    augmentation = Augmentation(recipe.augment, noise, rooms, device)
-    live = Scenes(bank, recipe.scenes, device)
-    stored = None
-    if data.copies:
-        teacher = build_encoder(EncoderSettings(frames="published")).to(device).eval()
-        settings = [part.model_dump_json() for part in (recipe.scenes, recipe.augment, *data.noise, *data.rooms)]
-        drawn_by = _digest([*settings, str(recipe.seed), _stamp(data.folder / "clips")])
-        folder = data.folder / f"scenes-{drawn_by}"
-        stored = store_scenes(live, augmentation, teacher, folder, copies=data.copies, seed=recipe.seed)
-    return Corpus(bank, live, augmentation, stored, device)
+    bank = _bank(recipe, [*words, *sounds], "clips")
+    return sorted_into_classes(bank, data)
 
 
-def open_or_pack(manifests: Sequence[Manifest], folder: Path) -> ClipBank:
-    """The bank of these clips: opened when the folder holds just them, else packed."""
-    stamp = _digest([repr((manifest.folder.resolve(), manifest.clips)) for manifest in manifests])
-    if folder.exists() and _stamp(folder) == stamp:
-        return ClipBank.open(folder)
-    bank = pack(manifests, folder)
-    (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
-    return bank
+def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
+    """Which clip is of which class: targets, perhaps the unknown and silence, and background.
+
+    Raises:
+        InputError: a target that no clip is labelled with, or a label that means something else here.
+    """
+    for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
+        raise InputError(f"data.words: {label} is no word; leave it out by `exclude`, see data.silence and data.others")
+    for target in data.targets:
+        if target not in bank.labels:
+            raise InputError(f"data.targets: no clip of {target!r} in data.words")
+    targets = data.targets or bank.labels
+    classes = [*sorted(targets)]
+    is_target = np.isin(np.array([*bank.labels, ""]), classes)[bank.label]  # label -1 is the last, which is no target
+    is_other = ~is_target & (bank.label >= 0)
+    of_class = {name: np.flatnonzero(bank.label == bank.labels.index(name)) for name in classes}
+    if is_other.any() and data.others == "class":
+        classes.append(UNKNOWN_LABEL)
+        of_class[UNKNOWN_LABEL] = np.flatnonzero(is_other)
+    if data.silence:
+        classes.append(SILENCE_LABEL)
+        of_class[SILENCE_LABEL] = np.full(_SILENT_CLIPS, SILENCE)
+    is_background = bank.label < 0
+    if data.others == "background":
+        is_background |= is_other
+    clips = {number: of_class[name].astype(np.int64) for number, name in enumerate(classes)}
+    return Corpus(bank, tuple(classes), clips, np.flatnonzero(is_background))
 
 
 def validation_bank(recipe: Recipe) -> ClipBank | None:
-    """The bank of the recipe's validation clips, if it names any."""
-    if not recipe.data.validation:
+    """The bank of the recipe's validation clips, if it names any.
+
+    Raises:
+        InputError: a validation word is a training label too, and the recipe does not say that this is meant.
+    """
+    data = recipe.data
+    if not data.validation:
         return None
-    return open_or_pack([selected(source) for source in recipe.data.validation], recipe.data.folder / "validation")
+    manifests = [selected(source) for source in data.validation]
+    learnt = {clip.label for source in data.words for clip in selected(source)}
+    both = sorted(learnt & {clip.label for manifest in manifests for clip in manifest})
+    if both and not data.known_validation:
+        raise InputError(
+            f"data.validation: {both[0]!r} is a training label too; exclude it from one of both, "
+            "or set data.known_validation = true"
+        )
+    return _bank(recipe, manifests, "validation")
+
+
+def recorded(data: DataSettings) -> Sounds:
+    """The recordings for augmentation, read whole."""
+    return Sounds(_waves(data.noise), _waves(data.music), _waves(data.speech), _waves(data.rooms))
+
+
+def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True) -> ClipBank:
+    """The bank of these clips: opened when the folder holds just them, else packed; see :func:`pack` for ``spoken``."""
+    stamp = digest([repr((manifest.folder.resolve(), manifest.clips)) for manifest in manifests])
+    if folder.exists() and stamp_of(folder) == stamp:
+        return ClipBank.open(folder)
+    bank = pack(manifests, folder, spoken=spoken)
+    (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
+    return bank
 
 
 def selected(source: Source) -> Manifest:
@@ -101,25 +134,35 @@ def selected(source: Source) -> Manifest:
     clips = tuple(
         replace(clip, label=source.prefix + clip.label)
         for clip in manifest
-        if clip.label not in source.exclude and source.split in ("", clip.split)
+        if clip.label not in source.exclude
+        and (not source.labels or clip.label in source.labels)
+        and source.split in ("", clip.split)
     )
     if not clips:
         raise InputError(f"{source.manifest}: no clips of the split {source.split!r} are left")
     return replace(manifest, clips=clips)
 
 
+def digest(texts: Sequence[str]) -> str:
+    """A short name for what the texts say."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+
+
+def stamp_of(folder: Path) -> str:
+    """What a packed folder says it holds."""
+    path = folder / "stamp.json"
+    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ""
+
+
+def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: str) -> ClipBank:
+    # Streams need to know where in a clip the word is; clips of one length are taken whole, as published.
+    spoken = isinstance(recipe.encoder, StreamSettings)
+    return open_or_pack(manifests, recipe.data.folder / (name if spoken else f"{name}-whole"), spoken=spoken)
+
+
 def _without_labels(manifest: Manifest) -> Manifest:
     return replace(manifest, clips=tuple(replace(clip, label="") for clip in manifest))
 
 
-def _waves(sources: Sequence[Source]) -> list[NDArray[np.float32]]:
-    return [read(manifest.locate(clip)) for manifest in map(selected, sources) for clip in manifest]
-
-
-def _digest(texts: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
-
-
-def _stamp(folder: Path) -> str:
-    path = folder / "stamp.json"
-    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ""
+def _waves(sources: Sequence[Source]) -> list[Tensor]:
+    return [torch.from_numpy(read(manifest.locate(clip))) for manifest in map(selected, sources) for clip in manifest]

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor, nn
 
 from earmark.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
-from earmark.errors import EarmarkError
-from earmark.training.checkpoint import Checkpoint, load_checkpoint
-from earmark.training.encoders import FrameEncoder, build_encoder
+from earmark.errors import EarmarkError, InputError
+from earmark.training.checkpoint import Checkpoint, load_checkpoint, under
+from earmark.training.encoders import FrameEncoder, StreamSettings, build_encoder
 from earmark.training.memory import Memory
 from earmark.training.recipe import check_recipe, portable
 
@@ -43,6 +43,7 @@ def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -
         card: what the model card says beside recipe, step and validation.
 
     Raises:
+        InputError: the checkpoint is of an encoder of clips, which cannot listen to a stream.
         EarmarkError: the exported graph computes other numbers than the checkpoint.
     """
     state = load_checkpoint(checkpoint)
@@ -62,10 +63,15 @@ def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -
 
 
 def load_model(state: Checkpoint) -> FrameEncoder:
-    """The encoder of a checkpoint, ready to run on the CPU."""
+    """The encoder of streams of a checkpoint, ready to run on the CPU."""
     recipe = check_recipe(state.recipe, "the checkpoint")
+    if not isinstance(recipe.encoder, StreamSettings):
+        raise InputError(
+            f"{recipe.name}: {recipe.encoder.kind} embeds clips of one length and has no form for streams; "
+            "judge its checkpoint with earmark evaluate --encoder"
+        )
     model = build_encoder(recipe.encoder)
-    model.load_state_dict({k.removeprefix("model."): v for k, v in state.tensors.items() if k.startswith("model.")})
+    model.load_state_dict(under(state.tensors, "model."))
     return model.eval()
 
 

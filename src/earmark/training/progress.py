@@ -23,7 +23,7 @@ def follow(items: Sequence[Item], title: str) -> Iterable[Item]:
     return track(items, title, console=console, transient=True, disable=not console.is_terminal)
 
 
-def step_bar() -> Progress:
+def step_bar(is_watched: bool = True) -> Progress:
     """A bar for training steps; its tasks have a field ``loss``."""
     console = Console(stderr=True)
     return Progress(
@@ -35,5 +35,5 @@ def step_bar() -> Progress:
         TimeRemainingColumn(),
         console=console,
         transient=True,
-        disable=not console.is_terminal,
+        disable=not (is_watched and console.is_terminal),
     )

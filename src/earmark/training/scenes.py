@@ -5,7 +5,7 @@ slower, with pieces of other clips before and after it. A batch of scenes is a f
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
@@ -20,6 +20,7 @@ class SceneSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["placed"] = Field("placed", description="clips placed among others")
     length_s: float = Field(2.0, gt=0.8, description="length of a scene, in seconds")
     margin_s: float = Field(
         0.39, ge=0, description="least distance of the spoken part from the scene's ends, in seconds"

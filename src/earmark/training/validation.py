@@ -1,56 +1,37 @@
 """How well an encoder in training tells words that it has no labels of: few-shot trials on clean clips."""
 
 import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from earmark.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.training.clips import ClipBank
-from earmark.training.encoders import FrameEncoder
-from earmark.training.pooling import sum_windows
-from earmark.training.scenes import Scenes, SceneSettings
+from earmark.training.lessons import Lesson
 
 _TAKES = 5
 _DRAWS = 8
 _CLIPS_A_WORD = 60
-_BATCH = 64
-_PLAIN = SceneSettings(length_s=1.9, margin_s=0.45, speed=(1.0, 1.0), neighbour=0.0)
 
 
 class Validation:
     """Five takes a word, all other clips as trials, mean of eight draws of the takes.
 
     Args:
-        bank: clips of words that are in no training label.
-        model: the encoder that is measured; what is frozen in it is computed once.
-        device: where it runs.
+        bank: labelled clips that nothing is learnt from.
+        lesson: embeds them.
 
     Raises:
         InputError: fewer than two words with clips for five takes and a trial.
     """
 
-    def __init__(self, bank: ClipBank, model: FrameEncoder, device: torch.device) -> None:
-        self.model = model
-        self.clips = _some_of_each(bank, np.random.default_rng(0))
-        self.label = bank.label[self.clips]
-        scenes = Scenes(bank, _PLAIN, device)
-        generator = torch.Generator().manual_seed(0)
-        self.scenes = [scenes.draw(clips, generator) for clips in torch.from_numpy(self.clips).split(_BATCH)]
-        self.frozen: list[Tensor] | None = None
-        if model.settings.frames == "published":
-            self.frozen = self._tower_frames()
+    def __init__(self, bank: ClipBank, lesson: Lesson) -> None:
+        clips = _some_of_each(bank, np.random.default_rng(0))
+        self.label = bank.label[clips]
+        self.embed = lesson.judge(bank, clips)
 
-    @torch.inference_mode()
     def measure(self) -> dict[str, float]:
         """Closed-set ``accuracy``, ``eer`` and ``frr`` at a FAR of 2.5 %, as fractions."""
-        self.model.eval()
-        frames = self.frozen or self._tower_frames()
-        sums = [
-            sum_windows(self.model.head(heard), scenes.spoken, self.model)
-            for heard, scenes in zip(frames, self.scenes, strict=True)
-        ]
-        embeddings = nn.functional.normalize(torch.cat(sums), dim=1).cpu().numpy()
+        embeddings = nn.functional.normalize(self.embed().float(), dim=1).cpu().numpy()
         return dict(
             zip(
                 ("accuracy", "eer", "frr"),
@@ -58,11 +39,6 @@ class Validation:
                 strict=True,
             )
         )
-
-    @torch.inference_mode()
-    def _tower_frames(self) -> list[Tensor]:
-        self.model.eval()
-        return [self.model.tower_frames(scenes.waves) for scenes in self.scenes]
 
     def _draw(self, embeddings: np.ndarray, seed: int) -> tuple[float, float, float]:
         generator = np.random.default_rng(seed)

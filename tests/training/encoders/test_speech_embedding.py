@@ -5,12 +5,12 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from earmark.training.encoders import EncoderSettings, build_encoder
+from earmark.training.encoders import StreamSettings, build_encoder
 from earmark.training.memory import Memory
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "speech_embedding.npy"
-OWN = EncoderSettings(widths=(4, 6, 6, 8, 8), hidden=8, dimension=6)
-PUBLISHED = EncoderSettings(frames="published", hidden=8, dimension=6)
+OWN = StreamSettings(widths=(4, 6, 6, 8, 8), hidden=8, dimension=6)
+PUBLISHED = StreamSettings(frames="published", hidden=8, dimension=6)
 
 
 def glide_and_buzz():
@@ -95,4 +95,4 @@ def test_frozen_frames_stay_as_they_are_in_training():
 )
 def test_settings_that_fit_no_network_are_refused(wrong, message):
     with pytest.raises(ValidationError, match=message):
-        EncoderSettings(**wrong)
+        StreamSettings(**wrong)

@@ -1,28 +1,49 @@
 """Augmentation of batches of waves on the training device: one effect a file, drawn from one generator.
 
-The order is that of nature: the word sounds in a room, noise joins it, a microphone colours and scales the sum.
+Two ways: in the field, where all effects come in the order of nature (the word sounds in a room, noise joins it, a
+microphone colours and scales the sum), and one effect a clip, as published keyword systems do it.
 """
 
+from typing import Annotated, Literal
+
 import torch
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field, Tag
 from torch import Tensor
 
 from earmark.training.augment.microphone import MicrophoneSettings, through_microphone
 from earmark.training.augment.noise import Noise, NoiseSettings
+from earmark.training.augment.one_of import OneOf, OneOfSettings
 from earmark.training.augment.room import Rooms, RoomSettings
+from earmark.training.kinds import by_kind
 from earmark.training.scenes import SceneBatch
 
-__all__ = ["AugmentSettings", "Augmentation", "MicrophoneSettings", "NoiseSettings", "RoomSettings"]
+__all__ = [
+    "AugmentSettings",
+    "Augmentation",
+    "FieldSettings",
+    "MicrophoneSettings",
+    "NoiseSettings",
+    "OneOf",
+    "OneOfSettings",
+    "RoomSettings",
+]
 
 
-class AugmentSettings(BaseModel):
+class FieldSettings(BaseModel):
     """All effects, in their order."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+    kind: Literal["field"] = Field("field", description="every effect, in the order of nature")
+
     room: RoomSettings = RoomSettings()
     noise: NoiseSettings = NoiseSettings()
     microphone: MicrophoneSettings = MicrophoneSettings()
+
+
+AugmentSettings = Annotated[
+    Annotated[FieldSettings, Tag("field")] | Annotated[OneOfSettings, Tag("one_of")], by_kind("field")
+]
 
 
 class Augmentation:
@@ -36,7 +57,7 @@ class Augmentation:
     """
 
     def __init__(
-        self, settings: AugmentSettings, noise: list[Tensor], responses: list[Tensor], device: torch.device
+        self, settings: FieldSettings, noise: list[Tensor], responses: list[Tensor], device: torch.device
     ) -> None:
         self.settings = settings
         self.rooms = Rooms(settings.room, responses, device)

@@ -1,98 +1,51 @@
-"""Encoders: waveform to frame vectors, whose sum over a window is the window's embedding."""
+"""Encoders, two families: of streams (frame vectors, summed over any window) and of clips (one vector a clip)."""
 
-from typing import Literal, Self
+from typing import Annotated, assert_never, overload
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
-from torch import Tensor, nn
+from pydantic import Tag
 
-from earmark.training.encoders.sequence import SequenceHead
-from earmark.training.encoders.speech_embedding import PUBLISHED_WIDTHS, SpeechEmbedding, load_published
-from earmark.training.frontends.streaming import LogMel
-from earmark.training.memory import Memory
+from earmark.training.encoders.bc_resnet import BCResNetSettings
+from earmark.training.encoders.clip import ClipEncoder, ClipEncoderSettings
+from earmark.training.encoders.convmixer import ConvMixerSettings
+from earmark.training.encoders.res import ResSettings
+from earmark.training.encoders.stream import FrameEncoder, StreamSettings
+from earmark.training.kinds import by_kind
 
-__all__ = ["EncoderSettings", "FrameEncoder", "build_encoder"]
+__all__ = [
+    "BCResNetSettings",
+    "ClipEncoder",
+    "ClipEncoderSettings",
+    "ConvMixerSettings",
+    "EncoderSettings",
+    "FrameEncoder",
+    "ResSettings",
+    "StreamSettings",
+    "build_encoder",
+]
 
-
-class EncoderSettings(BaseModel):
-    """The parts of an encoder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    frames: Literal["published", "own"] = Field(
-        "own", description="published: Google's speech_embedding, frozen; own: the same layers, trained here"
-    )
-    widths: tuple[int, int, int, int, int] = Field(
-        PUBLISHED_WIDTHS, description="channels of the five stages, when own"
-    )
-    hidden: int = Field(192, ge=1, description="channels of the head")
-    context: int = Field(3, ge=1, description="frames that the head's first layer sees; odd")
-    dimension: int = Field(128, ge=1, description="length of an embedding")
-    parts: int = Field(
-        1, ge=1, description="equal parts of a window that are summed apart; they keep the order of sounds"
-    )
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of the head's channels that a training step leaves out")
-
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        if self.context % 2 == 0:
-            raise ValueError(f"context: {self.context} frames have no middle; choose an odd number")
-        if self.dimension % self.parts:
-            raise ValueError(f"parts: {self.dimension} dimensions cannot be shared out among {self.parts} parts")
-        return self
+EncoderSettings = Annotated[
+    Annotated[StreamSettings, Tag("stream")]
+    | Annotated[ResSettings, Tag("res")]
+    | Annotated[ConvMixerSettings, Tag("convmixer")]
+    | Annotated[BCResNetSettings, Tag("bc_resnet")],
+    by_kind("stream"),
+]
 
 
-class FrameEncoder(nn.Module):
-    """Log-mel frontend, convolution tower and head.
-
-    Attributes:
-        hop: samples between frames.
-        reach: samples that one frame's tower vector sees.
-    """
-
-    hop = LogMel.hop * SpeechEmbedding.mel_frames_per_frame
-    reach = LogMel.hop * (SpeechEmbedding.receptive_mel_frames - 1) + LogMel.window
-
-    def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__()
-        self.settings = settings
-        self.frontend = LogMel()
-        match settings.frames:
-            case "published":
-                # In evaluation mode from the first call on, lest its normalisation learn from what it hears.
-                self.tower = load_published().requires_grad_(False).eval()
-            case "own":
-                self.tower = SpeechEmbedding(settings.widths, normalised=True)
-        self.head = SequenceHead(settings.hidden, settings.context, settings.dimension, settings.dropout)
-
-    @property
-    def lag(self) -> int:
-        """Frames that come before the first that describes an instant of the stream."""
-        return (self.reach // 2) // self.hop + self.settings.context // 2
-
-    def tower_frames(self, waves: Tensor, memory: Memory | None = None) -> Tensor:
-        """Tower vectors: (batch, n) gives (batch, t, 96).
-
-        Frame j of a wave that stands alone sees the samples from j · ``hop`` to before j · ``hop`` + ``reach``.
-        """
-        mel = self.frontend(waves, memory)
-        return self.tower(mel[:, : mel.shape[1] // 4 * 4], memory)
-
-    def forward(self, waves: Tensor, memory: Memory | None = None) -> Tensor:
-        """Frame vectors: (batch, n) gives (batch, t, d)."""
-        return self.head(self.tower_frames(waves, memory), memory)
-
-    def train(self, mode: bool = True) -> "FrameEncoder":
-        """Frozen published frames stay in evaluation mode."""
-        super().train(mode)
-        if self.settings.frames == "published":
-            self.tower.eval()
-        return self
-
-
-def build_encoder(settings: EncoderSettings) -> FrameEncoder:
+@overload
+def build_encoder(settings: StreamSettings) -> FrameEncoder: ...
+@overload
+def build_encoder(settings: ClipEncoderSettings) -> ClipEncoder: ...
+def build_encoder(settings: EncoderSettings) -> FrameEncoder | ClipEncoder:
     """The encoder that the settings describe, in channels-last memory: its convolutions run thrice as fast on a CPU."""
-    model = FrameEncoder(settings)
+    match settings:
+        case StreamSettings():
+            model: FrameEncoder | ClipEncoder = FrameEncoder(settings)
+        case ResSettings() | ConvMixerSettings() | BCResNetSettings():
+            model = ClipEncoder(settings)
+        case _:
+            assert_never(settings)
     for parameter in model.parameters():
         if parameter.dim() == 4:
             parameter.data = parameter.data.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,75 @@
+"""Where a run begins: fine-tuning from another run's checkpoint, with parts of the encoder kept as they are."""
+
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+from torch import Tensor, nn
+
+from earmark.errors import InputError
+from earmark.training.checkpoint import load_checkpoint, under
+
+
+def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[str]) -> None:
+    """Put a checkpoint's tensors into a new run.
+
+    The encoder takes every tensor that fits. The loss takes its own only when both runs tell the same classes apart:
+    a weight per class means nothing among other classes, even where their number is the same.
+
+    Warns:
+        UserWarning: for what does not fit and begins anew.
+
+    Raises:
+        InputError: no such checkpoint, or one of another network altogether.
+    """
+    checkpoint = load_checkpoint(path)
+    taken, left = _fill(model, under(checkpoint.tensors, "model."))
+    if not taken:
+        raise InputError(f"start.checkpoint: no tensor of {path} fits this encoder; is it of the same kind?")
+    if left:
+        warnings.warn(f"{path.name}: {', '.join(left)} of another size, so they begin anew", stacklevel=2)
+    if tuple(classes) == checkpoint.classes:
+        _fill(loss, under(checkpoint.tensors, "loss."))
+    elif any(parameter.dim() > 1 for parameter in loss.parameters()):
+        warnings.warn(
+            f"{path.name}: it told {len(checkpoint.classes)} other classes apart; the {len(classes)} of this run "
+            "begin anew",
+            stacklevel=2,
+        )
+
+
+def freeze(model: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
+    """Keep parts of an encoder as they are: their parameters, and from now on call ``eval()`` on what is returned.
+
+    Args:
+        model: the encoder.
+        parts: names of modules, such as ``network.layers.0``; of a module all that is inside.
+
+    Returns:
+        The modules. Normalisations among them must stay in evaluation mode, or their statistics go on moving.
+
+    Raises:
+        InputError: no such part.
+    """
+    modules = dict(model.named_modules())
+    frozen = []
+    for part in parts:
+        if part not in modules or not part:
+            names = ", ".join(name for name, _ in _two_levels(model))
+            raise InputError(f"start.freeze: no part {part!r}; there are {names}, and what is inside them")
+        frozen.append(modules[part].requires_grad_(False))
+    if parts and not any(parameter.requires_grad for parameter in model.parameters()):
+        raise InputError("start.freeze: nothing is left to learn")
+    return frozen
+
+
+def _fill(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:
+    """Load what fits; names of what was taken, and of what the module has otherwise."""
+    own = module.state_dict()
+    fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
+    module.load_state_dict(fitting, strict=False)
+    return sorted(fitting), sorted(own.keys() - fitting.keys())
+
+
+def _two_levels(model: nn.Module) -> list[tuple[str, nn.Module]]:
+    return [(name, module) for name, module in model.named_modules() if name and name.count(".") <= 1]
