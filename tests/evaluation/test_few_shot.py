@@ -2,6 +2,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn.metrics import confusion_matrix
 
 from earmark import audio
 from earmark.errors import InputError
@@ -151,3 +152,17 @@ def test_background_and_settings_reach_the_machines(corpus, conditions, stand_in
 def test_a_path_without_a_vector_is_named(conditions):
     with pytest.raises(InputError, match=r"wav: no vector of this clip"):
         few_shot.score_vectors(conditions, {})
+
+
+def test_the_confusion_of_a_condition_counts_the_target_clips_of_all_its_lists(corpus, conditions):
+    scored = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 62)))["k1"]
+    found = few_shot.confusion(scored)
+    assert found.rows == found.columns == ("fall", "rise")
+    pairs = [
+        (clip.label, one.pair.keywords[row.argmax()])
+        for one in scored
+        for clip, row in zip(one.pair.test, one.scores, strict=True)
+        if clip.label != "other"
+    ]
+    expected = confusion_matrix(*zip(*pairs, strict=True), labels=found.rows)
+    np.testing.assert_array_equal(found.counts, expected)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from earmark.evaluation import few_shot, report
+from earmark.evaluation import few_shot, open_set, report
+from earmark.evaluation.confusion import Confusion
+from earmark.evaluation.open_set import Estimate, OpenSetResult
 from earmark.evaluation.trials import find_pairs
 
 
@@ -84,3 +86,12 @@ def test_the_quoted_peers_are_those_of_the_design():
         for condition, numbers in peer.numbers.items()
     ]
     assert quoted == stated
+
+
+def test_an_open_set_table_has_a_row_a_system_and_intervals():
+    numbers = {key: Estimate(0.9, 0.85, 0.95) for key in open_set.NUMBERS} | {"map": Estimate(math.nan, 0, 0)}
+    clips = {"train": 1, "validation": 0, "target": 1, "seen_unknown": 1, "unseen_unknown": 0}
+    result = OpenSetResult(("yes",), "svm", "cluster", None, None, clips, numbers, Confusion((), (), ()))
+    lines = report.open_set_table({"base": result}, columns=["target_accuracy", "map"]).splitlines()
+    assert lines[0] == "| system | back-end | unknown by | target accuracy (%) | mAP (%) |"
+    assert lines[2] == "| base | svm | cluster | 90.0 (85.0–95.0) | – |"

@@ -19,6 +19,7 @@ from earmark.audio import Wave
 from earmark.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.evaluation.backends import Backend
+from earmark.evaluation.confusion import Confusion, count_confusion
 from earmark.evaluation.embedders import Embed, Progress, embed_clips, silent, stacked
 from earmark.evaluation.svm import Svm
 from earmark.evaluation.trials import ListPair, TrialClip, every_path
@@ -234,6 +235,18 @@ def measure(
         rng: draws speakers for the intervals; None leaves the intervals out.
     """
     return tuple(_measure_condition(name, pairs, speakers, rng) for name, pairs in scored.items())
+
+
+def confusion(pairs: tuple[ScoredPair, ...]) -> Confusion:
+    """Closed set: which keyword the target clips of a condition's lists were taken for, all lists together."""
+    words = tuple(sorted({word for scored in pairs for word in scored.pair.keywords}))
+    said, taken = [], []
+    for scored in pairs:
+        places = np.array([words.index(word) for word in scored.pair.keywords])
+        is_target = scored.targets >= 0
+        said.append(places[scored.targets[is_target]])
+        taken.append(places[scored.scores[is_target].argmax(axis=1)])
+    return count_confusion(words, words, np.concatenate(said), np.concatenate(taken))
 
 
 def _percent(share: float) -> str:

@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from earmark import __version__
+from earmark.evaluation import open_set
 from earmark.evaluation.few_shot import NUMBERS, ConditionResult
+from earmark.evaluation.open_set import Estimate, OpenSetResult
 
 SCHEMA_VERSION = 1
 
@@ -33,6 +35,18 @@ class Peer:
 
 COLUMNS = ("accuracy", "eer", "frr_at_far_2_5", "frr_at_far_1", "identification_5")
 """The numbers that a table shows; `results.json` holds all of them."""
+
+OPEN_SET_COLUMNS = (
+    "target_accuracy",
+    "non_target_accuracy_seen",
+    "non_target_accuracy_unseen",
+    "total_1_1",
+    "total_11_1",
+    "auc",
+    "map",
+    "eer",
+)
+"""The same of an open-set test."""
 
 
 def peers_for(lists: str) -> tuple[Peer, ...]:
@@ -91,6 +105,38 @@ def spread_text(result: ConditionResult, column: str) -> str:
     return mean if math.isnan(spread.sd) else f"{mean} ± {100 * spread.sd:.1f}"
 
 
+def open_set_table(rows: Mapping[str, OpenSetResult], *, columns: Sequence[str] = OPEN_SET_COLUMNS) -> str:
+    """A Markdown table with a row a system. Percent, with the 95 % interval over test speakers where there is one.
+
+    Args:
+        rows: what was measured, by the system's name.
+        columns: keys of `open_set.NUMBERS`.
+
+    Returns:
+        Lines that end in a line break.
+    """
+    lines = [
+        _row(["system", "back-end", "unknown by", *(f"{open_set.NUMBERS[column]} (%)" for column in columns)]),
+        _row([*["---"] * 3, *["---:"] * len(columns)]),
+    ]
+    for system, result in rows.items():
+        cells = [estimate_text(result.numbers[column]) for column in columns]
+        lines.append(_row([system, result.backend, result.unknown, *cells]))
+    return "\n".join(lines) + "\n"
+
+
+def estimate_text(estimate: Estimate) -> str:
+    """A number as percent: `92.2 (90.1–94.0)`; `–` where there is none.
+
+    >>> estimate_text(Estimate(0.922, 0.901, 0.94))
+    '92.2 (90.1–94.0)'
+    """
+    if math.isnan(estimate.value):
+        return "–"
+    interval = "" if math.isnan(estimate.low) else f" ({100 * estimate.low:.1f}–{100 * estimate.high:.1f})"
+    return f"{100 * estimate.value:.1f}{interval}"
+
+
 def write_results(
     path: Path,
     results: Sequence[ConditionResult],
@@ -100,6 +146,7 @@ def write_results(
     fingerprint: str,
     lists: str,
     scoring: str,
+    backend: str = "prototype",
 ) -> None:
     """Write `results.json`: every number of every list and condition, as fractions; NaN becomes null.
 
@@ -111,18 +158,42 @@ def write_results(
         fingerprint: of the encoder's file.
         lists: name of the lists' folder.
         scoring: how clips were scored.
+        backend: how takes gave a score.
     """
     document = {
+        **_heading("few-shot", command, encoder, fingerprint, lists),
+        "scoring": scoring,
+        "backend": backend,
+        "numbers": NUMBERS,
+        "conditions": [asdict(result) for result in results],
+    }
+    _write(path, document)
+
+
+def write_open_set_results(
+    path: Path, result: OpenSetResult, *, command: Sequence[str], encoder: str, fingerprint: str, lists: str
+) -> None:
+    """Write `results.json` of an open-set test; arguments as `write_results`."""
+    document = {
+        **_heading("open-set", command, encoder, fingerprint, lists),
+        "numbers": open_set.NUMBERS,
+        "result": asdict(result),
+    }
+    _write(path, document)
+
+
+def _heading(kind: str, command: Sequence[str], encoder: str, fingerprint: str, lists: str) -> dict[str, Any]:
+    return {
         "schema_version": SCHEMA_VERSION,
-        "kind": "few-shot",
+        "kind": kind,
         "earmark": __version__,
         "command": shlex.join(command),
         "encoder": {"name": encoder, "fingerprint": fingerprint},
         "lists": lists,
-        "scoring": scoring,
-        "numbers": NUMBERS,
-        "conditions": [asdict(result) for result in results],
     }
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
     path.write_text(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 

@@ -1,4 +1,4 @@
-"""`earmark evaluate`: how good an encoder is on trial lists."""
+"""`earmark evaluate few-shot`: enrol keywords from a few clips, test on others."""
 
 import sys
 from enum import StrEnum
@@ -7,18 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.cli import console, options
+from earmark.cli import console
+from earmark.cli.evaluate import judged
+from earmark.cli.extras import needs
 from earmark.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import ModuleType
 
     from earmark.encoder import Encoder
-    from earmark.evaluation import few_shot
+    from earmark.evaluation import few_shot as protocol
     from earmark.evaluation.trials import ListPair
 
-app = typer.Typer(name="evaluate", no_args_is_help=True, help="Measure how good an encoder is on lists of recordings.")
+EXAMPLE = "Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]"
 
 
 class Scoring(StrEnum):
@@ -28,104 +29,142 @@ class Scoring(StrEnum):
     detector = "detector"
 
 
-class Takes(StrEnum):
+class Backend(StrEnum):
     """How several takes of a keyword give one score."""
 
     prototype = "prototype"
+    centroid = "centroid"
     best_take = "best-take"
+    svm = "svm"
 
 
-@app.callback()
-def _group() -> None:
-    """Keeps `few-shot` a word of its own while it is the only command."""
-
-
-@app.command(
-    "few-shot", epilog="Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]"
-)
-def few_shot_command(
+def few_shot(
     lists: Annotated[Path, typer.Argument(help="Folder of enroll_*.txt and test_*.txt, one 'label path' a line.")],
     audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists start from.")],
-    encoder: options.EncoderName = None,
+    encoder: judged.EncoderName = None,
     scoring: Annotated[
         Scoring, typer.Option(help="clip: a clip is one vector; detector: the best score of the live detector.")
     ] = Scoring.clip,
-    takes: Annotated[
-        Takes, typer.Option(help="Compare with the mean of the takes or with the best (clip).")
-    ] = Takes.prototype,
-    spoken: Annotated[
-        bool, typer.Option("--spoken/--whole", help="Embed the spoken part of a clip, or all of it (clip).")
-    ] = True,
+    backend: Annotated[
+        Backend,
+        typer.Option(
+            help="Compare with the mean of the unit takes, the plain mean as published, the best take, "
+            "or by one RBF-SVM a keyword (clip)."
+        ),
+    ] = Backend.prototype,
+    background: Annotated[
+        Path | None,
+        typer.Option(metavar="LIST", help="Clips that say no keyword, 'label path' a line, for the SVM to tell from."),
+    ] = None,
+    target_words: Annotated[
+        str | None,
+        typer.Option(metavar="WORD,WORD", help="Enrol only these; the other words of the lists become impostors."),
+    ] = None,
+    spoken: judged.Spoken = None,
     out: Annotated[
         Path | None, typer.Option(help="Results folder; runs/few-shot-<lists>-<encoder> unless given.")
     ] = None,
     limit_seeds: Annotated[int | None, typer.Option(min=1, help="Only the first lists of each condition.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers, and of the map.")] = 0,
 ) -> None:
-    """Enrol keywords from a few clips, test on others; writes table.md, det.png, scores.png and results.json."""
-    if scoring is Scoring.detector and (not spoken or takes is not Takes.prototype):
-        raise InputError("--whole and --takes: for --scoring clip only; the detector finds speech itself")
-    plots = _plots()
+    """Enrol keywords from a few clips, test on others; writes table.md, results.json and five pictures."""
+    _check(encoder, scoring, backend, background, spoken)
+    with needs("plots"):
+        from earmark.evaluation import few_shot as protocol
+        from earmark.evaluation import pictures, report, trials
+
     import numpy as np
 
     from earmark.encoder import load_encoder
-    from earmark.evaluation import few_shot, report, trials
+    from earmark.evaluation.embedders import Embedder, Exported
 
     conditions = trials.find_pairs(lists, audio=audio, draws=limit_seeds)
-    loaded = load_encoder(encoder)
+    if target_words is not None:
+        conditions = trials.keep_words(conditions, judged.words(target_words, "--target-words"))
+    negatives = _background(background, audio, conditions)
+    paths = trials.every_path(conditions)
+    if scoring is Scoring.detector:
+        listening = Exported(load_encoder(encoder))
+        scored = _streams(conditions, audio, listening.encoder)
+        shown = [clip.path for clip in pictures.clips_to_map(conditions, seed=seed)]
+        embedder: Embedder = listening
+        vectors = judged.embed(embedder, shown, audio)
+    else:
+        embedder = judged.load(encoder, spoken=spoken)
+        vectors = judged.embed(embedder, [*paths, *negatives], audio)
+        rows = np.stack([vectors[path] for path in negatives]) if negatives else None
+        scored = protocol.score_vectors(conditions, vectors, backend=backend.value, background=rows)
+    speakers = trials.speakers_of(audio, paths)
+    results = protocol.measure(scored, speakers=speakers, rng=np.random.default_rng(seed))
+
     name = lists.resolve().name
-    out = out or Path("runs") / f"few-shot-{name}-{loaded.name}"
-    scored = _score(conditions, audio, loaded, scoring, takes, spoken)
-    results = few_shot.measure(scored, speakers=_speakers(audio), rng=np.random.default_rng(seed))
+    out = out or Path("runs") / f"few-shot-{name}-{embedder.name}"
     out.mkdir(parents=True, exist_ok=True)
-    (out / "table.md").write_text(report.table({loaded.name: results}, peers=report.peers_for(name)), encoding="utf-8")
+    table = report.table({embedder.name: results}, peers=() if target_words else report.peers_for(name))
+    (out / "table.md").write_text(table, encoding="utf-8")
     report.write_results(
         out / "results.json",
         results,
         command=["earmark", *sys.argv[1:]],
-        encoder=loaded.name,
-        fingerprint=loaded.fingerprint,
+        encoder=embedder.name,
+        fingerprint=embedder.fingerprint,
         lists=name,
         scoring=scoring.value,
+        backend=backend.value,
     )
-    title = f"{loaded.name} on {name}, scored by {scoring.value}"
-    plots.save(plots.det_plot(scored, title=title), out / "det.png")
-    plots.save(plots.score_plot(scored, title=title), out / "scores.png")
+    by = backend.value if scoring is Scoring.clip else scoring.value
+    title = f"{embedder.name} on {name}, {by}"
+    pictures.draw_few_shot(out, scored, vectors, title=title, seed=seed)
     _print(results, title, out)
 
 
-def _score(
-    conditions: "Mapping[str, tuple[ListPair, ...]]",
-    audio: Path,
-    encoder: "Encoder",
-    scoring: Scoring,
-    takes: Takes,
-    spoken: bool,
-) -> "few_shot.Scored":
-    from earmark.evaluation import few_shot
-    from earmark.evaluation.embedders import embed_speech
+def _check(
+    encoder: str | None, scoring: Scoring, backend: Backend, background: Path | None, spoken: bool | None
+) -> None:
+    """Refuse options that do not go together, before the work starts."""
+    if scoring is Scoring.detector:
+        if judged.is_checkpoint(encoder):
+            raise InputError(f"--scoring detector: {encoder} is a checkpoint; run earmark export, and name the .onnx")
+        if spoken is not None or backend is not Backend.prototype:
+            raise InputError("--whole and --backend: for --scoring clip only; the detector finds speech itself")
+    if background is not None and backend is not Backend.svm:
+        raise InputError("--background: for --backend svm only; the others compare with the takes alone")
+
+
+def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[ListPair, ...]]") -> list[str]:
+    """The clips of a background list, checked against the lists.
+
+    Raises:
+        InputError: a clip that says a keyword, or that a list names too.
+    """
+    from earmark.evaluation.trials import every_path, read_list
+
+    if path is None:
+        return []
+    named = set(every_path(conditions))
+    keywords = {word for pairs in conditions.values() for pair in pairs for word in pair.keywords}
+    clips = read_list(path, audio=audio)
+    for clip in clips:
+        if clip.label in keywords:
+            raise InputError(f"{path}: {clip.path} says the keyword {clip.label!r}; background says none")
+        if clip.path in named:
+            raise InputError(f"{path}: {clip.path} stands in the trial lists too; remove it from one")
+    return [clip.path for clip in clips]
+
+
+def _streams(conditions: "Mapping[str, tuple[ListPair, ...]]", audio: Path, encoder: "Encoder") -> "protocol.Scored":
+    from earmark.evaluation import few_shot as protocol
 
     with console.progress_bar() as bar:
-        task = bar.add_task("scoring clips", total=None)
+        task = bar.add_task("detecting in clips", total=None)
 
         def progress(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        if scoring is Scoring.detector:
-            return few_shot.score_streams(conditions, audio, encoder, progress=progress)
-        embed = embed_speech(encoder) if spoken else encoder.embed
-        return few_shot.score_clips(conditions, audio, embed, backend=takes.value, progress=progress)
+        return protocol.score_streams(conditions, audio, encoder, progress=progress)
 
 
-def _speakers(audio: Path) -> dict[str, str]:
-    """Speaker by path where the corpus has a manifest."""
-    from earmark.data.manifest import read_manifest
-
-    manifest = audio / "manifest.tsv"
-    return {clip.path: clip.speaker for clip in read_manifest(manifest)} if manifest.is_file() else {}
-
-
-def _print(results: "Sequence[few_shot.ConditionResult]", title: str, out: Path) -> None:
+def _print(results: "Sequence[protocol.ConditionResult]", title: str, out: Path) -> None:
     from earmark.evaluation import report
     from earmark.evaluation.few_shot import NUMBERS
 
@@ -136,12 +175,3 @@ def _print(results: "Sequence[few_shot.ConditionResult]", title: str, out: Path)
     ]
     console.print_table(columns, rows, title)
     console.say(f"wrote {out}")
-
-
-def _plots() -> "ModuleType":
-    """The plots, or the cure where matplotlib is absent; asked before the work starts."""
-    try:
-        from earmark.evaluation import plots
-    except ModuleNotFoundError as error:
-        raise InputError(f"{error.name}: not installed; run: pip install 'earmark[plots]'") from None
-    return plots

@@ -9,7 +9,6 @@ from earmark.evaluation.open_set.decisions import Backend, Head, ScoredOpenSet, 
 from earmark.evaluation.open_set.lists import SILENCE, OpenSetLists, read_lists
 from earmark.evaluation.open_set.numbers import (
     NUMBERS,
-    Confusion,
     Estimate,
     OpenSetResult,
     confusion,
@@ -22,7 +21,6 @@ __all__ = [
     "NUMBERS",
     "SILENCE",
     "Backend",
-    "Confusion",
     "Estimate",
     "Head",
     "OpenSetLists",

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.evaluation import metrics
+from earmark.evaluation.confusion import Confusion, count_confusion
 from earmark.evaluation.open_set.decisions import Backend, Head, ScoredOpenSet, Unknown, score
 from earmark.evaluation.open_set.lists import OpenSetLists
 from earmark.evaluation.svm import Svm
@@ -22,15 +23,6 @@ class Estimate:
     value: float
     low: float
     high: float
-
-
-@dataclass(frozen=True)
-class Confusion:
-    """How many clips of each row were taken for each column."""
-
-    rows: tuple[str, ...]
-    columns: tuple[str, ...]
-    counts: tuple[tuple[int, ...], ...]
 
 
 @dataclass(frozen=True)
@@ -132,15 +124,10 @@ def confusion(scored: ScoredOpenSet) -> Confusion:
     """Count the decisions: a row for each class, for the seen and for the unseen unknowns, where there are any."""
     size = len(scored.lists.classes)
     kinds = scored.truth + (scored.truth == size) * ~scored.lists.is_seen
-    counts = np.zeros((size + 2, size + 1), int)
-    np.add.at(counts, (kinds, scored.decisions), 1)
-    kept = np.flatnonzero((np.arange(size + 2) < size) | counts.any(axis=1))
     rows = (*scored.lists.classes, "seen unknown", "unseen unknown")
-    return Confusion(
-        tuple(rows[row] for row in kept),
-        (*scored.lists.classes, "unknown"),
-        tuple(tuple(counts[row].tolist()) for row in kept),
-    )
+    found = count_confusion(rows, (*scored.lists.classes, "unknown"), kinds, scored.decisions)
+    kept = [row for row in range(size + 2) if row < size or any(found.counts[row])]
+    return Confusion(tuple(found.rows[row] for row in kept), found.columns, tuple(found.counts[row] for row in kept))
 
 
 def detection_trials(scored: ScoredOpenSet) -> dict[str, tuple[Floats, Bools]]:

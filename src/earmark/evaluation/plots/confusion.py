@@ -1,0 +1,59 @@
+"""Which word is taken for which: a matrix of shares."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import PowerNorm
+from matplotlib.figure import Figure
+
+from earmark.evaluation.confusion import Confusion
+from earmark.evaluation.plots.figures import empty_figure
+
+COLUMNS = 3
+MANY = 16  # words, from which on cells are smaller and hold fewer numbers
+
+
+def confusion_plot(panels: Mapping[str, Confusion], *, title: str = "") -> Figure:
+    """Each row is what was said, each column what it was taken for: percent of the row's clips.
+
+    Args:
+        panels: by name, three beside each other.
+        title: above all.
+    """
+    across = min(COLUMNS, len(panels))
+    down = math.ceil(len(panels) / across)
+    size = max(max(len(panel.rows), len(panel.columns)) for panel in panels.values())
+    inches = 1.6 + size * (0.26 if size > MANY else 0.36)
+    figure = empty_figure(across * inches, 0.5 + down * inches)
+    grid = figure.subplots(down, across, squeeze=False).ravel()
+    for axes, (name, panel) in zip(grid, panels.items(), strict=False):
+        _draw(axes, panel, name)
+    for axes in grid[len(panels) :]:
+        axes.set_axis_off()
+    figure.suptitle(title)
+    return figure
+
+
+def _draw(axes: Axes, panel: Confusion, name: str) -> None:
+    counts = np.array(panel.counts, float)
+    clips = counts.sum(axis=1, keepdims=True)
+    percent = 100 * counts / np.where(clips > 0, clips, 1)
+    is_many = max(percent.shape) > MANY
+    # Rare confusions are what one looks for: pale already at a few percent.
+    axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
+    font = 5 if is_many else 7
+    for row, column in zip(*np.nonzero(percent >= (3 if is_many else 0.5)), strict=True):
+        value = percent[row, column]
+        colour = "white" if value > 40 else "black"
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=font, color=colour)
+    axes.set_xticks(range(len(panel.columns)), panel.columns, rotation=90, fontsize=font + 1)
+    rows = [f"{word} ({count:.0f})" for word, (count,) in zip(panel.rows, clips, strict=True)]
+    axes.set_yticks(range(len(rows)), rows, fontsize=font + 1)
+    axes.set_xticks(np.arange(0.5, len(panel.columns) - 1), minor=True)
+    axes.set_yticks(np.arange(0.5, len(rows) - 1), minor=True)
+    axes.grid(which="minor", color="white", lw=0.5)
+    axes.tick_params(which="both", length=0)
+    axes.set(xlabel="taken for (%)", ylabel="said (clips)")
+    axes.set_title(name, loc="left", fontsize="medium")

@@ -1,0 +1,49 @@
+"""Histograms of scores, kind by kind."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from earmark.evaluation.plots.figures import COLOURS, empty_figure
+
+Floats = NDArray[np.floating]
+
+
+def score_plot(
+    panels: Mapping[str, Mapping[str, Floats]],
+    *,
+    title: str = "",
+    xlabel: str = "score",
+    threshold: float | None = None,
+) -> Figure:
+    """Histograms, each of area one.
+
+    Args:
+        panels: scores by kind, for each panel; a kind without scores is left out.
+        title: above all.
+        xlabel: what is scored.
+        threshold: marked by a line.
+    """
+    figure = empty_figure(6.4, 1.5 + 1.5 * len(panels))
+    rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
+    every = np.concatenate([values for kinds in panels.values() for values in kinds.values()])
+    # A few values far out would press all others into one bar; they are counted in the outermost bars.
+    low, high = np.quantile(every, [0.001, 0.999])
+    edges = np.linspace(low, high + 1e-6, 81)
+    for axes, (name, kinds) in zip(rows, panels.items(), strict=True):
+        for (kind, values), colour in zip(kinds.items(), COLOURS, strict=False):
+            if values.size:
+                inside = values.clip(edges[0], edges[-1])
+                axes.hist(inside, edges, density=True, histtype="stepfilled", color=colour, alpha=0.25)
+                axes.hist(inside, edges, density=True, histtype="step", color=colour, lw=1.4, label=kind)
+        if threshold is not None:
+            axes.axvline(threshold, color="0.3", lw=1, ls="--", label="threshold")
+        axes.set_title(name, loc="left", fontsize="small", pad=3)
+        axes.set(yticks=[], ylabel="density")
+        axes.spines[["top", "right"]].set_visible(False)
+    rows[0].legend(frameon=False, fontsize="small")
+    rows[-1].set_xlabel(xlabel)
+    figure.suptitle(title)
+    return figure
