@@ -196,8 +196,19 @@ def test_an_open_set_from_one_split_shares_no_file():
     words = words_of(corpus())
     drawn = draw_open_set(words, words, ["a"], seed=0, test_per_target=20, test_per_unknown=20)
     assert not {*paths(drawn.train)} & {*paths(drawn.test)}
+    assert drawn.val == ()
     with pytest.raises(InputError, match=r"'a' is a target and a seen unknown word"):
         draw_open_set(words, words, ["a"], seed=0, seen=["a"])
+
+
+def test_thresholds_are_chosen_on_clips_of_targets_and_seen_words_only():
+    train, test = open_words()
+    val = words_of(corpus("abcd", speakers=3, split="val"), "val")
+    drawn = draw_open_set(train, test, ["a", "b"], seed=0, seen=["c", "e"], val=val)
+    assert paths(drawn.val) == paths([*val["a"], *val["b"], *val["c"]])
+    held_out = draw_open_set(train, test, ["a"], seed=0, seen=["c"], val={"a": train["a"][:5], "c": test["c"]})
+    assert paths(held_out.val) == paths(train["a"][:5])
+    assert not {*paths(held_out.val)} & {*paths(held_out.train), *paths(held_out.test)}
 
 
 def test_pairs_have_the_published_structure():

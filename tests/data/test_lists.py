@@ -6,6 +6,7 @@ import pytest
 from earmark.data.lists import (
     ClipPair,
     ListedClip,
+    known_speakers,
     listing_from,
     manifest_of,
     read_list,
@@ -114,8 +115,14 @@ def test_lists_become_a_manifest_with_a_split_each_and_speakers_from_the_names(t
         ),
         tmp_path,
     )
-    (clip,) = manifest_of({"val": [ListedClip("no", "no/eve/1.wav")]}, tmp_path, speaker_pattern=r"/(\w+)/")
-    assert (clip.speaker, clip.split) == ("eve", "val")
+
+
+def test_a_manifest_of_the_corpus_knows_who_speaks_in_a_list(tmp_path: Path) -> None:
+    corpus = Manifest((Clip("gsc/no/1.wav", speaker="eve", label="no"),), tmp_path)
+    speaker_of = known_speakers(corpus, tmp_path / "gsc")
+    listed = [ListedClip("no", "no/1.wav"), ListedClip("no", "no/2.wav")]
+    found = manifest_of({"val": listed}, tmp_path / "gsc", speaker_of=speaker_of)
+    assert [(clip.speaker, clip.split) for clip in found] == [("eve", "val"), ("", "val")]
 
 
 @pytest.mark.corpora

@@ -32,12 +32,14 @@ class OpenSetDraw:
 
     Attributes:
         train: clips of the targets and of `seen`.
+        val: others of them, for choosing thresholds; may be empty.
         test: clips of the targets, of `seen` and of `unseen`.
         seen: unknown words that training hears.
         unseen: unknown words that only the test has.
     """
 
     train: tuple[Clip, ...]
+    val: tuple[Clip, ...]
     test: tuple[Clip, ...]
     seen: tuple[str, ...]
     unseen: tuple[str, ...]
@@ -156,6 +158,7 @@ def draw_open_set(
     targets: Sequence[str],
     *,
     seed: int,
+    val: Words | None = None,
     seen: Sequence[str] | None = None,
     train_per_word: int | None = None,
     test_per_target: int | None = None,
@@ -163,13 +166,14 @@ def draw_open_set(
 ) -> OpenSetDraw:
     """Draw lists for known targets and an open set of unknown words, as Huh et al. (arXiv:2005.08776) test.
 
-    No file trains and tests.
+    No file is in two of the lists.
 
     Args:
         train: clips to train from.
         test: clips to test from.
         targets: words to tell apart; every other word is unknown.
         seed: of the draw.
+        val: clips to choose thresholds on; targets and seen words are taken of them, as far as they are there.
         seen: unknown words to train on; None: half of them are drawn, the smaller half where they are odd.
         train_per_word: see `draw_training`.
         test_per_target: at most so many test clips of a target.
@@ -196,11 +200,13 @@ def draw_open_set(
             test[word], test_per_target if word in targets else test_per_unknown, _rng(seed, "test", word)
         )
     ]
+    tested = {clip.path for clip in tests}
+    vals = [clip for word in (*targets, *seen) for clip in (val or {}).get(word, ()) if clip.path not in tested]
     trains = draw_training(
-        train, [*targets, *seen], seed=seed, per_word=train_per_word, without={clip.path for clip in tests}
+        train, [*targets, *seen], seed=seed, per_word=train_per_word, without=tested | {clip.path for clip in vals}
     )
     unseen = tuple(word for word in unknown if word not in seen)
-    return OpenSetDraw(trains, tuple(tests), tuple(seen), unseen)
+    return OpenSetDraw(trains, tuple(vals), tuple(tests), tuple(seen), unseen)
 
 
 def draw_pairs(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark.data.corpora.folder import SPEAKER_PATTERN, speaker_finder
+from earmark.data.corpora.folder import speaker_finder
 from earmark.data.manifest import Clip, Manifest
 from earmark.errors import InputError
 
@@ -163,22 +163,28 @@ def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip
 
 
 def manifest_of(
-    lists: Mapping[str, Iterable[ListedClip]], audio: Path, *, speaker_pattern: str = SPEAKER_PATTERN
+    lists: Mapping[str, Iterable[ListedClip]], audio: Path, *, speaker_of: Callable[[str], str] | None = None
 ) -> Manifest:
     """A manifest of lists, one list a split.
 
     Args:
         lists: clips by split, such as `train`.
         audio: the folder that their paths start from.
-        speaker_pattern: searched in the path; its first group is the speaker.
+        speaker_of: from a path to the speaker; None for names as Speech Commands has them.
     """
-    speaker_in = speaker_finder(speaker_pattern)
+    speaker_of = speaker_of or speaker_finder()
     clips = tuple(
-        Clip(clip.path, speaker=speaker_in(clip.path), label=clip.label, split=split)
+        Clip(clip.path, speaker=speaker_of(clip.path), label=clip.label, split=split)
         for split, listed in lists.items()
         for clip in listed
     )
     return Manifest(clips, audio)
+
+
+def known_speakers(manifest: Manifest, audio: Path) -> Callable[[str], str]:
+    """A function from a path below `audio` to the speaker that the manifest names for that file, else to ""."""
+    speakers = {_path_from(audio, manifest.locate(clip)): clip.speaker for clip in manifest}
+    return lambda path: speakers.get(path, "")
 
 
 def read_lines(path: Path) -> list[tuple[int, str]]:

@@ -1,11 +1,24 @@
-"""`earmark prepare`: make manifests of recordings, and recordings of word lists. Each command is a module."""
+"""`earmark prepare`: make manifests, recordings of word lists, and lists for training and evaluation."""
 
 import typer
 
-from earmark.cli.prepare import folder, synth
+from earmark.cli.prepare import corpora, folder, lists, synth
 
 app = typer.Typer(
-    name="prepare", help="Make manifests of recordings, and recordings of word lists.", no_args_is_help=True
+    name="prepare",
+    help="Make manifests of recordings, recordings of word lists, and lists for training and evaluation.",
+    no_args_is_help=True,
 )
 app.command("folder", epilog=folder.EXAMPLE)(folder.folder)
 app.command("synth", epilog=synth.EXAMPLE)(synth.synth)
+
+CORPORA = "Corpora in their own layout"
+app.command("speech-commands", epilog=corpora.SPEECH_COMMANDS_EXAMPLE, rich_help_panel=CORPORA)(corpora.speech_commands)
+app.command("musan", epilog=corpora.MUSAN_EXAMPLE, rich_help_panel=CORPORA)(corpora.musan)
+app.command("librispeech", epilog=corpora.LIBRISPEECH_EXAMPLE, rich_help_panel=CORPORA)(corpora.librispeech)
+
+LISTS = "Lists"
+app.command("lists", epilog=lists.LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.lists)
+app.command("open-set", epilog=lists.OPEN_SET_EXAMPLE, rich_help_panel=LISTS)(lists.open_set)
+app.command("pairs", epilog=lists.PAIRS_EXAMPLE, rich_help_panel=LISTS)(lists.pairs)
+app.command("from-lists", epilog=lists.FROM_LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.from_lists)
