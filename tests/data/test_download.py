@@ -224,6 +224,16 @@ def test_what_was_unpacked_is_not_fetched_again(tmp_path: Path, serve: Callable[
     assert len(server.requests) == 1
 
 
+def test_a_folder_with_other_folders_is_refused_before_anything_is_downloaded(
+    tmp_path: Path, serve: Callable[[bytes], Server]
+) -> None:
+    server = serve(tar_gz(yes__a=b"1"))
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(InputError, match=r"holiday: is there already; download words.tar.gz into an empty folder"):
+        fetch(server.archive(), tmp_path, last="yes", progress=quiet)
+    assert server.requests == []
+
+
 def test_the_last_entry_is_put_in_place_after_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "a.tar.gz").write_bytes(tar_gz(alist=b"", no__a=b"", yes__a=b""))
     moved: list[str] = []

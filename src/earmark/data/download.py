@@ -68,10 +68,15 @@ def fetch(archive: Archive, folder: Path, *, last: str, progress: Progress) -> b
         Whether there was something to do.
 
     Raises:
+        InputError: the folder has other folders in it already.
         EarmarkError: see `download` and `unpack`.
     """
     if (folder / last).exists():
         return False
+    # Better told now than after an hour of downloading.
+    present = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
+    if present:
+        raise InputError(f"{present[0]}: is there already; download {archive.name} into an empty folder")
     unpack(download(archive, folder, progress=progress), folder, last=last, progress=progress)
     return True
 
