@@ -270,7 +270,7 @@ def test_open_set_lists_tell_seen_from_unseen_words(corpus: Path) -> None:
     out = corpus.parent / "open"
     told = run("open-set", corpus, "--targets", "yes,zoom in", "--out", out, "--seen", "cat,dog", "--silence", 3)
     assert "seen unknown words: cat, dog\nunseen unknown words: bed, no\n" in told
-    assert "--targets 'yes,zoom in'" in told
+    assert f"open-set {out} --targets yes,zoom_in --audio {corpus.parent}" in told
     train, val, test = (
         read_list(out / f"{name}.txt", audio=corpus.parent, repeats=name == "train")
         for name in ("train", "val", "test")

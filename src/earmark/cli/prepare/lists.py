@@ -170,11 +170,12 @@ def open_set(
     from earmark.data.manifest import read_manifest
 
     clips = read_manifest(manifest)
+    names = words.read_words(targets, "--targets")
     validation = _splits(val_from, "--val-from")
     draw = draw_open_set(
         clips_by_word(clips, _splits(train_from, "--train-from")),
         clips_by_word(clips, _splits(splits, "--from")),
-        words.read_words(targets, "--targets"),
+        names,
         seed=seed,
         val=clips_by_word(clips, validation) if any(clip.label for clip in clips.only(*validation)) else None,
         seen=None if seen is None else words.read_words(seen, "--seen"),
@@ -195,7 +196,7 @@ def open_set(
     console.say(f"seen unknown words: {', '.join(draw.seen) or 'none'}")
     console.say(f"unseen unknown words: {', '.join(draw.unseen) or 'none'}")
     console.say(_about_training(draw.train, draw.test))
-    console.say(_next("open-set", out, "--targets", targets, "--audio", audio))
+    console.say(_next("open-set", out, "--targets", ",".join(names), "--audio", audio))
 
 
 def pairs(
