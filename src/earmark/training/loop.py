@@ -129,7 +129,7 @@ class _Run:
             own, extra = self.lesson.embed(episode, generator, self.processes)
         embeddings = self.processes.gather(own.float())
         words, background = embeddings[: episode.clips.size], embeddings[episode.clips.size :]
-        labels = torch.from_numpy(episode.labels).to(self.device)
+        labels = torch.from_numpy(episode.labels)
         others = background if len(background) else None
         loss = self.objective(words.unflatten(0, episode.clips.shape), labels, others) + extra
         return loss, self.processes.mean(loss).item()

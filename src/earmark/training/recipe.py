@@ -1,14 +1,11 @@
 """A recipe: everything that decides what is trained, in one TOML file; what is not in it has a default here."""
 
-import tomllib
-from collections.abc import Iterator
-from difflib import get_close_matches
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, get_args
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, Tag, ValidationError, model_validator
+from pydantic import Field, Tag, model_validator
 
-from earmark.errors import InputError
 from earmark.training.augment import AugmentSettings, FieldSettings
 from earmark.training.centred import CentredSettings
 from earmark.training.encoders import EncoderSettings, StreamSettings
@@ -18,12 +15,7 @@ from earmark.training.losses import LossSettings
 from earmark.training.losses.angular_prototypical import AngularPrototypicalSettings
 from earmark.training.optimiser import OptimiserSettings
 from earmark.training.scenes import SceneSettings
-
-
-class Settings(BaseModel):
-    """Frozen, and closed to unknown keys."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from earmark.training.tables import Settings, checked, merged, read_table, set_key
 
 
 class Source(Settings):
@@ -156,45 +148,25 @@ def _clashing_loss(recipe: Recipe) -> Iterator[str]:
         yield f"episodes.background: {loss.kind} has no use for it; set it to 0"
 
 
-def read_recipe(path: str | Path, overrides: tuple[str, ...] | list[str] = ()) -> Recipe:
+def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, under: Path | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
         path: a TOML file; relative paths in it start from its folder. With ``extends = "other.toml"`` it says only
-            what differs from another recipe in the same folder.
+            what differs from another recipe, whose folder it should share.
         overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string).
+        under: a file with parts of a recipe, such as ``[encoder]``, that are laid over this one.
 
     Raises:
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
     path = Path(path)
-    table = _table(path, ())
+    table = read_table(path)
+    if under is not None:
+        table = merged(table, read_table(under))
     for override in overrides:
-        _apply(table, override)
+        set_key(table, override)
     return parse_recipe(table, path.parent, str(path))
-
-
-def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
-    """The TOML table of a file, over that of the file that it extends."""
-    if path in extending:
-        raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn")
-    try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError:
-        raise InputError(f"{path}: no such recipe") from None
-    except ValueError as error:  # TOMLDecodeError is one, and so is what a file that is no UTF-8 raises
-        raise InputError(f"{path}: not TOML: {error}") from None
-    parent = table.pop("extends", None)
-    return table if parent is None else _merged(_table(path.parent / str(parent), (*extending, path)), table)
-
-
-def _merged(under: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    both = {key: _merged(under[key], over[key]) for key in over if _is_table(over[key]) and _is_table(under.get(key))}
-    return under | over | both
-
-
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict)
 
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
@@ -222,10 +194,7 @@ def check_recipe(table: dict[str, Any], where: str) -> Recipe:
     Raises:
         InputError: an unknown key, a value of the wrong kind; ``where`` says where the table comes from.
     """
-    try:
-        return Recipe.model_validate(table)
-    except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(error)}") from None
+    return checked(Recipe, table, where)
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:
@@ -243,60 +212,3 @@ def portable(recipe: Recipe) -> dict[str, Any]:
 
 def _end_of(path: str) -> str:
     return "/".join(Path(path).resolve().parts[-2:])
-
-
-def _apply(table: dict[str, Any], override: str) -> None:
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise InputError(f"--set {override}: write it as key=value, for example optimiser.lr=0.001")
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not _is_table(table):
-            raise InputError(f"--set {override}: {parent!r} holds no keys; only whole values and lists can be set")
-    try:
-        table[last] = tomllib.loads(f"value = {value}")["value"]
-    except tomllib.TOMLDecodeError:
-        table[last] = value
-
-
-def _first_problem(error: ValidationError) -> str:
-    """The first problem in one line: ``optimiser.lrr: no such key; did you mean 'lr'?``."""
-    problem = error.errors()[0]
-    path, keys, kinds = _followed(problem["loc"])
-    key = ".".join(path)
-    if problem["type"] == "extra_forbidden":
-        close = get_close_matches(path[-1], keys, 1)
-        return f"{key}: no such key" + (f"; did you mean {close[0]!r}?" if close else "")
-    if problem["type"] == "union_tag_invalid":
-        said = str(problem["ctx"]["tag"])
-        close = get_close_matches(said, kinds, 1)
-        cure = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(kinds)}"
-        return f"{key}.kind: no such kind {said!r}; {cure}"
-    message = problem["msg"].removeprefix("Value error, ")
-    return f"{key}: {message[0].lower()}{message[1:]}" if key else message
-
-
-def _followed(location: tuple[int | str, ...]) -> tuple[list[str], list[str], list[str]]:
-    """A place in the recipe as its writer knows it, without pydantic's tags; the keys beside it; the kinds below it."""
-    model: Any = Recipe
-    path: list[str] = []
-    keys: list[str] = []
-    kinds: dict[str, Any] = {}
-    for part in location:
-        if part in kinds:  # which member of a union was meant, not a key
-            model, kinds = kinds[str(part)], {}
-            continue
-        path.append(str(part))
-        keys = list(getattr(model, "model_fields", {}))
-        field = getattr(model, "model_fields", {}).get(part)
-        annotation = field.annotation if field is not None else model
-        kinds = {member.model_fields["kind"].default: member for member in _kinds_in(annotation)}
-        model = next((part for part in get_args(annotation) if hasattr(part, "model_fields")), annotation)
-    return path, keys, list(kinds)
-
-
-def _kinds_in(annotation: Any) -> list[Any]:
-    """The settings models of a union, those with a kind."""
-    members = [member for part in get_args(annotation) for member in (_kinds_in(part) or [part])]
-    return [member for member in members if "kind" in getattr(member, "model_fields", {})]

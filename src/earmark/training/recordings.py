@@ -1,9 +1,11 @@
 """Long recordings, such as noise, of which batches take random crops."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 
@@ -64,15 +66,18 @@ class Recordings:
         """
         return self._copy(crops, size) if self.device.type == "cpu" else self._gather(crops, size)
 
+    def pieces(self, crops: Crops, size: int) -> Iterator[NDArray[np.float32]]:
+        """The crops one by one, on the CPU; those that lie inside their recording are views of it."""
+        for number, start in zip(crops.recording.tolist(), crops.start.tolist(), strict=True):
+            wave = self._waves[number]
+            piece = wave[start : start + size]
+            yield piece if len(piece) == size else np.concatenate([piece, np.resize(wave, size - len(piece))])
+
     def _copy(self, crops: Crops, size: int) -> Tensor:
         rows = np.empty((len(crops.start), size), np.float32)
         # Memory is copied by the row: several times as fast as a gather, which has to read an index a sample.
-        for row, number, start in zip(rows, crops.recording.tolist(), crops.start.tolist(), strict=True):
-            wave = self._waves[number]
-            piece = wave[start : start + size]
-            row[: len(piece)] = piece
-            if len(piece) < size:
-                row[len(piece) :] = np.resize(wave, size - len(piece))
+        for row, piece in zip(rows, self.pieces(crops, size), strict=True):
+            row[:] = piece
         return torch.from_numpy(rows)
 
     def _gather(self, crops: Crops, size: int) -> Tensor:

@@ -1,0 +1,82 @@
+"""`earmark compare`: train a grid of recipes, encoders and seeds, judge all alike, and write one report."""
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.extras import needs
+
+if TYPE_CHECKING:
+    from earmark.training.comparison.runs import Run
+
+EXAMPLE = (
+    "Example: [bold]earmark compare recipes/compare/new-words --protocol recipes/compare/new-words-protocol.toml "
+    "--seeds 3[/bold]"
+)
+
+
+def compare(
+    recipes: Annotated[
+        list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, .toml, or folders of them.", show_default=False)
+    ],
+    protocol: Annotated[
+        Path,
+        typer.Option(metavar="FILE", help="What they are judged on, .toml: lists and back-ends.", show_default=False),
+    ],
+    encoders: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--encoder",
+            metavar="FILE",
+            help="A table \\[encoder] to lay over each recipe; may be repeated.",
+            show_default="",
+        ),
+    ] = None,
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Another value for all; may be repeated.", show_default=""),
+    ] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe with each encoder: seeds 1, 2, ….")] = 3,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for runs and report.", show_default="runs/<protocol>"),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Trainings at a time.")] = 1,
+    device: Annotated[
+        str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …", show_default="cuda where there is one")
+    ] = None,
+) -> None:
+    """Train recipes × encoders × seeds, judge every run on one protocol, and write one report with tables and plots.
+
+    What is trained or judged already is kept: the same command goes on where it was stopped, and more recipes or
+    seeds cost only themselves.
+    """
+    with needs("train"):
+        from earmark.training.comparison.judgement import Judge
+        from earmark.training.comparison.protocol import read_protocol
+        from earmark.training.comparison.report import write_report
+        from earmark.training.comparison.runs import plan_runs, train_runs
+        from earmark.training.comparison.summary import summarise
+
+    tests = read_protocol(protocol)
+    judge = Judge(tests)
+    folder = out or Path("runs") / protocol.stem
+    runs = plan_runs(recipes, range(1, seeds + 1), folder, encoders=encoders or [], sets=overrides or [])
+    with console.progress_bar() as progress:
+        task = progress.add_task("training runs", total=len(runs))
+
+        def trained(run: "Run") -> None:
+            progress.update(task, advance=1)
+            console.say(f"trained {run.system}, seed {run.seed}")
+
+        train_runs(runs, device=device, jobs=jobs, on_done=trained)
+    with console.progress_bar() as progress:
+        judged = {
+            run: judge.judge(run.folder / f"{run.recipe.choose}.safetensors")
+            for run in progress.track(runs, description="judging")
+        }
+    report = write_report(summarise(judged), tests, runs, folder, command=["earmark", *sys.argv[1:]])
+    console.say(f"wrote {report}")

@@ -1,0 +1,1 @@
+"""Comparing systems: recipes × encoders × seeds trained alike, and judged by back-ends on one protocol."""

@@ -1,0 +1,189 @@
+"""Judging a trained run by all tests and back-ends of a protocol; what was judged once is read again."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark import audio
+from earmark.audio import Wave
+from earmark.data.lists import listed_label
+from earmark.errors import InputError
+from earmark.evaluation import few_shot, open_set
+from earmark.evaluation.embedders import Embedder
+from earmark.evaluation.metrics import ErrorCurve, corners, error_curve
+from earmark.evaluation.trials import ListPair, find_pairs, read_list
+from earmark.training.comparison.protocol import FewShotTest, OpenSetTest, Protocol
+from earmark.training.judging import load_embedder
+
+Floats = NDArray[np.floating]
+
+_CLIPS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What one back-end makes of a run in one condition of one test.
+
+    Attributes:
+        test: the test's name.
+        condition: such as `k5`; of an open-set test `open set`.
+        backend: how takes or classes gave scores.
+        numbers: fractions by name, see `few_shot.NUMBERS` and `open_set.NUMBERS`; NaN is None.
+        curve: false-acceptance and false-rejection rates at the corners of the error curve.
+    """
+
+    test: str
+    condition: str
+    backend: str
+    numbers: dict[str, float | None]
+    curve: tuple[tuple[float, ...], tuple[float, ...]]
+
+
+class Judge:
+    """All recordings of a protocol's tests, read once for all runs.
+
+    Raises:
+        InputError: lists or recordings that cannot be read, or a condition that the lists do not have.
+    """
+
+    def __init__(self, protocol: Protocol) -> None:
+        self.protocol = protocol
+        self.few_shot = [(test, _FewShotLists.of(test)) for test in protocol.few_shot]
+        self.open_set = [
+            (test, open_set.read_lists(test.lists, test.targets, audio=test.audio)) for test in protocol.open_set
+        ]
+
+    @cached_property
+    def waves(self) -> dict[tuple[Path, str], Wave]:
+        """Every recording that a test names."""
+        named = {(test.audio, path) for test, lists in self.few_shot for path in lists.paths}
+        named |= {(test.audio, path) for test, lists in self.open_set for path in lists.paths}
+        return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
+
+    def judge(self, checkpoint: Path) -> list[Verdict]:
+        """What a checkpoint is worth; kept beside it in ``judged.json`` and taken from there the next time."""
+        kept = checkpoint.with_name("judged.json")
+        stamp = self._stamp(checkpoint)
+        if kept.exists():
+            document = json.loads(kept.read_text(encoding="utf-8"))
+            if document["stamp"] == stamp:
+                return [_verdict(row) for row in document["verdicts"]]
+        embedder = load_embedder(checkpoint)
+        vectors = self._embed(embedder)
+        verdicts = [
+            verdict
+            for test, lists in self.few_shot
+            for verdict in lists.judge(
+                test, {path: row for (folder, path), row in vectors.items() if folder == test.audio}
+            )
+        ]
+        for test, open_lists in self.open_set:
+            known = {path: row for (folder, path), row in vectors.items() if folder == test.audio}
+            verdicts += _judge_open_set(test, open_lists, known, embedder)
+        document = {"stamp": stamp, "verdicts": [vars(verdict) for verdict in verdicts]}
+        partial = kept.with_suffix(".partial")
+        partial.write_text(json.dumps(document), encoding="utf-8")
+        partial.replace(kept)
+        return verdicts
+
+    def _embed(self, embedder: Embedder) -> dict[tuple[Path, str], Floats]:
+        names = list(self.waves)
+        vectors: dict[tuple[Path, str], Floats] = {}
+        for first in range(0, len(names), _CLIPS_AT_ONCE):
+            some = names[first : first + _CLIPS_AT_ONCE]
+            rows = embedder.embed_batch([self.waves[name] for name in some])
+            vectors |= dict(zip(some, rows, strict=True))
+        return vectors
+
+    def _stamp(self, checkpoint: Path) -> str:
+        """Tells checkpoint, protocol and the content of its lists from all others."""
+        folders = [test.lists for test in self.protocol.few_shot] + [test.lists for test in self.protocol.open_set]
+        lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
+        parts = [checkpoint.read_bytes(), self.protocol.model_dump_json().encode(), *lists]
+        return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+
+
+@dataclass(frozen=True)
+class _FewShotLists:
+    """The lists of a few-shot test.
+
+    Attributes:
+        conditions: pairs of lists.
+        others: clips that say no keyword and test nothing, for machines to be fitted against.
+    """
+
+    conditions: Mapping[str, tuple[ListPair, ...]]
+    others: tuple[str, ...]
+
+    @classmethod
+    def of(cls, test: FewShotTest) -> "_FewShotLists":
+        found = find_pairs(test.lists, audio=test.audio)
+        for condition in test.conditions:
+            if condition not in found:
+                raise InputError(f"{test.lists}: no condition {condition!r}; there are {', '.join(found)}")
+        wanted = {name: pairs for name, pairs in found.items() if not test.conditions or name in test.conditions}
+        listed = test.lists / "train.txt"
+        others = read_list(listed, audio=test.audio, repeats=True) if listed.is_file() else ()
+        keywords = {word for pairs in wanted.values() for pair in pairs for word in pair.keywords}
+        return cls(wanted, tuple(dict.fromkeys(clip.path for clip in others if clip.label not in keywords)))
+
+    @property
+    def paths(self) -> set[str]:
+        return {path for pairs in self.conditions.values() for pair in pairs for path in pair.paths} | {*self.others}
+
+    def judge(self, test: FewShotTest, vectors: Mapping[str, Floats]) -> list[Verdict]:
+        background = np.stack([vectors[path] for path in self.others]) if self.others else None
+        verdicts = []
+        for backend in test.backends:
+            scored = few_shot.score_vectors(self.conditions, vectors, backend=backend, background=background)
+            for result in few_shot.measure(scored):
+                pairs = scored[result.name]
+                curve = error_curve(
+                    np.concatenate([pair.scores.ravel() for pair in pairs]),
+                    np.concatenate([pair.positive.ravel() for pair in pairs]),
+                )
+                numbers = {name: _finite(spread.mean) for name, spread in result.numbers.items()}
+                verdicts.append(Verdict(test.name, result.name, backend, numbers, _thinned(curve)))
+        return verdicts
+
+
+def _judge_open_set(
+    test: OpenSetTest, lists: open_set.OpenSetLists, vectors: Mapping[str, Floats], embedder: Embedder
+) -> list[Verdict]:
+    head = open_set.Head(embedder.classify, tuple(map(listed_label, embedder.classes))) if embedder.classes else None
+    verdicts = []
+    for backend in test.backends:
+        if backend == "classifier" and head is None:
+            continue
+        scored = open_set.score(lists, vectors, backend=backend, unknown=test.unknown, head=head)
+        numbers = {name: _finite(estimate.value) for name, estimate in open_set.count(scored).numbers.items()}
+        curve = error_curve(*open_set.detection_trials(scored)["all unknowns"])
+        verdicts.append(Verdict(test.name, "open set", backend, numbers, _thinned(curve)))
+    return verdicts
+
+
+def _in_folder(vectors: Mapping[tuple[Path, str], Floats], folder: Path) -> dict[str, Floats]:
+    return {path: row for (home, path), row in vectors.items() if home == folder}
+
+
+def _thinned(curve: ErrorCurve, points: int = 400) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Corners of a curve, as many as a plot can show."""
+    kept = corners(curve)
+    rows = np.unique(np.linspace(0, len(kept.alarms) - 1, points).round().astype(int))
+    return tuple(kept.far[rows].tolist()), tuple(kept.frr[rows].tolist())
+
+
+def _finite(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
+
+
+def _verdict(row: dict[str, Any]) -> Verdict:
+    far, frr = row["curve"]
+    return Verdict(row["test"], row["condition"], row["backend"], row["numbers"], (tuple(far), tuple(frr)))

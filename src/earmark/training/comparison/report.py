@@ -1,0 +1,188 @@
+"""The report of a comparison: Markdown with tables, pictures beside it, and everything as JSON."""
+
+import json
+import math
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from earmark import __version__
+from earmark.evaluation import few_shot, open_set
+from earmark.evaluation.metrics import ErrorCurve
+from earmark.evaluation.plots import det_plot, save
+from earmark.evaluation.plots.figures import empty_figure, line_style, one_panel
+from earmark.training.comparison.protocol import Protocol
+from earmark.training.comparison.runs import Run
+from earmark.training.comparison.summary import LEVEL, Average, Place, Summary
+
+SCHEMA_VERSION = 1
+FEW_SHOT_COLUMNS = ("accuracy", "eer", "frr_at_far_10", "frr_at_far_2_5", "identification_5")
+OPEN_SET_COLUMNS = (
+    "target_accuracy",
+    "non_target_accuracy_seen",
+    "non_target_accuracy_unseen",
+    "total_1_1",
+    "total_11_1",
+    "auc",
+    "map",
+)
+OPEN_SET = "open set"
+
+
+def write_report(
+    summary: Summary, protocol: Protocol, runs: Sequence[Run], out: Path, *, command: Sequence[str] = ()
+) -> Path:
+    """Write ``report.md``, ``results.json`` and the pictures; returns the report's path."""
+    out.mkdir(parents=True, exist_ok=True)
+    lines = [f"# {protocol.title}", "", *_how(runs, command), ""]
+    for number, (test, condition) in enumerate(summary.tests, start=1):
+        lines += [f"## {test}: {condition}" if condition != OPEN_SET else f"## {test}", ""]
+        lines += _table(summary, test, condition)
+        for kind, figure in (("dots", _dots(summary, test, condition)), ("det", _det(summary, test, condition))):
+            save(figure, out / f"{kind}-{number}.png")
+            lines += ["", f"![{kind} of {test}, {condition}]({kind}-{number}.png)"]
+        lines.append("")
+    save(_learning(summary), out / "learning.png")
+    lines += ["## Learning", "", "EER on the validation words after each checkpoint.", "", "![learning](learning.png)"]
+    report = out / "report.md"
+    report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    _write_json(summary, protocol, runs, out / "results.json", command)
+    return report
+
+
+def columns_of(condition: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The numbers that a table shows, and what each is called."""
+    return (OPEN_SET_COLUMNS, open_set.NUMBERS) if condition == OPEN_SET else (FEW_SHOT_COLUMNS, few_shot.NUMBERS)
+
+
+def average_text(average: Average) -> str:
+    """Percent: `92.2 ± 0.4`; `–` where there is no number.
+
+    >>> average_text(Average((0.5, 0.5))), average_text(Average((0.25,))), average_text(Average(()))
+    ('50.0 ± 0.0', '25.0', '–')
+    """
+    if math.isnan(average.mean):
+        return "–"
+    mean = f"{100 * average.mean:.1f}"
+    return mean if math.isnan(average.margin) else f"{mean} ± {100 * average.margin:.1f}"
+
+
+def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
+    seeds = sorted({run.seed for run in runs})
+    steps = sorted({run.recipe.optimiser.steps for run in runs})
+    lines = [
+        f"{len({run.system for run in runs})} systems, {len(seeds)} seeds each, "
+        f"{' or '.join(map(str, steps))} training steps. Percent: mean over the seeds ± half the {100 * LEVEL:.0f} % "
+        "interval of that mean (Student's t). The checkpoint is the best on validation words, never on a test."
+    ]
+    return [*lines, "", f"    {shlex.join(command)}"] if command else lines
+
+
+def _table(summary: Summary, test: str, condition: str) -> list[str]:
+    columns, names = columns_of(condition)
+    rows = summary.of(test, condition)
+    lines = [
+        _row(["system", "back-end", *(f"{names[column]} (%)" for column in columns)]),
+        _row(["---", "---", *["---:"] * len(columns)]),
+    ]
+    for place, numbers in rows.items():
+        lines.append(_row([place.system, place.backend, *(average_text(numbers[column]) for column in columns)]))
+    return lines
+
+
+def _row(cells: Sequence[str]) -> str:
+    return "| " + " | ".join(cells) + " |"
+
+
+def _dots(summary: Summary, test: str, condition: str) -> Figure:
+    """A panel a number: each system and back-end a line, a dot a seed, a bar the interval of the mean."""
+    columns, names = columns_of(condition)
+    rows = summary.of(test, condition)
+    systems = list(dict.fromkeys(place.system for place in rows))
+    backends = list(dict.fromkeys(place.backend for place in rows))
+    shown = columns[:4]
+    height = 0.9 + 0.16 * len(systems) * (len(backends) + 1)
+    figure = empty_figure(2.2 + 2.3 * len(shown), height)
+    panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
+    for axes, column in zip(panels, shown, strict=True):
+        for place, numbers in rows.items():
+            number = backends.index(place.backend)
+            y = systems.index(place.system) + (number - (len(backends) - 1) / 2) * 0.8 / len(backends)
+            average, (colour, _) = numbers[column], line_style(number)
+            values = 100 * np.array(average.values)
+            axes.plot(values, np.full(len(values), y), "o", color=colour, ms=3, alpha=0.4, mew=0)
+            if math.isfinite(average.mean):
+                margin = 0.0 if math.isnan(average.margin) else 100 * average.margin
+                is_first = place.system == systems[0]
+                axes.errorbar(
+                    100 * average.mean, y, xerr=margin, fmt="|", color=colour, ms=8, mew=1.6, lw=1.2,
+                    label=place.backend if is_first else None,
+                )  # fmt: skip
+        axes.set_title(f"{names[column]} (%)", fontsize="small")
+        axes.set(yticks=range(len(systems)), yticklabels=systems)
+        axes.grid(axis="x", color="0.9", lw=0.6)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(axis="y", length=0)
+        for edge in range(1, len(systems)):
+            axes.axhline(edge - 0.5, color="0.93", lw=0.6, zorder=0)
+    panels[0].invert_yaxis()
+    if len(backends) > 1:
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _det(summary: Summary, test: str, condition: str) -> Figure:
+    """The error curves of the systems' middle seeds under the first back-end of the test."""
+    rows = summary.of(test, condition)
+    first = next(iter(rows)).backend
+    curves = {place.system: _curve(*summary.curves[place]) for place in rows if place.backend == first}
+    of = "clips" if condition == OPEN_SET else "trials"
+    return det_plot(curves, title=f"{test}, {condition}: {first}, the middle seed of each", of=of)
+
+
+def _curve(far: Sequence[float], frr: Sequence[float]) -> ErrorCurve:
+    return ErrorCurve(np.linspace(1, 0, len(far)), np.array(far), 1 - np.array(frr))
+
+
+def _learning(summary: Summary) -> Figure:
+    figure, axes = one_panel(6.4, 4.2)
+    for number, (system, seeds) in enumerate(summary.learning.items()):
+        colour, dash = line_style(number)
+        for seed, (steps, eers) in enumerate(seeds):
+            axes.plot(
+                steps, 100 * np.array(eers), dash, color=colour, lw=1.2, alpha=0.8, label=None if seed else system
+            )
+    axes.set(xlabel="step", ylabel="EER on validation words (%)")
+    axes.grid(color="0.9", lw=0.6)
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.legend(frameon=False, fontsize="small")
+    return figure
+
+
+def _write_json(summary: Summary, protocol: Protocol, runs: Sequence[Run], path: Path, command: Sequence[str]) -> None:
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "kind": "comparison",
+        "earmark": __version__,
+        "command": shlex.join(command),
+        "protocol": protocol.title,
+        "seeds": sorted({run.seed for run in runs}),
+        "results": [_json_row(place, numbers) for place, numbers in summary.numbers.items()],
+        "learning": summary.learning,
+    }
+    path.write_text(json.dumps(document, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _json_row(place: Place, numbers: Mapping[str, Average]) -> dict[str, object]:
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return vars(place) | {
+        "numbers": {
+            name: {"mean": finite(average.mean), "margin": finite(average.margin), "seeds": average.values}
+            for name, average in numbers.items()
+        }
+    }

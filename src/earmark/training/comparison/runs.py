@@ -1,0 +1,100 @@
+"""The training runs of a comparison: every recipe with every encoder and every seed, a few at a time."""
+
+import multiprocessing
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+
+from earmark.errors import InputError
+from earmark.training.loop import train
+from earmark.training.recipe import Recipe, read_recipe
+from earmark.training.tables import own_table
+
+
+@dataclass(frozen=True)
+class Run:
+    """One training.
+
+    Attributes:
+        system: what is compared: the recipe's name, and the encoder's where there are several.
+        seed: which of the system's runs this is.
+        recipe: what is trained.
+        folder: where.
+    """
+
+    system: str
+    seed: int
+    recipe: Recipe
+    folder: Path
+
+
+def recipes_in(path: Path) -> list[Path]:
+    """The recipes that a path stands for: itself, or of a folder all that no other recipe there extends.
+
+    Raises:
+        InputError: a folder without recipes.
+    """
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.toml"))
+    extended = {(path / str(own_table(recipe).get("extends", ""))).resolve() for recipe in found}
+    if not found:
+        raise InputError(f"{path}: no recipe (.toml) in this folder")
+    return [recipe for recipe in found if recipe.resolve() not in extended]
+
+
+def plan_runs(
+    recipes: Iterable[Path], seeds: Sequence[int], out: Path, *, encoders: Sequence[Path] = (), sets: Sequence[str] = ()
+) -> list[Run]:
+    """Every run of the grid: recipes × encoders × seeds.
+
+    Args:
+        recipes: recipe files, or folders of them; each one's ``name`` names the system.
+        seeds: each gives a run of every system.
+        out: the runs' folders go below it, ``SYSTEM/seedN``.
+        encoders: files that are laid over each recipe, such as one with a table ``[encoder]``.
+        sets: ``key=value`` for all.
+
+    Raises:
+        InputError: two recipes of one name, or one that cannot be read.
+    """
+    runs: list[Run] = []
+    named: dict[str, Path] = {}
+    for path in [recipe for given in recipes for recipe in recipes_in(given)]:
+        for encoder in encoders or (None,):
+            for seed in seeds:
+                recipe = read_recipe(path, [*sets, f"seed={seed}"], under=encoder)
+                system = recipe.name if encoder is None else f"{recipe.name} {encoder.stem}"
+                if named.setdefault(recipe.name, path) != path:
+                    raise InputError(f"{path}: its name is {recipe.name!r}, and so is that of {named[recipe.name]}")
+                runs.append(Run(system, seed, recipe, out / system.replace(" ", "+") / f"seed{seed}"))
+    if not runs:
+        raise InputError("compare: no recipe and seed to train")
+    return runs
+
+
+def train_runs(
+    runs: Sequence[Run], *, device: str | None = None, jobs: int = 1, on_done: Callable[[Run], object] = lambda _: None
+) -> None:
+    """Train what is not trained yet; a run that was stopped goes on.
+
+    Args:
+        runs: from :func:`plan_runs`.
+        device: ``cpu``, ``cuda``, …; default: what is there.
+        jobs: trainings at a time, each a process of its own.
+        on_done: told after each run.
+    """
+    if jobs == 1:
+        for run in runs:
+            train(run.recipe, run.folder, device=device)
+            on_done(run)
+        return
+    # The first run packs the clips that the others open.
+    train(runs[0].recipe, runs[0].folder, device=device)
+    on_done(runs[0])
+    with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(train, run.recipe, run.folder, device=device): run for run in runs[1:]}
+        for done in as_completed(waiting):
+            done.result()
+            on_done(waiting[done])
