@@ -179,6 +179,26 @@ def test_some_rows_of_a_plan_are_the_same_to_the_bit_as_those_of_the_whole(all_e
     assert torch.equal(all_effects.apply(waves[rows].clone(), plan, rows), all_effects.apply(waves.clone(), plan)[rows])
 
 
+def test_devices_that_mix_by_the_batch_make_what_the_cpu_makes_by_the_row(all_effects):
+    waves = torch.stack(sound(200, SIZE, 7))
+    waves[::9] = 0
+    plan = all_effects.plan(200, SIZE, seeded())
+    by_batch, by_row = waves.clone(), waves.clone()
+    all_effects._mix(by_batch, plan.mixed, plan.crops, 10 ** (-plan.snr_db / 20))
+    all_effects._mix_rows(by_row, plan.mixed, plan.crops, 10 ** (-plan.snr_db / 20))
+    torch.testing.assert_close(by_batch, by_row, atol=1e-6, rtol=0)
+
+
+def test_rooms_too_many_to_keep_their_spectra_sound_the_same(all_effects, monkeypatch):
+    waves = torch.stack(sound(50, SIZE, 7))
+    plan = all_effects.plan(50, SIZE, seeded())
+    kept = all_effects.apply(waves.clone(), plan)
+    monkeypatch.setattr("earmark.training.augment.one_of._KEPT", 0)
+    again = all_effects.apply(waves.clone(), plan)
+    torch.testing.assert_close(again, kept, atol=1e-6, rtol=0)
+    assert torch.equal(all_effects.apply(waves[3:5].clone(), plan, slice(3, 5)), again[3:5])
+
+
 def test_one_seed_gives_one_plan(all_effects):
     waves = torch.stack(sound(50, SIZE, 7))
     one, same, other = (

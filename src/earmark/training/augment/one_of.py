@@ -12,10 +12,13 @@ of which leave the clip clean. Where its code strays from its words, the words a
 The sum is not clipped, so that loud noise adds no distortion.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
 from torch import Tensor
 
@@ -38,8 +41,13 @@ _FILES = "least and greatest number of recordings that join a clip"
 
 _NOTHING, _ROOM, *_MIXES = range(5)
 
-_SILENCE = 1e-2  # RMS, -40 dB
-_DIGITAL_SILENCE = 2.0**-16  # RMS; half a step of 16 bits
+# In digital silence noise is as loud as in sound at the published floor: silence has to be heard in noise too, or a
+# model takes noise for anything but silence. All three are RMS.
+_SILENCE = 1e-2  # -40 dB
+_DIGITAL_SILENCE = 2.0**-16  # half a step of 16 bits
+_FAINTEST = 1e-6  # noise below it is silence, and is not made louder
+
+_KEPT = 1 << 26  # numbers that the kept spectra of all rooms hold at most
 
 
 class RoomEffect(BaseModel):
@@ -155,6 +163,7 @@ class OneOf:
         self.pools = [len(noise), len(music), len(speech)]
         self.recordings = Recordings([*noise, *music, *speech], device)
         self.responses = _aligned(rooms or [torch.ones(1)]).to(device)
+        self._spectra: dict[tuple[int, int], Tensor] = {}
 
     def plan(self, batch: int, size: int, generator: torch.Generator) -> OneOfPlan:
         """Choose what happens to each clip.
@@ -204,40 +213,64 @@ class OneOf:
             self._reverberate(waves, plan.in_room[mine] - first, plan.room[mine], plan.room_gain[mine])
         mine = (plan.mixed >= first) & (plan.mixed < last)
         if mine.any():
+            mix = self._mix_rows if waves.device.type == "cpu" else self._mix
             # Powers of vectors round differently at a vector's end, so that of the whole batch is taken.
             level = (10 ** (-plan.snr_db / 20))[mine]
-            self._mix(waves, plan.mixed[mine] - first, Crops(plan.crops.recording[mine], plan.crops.start[mine]), level)
+            mix(waves, plan.mixed[mine] - first, Crops(plan.crops.recording[mine], plan.crops.start[mine]), level)
         return waves
 
     def _reverberate(self, waves: Tensor, clips: Tensor, room: Tensor, gain: Tensor) -> None:
-        size = waves.shape[1]
-        responses = self.responses[room.to(waves.device), :size]
+        clips, (count, size) = clips.to(waves.device), (len(clips), waves.shape[1])
         # A power of two has the fastest transforms. Fewer rows than threads would be split among them, and a split
         # transform rounds differently.
-        length = 1 << (size + responses.shape[1] - 2).bit_length()
-        dry, impulses = waves.new_zeros(2, max(len(clips), torch.get_num_threads()), length)
-        dry[: len(clips), :size] = waves[clips.to(waves.device)]
-        impulses[: len(clips), : responses.shape[1]] = responses
+        length = 1 << (size + min(size, self.responses.shape[1]) - 2).bit_length()
+        rows = max(count, torch.get_num_threads())
+        dry = waves.new_empty(rows, length)
+        torch.index_select(waves, 0, clips, out=dry[:count, :size])
+        dry[:count, size:] = 0
+        dry[count:] = 0
         spectra = torch.fft.rfft(dry)
         # Row by row, because products of complex vectors round differently at a vector's end.
-        for spectrum, response in zip(spectra, torch.fft.rfft(impulses), strict=True):
+        for spectrum, response in zip(spectra, self._responses(room, size, length, rows), strict=False):
             spectrum *= response
-        wet = torch.fft.irfft(spectra, n=length)[: len(clips), :size]
-        waves[clips.to(waves.device)] = wet * gain[:, None].to(waves.device)
+        wet = torch.fft.irfft(spectra, n=length)[:count, :size]
+        waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
+
+    def _responses(self, room: Tensor, size: int, length: int, rows: int) -> Iterable[Tensor]:
+        """Spectra of the rooms' responses."""
+        if len(self.responses) * length > _KEPT:
+            impulses = self.responses.new_zeros(rows, length)
+            heard = self.responses[room.to(impulses.device), :size]
+            impulses[: len(heard), : heard.shape[1]] = heard
+            return torch.fft.rfft(impulses)
+        if (size, length) not in self._spectra:
+            self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
+        return (self._spectra[size, length][number] for number in room.tolist())
 
     def _mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
         clips = clips.to(waves.device)
         noise = self.recordings.cut(crops, waves.shape[1])
-        rms = _rms(waves[clips])
-        # In digital silence noise is as loud as in sound at the published floor of -40 dB: silence has to be heard
-        # in noise too, or a model takes noise for anything but silence.
-        rms = rms.where(rms > _DIGITAL_SILENCE, _SILENCE)
-        noise *= (level.to(waves.device) * rms / _rms(noise).clamp(min=1e-6))[:, None]
+        clean, added = (torch.linalg.vector_norm(x, dim=1) / waves.shape[1] ** 0.5 for x in (waves[clips], noise))
+        clean = clean.where(clean > _DIGITAL_SILENCE, _SILENCE)
+        noise *= (level.to(waves.device) * clean / added.clamp(min=_FAINTEST))[:, None]
         waves.index_add_(0, clips, noise)
 
+    def _mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+        """What :meth:`_mix` does, row by row: a row stays in the cache, and most crops are never copied."""
+        rows = waves.numpy()
+        clean: dict[int, float] = {}
+        for clip, noise, factor in zip(
+            clips.tolist(), self.recordings.pieces(crops, waves.shape[1]), level.tolist(), strict=True
+        ):
+            wave = rows[clip]
+            if clip not in clean:
+                rms = _rms(wave)
+                clean[clip] = rms if rms > _DIGITAL_SILENCE else _SILENCE
+            wave += noise * np.float32(factor * clean[clip] / max(_rms(noise), _FAINTEST))
 
-def _rms(waves: Tensor) -> Tensor:
-    return torch.linalg.vector_norm(waves, dim=1) / waves.shape[1] ** 0.5
+
+def _rms(wave: NDArray[np.float32]) -> float:
+    return float(np.dot(wave, wave) / len(wave)) ** 0.5
 
 
 def _aligned(responses: list[Tensor]) -> Tensor:
