@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from earmark.errors import InputError
 from earmark.training.encoders.clip_settings import ClipSettings
+from earmark.training.encoders.pieces import in_pieces
 
 CHANNELS = 64
 # Of each block: filters over frequency, their length, and the length of those over time.
@@ -64,15 +65,14 @@ class Block(nn.Module):
             ),
             nn.SiLU(),
             nn.Conv2d(filters, 1, 1, bias=False),
-            nn.BatchNorm2d(1),
-            nn.SiLU(),
         )
+        self.filtered = nn.Sequential(nn.BatchNorm2d(1), nn.SiLU())
         self.time = separable(CHANNELS, CHANNELS, over_time)
         self.mixer = nn.Sequential(Mixer(CHANNELS, frames), nn.SiLU())
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (batch, channels, t), as it comes out; to the filters over frequency the channels are bands."""
-        filtered = self.frequency(x[:, None])[:, 0]
+        filtered = self.filtered(in_pieces(self.frequency, x[:, None]))[:, 0]
         return x + filtered + self.mixer(self.time(filtered))
 
 

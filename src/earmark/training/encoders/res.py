@@ -6,6 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.training.encoders.clip_settings import ClipSettings
+from earmark.training.encoders.pieces import in_pieces
 
 
 class ResSettings(ClipSettings):
@@ -17,18 +18,15 @@ class ResSettings(ClipSettings):
 
 
 class Layer(nn.Module):
-    """A 3×3 convolution, rectified, and the normalisation of what becomes of it.
+    """A 3×3 convolution, rectified, the sum with a shortcut, and its normalisation, which has no weights of its own."""
 
-    The normalisation has no weights of its own; the first layer has none.
-    """
-
-    def __init__(self, channels_in: int, channels: int, dilation: int = 1, *, normalised: bool = True) -> None:
+    def __init__(self, maps: int, dilation: int) -> None:
         super().__init__()
-        self.convolution = nn.Conv2d(channels_in, channels, 3, padding=dilation, dilation=dilation, bias=False)
-        self.norm = nn.BatchNorm2d(channels, affine=False) if normalised else nn.Identity()
+        self.convolution = nn.Conv2d(maps, maps, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm2d(maps, affine=False)
 
-    def forward(self, x: Tensor, shortcut: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Shape (batch, channels_in, t, f) to (batch, channels, t, f): the sum with the shortcut, and it normalised."""
+    def forward(self, x: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Shape (batch, maps, t, f), as what comes out: the sum, and the sum normalised."""
         total = self.convolution(x).relu()
         if shortcut is not None:
             total = total + shortcut
@@ -38,10 +36,10 @@ class Layer(nn.Module):
 class Res(nn.Module):
     """Features to embedding.
 
-    After the first layer, every second layer adds the sum that the last such layer made, before normalisation, to
-    what it gives itself: relu(convolution(x)) + shortcut → norm. In res15 convolutions spread out over time and
-    frequency, 2^⌊i/3⌋ apart, and the last of its 13 has no shortcut; res8 and res26 pool after the first layer
-    instead. A linear layer follows the mean over time and frequency.
+    The first layer has no normalisation. After it, every second layer adds to what it gives the sum that the last
+    such layer made, as it was before normalisation. In res15 convolutions spread out over time and frequency, 2^⌊i/3⌋
+    apart, and the last of 13 has no shortcut; in res8 and res26 the first layer pools instead. A linear layer follows
+    the mean over time and frequency.
 
     Freeze ``layers.0`` … by name: each holds a convolution and its normalisation.
     """
@@ -49,20 +47,20 @@ class Res(nn.Module):
     def __init__(self, settings: ResSettings) -> None:
         super().__init__()
         maps = settings.maps
-        dilations = [2 ** (i // 3) if settings.depth == 15 else 1 for i in range(settings.depth - 2)]
-        first = Layer(1, maps, normalised=False)
-        self.layers = nn.ModuleList([first, *(Layer(maps, maps, dilation) for dilation in dilations)])
         # Time × frequency.
-        self.pool = {8: nn.AvgPool2d((4, 3)), 15: nn.Identity(), 26: nn.AvgPool2d(2)}[settings.depth]
+        pool = {8: nn.AvgPool2d((4, 3)), 15: nn.Identity(), 26: nn.AvgPool2d(2)}[settings.depth]
+        first = nn.Sequential(nn.Conv2d(1, maps, 3, padding=1, bias=False), nn.ReLU(), pool)
+        dilations = [2 ** (i // 3) if settings.depth == 15 else 1 for i in range(settings.depth - 2)]
+        self.layers = nn.ModuleList([first, *(Layer(maps, dilation) for dilation in dilations)])
         self.output = nn.Linear(maps, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape (batch, t, f) to (batch, dimension)."""
         first, *others = self.layers
-        x = shortcut = self.pool(first(features[:, None])[0])
+        x = shortcut = in_pieces(first, features[:, None])
         for number, layer in enumerate(others, start=1):
             if number % 2:
-                _, x = layer(x)
+                _, x = layer(x, None)
             else:
                 shortcut, x = layer(x, shortcut)
         return self.output(x.mean(dim=(2, 3)))
