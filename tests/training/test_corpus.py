@@ -57,8 +57,7 @@ def test_silence_is_one_more_class_for_clips_of_one_length(table, tmp_path):
     table |= {
         "encoder": {"kind": "res", "depth": 8, "maps": 2},
         "scenes": {"kind": "centred"},
-        "augment": {"kind": "one_of", "room": {"weight": 0}, "noise": {"weight": 0}}
-        | dict.fromkeys(["music", "speech"], {"weight": 0}),
+        "augment": {"kind": "one_of"} | {effect: {"weight": 0} for effect in ("room", "noise", "music", "speech")},
     }
     found = prepared(table, tmp_path, silence=True)
     assert found.classes[-1] == "_silence_"
@@ -67,7 +66,7 @@ def test_silence_is_one_more_class_for_clips_of_one_length(table, tmp_path):
 
 
 def test_the_word_for_silence_is_no_word(table, tmp_path, corpus):
-    lines = (corpus / "learn.tsv").read_text(encoding="utf-8").replace("rise", "_silence_")
+    lines = (corpus / "learn.tsv").read_text(encoding="utf-8").replace("\trise\t", "\t_silence_\t")
     (corpus / "silent.tsv").write_text(lines, encoding="utf-8")
     with pytest.raises(InputError, match=r"^data\.words: _silence_ is no word"):
         prepared(table, tmp_path, words=[{"manifest": str(corpus / "silent.tsv")}])

@@ -35,25 +35,30 @@ def train(
 ) -> None:
     """Learn an encoder from a recipe, and export the checkpoint that the recipe chooses: the best, or the last.
 
-    A run that was stopped goes on when the same command is given again.
+    A run that was stopped goes on when the same command is given again. Several processes share the work when
+    torchrun starts them: torchrun --nproc-per-node 4 -m earmark train RECIPE.
     """
     with needs("train"):
         from earmark.training import loop
         from earmark.training.checkpoint import load_checkpoint
         from earmark.training.encoders import StreamSettings
+        from earmark.training.processes import is_first
         from earmark.training.recipe import read_recipe
 
     settings = read_recipe(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
     last = folder / "last.safetensors"
     begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
-    console.say(f"{settings.name}: {settings.optimiser.steps} steps in {folder}{begun}")
+    if is_first():
+        console.say(f"{settings.name}: {settings.optimiser.steps} steps in {folder}{begun}")
     best = loop.train(
         settings,
         folder,
         device=device,
         report=lambda step, numbers: console.say(f"step {step}: {_told(numbers)}"),
     )
+    if not is_first():
+        return
     state = load_checkpoint(best)
     console.say(f"{settings.choose}: step {state.step}: {_told(state.metrics)}")
     out = best

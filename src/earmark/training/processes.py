@@ -108,6 +108,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
+def is_first() -> bool:
+    """Whether this is the only process, or the first of those that `torchrun` started."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def own_device(name: str) -> str:
     """The device of this process: of several on one machine, each takes its own GPU."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and "LOCAL_RANK" in os.environ else name

@@ -24,10 +24,13 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[
     """
     checkpoint = load_checkpoint(path)
     taken, left = _fill(model, under(checkpoint.tensors, "model."))
-    if not taken:
-        raise InputError(f"start.checkpoint: no tensor of {path} fits this encoder; is it of the same kind?")
+    if len(taken) < len(left):
+        raise InputError(
+            f"start.checkpoint: {len(taken)} of this encoder's {len(taken) + len(left)} tensors are in {path}; "
+            "is it of the same kind?"
+        )
     if left:
-        warnings.warn(f"{path.name}: {', '.join(left)} of another size, so they begin anew", stacklevel=2)
+        warnings.warn(f"{path.name}: another size of {', '.join(left)}, which begin anew", stacklevel=2)
     if tuple(classes) == checkpoint.classes:
         _fill(loss, under(checkpoint.tensors, "loss."))
     elif any(parameter.dim() > 1 for parameter in loss.parameters()):

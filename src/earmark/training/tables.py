@@ -102,7 +102,8 @@ def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
 
 def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
     """The first problem in one line: ``optimiser.lrr: no such key; did you mean 'lr'?``."""
-    problem = error.errors()[0]
+    # A misspelt key is often a missing one too, and says more.
+    problem = next((one for one in error.errors() if one["type"] == "extra_forbidden"), error.errors()[0])
     path, keys, kinds = _followed(problem["loc"], root)
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
