@@ -16,6 +16,7 @@ from earmark.audio import SAMPLE_RATE
 from earmark.errors import InputError
 from earmark.training.clips import ClipBank
 from earmark.training.recordings import Crops, Recordings
+from earmark.training.threads import share_rows
 
 SILENCE = -1
 """The number that asks :class:`CentredClips` for silence instead of a clip."""
@@ -140,21 +141,25 @@ class CentredClips:
         waves = self._copy(begin, at, count) if self.device.type == "cpu" else self._gather(begin, at, count)
         sounding = gain.nonzero()[:, 0]
         if len(sounding):
-            crops = Crops(plan.crops.recording[which][sounding], plan.crops.start[which][sounding])
-            noise = self.noise.cut(crops, self.size) * gain[sounding, None].to(self.device)
+            noise = self.noise.cut(plan.crops[which][sounding], self.size) * gain[sounding, None].to(self.device)
             waves[sounding.to(self.device)] = noise
         return waves
 
     def _copy(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
         samples = self.samples.numpy()
         waves = np.empty((len(begin), self.size), np.float32)
+
+        def copy(rows: slice) -> None:
+            places = zip(begin[rows].tolist(), at[rows].tolist(), count[rows].tolist(), strict=True)
+            for wave, (source, first, size) in zip(waves[rows], places, strict=True):
+                heard = wave[first : first + size]
+                heard[:] = samples[source : source + size]
+                heard *= _STEP
+                wave[:first] = 0
+                wave[first + size :] = 0
+
         # Row by row, which keeps a row in the cache: six times as fast as a gather, which reads an index a sample.
-        for wave, source, first, size in zip(waves, begin.tolist(), at.tolist(), count.tolist(), strict=True):
-            heard = wave[first : first + size]
-            heard[:] = samples[source : source + size]
-            heard *= _STEP
-            wave[:first] = 0
-            wave[first + size :] = 0
+        share_rows(len(waves), copy)
         return torch.from_numpy(waves)
 
     def _gather(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:

@@ -21,6 +21,9 @@ class Crops:
     recording: Tensor
     start: Tensor
 
+    def __getitem__(self, which: Tensor | slice) -> "Crops":
+        return Crops(self.recording[which], self.start[which])
+
 
 class Recordings:
     """A pool of recordings.

@@ -12,7 +12,6 @@ of which leave the clip clean. Where its code strays from its words, the words a
 The sum is not clipped, so that loud noise adds no distortion.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -25,6 +24,7 @@ from torch import Tensor
 from earmark.errors import InputError
 from earmark.training.augment.room import fit
 from earmark.training.recordings import Crops, Recordings
+from earmark.training.threads import share_rows
 
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
@@ -216,7 +216,7 @@ class OneOf:
             mix = self._mix_rows if waves.device.type == "cpu" else self._mix
             # Powers of vectors round differently at a vector's end, so that of the whole batch is taken.
             level = (10 ** (-plan.snr_db / 20))[mine]
-            mix(waves, plan.mixed[mine] - first, Crops(plan.crops.recording[mine], plan.crops.start[mine]), level)
+            mix(waves, plan.mixed[mine] - first, plan.crops[mine], level)
         return waves
 
     def _reverberate(self, waves: Tensor, clips: Tensor, room: Tensor, gain: Tensor) -> None:
@@ -230,22 +230,32 @@ class OneOf:
         dry[:count, size:] = 0
         dry[count:] = 0
         spectra = torch.fft.rfft(dry)
-        # Row by row, because products of complex vectors round differently at a vector's end.
-        for spectrum, response in zip(spectra, self._responses(room, size, length, rows), strict=False):
-            spectrum *= response
+        self._multiply(spectra, room, size, length)
         wet = torch.fft.irfft(spectra, n=length)[:count, :size]
         waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
 
-    def _responses(self, room: Tensor, size: int, length: int, rows: int) -> Iterable[Tensor]:
-        """Spectra of the rooms' responses."""
+    def _multiply(self, spectra: Tensor, room: Tensor, size: int, length: int) -> None:
+        """Multiply spectra with those of the rooms' responses; of more rows than rooms, the last have no room."""
         if len(self.responses) * length > _KEPT:
-            impulses = self.responses.new_zeros(rows, length)
+            impulses = self.responses.new_zeros(len(spectra), length)
             heard = self.responses[room.to(impulses.device), :size]
             impulses[: len(heard), : heard.shape[1]] = heard
-            return torch.fft.rfft(impulses)
-        if (size, length) not in self._spectra:
-            self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
-        return (self._spectra[size, length][number] for number in room.tolist())
+            factors, room = torch.fft.rfft(impulses), torch.arange(len(room))
+        else:
+            if (size, length) not in self._spectra:
+                self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
+            factors = self._spectra[size, length]
+        if spectra.device.type != "cpu":
+            spectra[: len(room)] *= factors[room.to(spectra.device)]
+            return
+        responses = factors.numpy()
+
+        def multiply(rows: slice) -> None:
+            for spectrum, number in zip(spectra[: len(room)][rows].numpy(), room[rows].tolist(), strict=True):
+                spectrum *= responses[number]
+
+        # Row by row, because products of complex vectors round differently at a vector's end.
+        share_rows(len(room), multiply)
 
     def _mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
         clips = clips.to(waves.device)
@@ -257,16 +267,19 @@ class OneOf:
 
     def _mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
         """What :meth:`_mix` does, row by row: a row stays in the cache, and most crops are never copied."""
-        rows = waves.numpy()
-        clean: dict[int, float] = {}
-        for clip, noise, factor in zip(
-            clips.tolist(), self.recordings.pieces(crops, waves.shape[1]), level.tolist(), strict=True
-        ):
-            wave = rows[clip]
-            if clip not in clean:
-                rms = _rms(wave)
-                clean[clip] = rms if rms > _DIGITAL_SILENCE else _SILENCE
-            wave += noise * np.float32(factor * clean[clip] / max(_rms(noise), _FAINTEST))
+
+        def mix(rows: slice) -> None:
+            mine = (clips >= rows.start) & (clips < rows.stop)
+            pieces = self.recordings.pieces(crops[mine], waves.shape[1])
+            clean: dict[int, float] = {}
+            for clip, noise, factor in zip(clips[mine].tolist(), pieces, level[mine].tolist(), strict=True):
+                wave = waves[clip].numpy()
+                if clip not in clean:
+                    rms = _rms(wave)
+                    clean[clip] = rms if rms > _DIGITAL_SILENCE else _SILENCE
+                wave += noise * np.float32(factor * clean[clip] / max(_rms(noise), _FAINTEST))
+
+        share_rows(len(waves), mix)
 
 
 def _rms(wave: NDArray[np.float32]) -> float:
