@@ -88,7 +88,8 @@ class ClipLogMel(nn.Module):
     def __init__(self, settings: MelSettings) -> None:
         super().__init__()
         self.settings = settings
-        window = torch.hann_window(settings.window)
+        # In 64-bit numbers first: 32-bit cosines are off by enough to show beside a loud tone.
+        window = torch.hann_window(settings.window, dtype=torch.float64).float()
         self.spectrogram = Spectrogram(window, settings.hop, settings.points)
         filters = torch.tensor(mel_triangles(settings), dtype=torch.float32)
         self.register_buffer("filters", filters, persistent=False)
