@@ -1,15 +1,19 @@
 import json
+import re
+from dataclasses import replace
 
 import pytest
 import torch
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from earmark.errors import EarmarkError, InputError
 from earmark.training import lessons
-from earmark.training.checkpoint import load_checkpoint
+from earmark.training.checkpoint import load_checkpoint, save_checkpoint
 from earmark.training.encoders import StreamSettings, build_encoder
 from earmark.training.episodes import Episodes
 from earmark.training.loop import train
 from earmark.training.recipe import parse_recipe
+from earmark.training.validation import Validation
 
 
 def tensors(folder):
@@ -148,3 +152,84 @@ def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
     published = build_encoder(StreamSettings(frames="published")).state_dict()
     assert all(torch.equal(kept[f"model.{name}"], published[name]) for name in published if name.startswith("tower."))
     assert sum(name.startswith("optimiser.") and name.endswith(".exp_avg") for name in kept) == 8
+
+
+def test_a_run_ends_early_when_validation_no_longer_improves(table, tmp_path, monkeypatch):
+    eers = iter([0.4, 0.3, 0.35, 0.3001, 0.2, 0.1])
+    monkeypatch.setattr(Validation, "measure", lambda _: {"accuracy": 0.5, "eer": next(eers), "frr": 0.5})
+    table |= {"checkpoint_every": 1, "stop_after": 2}
+    best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    assert [line["eer"] for line in log(tmp_path / "run")] == [0.4, 0.3, 0.35, 0.3001]
+    assert load_checkpoint(best).step == 2
+    before = log(tmp_path / "run")
+    train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    assert log(tmp_path / "run") == before
+
+
+def test_tensorboard_gets_every_step_and_every_validation(recipe, tmp_path):
+    train(recipe, tmp_path / "run", device="cpu")
+    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events.Reload()
+    assert [event.step for event in events.Scalars("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [event.value for event in events.Scalars("checkpoint/eer")] == pytest.approx(
+        [line["eer"] for line in log(tmp_path / "run")]
+    )
+
+
+def test_the_log_holds_the_mean_loss_since_the_last_checkpoint(table, tmp_path):
+    each = train(parse_recipe(table | {"checkpoint_every": 1}, tmp_path, "recipe"), tmp_path / "each", device="cpu")
+    both = train(parse_recipe(table | {"checkpoint_every": 2}, tmp_path, "recipe"), tmp_path / "both", device="cpu")
+    losses = [line["loss"] for line in log(each.parent)]
+    assert [line["loss"] for line in log(both.parent)] == pytest.approx(
+        [(losses[step] + losses[step + 1]) / 2 for step in (0, 2, 4)]
+    )
+
+
+@pytest.mark.parametrize("kind", ["adam", "sgd"])
+def test_other_optimisers_go_on_to_the_same_bits_too(table, tmp_path, kind):
+    table["optimiser"] = {"kind": kind, "steps": 4, "lr": 1e-3, "schedule": "step", "decay_every": 2}
+    table["checkpoint_every"] = 2
+    recipe = parse_recipe(table, tmp_path, "recipe")
+    train(recipe, tmp_path / "whole", device="cpu")
+    half = parse_recipe(table | {"optimiser": table["optimiser"] | {"steps": 2}}, tmp_path, "recipe")
+    train(half, tmp_path / "parts", device="cpu")
+    kept = load_checkpoint(tmp_path / "parts" / "last.safetensors")
+    save_checkpoint(tmp_path / "parts" / "last.safetensors", replace(kept, recipe=json.loads(recipe.model_dump_json())))
+    train(recipe, tmp_path / "parts", device="cpu")
+    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert all(torch.equal(whole[name], parts[name]) for name in whole)
+
+
+def test_mixed_precision_is_near_full_precision(table, tmp_path):
+    table["optimiser"]["steps"] = 1
+    losses = []
+    for precision in ("float32", "bfloat16"):
+        table["optimiser"]["precision"] = precision
+        train(parse_recipe(table, tmp_path, "recipe"), tmp_path / precision, device="cpu")
+        losses.append(log(tmp_path / precision)[0]["loss"])
+    assert losses[0] != losses[1]
+    assert losses[1] == pytest.approx(losses[0], rel=0.03)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (
+            {"loss": {"kind": "softmax"}, "episodes": {"background": 3, "words": 3}},
+            "episodes.background: softmax has",
+        ),
+        ({"loss": {"kind": "ge2e"}, "episodes": {"utterances": 1, "words": 3}}, "episodes.utterances: ge2e needs 2"),
+        ({"encoder": {"kind": "res"}}, "scenes.kind: res learns from clips of one length; say kind = 'centred'"),
+        ({"scenes": {"kind": "centred"}}, "scenes.kind: an encoder of streams learns from placed scenes"),
+        ({"augment": {"kind": "one_of"}}, "augment.kind: placed scenes sound in the field; say kind = 'field'"),
+        ({"stop_after": 3, "data": {"validation": []}}, "stop_after: without data.validation nothing says when"),
+        ({"encoder": {"kind": "resnet"}}, "encoder.kind: no such kind 'resnet'; did you mean 'bc_resnet'?"),
+        ({"loss": {"kind": "am_softmax", "margn": 0.2}}, "loss.margn: no such key; did you mean 'margin'?"),
+    ],
+)
+def test_parts_that_do_not_fit_together_are_refused_before_any_work(table, tmp_path, corpus, change, message):
+    sounds = {"sounds": [{"manifest": str(corpus / "judge.tsv")}]}
+    wrong = table | change | {"data": table["data"] | sounds | change.get("data", {})}
+    with pytest.raises(InputError, match=f"^recipe: {re.escape(message)}"):
+        parse_recipe(wrong, tmp_path, "recipe")

@@ -32,7 +32,8 @@ def trained(table, folder: Path, processes: int) -> list[float]:
     (folder / "recipe.json").write_text(json.dumps(table), encoding="utf-8")
     (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] * (processes > 1)
-    call = [sys.executable, *launcher, folder / "script.py", folder / "recipe.json", folder / "run"]
+    files = [folder / name for name in ("script.py", "recipe.json", "run")]
+    call = [sys.executable, *launcher, *map(str, files)]
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["loss"] for line in (folder / "run" / "log.jsonl").read_text().splitlines()]

@@ -71,8 +71,10 @@ class LogMel(nn.Module):
             Shape (batch, t, 32), t = (n - 240) // 160 for a wave that stands alone and n / 160 in a stream.
         """
         wave = with_memory(wave, memory, self.window - self.hop, axis=1)
-        spectrum = nn.functional.conv1d(wave[:, None], self.fourier, stride=self.hop)
-        real, imaginary = spectrum.chunk(2, dim=1)
-        # The tiny constant keeps the root's gradient finite in silence.
-        magnitude = (real.square() + imaginary.square() + 1e-12).sqrt()
-        return torch.log(magnitude.transpose(1, 2) @ self.filters + self.floor)
+        # In full precision always: a spectrum spans more decades than bfloat16 has digits for.
+        with torch.autocast(wave.device.type, enabled=False):
+            spectrum = nn.functional.conv1d(wave[:, None], self.fourier, stride=self.hop)
+            real, imaginary = spectrum.chunk(2, dim=1)
+            # The tiny constant keeps the root's gradient finite in silence.
+            magnitude = (real.square() + imaginary.square() + 1e-12).sqrt()
+            return torch.log(magnitude.transpose(1, 2) @ self.filters + self.floor)
