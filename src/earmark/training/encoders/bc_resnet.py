@@ -13,7 +13,11 @@ WIDTHS = (1, 1.5, 2, 3, 6, 8)
 
 
 class BCResNetSettings(ClipSettings):
-    """Settings of the network."""
+    """Settings of the network.
+
+    The paper hides, in all but the narrowest, two stretches of up to 20 frames and two of up to 1, 3, 5, 7 and 7 bands
+    (widths 1.5, 2, 3, 6 and 8).
+    """
 
     kind: Literal["bc_resnet"] = Field("bc_resnet", description="which network")
     width: float = Field(1, description="τ: channels, as a multiple of the least network's; 1, 1.5, 2, 3, 6 or 8")
