@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 
@@ -60,6 +62,17 @@ def test_the_weights_of_other_classes_begin_anew_with_a_message(trained, table):
     fewer = table["data"] | {"targets": ["rise", "fall", "bow"], "others": "class"}
     with pytest.warns(UserWarning, match=r"^last\.safetensors: it told 4 other classes apart; the 4 of this"):
         trained("second", start={"checkpoint": str(first)}, data=fewer)
+
+
+def test_scale_and_bias_go_on_among_other_classes(trained, table):
+    first = trained("first", loss={"kind": "angular_prototypical"}, optimiser={"steps": 3, "lr": 0.3, "warmup": 0.0})
+    fewer = table["data"] | {"targets": ["rise", "fall"], "others": "leave-out"}
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    second = trained(
+        "second", start={"checkpoint": str(first)}, data=fewer, loss={"kind": "angular_prototypical"}, optimiser=slow
+    )
+    assert tensors(second)["loss.log_scale"] == pytest.approx(float(tensors(first)["loss.log_scale"]), abs=1e-6)
+    assert tensors(first)["loss.log_scale"] != pytest.approx(math.log(10), abs=1e-3)
 
 
 def test_a_head_of_another_size_begins_anew_with_a_message(trained):

@@ -13,8 +13,8 @@ from earmark.training.checkpoint import load_checkpoint, under
 def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[str]) -> None:
     """Put a checkpoint's tensors into a new run.
 
-    The encoder takes every tensor that fits. The loss takes its own only when both runs tell the same classes apart:
-    a weight per class means nothing among other classes, even where their number is the same.
+    The encoder takes every tensor that fits. The loss takes its scale and bias, and the rest only when both runs tell
+    the same classes apart: a weight per class means nothing among other classes, even where their number is the same.
 
     Warns:
         UserWarning: for what does not fit and begins anew.
@@ -31,9 +31,13 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[
         )
     if left:
         warnings.warn(f"{path.name}: another size of {', '.join(left)}, which begin anew", stacklevel=2)
+    learnt = under(checkpoint.tensors, "loss.")
     if tuple(classes) == checkpoint.classes:
-        _fill(loss, under(checkpoint.tensors, "loss."))
-    elif any(parameter.dim() > 1 for parameter in loss.parameters()):
+        _fill(loss, learnt)
+        return
+    # A scale or a bias means the same among any classes.
+    _fill(loss, {name: tensor for name, tensor in learnt.items() if tensor.dim() == 0})
+    if any(parameter.dim() > 1 for parameter in loss.parameters()):
         warnings.warn(
             f"{path.name}: it told {len(checkpoint.classes)} other classes apart; the {len(classes)} of this run "
             "begin anew",
