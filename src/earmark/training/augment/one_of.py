@@ -207,55 +207,54 @@ class OneOf:
         Returns:
             ``waves``.
         """
-        first, last, _ = (slice(None) if rows is None else rows).indices(plan.batch)
-        mine = (plan.in_room >= first) & (plan.in_room < last)
-        if mine.any():
-            self._reverberate(waves, plan.in_room[mine] - first, plan.room[mine], plan.room_gain[mine])
-        mine = (plan.mixed >= first) & (plan.mixed < last)
-        if mine.any():
-            mix = self._mix_rows if waves.device.type == "cpu" else self._mix
-            # Powers of vectors round differently at a vector's end, so that of the whole batch is taken.
-            level = (10 ** (-plan.snr_db / 20))[mine]
-            mix(waves, plan.mixed[mine] - first, plan.crops[mine], level)
+        first, _, _ = (slice(None) if rows is None else rows).indices(plan.batch)
+        # Powers of vectors round differently at a vector's end, so that those of the whole batch are taken.
+        level = 10 ** (-plan.snr_db / 20)
+        length = self._transform(waves.shape[1])
+
+        def work(part: slice) -> None:
+            mine = (plan.in_room >= first + part.start) & (plan.in_room < first + part.stop)
+            if mine.any():
+                self._reverberate(waves, plan.in_room[mine] - first, plan.room[mine], plan.room_gain[mine], length)
+            mine = (plan.mixed >= first + part.start) & (plan.mixed < first + part.stop)
+            if mine.any():
+                mix = self._mix_rows if waves.device.type == "cpu" else self._mix
+                mix(waves, plan.mixed[mine] - first, plan.crops[mine], level[mine])
+
+        if waves.device.type == "cpu":
+            share_rows(len(waves), work)
+        else:
+            work(slice(0, len(waves)))
         return waves
 
-    def _reverberate(self, waves: Tensor, clips: Tensor, room: Tensor, gain: Tensor) -> None:
-        clips, (count, size) = clips.to(waves.device), (len(clips), waves.shape[1])
-        # A power of two has the fastest transforms. Fewer rows than threads would be split among them, and a split
-        # transform rounds differently.
+    def _transform(self, size: int) -> int:
+        """Length of the Fourier transforms for waves of a size: of the powers of two, which are fastest, the least.
+
+        Makes the spectra of the rooms' responses ready.
+        """
         length = 1 << (size + min(size, self.responses.shape[1]) - 2).bit_length()
-        rows = max(count, torch.get_num_threads())
-        dry = waves.new_empty(rows, length)
-        torch.index_select(waves, 0, clips, out=dry[:count, :size])
-        dry[:count, size:] = 0
-        dry[count:] = 0
+        if (size, length) not in self._spectra and len(self.responses) * length <= _KEPT:
+            self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
+        return length
+
+    def _reverberate(self, waves: Tensor, clips: Tensor, room: Tensor, gain: Tensor, length: int) -> None:
+        size, clips = waves.shape[1], clips.to(waves.device)
+        dry = waves.new_empty(len(clips), length)
+        torch.index_select(waves, 0, clips, out=dry[:, :size])
+        dry[:, size:] = 0
         spectra = torch.fft.rfft(dry)
-        self._multiply(spectra, room, size, length)
-        wet = torch.fft.irfft(spectra, n=length)[:count, :size]
-        waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
-
-    def _multiply(self, spectra: Tensor, room: Tensor, size: int, length: int) -> None:
-        """Multiply spectra with those of the rooms' responses; of more rows than rooms, the last have no room."""
-        if len(self.responses) * length > _KEPT:
-            impulses = self.responses.new_zeros(len(spectra), length)
-            heard = self.responses[room.to(impulses.device), :size]
-            impulses[: len(heard), : heard.shape[1]] = heard
-            factors, room = torch.fft.rfft(impulses), torch.arange(len(room))
+        responses = self._spectra.get((size, length))
+        if responses is None:
+            responses = torch.fft.rfft(self.responses[room.to(waves.device), :size], n=length)
+            room = torch.arange(len(room))
+        if waves.device.type == "cpu":
+            # Row by row, because products of complex vectors round differently at a vector's end.
+            for spectrum, number in zip(spectra.numpy(), room.tolist(), strict=True):
+                spectrum *= responses[number].numpy()
         else:
-            if (size, length) not in self._spectra:
-                self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
-            factors = self._spectra[size, length]
-        if spectra.device.type != "cpu":
-            spectra[: len(room)] *= factors[room.to(spectra.device)]
-            return
-        responses = factors.numpy()
-
-        def multiply(rows: slice) -> None:
-            for spectrum, number in zip(spectra[: len(room)][rows].numpy(), room[rows].tolist(), strict=True):
-                spectrum *= responses[number]
-
-        # Row by row, because products of complex vectors round differently at a vector's end.
-        share_rows(len(room), multiply)
+            spectra *= responses[room.to(waves.device)]
+        wet = torch.fft.irfft(spectra, n=length)[:, :size]
+        waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
 
     def _mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
         clips = clips.to(waves.device)
@@ -267,19 +266,15 @@ class OneOf:
 
     def _mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
         """What :meth:`_mix` does, row by row: a row stays in the cache, and most crops are never copied."""
-
-        def mix(rows: slice) -> None:
-            mine = (clips >= rows.start) & (clips < rows.stop)
-            pieces = self.recordings.pieces(crops[mine], waves.shape[1])
-            clean: dict[int, float] = {}
-            for clip, noise, factor in zip(clips[mine].tolist(), pieces, level[mine].tolist(), strict=True):
-                wave = waves[clip].numpy()
-                if clip not in clean:
-                    rms = _rms(wave)
-                    clean[clip] = rms if rms > _DIGITAL_SILENCE else _SILENCE
-                wave += noise * np.float32(factor * clean[clip] / max(_rms(noise), _FAINTEST))
-
-        share_rows(len(waves), mix)
+        rows = waves.numpy()
+        pieces = self.recordings.pieces(crops, waves.shape[1])
+        clean: dict[int, float] = {}
+        for clip, noise, factor in zip(clips.tolist(), pieces, level.tolist(), strict=True):
+            wave = rows[clip]
+            if clip not in clean:
+                rms = _rms(wave)
+                clean[clip] = rms if rms > _DIGITAL_SILENCE else _SILENCE
+            wave += noise * np.float32(factor * clean[clip] / max(_rms(noise), _FAINTEST))
 
 
 def _rms(wave: NDArray[np.float32]) -> float:

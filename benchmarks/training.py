@@ -1,0 +1,391 @@
+"""Clips a second that training gets as input, and that it learns from, beside the way other trainers read them.
+
+    python benchmarks/training.py [--repeats 5] [--device cpu]
+
+The common recipe of keyword and speaker trainers (voxceleb_trainer and what was made from it) is written anew here:
+each clip is decoded from its file, padded or cut to one second, and augmented in NumPy and SciPy in the workers of a
+DataLoader. Ours draws the same clips from a bank and applies the same augmentation with the same probabilities. All
+sound is made here. Everything is measured in turn, so often as asked for, and the medians are written to
+benchmarks/results/training.md.
+"""
+
+import argparse
+import os
+import random
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import scipy.signal
+import soundfile as sf
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils.data import DataLoader, Dataset
+
+from earmark.audio import SAMPLE_RATE
+from earmark.data.manifest import Clip, Manifest
+from earmark.training.augment import Augmentation, FieldSettings
+from earmark.training.augment.one_of import OneOf, OneOfSettings
+from earmark.training.centred import CentredClips, CentredSettings
+from earmark.training.clips import ClipBank, pack
+from earmark.training.encoders import (
+    BCResNetSettings,
+    ConvMixerSettings,
+    EncoderSettings,
+    FrameEncoder,
+    ResSettings,
+    StreamSettings,
+    build_encoder,
+)
+from earmark.training.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
+from earmark.training.pooling import sum_windows
+from earmark.training.scenes import Scenes, SceneSettings
+
+SIZE = SAMPLE_RATE
+BATCH = 256
+CLIPS = 8 * BATCH
+WORDS = 32  # of an episode; each is said twice
+
+ENCODERS: dict[str, EncoderSettings] = {
+    "res8-narrow": ResSettings(depth=8, maps=19),
+    "res8": ResSettings(depth=8),
+    "res15": ResSettings(depth=15),
+    "BC-ResNet-1": BCResNetSettings(),
+    "ConvMixer": ConvMixerSettings(),
+    "tiny, scenes of 2 s": StreamSettings(widths=(8, 16, 32, 64, 96)),
+}
+
+OURS = "earmark"
+BUSY = 0.85
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Sound:
+    """The files of a made-up corpus.
+
+    Attributes:
+        clips: words of about one second.
+        noise: recordings of 10 s.
+        music: likewise.
+        speech: likewise.
+        rooms: impulse responses.
+    """
+
+    clips: list[Path]
+    noise: list[Path]
+    music: list[Path]
+    speech: list[Path]
+    rooms: list[Path]
+
+
+def make_sound(folder: Path, generator: np.random.Generator) -> Sound:
+    """Write a corpus of coloured noise; decoding and mixing take as long as with words."""
+
+    def write(name: str, count: int, seconds: tuple[float, float], decay_s: float = np.inf) -> list[Path]:
+        paths = [folder / f"{name}_{number}.wav" for number in range(count)]
+        for path in paths:
+            size = round(generator.uniform(*seconds) * SAMPLE_RATE)
+            wave = scipy.signal.lfilter([0.05], [1, -0.9], generator.standard_normal(size))
+            sf.write(path, wave * np.exp(-np.arange(size) / SAMPLE_RATE / decay_s), SAMPLE_RATE, subtype="PCM_16")
+        return paths
+
+    return Sound(
+        write("clip", CLIPS, (0.7, 1.1)),
+        write("noise", 40, (10, 10)),
+        write("music", 30, (10, 10)),
+        write("speech", 30, (10, 10)),
+        write("room", 50, (0.3, 0.7), decay_s=0.08),
+    )
+
+
+class CommonRecipe(Dataset[Tensor]):
+    """Clips as other trainers read them: an item is decoded and augmented by itself, in double precision.
+
+    Args:
+        sound: the corpus. Its long recordings are cut into pieces of 5 s, one every 3 s, as those trainers' preparation
+            does, so that less has to be decoded for each second of noise; impulse responses are in memory.
+        folder: where the pieces go.
+        settings: probabilities and ranges.
+    """
+
+    def __init__(self, sound: Sound, folder: Path, settings: OneOfSettings) -> None:
+        self.clips = sound.clips
+        self.rooms = [sf.read(path)[0] for path in sound.rooms]
+        effects = {"noise": sound.noise, "music": sound.music, "speech": sound.speech}
+        self.pieces = {name: list(_pieces(paths, folder)) for name, paths in effects.items()}
+        self.ranges = {"noise": settings.noise, "music": settings.music, "speech": settings.speech}
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def __getitem__(self, index: int) -> Tensor:
+        wave = self._read(self.clips[index])
+        match random.randrange(6):
+            case 1:
+                wave = self._reverberate(wave)
+            case 2:
+                wave = self._mix(wave, "music")
+            case 3:
+                wave = self._mix(wave, "speech")
+            case 4:
+                wave = self._mix(wave, "noise")
+        return torch.from_numpy(wave.astype(np.float32))
+
+    def _read(self, path: Path) -> Floats:
+        wave, _ = sf.read(path)
+        if len(wave) < SIZE:
+            missing = SIZE - len(wave)
+            return np.pad(wave, (missing // 2, missing - missing // 2))
+        start = (len(wave) - SIZE) // 2
+        return wave[start : start + SIZE]
+
+    def _reverberate(self, wave: Floats) -> Floats:
+        response = random.choice(self.rooms) * 10 ** (0.1 * random.uniform(-7, 3))
+        return scipy.signal.convolve(wave, response, mode="full")[:SIZE]
+
+    def _mix(self, wave: Floats, effect: str) -> Floats:
+        options = self.ranges[effect]
+        clean_db = 10 * np.log10(np.mean(wave**2) + 1e-4)
+        mixed = wave.copy()
+        for path in random.sample(self.pieces[effect], random.randint(*options.files)):
+            noise, _ = sf.read(path)
+            start = random.randint(0, len(noise) - SIZE)
+            noise = noise[start : start + SIZE]
+            noise_db = 10 * np.log10(np.mean(noise**2) + 1e-4)
+            mixed += 10 ** ((clean_db - noise_db - random.uniform(*options.snr_db)) / 20) * noise
+        return mixed
+
+
+def _pieces(paths: list[Path], folder: Path) -> Iterator[Path]:
+    for path in paths:
+        wave, _ = sf.read(path)
+        for start in range(0, len(wave) - 5 * SAMPLE_RATE, 3 * SAMPLE_RATE):
+            piece = folder / f"{path.stem}_{start}.wav"
+            sf.write(piece, wave[start : start + 5 * SAMPLE_RATE], SAMPLE_RATE, subtype="PCM_16")
+            yield piece
+
+
+class Ours:
+    """Clips as earmark's recipes read them."""
+
+    def __init__(self, bank: ClipBank, sound: Sound, settings: OneOfSettings, device: torch.device) -> None:
+        self.device = device
+        noise, music, speech, rooms = map(_tensors, (sound.noise, sound.music, sound.speech, sound.rooms))
+        self.clips = CentredClips(bank, CentredSettings(), device, noise)
+        self.augmentation = OneOf(settings, noise, music, speech, rooms, device)
+        self.scenes = Scenes(bank, SceneSettings(), device)
+        self.field = Augmentation(FieldSettings(), noise, rooms, device)
+        self.generator = torch.Generator().manual_seed(0)
+
+    def centred(self, batch: int) -> Tensor:
+        """Augmented clips of one second, shape (batch, n)."""
+        numbers = torch.randint(CLIPS, (batch,), generator=self.generator)
+        waves = self.clips.draw(self.clips.plan(numbers, self.generator))
+        return self.augmentation.apply(waves, self.augmentation.plan(batch, SIZE, self.generator))
+
+    def placed(self, batch: int) -> Tensor:
+        """Augmented scenes, for encoders of streams."""
+        numbers = torch.randint(CLIPS, (batch,), generator=self.generator)
+        return self.field(self.scenes.draw(numbers, self.generator), self.generator)
+
+
+def _tensors(paths: list[Path]) -> list[Tensor]:
+    return [torch.from_numpy(sf.read(path, dtype="float32")[0]) for path in paths]
+
+
+def seconds_of(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
+    """Wall time and CPU time of some work, that of loader workers among it."""
+    _finish(device)
+    begun, used = time.perf_counter(), _cpu_seconds()
+    work()
+    _finish(device)
+    return time.perf_counter() - begun, _cpu_seconds() - used
+
+
+def _cpu_seconds() -> float:
+    """CPU time of this process and of its living children (Linux)."""
+    children = [pid for path in Path("/proc/self/task").glob("*/children") for pid in path.read_text().split()]
+    columns = [Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split() for pid in children]
+    return time.process_time() + sum(int(c[11]) + int(c[12]) for c in columns) / os.sysconf("SC_CLK_TCK")
+
+
+def _finish(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+class Learner:
+    """An encoder that learns from episodes of augmented clips."""
+
+    def __init__(self, settings: EncoderSettings, device: torch.device) -> None:
+        self.model: nn.Module = build_encoder(settings).to(device)
+        self.loss = AngularPrototypical(AngularPrototypicalSettings(), classes=WORDS, dimension=128).to(device)
+        self.optimiser = torch.optim.Adam([*self.model.parameters(), *self.loss.parameters()], lr=1e-3)
+        self.labels = torch.arange(WORDS, device=device)
+
+    def learn(self, waves: Tensor) -> float:
+        """One step: frontend, network, loss, backward, optimiser."""
+        if isinstance(self.model, FrameEncoder):
+            whole = torch.tensor([[0, waves.shape[1]]], device=waves.device).expand(len(waves), 2)
+            embeddings = sum_windows(self.model(waves), whole, self.model)
+        else:
+            embeddings = self.model(waves)
+        loss = self.loss(embeddings.unflatten(0, (WORDS, -1)), self.labels)
+        self.optimiser.zero_grad()
+        loss.backward()
+        self.optimiser.step()
+        return loss.item()
+
+
+def measure_input(
+    ours: Ours, common: CommonRecipe, cores: list[int], repeats: int
+) -> dict[tuple[int, str], list[tuple[float, float]]]:
+    """Wall and CPU seconds of each way on so many cores, for ``CLIPS`` clips."""
+    costs: dict[tuple[int, str], list[tuple[float, float]]] = {}
+    allowed = sorted(os.sched_getaffinity(0))
+    for count in cores:
+        os.sched_setaffinity(0, allowed[:count])
+        torch.set_num_threads(count)
+        ways: dict[str, Callable[[], object]] = {}
+        for workers in sorted({0, count // 2, count} if count > 1 else {0}):
+            loader = DataLoader(common, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
+            ways[f"common recipe, {workers} worker{'s' * (workers != 1)}"] = lambda loader=loader: list(
+                map(len, loader)
+            )
+        ways[OURS] = lambda: [len(ours.centred(BATCH)) for _ in range(CLIPS // BATCH)]
+        for work in ways.values():
+            work()  # starts workers, fills caches
+        for _ in range(repeats):
+            for name, work in ways.items():
+                costs.setdefault((count, name), []).append(seconds_of(work, ours.device))
+    os.sched_setaffinity(0, allowed)
+    return costs
+
+
+@dataclass(frozen=True)
+class Steps:
+    """How fast one encoder learns.
+
+    Attributes:
+        weights: of the encoder.
+        drawing: clips a second of input.
+        learning: clips a second of all the rest of a step.
+    """
+
+    weights: int
+    drawing: float
+    learning: float
+
+    def share(self, drawing: float) -> float:
+        """Percentage of a step that such an input takes."""
+        return 100 / (1 + drawing / self.learning)
+
+
+def measure_steps(ours: Ours, repeats: int) -> dict[str, Steps]:
+    """How fast each encoder learns from episodes of 32 words, each said twice."""
+    batch = 2 * WORDS
+    results = {}
+    for name, settings in ENCODERS.items():
+        learner = Learner(settings, ours.device)
+        draw = ours.placed if isinstance(settings, StreamSettings) else ours.centred
+        learner.learn(draw(batch))
+        drawing, learning = [], []
+        for _ in range(repeats):
+            drawing.append(seconds_of(lambda draw=draw: draw(batch), ours.device)[0])
+            waves = draw(batch)
+            learning.append(seconds_of(lambda who=learner, waves=waves: who.learn(waves), ours.device)[0])
+        weights = sum(parameter.numel() for parameter in learner.model.parameters())
+        results[name] = Steps(weights, batch / statistics.median(drawing), batch / statistics.median(learning))
+    return results
+
+
+def main() -> None:
+    """Measure, print and write the tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--device", default="cpu", help="where earmark augments and learns")
+    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/training.md"))
+    options = parser.parse_args()
+    device = torch.device(options.device)
+    cores = len(os.sched_getaffinity(0))
+    random.seed(0)
+    torch.manual_seed(0)
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        sound = make_sound(folder, np.random.default_rng(0))
+        clips = [Clip(path.name, end_s=sf.info(path).duration, label="word") for path in sound.clips]
+        bank = pack([Manifest(tuple(clips), folder)], folder / "bank")
+        ours = Ours(bank, sound, OneOfSettings(), device)
+        common = CommonRecipe(sound, folder, OneOfSettings())
+        costs = measure_input(ours, common, sorted({1, cores}), options.repeats)
+        steps = measure_steps(ours, min(3, options.repeats))
+    table = "\n".join(render(costs, steps, cores, options.repeats, device))
+    options.out.parent.mkdir(parents=True, exist_ok=True)
+    options.out.write_text(table + "\n", encoding="utf-8")
+    print(table)
+
+
+def render(
+    costs: dict[tuple[int, str], list[tuple[float, float]]],
+    steps: dict[str, Steps],
+    cores: int,
+    repeats: int,
+    device: torch.device,
+) -> Iterator[str]:
+    """The tables as lines of Markdown."""
+    wall = {way: [CLIPS / seconds for seconds, _ in values] for way, values in costs.items()}
+    rate = {way: statistics.median(values) for way, values in wall.items()}
+    cpu = {way: statistics.median(used for _, used in values) / CLIPS * 1e6 for way, values in costs.items()}
+    common = {c: max(rate[count, name] for count, name in rate if count == c and name != OURS) for c, _ in rate}
+    frugal = {c: min(cpu[count, name] for count, name in cpu if count == c and name != OURS) for c, _ in cpu}
+    where = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
+    yield "# How fast training gets its input"
+    yield ""
+    yield f"One machine with {cores} cores; torch {torch.__version__} on {device.type} ({where}), as many threads as"
+    yield f"cores; NumPy {np.__version__}, SciPy {scipy.__version__}. Made by `python benchmarks/training.py`."
+    yield ""
+    yield f"## Input: {CLIPS:,} words of about a second, cut to one second, each with one effect (Jung et al. 2023)"
+    yield ""
+    yield f"Clips a second in batches of {BATCH}, augmented and ready for the frontend; {repeats} runs in turn. The"
+    yield "common recipe decodes every clip, and a piece of 5 s for every noise, from WAV files in the page cache, and"
+    yield "augments with NumPy and SciPy in the workers of a DataLoader; without workers in the training process."
+    yield ""
+    got = max(used / seconds for (count, _), values in costs.items() if count == 1 for seconds, used in values)
+    if got < BUSY:
+        yield f"Other work kept the machine busy: one core's work got {100 * got:.0f} % of a core. Times by the clock say"
+        yield "little then; CPU times, the right half of the table, still compare."
+        yield ""
+    yield "| cores | way | clips/s, median | least | most | × best common | CPU time a clip, µs | best common ÷ |"
+    yield "|---|---|---|---|---|---|---|---|"
+    for (count, name), values in wall.items():
+        way = count, name
+        yield (
+            f"| {count} | {name} | {rate[way]:,.0f} | {min(values):,.0f} | {max(values):,.0f} "
+            f"| {rate[way] / common[count]:.1f} | {cpu[way]:,.0f} | {frugal[count] / cpu[way]:.1f} |"
+        )
+    yield ""
+    yield f"## A whole step on {cores} cores: {WORDS} words, each said twice"
+    yield ""
+    yield "Learning is frontend, network, angular prototypical loss, backward pass and Adam. The last column is what"
+    yield "the input of the common recipe would take of the step on these cores, which it shares with the network."
+    yield ""
+    yield "| encoder | weights | learning, clips/s | input, clips/s | whole, clips/s | input takes | common takes |"
+    yield "|---|---|---|---|---|---|---|"
+    for name, step in steps.items():
+        whole = 1 / (1 / step.drawing + 1 / step.learning)
+        shares = f"{step.share(step.drawing):.1f} % | {step.share(common[cores]):.0f} %"
+        yield f"| {name} | {step.weights:,} | {step.learning:,.0f} | {step.drawing:,.0f} | {whole:,.0f} | {shares} |"
+    yield ""
+    yield "The last row's input is another one: words among other words in scenes of 2 s, with every effect of"
+    yield "`augment/` (kind `field`). The common recipe has no such thing; its share is that of clips of one second."
+
+
+if __name__ == "__main__":
+    main()
