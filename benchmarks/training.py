@@ -17,6 +17,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -256,9 +257,7 @@ def measure_input(
         ways: dict[str, Callable[[], object]] = {}
         for workers in sorted({0, count // 2, count} if count > 1 else {0}):
             loader = DataLoader(common, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
-            ways[f"common recipe, {workers} worker{'s' * (workers != 1)}"] = lambda loader=loader: list(
-                map(len, loader)
-            )
+            ways[f"common recipe, {workers} worker{'s' * (workers != 1)}"] = partial(_exhaust, loader)
         ways[OURS] = lambda: [len(ours.centred(BATCH)) for _ in range(CLIPS // BATCH)]
         for work in ways.values():
             work()  # starts workers, fills caches
@@ -267,6 +266,11 @@ def measure_input(
                 costs.setdefault((count, name), []).append(seconds_of(work, ours.device))
     os.sched_setaffinity(0, allowed)
     return costs
+
+
+def _exhaust(loader: DataLoader[Tensor]) -> None:
+    for _ in loader:
+        pass
 
 
 @dataclass(frozen=True)
@@ -294,13 +298,13 @@ def measure_steps(ours: Ours, repeats: int) -> dict[str, Steps]:
     results = {}
     for name, settings in ENCODERS.items():
         learner = Learner(settings, ours.device)
-        draw = ours.placed if isinstance(settings, StreamSettings) else ours.centred
-        learner.learn(draw(batch))
+        source = ours.placed if isinstance(settings, StreamSettings) else ours.centred
+        draw = partial(source, batch)
+        learner.learn(draw())
         drawing, learning = [], []
         for _ in range(repeats):
-            drawing.append(seconds_of(lambda draw=draw: draw(batch), ours.device)[0])
-            waves = draw(batch)
-            learning.append(seconds_of(lambda who=learner, waves=waves: who.learn(waves), ours.device)[0])
+            drawing.append(seconds_of(draw, ours.device)[0])
+            learning.append(seconds_of(partial(learner.learn, draw()), ours.device)[0])
         weights = sum(parameter.numel() for parameter in learner.model.parameters())
         results[name] = Steps(weights, batch / statistics.median(drawing), batch / statistics.median(learning))
     return results
@@ -359,7 +363,7 @@ def render(
     yield ""
     got = max(used / seconds for (count, _), values in costs.items() if count == 1 for seconds, used in values)
     if got < BUSY:
-        yield f"Other work kept the machine busy: one core's work got {100 * got:.0f} % of a core. Times by the clock say"
+        yield f"Other work kept the machine busy: work for one core got {100 * got:.0f} % of it. Times by the clock say"
         yield "little then; CPU times, the right half of the table, still compare."
         yield ""
     yield "| cores | way | clips/s, median | least | most | × best common | CPU time a clip, µs | best common ÷ |"
