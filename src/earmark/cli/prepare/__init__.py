@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.prepare import corpora, folder, lists, synth
+from earmark.cli.prepare import corpora, folder, keywords, lists, synth
 
 app = typer.Typer(
     name="prepare",
@@ -11,6 +11,7 @@ app = typer.Typer(
 )
 app.command("folder", epilog=folder.EXAMPLE)(folder.folder)
 app.command("synth", epilog=synth.EXAMPLE)(synth.synth)
+app.command("keywords", epilog=keywords.EXAMPLE)(keywords.keywords)
 
 CORPORA = "Corpora in their own layout"
 app.command("speech-commands", epilog=corpora.SPEECH_COMMANDS_EXAMPLE, rich_help_panel=CORPORA)(corpora.speech_commands)

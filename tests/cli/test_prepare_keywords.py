@@ -1,0 +1,145 @@
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from earmark.audio import SAMPLE_RATE, read, write
+from earmark.cli.prepare import app
+from earmark.cli.prepare.keywords import _excluded
+from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
+from earmark.data.segments import CutRules, option_of
+from earmark.errors import InputError
+
+ROOT = Path(__file__).parents[2]
+SENTENCES = ROOT.parent / "shared" / "data" / "speechocean762" / "manifest.tsv"
+EXCLUDED = ROOT / "recipes" / "speech-commands-words.txt"
+RUNNER = CliRunner()
+
+
+def run(*words: object) -> str:
+    result = RUNNER.invoke(app, [str(word) for word in words], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+@pytest.fixture
+def aligned(tmp_path: Path) -> Path:
+    """A manifest of one sentence in its label, and alignments beside it."""
+    wave = np.random.default_rng(0).normal(0, 0.1, 3 * SAMPLE_RATE).astype(np.float32)
+    write(tmp_path / "1.wav", wave)
+    write_manifest(
+        Manifest((Clip("1.wav", speaker="anna", label="SEVEN BEARS", split="train"),), tmp_path), tmp_path / "s.tsv"
+    )
+    (tmp_path / "words.ctm").write_text("1 A 0.8 0.4 seven\n1 A 1.2 0.5 bears\n")
+    return tmp_path / "s.tsv"
+
+
+def test_words_are_cut_where_the_alignments_say(aligned: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out" / "manifest.parquet"
+    call = ("keywords", aligned, "--text-from", "label", "--alignments", tmp_path / "words.ctm", "--common", 0)
+    told = run(*call, "--out", out, "--no-filter", "--exclude", EXCLUDED, "--exclude", "fox,owl")
+    assert f"{out}: 1 clip of 1 word, 0.5 s of speech, from 2 aligned words of 1 sentence\n" in told
+    assert "dropped: 1 excluded word\n" in told
+    (clip,) = read_manifest(out)
+    assert (clip.label, clip.start_s, clip.end_s) == ("bears", 0.95, 1.95)
+
+
+def test_hypotheses_of_another_recogniser_filter(aligned: Path, tmp_path: Path) -> None:
+    (tmp_path / "heard.json").write_text(json.dumps([{"name": "seven_1_0", "text": "a seven bears"}]))
+    call = ("keywords", aligned, "--text-from", "label", "--alignments", tmp_path / "words.ctm", "--common", 0)
+    told = run(*call, "--out", tmp_path / "out" / "m.tsv", "--hypotheses", tmp_path / "heard.json")
+    assert "1 clip of 1 word" in told
+    assert "dropped: 1 no hypothesis\n" in told
+
+
+def test_sentences_without_text_are_refused_with_the_cure(aligned: Path, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"no sentence has a text; .* --text-from label"):
+        run("keywords", aligned, "--out", tmp_path / "out" / "m.tsv")
+    with pytest.raises(InputError, match=r"s\.tsv: no clips of the split 'test'; it has train"):
+        run("keywords", aligned, "--out", tmp_path / "out" / "m.tsv", "--split", "test")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--exclude", "absent.txt"), "^--exclude: absent.txt: no such file"),
+        (("--length", "-1"), "^--length: 0 or more, not -1"),
+        (("--alignments", "absent"), "^absent: no such file or folder of alignments"),
+        (("--hypotheses", "absent.json", "--no-filter"), "^--hypotheses and --no-filter: give one"),
+        (("--hypotheses", "absent.json"), r"^absent\.json: no such file of hypotheses"),
+    ],
+)
+def test_a_wrong_option_is_refused_by_its_name(
+    aligned: Path, tmp_path: Path, options: tuple[str, ...], message: str
+) -> None:
+    with pytest.raises(InputError, match=message):
+        run("keywords", aligned, "--out", tmp_path / "m.tsv", *options)
+
+
+def test_groups_of_words_can_be_excluded_by_their_name(tmp_path: Path) -> None:
+    assert {"zero", "nine"} <= _excluded(["gsc/user-defined"])
+    (tmp_path / "words.txt").write_text("# animals\nFox owl\n\nbear\n")
+    assert _excluded([str(tmp_path / "words.txt"), "Elk"]) == {"fox", "owl", "bear", "elk"}
+
+
+def test_the_list_of_speech_commands_words_has_them_all_and_what_sounds_like_them() -> None:
+    words = _excluded([str(EXCLUDED)])
+    assert words >= _excluded(["gsc/pre-defined,gsc/unknown,gsc/user-defined"])
+    assert words >= {"to", "too", "for", "won", "ate", "know", "write", "sevens", "cats", "ones"}
+
+
+def test_help_shows_an_example_and_the_defaults_of_the_rules() -> None:
+    assert "Example: earmark prepare keywords" in run("keywords", "--help")
+    options = {option.opts[-1]: option for option in get_command(app).commands["keywords"].params}  # type: ignore[attr-defined]
+    rules = CutRules()
+    for name in ("length_s", "margin_s", "shortest_s", "letters", "common", "error_rate", "least_clips", "seed"):
+        assert options[option_of(name)].show_default == f"{getattr(rules, name):g}"
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_pocketsphinx_aligns_and_hears_again_and_a_second_call_has_nothing_to_do(tmp_path: Path) -> None:
+    clips = []
+    for number, text in enumerate(("under the river", "the hammer")):
+        path = tmp_path / f"{number}.wav"
+        subprocess.run(["espeak-ng", "-v", "en-us", "-s", "140", "-w", str(path), text], check=True)
+        write(path, np.pad(read(path), 3000))
+        clips.append(Clip(path.name, speaker="espeak", text=text))
+    write_manifest(Manifest(tuple(clips), tmp_path), tmp_path / "s.tsv")
+    out = tmp_path / "out" / "manifest.tsv"
+    call = ("keywords", tmp_path / "s.tsv", "--out", out, "--common", 1, "--workers", 1, "--shortest", 0)
+    assert "from 5 aligned words of 2 sentences" in run(*call)
+    assert {clip.label for clip in read_manifest(out)} <= {"under", "river", "hammer"}
+    written = out.read_bytes()
+    speed = json.loads((out.parent / "report.json").read_text())["speed"]
+    assert [speed[stage]["done"] for stage in ("aligning", "listening")] == [2, 3]
+    run(*call)
+    assert out.read_bytes() == written
+    speed = json.loads((out.parent / "report.json").read_text())["speed"]
+    assert [speed[stage]["done"] for stage in ("aligning", "listening")] == [0, 0]
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif(not SENTENCES.exists(), reason="the recordings of speechocean762 are absent")
+def test_real_sentences_become_cuts(tmp_path: Path) -> None:
+    manifest = read_manifest(SENTENCES)
+    write_manifest(Manifest(manifest.clips[:2], manifest.folder), tmp_path / "s.tsv")
+    out = tmp_path / "out" / "manifest.tsv"
+    run(
+        "keywords",
+        tmp_path / "s.tsv",
+        "--text-from",
+        "label",
+        "--out",
+        out,
+        "--common",
+        0,
+        "--no-filter",
+        "--workers",
+        1,
+    )
+    assert [clip.label for clip in read_manifest(out)] == ["we", "call", "it", "bear", "zero", "three", "five", "one"]
