@@ -75,14 +75,27 @@ def restore(
     tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer | None = None
 ) -> None:
     """Put the tensors back where :func:`state_of` took them."""
-    model.load_state_dict(under(tensors, "model."))
-    loss.load_state_dict(under(tensors, "loss."))
+    fill(model, under(tensors, "model."))
+    fill(loss, under(tensors, "loss."))
     if optimiser is not None:
         state: dict[int, dict[str, Tensor]] = {}
         for name, value in under(tensors, "optimiser.").items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
         optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put all tensors of a checkpoint into a module.
+
+    Raises:
+        InputError: they are not the module's.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        problem = str(error).splitlines()[-1].strip()
+        raise InputError(f"checkpoint: another version of earmark wrote it ({problem}); train anew") from None
 
 
 def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from earmark.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
 from earmark.errors import EarmarkError, InputError
-from earmark.training.checkpoint import Checkpoint, load_checkpoint, under
+from earmark.training.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.encoders import FrameEncoder, StreamSettings, build_encoder
 from earmark.training.memory import Memory
 from earmark.training.recipe import check_recipe, portable
@@ -71,7 +71,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
             "judge its checkpoint with earmark evaluate --encoder"
         )
     model = build_encoder(recipe.encoder)
-    model.load_state_dict(under(state.tensors, "model."))
+    fill(model, under(state.tensors, "model."))
     return model.eval()
 
 

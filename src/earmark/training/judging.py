@@ -13,7 +13,7 @@ from torch import Tensor
 
 from earmark.audio import Wave
 from earmark.evaluation.embedders import Embedder, Exported
-from earmark.training.checkpoint import load_checkpoint, under
+from earmark.training.checkpoint import fill, load_checkpoint, under
 from earmark.training.encoders import ClipEncoder, StreamSettings, build_encoder
 from earmark.training.export import export
 from earmark.training.losses import build_loss
@@ -68,10 +68,10 @@ def load_embedder(path: Path) -> Embedder:
         with TemporaryDirectory() as folder:
             return Exported(export(path, Path(folder) / "encoder.onnx"))
     model = build_encoder(recipe.encoder)
-    model.load_state_dict(under(checkpoint.tensors, "model."))
+    fill(model, under(checkpoint.tensors, "model."))
     classes = checkpoint.classes if recipe.loss.has_classes else ()
     objective = build_loss(recipe.loss, classes=len(checkpoint.classes), dimension=recipe.encoder.dimension)
-    objective.load_state_dict(under(checkpoint.tensors, "loss."))
+    fill(objective, under(checkpoint.tensors, "loss."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     return ClipEmbedder(recipe.name, fingerprint, classes, model.eval(), getattr(objective.eval(), "logits", None))
 

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from earmark.errors import EarmarkError, InputError
+from earmark.training.allocator import keep_freed_memory
 from earmark.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
 from earmark.training.corpus import prepare_corpus, validation_bank
 from earmark.training.episodes import Episode, Episodes
@@ -52,9 +53,24 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     folder.mkdir(parents=True, exist_ok=True)
-    with joined(where) as processes:
-        _Run(recipe, folder, where, processes).go(report)
+    if where.type == "cpu":
+        keep_freed_memory()
+    if not is_finished(recipe, folder):
+        with joined(where) as processes:
+            _Run(recipe, folder, where, processes).go(report)
     return folder / f"{recipe.choose}.safetensors"
+
+
+def is_finished(recipe: Recipe, folder: Path) -> bool:
+    """Whether all steps of a run are done, or it has ended early.
+
+    Raises:
+        InputError: the folder holds another recipe's run.
+    """
+    last = _last_of(recipe, folder)
+    return last is not None and (
+        last.step >= recipe.optimiser.steps or _has_waited(recipe, last.step, _best_so_far(folder)[1])
+    )
 
 
 class _Run:
@@ -91,7 +107,7 @@ class _Run:
         with step_bar(self.processes.is_first) as progress, self._board() as board:
             task = progress.add_task(recipe.name, total=recipe.optimiser.steps, completed=self.first, loss=math.nan)
             for step in range(self.first, recipe.optimiser.steps):
-                if self._has_stopped_rising(step):
+                if _has_waited(recipe, step, self.best_step):
                     break
                 losses.append(self._step(step))
                 progress.update(task, advance=1, loss=losses[-1])
@@ -161,21 +177,11 @@ class _Run:
         self.processes.wait()
 
     def _resume(self) -> int:
-        path = self.folder / "last.safetensors"
-        if not path.exists():
+        last = _last_of(self.recipe, self.folder)
+        if last is None:
             return 0
-        checkpoint = load_checkpoint(path)
-        if portable(check_recipe(checkpoint.recipe, str(path))) != portable(self.recipe):
-            raise InputError(
-                f"{self.folder}: holds a run of another recipe; choose another --run folder, or remove this one"
-            )
-        restore(checkpoint.tensors, self.model, self.objective, self.optimiser)
-        return checkpoint.step
-
-    def _has_stopped_rising(self, step: int) -> bool:
-        """Whether the validation has not become better for as many checkpoints as the recipe waits."""
-        patience = self.recipe.stop_after * self.recipe.checkpoint_every
-        return bool(patience) and step % self.recipe.checkpoint_every == 0 and step - self.best_step >= patience
+        restore(last.tensors, self.model, self.objective, self.optimiser)
+        return last.step
 
     def _board(self) -> "SummaryWriter | nullcontext[None]":
         if not self.processes.is_first:
@@ -192,6 +198,23 @@ def _device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"--device {name}: torch cannot use it here ({str(error).splitlines()[0]})") from None
     return device
+
+
+def _last_of(recipe: Recipe, folder: Path) -> Checkpoint | None:
+    """Where the run goes on, if it has begun."""
+    path = folder / "last.safetensors"
+    if not path.exists():
+        return None
+    checkpoint = load_checkpoint(path)
+    if portable(check_recipe(checkpoint.recipe, str(path))) != portable(recipe):
+        raise InputError(f"{folder}: holds a run of another recipe; choose another --run folder, or remove this one")
+    return checkpoint
+
+
+def _has_waited(recipe: Recipe, step: int, best_step: int) -> bool:
+    """Whether the validation has not become better for as many checkpoints as the recipe waits."""
+    patience = recipe.stop_after * recipe.checkpoint_every
+    return bool(patience) and step % recipe.checkpoint_every == 0 and step - best_step >= patience
 
 
 def _best_so_far(folder: Path) -> tuple[float, int]:
