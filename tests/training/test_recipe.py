@@ -47,7 +47,7 @@ def test_paths_start_from_the_folder_of_the_recipe(write, tmp_path):
         ("[optimizer]\nlr = 1\n", "optimizer: no such key; did you mean 'optimiser'?"),
         ("[augment.noise]\nsnr_bd = [1, 2]\n", "augment.noise.snr_bd: no such key; did you mean 'snr_db'?"),
         ("[scenes]\nqqqqqq = 1\n", "scenes.qqqqqq: no such key"),
-        ("[[data.noise]]\nmanifst = 'a'\n", "data.noise.0.manifest: field required"),
+        ("[[data.noise]]\nmanifst = 'a'\n", "data.noise.0.manifst: no such key; did you mean 'manifest'?"),
         ("[[data.noise]]\nmanifest = 'a'\nsplt = 'b'\n", "data.noise.0.splt: no such key; did you mean 'split'?"),
         ("[optimiser]\nsteps = 'many'\n", "optimiser.steps: input should be a valid integer"),
         ("[scenes]\nspeed = [1.0]\n", "scenes.speed.1: field required"),
@@ -144,3 +144,15 @@ def test_what_a_recipe_says_does_not_depend_on_the_folder_it_is_read_from(write,
     assert values == portable(read_recipe(path.relative_to(tmp_path.parent)))
     assert str(tmp_path) not in json.dumps(values)
     assert isinstance(check_recipe(values, "a card"), Recipe)
+
+
+def test_another_kind_forgets_the_keys_of_the_first(write):
+    path = write("[loss]\nkind = 'angular_prototypical'\nqueries = 'each'\n")
+    assert read_recipe(path, ["loss.kind=ge2e", "loss.scale=3.0"]).loss.scale == 3.0
+    assert read_recipe(path, ["loss.kind=angular_prototypical"]).loss.queries == "each"
+
+
+def test_a_file_laid_over_a_recipe_changes_its_parts(write, tmp_path):
+    (tmp_path / "wide.toml").write_text("[encoder]\nhidden = 7\n", encoding="utf-8")
+    recipe = read_recipe(write("[encoder]\ncontext = 5\n"), under=tmp_path / "wide.toml")
+    assert (recipe.encoder.hidden, recipe.encoder.context) == (7, 5)

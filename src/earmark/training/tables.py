@@ -83,9 +83,12 @@ def set_key(table: dict[str, Any], override: str) -> None:
         if not _is_table(table):
             raise InputError(f"--set {override}: {parent!r} holds no keys; only whole values and lists can be set")
     try:
-        table[last] = tomllib.loads(f"value = {value}")["value"]
+        found = tomllib.loads(f"value = {value}")["value"]
     except tomllib.TOMLDecodeError:
-        table[last] = value
+        found = value
+    if last == "kind" and table.get("kind") != found:
+        table.clear()  # the other keys are those of another kind
+    table[last] = found
 
 
 def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:

@@ -157,10 +157,12 @@ class _FewShotLists:
 def _judge_open_set(
     test: OpenSetTest, lists: open_set.OpenSetLists, vectors: Mapping[str, Floats], embedder: Embedder
 ) -> list[Verdict]:
-    head = open_set.Head(embedder.classify, tuple(map(listed_label, embedder.classes))) if embedder.classes else None
+    head = open_set.Head(embedder.classify, tuple(map(listed_label, embedder.classes)))
+    # A head that knows targets alone, as that of AP-FC, can refuse only by a threshold.
+    decides = {*head.classes} - {*lists.classes} if test.unknown == "cluster" else head.classes
     verdicts = []
     for backend in test.backends:
-        if backend == "classifier" and head is None:
+        if backend == "classifier" and not decides:
             continue
         scored = open_set.score(lists, vectors, backend=backend, unknown=test.unknown, head=head)
         numbers = {name: _finite(estimate.value) for name, estimate in open_set.count(scored).numbers.items()}
