@@ -5,9 +5,12 @@ import math
 import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from textwrap import wrap
 
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from earmark import __version__
 from earmark.evaluation import few_shot, open_set
@@ -104,34 +107,37 @@ def _dots(summary: Summary, test: str, condition: str) -> Figure:
     systems = list(dict.fromkeys(place.system for place in rows))
     backends = list(dict.fromkeys(place.backend for place in rows))
     shown = columns[:4]
-    height = 0.9 + 0.16 * len(systems) * (len(backends) + 1)
-    figure = empty_figure(2.2 + 2.3 * len(shown), height)
+    figure = empty_figure(2.2 + 2.3 * len(shown), 1.2 + 0.16 * len(systems) * (len(backends) + 1))
     panels = figure.subplots(1, len(shown), sharey=True, squeeze=False)[0]
     for axes, column in zip(panels, shown, strict=True):
         for place, numbers in rows.items():
-            number = backends.index(place.backend)
-            y = systems.index(place.system) + (number - (len(backends) - 1) / 2) * 0.8 / len(backends)
-            average, (colour, _) = numbers[column], line_style(number)
-            values = 100 * np.array(average.values)
-            axes.plot(values, np.full(len(values), y), "o", color=colour, ms=3, alpha=0.4, mew=0)
-            if math.isfinite(average.mean):
-                margin = 0.0 if math.isnan(average.margin) else 100 * average.margin
-                is_first = place.system == systems[0]
-                axes.errorbar(
-                    100 * average.mean, y, xerr=margin, fmt="|", color=colour, ms=8, mew=1.6, lw=1.2,
-                    label=place.backend if is_first else None,
-                )  # fmt: skip
-        axes.set_title(f"{names[column]} (%)", fontsize="small")
+            lane = (backends.index(place.backend) - (len(backends) - 1) / 2) * 0.8 / len(backends)
+            _draw_average(axes, numbers[column], systems.index(place.system) + lane, backends.index(place.backend))
+        axes.set_title("\n".join(wrap(f"{names[column]} (%)", 24)), fontsize="small")
         axes.set(yticks=range(len(systems)), yticklabels=systems)
+        low, high = axes.get_xlim()
+        axes.set_xlim(max(low, -1), min(high, 101))
         axes.grid(axis="x", color="0.9", lw=0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
         for edge in range(1, len(systems)):
             axes.axhline(edge - 0.5, color="0.93", lw=0.6, zorder=0)
     panels[0].invert_yaxis()
-    if len(backends) > 1:
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=5, frameon=False)
+    handles = [Line2D([], [], color=line_style(number)[0], lw=1.6, label=name) for number, name in enumerate(backends)]
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
     return figure
+
+
+def _draw_average(axes: Axes, average: Average, y: float, number: int) -> None:
+    if not average.values:
+        return
+    colour, _ = line_style(number)
+    margin = 0.0 if math.isnan(average.margin) else average.margin
+    # A rate cannot leave 0 to 100 %, though an interval of Student's t can.
+    ends = np.clip([average.mean - margin, average.mean + margin], 0, 1)
+    axes.plot(100 * ends, [y, y], "-", color=colour, lw=1.2, alpha=0.5)
+    axes.plot(100 * np.array(average.values), [y] * len(average.values), "o", color=colour, ms=3, alpha=0.6, mew=0)
+    axes.plot(100 * average.mean, y, "|", color=colour, ms=9, mew=2)
 
 
 def _det(summary: Summary, test: str, condition: str) -> Figure:
