@@ -1,5 +1,6 @@
 """From sentences with transcripts to a keyword corpus: align, cut, listen again, choose, write."""
 
+import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -195,7 +196,7 @@ class _Work:
 
     @contextmanager
     def _timed(self, stage: str, mean_s: float) -> Iterator[Callable[[int, int], None]]:
-        started, done = time.monotonic(), 0
+        started, cpu_s, done = time.monotonic(), _cpu_s(), 0
 
         def count(finished: int, total: int) -> None:
             nonlocal done
@@ -203,7 +204,12 @@ class _Work:
             self.told(stage, finished, total)
 
         yield count
-        self.speed[stage] = Speed(done, done * mean_s, time.monotonic() - started, self.workers)
+        self.speed[stage] = Speed(done, done * mean_s, time.monotonic() - started, _cpu_s() - cpu_s, self.workers)
+
+
+def _cpu_s() -> float:
+    """What this process and those that it waited for have taken."""
+    return sum(os.times()[:4])
 
 
 def audio_path(cut: Cut) -> str:

@@ -18,18 +18,20 @@ class Speed:
         done: sentences or cuts of this run.
         audio_s: their sound.
         elapsed_s: on the clock.
+        cpu_s: of all processes together; what other work on the machine takes is not in it.
         workers: processes.
     """
 
     done: int
     audio_s: float
     elapsed_s: float
+    cpu_s: float
     workers: int
 
     @property
     def times_real_time(self) -> float:
-        """Seconds of sound in one second of the clock."""
-        return self.audio_s / max(self.elapsed_s, 1e-9)
+        """Seconds of sound in one second of a core."""
+        return self.audio_s / max(self.cpu_s, 1e-9)
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,7 @@ class KeywordReport:
         unknown: words that the dictionary lacks, by number of sentences.
         aligned_words: words with a place.
         dropped: reason to number of words that became no clip, in the order in which the rules are applied.
-        aligned: clips of each kept word that were aligned and not dropped before the recogniser.
+        aligned: clips of each kept word before anybody listened again.
         kept: clips of each kept word.
         val_words: those of them that are for validation.
         speech_s: what is spoken in the kept clips, without their neighbours.
@@ -101,7 +103,7 @@ def as_markdown(report: KeywordReport) -> str:
         "",
         summary(report).capitalize() + ".",
         "",
-        "| of the sentences | |",
+        "| how | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in report.source.items()),
         f"| sentences | {report.sentences:,} by {counted(report.speakers, 'speaker')}, {spoken(report.audio_s)} |",
@@ -124,7 +126,7 @@ def as_markdown(report: KeywordReport) -> str:
         "|---|---:|---:|",
         *_steps(report.kept),
         "",
-        f"The {min(_LISTED, len(report.kept))} words with the most clips, beside how many the recogniser was given:",
+        f"The {min(_LISTED, len(report.kept))} words with the most clips, of how many that could have been kept:",
         "",
         *(_listed(report)),
     ]
@@ -163,12 +165,15 @@ def _share(name: str, count: int, report: KeywordReport) -> str:
 
 def _speeds(report: KeywordReport) -> list[str]:
     rows = [
-        f"| {name} | {speed.done:,} | {spoken(speed.audio_s)} | {spoken(speed.elapsed_s)}"
+        f"| {name} | {speed.done:,} | {spoken(speed.audio_s)} | {spoken(speed.elapsed_s)} | {spoken(speed.cpu_s)}"
         f" | {speed.times_real_time:.1f} | {speed.workers} |"
         for name, speed in report.speed.items()
         if speed.done
     ]
-    head = ["| in this run | done | their sound | took | × real time | processes |", "|---|---:|---:|---:|---:|---:|"]
+    head = [
+        "| in this run | done | their sound | on the clock | on cores | × real time a core | processes |",
+        "|---|---:|---:|---:|---:|---:|---:|",
+    ]
     return [*head, *rows, ""] if rows else []
 
 
@@ -186,4 +191,5 @@ def _steps(kept: Mapping[str, int]) -> list[str]:
 
 def _listed(report: KeywordReport) -> list[str]:
     words = sorted(report.kept, key=lambda word: (-report.kept[word], word))[:_LISTED]
-    return [", ".join(f"{word} {report.kept[word]} of {report.aligned[word]}" for word in words) + "."] if words else []
+    told = (f"{word} {report.kept[word]} of {report.aligned[word]}" for word in words)
+    return [", ".join(told) + "."] if words else []
