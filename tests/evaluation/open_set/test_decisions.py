@@ -12,7 +12,7 @@ from earmark.errors import InputError
 from earmark.evaluation import open_set
 from earmark.evaluation.embedders import stacked
 from earmark.evaluation.open_set.decisions import _folds, best_threshold
-from earmark.evaluation.svm import Svm, unit
+from earmark.evaluation.svm import Svm, scale, unit
 from earmark.evaluation.trials import TrialClip
 
 
@@ -96,15 +96,26 @@ def test_the_best_threshold_gives_the_highest_total_of_all_thresholds(case):
     assert total(best_threshold(scores, truth)) == pytest.approx(max(total(at) for at in [*range(7), 99]))
 
 
-def test_folds_hold_all_clips_of_a_speaker_and_every_clip_once(lists, speakers):
+def test_folds_share_no_speaker_and_no_unknown_word(lists, speakers):
     folds = _folds(lists, speakers, seed=3)
-    assert sorted(np.concatenate([rated for _, rated in folds])) == list(range(len(lists.train)))
+    rated_targets = [row for _, rated in folds for row in rated if lists.train[row].label in lists.classes]
+    assert sorted(rated_targets) == [row for row, clip in enumerate(lists.train) if clip.label in lists.classes]
     for fitted, rated in folds:
-        assert not {speakers[lists.train[row].path] for row in fitted} & {
-            speakers[lists.train[row].path] for row in rated
-        }
+        voices, words = (
+            [{of(lists.train[row]) for row in rows} for rows in (fitted, rated)]
+            for of in (lambda clip: speakers[clip.path], lambda clip: clip.label)
+        )
+        assert not voices[0] & voices[1]
+        assert words[0] & words[1] <= set(lists.classes)
+    assert {lists.train[row].label for _, rated in folds for row in rated} >= {"cat", "dog"}
     again = _folds(lists, speakers, seed=3)
     assert all(np.array_equal(one[1], other[1]) for one, other in zip(folds, again, strict=True))
+
+
+def test_a_single_unknown_label_is_held_out_by_speaker_alone(lists, speakers):
+    one_word = replace(lists, train=tuple(clip for clip in lists.train if clip.label != "dog"))
+    folds = _folds(one_word, speakers, seed=0)
+    assert sorted(np.concatenate([rated for _, rated in folds])) == list(range(len(one_word.train)))
 
 
 def test_too_few_speakers_for_folds_are_refused_with_the_cure(lists, vectors, speakers):
@@ -113,12 +124,25 @@ def test_too_few_speakers_for_folds_are_refused_with_the_cure(lists, vectors, sp
         open_set.score(one_speaker, vectors, unknown="threshold", speakers=speakers)
 
 
-def test_the_search_prefers_what_rates_held_out_clips_best(lists, vectors, monkeypatch):
-    monkeypatch.setattr("earmark.evaluation.open_set.decisions.C_GRID", (1e-6, 1.0))
-    found = open_set.search_svm(lists, vectors, svm=Svm(balanced=True))
-    assert (found.c, found.balanced) == (1.0, True)
+def test_the_search_finds_what_a_plain_loop_over_folds_finds(lists, vectors, speakers, monkeypatch):
+    monkeypatch.setattr("earmark.evaluation.open_set.decisions.C_GRID", (0.01, 1.0))
+    found = open_set.search_svm(lists, vectors, svm=Svm(balanced=True), speakers=speakers)
+    rows, owners = rows_of(lists, vectors, "train")
+    totals = {}
+    for c in (0.01, 1.0):
+        for gamma in (scale(unit(rows)) * times for times in (0.25, 1, 4)):
+            right = {True: [], False: []}
+            for fitted, rated in _folds(lists, speakers, seed=0):
+                machine = SVC(C=c, gamma=gamma, class_weight="balanced")
+                machines = OneVsRestClassifier(machine).fit(unit(rows[fitted]), owners[fitted])
+                chosen = machines.decision_function(unit(rows[rated])).argmax(axis=1)
+                for decision, owner in zip(chosen, owners[rated], strict=True):
+                    right[bool(owner < 4)].append(decision == owner)
+            totals[c, gamma] = (np.mean(right[True]) + np.mean(right[False])) / 2
+    assert (found.c, found.gamma) == max(totals, key=totals.get)
+    assert found.balanced
     moved = dict(vectors) | {clip.path: np.ones(12) for clip in lists.test}
-    assert open_set.search_svm(lists, moved, svm=Svm(balanced=True)) == found
+    assert open_set.search_svm(lists, moved, svm=Svm(balanced=True), speakers=speakers) == found
 
 
 @pytest.fixture
@@ -135,6 +159,17 @@ def test_a_head_gives_log_probabilities_and_the_best_other_class_stands_for_unkn
         np.testing.assert_allclose(row, np.log(shares[[1, 2, 4, 3]]))
         winner = head.classes[int(logits.argmax())]
         assert decision == (lists.classes.index(winner) if winner in lists.classes else 4)
+
+
+def test_a_head_may_write_spaces_where_lists_write_underscores():
+    lists = open_set.OpenSetLists(
+        ("zoom_in",),
+        (TrialClip("zoom_in", "a"), TrialClip("no", "b")),
+        (TrialClip("zoom_in", "c"), TrialClip("no", "d")),
+    )
+    vectors = {"a": np.array([1.0, 0]), "b": np.array([0, 1.0]), "c": np.array([2.0, 0]), "d": np.array([0, 2.0])}
+    head = open_set.Head(lambda rows: rows, ("zoom in", "no"))
+    assert open_set.score(lists, vectors, backend="classifier", head=head).decisions.tolist() == [0, 1]
 
 
 def test_a_head_may_refuse_by_a_threshold_too(lists, vectors, head):

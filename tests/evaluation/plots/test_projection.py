@@ -46,7 +46,7 @@ def test_neighbours_stay_neighbours_on_the_right_map(clouds):
     for place, name in zip(places, names, strict=True):
         nearest = np.argsort(np.linalg.norm(places - place, axis=1))[1:4]
         assert (names[nearest] == name).all()
-    written = {text.get_text(): text.get_position() for text in right.texts}
+    written = {text.get_text(): text.xy for text in right.texts}
     assert set(written) == set(WORDS)
     np.testing.assert_allclose(written["no"], np.median(groups["no"], axis=0))
 

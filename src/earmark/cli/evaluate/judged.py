@@ -1,6 +1,7 @@
 """What is judged: the encoder or checkpoint that the command line names, and the vectors that it gives."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -28,7 +29,7 @@ Spoken = Annotated[
     bool | None,
     typer.Option(
         "--spoken/--whole",
-        help="Embed the spoken part of a clip, or all of it; a checkpoint gets all.",
+        help="Embed the spoken part of a clip, or all of it; an encoder of clips of one length hears all.",
         show_default="--spoken",
     ),
 ]
@@ -47,19 +48,25 @@ def load(name: str | None, *, spoken: bool | None = None) -> "Embedder":
         spoken: whether only the spoken part of a clip is embedded; None for the default.
 
     Raises:
-        InputError: no such file, or a checkpoint that shall embed the spoken part.
+        InputError: no such file, or a checkpoint of an encoder of clips that shall embed the spoken part.
     """
-    if is_checkpoint(name):
-        if spoken:
-            raise InputError("--spoken: for .onnx encoders; a checkpoint gets the clips as its training did")
-        with needs("train"):
-            from earmark.training.judging import load_embedder
-
-        return load_embedder(Path(str(name)))
-    from earmark.encoder import load_encoder
     from earmark.evaluation.embedders import Exported
 
-    return Exported(load_encoder(name), spoken=spoken is not False)
+    if not is_checkpoint(name):
+        from earmark.encoder import load_encoder
+
+        return Exported(load_encoder(name), spoken=spoken is not False)
+    with needs("train"):
+        from earmark.training.judging import load_embedder
+
+    embedder = load_embedder(Path(str(name)))
+    if spoken is None:
+        return embedder
+    if isinstance(embedder, Exported):  # the checkpoint of an encoder that hears streams
+        return replace(embedder, spoken=spoken)
+    if spoken:
+        raise InputError(f"--spoken: {name} hears clips of one length, as its training did; leave it out")
+    return embedder
 
 
 def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str, Floats]":

@@ -8,6 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.data.lists import listed_label
 from earmark.errors import InputError
 from earmark.evaluation import backends
 from earmark.evaluation.embedders import stacked
@@ -31,7 +32,8 @@ class Head:
 
     Attributes:
         classify: vectors, shape (n, d), to logits, shape (n, classes).
-        classes: labels in the order of the columns; all that are no target stand for unknown.
+        classes: labels in the order of the columns, spaces or `_` between words; all that are no target stand for
+            unknown.
     """
 
     classify: Callable[[Floats], Floats | None]
@@ -87,7 +89,8 @@ def score(
         unknown: `cluster`: all that is no target is one more class (the centroid of all other training clips, a machine
             of its own, the best of the head's other classes), and the highest score wins; `threshold`: the best target
             wins if its score reaches a threshold. It is the one with the highest total accuracy at 1:1 on the
-            validation clips, or else on training clips that were left out of the fit, fold by fold. Never on the test.
+            validation clips, or else on training clips by speakers and of unknown words that were left out of the fit,
+            fold by fold. Never on the test.
         svm: settings of the machines.
         head: for `classifier`.
         speakers: speaker by path; a fold holds all clips of a speaker. A path without one stands for itself.
@@ -209,7 +212,7 @@ def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, 
     logits = None if head is None else head.classify(queries)
     if head is None or logits is None:
         raise InputError("classifier: this encoder has no trained classes; choose another back-end")
-    column = {label: number for number, label in enumerate(head.classes)}
+    column = {listed_label(label): number for number, label in enumerate(head.classes)}
     if missing := [label for label in lists.classes if label not in column]:
         raise InputError(f"classifier: trained without target {missing[0]!r}; it has {', '.join(head.classes)}")
     logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
@@ -244,7 +247,11 @@ def _held_out(
 
 
 def _folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[tuple[Ints, Ints]]:
-    """Rows of the training list to fit and to rate, five times; classes in like shares, a speaker in one fold only."""
+    """Rows of the training list to fit and to rate, five times: other speakers, and other unknown words.
+
+    Unknown words that were fitted would choose for seen unknowns alone. A training list with one unknown label, such as
+    `_unknown_`, leaves no choice.
+    """
     from sklearn.model_selection import StratifiedGroupKFold
 
     # A path that stands in the list several times is one clip and belongs in one fold.
@@ -254,12 +261,19 @@ def _folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[
     cure = "of more speakers in train.txt, or a val.txt, are needed to choose on"
     if size < 2:
         raise InputError(f"train list: clips of each class {cure}")
+    words = sorted({clip.label for clip in lists.train}.difference(lists.classes))
+    np.random.default_rng(seed).shuffle(words)
+    turn = {word: number % size for number, word in enumerate(words)} if len(words) > 1 else {}
+    turns = np.array([turn.get(clip.label, -1) for clip in lists.train])  # -1: any fold
+    found = []
     folds = StratifiedGroupKFold(size, shuffle=True, random_state=seed).split(truth, truth, groups)
-    found = [(fitted, rated) for fitted, rated in folds if len(rated)]
-    for fitted, _ in found:
+    for number, (fitted, rated) in enumerate(folds):
+        fitted, rated = fitted[turns[fitted] != number], rated[np.isin(turns[rated], (number, -1))]
         if absent := sorted(set(truth) - set(truth[fitted])):
             name = (*lists.classes, "unknown")[absent[0]]
             raise InputError(f"train list: clips of {name!r} {cure}")
+        if len(rated):
+            found.append((fitted, rated))
     return found
 
 

@@ -24,27 +24,30 @@ def confusion_plot(panels: Mapping[str, Confusion], *, title: str = "") -> Figur
     """
     across = min(COLUMNS, len(panels))
     down = math.ceil(len(panels) / across)
-    size = max(max(len(panel.rows), len(panel.columns)) for panel in panels.values())
-    inches = 1.6 + size * (0.26 if size > MANY else 0.36)
-    figure = empty_figure(across * inches, 0.5 + down * inches)
+    rows = max(len(panel.rows) for panel in panels.values())
+    columns = max(len(panel.columns) for panel in panels.values())
+    is_many = max(rows, columns) > MANY
+    cell, letter = (0.24, 0.05) if is_many else (0.36, 0.07)
+    beside = 0.5 + letter * max(len(f"{word} (000)") for panel in panels.values() for word in panel.rows)
+    below = 0.6 + letter * max(len(word) for panel in panels.values() for word in panel.columns)
+    figure = empty_figure(across * (beside + columns * cell), 0.3 + down * (below + rows * cell))
     grid = figure.subplots(down, across, squeeze=False).ravel()
     for axes, (name, panel) in zip(grid, panels.items(), strict=False):
-        _draw(axes, panel, name)
+        _draw(axes, panel, name, is_many=is_many)
     for axes in grid[len(panels) :]:
         axes.set_axis_off()
     figure.suptitle(title)
     return figure
 
 
-def _draw(axes: Axes, panel: Confusion, name: str) -> None:
+def _draw(axes: Axes, panel: Confusion, name: str, *, is_many: bool) -> None:
     counts = np.array(panel.counts, float)
     clips = counts.sum(axis=1, keepdims=True)
     percent = 100 * counts / np.where(clips > 0, clips, 1)
-    is_many = max(percent.shape) > MANY
     # Rare confusions are what one looks for: pale already at a few percent.
-    axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100))
+    axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
     font = 5 if is_many else 7
-    for row, column in zip(*np.nonzero(percent >= (3 if is_many else 0.5)), strict=True):
+    for row, column in zip(*np.nonzero(percent.round() >= (2 if is_many else 1)), strict=True):
         value = percent[row, column]
         colour = "white" if value > 40 else "black"
         axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=font, color=colour)

@@ -39,7 +39,7 @@ def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     axes.set(xlim=ends, ylim=ends, xticks=ticks, yticks=ticks, xticklabels=labels, yticklabels=labels, aspect="equal")
     axes.set(xlabel=f"false acceptances of {of} (%)", ylabel=f"false rejections of {of} (%)", title=title)
     axes.grid(color="0.9", lw=0.6)
-    axes.legend(frameon=False, fontsize="small", loc="upper right")
+    axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc="upper right")
     return figure
 
 

@@ -34,20 +34,20 @@ def line_style(index: int) -> tuple[str, str]:
 
 
 def word_colours(words: Sequence[str]) -> dict[str, str]:
-    """A colour for each word, none of them grey: strong ones for up to nine, in pairs of strong and pale beyond.
+    """A colour for each word, none of them grey; beyond ten words, hues in pairs of light and dark.
 
     >>> word_colours(["yes", "no"])
     {'yes': '#1f77b4', 'no': '#ff7f0e'}
     """
-    if len(words) <= 9:
-        strong = [to_hex(colormaps["tab10"](number)) for number in range(10) if number != 7]  # which is grey
+    if len(words) <= 10:
+        strong = [to_hex(colormaps["tab10"](number)) for number in range(10)]
+        strong[7] = "#000000"  # in place of grey
         return dict(zip(words, strong, strict=False))
-    wheel = colormaps["hsv"]
     pairs = (len(words) + 1) // 2
     found = {}
     for number, word in enumerate(words):
-        red, green, blue, _ = wheel(number // 2 / pairs)
-        shade = 0.55 if number % 2 else 0.85
+        red, green, blue, _ = colormaps["hsv"](number // 2 / pairs)
+        shade = 0.4 if number % 2 else 0.85
         found[word] = to_hex((red * shade, green * shade, blue * shade))
     return found
 

@@ -110,10 +110,20 @@ def _scatter(axes: Axes, places: Floats, names: NDArray[np.str_], words: Sequenc
 
 
 def _name_groups(axes: Axes, places: Floats, names: NDArray[np.str_], words: Sequence[str]) -> None:
-    """Write each word where half of its points lie to either side."""
-    for word, colour in word_colours(words).items():
+    """Write each word above the place with half of its points to either side."""
+    is_many = len(words) > IN_A_LEGEND
+    for word in words:
         own = places[names == word]
         if len(own):
-            x, y = np.median(own, axis=0)
-            text = axes.text(x, y, word, ha="center", va="center", fontsize=8, color=colour, weight="bold", zorder=3)
-            text.set_path_effects([withStroke(linewidth=2.5, foreground="white")])
+            axes.annotate(
+                word,
+                np.median(own, axis=0),
+                xytext=(0, 10),
+                textcoords="offset points",
+                ha="center",
+                va="center",
+                fontsize=6.5 if is_many else 8,
+                weight="bold",
+                zorder=3,
+                path_effects=[withStroke(linewidth=2, foreground="white")],
+            )

@@ -34,5 +34,5 @@ def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     axes.set(xlabel=f"false acceptances of {of} (%)", ylabel=f"right acceptances of {of} (%)")
     axes.grid(color="0.9", lw=0.6)
-    axes.legend(frameon=False, fontsize="small", loc="lower right")
+    axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc="lower right")
     return figure

@@ -10,6 +10,8 @@ from earmark.evaluation.plots.figures import COLOURS, empty_figure
 
 Floats = NDArray[np.floating]
 
+BARS = 60
+
 
 def score_plot(
     panels: Mapping[str, Mapping[str, Floats]],
@@ -28,10 +30,11 @@ def score_plot(
     """
     figure = empty_figure(6.4, 1.5 + 1.5 * len(panels))
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    every = np.concatenate([values for kinds in panels.values() for values in kinds.values()])
     # A few values far out would press all others into one bar; they are counted in the outermost bars.
-    low, high = np.quantile(every, [0.001, 0.999])
-    edges = np.linspace(low, high + 1e-6, 81)
+    every = [values for kinds in panels.values() for values in kinds.values() if values.size]
+    low = min(np.quantile(values, 0.001, method="higher") for values in every)
+    high = max(np.quantile(values, 0.999, method="lower") for values in every)
+    edges = np.linspace(low, high + 1e-6, BARS + 1)
     for axes, (name, kinds) in zip(rows, panels.items(), strict=True):
         for (kind, values), colour in zip(kinds.items(), COLOURS, strict=False):
             if values.size:
