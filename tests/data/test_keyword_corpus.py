@@ -167,6 +167,8 @@ def test_sentences_without_text_or_sound_are_refused(sentences: Manifest, tmp_pa
         cut_keywords(Manifest((Clip("absent.wav", text="bear"),), tmp_path), tmp_path / "out" / "m.tsv", RULES)
     with pytest.raises(InputError, match=r"tight\.tsv: the words alone are written there"):
         cut_keywords(sentences, tmp_path / "out" / "tight.tsv", RULES)
+    with pytest.raises(InputError, match=r"words\.txt: a manifest is \.parquet or \.tsv"):
+        cut_keywords(sentences, tmp_path / "out" / "words.txt", RULES)
 
 
 def test_the_report_of_nothing_is_still_a_page() -> None:

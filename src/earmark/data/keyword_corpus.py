@@ -22,6 +22,7 @@ from earmark.data.recognition import Recogniser, corpus_recogniser, recognise
 from earmark.data.segments import (
     Cut,
     CutRules,
+    Dropped,
     choose_words,
     cut_words,
     enough_clips,
@@ -38,7 +39,7 @@ Listener = Literal["corpus", "english"] | Mapping[str, Sequence[str]] | None
 OnProgress = Callable[[str, int, int], None]
 """Called with a stage and the number of its finished and of all items."""
 
-TIGHT = "tight"
+TIGHT, SUFFIXES = "tight", (".parquet", ".tsv")
 # As published for LibriSpeech Keywords: anchors of a word, and clips of each other word beside an anchor.
 ANCHORS, NEGATIVES = 10, 30
 
@@ -94,6 +95,9 @@ def cut_keywords(
     told = on_progress or (lambda *_: None)
     if not any(spoken_words(clip.text) for clip in manifest) and sources.alignments is None:
         raise InputError("no sentence has a text; if it stands in the column label, say --text-from label")
+    if out.suffix not in SUFFIXES:
+        # Told now, not after hours of work.
+        raise InputError(f"{out}: a manifest is {' or '.join(SUFFIXES)}")
     if out.stem == TIGHT and rules.length_s:
         raise InputError(f"{out}: the words alone are written there; name the manifest of the cuts otherwise")
     ends_s = sentence_ends(manifest)
@@ -104,14 +108,16 @@ def cut_keywords(
     # A word that has too few cuts already need not be listened to.
     cuts, rare = enough_clips(cuts, rules, "too few aligned clips of the word")
     given = Counter(cut.label for cut in cuts)
-    cuts, unheard = said_as_labelled(cuts, work.listen(cuts, alignments), rules) if sources.listener else (cuts, {})
+    unheard: Dropped = Counter()
+    if cuts and sources.listener is not None:
+        cuts, unheard = said_as_labelled(cuts, work.listen(cuts, alignments), rules)
     cuts, rare_now = enough_clips(cuts, rules, "too few clips of the word left")
     train, val, unwanted = choose_words(cuts, rules)
-    dropped = sum((Counter(part) for part in (rare, unheard, rare_now, unwanted)), dropped)
+    dropped = dropped + rare + unheard + rare_now + unwanted
     if not train:
         raise EarmarkError(f"{out}: no clip is left: {_reasons(_failures(alignments), dropped)}")
     _write_manifests(train, val, rules, out)
-    work.write_clips([*train, *val] if write_audio else val, val)
+    work.write_clips([*train, *val] if write_audio else val, val, out.suffix)
     kept = Counter(cut.label for cut in [*train, *val])
     report = KeywordReport(
         source=_source(rules, sources),
@@ -160,7 +166,7 @@ class _Work:
         """What is heard in a cut."""
         listener = self.sources.listener
         if isinstance(listener, Mapping):
-            if cuts and not any(cut.name in listener for cut in cuts):
+            if not any(cut.name in listener for cut in cuts):
                 raise InputError(
                     f"--hypotheses: none is of the cuts, which are called {', '.join(cut.name for cut in cuts[:2])} …"
                 )
@@ -177,7 +183,7 @@ class _Work:
         by_name = {cut.name: words for cut, words in zip(cuts, heard, strict=True)}
         return lambda cut: by_name[cut.name]
 
-    def write_clips(self, cuts: Sequence[Cut], val: Sequence[Cut]) -> None:
+    def write_clips(self, cuts: Sequence[Cut], val: Sequence[Cut], suffix: str) -> None:
         """Write cuts as files, and a manifest of the files."""
         if not cuts:
             return
@@ -192,7 +198,7 @@ class _Work:
             Clip(audio_path(cut), 0.0, None, cut.clip.speaker, cut.label, _split(cut, cut.name in for_val), cut.label)
             for cut in cuts
         )
-        write_manifest(Manifest(tuple(clips), folder), folder / "manifest.parquet")
+        write_manifest(Manifest(tuple(clips), folder), folder / f"manifest{suffix}")
 
     @contextmanager
     def _timed(self, stage: str, mean_s: float) -> Iterator[Callable[[int, int], None]]:
