@@ -187,7 +187,8 @@ class OneOf:
         for number, mix, pool in zip(_MIXES, options.mixes, self.pools, strict=True):
             clips = (effect == number).nonzero()[:, 0]
             files = torch.randint(mix.files[0], mix.files[1] + 1, (len(clips),), generator=generator)
-            mixed.append(clips.repeat_interleave(files))
+            # NumPy's, because torch's repeat_interleave wakes all threads for these few numbers.
+            mixed.append(torch.from_numpy(np.repeat(clips.numpy(), files.numpy())))
             recording.append(first + torch.randint(max(1, pool), (len(mixed[-1]),), generator=generator))
             snr_db.append(uniform(*mix.snr_db, len(mixed[-1])))
             first += pool
