@@ -15,25 +15,30 @@ from earmark.training.checkpoint import load_checkpoint
 from earmark.training.processes import Processes
 
 SCRIPT = """
-import json, sys
+import json, sys, warnings
 from pathlib import Path
 import torch
+warnings.simplefilter("error")
 from earmark.training.loop import train
 from earmark.training.recipe import parse_recipe
+from earmark.training.validation import Validation
 torch.set_num_threads(1)
+if len(sys.argv) > 3:
+    eers = iter(json.loads(sys.argv[3]))
+    Validation.measure = lambda self: {"eer": next(eers)}
 table, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
 train(parse_recipe(table, folder.parent, "recipe"), folder, device="cpu")
 """
 
 
-def trained(table, folder: Path, processes: int) -> list[float]:
-    """The losses of a run in so many processes, one a step."""
+def trained(table, folder: Path, processes: int, eers=None) -> list[float]:
+    """The losses of a run in so many processes, one a step; ``eers`` are what its validations shall say."""
     folder.mkdir()
     (folder / "recipe.json").write_text(json.dumps(table), encoding="utf-8")
     (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] * (processes > 1)
     files = [folder / name for name in ("script.py", "recipe.json", "run")]
-    call = [sys.executable, *launcher, *map(str, files)]
+    call = [sys.executable, *launcher, *map(str, files), *([json.dumps(eers)] if eers else [])]
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
     return [json.loads(line)["loss"] for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
@@ -65,6 +70,13 @@ def test_two_processes_learn_what_one_learns(clips, tmp_path):
     for name, tensor in one.tensors.items():
         if name.startswith("model."):
             assert torch.allclose(two.tensors[name].float(), tensor.float(), rtol=1e-2, atol=1e-3), name
+
+
+def test_processes_agree_on_what_is_best_and_when_to_end(clips, tmp_path):
+    clips["optimiser"] |= {"steps": 9, "precision": "bfloat16"}
+    losses = trained(clips | {"stop_after": 2}, tmp_path / "two", 2, eers=[0.1, 0.2, 0.05, 0.2, 0.05, 0.01])
+    assert len(losses) == 5
+    assert load_checkpoint(tmp_path / "two" / "run" / "best.safetensors").step == 3
 
 
 def test_a_student_of_streams_learns_alike_in_two_processes(table, tmp_path, corpus):

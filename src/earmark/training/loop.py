@@ -7,6 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -124,8 +125,8 @@ class _Run:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(step, recipe.optimiser)
         # Every draw of a step follows from the seed and the step, so that a run can stop and go on anywhere.
-        torch.manual_seed(recipe.seed * 1_000_003 + step + self.processes.rank * 7_919)
-        generator = torch.Generator().manual_seed(recipe.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(_entropy(recipe.seed, step))
+        torch.manual_seed(_entropy(recipe.seed, step, 1 + self.processes.rank))
         self.model.train()
         for part in self.frozen:
             part.eval()
@@ -151,16 +152,19 @@ class _Run:
         return loss, self.processes.mean(loss).item()
 
     def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None", report: Report | None) -> None:
-        numbers = self.validation.measure() if self.validation is not None else {}
-        if numbers.get("eer", -math.inf) <= self.best:
-            self.best, self.best_step = numbers.get("eer", self.best), done
-            self._save("best", done, numbers)
-        # Last of all: a run that is stopped in between does these steps again and writes the best again.
-        self._save("last", done, numbers)
+        if self.processes.is_first:
+            numbers = self.validation.measure() if self.validation is not None else {}
+            if numbers.get("eer", -math.inf) < self.best:
+                self.best, self.best_step = numbers.get("eer", self.best), done
+                self._save("best", done, numbers)
+            # Last of all: a run that is stopped in between does these steps again and writes the best again.
+            self._save("last", done, numbers)
+            self._tell(done, {"loss": loss} | numbers, board, report)
+        self.processes.wait()
         if not self.processes.is_first:
             self.best, self.best_step = _best_so_far(self.folder)
-            return
-        numbers = {"loss": loss} | numbers
+
+    def _tell(self, done: int, numbers: dict[str, float], board: "SummaryWriter | None", report: Report | None) -> None:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             log.write(json.dumps({"step": done} | numbers) + "\n")
         if board is not None:
@@ -170,11 +174,9 @@ class _Run:
             report(done, numbers)
 
     def _save(self, name: str, done: int, numbers: dict[str, float]) -> None:
-        if self.processes.is_first:
-            tensors = state_of(self.model, self.objective, self.optimiser)
-            state = Checkpoint(self.recipe.model_dump(mode="json"), done, numbers, tensors, self.classes)
-            save_checkpoint(self.folder / f"{name}.safetensors", state)
-        self.processes.wait()
+        tensors = state_of(self.model, self.objective, self.optimiser)
+        state = Checkpoint(self.recipe.model_dump(mode="json"), done, numbers, tensors, self.classes)
+        save_checkpoint(self.folder / f"{name}.safetensors", state)
 
     def _resume(self) -> int:
         last = _last_of(self.recipe, self.folder)
@@ -198,6 +200,11 @@ def _device(name: str | None) -> torch.device:
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"--device {name}: torch cannot use it here ({str(error).splitlines()[0]})") from None
     return device
+
+
+def _entropy(*numbers: int) -> int:
+    """A seed for each tuple of numbers, related to no other's."""
+    return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _last_of(recipe: Recipe, folder: Path) -> Checkpoint | None:

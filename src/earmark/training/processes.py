@@ -8,13 +8,17 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.nn.functional import all_gather, all_reduce
 
 from earmark.errors import InputError
+
+# The first process may pack a large corpus while the others wait for it.
+_PATIENCE = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
@@ -47,7 +51,7 @@ class Processes:
 
     def gather(self, rows: Tensor) -> Tensor:
         """The rows of all processes in their order; gradients flow back to each."""
-        return rows if self.count == 1 else torch.cat(all_gather(rows.contiguous()))
+        return rows if self.count == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]
 
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Give every process the mean of all gradients.
@@ -101,7 +105,11 @@ def joined(device: torch.device) -> Iterator[Processes]:
     if count == 1:
         yield Processes()
         return
-    dist.init_process_group("nccl" if device.type == "cuda" else "gloo")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+        dist.init_process_group("nccl", timeout=_PATIENCE, device_id=device)
+    else:
+        dist.init_process_group("gloo", timeout=_PATIENCE)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
     finally:
@@ -148,20 +156,63 @@ class _Synchronised(nn.Module):
             return norm.eval()(x)
         axes = [axis for axis in range(x.dim()) if axis != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)
-        moments = torch.stack([x.mean(axes), x.square().mean(axes)])
-        mean, square = all_reduce(moments) / dist.get_world_size()
-        variance = square - mean.square()
-        if norm.running_mean is not None and norm.running_var is not None and norm.num_batches_tracked is not None:
-            with torch.no_grad():
-                norm.num_batches_tracked += 1
-                share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-                count = x.numel() / x.shape[1] * dist.get_world_size()
-                norm.running_mean.lerp_(mean, share)
-                norm.running_var.lerp_(variance * (count / max(1.0, count - 1)), share)
-        normal = (x - mean.view(shape)) * (variance.view(shape) + norm.eps).rsqrt()
-        if norm.affine:
-            normal = normal * norm.weight.view(shape) + norm.bias.view(shape)
-        return normal
+        processes = dist.get_world_size()
+        with torch.autocast(x.device.type, enabled=False):
+            values = x.float()
+            mean = _Sum.apply(values.mean(axes)) / processes  # type: ignore[no-untyped-call]
+            # The mean is taken off before squaring: the difference of two large squares would be all rounding.
+            centred = values - mean.view(shape)
+            variance = _Sum.apply(centred.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
+            self._remember(norm, mean, variance, values.numel() // values.shape[1] * processes)
+            normal = centred * (variance.view(shape) + norm.eps).rsqrt()
+            if norm.affine:
+                normal = normal * norm.weight.view(shape) + norm.bias.view(shape)
+        return normal.to(x.dtype)
+
+    @torch.no_grad()
+    def _remember(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
+        if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+            return
+        norm.num_batches_tracked += 1
+        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
+        norm.running_mean.lerp_(mean, share)
+        norm.running_var.lerp_(variance * (count / max(1, count - 1)), share)
+
+
+class _Gather(torch.autograd.Function):
+    """The rows of all processes; backward, each gets the sum of what all want of its own."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:
+        ctx.size = len(rows)
+        parts = [torch.empty_like(rows) for _ in range(dist.get_world_size())]
+        dist.all_gather(parts, rows.contiguous())
+        return torch.cat(parts)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        own = dist.get_rank() * ctx.size
+        return total[own : own + ctx.size]
+
+
+class _Sum(torch.autograd.Function):
+    """The sum over all processes; so is its gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        del ctx
+        total = value.contiguous().clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        del ctx
+        total = gradients[0].contiguous().clone()
+        dist.all_reduce(total)
+        return total
 
 
 def _gradient(parameter: nn.Parameter) -> Tensor:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark import audio
+from earmark import __version__, audio
 from earmark.audio import Wave
 from earmark.data.lists import listed_label
 from earmark.errors import InputError
 from earmark.evaluation import few_shot, open_set
 from earmark.evaluation.embedders import Embedder
 from earmark.evaluation.metrics import ErrorCurve, corners, error_curve
-from earmark.evaluation.trials import ListPair, find_pairs, read_list
+from earmark.evaluation.trials import ListPair, find_pairs, read_list, speakers_of
 from earmark.training.comparison.protocol import FewShotTest, OpenSetTest, Protocol
 from earmark.training.judging import load_embedder
 
@@ -106,7 +106,9 @@ class Judge:
         """Tells checkpoint, protocol and the content of its lists from all others."""
         folders = [test.lists for test in self.protocol.few_shot] + [test.lists for test in self.protocol.open_set]
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
-        parts = [checkpoint.read_bytes(), self.protocol.model_dump_json().encode(), *lists]
+        # A number that is counted otherwise, or anew, asks for another judgement too.
+        counted = repr((__version__, list(few_shot.NUMBERS), list(open_set.NUMBERS)))
+        parts = [checkpoint.read_bytes(), self.protocol.model_dump_json().encode(), counted.encode(), *lists]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
@@ -164,7 +166,14 @@ def _judge_open_set(
     for backend in test.backends:
         if backend == "classifier" and not decides:
             continue
-        scored = open_set.score(lists, vectors, backend=backend, unknown=test.unknown, head=head)
+        scored = open_set.score(
+            lists,
+            vectors,
+            backend=backend,
+            unknown=test.unknown,
+            head=head,
+            speakers=speakers_of(test.audio, lists.paths),
+        )
         numbers = {name: _finite(estimate.value) for name, estimate in open_set.count(scored).numbers.items()}
         curve = error_curve(*open_set.detection_trials(scored)["all unknowns"])
         verdicts.append(Verdict(test.name, "open set", backend, numbers, _thinned(curve)))

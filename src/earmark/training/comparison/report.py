@@ -22,7 +22,7 @@ from earmark.training.comparison.runs import Run
 from earmark.training.comparison.summary import LEVEL, Average, Place, Summary
 
 SCHEMA_VERSION = 1
-FEW_SHOT_COLUMNS = ("accuracy", "eer", "frr_at_far_10", "frr_at_far_2_5", "identification_5")
+FEW_SHOT_COLUMNS = ("accuracy", "eer", "frr_at_far_10", "frr_at_far_2_5", "f1", "identification_5")
 OPEN_SET_COLUMNS = (
     "target_accuracy",
     "non_target_accuracy_seen",
@@ -76,10 +76,12 @@ def average_text(average: Average) -> str:
 def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
     seeds = sorted({run.seed for run in runs})
     steps = sorted({run.recipe.optimiser.steps for run in runs})
+    chosen = sorted({run.recipe.choose for run in runs})
     lines = [
         f"{len({run.system for run in runs})} systems, {len(seeds)} seeds each, "
         f"{' or '.join(map(str, steps))} training steps. Percent: mean over the seeds ± half the {100 * LEVEL:.0f} % "
-        "interval of that mean (Student's t). The checkpoint is the best on validation words, never on a test."
+        f"interval of that mean (Student's t). Of each run the {' or '.join(chosen)} checkpoint is judged; what is best, "
+        "validation words say, never a test."
     ]
     return [*lines, "", f"    {shlex.join(command)}"] if command else lines
 

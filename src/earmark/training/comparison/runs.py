@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.errors import InputError
+from earmark.training.corpus import prepare_corpus, validation_bank
 from earmark.training.loop import train
 from earmark.training.recipe import Recipe, read_recipe
 from earmark.training.tables import own_table
@@ -90,11 +91,12 @@ def train_runs(
             train(run.recipe, run.folder, device=device)
             on_done(run)
         return
-    # The first run packs the clips that the others open.
-    train(runs[0].recipe, runs[0].folder, device=device)
-    on_done(runs[0])
+    for recipe in {run.recipe.data.model_dump_json() + run.recipe.scenes.kind: run.recipe for run in runs}.values():
+        # Packed here, so that no two processes pack one folder at a time.
+        prepare_corpus(recipe)
+        validation_bank(recipe)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(train, run.recipe, run.folder, device=device): run for run in runs[1:]}
+        waiting = {pool.submit(train, run.recipe, run.folder, device=device): run for run in runs}
         for done in as_completed(waiting):
             done.result()
             on_done(waiting[done])
