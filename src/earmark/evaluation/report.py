@@ -33,7 +33,7 @@ class Peer:
     numbers: Mapping[str, Mapping[str, float]]
 
 
-COLUMNS = ("accuracy", "eer", "frr_at_far_2_5", "frr_at_far_1", "identification_5")
+COLUMNS = ("accuracy", "f1", "eer", "frr_at_far_10", "frr_at_far_2_5", "frr_at_far_1", "identification_5")
 """The numbers that a table shows; `results.json` holds all of them."""
 
 OPEN_SET_COLUMNS = (

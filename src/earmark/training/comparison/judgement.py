@@ -162,18 +162,12 @@ def _judge_open_set(
     head = open_set.Head(embedder.classify, tuple(map(listed_label, embedder.classes)))
     # A head that knows targets alone, as that of AP-FC, can refuse only by a threshold.
     decides = {*head.classes} - {*lists.classes} if test.unknown == "cluster" else head.classes
+    speakers = speakers_of(test.audio, lists.paths)
     verdicts = []
     for backend in test.backends:
         if backend == "classifier" and not decides:
             continue
-        scored = open_set.score(
-            lists,
-            vectors,
-            backend=backend,
-            unknown=test.unknown,
-            head=head,
-            speakers=speakers_of(test.audio, lists.paths),
-        )
+        scored = open_set.score(lists, vectors, backend=backend, unknown=test.unknown, head=head, speakers=speakers)
         numbers = {name: _finite(estimate.value) for name, estimate in open_set.count(scored).numbers.items()}
         curve = error_curve(*open_set.detection_trials(scored)["all unknowns"])
         verdicts.append(Verdict(test.name, "open set", backend, numbers, _thinned(curve)))

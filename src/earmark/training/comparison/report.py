@@ -80,8 +80,8 @@ def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
     lines = [
         f"{len({run.system for run in runs})} systems, {len(seeds)} seeds each, "
         f"{' or '.join(map(str, steps))} training steps. Percent: mean over the seeds ± half the {100 * LEVEL:.0f} % "
-        f"interval of that mean (Student's t). Of each run the {' or '.join(chosen)} checkpoint is judged; what is best, "
-        "validation words say, never a test."
+        f"interval of that mean (Student's t). Of each run the {' or '.join(chosen)} checkpoint is judged; "
+        "what is best, validation words say, never a test."
     ]
     return [*lines, "", f"    {shlex.join(command)}"] if command else lines
 
