@@ -19,7 +19,19 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "evaluation": ({"data", "runtime"}, RUNTIME | {"matplotlib", "sklearn"}),
     "training": (
         {"evaluation", "data", "runtime"},
-        RUNTIME | {"livekit", "matplotlib", "onnx", "onnxscript", "pyarrow", "rich", "safetensors", "scipy", "sklearn", "torch"},
+        RUNTIME
+        | {
+            "livekit",
+            "matplotlib",
+            "onnx",
+            "onnxscript",
+            "pyarrow",
+            "rich",
+            "safetensors",
+            "scipy",
+            "sklearn",
+            "torch",
+        },
     ),
     "serving": ({"runtime"}, RUNTIME | {"starlette", "uvicorn", "websockets", "wyoming"}),
     "cli": ({"serving", "training", "evaluation", "data", "runtime"}, RUNTIME | {"matplotlib", "rich", "typer"}),
