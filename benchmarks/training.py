@@ -357,8 +357,8 @@ def render(
     where = torch.cuda.get_device_name(device) if device.type == "cuda" else torch.backends.cpu.get_cpu_capability()
     yield "# How fast training gets its input"
     yield ""
-    yield f"One machine with {cores} cores, torch {torch.__version__} on {device.type} ({where}), NumPy {np.__version__},"
-    yield f"SciPy {scipy.__version__}. Made by `python benchmarks/training.py`."
+    yield f"One machine with {cores} cores, torch {torch.__version__} on {device.type} ({where}),"
+    yield f"NumPy {np.__version__}, SciPy {scipy.__version__}. Made by `python benchmarks/training.py`."
     yield ""
     yield f"## Input: {CLIPS:,} words of about a second, cut to one second, each with one effect (Jung et al. 2023)"
     yield ""
