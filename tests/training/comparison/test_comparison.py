@@ -11,8 +11,10 @@ from earmark import audio
 from earmark.cli import main
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.errors import InputError
+from earmark.evaluation.metrics import equal_error_rate, error_curve
+from earmark.evaluation.plots import det_plot
 from earmark.training.comparison.protocol import read_protocol
-from earmark.training.comparison.report import average_text
+from earmark.training.comparison.report import _curve, average_text
 from earmark.training.comparison.runs import plan_runs, recipes_in
 from earmark.training.comparison.summary import Average
 
@@ -207,6 +209,14 @@ def test_lists_that_are_not_there_stop_before_any_training(compare, folder):
     assert code == 2
     assert errors.startswith("error: ")
     assert not (folder / "out" / "softmax").exists()
+
+
+def test_a_kept_curve_is_the_curve_that_was_counted():
+    curve = error_curve(np.linspace(0, 1, 200), np.arange(200) % 3 + np.arange(200) / 80 > 2)
+    kept = _curve(curve.far.tolist(), curve.frr.tolist())
+    assert equal_error_rate(kept) == pytest.approx(equal_error_rate(curve))
+    (line, *_) = det_plot({"one": kept}).axes[0].lines
+    assert np.ptp(line.get_xdata()) > 1
 
 
 def test_an_average_knows_how_sure_it_is():

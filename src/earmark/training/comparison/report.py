@@ -22,6 +22,7 @@ from earmark.training.comparison.runs import Run
 from earmark.training.comparison.summary import LEVEL, Average, Place, Summary
 
 SCHEMA_VERSION = 1
+_TRIALS = 10_000
 FEW_SHOT_COLUMNS = ("accuracy", "eer", "frr_at_far_10", "frr_at_far_2_5", "f1", "identification_5")
 OPEN_SET_COLUMNS = (
     "target_accuracy",
@@ -152,7 +153,8 @@ def _det(summary: Summary, test: str, condition: str) -> Figure:
 
 
 def _curve(far: Sequence[float], frr: Sequence[float]) -> ErrorCurve:
-    return ErrorCurve(np.linspace(1, 0, len(far)), np.array(far), 1 - np.array(frr))
+    # As if of so many trials of each kind: a plot draws no rate that is less than half a trial.
+    return ErrorCurve(np.linspace(1, 0, len(far)), _TRIALS * np.array(far), _TRIALS * (1 - np.array(frr)))
 
 
 def _learning(summary: Summary) -> Figure:
