@@ -13,6 +13,7 @@ from earmark.evaluation.plots.figures import line_style, one_panel
 
 Floats = NDArray[np.floating]
 
+GOOD_EER = 0.08
 RATES = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.4)
 POINTS_A_LINE = 600
 
@@ -39,7 +40,10 @@ def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     axes.set(xlim=ends, ylim=ends, xticks=ticks, yticks=ticks, xticklabels=labels, yticklabels=labels, aspect="equal")
     axes.set(xlabel=f"false acceptances of {of} (%)", ylabel=f"false rejections of {of} (%)", title=title)
     axes.grid(color="0.9", lw=0.6)
-    axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc="upper right")
+    # Lines of good scores pass below, those of poor ones above.
+    is_good = np.median([equal_error_rate(curve) for curve in curves.values()]) < GOOD_EER
+    corner = "upper right" if is_good else "lower left"
+    axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc=corner)
     return figure
 
 

@@ -144,12 +144,14 @@ def _draw_average(axes: Axes, average: Average, y: float, number: int) -> None:
 
 
 def _det(summary: Summary, test: str, condition: str) -> Figure:
-    """The error curves of the systems' middle seeds under the first back-end of the test."""
+    """The error curve of each system's middle seed, under the back-end with the lowest mean EER."""
     rows = summary.of(test, condition)
-    first = next(iter(rows)).backend
-    curves = {place.system: _curve(*summary.curves[place]) for place in rows if place.backend == first}
+    curves = {}
+    for system in dict.fromkeys(place.system for place in rows):
+        best = min((place for place in rows if place.system == system), key=lambda place: rows[place]["eer"].mean)
+        curves[f"{system}, {best.backend}"] = _curve(*summary.curves[best])
     of = "clips" if condition == OPEN_SET else "trials"
-    return det_plot(curves, title=f"{test}, {condition}: {first}, the middle seed of each", of=of)
+    return det_plot(curves, title=f"{test}, {condition}", of=of)
 
 
 def _curve(far: Sequence[float], frr: Sequence[float]) -> ErrorCurve:
