@@ -101,6 +101,24 @@ def test_without_transcripts_the_encoder_is_written_and_said_to_lack_calibration
     assert "calibration" not in load_encoder(tmp_path / "runs" / "little" / "little.onnx").card
 
 
+CLIPS = (
+    *("--set", "encoder={kind='res', depth=8, maps=2, dimension=4}", "--set", "scenes={kind='centred'}"),
+    *("--set", "augment={kind='one_of', room.weight=0, noise.weight=0, music.weight=0, speech.weight=0}"),
+)
+
+
+def test_an_encoder_of_clips_is_judged_by_its_checkpoint(earmark, tmp_path):
+    code, out, err = earmark("train", "recipe.toml", "--device", "cpu", *CLIPS)
+    assert (code, err) == (0, "")
+    assert out.endswith("LISTS --audio FOLDER --encoder runs/little/best.safetensors\n")
+    assert list((tmp_path / "runs" / "little").glob("*.onnx")) == []
+    code, _, err = earmark("export", "runs/little/best.safetensors", "--out", "a.onnx")
+    assert code == 2
+    assert err.startswith(
+        "error: little: res embeds clips of one length and has no form for streams; judge its checkpoint"
+    )
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -109,7 +127,7 @@ def test_without_transcripts_the_encoder_is_written_and_said_to_lack_calibration
         (("train", "recipe.toml", "--set", "optimiser"), "--set optimiser: write it as key=value"),
         (("train", "recipe.toml", "--device", "gpu"), "--device gpu: torch cannot use it here"),
         (("train", "recipe.toml", "--set", "data.words=[{manifest='no.tsv'}]"), "no.tsv: no such manifest"),
-        (("train", "recipe.toml", "--set", "episodes.words=99"), "episodes.words: 99 words asked for, but only 3"),
+        (("train", "recipe.toml", "--set", "episodes.words=99"), "episodes.words: 99 classes asked for, but only 3"),
         (("export", "absent.safetensors", "--out", "a.onnx"), "absent.safetensors: not a checkpoint of earmark train"),
         (("export", "recipe.toml", "--out", "a.onnx"), "recipe.toml: not a checkpoint of earmark train"),
         (("export", "recipe.toml", "--out", "a.pt"), "a.pt: an encoder is an .onnx file; name it so"),
