@@ -222,3 +222,11 @@ def test_a_file_of_a_later_format_asks_for_an_update(little_file, tmp_path):
 def test_the_frames_of_the_tiny_encoder_differ_enough_for_these_tests(encoders):
     frames = encoders["little"].frames(noise(2.5))
     assert apart(frames[1:], frames[:-1]) > 0.1
+
+
+def test_a_checkpoint_is_told_from_an_encoder(tmp_path):
+    (tmp_path / "best.safetensors").write_bytes(b"x")
+    with pytest.raises(
+        EncoderError, match=r"best\.safetensors: a checkpoint of training; earmark export"
+    ):
+        load_encoder(tmp_path / "best.safetensors")

@@ -204,6 +204,8 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
         raise EncoderError(
             f"{path}: no such encoder; choose {' or '.join(SHIPPED)}, or the path of an .onnx file"
         ) from None
+    if Path(path).suffix == ".safetensors":
+        raise EncoderError(f"{path}: a checkpoint of training; earmark export makes an encoder of it")
     options = onnxruntime.SessionOptions()
     # A live stream is many small steps: threads would cost more than they bring.
     options.intra_op_num_threads = 1

@@ -66,7 +66,8 @@ def train(
     if isinstance(settings.encoder, StreamSettings):
         out = folder / f"{settings.name}.onnx"
         write_encoder(best, out)
-    console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {out}")
+    test = f"open-set LISTS --targets {','.join(settings.data.targets)}" if settings.data.targets else "few-shot LISTS"
+    console.say(f"try it: earmark evaluate {test} --audio FOLDER --encoder {out}")
 
 
 def _told(numbers: Mapping[str, float]) -> str:

@@ -3,7 +3,7 @@ import pytest
 from scipy.stats import norm
 
 from earmark.evaluation import plots
-from earmark.evaluation.metrics import equal_error_rate
+from earmark.evaluation.metrics import equal_error_rate, error_curve
 from earmark.evaluation.plots.det import POINTS_A_LINE
 
 
@@ -53,3 +53,14 @@ def test_perfect_scores_draw_without_infinite_points(perfect, lines_of):
 def test_normal_deviates_equal_those_of_scipy():
     rates = [0.0, 1e-4, 0.3, 0.999, 1.0]
     np.testing.assert_allclose(plots.normal_deviate(rates), norm.ppf(rates))
+
+
+def test_the_legend_keeps_out_of_the_way_of_good_and_of_poor_lines(curves, perfect):
+    rng = np.random.default_rng(0)
+    poor = {"k1": error_curve(rng.normal(size=2000) + 0.3 * (np.arange(2000) < 500), np.arange(2000) < 500)}
+    for shown, is_right in ((perfect, True), (curves, False), (poor, False)):
+        figure = plots.det_plot(shown)
+        figure.draw_without_rendering()
+        (axes,) = figure.axes
+        place, panel = axes.get_legend().get_window_extent(), axes.get_window_extent()
+        assert (place.x0 + place.x1 > panel.x0 + panel.x1) == is_right

@@ -42,8 +42,7 @@ def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     axes.grid(color="0.9", lw=0.6)
     # Lines of good scores pass below, those of poor ones above.
     is_good = np.median([equal_error_rate(curve) for curve in curves.values()]) < GOOD_EER
-    corner = "upper right" if is_good else "lower left"
-    axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc=corner)
+    axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc="upper right" if is_good else "lower left")
     return figure
 
 
