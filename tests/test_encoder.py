@@ -226,7 +226,5 @@ def test_the_frames_of_the_tiny_encoder_differ_enough_for_these_tests(encoders):
 
 def test_a_checkpoint_is_told_from_an_encoder(tmp_path):
     (tmp_path / "best.safetensors").write_bytes(b"x")
-    with pytest.raises(
-        EncoderError, match=r"best\.safetensors: a checkpoint of training; earmark export"
-    ):
+    with pytest.raises(EncoderError, match=r"best\.safetensors: a checkpoint of training; earmark export"):
         load_encoder(tmp_path / "best.safetensors")
