@@ -28,6 +28,7 @@ def test_an_episode_is_n_words_of_m_utterances_each_of_one_label():
     assert len(set(drawn.ravel())) == 12
 
 
+@pytest.mark.filterwarnings("ignore:1 of 3 classes")
 def test_clips_without_a_class_and_classes_of_one_clip_are_never_drawn():
     label = np.array([0, 0, 1, 1, 2, -1, -1, -1])
     drawn = [episodes(label, words=2, utterances=2).draw(number).every_clip for number in range(20)]
@@ -99,3 +100,9 @@ def test_targets_stand_once_beside_background_of_no_class():
 def test_background_that_is_not_there_is_refused():
     with pytest.raises(InputError, match=r"^episodes\.background: no clip of data\.sounds is left"):
         episodes(LABEL, words=4, background=2)
+
+
+def test_classes_that_cannot_be_drawn_are_told():
+    classes = {0: np.arange(2), 1: np.array([2]), 2: np.arange(3, 6)}
+    with pytest.warns(UserWarning, match=r"^1 of 3 classes have fewer than two clips, and are left out$"):
+        Episodes(classes, np.array([], int), np.zeros(6, int), EpisodeSettings(words=2, utterances=2), 0)

@@ -5,6 +5,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import torch
@@ -12,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.audio import read
-from earmark.data.manifest import Manifest, read_manifest
+from earmark.data.manifest import Clip, Manifest, read_manifest
 from earmark.errors import InputError
 from earmark.training.centred import SILENCE
 from earmark.training.clips import ClipBank, pack
@@ -54,7 +55,7 @@ class Sounds:
 def prepare_corpus(recipe: Recipe) -> Corpus:
     """Pack the recipe's clips, or open them when they are packed already, and sort them into classes."""
     data = recipe.data
-    words = [selected(source) for source in data.words]
+    words = [selected(source, data.classes) for source in data.words]
     sounds = [_without_labels(selected(source)) for source in data.sounds]
     bank = _bank(recipe, [*words, *sounds], "clips")
     return sorted_into_classes(bank, data)
@@ -98,8 +99,8 @@ def validation_bank(recipe: Recipe) -> ClipBank | None:
     data = recipe.data
     if not data.validation:
         return None
-    manifests = [selected(source) for source in data.validation]
-    learnt = {clip.label for source in data.words for clip in selected(source)}
+    manifests = [selected(source, data.classes) for source in data.validation]
+    learnt = {clip.label for source in data.words for clip in selected(source, data.classes)}
     both = sorted(learnt & {clip.label for manifest in manifests for clip in manifest})
     if both and not data.known_validation:
         raise InputError(
@@ -124,15 +125,15 @@ def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = 
     return bank
 
 
-def selected(source: Source) -> Manifest:
-    """The clips of a source, their labels with its prefix.
+def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
+    """The clips of a source, labelled with what is said or with who says it, the source's prefix before it.
 
     Raises:
-        InputError: none are left.
+        InputError: none are left, or the manifest does not say who speaks.
     """
     manifest = read_manifest(source.manifest)
     clips = tuple(
-        replace(clip, label=source.prefix + clip.label)
+        replace(clip, label=source.prefix + (clip.label if classes == "label" else _speaker(clip, source)))
         for clip in manifest
         if clip.label not in source.exclude
         and (not source.labels or clip.label in source.labels)
@@ -141,6 +142,12 @@ def selected(source: Source) -> Manifest:
     if not clips:
         raise InputError(f"{source.manifest}: no clips of the split {source.split!r} are left")
     return replace(manifest, clips=clips)
+
+
+def _speaker(clip: Clip, source: Source) -> str:
+    if not clip.speaker:
+        raise InputError(f"{source.manifest}: {clip.path} names no speaker, but data.classes = 'speaker' needs one")
+    return clip.speaker
 
 
 def digest(texts: Sequence[str]) -> str:
@@ -157,7 +164,8 @@ def stamp_of(folder: Path) -> str:
 def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: str) -> ClipBank:
     # Streams need to know where in a clip the word is; clips of one length are taken whole, as published.
     spoken = isinstance(recipe.encoder, StreamSettings)
-    return open_or_pack(manifests, recipe.data.folder / (name if spoken else f"{name}-whole"), spoken=spoken)
+    kind = "" if recipe.data.classes == "label" else "-speakers"
+    return open_or_pack(manifests, recipe.data.folder / f"{name}{kind}{'' if spoken else '-whole'}", spoken=spoken)
 
 
 def _without_labels(manifest: Manifest) -> Manifest:

@@ -4,6 +4,7 @@ One shape serves all losses. An episode of prototypes is N words × M utterances
 all classes × a few; a batch of targets and non-targets (Huh et al. 2021) is every target once and N' background clips.
 """
 
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -59,6 +60,9 @@ class Episodes:
         settings: the shape of an episode.
         seed: of all draws.
 
+    Warns:
+        UserWarning: classes have too few clips to be drawn: two, or one where an episode has one of each.
+
     Raises:
         InputError: fewer classes with two clips than an episode needs, or no background where some is asked for.
     """
@@ -72,6 +76,9 @@ class Episodes:
         self.background = background
         needed = min(2, settings.utterances)
         self.groups = {number: clips for number, clips in classes.items() if len(clips) >= needed}
+        if alone := len(classes) - len(self.groups):
+            clips = "fewer than two clips" if needed > 1 else "no clip"
+            warnings.warn(f"{alone} of {len(classes)} classes have {clips}, and are left out", stacklevel=2)
         self.words = settings.words or len(self.groups)
         if len(self.groups) < max(2, self.words):
             raise InputError(

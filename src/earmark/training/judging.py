@@ -1,7 +1,7 @@
 """A checkpoint as what evaluations ask for: something that embeds recordings, and perhaps tells classes apart."""
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,12 +12,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.audio import Wave
+from earmark.errors import InputError
 from earmark.evaluation.embedders import Embedder, Exported
 from earmark.training.checkpoint import fill, load_checkpoint, under
+from earmark.training.crops import Hearing, middle, random_crops
 from earmark.training.encoders import ClipEncoder, StreamSettings, build_encoder
 from earmark.training.export import export
 from earmark.training.losses import build_loss
 from earmark.training.recipe import check_recipe
+from earmark.training.scenes import SceneSettings
 
 Floats = NDArray[np.float32]
 
@@ -32,6 +35,8 @@ class ClipEmbedder:
         name: of the recipe.
         fingerprint: hash of the checkpoint.
         classes: what its loss tells apart; empty where it has no weight for each.
+        crops: random crops of a recording whose embeddings are averaged; 0: its middle alone.
+        seed: of the crops.
     """
 
     name: str
@@ -39,16 +44,32 @@ class ClipEmbedder:
     classes: tuple[str, ...]
     model: ClipEncoder = field(repr=False)
     logits: Callable[[Tensor], Tensor] | None = field(repr=False)
+    hearing: Hearing = field(repr=False)
+    crops: int = 0
+    seed: int = 0
 
     @torch.inference_mode()
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Embeddings of waves of any length, each centred in the encoder's clip; shape (m, d), not of unit length."""
-        size = self.model.settings.samples
-        rows = [
-            self.model(torch.from_numpy(np.stack([centred(wave, size) for wave in waves[first : first + _BATCH]])))
-            for first in range(0, len(waves), _BATCH)
-        ]
-        return torch.cat(rows).numpy() if rows else np.empty((0, self.model.settings.dimension), np.float32)
+        """Embeddings of waves of any length; shape (m, d), not of unit length.
+
+        Several crops of a wave count alike. What follows a network's pooling is linear, so that the mean of their
+        embeddings is the embedding of their pooled maps' mean, as Hajibabaei and Dai (2018) have it.
+        """
+        rows = [self.model(torch.from_numpy(clips.reshape(-1, clips.shape[-1]))) for clips in self._heard(waves)]
+        if not rows:
+            return np.empty((0, self.model.settings.dimension), np.float32)
+        return torch.cat(rows).unflatten(0, (len(waves), -1)).mean(dim=1).numpy()
+
+    def _heard(self, waves: Sequence[Wave]) -> Iterator[Floats]:
+        """What is heard of a few waves at a time, shape (some, crops, n)."""
+        some = max(1, _BATCH // max(1, self.crops))
+        for first in range(0, len(waves), some):
+            yield np.stack([self._hear(wave) for wave in waves[first : first + some]])
+
+    def _hear(self, wave: Wave) -> Floats:
+        if not self.crops:
+            return middle(wave, self.hearing)[None]
+        return random_crops(wave, self.hearing, self.crops, seed=self.seed)
 
     @torch.inference_mode()
     def classify(self, embeddings: Floats) -> Floats | None:
@@ -56,33 +77,30 @@ class ClipEmbedder:
         return None if self.logits is None else self.logits(torch.from_numpy(embeddings)).numpy()
 
 
-def load_embedder(path: Path) -> Embedder:
+def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     """What a checkpoint has learnt, on the CPU; an encoder of streams runs as its export would.
 
+    Args:
+        path: the checkpoint.
+        crops: random crops of a recording to average, as its training crops; 0: an encoder of clips hears the middle.
+        seed: of the crops.
+
     Raises:
-        InputError: no checkpoint of ours.
+        InputError: no checkpoint of ours, or crops for an encoder of streams.
     """
     checkpoint = load_checkpoint(path)
     recipe = check_recipe(checkpoint.recipe, str(path))
     if isinstance(recipe.encoder, StreamSettings):
+        if crops:
+            raise InputError(f"{path}: an encoder of streams hears a recording whole; leave out the crops")
         with TemporaryDirectory() as folder:
             return Exported(export(path, Path(folder) / "encoder.onnx"))
+    assert not isinstance(recipe.scenes, SceneSettings)
     model = build_encoder(recipe.encoder)
     fill(model, under(checkpoint.tensors, "model."))
     classes = checkpoint.classes if recipe.loss.has_classes else ()
     objective = build_loss(recipe.loss, classes=len(checkpoint.classes), dimension=recipe.encoder.dimension)
     fill(objective, under(checkpoint.tensors, "loss."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    return ClipEmbedder(recipe.name, fingerprint, classes, model.eval(), getattr(objective.eval(), "logits", None))
-
-
-def centred(wave: Wave, size: int) -> Wave:
-    """A wave cut from its middle or, half on each side, filled with zeros to ``size`` samples.
-
-    >>> centred(np.float32([1, 2, 3]), 5).tolist(), centred(np.float32([1, 2, 3]), 1).tolist()
-    ([0.0, 1.0, 2.0, 3.0, 0.0], [2.0])
-    """
-    spare = size - len(wave)
-    if spare < 0:
-        return wave[-spare // 2 :][:size]
-    return np.pad(wave, (spare // 2, spare - spare // 2))
+    logits = getattr(objective.eval(), "logits", None)
+    return ClipEmbedder(recipe.name, fingerprint, classes, model.eval(), logits, recipe.scenes, crops, seed)

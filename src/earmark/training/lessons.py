@@ -16,11 +16,13 @@ from earmark.training.augment import Augmentation, FieldSettings, OneOf, OneOfSe
 from earmark.training.centred import CentredClips, CentredSettings
 from earmark.training.clips import ClipBank
 from earmark.training.corpus import Corpus, digest, recorded, stamp_of
+from earmark.training.crops import middle
 from earmark.training.encoders import ClipEncoder, FrameEncoder, StreamSettings, build_encoder
 from earmark.training.episodes import Episode
 from earmark.training.pooling import jitter, pieces, sum_windows
 from earmark.training.processes import Processes
 from earmark.training.recipe import Recipe
+from earmark.training.repeated import RepeatedClips, RepeatedSettings
 from earmark.training.scenes import SceneBatch, Scenes, SceneSettings
 from earmark.training.stored import StoredScenes, store_scenes
 
@@ -68,13 +70,18 @@ class ClipLesson:
     """
 
     def __init__(self, recipe: Recipe, corpus: Corpus, device: torch.device) -> None:
-        assert isinstance(recipe.scenes, CentredSettings)
+        assert not isinstance(recipe.scenes, SceneSettings)
         assert not isinstance(recipe.encoder, StreamSettings)
         self.device = device
         self.model: ClipEncoder = build_encoder(recipe.encoder).to(device)
         sounds = recorded(recipe.data)
-        self.clips = CentredClips(corpus.bank, recipe.scenes, device, sounds.noise)
-        self.still = CentredSettings(length_s=recipe.scenes.length_s)
+        self.hearing = recipe.scenes
+        self.clips: CentredClips | RepeatedClips
+        match recipe.scenes:
+            case CentredSettings():
+                self.clips = CentredClips(corpus.bank, recipe.scenes, device, sounds.noise)
+            case RepeatedSettings():
+                self.clips = RepeatedClips(corpus.bank, recipe.scenes, device)
         self.augmentation: OneOf | Augmentation
         match recipe.augment:
             case OneOfSettings() as settings:
@@ -86,13 +93,20 @@ class ClipLesson:
 
     def waves(self, clips: Tensor, generator: torch.Generator, rows: slice) -> Tensor:
         """Augmented clips: the rows of a batch, shape (rows, n)."""
-        drawn = self.clips.plan(clips, generator)
         if isinstance(self.augmentation, OneOf):
+            own = self._draw(clips, generator, rows)
             plan = self.augmentation.plan(len(clips), self.clips.size, generator)
-            return self.augmentation.apply(self.clips.draw(drawn, rows), plan, rows)
-        waves = self.clips.draw(drawn)
+            return self.augmentation.apply(own, plan, rows)
+        waves = self._draw(clips, generator, slice(None))
         whole = torch.tensor([0, self.clips.size], device=self.device).expand(len(clips), 2)
         return self.augmentation(SceneBatch(waves, whole), generator)[rows]
+
+    def _draw(self, clips: Tensor, generator: torch.Generator, rows: slice) -> Tensor:
+        match self.clips:
+            case CentredClips():
+                return self.clips.draw(self.clips.plan(clips, generator), rows)
+            case RepeatedClips():
+                return self.clips.draw(self.clips.plan(clips, generator), rows)
 
     def embed(self, episode: Episode, generator: torch.Generator, processes: Processes) -> tuple[Tensor, Tensor]:
         """See :class:`Lesson`."""
@@ -102,9 +116,8 @@ class ClipLesson:
 
     def judge(self, bank: ClipBank, clips: NDArray[np.int64]) -> Embed:
         """See :class:`Lesson`."""
-        centred = CentredClips(bank, self.still, torch.device("cpu"), [])
-        generator = torch.Generator().manual_seed(0)
-        heard = [centred.draw(centred.plan(some, generator)) for some in torch.from_numpy(clips).split(_BATCH)]
+        waves = np.stack([middle(bank.wave(clip), self.hearing) for clip in clips.tolist()])
+        heard = torch.from_numpy(waves).split(_BATCH)
 
         @torch.inference_mode()
         def embed() -> Tensor:

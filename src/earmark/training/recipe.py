@@ -14,6 +14,7 @@ from earmark.training.kinds import by_kind
 from earmark.training.losses import LossSettings
 from earmark.training.losses.angular_prototypical import AngularPrototypicalSettings
 from earmark.training.optimiser import OptimiserSettings
+from earmark.training.repeated import RepeatedSettings
 from earmark.training.scenes import SceneSettings
 from earmark.training.tables import Settings, checked, merged, read_table, set_key
 
@@ -34,6 +35,9 @@ class DataSettings(Settings):
 
     folder: Path = Field(description="where the packed clips go; relative to the recipe's folder")
     words: tuple[Source, ...] = Field(min_length=1, description="labelled clips")
+    classes: Literal["label", "speaker"] = Field(
+        "label", description="what is told apart, here and in the validation: what is said, or who says it"
+    )
     targets: tuple[str, ...] = Field((), description="labels of `words` that are classes of their own; empty: all are")
     others: Literal["class", "background", "leave-out"] = Field(
         "class",
@@ -87,7 +91,10 @@ class Recipe(Settings):
     seed: int = Field(0, ge=0, description="of all draws")
     data: DataSettings
     scenes: Annotated[
-        Annotated[SceneSettings, Tag("placed")] | Annotated[CentredSettings, Tag("centred")], by_kind("placed")
+        Annotated[SceneSettings, Tag("placed")]
+        | Annotated[CentredSettings, Tag("centred")]
+        | Annotated[RepeatedSettings, Tag("repeated")],
+        by_kind("placed"),
     ] = SceneSettings()
     augment: AugmentSettings = FieldSettings()
     encoder: EncoderSettings = StreamSettings()
@@ -132,10 +139,12 @@ def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
         if recipe.data.silence:
             yield "data.silence: a stream is silent between words anyway; leave it out, or use episodes.background"
         return
-    if not isinstance(scenes, CentredSettings):
-        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'centred'"
+    if isinstance(scenes, SceneSettings):
+        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'centred' or 'repeated'"
     elif scenes.length_s != encoder.length_s:
         yield f"scenes.length_s: {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s"
+    if isinstance(scenes, RepeatedSettings) and recipe.data.silence:
+        yield "data.silence: repeated silence is not offered; say scenes.kind = 'centred', or leave it out"
     if recipe.distillation.weight or recipe.data.copies:
         yield f"distillation and data.copies are for encoders of streams; {encoder.kind} has no frames to learn"
 
