@@ -77,7 +77,9 @@ class StartSettings(Settings):
     """Where a run begins: fine-tuning."""
 
     checkpoint: Path | None = Field(
-        None, description="a checkpoint whose tensors the run starts from; relative to the recipe's folder"
+        None,
+        description="a checkpoint whose tensors the run starts from; relative to the recipe's folder; `{seed}` in it "
+        "stands for the recipe's seed",
     )
     freeze: tuple[str, ...] = Field(
         (), description="parts of the encoder that stay as they are, statistics too, such as `network.layers.0`"
@@ -188,7 +190,8 @@ def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
 
     groups = {name: located(getattr(data, name)) for name in _SOURCES}
     begin = recipe.start.checkpoint
-    start = recipe.start.model_copy(update={"checkpoint": begin and (folder / begin).resolve()})
+    named = begin and (folder / str(begin).replace("{seed}", str(recipe.seed))).resolve()
+    start = recipe.start.model_copy(update={"checkpoint": named})
     return recipe.model_copy(
         update={
             "data": data.model_copy(update={"folder": (folder / data.folder).resolve(), **groups}),

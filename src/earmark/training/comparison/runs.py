@@ -81,13 +81,14 @@ def train_runs(
     """Train what is not trained yet; a run that was stopped goes on.
 
     Args:
-        runs: from :func:`plan_runs`.
+        runs: from :func:`plan_runs`; one that starts from another's checkpoint comes after it.
         device: ``cpu``, ``cuda``, …; default: what is there.
         jobs: trainings at a time, each a process of its own.
         on_done: told after each run.
     """
+    stages = in_stages(runs)
     if jobs == 1:
-        for run in runs:
+        for run in [run for stage in stages for run in stage]:
             train(run.recipe, run.folder, device=device)
             on_done(run)
         return
@@ -96,7 +97,30 @@ def train_runs(
         prepare_corpus(recipe)
         validation_bank(recipe)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
-        waiting = {pool.submit(train, run.recipe, run.folder, device=device): run for run in runs}
-        for done in as_completed(waiting):
-            done.result()
-            on_done(waiting[done])
+        for stage in stages:
+            waiting = {pool.submit(train, run.recipe, run.folder, device=device): run for run in stage}
+            for done in as_completed(waiting):
+                done.result()
+                on_done(waiting[done])
+
+
+def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
+    """The runs in groups, each of which starts from no checkpoint of its own or a later group.
+
+    Raises:
+        InputError: runs that wait for each other.
+    """
+    left, stages = list(runs), []
+    while left:
+        folders = {run.folder.resolve() for run in left}
+        ready = [run for run in left if run.recipe.start.checkpoint is None or _home(run) not in folders]
+        if not ready:
+            raise InputError(f"compare: {left[0].system} starts from a checkpoint that waits for its own")
+        stages.append(ready)
+        left = [run for run in left if run not in ready]
+    return stages
+
+
+def _home(run: Run) -> Path:
+    """The folder of the checkpoint that a run starts from."""
+    return Path(run.recipe.start.checkpoint or "").resolve().parent
