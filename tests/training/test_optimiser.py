@@ -1,9 +1,11 @@
 import math
+from collections import OrderedDict
 
 import pytest
 import torch
 from torch import nn
 
+from earmark.errors import InputError
 from earmark.training.optimiser import OptimiserSettings, build_optimiser, clip_gradients, learning_rate, learnt_by
 
 
@@ -48,3 +50,24 @@ def test_gradients_are_shortened_to_the_largest_norm():
     assert parameter.grad.tolist() == [3, 4]
     clip_gradients([parameter], OptimiserSettings(clip_norm=1.0))
     assert parameter.grad.norm().item() == pytest.approx(1, abs=1e-3)
+
+
+def test_parts_of_the_encoder_learn_at_rates_of_their_own():
+    model = nn.Sequential(OrderedDict(first=nn.Linear(3, 4), last=nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))))
+    loss = nn.ParameterList([nn.Parameter(torch.tensor(1.0))])
+    settings = OptimiserSettings(kind="sgd", lr=0.1, lr_scale={"last.1": 2.0, "last": 3.0})
+    optimiser = build_optimiser(settings, model, loss)
+    found = {id(one): group["lr"] for group in optimiser.param_groups for one in group["params"]}
+    expected = {0.1: [*model.first.parameters(), *loss], 0.3: model.last[0].parameters()}
+    expected[0.2] = model.last[1].parameters()
+    assert found == {id(one): pytest.approx(rate) for rate, parameters in expected.items() for one in parameters}
+    assert sorted(map(id, learnt_by(optimiser))) == sorted(map(id, (*model.parameters(), *loss)))
+    assert all(group["lr"] == group["lr_scale"] * settings.lr for group in optimiser.param_groups)
+    weights = {id(one) for group in optimiser.param_groups if group["weight_decay"] for one in group["params"]}
+    assert weights == {id(one) for one in model.parameters() if one.dim() > 1}
+
+
+def test_a_rate_for_no_part_of_the_encoder_is_refused():
+    model, loss = nn.Sequential(OrderedDict(first=nn.Linear(3, 4))), nn.ParameterList()
+    with pytest.raises(InputError, match=r"optimiser.lr_scale: no part 'frist'; there are first, and what is inside"):
+        build_optimiser(OptimiserSettings(lr_scale={"frist": 2.0}), model, loss)

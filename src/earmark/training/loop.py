@@ -123,7 +123,7 @@ class _Run:
     def _step(self, step: int) -> float:
         recipe = self.recipe
         for group in self.optimiser.param_groups:
-            group["lr"] = learning_rate(step, recipe.optimiser)
+            group["lr"] = group["lr_scale"] * learning_rate(step, recipe.optimiser)
         # Every draw of a step follows from the seed and the step, so that a run can stop and go on anywhere.
         generator = torch.Generator().manual_seed(_entropy(recipe.seed, step))
         torch.manual_seed(_entropy(recipe.seed, step, 1 + self.processes.rank))

@@ -1,12 +1,14 @@
 """Optimisers, and how the learning rate goes over a run."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
 from torch import nn
+
+from earmark.training.start import part_of
 
 
 class OptimiserSettings(BaseModel):
@@ -17,6 +19,9 @@ class OptimiserSettings(BaseModel):
     kind: Literal["adamw", "adam", "sgd"] = Field("adamw", description="which optimiser")
     steps: int = Field(1000, ge=1, description="training steps")
     lr: float = Field(2e-3, gt=0, description="highest learning rate")
+    lr_scale: dict[str, PositiveFloat] = Field(
+        {}, description="parts of the encoder, named as in `start.freeze`, and what the rate is multiplied with there"
+    )
     warmup: float = Field(0.05, ge=0, le=1, description="share of the steps in which the rate rises")
     schedule: Literal["cosine", "step", "constant"] = Field(
         "cosine", description="the rate after the warm-up: half a cosine down to zero, in steps, or as it is"
@@ -39,12 +44,23 @@ def build_optimiser(settings: OptimiserSettings, model: nn.Module, loss: nn.Modu
     """The optimiser over all parameters that are learnt.
 
     Weights decay; biases, scales of normalisations and the loss's scale and bias do not: nothing would be gained by
-    drawing those to zero.
+    drawing those to zero. Of each group of parameters ``lr_scale`` says what the rate is multiplied with.
+
+    Raises:
+        InputError: a rate for a part that the encoder does not have.
     """
+    scale_of = _scales(settings.lr_scale, model)
     learnt = [parameter for parameter in (*model.parameters(), *loss.parameters()) if parameter.requires_grad]
     groups = [
-        {"params": [parameter for parameter in learnt if parameter.dim() > 1], "weight_decay": settings.weight_decay},
-        {"params": [parameter for parameter in learnt if parameter.dim() <= 1], "weight_decay": 0.0},
+        {
+            "params": [one for one in learnt if scale_of.get(one, 1.0) == scale and (one.dim() > 1) == is_weight],
+            "weight_decay": settings.weight_decay if is_weight else 0.0,
+            "lr": scale * settings.lr,
+            "lr_scale": scale,
+        }
+        # Without scales two groups in this order: checkpoints number parameters by it.
+        for scale in dict.fromkeys((1.0, *settings.lr_scale.values()))
+        for is_weight in (True, False)
     ]
     match settings.kind:
         case "adamw":
@@ -53,6 +69,14 @@ def build_optimiser(settings: OptimiserSettings, model: nn.Module, loss: nn.Modu
             return torch.optim.Adam(groups, lr=settings.lr)
         case "sgd":
             return torch.optim.SGD(groups, lr=settings.lr, momentum=settings.momentum)
+
+
+def _scales(scales: Mapping[str, float], model: nn.Module) -> dict[nn.Parameter, float]:
+    """The scale of each parameter in a named part; of a part inside another its own counts."""
+    found: dict[nn.Parameter, float] = {}
+    for name, scale in sorted(scales.items(), key=lambda item: len(item[0])):
+        found |= dict.fromkeys(part_of(model, name, "optimiser.lr_scale").parameters(), scale)
+    return found
 
 
 def learnt_by(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:

@@ -58,16 +58,23 @@ def freeze(model: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
     Raises:
         InputError: no such part.
     """
-    modules = dict(model.named_modules())
-    frozen = []
-    for part in parts:
-        if part not in modules or not part:
-            names = ", ".join(name for name, _ in _two_levels(model))
-            raise InputError(f"start.freeze: no part {part!r}; there are {names}, and what is inside them")
-        frozen.append(modules[part].requires_grad_(False))
+    frozen = [part_of(model, part, "start.freeze").requires_grad_(False) for part in parts]
     if parts and not any(parameter.requires_grad for parameter in model.parameters()):
         raise InputError("start.freeze: nothing is left to learn")
     return frozen
+
+
+def part_of(model: nn.Module, name: str, key: str) -> nn.Module:
+    """The part of an encoder that a recipe's key names, such as ``network.layers.0``.
+
+    Raises:
+        InputError: no such part.
+    """
+    modules = dict(model.named_modules())
+    if name not in modules or not name:
+        names = ", ".join(name for name, _ in _two_levels(model))
+        raise InputError(f"{key}: no part {name!r}; there are {names}, and what is inside them")
+    return modules[name]
 
 
 def _fill(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], list[str]]:

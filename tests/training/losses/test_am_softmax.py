@@ -56,3 +56,18 @@ def test_class_vectors_begin_with_the_spread_of_xavier():
     torch.manual_seed(0)
     weight = AMSoftmax(AMSoftmaxSettings(), classes=400, dimension=600).weight
     assert weight.std().item() == pytest.approx(math.sqrt(2 / (400 + 600)), rel=0.01)
+
+
+def test_where_the_scale_is_learned_what_the_right_score_loses_stays(embeddings, labels):
+    constant = AMSoftmax(AMSoftmaxSettings(margin=0.5, scale=100), classes=9, dimension=7)
+    learned = AMSoftmax(AMSoftmaxSettings(margin=0.5, scale=100, learned_scale=True), classes=9, dimension=7)
+    assert [name for name, _ in constant.named_parameters()] == ["weight"]
+    learned.load_state_dict(constant.state_dict(), strict=False)
+    torch.testing.assert_close(learned(embeddings, labels), constant(embeddings, labels))
+    with torch.no_grad():
+        learned.scale.fill_(60.0)
+    # 60 · (cos θ - 50 / 60)
+    expected = plain(embeddings, labels, learned.weight, 50 / 60, 60.0)
+    assert learned(embeddings, labels).item() == pytest.approx(expected, rel=1e-5)
+    learned(embeddings, labels).backward()
+    assert learned.scale.grad.item() != 0

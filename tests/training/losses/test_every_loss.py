@@ -9,11 +9,13 @@ from pydantic import ValidationError
 
 from earmark.errors import InputError
 from earmark.training.losses import LossSettings, build_loss
+from earmark.training.losses.a_softmax import ASoftmaxSettings
 from earmark.training.losses.aam_softmax import AAMSoftmaxSettings
 from earmark.training.losses.am_softmax import AMSoftmaxSettings
 from earmark.training.losses.angular_prototypical import AngularPrototypicalSettings
 from earmark.training.losses.ap_fc import APFCSettings
 from earmark.training.losses.ge2e import GE2ESettings
+from earmark.training.losses.logistic_margin import LogisticMarginSettings
 from earmark.training.losses.nt_xent import NTXentSettings
 from earmark.training.losses.prototypical import PrototypicalSettings
 from earmark.training.losses.softmax import SoftmaxSettings
@@ -24,6 +26,11 @@ EVERY: dict[str, LossSettings] = {
     "softmax": SoftmaxSettings(),
     "softmax without head": SoftmaxSettings(head=False),
     "am-softmax": AMSoftmaxSettings(),
+    "am-softmax, learned scale": AMSoftmaxSettings(learned_scale=True),
+    # λ is the same in every step, or a loss computed twice would differ.
+    "a-softmax": ASoftmaxSettings(base=5),
+    "a-softmax, full margin": ASoftmaxSettings(base=0, lambda_min=0),
+    "logistic margin": LogisticMarginSettings(),
     "aam-softmax": AAMSoftmaxSettings(),
     "aam-softmax, easy": AAMSoftmaxSettings(easy_margin=True),
     "triplet": TripletSettings(),

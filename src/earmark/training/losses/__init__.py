@@ -6,11 +6,13 @@ from pydantic import Tag
 from torch import nn
 
 from earmark.training.kinds import by_kind
+from earmark.training.losses.a_softmax import ASoftmax, ASoftmaxSettings
 from earmark.training.losses.aam_softmax import AAMSoftmax, AAMSoftmaxSettings
 from earmark.training.losses.am_softmax import AMSoftmax, AMSoftmaxSettings
 from earmark.training.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
 from earmark.training.losses.ap_fc import APFC, APFCSettings
 from earmark.training.losses.ge2e import GE2E, GE2ESettings
+from earmark.training.losses.logistic_margin import LogisticMargin, LogisticMarginSettings
 from earmark.training.losses.nt_xent import NTXent, NTXentSettings
 from earmark.training.losses.prototypical import Prototypical, PrototypicalSettings
 from earmark.training.losses.softmax import Softmax, SoftmaxSettings
@@ -22,10 +24,12 @@ from earmark.training.losses.triplet import Triplet, TripletSettings
 
 LossSettings = Annotated[
     Annotated[AngularPrototypicalSettings, Tag("angular_prototypical")]
+    | Annotated[ASoftmaxSettings, Tag("a_softmax")]
     | Annotated[AAMSoftmaxSettings, Tag("aam_softmax")]
     | Annotated[AMSoftmaxSettings, Tag("am_softmax")]
     | Annotated[APFCSettings, Tag("ap_fc")]
     | Annotated[GE2ESettings, Tag("ge2e")]
+    | Annotated[LogisticMarginSettings, Tag("logistic_margin")]
     | Annotated[NTXentSettings, Tag("nt_xent")]
     | Annotated[PrototypicalSettings, Tag("prototypical")]
     | Annotated[SoftmaxSettings, Tag("softmax")]
@@ -48,6 +52,8 @@ def build_loss(settings: LossSettings, *, classes: int, dimension: int) -> nn.Mo
     match settings:
         case AngularPrototypicalSettings():
             return AngularPrototypical(settings, classes=classes, dimension=dimension)
+        case ASoftmaxSettings():
+            return ASoftmax(settings, classes=classes, dimension=dimension)
         case AAMSoftmaxSettings():
             return AAMSoftmax(settings, classes=classes, dimension=dimension)
         case AMSoftmaxSettings():
@@ -56,6 +62,8 @@ def build_loss(settings: LossSettings, *, classes: int, dimension: int) -> nn.Mo
             return APFC(settings, classes=classes, dimension=dimension)
         case GE2ESettings():
             return GE2E(settings, classes=classes, dimension=dimension)
+        case LogisticMarginSettings():
+            return LogisticMargin(settings, classes=classes, dimension=dimension)
         case NTXentSettings():
             return NTXent(settings, classes=classes, dimension=dimension)
         case PrototypicalSettings():
