@@ -9,6 +9,7 @@ from earmark.training.encoders.bc_resnet import BCResNetSettings
 from earmark.training.encoders.clip import ClipEncoder, ClipEncoderSettings
 from earmark.training.encoders.convmixer import ConvMixerSettings
 from earmark.training.encoders.res import ResSettings
+from earmark.training.encoders.sphere import SphereSettings
 from earmark.training.encoders.stream import FrameEncoder, StreamSettings
 from earmark.training.kinds import by_kind
 
@@ -20,6 +21,7 @@ __all__ = [
     "EncoderSettings",
     "FrameEncoder",
     "ResSettings",
+    "SphereSettings",
     "StreamSettings",
     "build_encoder",
 ]
@@ -28,7 +30,8 @@ EncoderSettings = Annotated[
     Annotated[StreamSettings, Tag("stream")]
     | Annotated[ResSettings, Tag("res")]
     | Annotated[ConvMixerSettings, Tag("convmixer")]
-    | Annotated[BCResNetSettings, Tag("bc_resnet")],
+    | Annotated[BCResNetSettings, Tag("bc_resnet")]
+    | Annotated[SphereSettings, Tag("sphere")],
     by_kind("stream"),
 ]
 
@@ -42,7 +45,7 @@ def build_encoder(settings: EncoderSettings) -> FrameEncoder | ClipEncoder:
     match settings:
         case StreamSettings():
             model: FrameEncoder | ClipEncoder = FrameEncoder(settings)
-        case ResSettings() | ConvMixerSettings() | BCResNetSettings():
+        case ResSettings() | ConvMixerSettings() | BCResNetSettings() | SphereSettings():
             model = ClipEncoder(settings)
         case _:
             assert_never(settings)

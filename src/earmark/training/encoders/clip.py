@@ -5,10 +5,11 @@ from torch import Tensor, nn
 from earmark.training.encoders.bc_resnet import BCResNet, BCResNetSettings
 from earmark.training.encoders.convmixer import ConvMixer, ConvMixerSettings
 from earmark.training.encoders.res import Res, ResSettings
+from earmark.training.encoders.sphere import Sphere, SphereSettings
 from earmark.training.frontends import build_frontend
 from earmark.training.frontends.masks import Masks
 
-ClipEncoderSettings = ResSettings | ConvMixerSettings | BCResNetSettings
+ClipEncoderSettings = ResSettings | ConvMixerSettings | BCResNetSettings | SphereSettings
 
 
 class ClipEncoder(nn.Module):
@@ -41,3 +42,5 @@ def _network(settings: ClipEncoderSettings) -> nn.Module:
             return ConvMixer(settings)
         case BCResNetSettings():
             return BCResNet(settings)
+        case SphereSettings():
+            return Sphere(settings)

@@ -21,7 +21,7 @@ class ClipSettings(BaseModel):
 
     @model_validator(mode="after")
     def _is_long_enough(self) -> Self:
-        if self.samples <= self.frontend.points // 2:
+        if self.samples <= self.frontend.points // 2 or not self.frontend.frames(self.samples):
             raise ValueError(f"length_s: {self.length_s} s are too short for a frame")
         return self
 

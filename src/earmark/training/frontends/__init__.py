@@ -6,20 +6,26 @@ from pydantic import Tag
 from torch import nn
 
 from earmark.training.frontends.log_mel import ClipLogMel, LogMelSettings
+from earmark.training.frontends.magnitude import Magnitude, MagnitudeSettings
 from earmark.training.frontends.mfcc import Mfcc, MfccSettings
 from earmark.training.kinds import by_kind
 
 FrontendSettings = Annotated[
-    Annotated[MfccSettings, Tag("mfcc")] | Annotated[LogMelSettings, Tag("log_mel")], by_kind("mfcc")
+    Annotated[MfccSettings, Tag("mfcc")]
+    | Annotated[LogMelSettings, Tag("log_mel")]
+    | Annotated[MagnitudeSettings, Tag("magnitude")],
+    by_kind("mfcc"),
 ]
 
-__all__ = ["FrontendSettings", "LogMelSettings", "MfccSettings", "build_frontend"]
+__all__ = ["FrontendSettings", "LogMelSettings", "MagnitudeSettings", "MfccSettings", "build_frontend"]
 
 
-def build_frontend(settings: MfccSettings | LogMelSettings) -> nn.Module:
+def build_frontend(settings: MfccSettings | LogMelSettings | MagnitudeSettings) -> nn.Module:
     """The frontend that the settings describe: waves of shape (batch, n) to features of shape (batch, t, f)."""
     match settings:
         case MfccSettings():
             return Mfcc(settings)
         case LogMelSettings():
             return ClipLogMel(settings)
+        case MagnitudeSettings():
+            return Magnitude(settings)
