@@ -21,6 +21,13 @@ class MelSettings(BaseModel):
     window_s: float = Field(0.025, gt=0, description="length of a frame, in seconds; its weights are Hann's")
     hop_s: float = Field(0.01, gt=0, description="time from frame to frame, in seconds")
     n_fft: int = Field(0, ge=0, description="points of the Fourier transform; 0: as many as a frame has samples")
+    padding: Literal["reflect", "zeros"] = Field(
+        "reflect",
+        description="how a clip goes on before its first frame's middle and after its last: mirrored, or silent",
+    )
+    full_scale: float = Field(
+        1.0, gt=0, description="what the loudest sample counts as: 1, or 32768 as in numbers of 16 bits"
+    )
     n_mels: int = Field(40, ge=1, description="mel bands")
     low_hz: float = Field(0.0, ge=0, description="where the lowest band begins, in Hz")
     high_hz: float = Field(SAMPLE_RATE / 2, le=SAMPLE_RATE / 2, description="where the highest band ends, in Hz")
@@ -90,7 +97,7 @@ class ClipLogMel(nn.Module):
         self.settings = settings
         # In 64-bit numbers first: 32-bit cosines are off by enough to show beside a loud tone.
         window = torch.hann_window(settings.window, dtype=torch.float64).float()
-        self.spectrogram = Spectrogram(window, settings.hop, settings.points)
+        self.spectrogram = Spectrogram(window, settings.hop, settings.points, padding=settings.padding)
         filters = torch.tensor(mel_triangles(settings), dtype=torch.float32)
         self.register_buffer("filters", filters, persistent=False)
 
@@ -104,7 +111,7 @@ class ClipLogMel(nn.Module):
             Shape (batch, t, n_mels), t = n // hop + 1, in 32-bit numbers even under autocast.
         """
         settings = self.settings
-        power = self.spectrogram(waves)
+        power = self.spectrogram(waves) * settings.full_scale**2
         with torch.autocast(waves.device.type, enabled=False):
             levels = 10 * (power @ self.filters).clamp(min=settings.floor).log10()
             if settings.range_db:

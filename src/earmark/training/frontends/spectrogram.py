@@ -1,5 +1,7 @@
 """Power spectrograms, differentiable and on any device."""
 
+from typing import Literal
+
 import torch
 from torch import Tensor, nn
 
@@ -13,17 +15,27 @@ class Spectrogram(nn.Module):
         window: weights of a frame's samples, shape (samples,), for example ``torch.hann_window(480)``.
         hop: samples between frames.
         n_fft: points of the Fourier transform, no fewer than the window's; the window stands in their middle.
-        centred: whether frame i has its middle at sample i · hop, the wave being mirrored at both ends; otherwise it
+        centred: whether frame i has its middle at sample i · hop, the wave being continued at both ends; otherwise it
             begins there, and only whole frames are made.
+        padding: how a centred wave is continued: mirrored, or by zeros.
     """
 
     window: Tensor
 
-    def __init__(self, window: Tensor, hop: int, n_fft: int, *, centred: bool = True) -> None:
+    def __init__(
+        self,
+        window: Tensor,
+        hop: int,
+        n_fft: int,
+        *,
+        centred: bool = True,
+        padding: Literal["reflect", "zeros"] = "reflect",
+    ) -> None:
         super().__init__()
         self.hop = hop
         self.n_fft = n_fft
         self.centred = centred
+        self.padding: Literal["reflect", "constant"] = "constant" if padding == "zeros" else "reflect"
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
@@ -49,7 +61,7 @@ class Spectrogram(nn.Module):
                 len(self.window),
                 self.window,
                 center=self.centred,
-                pad_mode="reflect",
+                pad_mode=self.padding,
                 return_complex=True,
             )
             # Two squares: the modulus would be slower, and in silence it has no gradient.
