@@ -39,7 +39,7 @@ def projection_plot(
     names = np.array(labels)
     figure = empty_figure(12, 5.9)
     left, right = figure.subplots(1, 2)
-    components, shares = _principal(rows)
+    components, shares = principal(rows)
     left.set(xlabel=f"first component ({shares[0]:.0%})", ylabel=f"second component ({shares[1]:.0%})")
     _scatter(left, components, names, words)
     left.set_title("principal components", loc="left", fontsize="medium")
@@ -72,7 +72,7 @@ def sampled(count: int, rng: np.random.Generator, *, most: int = POINTS) -> Ints
     return np.arange(count) if count <= most else np.sort(rng.choice(count, most, replace=False))
 
 
-def _principal(rows: Floats) -> tuple[Floats, Floats]:
+def principal(rows: Floats) -> tuple[Floats, Floats]:
     """Places on the first two components, shape (n, 2), and their shares of the variance."""
     if not _spreads(rows):
         return np.zeros((len(rows), 2)), np.zeros(2)
@@ -88,7 +88,7 @@ def _neighbours(rows: Floats, seed: int) -> Floats:
     if min(rows.shape) > 50:
         rows = PCA(50, svd_solver="full").fit_transform(rows)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
-    first = _principal(rows)[0]
+    first = principal(rows)[0]
     start = first / max(first[:, 0].std(), 1e-12) * 1e-4  # as scikit-learn scales its own start
     return TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(rows)
 

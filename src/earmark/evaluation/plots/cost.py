@@ -1,0 +1,64 @@
+"""How long something takes as there is more of it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullLocator
+from numpy.typing import NDArray
+
+from earmark.evaluation.plots.figures import line_style, one_panel
+
+Floats = NDArray[np.floating]
+Ints = NDArray[np.integer]
+
+_POWERS = {1: "O(n)", 2: "O(n²)"}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Measured times.
+
+    Attributes:
+        sizes: how many there were, shape (m,), rising, above 0.
+        seconds: how long it took, shape (m,), above 0.
+    """
+
+    sizes: Ints
+    seconds: Floats
+
+
+def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:
+    """Seconds over n on logarithmic axes; grey lines grow as n and as n².
+
+    The grey lines meet the measured one that ends fastest and the one that ends slowest at their last point.
+
+    Args:
+        costs: by name.
+        title: above the axes.
+        of: what is counted.
+    """
+    figure, axes = one_panel(6.0, 4.4)
+    ends = sorted((cost.seconds[-1] / cost.sizes[-1], cost.sizes[-1], cost.seconds[-1]) for cost in costs.values())
+    low = min(cost.sizes[0] for cost in costs.values())
+    high = max(cost.sizes[-1] for cost in costs.values())
+    for (_, size, seconds), (power, name), dash in zip((ends[0], ends[-1]), _POWERS.items(), (":", "--"), strict=True):
+        line = np.array([low, high], np.float64)
+        axes.plot(line, seconds * (line / size) ** power, dash, color="0.55", lw=1.2, label=name, zorder=1)
+    for number, (name, cost) in enumerate(costs.items()):
+        axes.plot(cost.sizes, cost.seconds, "o-", color=line_style(number)[0], lw=1.8, ms=4.5, label=name)
+    axes.set(xscale="log", yscale="log", xlabel=f"number n of {of}", ylabel="seconds", title=title)
+    # Sizes are chosen, mostly doubled: they are better marks than powers of ten.
+    axes.set_xticks(sizes := np.unique(np.concatenate([cost.sizes for cost in costs.values()])))
+    axes.set_xticklabels([f"{size:,}" for size in sizes], fontsize="small")
+    axes.xaxis.set_minor_locator(NullLocator())
+    lowest = min(cost.seconds.min() for cost in costs.values())
+    axes.set_ylim(bottom=lowest / 3)
+    axes.grid(color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    handles, names = axes.get_legend_handles_labels()
+    order = [*range(2, len(names)), 0, 1]
+    axes.legend([handles[place] for place in order], [names[place] for place in order], frameon=False, fontsize="small")
+    return figure

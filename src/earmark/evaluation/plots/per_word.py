@@ -1,0 +1,118 @@
+"""Precision and recall of each word: two systems side by side, and what one has over the other."""
+
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+from numpy.typing import NDArray
+
+from earmark.evaluation.plots.figures import COLOURS, empty_figure, line_style
+from earmark.evaluation.probe.rates import WordRates
+
+Floats = NDArray[np.floating]
+
+KINDS = ("precision", "recall")
+_GAIN, _LOSS = COLOURS[0], COLOURS[1]
+
+
+def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figure:
+    """Precision beside recall, a line a word, a dot a system; bars reach one standard deviation over repetitions.
+
+    Words stand in the order of the last system's recall, the best on top.
+
+    Args:
+        systems: by name, of the same words; at most seven are told apart.
+        title: above both panels.
+    """
+    *_, last = systems.values()
+    order = _order(last.recall)
+    words = [last.words[place] for place in order]
+    figure = empty_figure(8.4, _height(len(words)))
+    panels = figure.subplots(1, 2, sharey=True)
+    for axes, kind in zip(panels, KINDS, strict=True):
+        lanes = np.linspace(-0.16, 0.16, len(systems)) if len(systems) > 1 else np.zeros(1)
+        for number, (name, rates) in enumerate(systems.items()):
+            colour, _ = line_style(number)
+            mean, sd = _moments(getattr(rates, kind)[:, _places(rates.words, words)])
+            y = np.arange(len(words)) + lanes[number]
+            axes.hlines(y, 100 * (mean - sd).clip(0), 100 * (mean + sd).clip(max=1), color=colour, lw=1, alpha=0.5)
+            axes.plot(100 * mean, y, "o", color=colour, ms=4, mew=0, label=name)
+        _dress(axes, words, f"{kind} (%)")
+        axes.set_xlim(-2, 102)
+    panels[0].invert_yaxis()
+    handles, names = panels[0].get_legend_handles_labels()
+    figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def word_difference_plot(first: WordRates, second: WordRates, *, names: Sequence[str], title: str = "") -> Figure:
+    """What the second system has over the first: precision, recall, and beside them how many clips say each word.
+
+    Words stand in the order of the difference in recall.
+
+    Args:
+        first: of one system.
+        second: of the other, of the same words.
+        names: of both.
+        title: above the panels.
+    """
+    gain = {
+        kind: getattr(second, kind)[:, _places(second.words, first.words)].mean(axis=0)
+        - getattr(first, kind).mean(axis=0)
+        for kind in KINDS
+    }
+    order = _order(gain["recall"][None])
+    words = [first.words[place] for place in order]
+    figure = empty_figure(8.4, _height(len(words)))
+    panels = figure.subplots(1, 3, sharey=True, width_ratios=(3, 3, 1.2))
+    reach = 100 * max(0.01, *(np.nanmax(np.abs(values), initial=0) for values in gain.values())) * 1.05
+    y = np.arange(len(words))
+    for axes, (kind, values) in zip(panels, gain.items(), strict=False):
+        points = 100 * values[order]
+        axes.barh(y, points, 0.62, color=np.where(points < 0, _LOSS, _GAIN))
+        axes.axvline(0, color="0.3", lw=0.8)
+        _dress(axes, words, f"difference in {kind} (points)")
+        axes.set_xlim(-reach, reach)
+    panels[2].barh(y, first.clips[order], 0.62, color="0.75")
+    _dress(panels[2], words, "test clips")
+    panels[0].invert_yaxis()
+    ahead = [Patch(color=colour, label=f"{name} is ahead") for name, colour in zip(names, (_LOSS, _GAIN), strict=True)]
+    figure.legend(handles=ahead, loc="outside lower center", ncols=2, frameon=False)
+    figure.suptitle(title)
+    return figure
+
+
+def _order(rates: Floats) -> NDArray[np.integer]:
+    """Words from the best to the worst; those without a number last."""
+    return np.argsort(-np.nan_to_num(rates.mean(axis=0), nan=-np.inf), kind="stable")
+
+
+def _places(among: Sequence[str], words: Sequence[str]) -> list[int]:
+    """Where each of the words stands among others."""
+    return [among.index(word) for word in words]
+
+
+def _moments(values: Floats) -> tuple[Floats, Floats]:
+    """Mean and standard deviation over repetitions; no deviation of a single one."""
+    mean = values.mean(axis=0)
+    return mean, values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
+
+
+def _height(words: int) -> float:
+    return 1.5 + 0.19 * words
+
+
+def _dress(axes: Axes, words: Sequence[str], label: str) -> None:
+    axes.set_yticks(range(len(words)), words, fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set_xlabel(label)
+    axes.set_ylim(-0.7, len(words) - 0.3)
+    axes.grid(axis="x", color="0.9", lw=0.6)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right", "left"]].set_visible(False)
+    for upper, lower in pairwise(range(len(words))):
+        axes.axhline((upper + lower) / 2, color="0.94", lw=0.5, zorder=0)

@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from earmark.evaluation import plots
+
+
+@pytest.fixture
+def costs():
+    sizes = np.array([250, 500, 1000, 2000])
+    return {"matrix": plots.Cost(sizes, 2e-7 * sizes**2.0), "anchor": plots.Cost(sizes, 3e-6 * sizes)}
+
+
+def test_both_axes_are_logarithmic_and_marked_with_the_sizes(costs, legend_of):
+    (axes,) = plots.cost_plot(costs, title="position", of="clips").axes
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
+    assert [tick.get_text() for tick in axes.get_xticklabels()] == ["250", "500", "1,000", "2,000"]
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("number n of clips", "seconds")
+    assert legend_of(axes.get_legend()) == ["matrix", "anchor", "O(n)", "O(n²)"]
+
+
+def test_the_guides_grow_as_their_names_say_and_meet_the_lines_at_their_ends(costs, lines_of):
+    lines = {line.get_label(): line.get_data() for line in lines_of(plots.cost_plot(costs).axes[0])}
+    for guide, power, measured in (("O(n)", 1, "anchor"), ("O(n²)", 2, "matrix")):
+        x, y = lines[guide]
+        assert np.log(y[1] / y[0]) / np.log(x[1] / x[0]) == pytest.approx(power)
+        assert y[1] == pytest.approx(lines[measured][1][-1])
+
+
+def test_a_single_line_is_drawn_between_both_guides(costs, lines_of):
+    lines = lines_of(plots.cost_plot({"anchor": costs["anchor"]}).axes[0])
+    assert {line.get_label() for line in lines} == {"anchor", "O(n)", "O(n²)"}
