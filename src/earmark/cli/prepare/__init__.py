@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.prepare import corpora, folder, keywords, lists, synth
+from earmark.cli.prepare import corpora, folder, keywords, lists, speakers, synth
 
 app = typer.Typer(
     name="prepare",
@@ -22,4 +22,5 @@ LISTS = "Lists"
 app.command("lists", epilog=lists.LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.lists)
 app.command("open-set", epilog=lists.OPEN_SET_EXAMPLE, rich_help_panel=LISTS)(lists.open_set)
 app.command("pairs", epilog=lists.PAIRS_EXAMPLE, rich_help_panel=LISTS)(lists.pairs)
+app.command("speakers", epilog=speakers.EXAMPLE, rich_help_panel=LISTS)(speakers.speakers)
 app.command("from-lists", epilog=lists.FROM_LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.from_lists)
