@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.prepare import corpora, folder, keywords, lists, speakers, synth
+from earmark.cli.prepare import corpora, folder, keywords, lists, speakers, synth, voxceleb
 
 app = typer.Typer(
     name="prepare",
@@ -17,6 +17,7 @@ CORPORA = "Corpora in their own layout"
 app.command("speech-commands", epilog=corpora.SPEECH_COMMANDS_EXAMPLE, rich_help_panel=CORPORA)(corpora.speech_commands)
 app.command("musan", epilog=corpora.MUSAN_EXAMPLE, rich_help_panel=CORPORA)(corpora.musan)
 app.command("librispeech", epilog=corpora.LIBRISPEECH_EXAMPLE, rich_help_panel=CORPORA)(corpora.librispeech)
+app.command("voxceleb", epilog=voxceleb.EXAMPLE, rich_help_panel=CORPORA)(voxceleb.voxceleb)
 
 LISTS = "Lists"
 app.command("lists", epilog=lists.LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.lists)
