@@ -8,6 +8,7 @@ from pydantic import Tag
 from earmark.training.encoders.bc_resnet import BCResNetSettings
 from earmark.training.encoders.clip import ClipEncoder, ClipEncoderSettings
 from earmark.training.encoders.convmixer import ConvMixerSettings
+from earmark.training.encoders.dense import DenseSettings
 from earmark.training.encoders.res import ResSettings
 from earmark.training.encoders.sphere import SphereSettings
 from earmark.training.encoders.stream import FrameEncoder, StreamSettings
@@ -18,6 +19,7 @@ __all__ = [
     "ClipEncoder",
     "ClipEncoderSettings",
     "ConvMixerSettings",
+    "DenseSettings",
     "EncoderSettings",
     "FrameEncoder",
     "ResSettings",
@@ -31,7 +33,8 @@ EncoderSettings = Annotated[
     | Annotated[ResSettings, Tag("res")]
     | Annotated[ConvMixerSettings, Tag("convmixer")]
     | Annotated[BCResNetSettings, Tag("bc_resnet")]
-    | Annotated[SphereSettings, Tag("sphere")],
+    | Annotated[SphereSettings, Tag("sphere")]
+    | Annotated[DenseSettings, Tag("dense")],
     by_kind("stream"),
 ]
 
@@ -45,7 +48,7 @@ def build_encoder(settings: EncoderSettings) -> FrameEncoder | ClipEncoder:
     match settings:
         case StreamSettings():
             model: FrameEncoder | ClipEncoder = FrameEncoder(settings)
-        case ResSettings() | ConvMixerSettings() | BCResNetSettings() | SphereSettings():
+        case ResSettings() | ConvMixerSettings() | BCResNetSettings() | SphereSettings() | DenseSettings():
             model = ClipEncoder(settings)
         case _:
             assert_never(settings)

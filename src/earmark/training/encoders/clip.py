@@ -4,12 +4,13 @@ from torch import Tensor, nn
 
 from earmark.training.encoders.bc_resnet import BCResNet, BCResNetSettings
 from earmark.training.encoders.convmixer import ConvMixer, ConvMixerSettings
+from earmark.training.encoders.dense import Dense, DenseSettings
 from earmark.training.encoders.res import Res, ResSettings
 from earmark.training.encoders.sphere import Sphere, SphereSettings
 from earmark.training.frontends import build_frontend
 from earmark.training.frontends.masks import Masks
 
-ClipEncoderSettings = ResSettings | ConvMixerSettings | BCResNetSettings | SphereSettings
+ClipEncoderSettings = ResSettings | ConvMixerSettings | BCResNetSettings | SphereSettings | DenseSettings
 
 
 class ClipEncoder(nn.Module):
@@ -44,3 +45,5 @@ def _network(settings: ClipEncoderSettings) -> nn.Module:
             return BCResNet(settings)
         case SphereSettings():
             return Sphere(settings)
+        case DenseSettings():
+            return Dense(settings)
