@@ -71,3 +71,8 @@ def test_a_rate_for_no_part_of_the_encoder_is_refused():
     model, loss = nn.Sequential(OrderedDict(first=nn.Linear(3, 4))), nn.ParameterList()
     with pytest.raises(InputError, match=r"optimiser.lr_scale: no part 'frist'; there are first, and what is inside"):
         build_optimiser(OptimiserSettings(lr_scale={"frist": 2.0}), model, loss)
+
+
+def test_settings_tell_runs_apart():
+    one, same, other = (OptimiserSettings(lr_scale={"first": scale}) for scale in (2.0, 2.0, 3.0))
+    assert len({one, same, other}) == 2

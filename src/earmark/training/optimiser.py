@@ -39,6 +39,9 @@ class OptimiserSettings(BaseModel):
             raise ValueError("decay_every: the schedule 'step' needs to know after how many steps the rate falls")
         return self
 
+    def __hash__(self) -> int:  # a table has none, and recipes tell runs apart
+        return hash(self.model_dump_json())
+
 
 def build_optimiser(settings: OptimiserSettings, model: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
     """The optimiser over all parameters that are learnt.
