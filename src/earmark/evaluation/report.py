@@ -81,17 +81,17 @@ def table(
         for result in results:
             by_condition.setdefault(result.name, {})[system] = result
     lines = [
-        _row(["lists", "system", *(f"{NUMBERS[column]} (%)" for column in columns)]),
-        _row(["---", "---", *["---:"] * len(columns)]),
+        table_row(["lists", "system", *(f"{NUMBERS[column]} (%)" for column in columns)]),
+        table_row(["---", "---", *["---:"] * len(columns)]),
     ]
     for condition, systems in by_condition.items():
         for system, result in systems.items():
-            lines.append(_row([condition, system, *(spread_text(result, column) for column in columns)]))
+            lines.append(table_row([condition, system, *(spread_text(result, column) for column in columns)]))
         for peer in peers:
             if condition in peer.numbers:
                 quoted = peer.numbers[condition]
                 cells = [f"*{quoted[column]:.1f}*" if column in quoted else "–" for column in columns]
-                lines.append(_row([condition, f"*{peer.name}*", *cells]))
+                lines.append(table_row([condition, f"*{peer.name}*", *cells]))
     lines += ["", *(f"*{peer.name}*: {peer.source}.\n" for peer in peers)]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -116,12 +116,12 @@ def open_set_table(rows: Mapping[str, OpenSetResult], *, columns: Sequence[str] 
         Lines that end in a line break.
     """
     lines = [
-        _row(["system", "back-end", "unknown by", *(f"{open_set.NUMBERS[column]} (%)" for column in columns)]),
-        _row([*["---"] * 3, *["---:"] * len(columns)]),
+        table_row(["system", "back-end", "unknown by", *(f"{open_set.NUMBERS[column]} (%)" for column in columns)]),
+        table_row([*["---"] * 3, *["---:"] * len(columns)]),
     ]
     for system, result in rows.items():
         cells = [estimate_text(result.numbers[column]) for column in columns]
-        lines.append(_row([system, result.backend, result.unknown, *cells]))
+        lines.append(table_row([system, result.backend, result.unknown, *cells]))
     return "\n".join(lines) + "\n"
 
 
@@ -161,13 +161,13 @@ def write_results(
         backend: how takes gave a score.
     """
     document = {
-        **_heading("few-shot", command, encoder, fingerprint, lists),
+        **heading("few-shot", command, encoder, fingerprint, lists),
         "scoring": scoring,
         "backend": backend,
         "numbers": NUMBERS,
         "conditions": [asdict(result) for result in results],
     }
-    _write(path, document)
+    write_document(path, document)
 
 
 def write_open_set_results(
@@ -175,14 +175,15 @@ def write_open_set_results(
 ) -> None:
     """Write `results.json` of an open-set test; arguments as `write_results`."""
     document = {
-        **_heading("open-set", command, encoder, fingerprint, lists),
+        **heading("open-set", command, encoder, fingerprint, lists),
         "numbers": open_set.NUMBERS,
         "result": asdict(result),
     }
-    _write(path, document)
+    write_document(path, document)
 
 
-def _heading(kind: str, command: Sequence[str], encoder: str, fingerprint: str, lists: str) -> dict[str, Any]:
+def heading(kind: str, command: Sequence[str], encoder: str, fingerprint: str, lists: str) -> dict[str, Any]:
+    """What every `results.json` begins with."""
     return {
         "schema_version": SCHEMA_VERSION,
         "kind": kind,
@@ -193,11 +194,13 @@ def _heading(kind: str, command: Sequence[str], encoder: str, fingerprint: str, 
     }
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
+def write_document(path: Path, document: dict[str, Any]) -> None:
+    """Write a document as JSON; NaN becomes null."""
     path.write_text(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _row(cells: Sequence[str]) -> str:
+def table_row(cells: Sequence[str]) -> str:
+    """A row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
 
 
