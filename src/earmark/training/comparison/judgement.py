@@ -15,11 +15,13 @@ from earmark import __version__, audio
 from earmark.audio import Wave
 from earmark.data.lists import listed_label
 from earmark.errors import InputError
-from earmark.evaluation import few_shot, open_set
-from earmark.evaluation.embedders import Embedder
-from earmark.evaluation.metrics import ErrorCurve, corners, error_curve
+from earmark.evaluation import few_shot, identification, open_set, verification
+from earmark.evaluation.embedders import Embedder, embed_clips
+from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.trials import ListPair, find_pairs, read_list, speakers_of
 from earmark.training.comparison.protocol import FewShotTest, OpenSetTest, Protocol
+from earmark.training.comparison.speakers import IdentificationLists, VerificationLists
+from earmark.training.comparison.verdict import OPEN_SET, Verdict, finite, thinned
 from earmark.training.judging import load_embedder
 
 Floats = NDArray[np.floating]
@@ -27,27 +29,8 @@ Floats = NDArray[np.floating]
 _CLIPS_AT_ONCE = 256
 
 
-@dataclass(frozen=True)
-class Verdict:
-    """What one back-end makes of a run in one condition of one test.
-
-    Attributes:
-        test: the test's name.
-        condition: such as `k5`; of an open-set test `open set`.
-        backend: how takes or classes gave scores.
-        numbers: fractions by name, see `few_shot.NUMBERS` and `open_set.NUMBERS`; NaN is None.
-        curve: false-acceptance and false-rejection rates at the corners of the error curve.
-    """
-
-    test: str
-    condition: str
-    backend: str
-    numbers: dict[str, float | None]
-    curve: tuple[tuple[float, ...], tuple[float, ...]]
-
-
 class Judge:
-    """All recordings of a protocol's tests, read once for all runs.
+    """All lists of a protocol's tests, and the recordings of words, read once for all runs.
 
     Raises:
         InputError: lists or recordings that cannot be read, or a condition that the lists do not have.
@@ -59,10 +42,14 @@ class Judge:
         self.open_set = [
             (test, open_set.read_lists(test.lists, test.targets, audio=test.audio)) for test in protocol.open_set
         ]
+        self.speakers: list[IdentificationLists | VerificationLists] = [
+            *map(IdentificationLists.of, protocol.identification),
+            *map(VerificationLists.of, protocol.verification),
+        ]
 
     @cached_property
     def waves(self) -> dict[tuple[Path, str], Wave]:
-        """Every recording that a test names."""
+        """Every recording that a test of words names."""
         named = {(test.audio, path) for test, lists in self.few_shot for path in lists.paths}
         named |= {(test.audio, path) for test, lists in self.open_set for path in lists.paths}
         return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
@@ -75,6 +62,16 @@ class Judge:
             document = json.loads(kept.read_text(encoding="utf-8"))
             if document["stamp"] == stamp:
                 return [_verdict(row) for row in document["verdicts"]]
+        verdicts = [*self._judge_words(checkpoint), *self._judge_speakers(checkpoint)]
+        document = {"stamp": stamp, "verdicts": [vars(verdict) for verdict in verdicts]}
+        partial = kept.with_suffix(".partial")
+        partial.write_text(json.dumps(document), encoding="utf-8")
+        partial.replace(kept)
+        return verdicts
+
+    def _judge_words(self, checkpoint: Path) -> list[Verdict]:
+        if not self.waves:
+            return []
         embedder = load_embedder(checkpoint)
         vectors = self._embed(embedder)
         verdicts = [
@@ -87,11 +84,16 @@ class Judge:
         for test, open_lists in self.open_set:
             known = {path: row for (folder, path), row in vectors.items() if folder == test.audio}
             verdicts += _judge_open_set(test, open_lists, known, embedder)
-        document = {"stamp": stamp, "verdicts": [vars(verdict) for verdict in verdicts]}
-        partial = kept.with_suffix(".partial")
-        partial.write_text(json.dumps(document), encoding="utf-8")
-        partial.replace(kept)
         return verdicts
+
+    def _judge_speakers(self, checkpoint: Path) -> list[Verdict]:
+        # Crops are most of the work: each recording is embedded once for all tests that crop alike.
+        named: dict[tuple[int, int], list[str]] = {}
+        for lists in self.speakers:
+            named.setdefault(lists.crops, []).extend(lists.paths)
+        heard = {crops: load_embedder(checkpoint, crops=crops[0], seed=crops[1]) for crops in named}
+        vectors = {crops: embed_clips(paths, Path(), heard[crops].embed_batch) for crops, paths in named.items()}
+        return [verdict for lists in self.speakers for verdict in lists.judge(vectors[lists.crops], heard[lists.crops])]
 
     def _embed(self, embedder: Embedder) -> dict[tuple[Path, str], Floats]:
         names = list(self.waves)
@@ -106,9 +108,15 @@ class Judge:
         """Tells checkpoint, protocol and the content of its lists from all others."""
         folders = [test.lists for test in self.protocol.few_shot] + [test.lists for test in self.protocol.open_set]
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
+        speakers = [lists.content for lists in self.speakers]
         # A number that is counted otherwise, or anew, asks for another judgement too.
-        counted = repr((__version__, list(few_shot.NUMBERS), list(open_set.NUMBERS)))
-        parts = [checkpoint.read_bytes(), self.protocol.model_dump_json().encode(), counted.encode(), *lists]
+        counted = [__version__, list(few_shot.NUMBERS), list(open_set.NUMBERS)]
+        if speakers:
+            counted += [list(identification.NUMBERS), list(verification.NUMBERS)]
+        # Kinds of test that a protocol has none of leave the stamp as it was before there were such tests.
+        untested = {kind for kind in ("identification", "verification") if not getattr(self.protocol, kind)}
+        protocol = self.protocol.model_dump_json(exclude=untested)
+        parts = [checkpoint.read_bytes(), protocol.encode(), repr(tuple(counted)).encode(), *lists, *speakers]
         return hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
 
 
@@ -151,8 +159,8 @@ class _FewShotLists:
                     np.concatenate([pair.scores.ravel() for pair in pairs]),
                     np.concatenate([pair.positive.ravel() for pair in pairs]),
                 )
-                numbers = {name: _finite(spread.mean) for name, spread in result.numbers.items()}
-                verdicts.append(Verdict(test.name, result.name, backend, numbers, _thinned(curve)))
+                numbers = {name: finite(spread.mean) for name, spread in result.numbers.items()}
+                verdicts.append(Verdict(test.name, result.name, backend, numbers, thinned(curve)))
         return verdicts
 
 
@@ -168,25 +176,10 @@ def _judge_open_set(
         if backend == "classifier" and not decides:
             continue
         scored = open_set.score(lists, vectors, backend=backend, unknown=test.unknown, head=head, speakers=speakers)
-        numbers = {name: _finite(estimate.value) for name, estimate in open_set.count(scored).numbers.items()}
+        numbers = {name: finite(estimate.value) for name, estimate in open_set.count(scored).numbers.items()}
         curve = error_curve(*open_set.detection_trials(scored)["all unknowns"])
-        verdicts.append(Verdict(test.name, "open set", backend, numbers, _thinned(curve)))
+        verdicts.append(Verdict(test.name, OPEN_SET, backend, numbers, thinned(curve)))
     return verdicts
-
-
-def _in_folder(vectors: Mapping[tuple[Path, str], Floats], folder: Path) -> dict[str, Floats]:
-    return {path: row for (home, path), row in vectors.items() if home == folder}
-
-
-def _thinned(curve: ErrorCurve, points: int = 400) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Corners of a curve, as many as a plot can show."""
-    kept = corners(curve)
-    rows = np.unique(np.linspace(0, len(kept.alarms) - 1, points).round().astype(int))
-    return tuple(kept.far[rows].tolist()), tuple(kept.frr[rows].tolist())
-
-
-def _finite(value: float) -> float | None:
-    return float(value) if np.isfinite(value) else None
 
 
 def _verdict(row: dict[str, Any]) -> Verdict:

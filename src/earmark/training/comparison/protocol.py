@@ -1,14 +1,15 @@
 """What the systems of a comparison are judged on: lists, recordings and back-ends, in one TOML file."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from earmark.training.tables import Settings, checked, read_table
 
 FewShotBackend = Literal["prototype", "centroid", "best-take", "svm"]
 OpenSetBackend = Literal["centroid", "prototype", "best-take", "svm", "classifier"]
+VerificationBackend = Literal["cosine", "as_norm"]
 
 
 class FewShotTest(Settings):
@@ -40,12 +41,65 @@ class OpenSetTest(Settings):
     )
 
 
+class IdentificationTest(Settings):
+    """Other recordings of the speakers that the training told apart; only systems whose loss has classes are judged."""
+
+    name: str = Field(description="what the report calls it")
+    list: Path | None = Field(
+        None,
+        description="lines `1|2|3 path`, such as iden_split.txt, of which those of 3 are judged; or give `manifest`",
+    )
+    audio: Path | None = Field(None, description="folder that the paths in the list start from")
+    manifest: Path | None = Field(None, description="a manifest that names speakers, in place of a list")
+    split: str = Field("test", description="the clips of the manifest that are judged")
+    crops: int = Field(0, ge=0, description="random crops of a recording that are averaged; 0: its middle")
+    seed: int = Field(0, ge=0, description="of the crops")
+
+    @model_validator(mode="after")
+    def _names_clips(self) -> Self:
+        _check_one("list", self.list, self.manifest, self.audio)
+        return self
+
+
+class VerificationTest(Settings):
+    """Pairs of recordings: of one speaker or of two."""
+
+    name: str = Field(description="what the report calls it")
+    pairs: Path | None = Field(
+        None, description="lines `1|0 path path`, such as veri_test.txt; or all pairs of the clips of `manifest`"
+    )
+    audio: Path | None = Field(None, description="folder that the paths in the pairs start from")
+    manifest: Path | None = Field(None, description="a manifest that names speakers, in place of pairs")
+    split: str = Field("test", description="the clips of the manifest that are paired")
+    crops: int = Field(0, ge=0, description="random crops of a recording that are averaged; 0: its middle")
+    seed: int = Field(0, ge=0, description="of the crops")
+    backends: tuple[VerificationBackend, ...] = Field(
+        ("cosine",), min_length=1, description="how a pair gets its score: a cosine, or one normalised by a cohort"
+    )
+    cohort: Path | None = Field(None, description="a manifest of other speakers, needed by `as_norm`")
+    cohort_split: str = Field("train", description="the clips of the cohort")
+    cohort_clips: int = Field(0, ge=0, description="clips of each speaker of the cohort, the first ones; 0: all")
+    top: int = Field(300, ge=2, description="speakers of the cohort that normalise a clip's scores: the nearest")
+
+    @model_validator(mode="after")
+    def _names_clips(self) -> Self:
+        _check_one("pairs", self.pairs, self.manifest, self.audio)
+        if "as_norm" in self.backends and self.cohort is None:
+            raise ValueError("cohort: `as_norm` needs a manifest of other speakers")
+        return self
+
+
 class Protocol(Settings):
     """All tests of a comparison."""
 
     title: str = Field(description="of the report")
     few_shot: tuple[FewShotTest, ...] = Field((), description="tests of words that a user enrols")
     open_set: tuple[OpenSetTest, ...] = Field((), description="tests of fixed targets")
+    identification: tuple[IdentificationTest, ...] = Field((), description="tests of known speakers")
+    verification: tuple[VerificationTest, ...] = Field((), description="tests of pairs of speakers")
+
+
+Test = TypeVar("Test", bound=Settings)
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -57,12 +111,24 @@ def read_protocol(path: Path) -> Protocol:
     protocol = checked(Protocol, read_table(path), str(path))
     folder = path.parent
 
-    def placed(test: FewShotTest | OpenSetTest) -> dict[str, Path]:
-        return {"lists": (folder / test.lists).resolve(), "audio": (folder / test.audio).resolve()}
+    def placed(tests: tuple[Test, ...]) -> tuple[Test, ...]:
+        return tuple(
+            test.model_copy(update={key: (folder / value).resolve() for key, value in test if isinstance(value, Path)})
+            for test in tests
+        )
 
     return protocol.model_copy(
         update={
-            "few_shot": tuple(test.model_copy(update=placed(test)) for test in protocol.few_shot),
-            "open_set": tuple(test.model_copy(update=placed(test)) for test in protocol.open_set),
+            "few_shot": placed(protocol.few_shot),
+            "open_set": placed(protocol.open_set),
+            "identification": placed(protocol.identification),
+            "verification": placed(protocol.verification),
         }
     )
+
+
+def _check_one(key: str, listed: Path | None, manifest: Path | None, audio: Path | None) -> None:
+    if (listed is None) == (manifest is None):
+        raise ValueError(f"{key}: give it with audio, or else a manifest, not both")
+    if listed is not None and audio is None:
+        raise ValueError(f"audio: the paths in `{key}` start from it; name the folder")

@@ -13,13 +13,14 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from earmark import __version__
-from earmark.evaluation import few_shot, open_set
+from earmark.evaluation import few_shot, identification, open_set, verification
 from earmark.evaluation.metrics import ErrorCurve
 from earmark.evaluation.plots import det_plot, save
 from earmark.evaluation.plots.figures import empty_figure, line_style, one_panel
 from earmark.training.comparison.protocol import Protocol
 from earmark.training.comparison.runs import Run
 from earmark.training.comparison.summary import LEVEL, Average, Place, Summary
+from earmark.training.comparison.verdict import IDENTIFICATION, OPEN_SET, VERIFICATION
 
 SCHEMA_VERSION = 1
 _TRIALS = 10_000
@@ -33,7 +34,12 @@ OPEN_SET_COLUMNS = (
     "auc",
     "map",
 )
-OPEN_SET = "open set"
+# Of the other kinds of test, few-shot tests alone have several conditions.
+_NUMBERS = {
+    OPEN_SET: (OPEN_SET_COLUMNS, open_set.NUMBERS),
+    IDENTIFICATION: (tuple(identification.NUMBERS), identification.NUMBERS),
+    VERIFICATION: (tuple(verification.NUMBERS), verification.NUMBERS),
+}
 
 
 def write_report(
@@ -43,14 +49,16 @@ def write_report(
     out.mkdir(parents=True, exist_ok=True)
     lines = [f"# {protocol.title}", "", *_how(runs, command), ""]
     for number, (test, condition) in enumerate(summary.tests, start=1):
-        lines += [f"## {test}: {condition}" if condition != OPEN_SET else f"## {test}", ""]
+        lines += [f"## {test}" if condition == OPEN_SET else f"## {test}: {condition}", ""]
         lines += _table(summary, test, condition)
-        for kind, figure in (("dots", _dots(summary, test, condition)), ("det", _det(summary, test, condition))):
+        for kind, figure in _pictures(summary, test, condition).items():
             save(figure, out / f"{kind}-{number}.png")
             lines += ["", f"![{kind} of {test}, {condition}]({kind}-{number}.png)"]
         lines.append("")
-    save(_learning(summary), out / "learning.png")
-    lines += ["## Learning", "", "EER on the validation words after each checkpoint.", "", "![learning](learning.png)"]
+    if any(steps for seeds in summary.learning.values() for steps, _ in seeds):
+        save(_learning(summary), out / "learning.png")
+        lines += ["## Learning", "", "EER on the validation clips after each checkpoint.", ""]
+        lines.append("![learning](learning.png)")
     report = out / "report.md"
     report.write_text("\n".join(lines) + "\n", encoding="utf-8")
     _write_json(summary, protocol, runs, out / "results.json", command)
@@ -59,19 +67,20 @@ def write_report(
 
 def columns_of(condition: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """The numbers that a table shows, and what each is called."""
-    return (OPEN_SET_COLUMNS, open_set.NUMBERS) if condition == OPEN_SET else (FEW_SHOT_COLUMNS, few_shot.NUMBERS)
+    return _NUMBERS.get(condition, (FEW_SHOT_COLUMNS, few_shot.NUMBERS))
 
 
-def average_text(average: Average) -> str:
-    """Percent: `92.2 ± 0.4`; `–` where there is no number.
+def average_text(average: Average, *, percent: bool = True) -> str:
+    """Percent: `92.2 ± 0.4`, or the number as it is: `0.428 ± 0.012`; `–` where there is none.
 
-    >>> average_text(Average((0.5, 0.5))), average_text(Average((0.25,))), average_text(Average(()))
-    ('50.0 ± 0.0', '25.0', '–')
+    >>> average_text(Average((0.5, 0.5))), average_text(Average((0.25,)), percent=False), average_text(Average(()))
+    ('50.0 ± 0.0', '0.250', '–')
     """
     if math.isnan(average.mean):
         return "–"
-    mean = f"{100 * average.mean:.1f}"
-    return mean if math.isnan(average.margin) else f"{mean} ± {100 * average.margin:.1f}"
+    unit, places = (100, 1) if percent else (1, 3)
+    mean = f"{unit * average.mean:.{places}f}"
+    return mean if math.isnan(average.margin) else f"{mean} ± {unit * average.margin:.{places}f}"
 
 
 def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
@@ -81,8 +90,8 @@ def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
     lines = [
         f"{len({run.system for run in runs})} systems, {len(seeds)} seeds each, "
         f"{' or '.join(map(str, steps))} training steps. Percent: mean over the seeds ± half the {100 * LEVEL:.0f} % "
-        f"interval of that mean (Student's t). Of each run the {' or '.join(chosen)} checkpoint is judged; "
-        "what is best, validation words say, never a test."
+        f"interval of that mean (Student's t). Of each run the {' or '.join(chosen)} checkpoint is judged"
+        f"{'; what is best, validation clips say, never a test' * ('best' in chosen)}."
     ]
     return [*lines, "", f"    {shlex.join(command)}"] if command else lines
 
@@ -91,12 +100,29 @@ def _table(summary: Summary, test: str, condition: str) -> list[str]:
     columns, names = columns_of(condition)
     rows = summary.of(test, condition)
     lines = [
-        _row(["system", "back-end", *(f"{names[column]} (%)" for column in columns)]),
+        _row(["system", "back-end", *(_title(names[column], column) for column in columns)]),
         _row(["---", "---", *["---:"] * len(columns)]),
     ]
     for place, numbers in rows.items():
-        lines.append(_row([place.system, place.backend, *(average_text(numbers[column]) for column in columns)]))
+        cells = [average_text(numbers[column], percent=not _is_cost(column)) for column in columns]
+        lines.append(_row([place.system, place.backend, *cells]))
     return lines
+
+
+def _is_cost(column: str) -> bool:
+    """Whether a number is no share of anything, and so stands there as it is."""
+    return column.startswith("min_dcf")
+
+
+def _title(name: str, column: str) -> str:
+    return name if _is_cost(column) else f"{name} (%)"
+
+
+def _pictures(summary: Summary, test: str, condition: str) -> dict[str, Figure]:
+    pictures = {"dots": _dots(summary, test, condition)}
+    if condition != IDENTIFICATION:
+        pictures["det"] = _det(summary, test, condition)
+    return pictures
 
 
 def _row(cells: Sequence[str]) -> str:
@@ -115,11 +141,13 @@ def _dots(summary: Summary, test: str, condition: str) -> Figure:
     for axes, column in zip(panels, shown, strict=True):
         for place, numbers in rows.items():
             lane = (backends.index(place.backend) - (len(backends) - 1) / 2) * 0.8 / len(backends)
-            _draw_average(axes, numbers[column], systems.index(place.system) + lane, backends.index(place.backend))
-        axes.set_title("\n".join(wrap(f"{names[column]} (%)", 24)), fontsize="small")
+            y, unit = systems.index(place.system) + lane, 1 if _is_cost(column) else 100
+            _draw_average(axes, numbers[column], y, backends.index(place.backend), unit)
+        axes.set_title("\n".join(wrap(_title(names[column], column), 24)), fontsize="small")
         axes.set(yticks=range(len(systems)), yticklabels=systems)
         low, high = axes.get_xlim()
-        axes.set_xlim(max(low, -1), min(high, 101))
+        unit = 1 if _is_cost(column) else 100
+        axes.set_xlim(max(low, -0.01 * unit), min(high, 1.01 * unit))
         axes.grid(axis="x", color="0.9", lw=0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
@@ -131,16 +159,16 @@ def _dots(summary: Summary, test: str, condition: str) -> Figure:
     return figure
 
 
-def _draw_average(axes: Axes, average: Average, y: float, number: int) -> None:
+def _draw_average(axes: Axes, average: Average, y: float, number: int, unit: int) -> None:
     if not average.values:
         return
     colour, _ = line_style(number)
     margin = 0.0 if math.isnan(average.margin) else average.margin
-    # A rate cannot leave 0 to 100 %, though an interval of Student's t can.
+    # A rate cannot leave 0 to 100 %, nor a cost 0 to 1, though an interval of Student's t can.
     ends = np.clip([average.mean - margin, average.mean + margin], 0, 1)
-    axes.plot(100 * ends, [y, y], "-", color=colour, lw=1.2, alpha=0.5)
-    axes.plot(100 * np.array(average.values), [y] * len(average.values), "o", color=colour, ms=3, alpha=0.6, mew=0)
-    axes.plot(100 * average.mean, y, "|", color=colour, ms=9, mew=2)
+    axes.plot(unit * ends, [y, y], "-", color=colour, lw=1.2, alpha=0.5)
+    axes.plot(unit * np.array(average.values), [y] * len(average.values), "o", color=colour, ms=3, alpha=0.6, mew=0)
+    axes.plot(unit * average.mean, y, "|", color=colour, ms=9, mew=2)
 
 
 def _det(summary: Summary, test: str, condition: str) -> Figure:
@@ -150,7 +178,7 @@ def _det(summary: Summary, test: str, condition: str) -> Figure:
     for system in dict.fromkeys(place.system for place in rows):
         best = min((place for place in rows if place.system == system), key=lambda place: rows[place]["eer"].mean)
         curves[f"{system}, {best.backend}"] = _curve(*summary.curves[best])
-    of = "clips" if condition == OPEN_SET else "trials"
+    of = {OPEN_SET: "clips", VERIFICATION: "pairs"}.get(condition, "trials")
     return det_plot(curves, title=f"{test}, {condition}", of=of)
 
 
@@ -167,7 +195,7 @@ def _learning(summary: Summary) -> Figure:
             axes.plot(
                 steps, 100 * np.array(eers), dash, color=colour, lw=1.2, alpha=0.8, label=None if seed else system
             )
-    axes.set(xlabel="step", ylabel="EER on validation words (%)")
+    axes.set(xlabel="step", ylabel="EER on validation clips (%)")
     axes.grid(color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize="small")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from earmark.training.comparison.judgement import Verdict
 from earmark.training.comparison.runs import Run
+from earmark.training.comparison.verdict import Verdict
 
 LEVEL = 0.95
 
@@ -95,7 +95,7 @@ def summarise(judged: Mapping[Run, Sequence[Verdict]]) -> Summary:
         }
         for place, verdicts in found.items()
     }
-    middle = {place: sorted(verdicts, key=_eer)[len(verdicts) // 2] for place, verdicts in found.items()}
+    middle = {place: sorted(verdicts, key=_error)[len(verdicts) // 2] for place, verdicts in found.items()}
     systems = dict.fromkeys(run.system for run in judged)
     learning = {
         system: tuple(_learning(run.folder / "log.jsonl") for run in judged if run.system == system)
@@ -104,8 +104,10 @@ def summarise(judged: Mapping[Run, Sequence[Verdict]]) -> Summary:
     return Summary(numbers, {place: verdict.curve for place, verdict in middle.items()}, learning)
 
 
-def _eer(verdict: Verdict) -> float:
-    value = verdict.numbers["eer"]
+def _error(verdict: Verdict) -> float:
+    """What runs are ordered by: the EER; where nothing is accepted or rejected, how often the best class is wrong."""
+    numbers = verdict.numbers
+    value = numbers["eer"] if "eer" in numbers else 1 - (numbers["top_1"] or 0)
     return math.inf if value is None else value
 
 
