@@ -64,9 +64,9 @@ def test_differences_are_in_points_in_falling_order_beside_the_clips(legend_of):
 
 
 def test_a_word_that_nobody_said_stands_last_and_has_no_dot():
-    precision, recall = plots.per_word_plot({"": rates([np.nan, 0.1, 0.2])}).axes
+    precision, recall = plots.per_word_plot({"one": rates([np.nan, 0.1, 0.2])}).axes
     assert words_of(precision) == ["go", "no", "yes"]
-    assert np.isnan(dots_of(recall)[""][0][-1])
+    assert np.isnan(dots_of(recall)["one"][0][-1])
 
 
 @pytest.mark.parametrize("draw", ["both", "difference"])

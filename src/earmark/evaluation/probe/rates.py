@@ -16,12 +16,12 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 NUMBERS = {
-    "error": "classification error",
-    "macro_precision": "precision, mean over words",
-    "macro_recall": "recall, mean over words",
+    "error": "error",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
     "macro_f1": "macro F1",
-    "weighted_precision": "precision, words weighted by their clips",
-    "weighted_recall": "recall, words weighted by their clips",
+    "weighted_precision": "weighted precision",
+    "weighted_recall": "weighted recall",
 }
 """What is measured: key in the results and what it says."""
 

@@ -1,0 +1,277 @@
+"""`earmark evaluate probe`: how much an encoder makes of few labelled clips."""
+
+import sys
+from enum import StrEnum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.evaluate import judged
+from earmark.cli.extras import needs
+from earmark.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from earmark.data.manifest import Manifest
+    from earmark.evaluation.embedders import Embedder, Floats
+    from earmark.evaluation.probe import Answers, Classifier, Draw, ProbeResult
+    from earmark.evaluation.trials import TrialClip
+
+EXAMPLE = (
+    "Example: [bold]earmark evaluate probe arabic_commands/manifest.tsv --train-split val --test-split test "
+    "--labels 5,20[/bold]"
+)
+MANIFESTS = (".tsv", ".parquet")
+MFCC, CONV1D = "mfcc", "mfcc+conv1d"
+NOT_SPOKEN = ("noise", "rir")
+
+
+class Probe(StrEnum):
+    """What learns from the labelled clips."""
+
+    dense = "dense"
+    linear = "linear"
+
+
+def probe(
+    labelled: Annotated[
+        Path, typer.Argument(help="Clips with labels to draw from: a list, one 'label path' a line, or a manifest.")
+    ],
+    test: Annotated[Path | None, typer.Argument(help="List of the clips that are told apart.")] = None,
+    audio: Annotated[
+        Path | None,
+        typer.Option(help="Folder that the paths in the lists start from.", show_default="the manifest's folder"),
+    ] = None,
+    encoder: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME|FILE",
+            help="base, tiny, an .onnx file, a checkpoint (.safetensors); mfcc: the features as they are; "
+            "mfcc+conv1d: the convolution on them that Humayun et al. 2021 compare with.",
+            show_default="base",
+        ),
+    ] = None,
+    labels: Annotated[
+        str | None, typer.Option(metavar="N,N", help="How many labelled clips of each word.", show_default="all")
+    ] = None,
+    classifier: Annotated[
+        Probe,
+        typer.Option(
+            "--probe", help="The dense classifier of Humayun et al. 2021, or logistic regression on scaled numbers."
+        ),
+    ] = Probe.dense,
+    train_split: Annotated[
+        str | None,
+        typer.Option(
+            help="Of the manifest: clips with labels.", show_default="half of the speakers, others each repetition"
+        ),
+    ] = None,
+    test_split: Annotated[
+        str | None, typer.Option(help="Of the manifest: clips that are told apart.", show_default="the other half")
+    ] = None,
+    words: Annotated[
+        str | None, typer.Option(metavar="WORD,WORD", help="Only these words.", show_default="all")
+    ] = None,
+    repetitions: Annotated[int, typer.Option(min=1, help="Draws of labelled clips.")] = 5,
+    spoken: judged.Spoken = None,
+    vectors: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npz", help="Keeps the vectors, so that another probe need not embed again."),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Results folder; runs/probe-<lists>-<encoder>-<probe> unless given.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of draws, classifier, and bootstrap over speakers.")] = 0,
+) -> None:
+    """Teach a classifier with few clips of each word, test it on others; writes tables, results.json and pictures."""
+    if encoder == CONV1D and classifier is not Probe.dense:
+        raise InputError(f"--probe: {CONV1D} is a classifier itself; leave it out")
+    with needs("plots"):
+        from earmark.evaluation import probe as protocol
+        from earmark.evaluation.probe import report
+
+    import numpy as np
+
+    numbers = _numbers(labels)
+    clips = _Clips(labelled, test, audio, train_split, test_split, words)
+    draws = clips.draw(numbers, repetitions, seed)
+    learner = _classifier(encoder, classifier)
+    embedder = _embedder(encoder, spoken)
+    rows = _vectors(embedder, draws, clips.folder, vectors)
+    answers = _answers(draws, rows, learner, seed)
+    results = protocol.measure(answers, speakers=clips.speakers, rng=np.random.default_rng(seed))
+
+    by = "conv1d" if encoder == CONV1D else classifier.value
+    out = out or Path("runs") / f"probe-{clips.name}-{embedder.name}-{by}"
+    out.mkdir(parents=True, exist_ok=True)
+    (out / "table.md").write_text(report.table(results, system=f"{embedder.name}, {by}"), encoding="utf-8")
+    report.write_results(
+        out / "results.json",
+        results,
+        command=["earmark", *sys.argv[1:]],
+        encoder=embedder.name,
+        fingerprint=embedder.fingerprint,
+        lists=clips.name,
+        classifier=by,
+        seed=seed,
+    )
+    title = f"{embedder.name} on {clips.name}, {by}"
+    report.draw(out, answers, results, title=title)
+    _print(results, title, out)
+
+
+class _Clips:
+    """The clips that the command line names, and who speaks."""
+
+    def __init__(
+        self,
+        labelled: Path,
+        test: Path | None,
+        audio: Path | None,
+        train_split: str | None,
+        test_split: str | None,
+        words: str | None,
+    ) -> None:
+        from earmark.data.lists import read_list
+        from earmark.evaluation.trials import speakers_of
+
+        self.words = None if words is None else judged.words(words, "--words")
+        self.test: tuple[TrialClip, ...] | None = None
+        if labelled.suffix in MANIFESTS:
+            self._read_manifest(labelled, test, audio, train_split, test_split)
+            return
+        if train_split is not None or test_split is not None:
+            raise InputError(f"--train-split, --test-split: {labelled} is a list; they choose from a manifest")
+        if test is None or audio is None:
+            raise InputError(f"{labelled} is a list: name the list of the test after it, and --audio FOLDER")
+        self.folder, self.name = audio, labelled.resolve().parent.name
+        self.labelled = self._kept(read_list(labelled, audio=audio))
+        self.test = self._kept(read_list(test, audio=audio))
+        self.speakers = speakers_of(audio, [clip.path for clip in (*self.labelled, *self.test)])
+
+    def draw(self, numbers: "Sequence[int | None]", repetitions: int, seed: int) -> "tuple[Draw, ...]":
+        """Who teaches and who tests."""
+        from earmark.evaluation.probe import draw_from_lists, draw_from_speakers
+
+        if self.test is None:
+            return draw_from_speakers(self.labelled, self.speakers, labels=numbers, repetitions=repetitions, seed=seed)
+        return draw_from_lists(self.labelled, self.test, labels=numbers, repetitions=repetitions, seed=seed)
+
+    def _read_manifest(
+        self, path: Path, test: Path | None, audio: Path | None, train_split: str | None, test_split: str | None
+    ) -> None:
+        from earmark.data.lists import known_speakers
+        from earmark.data.manifest import read_manifest
+
+        if test is not None:
+            raise InputError(f"{path} is a manifest: name its splits by --train-split and --test-split, not {test}")
+        if (train_split is None) != (test_split is None):
+            raise InputError("--train-split and --test-split: give both, or neither for halves of the speakers")
+        manifest = read_manifest(path)
+        self.folder, self.name = audio or path.parent, path.resolve().parent.name
+        if train_split is None or test_split is None:
+            splits = {clip.split for clip in manifest} - set(NOT_SPOKEN)
+            self.labelled = self._listed(manifest, *splits)
+        else:
+            self.labelled = self._listed(manifest, train_split)
+            self.test = self._listed(manifest, test_split)
+        speaker = known_speakers(manifest, self.folder)
+        self.speakers = {clip.path: speaker(clip.path) for clip in (*self.labelled, *(self.test or ()))}
+
+    def _listed(self, manifest: "Manifest", *splits: str) -> "tuple[TrialClip, ...]":
+        from earmark.data.lists import listing_from
+
+        clips = manifest.only(*splits)
+        if not len(clips):
+            there = ", ".join(sorted({clip.split or "(none)" for clip in manifest}))
+            raise InputError(f"no clip of the split {', '.join(splits)!r}; the manifest has {there}")
+        listed = listing_from(self.folder, manifest)
+        return self._kept(tuple(listed(clip) for clip in clips))
+
+    def _kept(self, clips: "tuple[TrialClip, ...]") -> "tuple[TrialClip, ...]":
+        from earmark.evaluation.probe import keep_words
+
+        return clips if self.words is None else keep_words(clips, self.words)
+
+
+def _numbers(text: str | None) -> list[int | None]:
+    """The numbers of `5,20`, each once and rising; None for all labels."""
+    if text is None:
+        return [None]
+    try:
+        found = sorted({int(part) for part in text.split(",") if part.strip()})
+    except ValueError:
+        found = []
+    if not found or found[0] < 1:
+        raise InputError(f"--labels {text!r}: write whole numbers above 0 with commas between them, such as 5,20")
+    return list(found)
+
+
+def _embedder(name: str | None, spoken: bool | None) -> "Embedder":
+    if name not in (MFCC, CONV1D):
+        return judged.load(name, spoken=spoken)
+    if spoken:
+        raise InputError(f"--spoken: {name} hears one second, the middle of a clip; leave it out")
+    with needs("train"):
+        from earmark.training.spatial.plain import PlainMfcc
+
+    return PlainMfcc()
+
+
+def _classifier(name: str | None, chosen: Probe) -> "Classifier":
+    if name != CONV1D and chosen is Probe.linear:
+        from earmark.evaluation.probe import classify_linear
+
+        return classify_linear
+    with needs("train"):
+        from earmark.training.spatial.classifier import classify
+        from earmark.training.spatial.conv1d import Conv1dSettings, classify_mfcc
+    if name == CONV1D:
+        return partial(classify_mfcc, settings=Conv1dSettings())
+    return classify
+
+
+def _vectors(embedder: "Embedder", draws: "Sequence[Draw]", folder: Path, file: Path | None) -> "dict[str, Floats]":
+    from earmark.evaluation.embedders import Exported
+    from earmark.evaluation.vector_file import embed_once
+
+    paths = sorted({clip.path for draw in draws for clip in (*draw.train, *draw.test)})
+    if file is None:
+        return judged.embed(embedder, paths, folder)
+    heard = "spoken part" if isinstance(embedder, Exported) and embedder.spoken else "whole"
+    with console.progress_bar() as bar:
+        task = bar.add_task("embedding clips", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        maker = f"{embedder.fingerprint} {heard}"
+        return embed_once(file, maker, paths, folder, embedder.embed_batch, progress=progress)
+
+
+def _answers(
+    draws: "Sequence[Draw]", vectors: "dict[str, Floats]", learner: "Classifier", seed: int
+) -> "tuple[Answers, ...]":
+    from earmark.evaluation.probe import answer
+
+    with console.progress_bar() as bar:
+        task = bar.add_task("learning words", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return answer(draws, vectors, learner, seed=seed, progress=progress)
+
+
+def _print(results: "Sequence[ProbeResult]", title: str, out: Path) -> None:
+    from earmark.evaluation.probe import NUMBERS
+    from earmark.evaluation.probe.report import spread_text
+
+    columns = ["labels", *(f">{name} (%)" for name in NUMBERS.values())]
+    rows = [[result.name, *(spread_text(result.numbers[key]) for key in NUMBERS)] for result in results]
+    console.print_table(columns, rows, title)
+    console.say(f"wrote {out}")

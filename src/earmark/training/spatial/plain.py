@@ -1,0 +1,58 @@
+"""MFCC as they are: what learnt features are to beat."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from earmark.audio import Wave
+from earmark.training.centred import CentredSettings
+from earmark.training.crops import middle
+from earmark.training.encoders.dense import DenseSettings, flat
+from earmark.training.frontends import build_frontend
+
+Floats = NDArray[np.float32]
+
+_SETTINGS = DenseSettings()
+_HEARING = CentredSettings(length_s=_SETTINGS.length_s)
+_BATCH = 256
+
+
+@dataclass(frozen=True)
+class PlainMfcc:
+    """The 640 coefficients that the auto-encoder hears, as an `Embedder`.
+
+    Attributes:
+        name: for titles and files.
+    """
+
+    name: str = "mfcc"
+    _frontend: nn.Module = field(default_factory=lambda: build_frontend(_SETTINGS.frontend), repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the settings: there is nothing else."""
+        return hashlib.sha256(_SETTINGS.model_dump_json().encode()).hexdigest()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None."""
+        return ()
+
+    @torch.inference_mode()
+    def embed_batch(self, waves: Sequence[Wave]) -> Floats:
+        """Coefficients of waves, each centred in a second as the auto-encoder has them; shape (m, 640)."""
+        rows = [
+            flat(self._frontend(torch.from_numpy(np.stack([middle(wave, _HEARING) for wave in some]))))
+            for some in (waves[first : first + _BATCH] for first in range(0, len(waves), _BATCH))
+        ]
+        return torch.cat(rows).numpy() if rows else np.empty((0, int(np.prod(_SETTINGS.shape))), np.float32)
+
+    def classify(self, embeddings: Floats) -> Floats | None:
+        """None."""
+        del embeddings
+        return None
