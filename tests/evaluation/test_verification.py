@@ -170,14 +170,14 @@ def test_intervals_are_those_of_plain_loops_over_speakers(monkeypatch, many):
     assert found.low <= found.value <= found.high
 
 
-def test_all_pairs_of_two_thousand_clips_are_measured_in_little_memory():
-    rows, names = voices(40, 50, dimension=64, spread=2.5)
+def test_all_pairs_of_a_thousand_clips_are_measured_in_little_memory():
+    rows, names = voices(40, 25, dimension=64, spread=2.5)
     tracemalloc.start()
     pairs = every_pair(names)
     scores = score_pairs(rows, pairs)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert len(scores) == 1_999_000
+    assert len(scores) == 499_500
     assert peak < 60 * len(scores) + 16 * verification._PIECE
     found = measure(scores, pairs, names, np.random.default_rng(0))["eer"]
     assert found.low < found.value < found.high

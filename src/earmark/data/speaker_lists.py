@@ -6,6 +6,7 @@ path begins with names the speaker: `3 id10003/na8-QEFmj44/00003.wav`.
 A. Nagrani, J. S. Chung and A. Zisserman, “VoxCeleb: a large-scale speaker identification dataset”, Interspeech 2017.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ SPLITS = {"1": "train", "2": "val", "3": "test"}
 
 # The corpus is unpacked with or without these folders around the speakers'; lists leave them out, or do not.
 _LEVELS = ("wav", "txt", "dev", "test")
+_HOMES = ("", "wav/", "dev/wav/", "test/wav/")
+_LIST_LEVEL = re.compile(r"^(\./)?(wav|txt)/")
 
 
 @dataclass(frozen=True)
@@ -83,6 +86,30 @@ def speaker_folder(path: str) -> str:
     while folders and folders[0] in (*_LEVELS, "."):
         folders = folders[1:]
     return folders[0] if folders else ""
+
+
+def recording_finder(folder: Path) -> Callable[[str], str | None]:
+    """A function from a path in a list to where the recording lies below the folder; None where it does not.
+
+    The archives may have been unpacked into `wav`, or into `dev/wav` and `test/wav`, whatever the list writes; older
+    lists may name the description of an utterance, `txt/id10001/VIDEO/00001.txt`, instead of its recording.
+    """
+    homes = list(_HOMES)
+
+    def find(listed: str) -> str | None:
+        if (folder / listed).is_file() and not listed.endswith(".txt"):
+            return listed
+        path = _LIST_LEVEL.sub("", listed)
+        path = path.removesuffix(".txt") + ".wav" if path.endswith(".txt") else path
+        for home in homes:
+            if (folder / home / path).is_file():
+                # The next one lies beside it, as a rule.
+                homes.remove(home)
+                homes.insert(0, home)
+                return home + path
+        return None
+
+    return find
 
 
 def speaker_naming(audio: Path, *, beside: Path | None = None, manifest: Path | None = None) -> Callable[[str], str]:

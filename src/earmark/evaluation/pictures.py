@@ -14,6 +14,7 @@ from earmark.evaluation.open_set import ScoredOpenSet
 from earmark.evaluation.trials import ListPair, TrialClip
 
 Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
 
 FILES = ("det.png", "roc.png", "scores.png", "confusion.png", "projection.png")
 
@@ -75,6 +76,23 @@ def draw_open_set(
     labels = [clip.label if clip.label in lists.classes else kind[clip.path] for clip in clips]
     figure = plots.projection_plot(stacked(clips, vectors), labels, lists.classes, title=title, seed=seed)
     plots.save(figure, folder / "projection.png")
+
+
+def draw_verification(folder: Path, scores: Mapping[str, Floats], is_same: Bools, *, title: str = "") -> None:
+    """Write the pictures of a verification: DET, ROC, and the scores of matching and other pairs.
+
+    Args:
+        folder: where to.
+        scores: by kind, such as `cosine`, each shape (n,); the last kind has the picture of its distribution.
+        is_same: shape (n,), whether both clips of a pair are by one speaker.
+        title: above each picture.
+    """
+    curves = {kind: error_curve(values, is_same) for kind, values in scores.items()}
+    plots.save(plots.det_plot(curves, title=title, of="pairs"), folder / "det.png")
+    plots.save(plots.roc_plot(curves, title=title, of="pairs"), folder / "roc.png")
+    kind, values = list(scores.items())[-1]
+    kinds = {"one speaker": values[is_same], "two speakers": values[~is_same]}
+    plots.save(plots.score_plot({"": kinds}, title=title, xlabel=f"score of a pair ({kind})"), folder / "scores.png")
 
 
 def _some(clips: Sequence[TrialClip], seed: int) -> tuple[TrialClip, ...]:

@@ -180,6 +180,28 @@ def as_norm(
     return ((by_first + by_second) / 2).astype(np.float32)
 
 
+def mean_directions(embeddings: Floats, speakers: Sequence[str]) -> tuple[list[str], Floats]:
+    """The speakers, sorted, and the mean of each one's unit embeddings: a cohort for `as_norm`.
+
+    Args:
+        embeddings: shape (m, d).
+        speakers: one per row.
+
+    Returns:
+        c names, and shape (c, d).
+
+    >>> mean_directions(np.float32([[2, 0], [0, 3], [0, 4]]), ["b", "a", "b"])
+    (['a', 'b'], array([[0. , 1. ],
+           [0.5, 0.5]], dtype=float32))
+    """
+    unit = _unit(embeddings, "embedding of the cohort")
+    names, owner = np.unique(np.array(speakers, np.str_), return_inverse=True)
+    sums = np.zeros((len(names), unit.shape[1]), np.float32)
+    np.add.at(sums, owner, unit)
+    counts = np.bincount(owner).astype(np.float32)
+    return [str(name) for name in names], sums / counts[:, None]
+
+
 def measure(
     scores: Floats, pairs: Pairs, speakers: Sequence[str], rng: np.random.Generator | None = None
 ) -> dict[str, Estimate]:

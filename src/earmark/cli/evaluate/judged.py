@@ -13,6 +13,8 @@ from earmark.errors import InputError
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats
+    from earmark.evaluation.embeddings import Embedded, Key
+    from earmark.evaluation.speaker_trials import SpeakerTrials
 
 CHECKPOINT = ".safetensors"
 
@@ -33,6 +35,22 @@ Spoken = Annotated[
         show_default="--spoken",
     ),
 ]
+Crops = Annotated[
+    int,
+    typer.Option(
+        min=0,
+        help="Random crops of a recording whose embeddings are averaged, as training crops; 0: an encoder of clips "
+        "hears the middle.",
+    ),
+]
+Speakers = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="MANIFEST",
+        help="Knows who speaks.",
+        show_default="manifest.tsv beside the list or in FOLDER, else the folder of a recording",
+    ),
+]
 
 
 def is_checkpoint(name: str | None) -> bool:
@@ -40,26 +58,31 @@ def is_checkpoint(name: str | None) -> bool:
     return name is not None and Path(name).suffix == CHECKPOINT
 
 
-def load(name: str | None, *, spoken: bool | None = None) -> "Embedder":
+def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
     """The encoder or checkpoint, ready to embed.
 
     Args:
         name: what `--encoder` says.
         spoken: whether only the spoken part of a clip is embedded; None for the default.
+        crops: so many random crops of a recording are averaged; for checkpoints of encoders of clips.
+        seed: of the crops.
 
     Raises:
-        InputError: no such file, or a checkpoint of an encoder of clips that shall embed the spoken part.
+        InputError: no such file, a checkpoint of an encoder of clips that shall embed the spoken part, or crops for
+            an encoder that hears a recording whole.
     """
     from earmark.evaluation.embedders import Exported
 
     if not is_checkpoint(name):
+        if crops:
+            raise InputError(f"--crops {crops}: {name or 'base'} hears a recording whole; leave it out")
         from earmark.encoder import load_encoder
 
         return Exported(load_encoder(name), spoken=spoken is not False)
     with needs("train"):
         from earmark.training.judging import load_embedder
 
-    embedder = load_embedder(Path(str(name)))
+    embedder = load_embedder(Path(str(name)), crops=crops, seed=seed)
     if spoken is None:
         return embedder
     if isinstance(embedder, Exported):  # the checkpoint of an encoder that hears streams
@@ -80,6 +103,35 @@ def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str
             bar.update(task, completed=done, total=total)
 
         return embed_clips(paths, folder, embedder.embed_batch, progress=progress)
+
+
+def key(embedder: "Embedder", *, crops: int, seed: int, spoken: bool | None = None) -> "Key":
+    """What embeddings depend on."""
+    return {"fingerprint": embedder.fingerprint, "crops": crops, "seed": seed if crops else None, "spoken": spoken}
+
+
+def embed_into(
+    file: Path, trials: "SpeakerTrials", embedder: "Embedder", *, key: "Key", skip_silent: bool
+) -> "Embedded":
+    """Embeddings of a test's recordings, kept in a file, with a progress bar."""
+    from earmark.evaluation import embeddings
+
+    with console.progress_bar() as bar:
+        task = bar.add_task("embedding recordings", total=None)
+
+        def progress(done: int, total: int) -> None:
+            bar.update(task, completed=done, total=total)
+
+        return embeddings.embed_into(
+            file,
+            list(trials.places),
+            embedder,
+            key=key,
+            speakers=[trials.speakers[path] for path in trials.places],
+            locate=trials.places.__getitem__,
+            skip_silent=skip_silent,
+            progress=progress,
+        )
 
 
 def words(text: str, option: str) -> list[str]:

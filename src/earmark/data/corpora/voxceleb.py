@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from earmark.data.manifest import Clip, Manifest
-from earmark.data.speaker_lists import read_split_list, speaker_folder
+from earmark.data.speaker_lists import read_split_list, recording_finder, speaker_folder
 from earmark.errors import InputError
 
 Mode = Literal["identification", "verification"]
 
-# Where the archives may have been unpacked below the corpus, and what a list may write before or after.
-_HOMES = ("", "wav/", "dev/wav/", "test/wav/", "voxceleb1/")
-_LIST_LEVEL = re.compile(r"^(\./)?(wav|txt)/")
 # Those speakers whose names begin with E, under their numbers.
 _TEST_NUMBERS = range(10270, 10310)
 
@@ -61,12 +58,12 @@ def read_voxceleb(
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     clips, missing = [], []
-    homes = list(_HOMES)
+    find = recording_finder(folder)
     for utterance in read_split_list(split_list):
         speaker = speaker_folder(utterance.path)
         if not speaker:
             raise InputError(f"{split_list}: {utterance.path} has no folder, which would say who speaks")
-        found = _find(folder, utterance.path, homes)
+        found = find(utterance.path)
         if found is None:
             missing.append(utterance.path)
         else:
@@ -91,19 +88,6 @@ def _split(listed: str, speaker: str, mode: Mode) -> str:
     if is_test_speaker(speaker):
         return "test"
     return "val" if listed == "val" else "train"
-
-
-def _find(folder: Path, listed: str, homes: list[str]) -> str | None:
-    """Where a listed recording lies below the folder; the home where it was is asked first the next time."""
-    path = _LIST_LEVEL.sub("", listed)
-    path = path.removesuffix(".txt") + ".wav" if path.endswith(".txt") else path
-    for home in homes:
-        if (folder / home / path).is_file():
-            if home != homes[0]:
-                homes.remove(home)
-                homes.insert(0, home)
-            return home + path
-    return None
 
 
 def _check_speakers(clips: list[Clip], split_list: Path, mode: Mode) -> None:
