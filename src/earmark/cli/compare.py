@@ -74,8 +74,13 @@ def compare(
 
         train_runs(runs, device=device, jobs=jobs, on_done=trained)
     with console.progress_bar() as progress:
+        recordings = progress.add_task("embedding recordings", total=None, visible=False)
+
+        def embedded(done: int, total: int) -> None:
+            progress.update(recordings, completed=done, total=total, visible=True)
+
         judged = {
-            run: judge.judge(run.folder / f"{run.recipe.choose}.safetensors")
+            run: judge.judge(run.folder / f"{run.recipe.choose}.safetensors", progress=embedded)
             for run in progress.track(runs, description="judging")
         }
     report = write_report(summarise(judged), tests, runs, folder, command=["earmark", *sys.argv[1:]])

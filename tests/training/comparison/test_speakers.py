@@ -18,7 +18,6 @@ from earmark.training.comparison.judgement import Judge
 from earmark.training.comparison.protocol import read_protocol
 from earmark.training.comparison.report import average_text
 from earmark.training.comparison.runs import plan_runs, train_runs
-from earmark.training.comparison.speakers import mean_directions
 from earmark.training.comparison.summary import Average
 from earmark.training.judging import load_embedder
 
@@ -74,7 +73,7 @@ crops = 2
 name = "all strangers"
 manifest = "clips/manifest.tsv"
 split = "unseen"
-backends = ["cosine", "as_norm"]
+backends = ["cosine", "as-norm"]
 cohort = "clips/manifest.tsv"
 cohort_clips = 2
 """
@@ -90,8 +89,10 @@ def folder(tmp_path, monkeypatch, say):
         (tmp_path / name).mkdir()
     clips = []
     for speaker, pitches in {**KNOWN, **STRANGERS}.items():
-        for number in range(6):
-            split = "unseen" if speaker in STRANGERS else ("train", "train", "val", "val", "test", "test")[number]
+        for number in range(7):
+            split = (
+                "unseen" if speaker in STRANGERS else ("train", "train", "train", "val", "val", "test", "test")[number]
+            )
             path = f"{speaker}_{number}.wav"
             audio.write(tmp_path / "clips" / path, say(*pitches, seconds=0.4 + 0.1 * number, seed=number))
             clips.append(Clip(path, speaker=speaker, label="hello", split=split))
@@ -133,7 +134,7 @@ def test_losses_are_rows_of_one_report_about_speakers(folder, monkeypatch, capsy
         "| system | back-end | EER (%) | minDCF, prior 0.01 | minDCF, prior 0.001 |",
         "| a-softmax | classifier |",
         "| prototypes | cosine |",
-        "| prototypes | as_norm |",
+        "| prototypes | as-norm |",
         "(dots-1.png)",
         "(det-3.png)",
         "## Learning",
@@ -158,7 +159,7 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
         return embedder, embedder.embed_batch([audio.read(clips / f"{name}.wav") for name in names])
 
     speakers = [speaker for speaker in KNOWN for _ in range(2)]
-    embedder, rows = embedded([f"{speaker}_{number}" for speaker in KNOWN for number in (4, 5)], 2)
+    embedder, rows = embedded([f"{speaker}_{number}" for speaker in KNOWN for number in (5, 6)], 2)
     expected = identification.measure(embedder.classify(rows), embedder.classes, speakers)
     for name in ("known voices", "known voices, listed elsewhere"):
         assert found[name, "classifier"] == {key: number.value for key, number in expected.items()}
@@ -168,14 +169,14 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
     expected = verification.measure(verification.score_pairs(rows, pairs), pairs, [""] * 6)
     assert found["pairs of strangers", "cosine"] == pytest.approx({key: one.value for key, one in expected.items()})
 
-    speakers = [speaker for speaker in STRANGERS for _ in range(6)]
-    _, rows = embedded([f"{speaker}_{number}" for speaker in STRANGERS for number in range(6)], 0)
+    speakers = [speaker for speaker in STRANGERS for _ in range(7)]
+    _, rows = embedded([f"{speaker}_{number}" for speaker in STRANGERS for number in range(7)], 0)
     pairs = verification.every_pair(speakers)
     _, others = embedded([f"{speaker}_{number}" for speaker in KNOWN for number in (0, 1)], 0)
     means = (others / np.linalg.norm(others, axis=1, keepdims=True)).reshape(4, 2, -1).mean(axis=1)
     for backend, scores in {
         "cosine": verification.score_pairs(rows, pairs),
-        "as_norm": verification.as_norm(rows, pairs, means),
+        "as-norm": verification.as_norm(rows, pairs, means),
     }.items():
         expected = verification.measure(scores, pairs, speakers)
         assert found["all strangers", backend] == pytest.approx({key: one.value for key, one in expected.items()})
@@ -188,7 +189,7 @@ def test_a_recording_is_embedded_once_for_all_tests_that_crop_alike(folder, trai
         embedder = load_embedder(checkpoint, crops=crops, seed=seed)
 
         class Counting:
-            classes, classify = embedder.classes, staticmethod(embedder.classify)
+            fingerprint, classes, classify = embedder.fingerprint, embedder.classes, staticmethod(embedder.classify)
 
             @staticmethod
             def embed_batch(waves):
@@ -200,7 +201,11 @@ def test_a_recording_is_embedded_once_for_all_tests_that_crop_alike(folder, trai
     monkeypatch.setattr(judgement, "load_embedder", counting)
     Judge(read_protocol(folder / "protocol.toml")).judge(trained["a-softmax"])
     # Two test clips of each known voice and six clips in pairs; all strangers' and the cohort's.
-    assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 6 * 3 + 2 * 4}
+    assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 2 * 4}
+    # Another test costs only what no other test names.
+    (folder / "protocol.toml").write_text(PROTOCOL.replace("cohort_clips = 2", "cohort_clips = 3"), encoding="utf-8")
+    Judge(read_protocol(folder / "protocol.toml")).judge(trained["a-softmax"])
+    assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 3 * 4}
 
 
 def test_judgements_are_kept_until_a_list_or_a_test_changes(folder, trained, monkeypatch):
@@ -225,7 +230,7 @@ def test_judgements_are_kept_until_a_list_or_a_test_changes(folder, trained, mon
         (('list = "lists/iden_split.txt"\n', ""), "identification.0: list: give it with audio, or else a manifest"),
         (('name = "pairs of strangers"', 'name = "x"\nmanifest = "m.tsv"'), "verification.0: pairs: give it with"),
         (('txt"\naudio = "clips"', 'txt"'), "identification.0: audio: the paths in `list` start from it"),
-        (('cohort = "clips/manifest.tsv"\n', ""), "verification.1: cohort: `as_norm` needs a manifest of other"),
+        (('cohort = "clips/manifest.tsv"\n', ""), "verification.1: cohort: `as-norm` needs a manifest of other"),
         (("crops = 2", "crop = 2"), "no such key; did you mean 'crops'?"),
     ],
 )
@@ -240,11 +245,19 @@ def test_a_test_that_says_too_little_or_too_much_is_refused(folder, change, mess
 @pytest.mark.parametrize(
     ("path", "change", "message"),
     [
-        ("lists/iden_split.txt", ("3 ann_4.wav", "3 ann_9.wav"), "no file .*ann_9.wav"),
-        ("lists/iden_split.txt", ("3 ", "1 "), "no line of 3"),
+        (
+            "lists/iden_split.txt",
+            ("3 ann_5.wav", "3 ann_9.wav"),
+            "1 of 8 recordings are not in .*, the first ann_9.wav",
+        ),
+        ("lists/iden_split.txt", ("3 ", "1 "), "no line '3 path'"),
         ("lists/veri_test.txt", ("0 ", "1 "), "every line begins with 1"),
-        ("lists/veri_test.txt", ("eve_0.wav", "eve_9.wav"), "no file .*eve_9.wav"),
-        ("protocol.toml", ('"unseen"', '"strange"'), "no clip of split 'strange'; there are test, train, unseen, val"),
+        ("lists/veri_test.txt", ("eve_0.wav", "eve_9.wav"), "1 of 6 recordings are not in .*, the first eve_9.wav"),
+        (
+            "protocol.toml",
+            ('"unseen"', '"strange"'),
+            "no clips of split strange; the manifest has test, train, unseen, val",
+        ),
     ],
 )
 def test_lists_that_cannot_be_judged_stop_before_any_training(folder, path, change, message):
@@ -268,8 +281,3 @@ def test_a_protocol_of_words_alone_is_stamped_as_it_was_before_speakers(tmp_path
 def test_costs_are_told_as_they_are():
     average = Average((0.4, 0.5))
     assert average_text(average, percent=False) == "0.450 ± 0.635"
-
-
-def test_a_speaker_of_a_cohort_is_the_mean_of_his_directions():
-    names, means = mean_directions(np.array([[0, 2.0], [3.0, 0], [0, 0.1]]), ["b", "a", "b"])
-    assert (names, means.tolist()) == (["a", "b"], [[1, 0], [0, 1]])

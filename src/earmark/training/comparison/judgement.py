@@ -16,11 +16,12 @@ from earmark.audio import Wave
 from earmark.data.lists import listed_label
 from earmark.errors import InputError
 from earmark.evaluation import few_shot, identification, open_set, verification
-from earmark.evaluation.embedders import Embedder, embed_clips
+from earmark.evaluation.embedders import Embedder, Progress, silent
 from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.trials import ListPair, find_pairs, read_list, speakers_of
+from earmark.evaluation.vector_file import embed_once
 from earmark.training.comparison.protocol import FewShotTest, OpenSetTest, Protocol
-from earmark.training.comparison.speakers import IdentificationLists, VerificationLists
+from earmark.training.comparison.speakers import Identification, Verification, crops_of
 from earmark.training.comparison.verdict import OPEN_SET, Verdict, finite, thinned
 from earmark.training.judging import load_embedder
 
@@ -42,9 +43,9 @@ class Judge:
         self.open_set = [
             (test, open_set.read_lists(test.lists, test.targets, audio=test.audio)) for test in protocol.open_set
         ]
-        self.speakers: list[IdentificationLists | VerificationLists] = [
-            *map(IdentificationLists.of, protocol.identification),
-            *map(VerificationLists.of, protocol.verification),
+        self.speakers: list[Identification | Verification] = [
+            *map(Identification.of, protocol.identification),
+            *map(Verification.of, protocol.verification),
         ]
 
     @cached_property
@@ -54,15 +55,20 @@ class Judge:
         named |= {(test.audio, path) for test, lists in self.open_set for path in lists.paths}
         return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
 
-    def judge(self, checkpoint: Path) -> list[Verdict]:
-        """What a checkpoint is worth; kept beside it in ``judged.json`` and taken from there the next time."""
+    def judge(self, checkpoint: Path, *, progress: Progress = silent) -> list[Verdict]:
+        """What a checkpoint is worth; kept beside it in ``judged.json`` and taken from there the next time.
+
+        Args:
+            checkpoint: of a run.
+            progress: told how many recordings of speakers are embedded, and of how many.
+        """
         kept = checkpoint.with_name("judged.json")
         stamp = self._stamp(checkpoint)
         if kept.exists():
             document = json.loads(kept.read_text(encoding="utf-8"))
             if document["stamp"] == stamp:
                 return [_verdict(row) for row in document["verdicts"]]
-        verdicts = [*self._judge_words(checkpoint), *self._judge_speakers(checkpoint)]
+        verdicts = [*self._judge_words(checkpoint), *self._judge_speakers(checkpoint, progress)]
         document = {"stamp": stamp, "verdicts": [vars(verdict) for verdict in verdicts]}
         partial = kept.with_suffix(".partial")
         partial.write_text(json.dumps(document), encoding="utf-8")
@@ -86,14 +92,23 @@ class Judge:
             verdicts += _judge_open_set(test, open_lists, known, embedder)
         return verdicts
 
-    def _judge_speakers(self, checkpoint: Path) -> list[Verdict]:
-        # Crops are most of the work: each recording is embedded once for all tests that crop alike.
-        named: dict[tuple[int, int], list[str]] = {}
-        for lists in self.speakers:
-            named.setdefault(lists.crops, []).extend(lists.paths)
-        heard = {crops: load_embedder(checkpoint, crops=crops[0], seed=crops[1]) for crops in named}
-        vectors = {crops: embed_clips(paths, Path(), heard[crops].embed_batch) for crops, paths in named.items()}
-        return [verdict for lists in self.speakers for verdict in lists.judge(vectors[lists.crops], heard[lists.crops])]
+    def _judge_speakers(self, checkpoint: Path, progress: Progress) -> list[Verdict]:
+        # Crops are most of the work: a recording is embedded once for all tests that crop alike, and kept for new ones.
+        places: dict[tuple[int, int], list[str]] = {}
+        for one in self.speakers:
+            places.setdefault(crops_of(one.test), []).extend(one.places)
+        verdicts: dict[int, list[Verdict]] = {}
+        for (crops, seed), named in places.items():
+            embedder = load_embedder(checkpoint, crops=crops, seed=seed)
+            maker = f"{embedder.fingerprint}, {crops} crops, seed {seed}"
+            file = checkpoint.with_name(f"vectors-{hashlib.sha256(maker.encode()).hexdigest()[:12]}.npz")
+            vectors = embed_once(file, maker, named, Path(), embedder.embed_batch, progress=progress)
+            verdicts |= {
+                number: one.judge(vectors, embedder)
+                for number, one in enumerate(self.speakers)
+                if crops_of(one.test) == (crops, seed)
+            }
+        return [verdict for number in sorted(verdicts) for verdict in verdicts[number]]
 
     def _embed(self, embedder: Embedder) -> dict[tuple[Path, str], Floats]:
         names = list(self.waves)
@@ -108,7 +123,7 @@ class Judge:
         """Tells checkpoint, protocol and the content of its lists from all others."""
         folders = [test.lists for test in self.protocol.few_shot] + [test.lists for test in self.protocol.open_set]
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
-        speakers = [lists.content for lists in self.speakers]
+        speakers = [one.content for one in self.speakers]
         # A number that is counted otherwise, or anew, asks for another judgement too.
         counted = [__version__, list(few_shot.NUMBERS), list(open_set.NUMBERS)]
         if speakers:

@@ -9,7 +9,7 @@ from earmark.training.tables import Settings, checked, read_table
 
 FewShotBackend = Literal["prototype", "centroid", "best-take", "svm"]
 OpenSetBackend = Literal["centroid", "prototype", "best-take", "svm", "classifier"]
-VerificationBackend = Literal["cosine", "as_norm"]
+VerificationBackend = Literal["cosine", "as-norm"]
 
 
 class FewShotTest(Settings):
@@ -76,7 +76,7 @@ class VerificationTest(Settings):
     backends: tuple[VerificationBackend, ...] = Field(
         ("cosine",), min_length=1, description="how a pair gets its score: a cosine, or one normalised by a cohort"
     )
-    cohort: Path | None = Field(None, description="a manifest of other speakers, needed by `as_norm`")
+    cohort: Path | None = Field(None, description="a manifest of other speakers, needed by `as-norm`")
     cohort_split: str = Field("train", description="the clips of the cohort")
     cohort_clips: int = Field(0, ge=0, description="clips of each speaker of the cohort, the first ones; 0: all")
     top: int = Field(300, ge=2, description="speakers of the cohort that normalise a clip's scores: the nearest")
@@ -84,8 +84,8 @@ class VerificationTest(Settings):
     @model_validator(mode="after")
     def _names_clips(self) -> Self:
         _check_one("pairs", self.pairs, self.manifest, self.audio)
-        if "as_norm" in self.backends and self.cohort is None:
-            raise ValueError("cohort: `as_norm` needs a manifest of other speakers")
+        if "as-norm" in self.backends and self.cohort is None:
+            raise ValueError("cohort: `as-norm` needs a manifest of other speakers")
         return self
 
 
