@@ -117,8 +117,10 @@ def test_validation_words_that_are_training_labels_are_refused(table, tmp_path):
 
 
 def test_validation_words_need_clips_for_takes_and_trials(table, tmp_path):
-    table["data"]["validation"] = [{"manifest": table["data"]["words"][0]["manifest"], "prefix": "other "}]
-    with pytest.raises(InputError, match=r"^data\.validation: two words at least need more than 5 clips; there are 0$"):
+    table["data"]["validation"] = [
+        {"manifest": table["data"]["words"][0]["manifest"], "prefix": "other ", "labels": ["dip"]}
+    ]
+    with pytest.raises(InputError, match=r"^data\.validation: two labels at least need two clips; there are 1$"):
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
 
 
