@@ -126,12 +126,12 @@ def _read(file: Path, key: Key) -> tuple[dict[str, Floats], set[str]]:
     if not file.is_file():
         return {}, set()
     try:
-        with np.load(file) as stored:
+        with file.open("rb") as opened, np.load(opened) as stored:
             if json.loads(str(stored["key"])) != dict(key):
                 return {}, set()
             vectors = dict(zip(stored["paths"].tolist(), stored["vectors"], strict=True))
             return vectors, set(stored["silent"].tolist())
-    except (OSError, ValueError, KeyError, BadZipFile):  # cut off, or another program's
+    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # cut off, or another program's
         return {}, set()
 
 

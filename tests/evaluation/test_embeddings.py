@@ -1,0 +1,107 @@
+import numpy as np
+import pytest
+
+from earmark import audio
+from earmark.errors import InputError
+from earmark.evaluation.embeddings import embed_into
+
+KEY = {"fingerprint": "abc", "crops": 2}
+
+
+class Counting:
+    """An embedder that counts what it hears; its embedding says how loud and how long a wave is."""
+
+    name, fingerprint, classes = "counting", "abc", ()
+
+    def __init__(self, wrong=None):
+        self.heard = 0
+        self.wrong = wrong
+
+    def embed_batch(self, waves):
+        self.heard += len(waves)
+        rows = np.array([[len(wave), np.abs(wave).sum()] for wave in waves])
+        return rows if self.wrong is None else np.full_like(rows, self.wrong)
+
+
+@pytest.fixture
+def embed(tmp_path, hush):
+    """`embed(embedder, paths)`: embeddings of five recordings in faint noise, kept in a file."""
+    for number in range(5):
+        audio.write(tmp_path / f"{number}.wav", hush(0.1 + 0.1 * number, level=0.1, seed=number))
+    audio.write(tmp_path / "silent.wav", np.zeros(1600, np.float32))
+
+    def run(embedder, numbers=range(5), key=KEY, **how):
+        paths = [f"{number}.wav" for number in numbers]
+        names = [f"voice {path}" for path in paths]
+        file = tmp_path / "embeddings.npz"
+        locate = tmp_path.joinpath
+        return embed_into(file, paths, embedder, key=key, speakers=names, locate=locate, at_once=2, **how), file
+
+    return run
+
+
+def test_embeddings_and_who_speaks_are_in_the_file(embed):
+    found, file = embed(Counting())
+    with np.load(file) as stored:
+        assert stored["paths"].tolist() == list(found.paths) == [f"{number}.wav" for number in range(5)]
+        assert stored["speakers"].tolist() == [f"voice {path}" for path in found.paths]
+        np.testing.assert_array_equal(stored["vectors"], found.vectors)
+    assert found.vectors[:, 0].tolist() == [1600, 3200, 4800, 6400, 8000]
+
+
+def test_what_the_file_holds_is_not_embedded_again(embed):
+    before, after = Counting(), Counting()
+    embed(before, range(3))
+    found, _ = embed(after)
+    assert (before.heard, after.heard) == (3, 2)
+    assert found.vectors[:, 0].tolist() == [1600, 3200, 4800, 6400, 8000]
+
+
+@pytest.mark.parametrize("key", [KEY | {"fingerprint": "other"}, KEY | {"crops": 3}])
+def test_embeddings_of_another_encoder_or_other_crops_are_embedded_anew(embed, key):
+    embed(Counting())
+    again = Counting()
+    embed(again, key=key)
+    assert again.heard == 5
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive at all"])
+def test_a_file_that_was_cut_off_is_made_anew(embed, content):
+    _, file = embed(Counting())
+    file.write_bytes(content)
+    again = Counting()
+    embed(again)
+    assert again.heard == 5
+
+
+def test_a_run_that_was_stopped_goes_on(embed):
+    def stop(done, _):
+        if done == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed(Counting(), progress=stop)
+    again, told = Counting(), []
+    embed(again, progress=lambda *counts: told.append(counts))
+    assert again.heard == 1
+    assert told == [(5, 5)]
+
+
+def test_digital_silence_is_named_or_left_out(embed):
+    paths = [0, "silent", 1]
+    for _ in range(2):  # the second time out of the file
+        with pytest.raises(InputError, match=r"silent.wav: nothing but digital silence.*--skip-missing"):
+            embed(Counting(), paths)
+    for _ in range(2):
+        found, _ = embed(Counting(), paths, skip_silent=True)
+        assert (found.paths, found.silent) == (("0.wav", "1.wav"), ("silent.wav",))
+        assert found.vectors[:, 0].tolist() == [1600, 3200]
+    embed(Counting(), [0, 1])  # silence elsewhere is no fault of this list
+    with pytest.raises(InputError, match="1 recordings, and all of them are silent"):
+        embed(Counting(), ["silent"], skip_silent=True)
+
+
+@pytest.mark.parametrize(("value", "said"), [(0.0, "zero"), (np.nan, "not finite"), (np.inf, "not finite")])
+def test_an_embedding_without_a_direction_names_its_recording(embed, value, said):
+    with pytest.raises(InputError, match=rf"0.wav: its embedding is {said}, which has no direction"):
+        embed(Counting(value))

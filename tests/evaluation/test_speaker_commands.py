@@ -1,0 +1,184 @@
+import itertools
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from earmark import audio
+from earmark.cli.evaluate import app, judged
+from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.errors import InputError
+from earmark.evaluation import identification, pictures, verification
+
+VOICES = {"anna": 200, "bob": 330, "carl": 550, "dora": 900}
+
+
+@dataclass(frozen=True)
+class Bands:
+    """An embedder that hears how the energy lies in bands; its classes are voices by the loudest one."""
+
+    name: str = "bands"
+    fingerprint: str = "b4d5"
+    classes: tuple[str, ...] = tuple(VOICES)
+
+    def embed_batch(self, waves):
+        rows = []
+        for wave in waves:
+            spectrum = np.abs(np.fft.rfft(wave, 16_000))[:1600]
+            rows.append([spectrum[round(0.9 * hz) : round(1.1 * hz)].sum() for hz in VOICES.values()])
+        return np.log1p(np.array(rows, np.float32)) ** 3
+
+    def classify(self, embeddings):
+        return embeddings if self.classes else None
+
+
+@pytest.fixture
+def corpus(tmp_path, say):
+    """Four voices, each a tone with four takes; lists and a manifest of them."""
+    clips = []
+    for speaker, hz in VOICES.items():
+        for seed in range(4):
+            path = f"{speaker}/{seed}.wav"
+            (tmp_path / "corpus" / speaker).mkdir(parents=True, exist_ok=True)
+            audio.write(tmp_path / "corpus" / path, say(hz, hz, seconds=0.3, before_s=0.1, after_s=0.1, seed=seed))
+            clips.append(Clip(path, speaker=speaker, split="test" if seed else "train"))
+    write_manifest(Manifest(tuple(clips), tmp_path / "corpus"), tmp_path / "corpus" / "all.tsv")
+    (tmp_path / "iden_split.txt").write_text("".join(f"{3 if '1' in c.path else 1} {c.path}\n" for c in clips))
+    pairs = [f"{int(one.speaker == other.speaker)} {one.path} {other.path}" for one in clips[:8] for other in clips[8:]]
+    pairs += [f"1 {one.path} {other.path}" for one, other in itertools.pairwise(clips) if one.speaker == other.speaker]
+    (tmp_path / "veri_test.txt").write_text("\n".join(pairs) + "\n")
+    return tmp_path
+
+
+@pytest.fixture
+def run(corpus, monkeypatch):
+    """`run("verify", …)`: the command with the embedder of bands; without its pictures, unless `draw`."""
+    monkeypatch.setenv("COLUMNS", "160")
+
+    def invoke(command, *words, embedder=Bands(), draw=False):
+        monkeypatch.setattr(judged, "load", lambda *_, **__: embedder)
+        if not draw:
+            monkeypatch.setattr(pictures, "draw_verification", lambda *_, **__: None)
+        words = [str(word) for word in (command, *words, "--out", corpus / "out")]
+        result = CliRunner().invoke(app, words, catch_exceptions=False)
+        return result, corpus / "out"
+
+    return invoke
+
+
+def test_verify_writes_numbers_vectors_scores_and_pictures(run, corpus):
+    result, out = run("verify", corpus / "veri_test.txt", "--audio", corpus / "corpus", draw=True)
+    assert result.exit_code == 0
+    assert "12 pairs of one speaker, 64 of two" in result.stdout
+    files = {"table.md", "results.json", "embeddings.npz", "scores.npz", "det.png", "roc.png", "scores.png"}
+    assert {path.name for path in out.iterdir()} == files
+    document = json.loads((out / "results.json").read_text())
+    assert document["kind"] == "verification"
+    assert document["pairs"] == {"one_speaker": 12, "two_speakers": 64}
+    numbers = document["results"]["cosine"]
+    assert list(numbers) == list(verification.NUMBERS)
+    assert numbers["eer"]["low"] <= numbers["eer"]["value"] <= numbers["eer"]["high"]
+    assert "| bands | cosine |" in (out / "table.md").read_text()
+    with np.load(out / "scores.npz") as stored, np.load(out / "embeddings.npz") as vectors:
+        first, second = vectors["vectors"][stored["first"]], vectors["vectors"][stored["second"]]
+        plain = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
+        np.testing.assert_allclose(stored["cosine"], plain, atol=1e-5)
+        curve = verification.metrics.error_curve(stored["cosine"], stored["is_same"])
+    assert numbers["eer"]["value"] == pytest.approx(verification.metrics.equal_error_rate(curve))
+
+
+def test_all_pairs_of_a_manifest_are_normalised_by_a_cohort(run, corpus):
+    manifest = corpus / "corpus" / "all.tsv"
+    result, out = run("verify", manifest, "--norm", "as-norm", "--cohort", manifest, "--top", "3")
+    assert result.exit_code == 0
+    document = json.loads((out / "results.json").read_text())
+    assert set(document["results"]) == {"cosine", "as-norm"}
+    assert document["pairs"] == {"one_speaker": 12, "two_speakers": 54}
+    assert document["cohort"] == {"name": "all.tsv", "speakers": 4, "top": 3}
+    with np.load(out / "scores.npz") as stored:
+        assert np.isfinite(stored["as-norm"]).all()
+    assert (out / "cohort.npz").is_file()
+
+
+def test_the_same_command_again_embeds_nothing(run, corpus):
+    command = ("verify", corpus / "veri_test.txt", "--audio", corpus / "corpus")
+    _, out = run(*command)
+    before = (out / "results.json").read_text()
+
+    class Deaf(Bands):
+        embed_batch = None
+
+    assert run(*command, embedder=Deaf())[0].exit_code == 0
+    assert (out / "results.json").read_text() == before
+
+
+def test_missing_and_silent_recordings_are_errors_or_counted(run, corpus):
+    command = ("verify", corpus / "veri_test.txt", "--audio", corpus / "corpus")
+    (corpus / "corpus/anna/0.wav").unlink()
+    audio.write(corpus / "corpus/bob/0.wav", np.zeros(8000, np.float32))
+    with pytest.raises(InputError, match=r"1 of 16 recordings are not in .*corpus, the first anna/0.wav"):
+        run(*command)
+    result, out = run(*command, "--skip-missing")
+    assert "left out: 1 missing and 1 silent recordings" in result.stdout
+    document = json.loads((out / "results.json").read_text())
+    assert document["left_out"] == {"missing": 1, "silent": 1}
+    assert document["pairs"] == {"one_speaker": 10, "two_speakers": 48}
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["veri_test.txt"], "--audio FOLDER: say where the paths in"),
+        (["corpus/all.tsv", "--audio", "corpus"], "--audio and --speakers: for lists of pairs"),
+        (["corpus/all.tsv", "--norm", "as-norm"], "--norm as-norm and --cohort MANIFEST: give both"),
+        (["corpus/all.tsv", "--cohort", "corpus/all.tsv"], "give both, or none of them"),
+        (["corpus/all.tsv", "--split", "dev"], "no clips of split dev"),
+        (["corpus/all.tsv", "--split", "train"], "6 pairs, none of them of one speaker"),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(run, corpus, monkeypatch, words, said):
+    monkeypatch.chdir(corpus)
+    with pytest.raises(InputError, match=said):
+        run("verify", *words)
+
+
+def test_crops_of_an_encoder_that_hears_all_are_refused(corpus):
+    command = ["verify", str(corpus / "corpus/all.tsv"), "--crops", "5", "--encoder", "base"]
+    with pytest.raises(InputError, match="--crops 5: base hears a recording whole"):
+        CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_identify_writes_the_shares_and_every_answer(run, corpus):
+    result, out = run(
+        "identify", corpus / "iden_split.txt", "--audio", corpus / "corpus", "--encoder", "run/best.safetensors"
+    )
+    assert result.exit_code == 0
+    assert {path.name for path in out.iterdir()} == {"table.md", "results.json", "answers.tsv", "embeddings.npz"}
+    document = json.loads((out / "results.json").read_text())
+    assert list(document["result"]) == list(identification.NUMBERS)
+    assert document["counts"] == {"recordings": 4, "speakers": 4, "classes": 4}
+    assert document["result"]["top_5"]["value"] == 1
+    rows = [line.split("\t") for line in (out / "answers.tsv").read_text().splitlines()[1:]]
+    assert [row[1] for row in rows] == list(VOICES)
+    right = [row[1] == row[2] for row in rows]
+    assert [row[3] == "1" for row in rows] == right
+    assert document["result"]["top_1"]["value"] == np.mean(right) == 1
+
+
+def test_speakers_that_nobody_was_trained_to_tell_are_named(run, corpus):
+    command = ["identify", corpus / "iden_split.txt", "--audio", corpus / "corpus", "--encoder", "best.safetensors"]
+    with pytest.raises(
+        InputError, match=r"carl/1.wav: its speaker 'carl' and 1 more speakers: not among the 2 classes"
+    ):
+        run(*command, embedder=Bands(classes=("anna", "bob")))
+    with pytest.raises(InputError, match="trained with a loss without classes"):
+        run(*command, embedder=Bands(classes=()))
+    with pytest.raises(InputError, match="an exported encoder has no classes"):
+        run(*command[:-1], "speaker.onnx")
+
+
+def test_help_shows_examples():
+    for command in ("identify", "verify"):
+        assert f"Example: earmark evaluate {command}" in CliRunner().invoke(app, [command, "--help"]).stdout
