@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from earmark.training.encoders.clip_settings import ClipSettings
 from earmark.training.encoders.pieces import in_pieces
+from earmark.training.encoders.prelu import PReLU
 from earmark.training.frontends import FrontendSettings, MagnitudeSettings
 
 Count = Annotated[int, Field(ge=1)]
@@ -55,7 +56,7 @@ class Unit(nn.Module):
             nn.init.normal_(convolution.weight, std=init)
             # Published: a bias that begins at 0 and learns at the rate 0.
             convolution.bias = nn.Parameter(torch.zeros(channels), requires_grad=False)
-            self.layers.extend([convolution, nn.PReLU(channels)])
+            self.layers.extend([convolution, PReLU(channels)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (batch, channels, t, f), as it comes out."""
@@ -78,9 +79,7 @@ class Sphere(nn.Module):
         for width, units in zip(settings.widths, settings.units, strict=True):
             entry = nn.Conv2d(channels, width, 3, stride=2, padding=1)
             _xavier(entry)
-            self.stages.append(
-                nn.Sequential(entry, nn.PReLU(width), *(Unit(width, settings.init) for _ in range(units)))
-            )
+            self.stages.append(nn.Sequential(entry, PReLU(width), *(Unit(width, settings.init) for _ in range(units))))
             channels, columns = width, (columns + 1) // 2
         self.dropout = nn.Dropout(settings.dropout)
         self.output = nn.Linear(channels * columns, settings.dimension)
