@@ -33,7 +33,7 @@ def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figur
     figure = empty_figure(8.4, _height(len(words)))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, kind in zip(panels, KINDS, strict=True):
-        lanes = np.linspace(-0.16, 0.16, len(systems)) if len(systems) > 1 else np.zeros(1)
+        lanes = 0.3 * (np.arange(len(systems)) - (len(systems) - 1) / 2) * min(1, 2.4 / len(systems))
         for number, (name, rates) in enumerate(systems.items()):
             colour, _ = line_style(number)
             mean, sd = _moments(getattr(rates, kind)[:, _places(rates.words, words)])

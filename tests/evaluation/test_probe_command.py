@@ -1,0 +1,121 @@
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from earmark.cli.evaluate import app
+from earmark.errors import InputError
+from earmark.evaluation.probe import report
+
+
+@pytest.fixture
+def run(corpus, stand_in, tmp_path, monkeypatch):
+    """Runs `probe` on the tiny corpus with the stand-in encoder; gives the output and the results folder."""
+    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _: stand_in)
+    monkeypatch.setenv("COLUMNS", "160")
+    lists, clips = corpus
+    for name, voices in {"labelled": "01", "test": "23"}.items():
+        paths = sorted(path.relative_to(clips).as_posix() for path in clips.glob(f"*/[{voices}].wav"))
+        (lists / f"{name}.txt").write_text("".join(f"{path.split('/')[0]} {path}\n" for path in paths))
+    standard = [str(lists / "labelled.txt"), str(lists / "test.txt"), "--audio", str(clips)]
+
+    def invoke(*words, of=standard, probe="linear", draw=False):
+        if not draw:  # the pictures are most of the work
+            monkeypatch.setattr(report, "draw", lambda *_, **__: None)
+        out = tmp_path / "out"
+        by = ["--probe", probe] if probe else []
+        command = ["probe", *of, "--whole", *by, "--out", str(out), *words]
+        return CliRunner().invoke(app, command, catch_exceptions=False), out
+
+    return invoke
+
+
+@pytest.fixture
+def manifest(corpus):
+    return str(corpus[1] / "manifest.tsv")
+
+
+def results_of(out):
+    return json.loads((out / "results.json").read_text())
+
+
+def test_a_probe_writes_tables_results_and_pictures(run):
+    result, out = run("--labels", "1,2", "--repetitions", "2", draw=True)
+    assert result.exit_code == 0
+    assert f"wrote {out}" in result.stdout.replace("\n", "")
+    assert {path.name for path in out.iterdir()} == {"table.md", "results.json", *report.FILES}
+    document = results_of(out)
+    assert (document["kind"], document["classifier"], document["lists"]) == ("probe", "linear", "tiny")
+    assert [one["name"] for one in document["results"]] == ["1 label a word", "2 labels a word"]
+    many = document["results"][1]
+    assert (many["repetitions"], many["labelled"], many["tested"]) == (2, 6, 6)
+    assert set(many["words"]) == {"rise", "fall", "other"}
+    assert many["numbers"]["error"]["low"] <= many["numbers"]["error"]["mean"] <= many["numbers"]["error"]["high"]
+    table = (out / "table.md").read_text()
+    assert "| 2 labels a word | stand-in, linear | " in table
+    assert "| word, 1 label a word | precision (%) | recall (%) | test clips |" in table
+
+
+def test_without_a_number_all_labels_teach_and_two_runs_give_the_same(run):
+    (first, second) = (results_of(run("--repetitions", "1")[1])["results"] for _ in range(2))
+    assert first == second
+    assert (first[0]["name"], first[0]["labelled"]) == ("all labels", 6)
+    assert first[0]["numbers"]["error"]["sd"] is None
+
+
+def test_halves_of_the_speakers_of_a_manifest(run, manifest):
+    document = results_of(run("--repetitions", "3", "--words", "rise,fall", of=[manifest])[1])
+    (result,) = document["results"]
+    assert (document["lists"], result["labelled"], result["tested"]) == ("clips", 4, 4)
+    assert result["confusion"]["rows"] == ["fall", "rise"]
+
+
+def test_splits_of_a_manifest(run, corpus):
+    file = corpus[1] / "manifest.tsv"
+    lines = file.read_text().splitlines()
+    file.write_text("\n".join(line.replace("test", "val") if "voice3" in line else line for line in lines) + "\n")
+    _, out = run("--train-split", "test", "--test-split", "val", "--labels", "3", of=[str(file)])
+    assert results_of(out)["results"][0]["tested"] == 3
+    with pytest.raises(InputError, match="no clip of the split 'dev'; the manifest has test, val"):
+        run("--train-split", "test", "--test-split", "dev", of=[str(file)])
+
+
+def test_vectors_are_kept_and_read_again(run, tmp_path, stand_in, monkeypatch):
+    kept = ["--vectors", str(tmp_path / "vectors.npz")]
+    first = results_of(run(*kept)[1])["results"]
+    monkeypatch.setattr(stand_in, "embed_batch", lambda waves: pytest.fail(f"{len(waves)} embedded again"))
+    assert results_of(run(*kept)[1])["results"] == first
+    with pytest.raises(InputError, match="of other parts of the clips; name another file"):
+        run(*kept, "--spoken")
+
+
+@pytest.mark.parametrize(
+    ("words", "of", "message"),
+    [
+        (["--labels", "five"], None, r"--labels 'five': write whole numbers above 0 with commas between them"),
+        (["--labels", "0"], None, r"--labels '0': write whole numbers above 0"),
+        (["--labels", "3"], None, r"only 2 clips to draw 3 labels from; ask for fewer"),
+        (["--train-split", "train"], None, r"labelled.txt is a list; they choose from a manifest"),
+        ([], ["labelled.txt"], r"labelled.txt is a list: name the list of the test after it, and --audio FOLDER"),
+        ([], ["manifest.tsv", "test.txt"], r"manifest.tsv is a manifest: name its splits by --train-split and"),
+        (["--train-split", "val"], ["manifest.tsv"], r"--train-split and --test-split: give both, or neither"),
+        (["--encoder", "mfcc+conv1d"], None, r"--probe: mfcc\+conv1d is a classifier itself; leave it out"),
+        (["--encoder", "mfcc", "--spoken"], None, r"--spoken: mfcc hears one second, the middle of a clip"),
+    ],
+)
+def test_what_does_not_go_together_is_refused_with_the_cure(run, words, of, message):
+    with pytest.raises(InputError, match=message):
+        run(*words, **({} if of is None else {"of": of}))
+
+
+@pytest.mark.parametrize(("encoder", "probe", "by"), [("mfcc", "dense", "dense"), ("mfcc+conv1d", None, "conv1d")])
+def test_mfcc_are_judged_as_published(run, encoder, probe, by):
+    result, out = run("--encoder", encoder, "--labels", "2", "--repetitions", "1", probe=probe)
+    assert result.exit_code == 0
+    document = results_of(out)
+    assert (document["encoder"]["name"], document["classifier"]) == ("mfcc", by)
+
+
+def test_help_shows_an_example():
+    result = CliRunner().invoke(app, ["probe", "--help"])
+    assert "Example: earmark evaluate probe arabic_commands/manifest.tsv" in result.stdout
