@@ -5,7 +5,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from earmark.evaluation import backends, few_shot, open_set, pictures
+from earmark.evaluation import backends, few_shot, identification, open_set, pictures, verification
 from earmark.evaluation.embedders import embed_clips
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
@@ -34,7 +34,7 @@ def test_the_example_on_the_page_runs(corpus, stand_in, tmp_path, monkeypatch, c
     assert 0.5 < float(printed[2].split()[0]) <= 1
 
 
-@pytest.mark.parametrize("key", [*few_shot.NUMBERS, *open_set.NUMBERS])
+@pytest.mark.parametrize("key", [*few_shot.NUMBERS, *open_set.NUMBERS, *identification.NUMBERS, *verification.NUMBERS])
 def test_every_number_is_on_the_page(key):
     # Keys that differ in their end alone share a row: `frr_at_far_10`, `_2_5`; `auc`, and each `…_seen`.
     stem, share = re.fullmatch(r"(.+?)((?:_seen|_unseen|_10|_5|_2_5|_1)?)", key).groups()
