@@ -76,6 +76,7 @@ def test_splits_of_a_manifest(run, corpus):
     file.write_text("\n".join(line.replace("test", "val") if "voice3" in line else line for line in lines) + "\n")
     _, out = run("--train-split", "test", "--test-split", "val", "--labels", "3", of=[str(file)])
     assert results_of(out)["results"][0]["tested"] == 3
+    assert results_of(run("--split", "test,val", of=[str(file)])[1])["results"][0]["tested"] == 6
     with pytest.raises(InputError, match="no clip of the split 'dev'; the manifest has test, val"):
         run("--train-split", "test", "--test-split", "dev", of=[str(file)])
 
@@ -98,7 +99,8 @@ def test_vectors_are_kept_and_read_again(run, tmp_path, stand_in, monkeypatch):
         (["--train-split", "train"], None, r"labelled.txt is a list; they choose from a manifest"),
         ([], ["labelled.txt"], r"labelled.txt is a list: name the list of the test after it, and --audio FOLDER"),
         ([], ["manifest.tsv", "test.txt"], r"manifest.tsv is a manifest: name its splits by --train-split and"),
-        (["--train-split", "val"], ["manifest.tsv"], r"--train-split and --test-split: give both, or neither"),
+        (["--train-split", "val"], ["manifest.tsv"], r"--train-split and --test-split: give both"),
+        (["--train-split", "val", "--test-split", "test", "--split", "a"], ["manifest.tsv"], "--split alone"),
         (["--encoder", "mfcc+conv1d"], None, r"--probe: mfcc\+conv1d is a classifier itself; leave it out"),
         (["--encoder", "mfcc", "--spoken"], None, r"--spoken: mfcc hears one second, the middle of a clip"),
     ],

@@ -16,10 +16,9 @@ from earmark.errors import InputError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from earmark.data.manifest import Manifest
     from earmark.evaluation.embedders import Embedder, Floats
     from earmark.evaluation.probe import Answers, Classifier, Draw, ProbeResult
-    from earmark.evaluation.trials import TrialClip
+    from earmark.evaluation.probe.clips import ProbeClips
 
 EXAMPLE = (
     "Example: [bold]earmark evaluate probe arabic_commands/manifest.tsv --train-split val --test-split test "
@@ -27,7 +26,6 @@ EXAMPLE = (
 )
 MANIFESTS = (".tsv", ".parquet")
 MFCC, CONV1D = "mfcc", "mfcc+conv1d"
-NOT_SPOKEN = ("noise", "rir")
 
 
 class Probe(StrEnum):
@@ -67,11 +65,24 @@ def probe(
     train_split: Annotated[
         str | None,
         typer.Option(
-            help="Of the manifest: clips with labels.", show_default="half of the speakers, others each repetition"
+            metavar="SPLIT,SPLIT",
+            help="Of the manifest: clips with labels.",
+            show_default="half of the speakers, others each repetition",
         ),
     ] = None,
     test_split: Annotated[
-        str | None, typer.Option(help="Of the manifest: clips that are told apart.", show_default="the other half")
+        str | None,
+        typer.Option(
+            metavar="SPLIT,SPLIT", help="Of the manifest: clips that are told apart.", show_default="the other half"
+        ),
+    ] = None,
+    split: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SPLIT,SPLIT",
+            help="Of the manifest: clips whose speakers are halved.",
+            show_default="all but noise and rir",
+        ),
     ] = None,
     words: Annotated[
         str | None, typer.Option(metavar="WORD,WORD", help="Only these words.", show_default="all")
@@ -97,7 +108,9 @@ def probe(
     import numpy as np
 
     numbers = _numbers(labels)
-    clips = _Clips(labelled, test, audio, train_split, test_split, words)
+    clips = _read(labelled, test, audio, (train_split, test_split), split)
+    if words is not None:
+        clips = clips.only(judged.words(words, "--words"))
     draws = clips.draw(numbers, repetitions, seed)
     learner = _classifier(encoder, classifier)
     embedder = _embedder(encoder, spoken)
@@ -124,78 +137,28 @@ def probe(
     _print(results, title, out)
 
 
-class _Clips:
-    """The clips that the command line names, and who speaks."""
+def _read(
+    labelled: Path,
+    test: Path | None,
+    audio: Path | None,
+    splits: tuple[str | None, str | None],
+    split: str | None,
+) -> "ProbeClips":
+    from earmark.evaluation.probe.clips import read_lists, read_splits
 
-    def __init__(
-        self,
-        labelled: Path,
-        test: Path | None,
-        audio: Path | None,
-        train_split: str | None,
-        test_split: str | None,
-        words: str | None,
-    ) -> None:
-        from earmark.data.lists import read_list
-        from earmark.evaluation.trials import speakers_of
-
-        self.words = None if words is None else judged.words(words, "--words")
-        self.test: tuple[TrialClip, ...] | None = None
-        if labelled.suffix in MANIFESTS:
-            self._read_manifest(labelled, test, audio, train_split, test_split)
-            return
-        if train_split is not None or test_split is not None:
-            raise InputError(f"--train-split, --test-split: {labelled} is a list; they choose from a manifest")
-        if test is None or audio is None:
-            raise InputError(f"{labelled} is a list: name the list of the test after it, and --audio FOLDER")
-        self.folder, self.name = audio, labelled.resolve().parent.name
-        self.labelled = self._kept(read_list(labelled, audio=audio))
-        self.test = self._kept(read_list(test, audio=audio))
-        self.speakers = speakers_of(audio, [clip.path for clip in (*self.labelled, *self.test)])
-
-    def draw(self, numbers: "Sequence[int | None]", repetitions: int, seed: int) -> "tuple[Draw, ...]":
-        """Who teaches and who tests."""
-        from earmark.evaluation.probe import draw_from_lists, draw_from_speakers
-
-        if self.test is None:
-            return draw_from_speakers(self.labelled, self.speakers, labels=numbers, repetitions=repetitions, seed=seed)
-        return draw_from_lists(self.labelled, self.test, labels=numbers, repetitions=repetitions, seed=seed)
-
-    def _read_manifest(
-        self, path: Path, test: Path | None, audio: Path | None, train_split: str | None, test_split: str | None
-    ) -> None:
-        from earmark.data.lists import known_speakers
-        from earmark.data.manifest import read_manifest
-
-        if test is not None:
-            raise InputError(f"{path} is a manifest: name its splits by --train-split and --test-split, not {test}")
-        if (train_split is None) != (test_split is None):
-            raise InputError("--train-split and --test-split: give both, or neither for halves of the speakers")
-        manifest = read_manifest(path)
-        self.folder, self.name = audio or path.parent, path.resolve().parent.name
-        if train_split is None or test_split is None:
-            splits = {clip.split for clip in manifest} - set(NOT_SPOKEN)
-            self.labelled = self._listed(manifest, *splits)
-        else:
-            self.labelled = self._listed(manifest, train_split)
-            self.test = self._listed(manifest, test_split)
-        speaker = known_speakers(manifest, self.folder)
-        self.speakers = {clip.path: speaker(clip.path) for clip in (*self.labelled, *(self.test or ()))}
-
-    def _listed(self, manifest: "Manifest", *splits: str) -> "tuple[TrialClip, ...]":
-        from earmark.data.lists import listing_from
-
-        clips = manifest.only(*splits)
-        if not len(clips):
-            there = ", ".join(sorted({clip.split or "(none)" for clip in manifest}))
-            raise InputError(f"no clip of the split {', '.join(splits)!r}; the manifest has {there}")
-        listed = listing_from(self.folder, manifest)
-        return self._kept(tuple(listed(clip) for clip in clips))
-
-    def _kept(self, clips: "tuple[TrialClip, ...]") -> "tuple[TrialClip, ...]":
-        from earmark.evaluation.probe import keep_words
-
-        return clips if self.words is None else keep_words(clips, self.words)
+    is_manifest = labelled.suffix in MANIFESTS
+    if not is_manifest and (split or any(splits)):
+        raise InputError(f"--split, --train-split, --test-split: {labelled} is a list; they choose from a manifest")
+    if is_manifest and test is not None:
+        raise InputError(f"{labelled} is a manifest: name its splits by --train-split and --test-split, not {test}")
+    if (splits[0] is None) != (splits[1] is None) or (split and any(splits)):
+        raise InputError("--train-split and --test-split: give both; or --split alone for halves of the speakers")
+    if is_manifest:
+        chosen = [[] if names is None else judged.words(names, "--split") for names in (splits[0] or split, splits[1])]
+        return read_splits(labelled, *chosen, audio=audio)
+    if test is None or audio is None:
+        raise InputError(f"{labelled} is a list: name the list of the test after it, and --audio FOLDER")
+    return read_lists(labelled, test, audio)
 
 
 def _numbers(text: str | None) -> list[int | None]:
