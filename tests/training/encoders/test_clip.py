@@ -8,6 +8,7 @@ from earmark.training.encoders.clip_settings import ClipSettings
 from earmark.training.encoders.convmixer import ConvMixerSettings
 from earmark.training.encoders.pieces import in_pieces
 from earmark.training.encoders.res import ResSettings
+from earmark.training.encoders.resnet_se import ResNetSESettings
 from earmark.training.encoders.sphere import SphereSettings
 from earmark.training.frontends import LogMelSettings
 from earmark.training.frontends.masks import MaskSettings
@@ -20,6 +21,8 @@ NETWORKS = [
     ConvMixerSettings(dimension=16),
     BCResNetSettings(dimension=16),
     SphereSettings(dimension=16, widths=(4, 6, 8, 10), length_s=1.0),
+    ResNetSESettings(dimension=16, widths=(8, 8, 16, 16), blocks=(1, 2, 1, 1), length_s=1.0),
+    ResNetSESettings(dimension=16, widths=(8, 8, 16), blocks=(1, 1, 1), pooling="asp", length_s=1.0),
 ]
 networks = pytest.mark.parametrize("settings", NETWORKS, ids=lambda settings: f"{settings.kind}-{settings.dimension}")
 
@@ -116,7 +119,7 @@ def test_masks_are_drawn_in_training_only(waves):
 
 def test_other_features_and_lengths_fit_all_networks(waves):
     frontend = LogMelSettings(n_mels=80, n_fft=512, hop_s=0.015)
-    for kind in (ResSettings, ConvMixerSettings, BCResNetSettings, SphereSettings):
+    for kind in (ResSettings, ConvMixerSettings, BCResNetSettings, SphereSettings, ResNetSESettings):
         settings = kind(frontend=frontend, length_s=0.6, dimension=8)
         assert settings.shape == (41, 80)
         assert encoder(settings)(waves[:2, :9600]).shape == (2, 8)

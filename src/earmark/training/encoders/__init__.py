@@ -10,6 +10,7 @@ from earmark.training.encoders.clip import ClipEncoder, ClipEncoderSettings
 from earmark.training.encoders.convmixer import ConvMixerSettings
 from earmark.training.encoders.dense import DenseSettings
 from earmark.training.encoders.res import ResSettings
+from earmark.training.encoders.resnet_se import ResNetSESettings
 from earmark.training.encoders.sphere import SphereSettings
 from earmark.training.encoders.stream import FrameEncoder, StreamSettings
 from earmark.training.kinds import by_kind
@@ -22,6 +23,7 @@ __all__ = [
     "DenseSettings",
     "EncoderSettings",
     "FrameEncoder",
+    "ResNetSESettings",
     "ResSettings",
     "SphereSettings",
     "StreamSettings",
@@ -34,6 +36,7 @@ EncoderSettings = Annotated[
     | Annotated[ConvMixerSettings, Tag("convmixer")]
     | Annotated[BCResNetSettings, Tag("bc_resnet")]
     | Annotated[SphereSettings, Tag("sphere")]
+    | Annotated[ResNetSESettings, Tag("resnet_se")]
     | Annotated[DenseSettings, Tag("dense")],
     by_kind("stream"),
 ]
@@ -48,7 +51,14 @@ def build_encoder(settings: EncoderSettings) -> FrameEncoder | ClipEncoder:
     match settings:
         case StreamSettings():
             model: FrameEncoder | ClipEncoder = FrameEncoder(settings)
-        case ResSettings() | ConvMixerSettings() | BCResNetSettings() | SphereSettings() | DenseSettings():
+        case (
+            ResSettings()
+            | ConvMixerSettings()
+            | BCResNetSettings()
+            | SphereSettings()
+            | ResNetSESettings()
+            | DenseSettings()
+        ):
             model = ClipEncoder(settings)
         case _:
             assert_never(settings)

@@ -6,11 +6,14 @@ from earmark.training.encoders.bc_resnet import BCResNet, BCResNetSettings
 from earmark.training.encoders.convmixer import ConvMixer, ConvMixerSettings
 from earmark.training.encoders.dense import Dense, DenseSettings
 from earmark.training.encoders.res import Res, ResSettings
+from earmark.training.encoders.resnet_se import ResNetSE, ResNetSESettings
 from earmark.training.encoders.sphere import Sphere, SphereSettings
 from earmark.training.frontends import build_frontend
 from earmark.training.frontends.masks import Masks
 
-ClipEncoderSettings = ResSettings | ConvMixerSettings | BCResNetSettings | SphereSettings | DenseSettings
+ClipEncoderSettings = (
+    ResSettings | ConvMixerSettings | BCResNetSettings | SphereSettings | ResNetSESettings | DenseSettings
+)
 
 
 class ClipEncoder(nn.Module):
@@ -47,3 +50,5 @@ def _network(settings: ClipEncoderSettings) -> nn.Module:
             return Sphere(settings)
         case DenseSettings():
             return Dense(settings)
+        case ResNetSESettings():
+            return ResNetSE(settings)
