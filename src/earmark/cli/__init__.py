@@ -6,7 +6,20 @@ from typing import Annotated
 
 import typer
 
-from earmark.cli import compare, console, demo, detect, enroll, evaluate, export, keywords, prepare, train
+from earmark.cli import (
+    compare,
+    console,
+    demo,
+    detect,
+    enroll,
+    evaluate,
+    export,
+    keywords,
+    prepare,
+    spatial,
+    spatial_figures,
+    train,
+)
 from earmark.errors import EarmarkError
 
 app = typer.Typer(
@@ -24,6 +37,8 @@ app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.add_typer(evaluate.app, name="evaluate")
 app.command("train", epilog=train.EXAMPLE)(train.train)
+app.command("spatial", epilog=spatial.EXAMPLE)(spatial.spatial)
+app.command("spatial-figures", epilog=spatial_figures.EXAMPLE)(spatial_figures.spatial_figures)
 app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
 app.command("export", epilog=export.EXAMPLE)(export.export)
 

@@ -14,13 +14,15 @@ from torch import Tensor
 from earmark.audio import Wave
 from earmark.errors import InputError
 from earmark.evaluation.embedders import Embedder, Exported
-from earmark.training.checkpoint import fill, load_checkpoint, under
+from earmark.training.centred import CentredSettings
+from earmark.training.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.crops import Hearing, middle, random_crops
-from earmark.training.encoders import ClipEncoder, StreamSettings, build_encoder
+from earmark.training.encoders import ClipEncoder, DenseSettings, StreamSettings, build_encoder
 from earmark.training.export import export
 from earmark.training.losses import build_loss
 from earmark.training.recipe import check_recipe
 from earmark.training.scenes import SceneSettings
+from earmark.training.tables import checked
 
 Floats = NDArray[np.float32]
 
@@ -89,6 +91,8 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
         InputError: no checkpoint of ours, or crops for an encoder of streams.
     """
     checkpoint = load_checkpoint(path)
+    if checkpoint.recipe.get("kind") == "spatial":
+        return _learnt_without_labels(path, checkpoint, crops, seed)
     recipe = check_recipe(checkpoint.recipe, str(path))
     if isinstance(recipe.encoder, StreamSettings):
         if crops:
@@ -104,3 +108,13 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     logits = getattr(objective.eval(), "logits", None)
     return ClipEmbedder(recipe.name, fingerprint, classes, model.eval(), logits, recipe.scenes, crops, seed)
+
+
+def _learnt_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
+    """The encoder of an auto-encoder, see `earmark.training.spatial`."""
+    settings = checked(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
+    model = build_encoder(settings)
+    fill(model, under(checkpoint.tensors, "model."))
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    hearing = CentredSettings(length_s=settings.length_s)
+    return ClipEmbedder(checkpoint.recipe["name"], fingerprint, (), model.eval(), None, hearing, crops, seed)

@@ -116,7 +116,7 @@ def learn(
     with torch.no_grad():
         # What was done to the inputs becomes part of the first layer, so that the encoder takes them as they are.
         first.weight /= deviation
-        first.bias -= first.weight @ mean
+        first.bias.copy_(first.bias - first.weight @ mean)
     return Learnt(network.encoder, history)
 
 

@@ -1,5 +1,6 @@
 """The dense classifier that learns words from few labelled embeddings."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -74,6 +75,7 @@ def learn_classes(
     test: Floats,
     settings: FitSettings,
     generator: torch.Generator,
+    on_epoch: Callable[[int, float], object] = lambda *_: None,
 ) -> Floats:
     """Teach any network of inputs to logits by cross-entropy; the logits of the test, shape (m, classes).
 
@@ -93,6 +95,7 @@ def learn_classes(
         len(inputs),
         settings,
         generator,
+        on_epoch,
     )
     with torch.inference_mode():
         return network(torch.as_tensor(test, dtype=torch.float32)).numpy()

@@ -1,5 +1,7 @@
 """The system that the learnt features are compared with: one convolution on MFCC."""
 
+from collections.abc import Callable
+
 import torch
 from pydantic import Field
 from torch import Tensor, nn
@@ -50,10 +52,17 @@ class Conv1d(nn.Module):
 
 
 def classify_mfcc(
-    train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int, settings: Conv1dSettings
+    train: Floats,
+    train_labels: Ints,
+    test: Floats,
+    *,
+    classes: int,
+    seed: int,
+    settings: Conv1dSettings,
+    on_epoch: Callable[[int, float], object] = lambda *_: None,
 ) -> Floats:
     """Learn from labelled MFCC, shape (n, 640), and tell others apart, shape (m, 640): logits (m, classes)."""
     generator = torch.Generator().manual_seed(seed)
     with seeded(generator):
         network = Conv1d(classes)
-    return learn_classes(network, train, train_labels, test, settings, generator)
+    return learn_classes(network, train, train_labels, test, settings, generator, on_epoch)

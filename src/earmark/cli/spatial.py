@@ -1,0 +1,71 @@
+"""`earmark spatial`: do features learnt from unlabelled clips beat MFCC where labels are few?"""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.extras import needs
+
+EXAMPLE = "Example: [bold]earmark spatial recipes/humayun/arabic.toml --set repetitions=2 --run runs/short[/bold]"
+
+
+def spatial(
+    recipe: Annotated[
+        Path, typer.Argument(metavar="RECIPE", help="A recipe of kind spatial, .toml.", show_default=False)
+    ],
+    overrides: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Another value for a key of the recipe; may be repeated.",
+            show_default="",
+        ),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder for results and encoders.", show_default="runs/<name>"),
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, help="Repetitions at a time, each on a core of its own.")] = 1,
+) -> None:
+    """Learn features from unlabelled clips, with and without their position, and words from few labels; beside MFCC.
+
+    Each repetition draws the clips anew. It adds a row to results.csv, in fractions, and keeps its encoders, which
+    every evaluation takes by --encoder. A run that was stopped goes on when the same command is given again.
+    """
+    with needs("train"):
+        from earmark.training.spatial.settings import read_spatial
+        from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarise
+
+    settings = read_spatial(recipe, overrides or [])
+    folder = run or Path("runs") / settings.name
+    console.say(f"{settings.name}: {settings.repetitions} repetitions in {folder}")
+    with console.progress_bar() as progress:
+        whole = progress.add_task("repetitions", total=settings.repetitions)
+        current = progress.add_task("", total=None, visible=False)
+
+        def show(number: int, stage: str, epoch: int, most: int, loss: float) -> None:
+            title = f"repetition {number}, {stage}, loss {loss:.4g}"
+            progress.update(current, description=title, completed=epoch, total=most, visible=True)
+
+        repetitions = simulate(
+            settings, folder, jobs=jobs, report=show, on_done=lambda _: progress.update(whole, advance=1)
+        )
+
+    def percent(value: float, margin: float) -> str:
+        return f"{100 * value:.1f}" + (f" ± {100 * margin:.1f}" if margin == margin else "")
+
+    summary = summarise(repetitions)
+    rows = [
+        [SYSTEMS[stage], *(percent(numbers[name].mean, numbers[name].margin) for name in NUMBERS)]
+        for stage, numbers in summary.items()
+    ]
+    title = f"{len(repetitions)} repetitions, in %, with the 95 % interval of the mean"
+    console.print_table(["system", ">error", ">precision", ">recall"], rows, title)
+    for than in ("mfcc", "plain"):
+        won = gain(repetitions, "spatial", than)
+        console.say(f"accuracy of {SYSTEMS['spatial']} over {SYSTEMS[than]}: {percent(won.mean, won.margin)} points")
+    console.say(f"wrote {folder / 'results.csv'}")
+    console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {folder / 'spatial-01.safetensors'}")

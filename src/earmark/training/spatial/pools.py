@@ -1,0 +1,167 @@
+"""The clips of a simulation: who may be unlabelled, labelled or tested, and what one repetition draws of them."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.data.manifest import Clip, Manifest
+from earmark.errors import InputError
+from earmark.training.clips import ClipBank
+from earmark.training.corpus import digest, open_or_pack, selected, stamp_of
+from earmark.training.encoders.dense import DenseSettings
+from earmark.training.frontends import build_frontend
+from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
+from earmark.training.spatial.settings import Sizes, SpatialData
+
+Floats = NDArray[np.float32]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Pools:
+    """All clips, and what they may be drawn for. A number of a clip is its row in ``mfcc``.
+
+    Attributes:
+        stamp: tells these clips from others.
+        classes: the words of the labelled and the test clips, sorted.
+        paths: file of each clip, as its manifest names it.
+        speakers: of each clip, shape (n,).
+        labels: number of each clip's class, shape (n,); -1 where it has none.
+        unlabelled: numbers of clips, shape (u,).
+        labelled: likewise.
+        test: likewise; none where speakers are drawn, and ``labelled`` has all.
+        mfcc: shape (n, f · t), mapped into memory.
+        mel: of the unlabelled clips in their order, shape (u, 4096), mapped into memory.
+    """
+
+    stamp: str
+    classes: tuple[str, ...]
+    paths: NDArray[np.str_]
+    speakers: NDArray[np.str_]
+    labels: Ints
+    unlabelled: Ints
+    labelled: Ints
+    test: Ints
+    mfcc: Floats
+    mel: Floats
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The clips of one repetition, in the order in which they were drawn.
+
+    Attributes:
+        unlabelled: rows of ``Pools.unlabelled``, sorted: the auto-encoders shuffle them themselves.
+        labelled: numbers of clips.
+        test: likewise.
+    """
+
+    unlabelled: Ints
+    labelled: Ints
+    test: Ints
+
+
+def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
+    """Pack the clips and compute their features, or open what was made before.
+
+    Raises:
+        InputError: a clip in two roles, fewer than two classes, clips without sound, or manifests that cannot be read.
+    """
+    roles = {name: [selected(source) for source in getattr(data, name)] for name in ("unlabelled", "labelled", "test")}
+    manifests = [manifest for group in roles.values() for manifest in group]
+    folder = data.folder / "clips"
+    # Unpacked before the bank is asked for: a manifest that names a clip twice fails before the work, not after it.
+    listed = _listed(roles)
+    bank = open_or_pack(manifests, folder, spoken=False)
+    if len(bank) != len(listed):
+        raise InputError(
+            f"{data.folder}: {len(listed) - len(bank)} of {len(listed)} clips hold no sample; check their times"
+        )
+    role = np.array([name for name, _, _ in listed])
+    unlabelled = np.flatnonzero(role == "unlabelled")
+    labelled, test = np.flatnonzero(role == "labelled"), np.flatnonzero(role == "test")
+    if data.speakers == "drawn":
+        labelled, test = np.sort(np.concatenate([labelled, test])), test[:0]
+    clips = [clip for _, clip, _ in listed]
+    classes = sorted({clips[number].label for number in np.concatenate([labelled, test])})
+    if len(classes) < 2 or "" in classes:
+        raise InputError(f"data.labelled: {len(classes)} words, of which each needs a name; give two or more")
+    number_of = {label: number for number, label in enumerate(classes)}
+    labels = [-1 if name == "unlabelled" else number_of[clip.label] for name, clip, _ in listed]
+    return Pools(
+        stamp_of(folder),
+        tuple(classes),
+        np.array([clip.path for clip in clips]),
+        np.array([clip.speaker for clip in clips]),
+        np.array(labels),
+        unlabelled,
+        labelled,
+        test,
+        *_features(bank, unlabelled, encoder, data),
+    )
+
+
+def _listed(roles: dict[str, list[Manifest]]) -> list[tuple[str, Clip, str]]:
+    """Role, clip and place of every clip, in the order of the bank."""
+    listed = [
+        (role, clip, str(manifest.locate(clip)))
+        for role, manifests in roles.items()
+        for manifest in manifests
+        for clip in manifest
+    ]
+    listed.sort(key=lambda entry: (entry[2], entry[1].start_s))
+    for (role, clip, place), (next_role, next_clip, next_place) in pairwise(listed):
+        if (place, clip.start_s) == (next_place, next_clip.start_s):
+            raise InputError(
+                f"{place}: both data.{role} and data.{next_role} name it; narrow them by `split` or `exclude`"
+            )
+    return listed
+
+
+def _features(bank: ClipBank, unlabelled: Ints, encoder: DenseSettings, data: SpatialData) -> tuple[Floats, Floats]:
+    # Beside the samples: a bank that is packed anew takes its features with it.
+    folder = data.folder / "clips"
+    mfcc = folder / f"features-{digest([encoder.frontend.model_dump_json(), str(encoder.length_s)])}.npy"
+    mel = folder / f"mel-{digest([POSITION_MEL.model_dump_json(), str(encoder.length_s)])}.npy"
+    everything = np.arange(len(bank))
+    frontend = build_frontend(encoder.frontend)
+    return (
+        compute(bank, everything, frontend, mfcc, length_s=encoder.length_s, title="MFCC"),
+        compute(bank, unlabelled, MelPower(), mel, length_s=encoder.length_s, title="mel spectrograms"),
+    )
+
+
+def draw(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> Draw:
+    """Draw a repetition's clips.
+
+    Raises:
+        InputError: fewer clips than asked for, or speakers that are not known and should be drawn.
+    """
+    labelled, test = pools.labelled, pools.test
+    if not len(test):
+        labelled, test = _by_speakers(pools, generator)
+    return Draw(
+        np.sort(_some(np.arange(len(pools.unlabelled)), sizes.unlabelled, "unlabelled", generator)),
+        _some(labelled, sizes.labelled, "labelled", generator),
+        _some(test, sizes.test, "test", generator),
+    )
+
+
+def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, Ints]:
+    """The labelled clips, and those of other speakers, about half as many speakers each."""
+    speaker = pools.speakers[pools.labelled]
+    names = np.unique(speaker)
+    if len(names) < 2 or "" in names:
+        raise InputError(
+            "data.speakers: drawn needs two speakers or more, and the speaker of each clip; list them instead"
+        )
+    chosen = np.isin(speaker, generator.permutation(names)[: len(names) // 2])
+    return pools.labelled[chosen], pools.labelled[~chosen]
+
+
+def _some(pool: Ints, count: int, role: str, generator: np.random.Generator) -> Ints:
+    if count > len(pool):
+        raise InputError(f"sizes.{role}: {count} clips of {len(pool)} that there are; ask for fewer, or 0 for all")
+    return generator.permutation(pool)[: count or len(pool)]

@@ -1,0 +1,256 @@
+"""The simulation: the same few labels for MFCC and for learnt features, on a fresh random split each time.
+
+One repetition draws unlabelled, labelled and test clips; a convolution learns words from the MFCC of the labelled ones,
+two auto-encoders learn from the unlabelled clips, with and without their position, and a dense classifier learns words
+from either one's embeddings of the labelled clips. All three are asked about the same test clips.
+
+What lies in the run's folder afterwards, and how to read it: :mod:`earmark.evaluation.simulations`.
+"""
+
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from earmark.errors import InputError
+from earmark.evaluation.simulations import (
+    PLAIN_RESULTS,
+    RESULTS,
+    Repetition,
+    read_rows,
+    repetition_path,
+    row_of,
+    write_rows,
+)
+from earmark.training.checkpoint import Checkpoint, save_checkpoint
+from earmark.training.comparison.summary import Average
+from earmark.training.spatial.autoencoder import Learnt, learn
+from earmark.training.spatial.classifier import classify
+from earmark.training.spatial.conv1d import classify_mfcc
+from earmark.training.spatial.pools import Pools, draw, prepare_pools
+from earmark.training.spatial.position import choose_anchors, positions
+from earmark.training.spatial.settings import SpatialSettings
+
+Stage = Literal["mfcc", "plain", "spatial"]
+Report = Callable[[int, Stage, int, int, float], object]
+"""Told the repetition's number, what learns, its epochs done and at most, and the loss that decides."""
+
+SYSTEMS: dict[Stage, str] = {
+    "mfcc": "MFCC, convolution",
+    "plain": "auto-encoder, dense",
+    "spatial": "spatial auto-encoder, dense",
+}
+NUMBERS = ("error", "weighted_precision", "weighted_recall")
+
+
+def simulate(
+    settings: SpatialSettings,
+    folder: Path,
+    *,
+    jobs: int = 1,
+    report: Report = lambda *_: None,
+    on_done: Callable[[int], object] = lambda _: None,
+) -> list[Repetition]:
+    """Run the repetitions that are not there yet, and write everything into a folder.
+
+    Args:
+        settings: of the simulation.
+        folder: of the run.
+        jobs: repetitions at a time, each a process of its own; with one, it is this process, which tells of epochs.
+        report: told after each epoch.
+        on_done: told the number of each repetition that is there.
+
+    Returns:
+        All repetitions whose arrays are there.
+
+    Raises:
+        InputError: the folder holds results of other settings, or the clips are not what the settings ask for.
+    """
+    pools = prepare_pools(settings.data, settings.autoencoder.encoder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _claim(folder, settings, pools)
+    tables = {"spatial": folder / RESULTS, "plain": folder / PLAIN_RESULTS}
+    done = len(read_rows(tables["spatial"])) if tables["spatial"].exists() else 0
+    wanted = range(1, settings.repetitions + 1)
+    missing = [number for number in wanted[done:] if not repetition_path(folder, number).exists()]
+    for number in {*wanted} - {*missing}:
+        on_done(number)
+    for number in _run(settings, pools, folder, missing, jobs, report):
+        on_done(number)
+        # In order, whichever was ready first: a row says by its place which repetition it is.
+        done = _append(folder, tables, done)
+    _append(folder, tables, done)
+    kept = [repetition_path(folder, number) for number in wanted]
+    return [Repetition.open(path) for path in kept if path.exists()]
+
+
+def summarise(repetitions: list[Repetition]) -> dict[Stage, dict[str, Average]]:
+    """Mean and interval over repetitions of each system's :data:`NUMBERS`.
+
+    Repetitions draw from the same clips, so that the intervals say how much the draw matters, not other clips.
+    """
+    scores = {stage: [repetition.scores(stage) for repetition in repetitions] for stage in SYSTEMS}
+    return {
+        stage: {name: Average(tuple(getattr(one, name) for one in found)) for name in NUMBERS}
+        for stage, found in scores.items()
+    }
+
+
+def gain(repetitions: list[Repetition], better: Stage, than: Stage) -> Average:
+    """By how much one system's accuracy is above another's, in the same repetitions."""
+    return Average(tuple(one.scores(than).error - one.scores(better).error for one in repetitions))
+
+
+def run_repetition(
+    settings: SpatialSettings, pools: Pools, folder: Path, number: int, report: Report = lambda *_: None
+) -> None:
+    """One repetition; its encoders and, when all is done, its arrays appear in the folder.
+
+    Args:
+        settings: of the simulation.
+        pools: all clips.
+        folder: of the run.
+        number: of the repetition, from 1 on; it and the seed decide all that is drawn.
+        report: told after each epoch.
+    """
+    generator = np.random.default_rng((settings.seed, number))
+    drawn = draw(pools, settings.sizes, generator)
+    seed = int(generator.integers(2**31))
+    mel = pools.mel[drawn.unlabelled]
+    places = positions(mel, choose_anchors(mel, settings.autoencoder.anchors, generator))
+    mfcc = {name: pools.mfcc[rows] for name, rows in (("labelled", drawn.labelled), ("test", drawn.test))}
+    labels = pools.labels[drawn.labelled]
+    classes = len(pools.classes)
+
+    def told(stage: Stage, most: int) -> Callable[[int, float], object]:
+        return lambda epoch, loss: report(number, stage, epoch, most, loss)
+
+    def taught(stage: Stage, given: Tensor | None) -> Learnt:
+        # The same seed for both: they begin alike, see the clips in the same order, and differ by the head alone.
+        start = torch.Generator().manual_seed(seed)
+        encoder = settings.autoencoder
+        learnt = learn(unlabelled, given, encoder, start, told(stage, encoder.fit.epochs))
+        save_encoder(learnt, settings, folder / f"{stage}-{number:02}.safetensors")
+        return learnt
+
+    def predicted(embeddings: Mapping[str, Any]) -> Any:
+        train, test = embeddings["labelled"], embeddings["test"]
+        return classify(train, labels, test, classes=classes, seed=seed, settings=settings.classifier).argmax(axis=1)
+
+    convolution = classify_mfcc(
+        mfcc["labelled"],
+        labels,
+        mfcc["test"],
+        classes=classes,
+        seed=seed,
+        settings=settings.benchmark,
+        on_epoch=told("mfcc", settings.benchmark.epochs),
+    )
+    unlabelled = torch.from_numpy(pools.mfcc[pools.unlabelled[drawn.unlabelled]])
+    plain = taught("plain", None)
+    spatial = taught("spatial", torch.from_numpy(places))
+    embedded = {
+        stage: {name: learnt.embed(torch.from_numpy(rows)).numpy() for name, rows in mfcc.items()}
+        for stage, learnt in (("plain", plain), ("spatial", spatial))
+    }
+    Repetition(
+        classes=np.array(pools.classes),
+        labelled_paths=pools.paths[drawn.labelled],
+        labelled_labels=labels,
+        labelled_speakers=pools.speakers[drawn.labelled],
+        labelled_mfcc=mfcc["labelled"],
+        labelled_plain=embedded["plain"]["labelled"],
+        labelled_spatial=embedded["spatial"]["labelled"],
+        test_paths=pools.paths[drawn.test],
+        test_labels=pools.labels[drawn.test],
+        test_speakers=pools.speakers[drawn.test],
+        mfcc_predictions=convolution.argmax(axis=1),
+        plain_predictions=predicted(embedded["plain"]),
+        spatial_predictions=predicted(embedded["spatial"]),
+        positions=places,
+        plain_loss=np.array(plain.history.loss),
+        spatial_loss=np.array(spatial.history.loss),
+    ).save(repetition_path(folder, number))
+
+
+def save_encoder(learnt: Learnt, settings: SpatialSettings, path: Path) -> None:
+    """A checkpoint that `--encoder` of every evaluation opens: the encoder with its frontend."""
+    recipe = {
+        "kind": settings.kind,
+        "name": f"{settings.name}-{path.stem}",
+        "autoencoder": settings.autoencoder.model_dump(mode="json"),
+    }
+    tensors = {f"model.network.{name}": tensor for name, tensor in learnt.encoder.state_dict().items()}
+    losses = learnt.history.loss
+    save_checkpoint(path, Checkpoint(recipe, len(losses), {"loss": losses[-1]}, tensors))
+
+
+def _claim(folder: Path, settings: SpatialSettings, pools: Pools) -> None:
+    """Say in the folder what its results are of, or make sure that it says just that."""
+    path = folder / "settings.json"
+    # More repetitions may be asked for later; where the clips lie and how many threads there are changes no number.
+    said = settings.model_dump(mode="json", exclude={"repetitions", "threads", "data"})
+    said |= {"speakers": settings.data.speakers, "clips": pools.stamp, "classes": list(pools.classes)}
+    text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
+    if path.exists():
+        found = json.loads(path.read_text(encoding="utf-8"))
+        other = next((key for key in said if found.get(key) != said[key]), None)
+        if other is not None:
+            raise InputError(f"{folder}: holds results of other settings ({other}); give another folder by --run")
+        return
+    if (folder / RESULTS).exists():
+        raise InputError(f"{folder / RESULTS}: nothing says of which settings it is; give another folder by --run")
+    path.write_text(text, encoding="utf-8")
+
+
+def _run(
+    settings: SpatialSettings, pools: Pools, folder: Path, numbers: list[int], jobs: int, report: Report
+) -> Iterator[int]:
+    """Run repetitions; the number of each that is done."""
+    if jobs == 1 or len(numbers) < 2:
+        with _threads(settings.threads):
+            for number in numbers:
+                run_repetition(settings, pools, folder, number, report)
+                yield number
+        return
+    with ProcessPoolExecutor(min(jobs, len(numbers)), mp_context=multiprocessing.get_context("spawn")) as pool:
+        waiting = {pool.submit(_run_alone, settings, folder, number): number for number in numbers}
+        for done in as_completed(waiting):
+            done.result()
+            yield waiting[done]
+
+
+def _run_alone(settings: SpatialSettings, folder: Path, number: int) -> None:
+    """One repetition in a process of its own, which opens the clips itself."""
+    with _threads(settings.threads):
+        run_repetition(settings, prepare_pools(settings.data, settings.autoencoder.encoder), folder, number)
+
+
+@contextmanager
+def _threads(count: int) -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(count or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _append(folder: Path, tables: Mapping[str, Path], done: int) -> int:
+    """Put the repetitions that follow the last row into the tables; how many rows there are then."""
+    while (path := repetition_path(folder, done + 1)).exists():
+        repetition = Repetition.open(path)
+        mfcc = repetition.scores("mfcc")
+        # The table that says how many are done comes last.
+        for stage in ("plain", "spatial"):
+            rows = read_rows(tables[stage])[:done] if done else []
+            write_rows(tables[stage], [*rows, row_of(mfcc, repetition.scores(stage))])
+        done += 1
+    return done
