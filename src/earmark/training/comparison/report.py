@@ -89,7 +89,7 @@ def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
     chosen = sorted({run.recipe.choose for run in runs})
     lines = [
         f"{len({run.system for run in runs})} systems, {len(seeds)} seeds each, "
-        f"{' or '.join(map(str, steps))} training steps. Percent: mean over the seeds ± half the {100 * LEVEL:.0f} % "
+        f"{' or '.join(map(str, steps))} training steps. Mean over the seeds ± half the {100 * LEVEL:.0f} % "
         f"interval of that mean (Student's t). Of each run the {' or '.join(chosen)} checkpoint is judged"
         f"{'; what is best, validation clips say, never a test' * ('best' in chosen)}."
     ]
@@ -148,6 +148,8 @@ def _dots(summary: Summary, test: str, condition: str) -> Figure:
         low, high = axes.get_xlim()
         unit = 1 if _is_cost(column) else 100
         axes.set_xlim(max(low, -0.01 * unit), min(high, 1.01 * unit))
+        if _is_cost(column):  # their three decimals need the room
+            axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", color="0.9", lw=0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
         axes.tick_params(axis="y", length=0)
