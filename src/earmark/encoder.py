@@ -4,10 +4,7 @@ One ONNX file holds everything: the model card, and the graph, which maps the ne
 frame vectors and what it remembers then. Whole files and live streams run through the same graph, so that they agree.
 """
 
-import hashlib
-import json
 from collections.abc import Sequence
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
@@ -16,18 +13,14 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.audio import AudioError, as_wave
-from earmark.errors import EarmarkError, InputError
+from earmark.model_file import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
+
+__all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "Encoder", "EncoderError", "Stream", "load_encoder"]
 
 Floats = NDArray[np.float32]
 
-METADATA_KEY = "earmark"
-FORMAT = 1
 SHIPPED = ("base", "tiny")
 _BLOCK_S = 8.0
-
-
-class EncoderError(InputError):
-    """A file that is no encoder of ours. The message names the file and the cure."""
 
 
 class Encoder:
@@ -194,33 +187,12 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
             that ``earmark export`` wrote.
 
     Raises:
-        EncoderError: no such file, or not an encoder of ours.
+        EncoderError: no such file, or not an encoder of streams of ours.
     """
     name = str(source or "base")
-    path = Path(str(files("earmark") / "models" / f"{name}.onnx")) if name in SHIPPED else Path(name)
+    path = shipped_file(name) if name in SHIPPED else Path(name)
+    session, description, fingerprint = open_model(path, "stream", SHIPPED)
     try:
-        content = path.read_bytes()
-    except OSError:
-        raise EncoderError(
-            f"{path}: no such encoder; choose {' or '.join(SHIPPED)}, or the path of an .onnx file"
-        ) from None
-    if Path(path).suffix == ".safetensors":
-        raise EncoderError(f"{path}: a checkpoint of training; earmark export makes an encoder of it")
-    options = onnxruntime.SessionOptions()
-    # A live stream is many small steps: threads would cost more than they bring.
-    options.intra_op_num_threads = 1
-    options.log_severity_level = 3
-    try:
-        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # onnxruntime raises a dozen kinds, all direct children of Exception
-        raise EncoderError(f"{path}: not an ONNX file that runs here ({str(error).splitlines()[0]})") from None
-    description = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
-    if description is None:
-        raise EncoderError(f"{path}: an ONNX file, but no encoder of ours; make one with earmark export")
-    try:
-        settings = json.loads(description)
-        if settings["format"] > FORMAT:
-            raise EarmarkError(f"{path}: made for a newer earmark (format {settings['format']}); update earmark")
-        return Encoder(session, settings, hashlib.sha256(content).hexdigest()[:16])
+        return Encoder(session, description, fingerprint)
     except (KeyError, TypeError, ValueError) as error:
-        raise EncoderError(f"{path}: its description is damaged ({error!r}); export it anew") from None
+        raise damaged(path, error) from None
