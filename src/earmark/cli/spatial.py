@@ -33,9 +33,11 @@ def spatial(
     """Learn features from unlabelled clips, with and without their position, and words from few labels; beside MFCC.
 
     Each repetition draws the clips anew. It adds a row to results.csv, in fractions, and keeps its encoders, which
-    every evaluation takes by --encoder. A run that was stopped goes on when the same command is given again.
+    every evaluation takes by --encoder. Pictures of the words and of class means lie beside it. A run that was
+    stopped goes on when the same command is given again.
     """
     with needs("train"):
+        from earmark.evaluation.simulation_pictures import draw_simulation
         from earmark.training.spatial.settings import read_spatial
         from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarise
 
@@ -67,5 +69,6 @@ def spatial(
     for than in ("mfcc", "plain"):
         won = gain(repetitions, "spatial", than)
         console.say(f"accuracy of {SYSTEMS['spatial']} over {SYSTEMS[than]}: {percent(won.mean, won.margin)} points")
-    console.say(f"wrote {folder / 'results.csv'}")
+    pictures = draw_simulation(folder)
+    console.say(f"wrote {folder / 'results.csv'} and {len(pictures)} pictures")
     console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {folder / 'spatial-01.safetensors'}")

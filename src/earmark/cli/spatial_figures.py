@@ -8,17 +8,34 @@ import typer
 from earmark.cli import console
 from earmark.cli.extras import needs
 
-EXAMPLE = "Example: [bold]earmark spatial-figures runs/humayun-arabic --out docs/figures[/bold]"
+EXAMPLE = "Example: [bold]earmark spatial-figures runs/humayun-arabic --cost --out docs/figures[/bold]"
 
 
 def spatial_figures(
     run: Annotated[Path, typer.Argument(help="Folder of a run of earmark spatial.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Where the pictures go.", show_default="the run's folder")] = None,
+    cost: Annotated[
+        bool,
+        typer.Option("--cost", help="Measure, too, how long positions take, and write cost.csv; about a minute."),
+    ] = False,
     dpi: Annotated[int, typer.Option(min=20, help="Dots an inch.")] = 150,
 ) -> None:
     """Draw precision and recall of each word, their differences, and class means, from the repetitions of a run."""
     with needs("plots"):
-        from earmark.evaluation.simulation_pictures import draw_simulation
+        from earmark.evaluation.simulation_pictures import COSTS, draw_simulation, read_repetitions
 
+    read_repetitions(run)  # what is wrong with the folder is said before the minute
+    if cost:
+        _measure(run / COSTS)
     for path in draw_simulation(run, out, dpi=dpi):
         console.say(f"wrote {path}")
+
+
+def _measure(path: Path) -> None:
+    with needs("train"):
+        from earmark.evaluation.costs import write_costs
+        from earmark.training.spatial.cost import SIZES, measure_cost
+
+    with console.progress_bar() as bar:
+        task = bar.add_task("measuring", total=len(SIZES))
+        write_costs(path, measure_cost(SIZES, on_done=lambda _: bar.advance(task)))

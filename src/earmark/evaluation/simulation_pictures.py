@@ -5,9 +5,11 @@ from pathlib import Path
 
 from earmark.errors import InputError
 from earmark.evaluation import plots
+from earmark.evaluation.costs import read_costs
 from earmark.evaluation.probe.rates import WordRates, count, word_rates
 from earmark.evaluation.simulations import Repetition
 
+COSTS = "cost.csv"
 NAMES = {"mfcc": "MFCC, convolution", "plain": "auto-encoder", "spatial": "spatial auto-encoder"}
 FEATURES = {
     "mfcc": "MFCC ({} numbers)",
@@ -25,7 +27,8 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
         dpi: dots an inch.
 
     Returns:
-        The pictures: `per-word.png`, `differences.png`, `differences-plain.png`, `class-means.png`.
+        The pictures: `per-word.png`, `differences.png`, `differences-plain.png`, `class-means.png`, and
+        `cost.png` where the folder holds a `cost.csv`.
 
     Raises:
         InputError: the folder holds no repetition.
@@ -52,6 +55,8 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
         labels,
         title=f"Means of the {len(labels):,} labelled clips of each word, repetition 1",
     )
+    if (folder / COSTS).exists():
+        drawn["cost.png"] = plots.cost_plot(read_costs(folder / COSTS), title="Time to say where clips lie")
     for name, figure in drawn.items():
         plots.save(figure, out / name, dpi=dpi)
     return tuple(out / name for name in drawn)

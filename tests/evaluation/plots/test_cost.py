@@ -1,13 +1,15 @@
 import numpy as np
 import pytest
 
+from earmark.errors import InputError
 from earmark.evaluation import plots
+from earmark.evaluation.costs import Cost, read_costs, write_costs
 
 
 @pytest.fixture
 def costs():
     sizes = np.array([250, 500, 1000, 2000])
-    return {"matrix": plots.Cost(sizes, 2e-7 * sizes**2.0), "anchor": plots.Cost(sizes, 3e-6 * sizes)}
+    return {"matrix": Cost(sizes, 2e-7 * sizes**2.0), "anchor": Cost(sizes, 3e-6 * sizes)}
 
 
 def test_both_axes_are_logarithmic_and_marked_with_the_sizes(costs, legend_of):
@@ -29,3 +31,15 @@ def test_the_guides_grow_as_their_names_say_and_meet_the_lines_at_their_ends(cos
 def test_a_single_line_is_drawn_between_both_guides(costs, lines_of):
     lines = lines_of(plots.cost_plot({"anchor": costs["anchor"]}).axes[0])
     assert {line.get_label() for line in lines} == {"anchor", "O(n)", "O(n²)"}
+
+
+def test_a_table_is_read_as_it_was_written(costs, tmp_path):
+    write_costs(tmp_path / "cost.csv", costs)
+    found = read_costs(tmp_path / "cost.csv")
+    assert list(found) == ["matrix", "anchor"]
+    for name, cost in costs.items():
+        np.testing.assert_array_equal(found[name].sizes, cost.sizes)
+        np.testing.assert_array_equal(found[name].seconds, cost.seconds)
+    (tmp_path / "cost.csv").write_text("n,matrix\n1\n")
+    with pytest.raises(InputError, match=r"cost.csv: no table of measured times; delete it, and measure again"):
+        read_costs(tmp_path / "cost.csv")

@@ -2,7 +2,7 @@
 
 from earmark.evaluation.plots.class_means import class_means, class_means_plot
 from earmark.evaluation.plots.confusion import confusion_plot
-from earmark.evaluation.plots.cost import Cost, cost_plot
+from earmark.evaluation.plots.cost import cost_plot
 from earmark.evaluation.plots.det import det_plot, normal_deviate
 from earmark.evaluation.plots.figures import save
 from earmark.evaluation.plots.per_word import per_word_plot, word_difference_plot
@@ -11,7 +11,6 @@ from earmark.evaluation.plots.roc import roc_plot
 from earmark.evaluation.plots.scores import score_plot
 
 __all__ = [
-    "Cost",
     "class_means",
     "class_means_plot",
     "confusion_plot",

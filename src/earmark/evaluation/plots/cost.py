@@ -1,32 +1,15 @@
 """How long something takes as there is more of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
-from numpy.typing import NDArray
 
+from earmark.evaluation.costs import Cost
 from earmark.evaluation.plots.figures import line_style, one_panel
 
-Floats = NDArray[np.floating]
-Ints = NDArray[np.integer]
-
 _POWERS = {1: "O(n)", 2: "O(n²)"}
-
-
-@dataclass(frozen=True)
-class Cost:
-    """Measured times.
-
-    Attributes:
-        sizes: how many there were, shape (m,), rising, above 0.
-        seconds: how long it took, shape (m,), above 0.
-    """
-
-    sizes: Ints
-    seconds: Floats
 
 
 def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:

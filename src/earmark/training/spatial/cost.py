@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.evaluation.plots.cost import Cost
+from earmark.evaluation.costs import Cost
 from earmark.training.spatial.position import AT_ONCE, choose_anchors, positions
 
 Floats = NDArray[np.floating]
@@ -53,9 +53,10 @@ def mean_distances(vectors: Floats) -> NDArray[np.float32]:
     >>> mean_distances(np.float32([[1, 0], [0, 2]])).tolist()
     [0.5, 0.5]
     """
-    found = np.empty(len(vectors), np.float32)
-    for start in range(0, len(vectors), AT_ONCE):
-        found[start : start + AT_ONCE] = positions(vectors[start : start + AT_ONCE], vectors).mean(axis=1)
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    found = np.empty(len(unit), np.float32)
+    for start in range(0, len(unit), AT_ONCE):  # all n² at once would not fit into memory
+        found[start : start + AT_ONCE] = (1 - unit[start : start + AT_ONCE] @ unit.T).mean(axis=1)
     return found
 
 
