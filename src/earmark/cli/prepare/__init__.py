@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.prepare import corpora, folder, keywords, lists, speakers, synth, voxceleb
+from earmark.cli.prepare import corpora, folder, keywords, lists, segments, speakers, synth, vad, voxceleb
 
 app = typer.Typer(
     name="prepare",
@@ -25,3 +25,7 @@ app.command("open-set", epilog=lists.OPEN_SET_EXAMPLE, rich_help_panel=LISTS)(li
 app.command("pairs", epilog=lists.PAIRS_EXAMPLE, rich_help_panel=LISTS)(lists.pairs)
 app.command("speakers", epilog=speakers.EXAMPLE, rich_help_panel=LISTS)(speakers.speakers)
 app.command("from-lists", epilog=lists.FROM_LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.from_lists)
+
+SEGMENTS = "Sections and segments of recordings"
+app.command("vad", epilog=vad.EXAMPLE, rich_help_panel=SEGMENTS)(vad.vad)
+app.command("segments", epilog=segments.EXAMPLE, rich_help_panel=SEGMENTS)(segments.segments)

@@ -1,0 +1,129 @@
+"""`earmark prepare vad`: where somebody speaks in recordings."""
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from earmark.cli import console
+from earmark.errors import EarmarkError, InputError
+
+if TYPE_CHECKING:
+    from earmark.data.manifest import Manifest
+
+EXAMPLE = "Example: [bold]earmark prepare vad recordings --out data/sections.txt[/bold]"
+
+# The defaults stand in VadSettings, which is slow to import; a test keeps the words here true.
+
+
+def vad(
+    source: Annotated[
+        Path,
+        typer.Argument(metavar="FOLDER|MANIFEST", help="Recordings, or a manifest of them.", show_default=False),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="List to write, lines 'wav spk vad_start vad_end'; or a manifest, .tsv or .parquet.",
+            show_default=False,
+        ),
+    ],
+    threshold: Annotated[
+        float | None, typer.Option(help="A section begins where speech is so likely.", show_default="0.5")
+    ] = None,
+    stay: Annotated[
+        float | None, typer.Option(help="It goes on while speech is so likely.", show_default="0.35")
+    ] = None,
+    least_speech: Annotated[
+        float | None, typer.Option(help="Seconds; shorter sections are dropped.", show_default="0.25")
+    ] = None,
+    least_silence: Annotated[
+        float | None, typer.Option(help="Seconds; shorter pauses end no section.", show_default="0.3")
+    ] = None,
+    padding: Annotated[
+        float | None, typer.Option(help="Seconds kept before and after a section.", show_default="0.1")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only clips of this split.", show_default="all")] = None,
+    speaker_pattern: Annotated[
+        str | None,
+        typer.Option(
+            metavar="REGEX",
+            help="Searched in the paths below FOLDER; its first group is the speaker.",
+            show_default="SPEAKER_nohash_NUMBER",
+        ),
+    ] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
+) -> None:
+    """Find the sections of recordings in which somebody speaks, by silero's voice activity detector.
+
+    Paths in the list start from FOLDER, or from the folder of MANIFEST. Beside the list stands a .jsonl that keeps
+    what is done: started again, the command goes on where it stopped. Recordings that cannot be read are left out
+    and told. Clips of noise and of rooms are not asked.
+    """
+    from earmark.data.sections import MANIFESTS, write_sections
+    from earmark.data.stretches import listed
+    from earmark.data.vad import VadSettings, find_sections
+
+    settings = VadSettings(
+        **given(
+            threshold=threshold,
+            stay=stay,
+            least_speech_s=least_speech,
+            least_silence_s=least_silence,
+            padding_s=padding,
+        )
+    )
+    manifest = _read(source, split, speaker_pattern)
+    if out.suffix not in MANIFESTS:  # told now, not after hours of work
+        for clip in manifest:
+            listed(clip.path)
+            listed(clip.speaker or "-", "speaker")
+    with console.progress_bar() as bar:
+        task = bar.add_task("listening", total=None)
+        sections, failures = find_sections(
+            manifest,
+            out.with_suffix(".jsonl"),
+            settings,
+            workers=workers or os.cpu_count() or 1,
+            on_file=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+    if not sections:
+        reason = next(iter(failures.values()), "nobody speaks in them; try a lower --threshold")
+        raise EarmarkError(f"{source}: no section in {len(manifest)} clips: {reason}")
+    write_sections(sections, out, folder=manifest.folder)
+    for reason in failures.values():
+        console.show_warning(f"left out: {reason}", UserWarning, "", 0)
+    speech_s = sum(section.end_s - section.start_s for section in sections)
+    files = len({section.path for section in sections})
+    console.say(f"{out}: {len(sections)} sections in {files} recordings, {speech_s / 60:.1f} min of speech")
+    quiet = len({clip.path for clip in manifest}) - files - len(failures)
+    if quiet or failures:
+        console.say(f"left out: {quiet} recordings without speech, {len(failures)} that cannot be read")
+
+
+def _read(source: Path, split: str | None, speaker_pattern: str | None) -> "Manifest":
+    from dataclasses import replace
+
+    from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder
+    from earmark.data.manifest import read_manifest
+
+    if source.is_dir():
+        manifest = read_folder(source, speaker_pattern=speaker_pattern or SPEAKER_PATTERN)
+    elif speaker_pattern is not None:
+        raise InputError("--speaker-pattern: for a folder; a manifest says who speaks")
+    else:
+        manifest = read_manifest(source)
+    kept = tuple(clip for clip in manifest if clip.split not in {"noise", "rir"} and split in {None, clip.split})
+    if not kept:
+        found = sorted({clip.split or "(none)" for clip in manifest})
+        raise InputError(
+            f"{source}: no clips of speech{f' in the split {split!r}' if split else ''}; it has {', '.join(found)}"
+        )
+    return replace(manifest, clips=kept)
+
+
+def given(**values: Any) -> dict[str, Any]:
+    """The options that somebody gave; the others have the defaults of the settings."""
+    return {name: value for name, value in values.items() if value is not None}
