@@ -68,7 +68,7 @@ def follow(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     shutil.copytree(PROJECT / "recipes", "recipes", ignore=shutil.ignore_patterns("compare"))
     Path("data").mkdir()
-    for draw in ("draw_few_shot", "draw_open_set"):
+    for draw in ("draw_few_shot", "draw_open_set", "draw_verification"):
         monkeypatch.setattr(pictures, draw, lambda *_, **__: None)
 
     def run(lines, more):

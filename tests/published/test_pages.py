@@ -10,7 +10,7 @@ from typer.main import get_command
 from earmark.cli import app
 
 PROJECT = Path(__file__).parents[2]
-PAGES = ["jung", "huh"]
+PAGES = ["jung", "huh", "hajibabaei"]
 
 
 def text_of(page):
