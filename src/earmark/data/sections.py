@@ -6,6 +6,7 @@ from pathlib import Path
 
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from earmark.data.stretches import Recordings, Stretch, read_lines, stretch_text, write_lines
+from earmark.errors import InputError
 
 COLUMNS = ("wav", "spk", "vad_start", "vad_end")
 MANIFESTS = frozenset({".tsv", ".parquet"})
@@ -62,6 +63,26 @@ def sections_of(manifest: Manifest) -> Iterator[Stretch]:
     for clip in manifest:
         end_s = recordings.end_s(clip.path) if clip.end_s is None else clip.end_s
         yield Stretch(clip.path, clip.speaker, clip.start_s, end_s)
+
+
+def of_split(manifest: Manifest, split: str | None, source: Path) -> Manifest:
+    """The clips of a split, or all.
+
+    Args:
+        manifest: all clips.
+        split: None for all.
+        source: the manifest's file, for messages.
+
+    Raises:
+        InputError: no clip of the split.
+    """
+    if split is None:
+        return manifest
+    kept = manifest.only(split)
+    if not kept.clips:
+        found = sorted({clip.split or "(none)" for clip in manifest})
+        raise InputError(f"{source}: no clips of the split {split!r}; it has {', '.join(found)}")
+    return kept
 
 
 def manifest_of_sections(sections: Iterable[Stretch], folder: Path) -> Manifest:

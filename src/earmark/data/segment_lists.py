@@ -10,7 +10,7 @@ from pathlib import Path
 
 from earmark.data.lists import listed_label
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
-from earmark.data.sections import MANIFESTS
+from earmark.data.sections import MANIFESTS, of_split
 from earmark.data.stretches import Line, Recordings, Stretch, read_lines, stretch_text, time_text, write_lines
 from earmark.errors import InputError
 
@@ -116,12 +116,7 @@ def read_clips(
         return map(clip_of, read_segments(source, audio=audio)), Recordings(audio)
     if audio is not None:
         raise InputError("--audio: for lists of segments; a manifest says where its files lie")
-    manifest = read_manifest(source)
-    if split is not None:
-        found = sorted({clip.split or "(none)" for clip in manifest})
-        manifest = manifest.only(split)
-        if not manifest.clips:
-            raise InputError(f"{source}: no clips of the split {split!r}; it has {', '.join(found)}")
+    manifest = of_split(read_manifest(source), split, source)
     return iter(manifest), Recordings(manifest.folder)
 
 

@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.prepare import corpora, folder, keywords, lists, segments, speakers, synth, vad, voxceleb
+from earmark.cli.prepare import corpora, folder, keywords, lists, ngrams, segments, speakers, synth, vad, voxceleb
 
 app = typer.Typer(
     name="prepare",
@@ -29,3 +29,4 @@ app.command("from-lists", epilog=lists.FROM_LISTS_EXAMPLE, rich_help_panel=LISTS
 SEGMENTS = "Sections and segments of recordings"
 app.command("vad", epilog=vad.EXAMPLE, rich_help_panel=SEGMENTS)(vad.vad)
 app.command("segments", epilog=segments.EXAMPLE, rich_help_panel=SEGMENTS)(segments.segments)
+app.command("ngrams", epilog=ngrams.EXAMPLE, rich_help_panel=SEGMENTS)(ngrams.ngrams)

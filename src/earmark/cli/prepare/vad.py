@@ -108,6 +108,7 @@ def _read(source: Path, split: str | None, speaker_pattern: str | None) -> "Mani
 
     from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder
     from earmark.data.manifest import read_manifest
+    from earmark.data.sections import of_split
 
     if source.is_dir():
         manifest = read_folder(source, speaker_pattern=speaker_pattern or SPEAKER_PATTERN)
@@ -115,12 +116,10 @@ def _read(source: Path, split: str | None, speaker_pattern: str | None) -> "Mani
         raise InputError("--speaker-pattern: for a folder; a manifest says who speaks")
     else:
         manifest = read_manifest(source)
-    kept = tuple(clip for clip in manifest if clip.split not in {"noise", "rir"} and split in {None, clip.split})
+    manifest = of_split(manifest, split, source)
+    kept = tuple(clip for clip in manifest if clip.split not in {"noise", "rir"})
     if not kept:
-        found = sorted({clip.split or "(none)" for clip in manifest})
-        raise InputError(
-            f"{source}: no clips of speech{f' in the split {split!r}' if split else ''}; it has {', '.join(found)}"
-        )
+        raise InputError(f"{source}: all clips are noise or rooms; name recordings of speech")
     return replace(manifest, clips=kept)
 
 

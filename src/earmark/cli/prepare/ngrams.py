@@ -1,0 +1,220 @@
+"""`earmark prepare ngrams`: n-grams of phones or words, as segments."""
+
+import os
+from collections import Counter
+from collections.abc import Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.prepare.vad import given
+from earmark.errors import EarmarkError, InputError
+
+if TYPE_CHECKING:
+    from earmark.data.align import Alignment
+    from earmark.data.manifest import Manifest
+    from earmark.data.ngrams import NgramRules
+    from earmark.data.segment_lists import Segment
+
+EXAMPLE = (
+    "Example: [bold]earmark prepare ngrams data/alignments.jsonl --recordings sentences.tsv --unit phones --n 1-5 "
+    "--out data/ngrams.txt[/bold]"
+)
+
+# The defaults stand in NgramRules, which is slow to import; a test keeps the words here true.
+
+
+class UnitName(StrEnum):
+    """What n-grams are made of."""
+
+    phones = "phones"
+    words = "words"
+
+
+def ngrams(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="ALIGNMENTS|MANIFEST",
+            help="A folder of TextGrids, or a .ctm, .json or .jsonl file; or a manifest of sentences, which are "
+            "aligned by pocketsphinx.",
+            show_default=False,
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(
+            metavar="FILE",
+            help="List to write, lines 'wav spk vad_start vad_end seg_start seg_end label'; or a manifest.",
+            show_default=False,
+        ),
+    ],
+    unit: Annotated[UnitName | None, typer.Option(help="What is counted.", show_default="phones")] = None,
+    n: Annotated[
+        str | None, typer.Option(metavar="N|N-N", help="How many of them in a row.", show_default="1-5")
+    ] = None,
+    shortest: Annotated[
+        float | None, typer.Option(help="Leave out n-grams of fewer seconds.", show_default="0.08")
+    ] = None,
+    longest: Annotated[float | None, typer.Option(help="Leave out n-grams of more seconds.", show_default="2")] = None,
+    gap: Annotated[
+        float | None, typer.Option(help="No n-gram reaches over a pause of more seconds.", show_default="0.1")
+    ] = None,
+    recordings: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MANIFEST",
+            help="Where the recordings of ALIGNMENTS lie, and who speaks.",
+            show_default="paths as in ALIGNMENTS",
+        ),
+    ] = None,
+    sections: Annotated[
+        Path | None,
+        typer.Option(metavar="SECTIONS", help="N-grams lie inside these.", show_default="runs without a pause"),
+    ] = None,
+    segments: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="SEGMENTS",
+            help="Label these, such as those of prepare segments, instead of cutting n-grams.",
+            show_default="none",
+        ),
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Only sentences of this split.", show_default="all")] = None,
+    text_from: Annotated[
+        Literal["text", "label"], typer.Option(help="The column of MANIFEST that says what is said.")
+    ] = "text",
+    most: Annotated[
+        int | None, typer.Option(min=1, help="Where there are more, draw so many.", show_default="all")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes of pocketsphinx.", show_default="one a core")
+    ] = None,
+) -> None:
+    """List n-grams of phones or words with their places and comma-joined labels, such as HH,AH,L,OW.
+
+    Every n-gram is listed, also where the same one follows; labels may stand there once only. With a manifest,
+    pocketsphinx finds the places; a .jsonl beside the list keeps them, so that the command goes on where it stopped.
+    """
+    from earmark.data import ngrams as made
+    from earmark.data.sections import by_path, read_sections
+    from earmark.data.segment_lists import read_segments, write_segments
+
+    if sections is not None and segments is not None:
+        raise InputError("--sections and --segments: give one of them")
+    fewest, largest = _range(n) if n is not None else (None, None)
+    rules = made.NgramRules(
+        **given(
+            unit=None if unit is None else unit.value,
+            fewest=fewest,
+            most=largest,
+            shortest_s=shortest,
+            longest_s=longest,
+            gap_s=gap,
+        )
+    )
+    manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
+    if segments is not None:
+        units = {
+            made.stem(clip.path): made.units_of(alignment, rules.unit, clip.path)
+            for clip, alignment in zip(manifest, alignments, strict=True)
+        }
+        found = made.transcribe(read_segments(segments), units, rules)
+    else:
+        inside = None
+        if sections is not None:
+            inside = {made.stem(path): some for path, some in by_path(read_sections(sections)).items()}
+        found = made.ngrams(manifest, alignments, rules, sections=inside)
+    tokens: Counter[str] = Counter()
+
+    def told(segments: "Iterator[Segment]") -> "Iterator[Segment]":
+        for segment in segments:
+            tokens[segment.label] += 1
+            yield segment
+
+    count = write_segments(told(_drawn(found, most, seed)), out, folder=manifest.folder)
+    if not count:
+        out.unlink(missing_ok=True)
+        raise EarmarkError(f"{source}: no n-gram fits; allow others with --n, --shortest, --longest, --gap")
+    lost = Counter(alignment.failure.partition(":")[0] for alignment in alignments if alignment.failure)
+    if lost:
+        console.say(f"left out: {', '.join(f'{number} sentences: {why}' for why, number in lost.most_common())}")
+    repeated = sum(number > 1 for number in tokens.values())
+    console.say(f"{out}: {count} n-grams of {rules.unit}, {len(tokens)} labels, {repeated} of them more than once")
+
+
+def _range(text: str) -> tuple[int, int]:
+    first, dash, last = text.partition("-")
+    try:
+        return int(first), int(last if dash else first)
+    except ValueError:
+        raise InputError(f"--n {text}: expected a number such as 3, or two such as 1-5") from None
+
+
+def _aligned(
+    source: Path,
+    recordings: Path | None,
+    split: str | None,
+    text_from: str,
+    rules: "NgramRules",
+    out: Path,
+    workers: int | None,
+) -> "tuple[Manifest, list[Alignment]]":
+    """Sentences and where their words are."""
+    from earmark.data.align import Alignment, align_sentences
+    from earmark.data.alignments import read_alignments
+    from earmark.data.manifest import Clip, Manifest
+    from earmark.data.sections import MANIFESTS
+
+    if source.suffix not in MANIFESTS:
+        given = read_alignments(source)
+        if recordings is not None:
+            manifest = _sentences(recordings, text_from, split)
+            return manifest, given.of(manifest)
+        if split is not None:
+            raise InputError(f"--split {split}: for a manifest; name it with --recordings")
+        return Manifest(tuple(map(Clip, given.words))), [Alignment(tuple(words)) for words in given.words.values()]
+    if recordings is not None:
+        raise InputError("--recordings: for alignments; a manifest says where its recordings lie")
+    manifest = _sentences(source, text_from, split)
+    if not any(clip.text for clip in manifest):
+        raise InputError(f"{source}: no sentence has a text; if it stands in the column label, say --text-from label")
+    with console.progress_bar() as bar:
+        task = bar.add_task("aligning", total=None)
+        return manifest, align_sentences(
+            manifest,
+            out.with_suffix(".jsonl"),
+            phones=rules.unit == "phones",
+            workers=workers or os.cpu_count() or 1,
+            on_sentence=lambda done, total: bar.update(task, completed=done, total=total),
+        )
+
+
+def _sentences(source: Path, text_from: str, split: str | None) -> "Manifest":
+    """Clips of a split, with what is said in `text`."""
+    from dataclasses import replace
+
+    from earmark.data.manifest import read_manifest
+    from earmark.data.sections import of_split
+
+    manifest = of_split(read_manifest(source), split, source)
+    if text_from == "text":
+        return manifest
+    return replace(manifest, clips=tuple(replace(clip, text=clip.label, label="") for clip in manifest))
+
+
+def _drawn(segments: "Iterator[Segment]", most: int | None, seed: int) -> "Iterator[Segment]":
+    """So many of them, in their order; kept only when some are drawn."""
+    if most is None:
+        return segments
+    import numpy as np
+
+    every = list(segments)
+    if len(every) <= most:
+        return iter(every)
+    rows = np.sort(np.random.default_rng(seed).choice(len(every), size=most, replace=False))
+    return (every[row] for row in rows)
