@@ -15,10 +15,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from earmark import keywords
+from earmark import database, ladder
 from earmark.audio import Wave, pack
 from earmark.errors import EarmarkError, InputError
-from earmark.keywords import Keyword, KeywordNotFound, KeywordStore, Take, clean_name
+from earmark.keywords import Keyword
+from earmark.names import clean_name
+from earmark.store import KeywordNotFound, KeywordStore
+from earmark.takes import Take
 
 
 def sound(seed: int, samples: int = 3_000) -> Wave:
@@ -244,7 +247,7 @@ def test_between_operations_the_store_is_one_whole_file(store: KeywordStore):
 _ENROL = """
 import sys
 from tests_keyword import keyword
-from earmark.keywords import KeywordStore
+from earmark.store import KeywordStore
 store = KeywordStore(sys.argv[1])
 for number in range(int(sys.argv[3])):
     store.save(keyword(f"{sys.argv[2]} {number}"))
@@ -302,8 +305,8 @@ def test_killed_in_the_middle_of_many_enrolments_what_was_reported_saved_is_ther
 
 def test_a_store_that_stays_in_use_is_an_error_after_a_while(store: KeywordStore, monkeypatch: pytest.MonkeyPatch):
     store.save(keyword("jarvis"))
-    monkeypatch.setattr(keywords, "_PATIENCE_S", 0.1)
-    monkeypatch.setattr(keywords, "_BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(database, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.1)
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(EarmarkError, match="in use by another program"):
@@ -397,7 +400,7 @@ def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: Keywor
         connection.execute("PRAGMA user_version = 7")
     before = store.path.read_bytes()
     for work in (store.names, lambda: store.save(keyword("computer"))):
-        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 1\); upgrade"):
+        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 2\); upgrade"):
             work()
     assert store.path.read_bytes() == before
 
@@ -411,10 +414,10 @@ def test_an_older_store_climbs_to_this_version_with_all_it_holds(
     store.save(keyword("jarvis"))
     store.export_to(tmp_path / "old.earmark")
     exported = (tmp_path / "old.earmark").read_bytes()
-    monkeypatch.setattr(keywords, "_LADDER", (*keywords._LADDER, _NEXT))
+    monkeypatch.setattr(ladder, "LADDER", (*ladder.LADDER, _NEXT))
     assert len(store.get("jarvis").takes) == 2
     with contextlib.closing(sqlite3.connect(store.path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (2,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
         assert connection.execute("SELECT note FROM keyword").fetchall() == [("none",)]
     other = KeywordStore(tmp_path / "other.earmark")
     assert other.import_from(tmp_path / "old.earmark") == ["jarvis"]
@@ -427,17 +430,17 @@ def test_an_older_store_that_may_not_be_written_is_read_all_the_same(
     store = KeywordStore(closed_folder / "words.earmark")
     store.save(keyword("jarvis"))
     closed_folder.chmod(0o555)
-    monkeypatch.setattr(keywords, "_LADDER", (*keywords._LADDER, _NEXT))
+    monkeypatch.setattr(ladder, "LADDER", (*ladder.LADDER, _NEXT))
     assert store.names() == ["jarvis"]
 
 
 def test_a_climb_that_fails_leaves_the_store_on_its_rung(store: KeywordStore, monkeypatch: pytest.MonkeyPatch):
     store.save(keyword("jarvis"))
-    ladder = keywords._LADDER
-    monkeypatch.setattr(keywords, "_LADDER", (*ladder, (*_NEXT, "CREATE TABLE extra (x)")))
+    rungs = ladder.LADDER
+    monkeypatch.setattr(ladder, "LADDER", (*rungs, (*_NEXT, "CREATE TABLE extra (x)")))
     with pytest.raises(EarmarkError, match="extra already exists"):
         store.names()
-    monkeypatch.setattr(keywords, "_LADDER", ladder)
+    monkeypatch.setattr(ladder, "LADDER", rungs)
     assert store.names() == ["jarvis"]
 
 

@@ -20,8 +20,12 @@ if TYPE_CHECKING:
     from earmark import audio
     from earmark.detector import Detection, Detector, DetectorSettings
     from earmark.encoder import Encoder, load_encoder
-    from earmark.enrollment import TakeWarning, enroll, reembed
-    from earmark.keywords import Keyword, KeywordStore, Take
+    from earmark.enrollment import enroll, reembed
+    from earmark.keywords import Keyword
+    from earmark.speaker_encoder import SpeakerEncoder, load_speaker_encoder
+    from earmark.speakers import Speaker, Verdict, enroll_speaker, reembed_speaker, verify
+    from earmark.store import KeywordStore
+    from earmark.takes import Take, TakeWarning
 
 # Offline means offline: onnxruntime reports home unless this is set before it is first imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -37,13 +41,20 @@ __all__ = [
     "InputError",
     "Keyword",
     "KeywordStore",
+    "Speaker",
+    "SpeakerEncoder",
     "Take",
     "TakeWarning",
+    "Verdict",
     "__version__",
     "audio",
     "enroll",
+    "enroll_speaker",
     "load_encoder",
+    "load_speaker_encoder",
     "reembed",
+    "reembed_speaker",
+    "verify",
 ]
 
 # Each name's module is imported when the name is first used: onnxruntime and its kin would make `earmark --help`
@@ -54,12 +65,19 @@ _HOMES = {
     "DetectorSettings": "earmark.detector",
     "Encoder": "earmark.encoder",
     "Keyword": "earmark.keywords",
-    "KeywordStore": "earmark.keywords",
-    "Take": "earmark.keywords",
-    "TakeWarning": "earmark.enrollment",
+    "KeywordStore": "earmark.store",
+    "Speaker": "earmark.speakers",
+    "SpeakerEncoder": "earmark.speaker_encoder",
+    "Take": "earmark.takes",
+    "TakeWarning": "earmark.takes",
+    "Verdict": "earmark.speakers",
     "enroll": "earmark.enrollment",
+    "enroll_speaker": "earmark.speakers",
     "load_encoder": "earmark.encoder",
+    "load_speaker_encoder": "earmark.speaker_encoder",
     "reembed": "earmark.enrollment",
+    "reembed_speaker": "earmark.speakers",
+    "verify": "earmark.speakers",
 }
 
 

@@ -14,6 +14,7 @@ from earmark.errors import InputError
 
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
+    from earmark.speaker_encoder import SpeakerEncoder
 
 
 def threshold(encoder: Encoder, false_alarms_per_hour: float) -> float:
@@ -47,7 +48,45 @@ def probability(encoder: Encoder, score: float, threshold: float) -> float:
         InputError: the card has no calibration.
     """
     _, _, slope = _card(encoder)
-    return 1 / (1 + math.exp(-max(-50.0, min(50.0, slope * (score - threshold)))))
+    return _logistic(slope * (score - threshold))
+
+
+def speaker_threshold(encoder: SpeakerEncoder, false_accepts: float) -> float:
+    """The score from which on a voice counts as an enrolled one.
+
+    Between two rates of the card the threshold is interpolated over the logarithm of the rate; beyond them the nearest
+    counts.
+
+    Args:
+        encoder: whose card says what other voices score.
+        false_accepts: share of other voices' words that may pass, above 0 and below 1.
+
+    Raises:
+        InputError: the rate is no such number, or the card has no calibration.
+    """
+    if not 0 < false_accepts < 1:
+        raise InputError(f"false_accepts: {false_accepts} is not between 0 and 1; 0.05 lets every twentieth pass")
+    rates, thresholds, _ = _speaker_card(encoder)
+    return float(np.interp(math.log(false_accepts), np.log(rates), thresholds))
+
+
+def speaker_probability(encoder: SpeakerEncoder, score: float, threshold: float) -> float:
+    """How sure it is that a voice is the enrolled one: 0.5 at the threshold, nearing 1 above it.
+
+    Args:
+        encoder: whose card says how steeply sureness grows with the score.
+        score: cosine similarity, in [-1, 1].
+        threshold: of the speaker.
+
+    Raises:
+        InputError: the card has no calibration.
+    """
+    _, _, slope = _speaker_card(encoder)
+    return _logistic(slope * (score - threshold))
+
+
+def _logistic(x: float) -> float:
+    return 1 / (1 + math.exp(-max(-50.0, min(50.0, x))))
 
 
 def _card(encoder: Encoder) -> tuple[list[float], list[float], float]:
@@ -56,3 +95,13 @@ def _card(encoder: Encoder) -> tuple[list[float], list[float], float]:
             if len(rates) == len(thresholds):
                 return rates, thresholds, slope
     raise InputError(f"encoder {encoder.name!r}: its card holds no calibration; export it anew with `earmark export`")
+
+
+def _speaker_card(encoder: SpeakerEncoder) -> tuple[list[float], list[float], float]:
+    match encoder.card.get("calibration"):
+        case {"false_accepts": [_, *_] as rates, "threshold": [_, *_] as thresholds, "slope": slope}:
+            if len(rates) == len(thresholds):
+                return rates, thresholds, slope
+    raise InputError(
+        f"speaker encoder {encoder.name!r}: its card holds no calibration; export it anew with `earmark export`"
+    )

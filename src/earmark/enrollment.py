@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from earmark import calibration
-from earmark.audio import SAMPLE_RATE, AudioError, Wave, as_wave
-from earmark.errors import InputError
-from earmark.keywords import Keyword, Take, clean_name
-from earmark.speech import find_speech, signal_to_noise_db, spoken_parts
+from earmark.audio import Wave
+from earmark.keywords import Keyword
+from earmark.names import clean_name
+from earmark.speech import find_speech, spoken_parts
+from earmark.takes import (
+    EnrollmentError,
+    Take,
+    TakeWarning,
+    Title,
+    checked_wave,
+    quality_remarks,
+    titles_of,
+    without_speech,
+)
 
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
@@ -27,29 +37,8 @@ FALSE_ALARMS_PER_HOUR = 1.0
 LONGEST_TAKE_S = 30.0
 SHORTEST_S, LONGEST_S = 0.2, 2.0  # of a spoken keyword
 SHORTEST_WINDOW_S = 0.3
-NOISY_DB = 10.0
-CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
 # A take disagrees when it is this many (robust) standard deviations less like the others than they are like each other.
 DISAGREEING_DEVIATIONS, SMALLEST_DEVIATION = 3.5, 0.04
-
-
-class EnrollmentError(InputError):
-    """A take that no keyword can be learnt from."""
-
-
-class TakeWarning(UserWarning):
-    """A take that was used, though a better one would make a better keyword."""
-
-
-@dataclass(frozen=True)
-class _Title:
-    """What a take is called in a message: `take 2 (kitchen.wav)`."""
-
-    number: int
-    source: str = ""
-
-    def __str__(self) -> str:
-        return f"take {self.number} ({self.source})" if self.source else f"take {self.number}"
 
 
 def enroll(
@@ -86,9 +75,7 @@ def enroll(
     name = clean_name(name)
     if not len(waves):
         raise EnrollmentError(f"{name}: no takes; record the word one to ten times")
-    if sources and len(sources) != len(waves):
-        raise EnrollmentError(f"{name}: {len(waves)} takes but {len(sources)} sources; give one for each take, or none")
-    titles = [_Title(number, source) for number, source in enumerate(sources or [""] * len(waves), start=1)]
+    titles = titles_of(name, len(waves), sources)
     takes = [_take(wave, title) for wave, title in zip(waves, titles, strict=True)]
     return _keyword(name, takes, titles, encoder, false_alarms_per_hour)
 
@@ -107,7 +94,7 @@ def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float 
 
 
 def _keyword(
-    name: str, takes: list[Take], titles: list[_Title], encoder: Encoder | None, false_alarms_per_hour: float
+    name: str, takes: list[Take], titles: list[Title], encoder: Encoder | None, false_alarms_per_hour: float
 ) -> Keyword:
     if encoder is None:
         from earmark.encoder import load_encoder
@@ -128,23 +115,12 @@ def _keyword(
     return Keyword(name, tuple(takes), embeddings, duration_s, threshold, encoder.fingerprint)
 
 
-def _take(given: ArrayLike, title: _Title) -> Take:
+def _take(given: ArrayLike, title: Title) -> Take:
     """Find the word in a take and say what is wrong with it."""
-    try:
-        wave = as_wave(given)
-    except AudioError as error:
-        raise AudioError(f"{title}: {error}") from error
-    if not len(wave):
-        raise EnrollmentError(f"{title} is empty: record it again")
-    if len(wave) > LONGEST_TAKE_S * SAMPLE_RATE:
-        length_s = len(wave) / SAMPLE_RATE
-        raise EnrollmentError(
-            f"{title} is {length_s:.0f} s long: a take is at most {LONGEST_TAKE_S:.0f} s; cut the word out"
-        )
+    wave = checked_wave(given, title, LONGEST_TAKE_S, "cut the word out")
     spoken = find_speech(wave)
     if spoken is None:
-        problem = "silent: is the microphone muted?" if np.abs(wave).max() < 1e-3 else "without speech:"
-        raise EnrollmentError(f"{title} is {problem} record it again")
+        raise without_speech(wave, title)
     start_s, end_s = spoken
     if end_s - start_s < SHORTEST_S:
         raise EnrollmentError(
@@ -155,12 +131,7 @@ def _take(given: ArrayLike, title: _Title) -> Take:
 
 
 def _remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
-    remarks = []
-    if _clipped_share(wave[round(start_s * SAMPLE_RATE) : round(end_s * SAMPLE_RATE)]) > CLIPPED_SHARE:
-        remarks.append("is clipped: record it with less gain, or from farther away")
-    noise_db = signal_to_noise_db(wave)
-    if noise_db is not None and noise_db < NOISY_DB:
-        remarks.append(f"is noisy, about {noise_db:.0f} dB above the noise: record it nearer, or where it is quieter")
+    remarks = quality_remarks(wave, start_s, end_s)
     if end_s - start_s > LONGEST_S:
         remarks.append(
             f"holds {end_s - start_s:.1f} s of speech: a keyword is at most {LONGEST_S:.0f} s; cut the word out"
@@ -170,14 +141,6 @@ def _remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
     if sum(part.energy > 0.03 * loudest for part in parts) > 1:  # 15 dB; a murmur beside the word does no harm
         remarks.append(f"holds more than one spoken part: the one at {start_s:.1f} s is used; leave a take one word")
     return remarks
-
-
-def _clipped_share(wave: Wave) -> float:
-    """Share of the samples that stand in runs of three or more at full scale."""
-    full = np.pad(np.abs(wave) >= CLIPPED_LEVEL, 1).astype(np.int8)
-    edges = np.flatnonzero(np.diff(full))
-    runs = edges[1::2] - edges[::2]
-    return float(runs[runs >= CLIPPED_RUN].sum()) / max(1, len(wave))
 
 
 def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> NDArray[np.float32]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress
 
     from earmark.detector import Detection
-    from earmark.keywords import Take
+    from earmark.takes import Take
 
 
 def report(error: EarmarkError) -> int:

@@ -73,7 +73,7 @@ def _detector(
     from earmark.detector import Detector, DetectorSettings
     from earmark.encoder import load_encoder
     from earmark.errors import InputError
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     if threshold is not None and false_alarms_per_hour is not None:
         raise InputError("--threshold and --false-alarms-per-hour say the same thing in two ways; give one of them")

@@ -37,7 +37,8 @@ def enroll(
     from earmark.enrollment import FALSE_ALARMS_PER_HOUR, TakeWarning
     from earmark.enrollment import enroll as enroll_keyword
     from earmark.errors import InputError
-    from earmark.keywords import KeywordNotFound, KeywordStore, clean_name
+    from earmark.names import clean_name
+    from earmark.store import KeywordNotFound, KeywordStore
 
     if add and replace:
         raise InputError("--add keeps the earlier takes, --replace forgets them; give one of the two")

@@ -17,7 +17,7 @@ _Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=Fa
 @app.command("list", epilog="Example: [bold]earmark keywords list[/bold]")
 def list_(store: options.Store = None) -> None:
     """List all keywords."""
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
         found = kept.all()
@@ -40,7 +40,7 @@ def list_(store: options.Store = None) -> None:
 @app.command(epilog="Example: [bold]earmark keywords show jarvis[/bold]")
 def show(name: _Name, store: options.Store = None) -> None:
     """Show a keyword's takes."""
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
         keyword = kept.get(name)
@@ -57,7 +57,7 @@ def remove(
     store: options.Store = None,
 ) -> None:
     """Forget keywords and their takes."""
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
         for name in names:
@@ -75,7 +75,7 @@ def export(
     store: options.Store = None,
 ) -> None:
     """Write keywords, with their takes, to a file for another machine."""
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
         kept.export_to(file, keyword)
@@ -89,7 +89,7 @@ def import_(
     store: options.Store = None,
 ) -> None:
     """Take keywords over from a file."""
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
         names = kept.import_from(file, replace=replace)
@@ -109,7 +109,7 @@ def reembed(
     from earmark.encoder import load_encoder
     from earmark.enrollment import FALSE_ALARMS_PER_HOUR
     from earmark.enrollment import reembed as reembed_keyword
-    from earmark.keywords import KeywordStore
+    from earmark.store import KeywordStore
 
     rate = FALSE_ALARMS_PER_HOUR if false_alarms_per_hour is None else false_alarms_per_hour
     loaded = load_encoder(encoder)
