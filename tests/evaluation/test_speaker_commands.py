@@ -1,6 +1,7 @@
 import itertools
 import json
 from dataclasses import dataclass
+from importlib.resources import files
 
 import numpy as np
 import pytest
@@ -58,7 +59,8 @@ def run(corpus, monkeypatch):
     monkeypatch.setenv("COLUMNS", "160")
 
     def invoke(command, *words, embedder=Bands(), draw=False):
-        monkeypatch.setattr(judged, "load", lambda *_, **__: embedder)
+        for load in ("load", "load_voice"):
+            monkeypatch.setattr(judged, load, lambda *_, **__: embedder)
         if not draw:
             monkeypatch.setattr(pictures, "draw_verification", lambda *_, **__: None)
         words = [str(word) for word in (command, *words, "--out", corpus / "out")]
@@ -148,6 +150,26 @@ def test_crops_of_an_encoder_that_hears_all_are_refused(corpus):
     command = ["verify", str(corpus / "corpus/all.tsv"), "--crops", "5", "--encoder", "base"]
     with pytest.raises(InputError, match="--crops 5: base hears a recording whole"):
         CliRunner().invoke(app, command, catch_exceptions=False)
+
+
+def test_the_shipped_encoder_of_speakers_verifies_unless_another_is_named(corpus):
+    assert judged.load_voice(None).name == judged.load_voice("speaker").name == "speaker"
+    assert judged.load_voice("tiny").name == "tiny"
+    assert judged.load_voice(str(files("earmark") / "models" / "tiny.onnx")).name == "tiny"
+    with pytest.raises(InputError, match=r"none.onnx: no such encoder; choose speaker"):
+        judged.load_voice("none.onnx")
+    with pytest.raises(InputError, match="--crops 5: speaker hears a recording whole"):
+        judged.load_voice(None, crops=5)
+    wave = audio.read(corpus / "corpus/anna/0.wav")
+    paused = np.pad(wave, (0, 32_000)) + np.random.default_rng(0).normal(0, 1e-4, len(wave) + 32_000)
+    voice = judged.load_voice(None)
+    hush = np.zeros(8000, np.float32)
+    rows = voice.embed_batch([wave, paused.astype(np.float32), hush])
+    assert np.isfinite(rows).all()
+    assert (
+        rows[0] @ rows[1] > judged.load_voice(None, spoken=False).embed_batch([paused.astype(np.float32)])[0] @ rows[0]
+    )
+    assert (voice.classes, voice.classify(rows)) == ((), None)
 
 
 def test_identify_writes_the_shares_and_every_answer(run, corpus):

@@ -15,6 +15,7 @@ from earmark.evaluation.trials import TrialClip
 
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
+    from earmark.speaker_encoder import SpeakerEncoder
 
 Floats = NDArray[np.floating]
 Embed = Callable[[Wave], Floats]
@@ -80,6 +81,46 @@ class Exported:
             return self.encoder.embed_batch(waves)
         embed = embed_speech(self.encoder)
         return np.stack([embed(wave) for wave in waves])
+
+    def classify(self, embeddings: Floats) -> Floats | None:
+        """None."""
+        del embeddings
+        return None
+
+
+@dataclass(frozen=True)
+class ExportedVoice:
+    """A shipped or exported encoder of speakers as an `Embedder`.
+
+    Attributes:
+        encoder: runs the .onnx file.
+        spoken: pauses are cut out, as where speakers are enrolled; a recording in which nobody speaks is heard whole.
+    """
+
+    encoder: "SpeakerEncoder"
+    spoken: bool = True
+
+    @property
+    def name(self) -> str:
+        """Of the encoder."""
+        return self.encoder.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its file."""
+        return self.encoder.fingerprint
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the head of the training is not exported."""
+        return ()
+
+    def embed_batch(self, waves: Sequence[Wave]) -> Floats:
+        """Unit vectors, shape (m, d)."""
+        from earmark.speakers import spoken
+
+        heard = [spoken(wave) if self.spoken else wave for wave in waves]
+        return self.encoder.embed_batch([part if len(part) else wave for part, wave in zip(heard, waves, strict=True)])
 
     def classify(self, embeddings: Floats) -> Floats | None:
         """None."""

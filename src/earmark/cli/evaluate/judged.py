@@ -27,6 +27,15 @@ EncoderName = Annotated[
         show_default="base",
     ),
 ]
+VoiceName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME|FILE",
+        help="speaker, an .onnx file, or a checkpoint of earmark train (.safetensors); base and tiny hear words.",
+        show_default="speaker",
+    ),
+]
 Spoken = Annotated[
     bool | None,
     typer.Option(
@@ -90,6 +99,28 @@ def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: 
     if spoken:
         raise InputError(f"--spoken: {name} hears clips of one length, as its training did; leave it out")
     return embedder
+
+
+def load_voice(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
+    """As `load`, where speakers are judged: the shipped encoder of speakers unless another is named."""
+    from earmark.encoder import SHIPPED, load_encoder
+    from earmark.evaluation.embedders import ExportedVoice
+    from earmark.model_file import EncoderError
+    from earmark.speaker_encoder import load_speaker_encoder
+
+    if is_checkpoint(name) or name in SHIPPED:
+        return load(name, spoken=spoken, crops=crops, seed=seed)
+    try:
+        encoder = load_speaker_encoder(name)
+    except EncoderError as error:
+        try:
+            load_encoder(name)
+        except EncoderError:
+            raise error from None
+        return load(name, spoken=spoken, crops=crops, seed=seed)
+    if crops:
+        raise InputError(f"--crops {crops}: {encoder.name} hears a recording whole; leave it out")
+    return ExportedVoice(encoder, spoken=spoken is not False)
 
 
 def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str, Floats]":

@@ -44,7 +44,7 @@ def verify(
             metavar="FOLDER", help="Folder that the paths in a list start from.", show_default="the manifest's folder"
         ),
     ] = None,
-    encoder: judged.EncoderName = None,
+    encoder: judged.VoiceName = None,
     all_pairs: Annotated[
         bool, typer.Option("--all-pairs", help="Compare all pairs of the recordings that a list of pairs names.")
     ] = False,
@@ -85,7 +85,7 @@ def verify(
     import numpy as np
 
     tested = _read(trials, audio, split, speakers, all_pairs=all_pairs, skip=skip_missing)
-    embedder = judged.load(encoder, spoken=spoken, crops=crops, seed=seed)
+    embedder = judged.load_voice(encoder, spoken=spoken, crops=crops, seed=seed)
     out = out or Path("runs") / f"verify-{trials.stem}-{embedder.name}"
     out.mkdir(parents=True, exist_ok=True)
     key = judged.key(embedder, crops=crops, seed=seed, spoken=spoken)
