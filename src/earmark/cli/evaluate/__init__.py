@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.evaluate import few_shot, identify, open_set, probe, verify
+from earmark.cli.evaluate import few_shot, identify, open_set, probe, retrieve, verify
 
 app = typer.Typer(name="evaluate", no_args_is_help=True, help="Measure how good an encoder is on lists of recordings.")
 app.command("few-shot", epilog=few_shot.EXAMPLE)(few_shot.few_shot)
@@ -12,3 +12,6 @@ app.command("probe", epilog=probe.EXAMPLE)(probe.probe)
 SPEAKERS = "Speakers"
 app.command("identify", epilog=identify.EXAMPLE, rich_help_panel=SPEAKERS)(identify.identify)
 app.command("verify", epilog=verify.EXAMPLE, rich_help_panel=SPEAKERS)(verify.verify)
+
+SEGMENTS = "Segments"
+app.command("map", epilog=retrieve.EXAMPLE, rich_help_panel=SEGMENTS)(retrieve.retrieve)

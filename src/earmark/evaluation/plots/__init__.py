@@ -1,5 +1,6 @@
 """Pictures of an evaluation: Matplotlib figures without global state."""
 
+from earmark.evaluation.plots.average_precision import average_precision_plot
 from earmark.evaluation.plots.class_means import class_means, class_means_plot
 from earmark.evaluation.plots.confusion import confusion_plot
 from earmark.evaluation.plots.cost import cost_plot
@@ -11,6 +12,7 @@ from earmark.evaluation.plots.roc import roc_plot
 from earmark.evaluation.plots.scores import score_plot
 
 __all__ = [
+    "average_precision_plot",
     "class_means",
     "class_means_plot",
     "confusion_plot",

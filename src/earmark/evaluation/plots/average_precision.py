@@ -1,0 +1,79 @@
+"""How well segments of each label are found, or of labels that are more or less frequent."""
+
+from collections.abc import Mapping
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, NullLocator
+
+from earmark.evaluation.plots.figures import line_style, one_panel
+
+LabelPrecisions = Mapping[str, tuple[int, float]]
+"""How many tokens a label has, and the mean of their average precision, by label."""
+
+MOST_LABELS = 60
+_WIDEST = 2.0  # from the rarest to the most frequent label of one dot
+
+
+def average_precision_plot(systems: Mapping[str, LabelPrecisions], *, title: str = "") -> Figure:
+    """Mean average precision of each label, a dot a system; of many labels, by how frequent they are.
+
+    Up to 60 labels have a line each, in the order of the first system, the best on top. Of more, labels of nearly the
+    same number of tokens share a dot, and the more tokens they have together, the larger it is.
+
+    Args:
+        systems: by name, of the same segments.
+        title: above the axes.
+    """
+    labels = {label for some in systems.values() for label in some}
+    if len(labels) <= MOST_LABELS:
+        figure, axes = one_panel(6.4, 1.5 + 0.19 * len(labels))
+        _draw_labels(axes, systems)
+    else:
+        figure, axes = one_panel(6.4, 4.2)
+        _draw_frequencies(axes, systems)
+    axes.set_title(title)
+    axes.set_axisbelow(True)
+    axes.spines[["top", "right"]].set_visible(False)
+    if len(systems) > 1:
+        handles, names = axes.get_legend_handles_labels()
+        figure.legend(handles, names, loc="outside lower center", ncols=4, frameon=False, fontsize="small")
+    return figure
+
+
+def _draw_labels(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
+    first = next(iter(systems.values()))
+    order = sorted(first, key=lambda label: first[label][1])
+    for number, (name, some) in enumerate(systems.items()):
+        colour, _ = line_style(number)
+        values = [100 * some[label][1] if label in some else np.nan for label in order]
+        axes.plot(values, range(len(order)), "o", color=colour, ms=4.5, mew=0, label=name)
+    axes.set_yticks(range(len(order)), [f"{label}  ({first[label][0]})" for label in order], fontsize=8)
+    axes.tick_params(axis="y", length=0)
+    axes.set(xlim=(-2, 102), ylim=(-0.7, len(order) - 0.3), xlabel="MAP (%)")
+    axes.grid(color="0.92", lw=0.6)
+
+
+def _draw_frequencies(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
+    highest = 0.0
+    for number, (name, some) in enumerate(systems.items()):
+        tokens, values = (np.array(column, np.float64) for column in zip(*some.values(), strict=True))
+        dots = []
+        low = float(tokens.min())
+        while low <= tokens.max():
+            inside = (tokens >= low) & (tokens < low * _WIDEST)
+            if inside.any():
+                weights = tokens[inside]
+                centre = float(np.exp(np.average(np.log(weights), weights=weights)))
+                dots.append((centre, 100 * np.average(values[inside], weights=weights), weights.sum()))
+            low *= _WIDEST
+        x, y, size = np.array(dots).T
+        colour, dash = line_style(number)
+        axes.plot(x, y, dash, color=colour, lw=1.4, label=name)
+        axes.scatter(x, y, 20 + 120 * size / size.max(), color=colour, lw=0)
+        highest = max(highest, float(y.max()))
+    axes.set(xscale="log", xlabel="tokens of a label", ylabel="MAP (%)", ylim=(0, min(102, 1.15 * highest + 1)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.grid(color="0.92", lw=0.6)
