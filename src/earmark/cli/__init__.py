@@ -11,6 +11,7 @@ from earmark.cli import (
     console,
     demo,
     detect,
+    embed,
     enroll,
     evaluate,
     export,
@@ -35,6 +36,7 @@ app.command("detect", epilog=detect.EXAMPLE)(detect.detect)
 app.add_typer(keywords.app)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(prepare.app, name="prepare")
+app.command("embed", epilog=embed.EXAMPLE)(embed.embed)
 app.add_typer(evaluate.app, name="evaluate")
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("spatial", epilog=spatial.EXAMPLE)(spatial.spatial)
