@@ -47,7 +47,9 @@ class Validation:
     def _draw(self, embeddings: np.ndarray, seed: int) -> tuple[float, float, float]:
         generator = np.random.default_rng(seed)
         words = np.unique(self.label)
-        takes = np.concatenate([generator.permutation(np.flatnonzero(self.label == word))[: self.takes] for word in words])
+        takes = np.concatenate(
+            [generator.permutation(np.flatnonzero(self.label == word))[: self.takes] for word in words]
+        )
         tests = np.setdiff1d(np.arange(len(self.label)), takes)
         scores = backends.score(embeddings[tests], embeddings[takes], np.repeat(np.arange(len(words)), self.takes))
         targets = np.searchsorted(words, self.label[tests])
