@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
@@ -13,11 +13,14 @@ from pydantic import BaseModel, ConfigDict, Field
 from earmark import calibration
 from earmark.audio import as_wave
 from earmark.errors import InputError
+from earmark.gate import Gate, speakers_of
 from earmark.keywords import Keyword
 from earmark.peaks import Peak, PeakPicker
 
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
+    from earmark.speaker_encoder import SpeakerEncoder
+    from earmark.speakers import Speaker
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -46,13 +49,18 @@ class DetectorSettings(BaseModel):
 
 @dataclass(frozen=True)
 class Detection:
-    """A keyword was said: which, where (seconds from the stream's beginning), how alike, and how sure that is."""
+    """A keyword was said: which, where (seconds from the stream's beginning), how alike, and how sure that is.
+
+    Where the keyword answers to one voice: whose that is, and how alike the voice was.
+    """
 
     keyword: str
     start_s: float
     end_s: float
     score: float
     probability: float
+    speaker: str | None = None
+    speaker_score: float | None = None
 
 
 class Detector:
@@ -62,18 +70,30 @@ class Detector:
     as long as it. The encoder hears the sound once, however many keywords there are. A detection comes `encoder.lag_s`
     plus at most about `smoothing_s + hold_s` after the word.
 
+    A keyword that answers to one speaker fires when the voice, too, is alike enough; the speaker encoder hears the
+    sound of such a detection, and nothing else.
+
     Args:
         keywords: with names that differ, all enrolled with this encoder.
         encoder: the shipped one unless given.
         settings: how to listen.
+        speakers: among them those to whom keywords answer.
+        speaker_encoder: which they were enrolled with; the shipped one unless given.
 
     Raises:
         InputError: there are no keywords, two have one name, one was enrolled with another encoder, or the encoder's
-            card has no calibration.
+            card has no calibration; a keyword answers to somebody who is not among the speakers, or who was enrolled
+            with another speaker encoder.
     """
 
     def __init__(
-        self, keywords: Sequence[Keyword], *, encoder: Encoder | None = None, settings: DetectorSettings | None = None
+        self,
+        keywords: Sequence[Keyword],
+        *,
+        encoder: Encoder | None = None,
+        settings: DetectorSettings | None = None,
+        speakers: Sequence[Speaker] = (),
+        speaker_encoder: SpeakerEncoder | None = None,
     ) -> None:
         if encoder is None:
             from earmark.encoder import load_encoder
@@ -89,6 +109,12 @@ class Detector:
         calibration.probability(encoder, 0.0, 0.0)  # a card without calibration is told now, not at the first detection
         self._windows = _Windows(self.keywords, encoder.hop_s, self.settings.tempos)
         self._smoothing = max(1, round(self.settings.smoothing_s / encoder.hop_s))
+        self._speakers = speakers_of(keywords, speakers)
+        if self._speakers and speaker_encoder is None:
+            from earmark.speaker_encoder import load_speaker_encoder
+
+            speaker_encoder = load_speaker_encoder()
+        self._speaker_encoder = speaker_encoder
         self._begin()
 
     def push(self, chunk: ArrayLike) -> list[Detection]:
@@ -103,7 +129,10 @@ class Detector:
         Raises:
             AudioError: the chunk is not sound.
         """
-        return self._hear(self._stream.push(as_wave(chunk)))
+        wave = as_wave(chunk)
+        if self._gate is not None:
+            self._gate.hear(wave)
+        return self._hear(self._stream.push(wave))
 
     def finish(self) -> list[Detection]:
         """End the stream: what is still to be reported. The next `push` begins a new stream, at 0 s."""
@@ -132,17 +161,37 @@ class Detector:
         hop_s = self.encoder.hop_s
         self._stream = self.encoder.stream()
         self._memory = _Memory(self._windows, self._smoothing)
+        self._gate: Gate | None = None
+        if self._speakers and self._speaker_encoder is not None:
+            self._gate = Gate(self._speakers, self._speaker_encoder, self.encoder.lag_s)
         self._picker = PeakPicker(
             self.thresholds,
             hold=round(self.settings.hold_s / hop_s),
             rest=round(self.settings.refractory_s / hop_s),
             span=self._windows.longest,
             exclusive=self.settings.exclusive,
+            admit=self._admit if self._gate is not None else None,
         )
 
     def _hear(self, frames: Floats) -> list[Detection]:
         pieces = self._memory.pieces(frames, self.encoder)
-        return [detection for piece in pieces for detection in self._detections(self._picker.push(*piece))]
+        detections = [detection for piece in pieces for detection in self._detections(self._picker.push(*piece))]
+        if self._gate is not None:
+            # A peak that opens with the next frame begins no earlier than the longest window, smoothed.
+            next_start = self._memory.count - self._windows.longest - self._smoothing
+            earliest = self._picker.earliest
+            start = next_start if earliest is None else min(next_start, earliest)
+            self._gate.forget(max(0, start) * self.encoder.hop_s)
+        return detections
+
+    def _admit(self, peak: Peak) -> Peak | None:
+        """The peak with its voice's score, or None when it is another's voice."""
+        name = self.keywords[peak.keyword].only_speaker
+        if self._gate is None or name is None:
+            return peak
+        hop_s = self.encoder.hop_s
+        verdict = self._gate.judge(name, max(0, peak.start) * hop_s, peak.stop * hop_s)
+        return replace(peak, speaker_score=verdict.score) if verdict.is_same else None
 
     def _detections(self, peaks: Sequence[Peak]) -> list[Detection]:
         hop_s = self.encoder.hop_s
@@ -153,6 +202,8 @@ class Detector:
                 end_s=round(peak.stop * hop_s, 3),
                 score=peak.score,
                 probability=calibration.probability(self.encoder, peak.score, float(self.thresholds[peak.keyword])),
+                speaker=self.keywords[peak.keyword].only_speaker,
+                speaker_score=peak.speaker_score,
             )
             for peak in peaks
         ]

@@ -48,6 +48,7 @@ def enroll(
     encoder: Encoder | None = None,
     sources: Sequence[str] = (),
     false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR,
+    only_speaker: str | None = None,
 ) -> Keyword:
     """Make a keyword of one or more takes; five are good.
 
@@ -60,6 +61,7 @@ def enroll(
         encoder: the shipped one unless given.
         sources: where each take comes from, such as its file; for messages, and kept.
         false_alarms_per_hour: how many are acceptable; sets the keyword's threshold.
+        only_speaker: name of the speaker whose voice alone it shall answer to, see `speakers.enroll_speaker`.
 
     Returns:
         The keyword. What is wrong with a take, but not so wrong that it cannot be used, is in its `remarks`.
@@ -77,7 +79,8 @@ def enroll(
         raise EnrollmentError(f"{name}: no takes; record the word one to ten times")
     titles = titles_of(name, len(waves), sources)
     takes = [_take(wave, title) for wave, title in zip(waves, titles, strict=True)]
-    return _keyword(name, takes, titles, encoder, false_alarms_per_hour)
+    keyword = _keyword(name, takes, titles, encoder, false_alarms_per_hour)
+    return replace(keyword, only_speaker=only_speaker)
 
 
 def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR) -> Keyword:

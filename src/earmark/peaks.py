@@ -1,6 +1,6 @@
 """From curves of scores to events: one peak an utterance, and one keyword a sound."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +15,8 @@ class Peak:
     start: int
     stop: int
     score: float
+    speaker_score: float | None = None
+    """How alike the voice is to the one that the keyword answers to; None where it answers to any."""
 
     def covers(self, other: "Peak") -> bool:
         """Whether the two windows share more than half of the shorter one."""
@@ -39,11 +41,23 @@ class PeakPicker:
         rest: frames.
         span: frames of the longest window.
         exclusive: False reports every keyword, also on the same sound.
+        admit: is shown each peak when it is over, in time for no other to give way to it; returns it, perhaps with
+            something added, or None to have it forgotten. By default every peak is admitted.
     """
 
-    def __init__(self, thresholds: NDArray[np.float32], hold: int, rest: int, span: int, *, exclusive: bool) -> None:
+    def __init__(
+        self,
+        thresholds: NDArray[np.float32],
+        hold: int,
+        rest: int,
+        span: int,
+        *,
+        exclusive: bool,
+        admit: Callable[[Peak], Peak | None] | None = None,
+    ) -> None:
         self._thresholds, self._hold, self._rest, self._span = thresholds, hold, rest, span
         self._exclusive = exclusive
+        self._admit = admit
         self._now = 0
         self._open: dict[int, tuple[Peak, int]] = {}  # by keyword: the peak so far, and the frame in which it last rose
         self._waiting: list[Peak] = []
@@ -83,6 +97,11 @@ class PeakPicker:
             self._close(keyword)
         return self._decide()
 
+    @property
+    def earliest(self) -> int | None:
+        """The frame in which the earliest peak begins that is still open; None when none is."""
+        return min((peak.start for peak, _ in self._open.values()), default=None)
+
     def _watch(self, peak: Peak, *, is_above: bool) -> None:
         keyword = peak.keyword
         if keyword not in self._open:
@@ -98,8 +117,11 @@ class PeakPicker:
 
     def _close(self, keyword: int) -> None:
         peak, _ = self._open.pop(keyword)
-        self._ready[keyword] = self._now + self._rest
-        self._waiting.append(peak)
+        admitted = peak if self._admit is None else self._admit(peak)
+        # A keyword that was refused need not rest: whom it answers to may speak next.
+        if admitted is not None:
+            self._ready[keyword] = self._now + self._rest
+            self._waiting.append(admitted)
 
     def _decide(self) -> list[Peak]:
         if not self._waiting or (self._exclusive and self._may_be_beaten()):

@@ -112,6 +112,30 @@ class KeywordStore:
         # Looking first, so that removing from a store that does not exist creates none.
         self._run(work, writing=self.path.exists())
 
+    def gate(self, name: str, only_speaker: str | None) -> None:
+        """Have a keyword answer to one speaker alone, or to anybody.
+
+        Args:
+            name: of the keyword.
+            only_speaker: name of the speaker; None for anybody.
+
+        Raises:
+            KeywordNotFound: there is no keyword of this name.
+            SpeakerNotFound: there is no such speaker.
+        """
+
+        def work(connection: sqlite3.Connection) -> None:
+            if fold(name) not in names_in(connection, "keyword"):
+                raise self._keyword_not_found(connection, name)
+            if only_speaker is not None and fold(only_speaker) not in names_in(connection, "speaker"):
+                raise self._speaker_not_found(connection, only_speaker)
+            connection.execute(
+                "UPDATE keyword SET only_speaker = (SELECT id FROM speaker WHERE folded = ?) WHERE folded = ?",
+                (None if only_speaker is None else fold(only_speaker), fold(name)),
+            )
+
+        self._run(work, writing=self.path.exists())
+
     def save_speaker(self, speaker: Speaker, *, replace: bool | Speaker = False) -> None:
         """Keep a speaker.
 
@@ -148,6 +172,10 @@ class KeywordStore:
             return read_speaker(connection, fold(name), self.path)
 
         return self._run(work)
+
+    def has_speaker(self, name: str) -> bool:
+        """Whether there is a speaker of this name."""
+        return self._run(lambda connection: fold(name) in names_in(connection, "speaker"))
 
     def speakers(self) -> list[Speaker]:
         """All speakers, in alphabetical order."""

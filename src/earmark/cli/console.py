@@ -95,7 +95,12 @@ def print_detections(detections: Sequence["Detection"], title: str) -> None:
         ]
         for hit in detections
     ]
-    print_table(["keyword", ">from", ">to", ">score", ">probability"], rows, title)
+    columns = ["keyword", ">from", ">to", ">score", ">probability"]
+    if any(hit.speaker is not None for hit in detections):
+        columns += ["voice", ">voice score"]
+        for row, hit in zip(rows, detections, strict=True):
+            row += ["–", ""] if hit.speaker_score is None else [hit.speaker or "–", f"{hit.speaker_score:.2f}"]
+    print_table(columns, rows, title)
 
 
 @contextmanager

@@ -34,6 +34,7 @@ def detect(
         ),
     ] = None,
     false_alarms_per_hour: options.FalseAlarms = None,
+    speaker_encoder: options.SpeakerEncoderName = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a detection, one a line.")] = False,
     plot: Annotated[
         Path | None,
@@ -48,7 +49,7 @@ def detect(
 
     if plot is not None and len(files) > 1:
         raise InputError("--plot draws one recording; name one FILE")
-    detector = _detector(store, keyword, encoder, threshold, false_alarms_per_hour)
+    detector = _detector(store, keyword, encoder, threshold, false_alarms_per_hour, speaker_encoder)
     exit_code = 0
     for file in files:
         try:
@@ -68,6 +69,7 @@ def _detector(
     encoder_name: str | None,
     threshold: float | None,
     false_alarms_per_hour: float | None,
+    speaker_encoder_name: str | None,
 ) -> "Detector":
     from earmark import calibration
     from earmark.detector import Detector, DetectorSettings
@@ -81,10 +83,18 @@ def _detector(
         keywords = kept.all() if names is None else [kept.get(name) for name in dict.fromkeys(names)]
         if not keywords:
             raise InputError(f"{kept.path}: holds no keyword; make one: earmark enroll NAME FILE...")
+        needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
+        speakers = [kept.get_speaker(name) for name in needed]
     encoder = load_encoder(encoder_name)
     if false_alarms_per_hour is not None:
         threshold = calibration.threshold(encoder, false_alarms_per_hour)
-    return Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=threshold))
+    settings = DetectorSettings(threshold=threshold)
+    if not speakers:
+        return Detector(keywords, encoder=encoder, settings=settings)
+    from earmark.speaker_encoder import load_speaker_encoder
+
+    speaker_encoder = load_speaker_encoder(speaker_encoder_name)
+    return Detector(keywords, encoder=encoder, settings=settings, speakers=speakers, speaker_encoder=speaker_encoder)
 
 
 def _show(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
@@ -93,7 +103,8 @@ def _show(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection
     for detection in _search(file, detector):
         detections.append(detection)
         if as_json:
-            console.say(json.dumps({"file": str(file), **asdict(detection)}, ensure_ascii=False))
+            known = {key: value for key, value in asdict(detection).items() if value is not None}
+            console.say(json.dumps({"file": str(file), **known}, ensure_ascii=False))
             sys.stdout.flush()
     if not as_json:
         console.print_detections(detections, title=str(file))

@@ -12,7 +12,10 @@ from earmark.cli import console, options
 if TYPE_CHECKING:
     from earmark.audio import Wave
 
-EXAMPLE = "Example: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold]"
+EXAMPLE = (
+    "Examples: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold], "
+    "[bold]earmark enroll lights l1.wav l2.wav --only-speaker alice[/bold]"
+)
 
 
 def enroll(
@@ -27,6 +30,7 @@ def enroll(
     replace: Annotated[bool, typer.Option("--replace", help="Forget an earlier keyword of this name.")] = False,
     add: Annotated[bool, typer.Option("--add", help="Add the takes to those of the keyword of this name.")] = False,
     false_alarms_per_hour: options.FalseAlarms = None,
+    only_speaker: options.OnlySpeaker = None,
 ) -> None:
     """Make a keyword of a few recordings of it.
 
@@ -48,6 +52,8 @@ def enroll(
         # Only this one may give way: another program may add takes too while these are heard.
         known = kept.get(name) if add else None
         earlier = known.takes if known else ()
+        # Whom it answers to is told before the work too; more takes do not open the gate.
+        speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None
         if not add and not replace:
             with suppress(KeywordNotFound):
                 kept.get(name)
@@ -60,6 +66,7 @@ def enroll(
                 encoder=load_encoder(encoder),
                 sources=[*(take.source for take in earlier), *map(str, files)],
                 false_alarms_per_hour=rate,
+                only_speaker=speaker,
             )
         console.print_takes(keyword.takes)
         kept.save(keyword, replace=known or replace)
@@ -67,6 +74,7 @@ def enroll(
     console.say(
         f"saved {keyword.name!r}: {count} {'take' if count == 1 else 'takes'}, {keyword.duration_s:.2f} s long, "
         f"heard from score {keyword.threshold:.2f} on ({rate:g} false alarm{'s' * (rate != 1)} an hour)"
+        + (f", for {keyword.only_speaker!r} only" if keyword.only_speaker else "")
     )
 
 

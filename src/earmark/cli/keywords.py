@@ -8,7 +8,7 @@ import typer
 from earmark.cli import console, options
 
 app = typer.Typer(
-    name="keywords", help="List, show, remove, export, import and convert keywords.", no_args_is_help=True
+    name="keywords", help="List, show, gate, remove, export, import and convert keywords.", no_args_is_help=True
 )
 
 _Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=False)]
@@ -31,10 +31,11 @@ def list_(store: options.Store = None) -> None:
             f"{keyword.duration_s:.2f} s",
             f"{keyword.threshold:.2f}",
             keyword.encoder[:12],
+            keyword.only_speaker or "anybody",
         ]
         for keyword in found
     ]
-    console.print_table(["keyword", ">takes", ">length", ">threshold", "encoder"], rows)
+    console.print_table(["keyword", ">takes", ">length", ">threshold", "encoder", "answers to"], rows)
 
 
 @app.command(epilog="Example: [bold]earmark keywords show jarvis[/bold]")
@@ -47,8 +48,29 @@ def show(name: _Name, store: options.Store = None) -> None:
     console.print_takes(keyword.takes)
     console.say(
         f"{keyword.name}: {keyword.duration_s:.2f} s long, heard from score {keyword.threshold:.2f} on, "
-        f"made {keyword.created} with encoder {keyword.encoder[:12]}"
+        f"made {keyword.created} with encoder {keyword.encoder[:12]}; answers to {keyword.only_speaker or 'anybody'}"
     )
+
+
+@app.command(
+    epilog="Examples: [bold]earmark keywords gate lights --only-speaker alice[/bold], "
+    "[bold]earmark keywords gate lights --anyone[/bold]"
+)
+def gate(
+    name: _Name,
+    only_speaker: options.OnlySpeaker = None,
+    anyone: Annotated[bool, typer.Option("--anyone", help="Have it answer to every voice again.")] = False,
+    store: options.Store = None,
+) -> None:
+    """Have a keyword answer to one speaker alone, or to anybody again."""
+    from earmark.errors import InputError
+    from earmark.store import KeywordStore
+
+    if anyone == (only_speaker is not None):
+        raise InputError("say whom the keyword shall answer to: --only-speaker NAME, or --anyone")
+    with KeywordStore(store) as kept:
+        kept.gate(name, only_speaker)
+    console.say(f"{name!r} answers to {only_speaker or 'anybody'}")
 
 
 @app.command(epilog="Example: [bold]earmark keywords remove jarvis[/bold]")

@@ -21,11 +21,26 @@ EncoderName = Annotated[
         "--encoder", metavar="NAME|FILE", help="base, tiny, or an .onnx file of your own.", show_default="base"
     ),
 ]
+SpeakerEncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--speaker-encoder", metavar="NAME|FILE", help="speaker, or an .onnx file of your own.", show_default="speaker"
+    ),
+]
 FalseAlarms = Annotated[
     float | None,
     typer.Option(
         "--false-alarms-per-hour",
         metavar="RATE",
         help="How often the keyword may be heard where nobody said it.",
+    ),
+]
+OnlySpeaker = Annotated[
+    str | None,
+    typer.Option(
+        "--only-speaker",
+        metavar="NAME",
+        help="Fire only for this voice; first: earmark speakers enroll NAME FILE...",
+        show_default="any voice",
     ),
 ]
