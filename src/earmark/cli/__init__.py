@@ -15,10 +15,13 @@ from earmark.cli import (
     enroll,
     evaluate,
     export,
+    index,
     keywords,
     prepare,
+    search,
     spatial,
     spatial_figures,
+    speakers,
     train,
 )
 from earmark.errors import EarmarkError
@@ -33,7 +36,10 @@ app = typer.Typer(
 )
 app.command("enroll", epilog=enroll.EXAMPLE)(enroll.enroll)
 app.command("detect", epilog=detect.EXAMPLE)(detect.detect)
+app.command("index", epilog=index.EXAMPLE)(index.index)
+app.command("search", epilog=search.EXAMPLE)(search.search)
 app.add_typer(keywords.app)
+app.add_typer(speakers.app)
 app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.command("embed", epilog=embed.EXAMPLE)(embed.embed)

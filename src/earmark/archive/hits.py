@@ -1,0 +1,42 @@
+"""Places where a query was found, and how other programs want them written."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A place: which file, where in it (seconds), and how alike it is (cosine; 1 is the same)."""
+
+    file: str
+    start_s: float
+    end_s: float
+    score: float
+
+
+def as_ctm(hits: Iterable[Hit], label: str) -> str:
+    r"""CTM, as NIST's tools read it: `recording channel start duration word confidence`, a line each.
+
+    CTM separates by white space, so that a file's or word's own becomes `_`.
+
+    >>> as_ctm([Hit("a b.wav", 1.5, 2.0, 0.87)], "hey you")
+    'a_b.wav 1 1.500 0.500 hey_you 0.8700\n'
+    """
+    return "".join(
+        f"{_one_word(hit.file)} 1 {hit.start_s:.3f} {hit.end_s - hit.start_s:.3f} {_one_word(label)} {hit.score:.4f}\n"
+        for hit in hits
+    )
+
+
+def as_labels(hits: Iterable[Hit], label: str) -> str:
+    r"""A label track of Audacity, in the order of time: `start<TAB>end<TAB>label`, a line each.
+
+    >>> as_labels([Hit("a.wav", 1.5, 2.0, 0.87)], "hey you")
+    '1.500000\t2.000000\they you 0.87\n'
+    """
+    ordered = sorted(hits, key=lambda hit: hit.start_s)
+    return "".join(f"{hit.start_s:.6f}\t{hit.end_s:.6f}\t{label} {hit.score:.2f}\n" for hit in ordered)
+
+
+def _one_word(text: str) -> str:
+    return "_".join(text.split())

@@ -1,0 +1,132 @@
+"""A segment: some recordings' frames in one folder, written once and never changed.
+
+| file | what |
+|---|---|
+| `files.json` | what is known about each file |
+| `sections.npy` | int64 (m, 3): file, the frame of it in which a section begins, how many frames |
+| `frames.npy` | int8 (n, width): the frames of all sections, one after the other |
+| `scales.npy` | float16 (n,): what a frame's numbers are multiplied with |
+| `windows.faiss` | the neighbours index of its windows, where there is one (`earmark.archive.neighbours`) |
+"""
+
+import json
+from collections.abc import Iterator, Sequence, Set
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.archive.embedding import Embedded, FileEntry
+from earmark.archive.storage import as_json, new_folder, read_array, write_array, write_bytes
+from earmark.archive.windows import Floats, restore
+from earmark.errors import EarmarkError
+
+Ints = NDArray[np.int64]
+
+NEIGHBOURS = "windows.faiss"
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """An opened segment.
+
+    Attributes:
+        folder: where it lies.
+        files: what is known about each.
+        sections: shape (m, 3): file, its first frame, how many frames.
+        frames: shape (n, width), mapped into memory.
+        scales: shape (n,), alike.
+        removed: numbers of the files that no longer count.
+    """
+
+    folder: Path
+    files: tuple[FileEntry, ...]
+    sections: Ints
+    frames: NDArray[np.int8]
+    scales: NDArray[np.float16]
+    removed: frozenset[int] = frozenset()
+
+    @cached_property
+    def offsets(self) -> Ints:
+        """For each section, the row of its first frame, and at last how many rows there are; shape (m + 1,)."""
+        return np.append(0, np.cumsum(self.sections[:, 2]))
+
+    @cached_property
+    def is_kept(self) -> NDArray[np.bool_]:
+        """For each section, whether its file still counts; shape (m,)."""
+        return ~np.isin(self.sections[:, 0], list(self.removed))
+
+    @property
+    def kept_frames(self) -> int:
+        """How many frames still count."""
+        return int(self.sections[self.is_kept, 2].sum())
+
+    def kept_files(self) -> Iterator[tuple[int, FileEntry]]:
+        """The files that still count, with their numbers."""
+        return ((number, file) for number, file in enumerate(self.files) if number not in self.removed)
+
+    def restore(self, low: int, high: int) -> Floats:
+        """Frames of some rows, shape (high - low, width)."""
+        return restore(self.frames[low:high], self.scales[low:high])
+
+    def recording(self, number: int) -> Embedded:
+        """One file as it was embedded."""
+        (own,) = np.nonzero(self.sections[:, 0] == number)
+        # The sections of a file stand one after the other.
+        low, high = (int(self.offsets[own[0]]), int(self.offsets[own[-1] + 1])) if len(own) else (0, 0)
+        frames, scales = np.array(self.frames[low:high]), np.array(self.scales[low:high])
+        return Embedded(self.files[number], self.sections[own, 1:], frames, scales)
+
+
+def write_segment(folder: Path, recordings: Sequence[Embedded], width: int) -> None:
+    """Write a segment; its folder is there with all its files, or it is not there.
+
+    Args:
+        folder: a new one.
+        recordings: in any order.
+        width: of a frame.
+    """
+    sections = [
+        np.column_stack([np.full(len(recording.sections), number), recording.sections])
+        for number, recording in enumerate(recordings)
+    ]
+    with new_folder(folder) as partial:
+        write_bytes(partial / "files.json", as_json([asdict(recording.file) for recording in recordings]))
+        write_array(partial / "sections.npy", np.concatenate([np.zeros((0, 3), np.int64), *sections]))
+        write_array(
+            partial / "frames.npy",
+            np.concatenate([np.zeros((0, width), np.int8), *(recording.frames for recording in recordings)]),
+        )
+        write_array(
+            partial / "scales.npy",
+            np.concatenate([np.zeros(0, np.float16), *(recording.scales for recording in recordings)]),
+        )
+
+
+def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -> Segment:
+    """Open a segment; its frames are read when they are used.
+
+    Raises:
+        EarmarkError: a file of it is missing or damaged.
+    """
+    try:
+        told = json.loads((folder / "files.json").read_bytes())
+        files = tuple(
+            FileEntry(**{**entry, "stretches": tuple((start, end) for start, end in entry["stretches"])})
+            for entry in told
+        )
+        sections, frames, scales = (read_array(folder / f"{name}.npy") for name in ("sections", "frames", "scales"))
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise EarmarkError(f"{folder}: damaged ({_reason(error)}); delete the index and index anew") from None
+    segment = Segment(folder, files, np.asarray(sections), frames, scales, frozenset(removed))
+    if frames.shape != (segment.offsets[-1], width) or scales.shape != frames.shape[:1] or frames.dtype != np.int8:
+        raise EarmarkError(f"{folder}: damaged (its parts do not fit together); delete the index and index anew")
+    return segment
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
