@@ -5,8 +5,9 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from earmark.evaluation import backends, few_shot, identification, open_set, pictures, verification
+from earmark.evaluation import backends, few_shot, identification, open_set, pictures, probe, verification
 from earmark.evaluation.embedders import embed_clips
+from earmark.evaluation.probe import report
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 
@@ -34,7 +35,16 @@ def test_the_example_on_the_page_runs(corpus, stand_in, tmp_path, monkeypatch, c
     assert 0.5 < float(printed[2].split()[0]) <= 1
 
 
-@pytest.mark.parametrize("key", [*few_shot.NUMBERS, *open_set.NUMBERS, *identification.NUMBERS, *verification.NUMBERS])
+NUMBERS = [
+    *few_shot.NUMBERS,
+    *open_set.NUMBERS,
+    *probe.NUMBERS,
+    *identification.NUMBERS,
+    *verification.NUMBERS,
+]
+
+
+@pytest.mark.parametrize("key", NUMBERS)
 def test_every_number_is_on_the_page(key):
     # Keys that differ in their end alone share a row: `frr_at_far_10`, `_2_5`; `auc`, and each `…_seen`.
     stem, share = re.fullmatch(r"(.+?)((?:_seen|_unseen|_10|_5|_2_5|_1)?)", key).groups()
@@ -42,6 +52,8 @@ def test_every_number_is_on_the_page(key):
     assert any(f"`{key}`" in row or f"`{share}`" in row or f"`…{share}`" in row for row in rows)
 
 
-@pytest.mark.parametrize("name", [*get_args(backends.Backend), *get_args(open_set.Backend), *pictures.FILES])
+@pytest.mark.parametrize(
+    "name", [*get_args(backends.Backend), *get_args(open_set.Backend), *pictures.FILES, *report.FILES]
+)
 def test_every_back_end_and_picture_is_on_the_page(name):
     assert re.search(rf"^\| .*`{name}`.* \|", PAGE, re.MULTILINE)

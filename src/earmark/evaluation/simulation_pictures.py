@@ -53,7 +53,7 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
     drawn["class-means.png"] = plots.class_means_plot(
         {FEATURES[system].format(rows.shape[1]): rows for system, rows in features.items()},
         labels,
-        title=f"Means of the {len(labels):,} labelled clips of each word, repetition 1",
+        title=f"Means of each word over {len(labels):,} labelled clips, repetition 1",
     )
     if (folder / COSTS).exists():
         drawn["cost.png"] = plots.cost_plot(read_costs(folder / COSTS), title="Time to say where clips lie")
