@@ -1,0 +1,166 @@
+import json
+import pickle
+import shutil
+from concurrent.futures import Executor, Future
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from earmark import audio
+from earmark.errors import InputError
+from earmark.evaluation.simulations import Repetition, read_results, repetition_path
+from earmark.training.judging import load_embedder
+from earmark.training.spatial import simulation
+from earmark.training.spatial.settings import parse_spatial, read_spatial
+from earmark.training.spatial.simulation import gain, simulate, summarise
+
+RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "humayun").glob("*.toml"))
+
+
+@pytest.fixture
+def repetitions(finished):
+    return [Repetition.open(repetition_path(finished, number)) for number in (1, 2)]
+
+
+def test_a_simulation_leaves_a_row_arrays_and_encoders_for_each_repetition(finished, repetitions, recordings):
+    assert sorted(path.name for path in finished.iterdir()) == [
+        *(f"plain-{number:02}.safetensors" for number in (1, 2)),
+        *(f"repetition-{number:02}.npz" for number in (1, 2)),
+        "results-plain.csv",
+        "results.csv",
+        "settings.json",
+        *(f"spatial-{number:02}.safetensors" for number in (1, 2)),
+    ]
+    for table, system in (("results.csv", "spatial"), ("results-plain.csv", "plain")):
+        for (mfcc, learnt), repetition in zip(read_results(finished / table), repetitions, strict=True):
+            assert mfcc.error == repetition.scores("mfcc").error
+            assert np.array_equal(learnt.recall, repetition.scores(system).recall)
+    first = repetitions[0]
+    assert first.labelled_mfcc.shape == (20, 640)
+    assert first.labelled_spatial.shape == first.labelled_plain.shape == (20, 75)
+    assert first.positions.shape == (30, 1)
+    assert not {*first.labelled_paths} & {*first.test_paths}
+    for path, label in zip(first.test_paths, first.test_labels, strict=True):
+        assert path.startswith(first.classes[label])
+    said = json.loads((finished / "settings.json").read_text())
+    assert said["classes"] == first.classes.tolist()
+    assert str(recordings) not in json.dumps(said)
+
+
+def test_repetitions_have_splits_of_their_own(repetitions):
+    first, second = repetitions
+    assert {*first.test_paths} != {*second.test_paths}
+    assert {*first.labelled_paths} != {*second.labelled_paths}
+    assert not np.array_equal(first.positions, second.positions)
+
+
+def test_a_stopped_run_goes_on_and_ends_alike(finished, settings, tmp_path, monkeypatch):
+    other = tmp_path / "other"
+    one = settings.model_copy(update={"repetitions": 1})
+    simulate(one, other)
+    before = (other / "results.csv").read_text()
+    numbers = []
+    run = simulation.run_repetition
+
+    def counted(settings, pools, folder, number, report):
+        numbers.append(number)
+        run(settings, pools, folder, number, report)
+
+    monkeypatch.setattr(simulation, "run_repetition", counted)
+    repetitions = simulate(settings, other)
+    assert numbers == [2]
+    assert len(repetitions) == 2
+    assert (other / "results.csv").read_text().startswith(before)
+    for name in ("results.csv", "results-plain.csv"):
+        assert (other / name).read_text() == (finished / name).read_text()
+
+
+def test_a_repetition_whose_row_is_there_is_not_run_again(finished, settings, monkeypatch):
+    repetition_path(finished, 1).unlink()
+    monkeypatch.setattr(simulation, "run_repetition", None)
+    before = (finished / "results.csv").read_bytes()
+    assert len(simulate(settings, finished)) == 1
+    assert (finished / "results.csv").read_bytes() == before
+
+
+def test_a_folder_of_other_settings_is_refused(finished, settings):
+    with pytest.raises(InputError, match=r"holds results of other settings \(seed\); give another folder"):
+        simulate(settings.model_copy(update={"seed": 5}), finished)
+    (finished / "settings.json").unlink()
+    with pytest.raises(InputError, match=r"results\.csv: nothing says of which settings"):
+        simulate(settings, finished)
+
+
+def test_repetitions_at_a_time_give_what_they_give_one_by_one(finished, settings, tmp_path, monkeypatch):
+    class Elsewhere(Executor):
+        """Another process as far as what is handed over goes."""
+
+        def __init__(self, workers, mp_context):
+            assert (workers, mp_context.get_start_method()) == (2, "spawn")
+
+        def submit(self, work, *arguments):
+            done = Future()
+            done.set_result(pickle.loads(pickle.dumps(work))(*pickle.loads(pickle.dumps(arguments))))
+            return done
+
+    monkeypatch.setattr(simulation, "ProcessPoolExecutor", Elsewhere)
+    simulate(settings, tmp_path / "both", jobs=2)
+    assert (tmp_path / "both" / "results.csv").read_text() == (finished / "results.csv").read_text()
+
+
+def test_a_learnt_encoder_is_an_encoder_for_every_evaluation(finished, repetitions, recordings, tmp_path):
+    first = repetitions[0]
+    for system, kept in (("spatial", first.labelled_spatial), ("plain", first.labelled_plain)):
+        embedder = load_embedder(finished / f"{system}-01.safetensors")
+        assert embedder.name == f"little-{system}-01"
+        assert embedder.classes == ()
+        waves = [audio.read(recordings / path) for path in first.labelled_paths]
+        # A bank keeps 16 bits, and so do the recordings, in steps that differ by one in 32,768.
+        assert np.allclose(embedder.embed_batch(waves), kept, rtol=0, atol=0.02 * np.abs(kept).max())
+        assert embedder.classify(kept) is None
+    crops = load_embedder(finished / "spatial-01.safetensors", crops=2)
+    assert crops.embed_batch(waves[:1]).shape == (1, 75)
+    shutil.copy(finished / "spatial-01.safetensors", tmp_path / "moved.safetensors")
+    assert load_embedder(tmp_path / "moved.safetensors").name == "little-spatial-01"
+
+
+def test_a_summary_has_the_mean_of_each_system(repetitions):
+    summary = summarise(repetitions)
+    errors = [one.scores("mfcc").error for one in repetitions]
+    assert summary["mfcc"]["error"].mean == pytest.approx(np.mean(errors))
+    assert gain(repetitions, "spatial", "mfcc").mean == pytest.approx(
+        summary["mfcc"]["error"].mean - summary["spatial"]["error"].mean
+    )
+
+
+def test_several_anchors_are_as_many_positions(spatial_table, tmp_path):
+    spatial_table["autoencoder"] |= {"anchors": 3, "standardise": True}
+    spatial_table["repetitions"] = 1
+    (repetition,) = simulate(parse_spatial(spatial_table, tmp_path, "recipe"), tmp_path / "run")
+    assert isinstance(repetition, Repetition)
+    assert repetition.positions.shape == (30, 3)
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_recipes_can_be_read(path):
+    assert read_spatial(path).name.startswith("humayun")
+
+
+def test_defaults_are_the_published_numbers():
+    settings = read_spatial(RECIPES[0].with_name("published.toml"))
+    assert (settings.sizes.unlabelled, settings.sizes.labelled, settings.sizes.test) == (12_000, 6_000, 6_000)
+    assert (settings.repetitions, settings.seed) == (10, 1)
+    learning = settings.autoencoder.fit, settings.classifier, settings.benchmark
+    assert [fit.optimiser for fit in learning] == ["adamax", "nadam", "adamax"]
+    assert [fit.epochs for fit in learning] == [500, 500, 100]
+    assert [fit.validation for fit in learning] == [0, 0.5, 0.5]
+    assert {(fit.batch, fit.patience, fit.keep_best) for fit in learning} == {(32, 5, False)}
+    assert settings.autoencoder.position_weight == 1
+    assert not settings.autoencoder.standardise
+
+
+def test_a_misspelt_key_is_named(spatial_table, tmp_path):
+    spatial_table["autoencoder"]["anchor"] = 2
+    with pytest.raises(InputError, match=r"autoencoder\.anchor: no such key; did you mean 'anchors'"):
+        parse_spatial(spatial_table, tmp_path, "recipe")
