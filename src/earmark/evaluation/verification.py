@@ -246,21 +246,28 @@ def _intervals(
     names = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
     found, owner = np.unique(np.array(names), return_inverse=True)
     levels, level = _levels(np.asarray(scores, np.float64))
-    # Pairs of the same two speakers at one level are counted together, which makes a draw cheap.
-    key = (owner[pairs.first].astype(np.int64) * len(found) + owner[pairs.second]) * 2 + pairs.is_same
-    key, counts = np.unique(key * len(levels) + level, return_counts=True)
-    key, level = np.divmod(key, len(levels))
-    both, is_same = np.divmod(key, 2)
-    one, other = np.divmod(both, len(found))
+    kinds = [
+        _counted(owner[pairs.first[kind]], owner[pairs.second[kind]], level[kind], len(found), len(levels))
+        for kind in (pairs.is_same, ~pairs.is_same)
+    ]
+    is_same = np.repeat([True, False], len(levels))
 
     def numbers(drawn: Floats) -> list[float]:
-        weights = counts * drawn[one] * np.where(one == other, 1, drawn[other])
-        positive = np.bincount(level[is_same == 1], weights[is_same == 1], len(levels))
-        negative = np.bincount(level[is_same == 0], weights[is_same == 0], len(levels))
-        kinds = np.repeat([True, False], len(levels))
-        return _numbers(metrics.error_curve(np.tile(levels, 2), kinds, np.append(positive, negative)))
+        weights = [
+            np.bincount(places, counts * drawn[one] * np.where(one == other, 1, drawn[other]), len(levels))
+            for one, other, places, counts in kinds
+        ]
+        return _numbers(metrics.error_curve(np.tile(levels, 2), is_same, np.concatenate(weights)))
 
     return metrics.interval_over_speakers(numbers, [str(name) for name in found], rng)
+
+
+def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) -> tuple[Ints, Ints, Ints, Ints]:
+    """Two speakers, a level, and how many pairs they have there: as one number each, a draw costs little."""
+    key = (np.minimum(one, other).astype(np.int64) * speakers + np.maximum(one, other)) * levels + level
+    key, counts = np.unique(key, return_counts=True)
+    both, places = np.divmod(key, levels)
+    return *np.divmod(both, speakers), places, counts
 
 
 def _levels(scores: Floats) -> tuple[Floats, Ints]:
