@@ -1,0 +1,181 @@
+import sys
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+
+from earmark import audio
+from earmark.data.embedding_tables import write_table
+from earmark.data.manifest import Clip, ManifestError
+from earmark.data.stretches import Recordings
+from earmark.enrollment import embed_part
+from earmark.errors import EarmarkError, InputError
+from earmark.evaluation.embedders import Exported
+from earmark.evaluation.segment_embeddings import (
+    CutOut,
+    InContext,
+    LogMelMean,
+    embed_all,
+    embed_stream,
+    mel_frames,
+    segment_embedder,
+)
+
+
+@pytest.fixture
+def recordings(tmp_path, say):
+    """Two recordings of two words each."""
+    for seed, name in enumerate("ab"):
+        audio.write(tmp_path / f"{name}.wav", np.concatenate([say("rise", seed=seed), say("fall", seed=seed)]))
+    return Recordings(tmp_path)
+
+
+CLIPS = [
+    Clip("b.wav", 0.4, 1.0, "bob", "rise"),
+    Clip("a.wav", 1.8, 2.4, "anna", "fall"),
+    Clip("b.wav", 1.8, 2.4, "bob", "fall"),
+    Clip("a.wav", 0.4, 1.0, "anna", "rise"),
+]
+
+
+@dataclass(frozen=True)
+class Counting:
+    """Counts how often a recording is heard."""
+
+    inner: InContext
+    heard: list[str]
+    name: str = "counting"
+    fingerprint: str = "1"
+
+    def embed_file(self, path, spans):
+        self.heard.append(path.name)
+        return self.inner.embed_file(path, spans)
+
+
+def test_segments_are_embedded_as_takes_are_with_what_is_around_them(recordings, stand_in):
+    path = recordings.locate("a.wav")
+    found = InContext(stand_in).embed_file(path, [(0.4, 1.0), (1.8, 2.4)])
+    wave = audio.read(path)
+    for row, span in zip(found, [(0.4, 1.0), (1.8, 2.4)], strict=True):
+        np.testing.assert_allclose(row, embed_part(stand_in, wave, *span), atol=1e-6)
+
+
+@pytest.mark.parametrize("spoken", [True, False])
+def test_of_a_recording_without_times_the_spoken_part_is_embedded_or_all(tmp_path, say, stand_in, spoken):
+    audio.write(tmp_path / "one.wav", say("rise"))
+    found = segment_embedder(Exported(stand_in), spoken=spoken).embed_file(tmp_path / "one.wav", [(0.0, None)])
+    span = (0.37, 1.03) if spoken else (0.0, 1.4)
+    np.testing.assert_allclose(found[0], embed_part(stand_in, audio.read(tmp_path / "one.wav"), *span), atol=0.02)
+
+
+def test_an_encoder_of_clips_hears_the_segment_alone(recordings, stand_in):
+    (row,) = CutOut(Exported(stand_in, spoken=False)).embed_file(recordings.locate("a.wav"), [(0.4, 1.0)])
+    wave = audio.read(recordings.locate("a.wav"))[6400:16000]
+    np.testing.assert_allclose(row, stand_in.embed(wave), atol=1e-6)
+
+
+def test_words_are_nearer_to_themselves_than_to_others_even_by_log_mel_means(recordings):
+    rows = np.concatenate(
+        [LogMelMean().embed_file(recordings.locate(f"{name}.wav"), [(0.4, 1.0), (1.8, 2.4)]) for name in "ab"]
+    )
+    unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+    assert (unit @ unit.T)[0, 2] > (unit @ unit.T)[0, [1, 3]].max()
+
+
+def test_centred_frames_have_no_mean(recordings):
+    (frames,) = mel_frames(recordings.locate("a.wav"), [(0.4, 1.0)], centred=True)
+    assert frames.shape == (60, 40)
+    np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
+
+
+def test_each_recording_is_heard_once_and_rows_stand_in_the_order_of_the_list(recordings, stand_in, tmp_path):
+    embedder = Counting(InContext(stand_in), [])
+    found = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
+    assert embedder.heard == ["a.wav", "b.wav"]
+    for clip, row in zip(CLIPS, found, strict=True):
+        (plain,) = InContext(stand_in).embed_file(recordings.locate(clip.path), [(clip.start_s, clip.end_s)])
+        np.testing.assert_allclose(row, plain, atol=1e-6)
+    with np.load(tmp_path / "e.npz") as stored:
+        assert stored["paths"].tolist() == [clip.path for clip in CLIPS]
+        assert stored["labels"].tolist() == [clip.label for clip in CLIPS]
+        assert stored["speakers"].tolist() == [clip.speaker for clip in CLIPS]
+        np.testing.assert_array_equal(stored["vectors"], found)
+
+
+def test_what_a_file_holds_is_not_embedded_again_unless_the_list_changes(recordings, stand_in, tmp_path):
+    embedder = Counting(InContext(stand_in), [])
+    first = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
+    np.testing.assert_array_equal(embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz"), first)
+    assert len(embedder.heard) == 2
+    embed_all(CLIPS[:2], recordings, embedder, tmp_path / "e.npz")
+    assert len(embedder.heard) == 4
+
+
+def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp_path):
+    embedder = Counting(InContext(stand_in), [])
+
+    def stop(done, total):
+        del total
+        if done == 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz", progress=stop)
+    assert not (tmp_path / "e.npz").exists()
+    found = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
+    assert embedder.heard == ["a.wav", "b.wav"]
+    np.testing.assert_array_equal(found, embed_all(CLIPS, recordings, embedder, tmp_path / "other.npz"))
+    assert sorted(path.name for path in tmp_path.glob("*npz")) == ["e.npz", "other.npz"]
+    assert not list(tmp_path.glob(".*"))
+
+
+@pytest.mark.parametrize(
+    ("clip", "words"),
+    [
+        (Clip("a.wav", 2.5, 3.5), r"a\.wav: a segment from 2\.5 to 3\.5 s, but the recording ends at 2\.80 s"),
+        (Clip("a.wav", 5.0), "the recording ends at 2.80 s"),
+        (Clip("a.wav", 1.0, 1.01), "10 ms from 1 s on, shorter than a frame of 25 ms; take it off the list"),
+        (Clip("c.wav"), r"no file .*c\.wav"),
+    ],
+)
+@pytest.mark.parametrize("make", [InContext, lambda encoder: CutOut(Exported(encoder)), lambda _: LogMelMean()])
+def test_segments_that_are_not_there_are_told(recordings, stand_in, make, clip, words):
+    with pytest.raises(InputError, match=words):
+        list(embed_stream([clip], recordings, make(stand_in)))
+
+
+def test_a_silent_segment_is_told_with_its_place(tmp_path):
+    audio.write(tmp_path / "mute.wav", np.zeros(16_000, np.float32))
+    with pytest.raises(InputError, match=r"mute\.wav: the embedding from 0\.2 s to 0\.5 s is zero or not finite"):
+        list(embed_stream([Clip("mute.wav", 0.2, 0.5)], Recordings(tmp_path), LogMelMean()))
+
+
+def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, stand_in, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet")
+    clips = [*CLIPS, Clip("a.wav", label="whole")]
+    embedded = embed_stream(iter(clips), recordings, InContext(stand_in))
+    assert write_table(tmp_path / "e.parquet", embedded, {"encoder": "x"}, rows=2) == 5
+    file = parquet.ParquetFile(tmp_path / "e.parquet")
+    assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2, 1]
+    assert file.schema_arrow.metadata[b"earmark.encoder"] == b"x"
+    rows = file.read().to_pylist()
+    assert [row["label"] for row in rows] == ["rise", "fall", "fall", "rise", "whole"]
+    assert rows[-1]["end_s"] is None
+    (plain,) = InContext(stand_in).embed_file(recordings.locate("b.wav"), [(1.8, 2.4)])
+    np.testing.assert_allclose(rows[2]["vector"], plain, atol=1e-6)
+
+
+def test_a_table_that_cannot_be_finished_is_not_there(recordings, stand_in, tmp_path):
+    pytest.importorskip("pyarrow")
+    clips = [*CLIPS, Clip("absent.wav")]
+    with pytest.raises(InputError, match="no file"):
+        write_table(tmp_path / "e.parquet", embed_stream(clips, recordings, InContext(stand_in)), {}, rows=1)
+    assert not [path for path in tmp_path.iterdir() if "parquet" in path.name]
+
+
+def test_without_pyarrow_the_cure_is_told(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
+    with pytest.raises(ManifestError, match=r"earmark\[data\].*or use an \.npz") as caught:
+        write_table(tmp_path / "e.parquet", [], {})
+    assert isinstance(caught.value, EarmarkError)
