@@ -57,6 +57,18 @@ def test_the_weights_of_equal_classes_are_taken_over(trained):
     assert torch.allclose(tensors(first)[name], tensors(second)[name], atol=1e-9)
 
 
+@pytest.mark.parametrize(
+    ("then", "name"),
+    [("am_softmax", "weight"), ("a_softmax", "weight"), ("logistic_margin", "head.weight"), ("triplet", None)],
+)
+def test_another_loss_among_equal_classes_begins_with_their_weights(trained, then, name):
+    first = trained("first")
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow, loss={"kind": then})
+    if name is not None:
+        assert torch.allclose(tensors(first)["loss.head.weight"], tensors(second)[f"loss.{name}"], atol=1e-9)
+
+
 def test_the_weights_of_other_classes_begin_anew_with_a_message(trained, table):
     first = trained("first")
     fewer = table["data"] | {"targets": ["rise", "fall", "bow"], "others": "class"}

@@ -9,12 +9,16 @@ from torch import Tensor, nn
 from earmark.errors import InputError
 from earmark.training.checkpoint import load_checkpoint, under
 
+_HEAD = "head"  # of losses whose classes are a linear layer
+
 
 def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[str]) -> None:
     """Put a checkpoint's tensors into a new run.
 
     The encoder takes every tensor that fits. The loss takes its scale and bias, and the rest only when both runs tell
     the same classes apart: a weight per class means nothing among other classes, even where their number is the same.
+    Among the same classes it means the same in any loss, the direction of the class, and goes from a linear layer to
+    unit vectors and back.
 
     Warns:
         UserWarning: for what does not fit and begins anew.
@@ -33,7 +37,7 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[
         warnings.warn(f"{path.name}: another size of {', '.join(left)}, which begin anew", stacklevel=2)
     learnt = under(checkpoint.tensors, "loss.")
     if tuple(classes) == checkpoint.classes:
-        _fill(loss, learnt)
+        _fill(loss, _weights_renamed(learnt, loss))
         return
     # A scale or a bias means the same among any classes.
     _fill(loss, {name: tensor for name, tensor in learnt.items() if tensor.dim() == 0})
@@ -83,6 +87,16 @@ def _fill(module: nn.Module, tensors: dict[str, Tensor]) -> tuple[list[str], lis
     fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
     module.load_state_dict(fitting, strict=False)
     return sorted(fitting), sorted(own.keys() - fitting.keys())
+
+
+def _weights_renamed(tensors: dict[str, Tensor], loss: nn.Module) -> dict[str, Tensor]:
+    """A loss's tensors, the weights of the classes under the name that this loss has for them."""
+    theirs, ours = (
+        [name for name in (f"{_HEAD}.weight", "weight") if name in found] for found in (tensors, loss.state_dict())
+    )
+    if len(theirs) != 1 or len(ours) != 1 or theirs == ours:
+        return tensors
+    return {ours[0] if name == theirs[0] else name: tensor for name, tensor in tensors.items()}
 
 
 def _two_levels(model: nn.Module) -> list[tuple[str, nn.Module]]:
