@@ -32,7 +32,7 @@ Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 Similarities = Callable[[Ints, Ints], Floats]
-"""Of rows to columns, both numbers of segments: shape (rows, columns)."""
+"""Of rows to columns, both numbers of segments: shape (rows, columns), an array of its own that is written over."""
 
 RANKINGS = {"all": "all others", "across": "other speakers", "within": "own speaker", "published": "all and itself"}
 """What a query is compared with."""
@@ -127,7 +127,7 @@ def precisions(
     step = max(1, _PIECE // len(order))
     for start in range(0, len(order), step):
         stop = min(start + step, len(order))
-        block = np.array(similarities(order[start:stop], order), np.float32)
+        block = np.asarray(similarities(order[start:stop], order), np.float32)
         for name, values in _answered(block, start, asked).items():
             found[name][:, order[start:stop]] = values
         progress(stop, len(order))

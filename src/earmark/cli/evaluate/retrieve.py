@@ -87,7 +87,9 @@ def retrieve(
     clips, recordings = read_clips(source, audio, split=split)
     segments = [clip for clip in clips if clip.split not in {"noise", "rir"}]
     labels, speakers = [clip.label for clip in segments], [clip.speaker for clip in segments]
-    out = out or Path("runs") / f"map-{source.stem}"
+    # Many a manifest is called manifest: its folder says what it is of.
+    lists = "-".join(filter(None, [source.resolve().parent.name if source.stem == "manifest" else source.stem, split]))
+    out = out or Path("runs") / f"map-{lists}"
     out.mkdir(parents=True, exist_ok=True)
     systems = []
     for name in encoder or ["base"]:
@@ -99,12 +101,12 @@ def retrieve(
         numbers = retrieval.measure(found, speakers, np.random.default_rng(seed))
         systems.append(retrieval_report.System(title, fingerprint, found, numbers))
     counts = {"segments": len(segments), "labels": len(set(labels)), "speakers": len(set(speakers) - {""})}
-    _write(out, systems, labels, source.name, {**counts, "spoken": spoken, "seed": seed})
+    _write(out, systems, labels, lists, {**counts, "spoken": spoken, "seed": seed})
     shown = {system.name: retrieval.by_label(retrieval_report.shown(system), labels) for system in systems}
     ranking = retrieval.RANKINGS[retrieval_report.shown_ranking(systems[0])]
-    plots.save(plots.average_precision_plot(shown, title=f"{source.name}, against {ranking}"), out / "map.png")
+    plots.save(plots.average_precision_plot(shown, title=f"{lists}, against {ranking}"), out / "map.png")
     heads = [head if place < 2 else f">{head}" for place, head in enumerate(retrieval_report.COLUMNS)]
-    title = f"{source.name}: {counts['segments']} segments, {counts['labels']} labels, {counts['speakers']} speakers"
+    title = f"{lists}: {counts['segments']} segments, {counts['labels']} labels, {counts['speakers']} speakers"
     console.print_table(heads, retrieval_report.rows(systems), title)
     console.say(f"wrote {out}")
 

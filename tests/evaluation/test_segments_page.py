@@ -1,0 +1,48 @@
+"""What the page about segments says is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+from typer.main import get_command
+
+from earmark.cli import app
+from earmark.data.embedding_tables import ROWS
+from earmark.data.stretches import FRAME_S
+from earmark.evaluation.warping import MOST_SEQUENCES
+
+PROJECT = Path(__file__).parents[2]
+PAGE = (PROJECT / "docs" / "segments.md").read_text(encoding="utf-8")
+
+
+def test_the_example_runs(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    exec(compile(example, "segments.md", "exec"), {})
+    assert capsys.readouterr().out.split() == re.findall(r"# (\S+)", example)
+
+
+def test_every_command_has_the_options_that_the_page_gives_it():
+    (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines():
+        command, (name, *words) = get_command(app), shlex.split(line)
+        while hasattr(command, "commands"):
+            name = words.pop(0)
+            command = command.commands[name]
+        command.make_context(name, words)
+
+
+def test_every_module_and_name_in_the_table_is_there():
+    for row in re.findall(r"^\| (`(?:data|evaluation)/.*)$", PAGE, re.MULTILINE):
+        modules, said = row.split(" | ")
+        folder = modules.strip("`").split("/")[0]
+        files = [PROJECT / "src/earmark" / folder / Path(name).name for name in re.findall(r"`([\w/.]+)`", modules)]
+        text = "".join(file.read_text(encoding="utf-8") for file in files)
+        for name in re.findall(r"`(\w+)`", said):
+            assert re.search(rf"^(def|class) {name}\b", text, re.MULTILINE), name
+
+
+def test_numbers_are_those_of_the_code():
+    assert f"({1000 * FRAME_S:.0f} ms)" in PAGE
+    assert f"row groups of {ROWS:,}" in PAGE
+    assert f"at most {MOST_SEQUENCES:,}" in PAGE
