@@ -29,7 +29,7 @@ def recordings(tmp_path_factory, say):
                     wave = say(*pitches, seconds=0.5, before_s=0.2, after_s=0.2, seed=seed)
                     audio.write(folder / path, wave)
                     clips.append(Clip(path, speaker=f"{split} {voice}", label=word, split=split))
-    np.random.default_rng(0).shuffle(clips)  # type: ignore[arg-type]
+    np.random.default_rng(0).shuffle(clips)
     write_manifest(Manifest(tuple(clips), folder), folder / "manifest.tsv")
     return folder
 

@@ -1,0 +1,87 @@
+import sys
+import warnings
+
+import pytest
+
+from earmark import audio
+from earmark.cli import main
+from earmark.data.manifest import Clip, Manifest, write_manifest
+
+RECIPE = """
+kind = "spatial"
+name = "little"
+repetitions = 2
+[data]
+folder = "packed"
+speakers = "drawn"
+unlabelled = [{ manifest = "words.tsv", split = "train" }]
+labelled = [{ manifest = "words.tsv", split = "val" }]
+[sizes]
+unlabelled = 0
+labelled = 0
+test = 0
+[autoencoder.fit]
+epochs = 1
+[classifier]
+epochs = 1
+[benchmark]
+epochs = 1
+"""
+
+
+@pytest.fixture
+def earmark(tmp_path, monkeypatch, capsys, say):
+    """`earmark("spatial", "recipe.toml")` in a folder with a recipe and its recordings: exit code, stdout, stderr."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "recipe.toml").write_text(RECIPE)
+    clips = []
+    for word, pitch in {"rise": 1, "fall": 2}.items():
+        for voice in range(6):
+            path = f"{word}_{voice}.wav"
+            audio.write(path, say(200 * pitch, 150 * pitch**1.5, seconds=0.5, before_s=0.2, after_s=0.2, seed=voice))
+            clips.append(Clip(path, speaker=str(voice), label=word, split="train" if voice < 2 else "val"))
+    write_manifest(Manifest(tuple(clips)), "words.tsv")
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            with pytest.raises(SystemExit) as stop:
+                main()
+        return stop.value.code or 0, *capsys.readouterr()
+
+    return command
+
+
+def test_a_simulation_ends_in_a_table_and_goes_on_with_more_repetitions(earmark, tmp_path):
+    code, out, _ = earmark("spatial", "recipe.toml", "--set", "repetitions=1", "--run", "run")
+    assert code == 0
+    assert "1 repetitions, in %" in out
+    code, out, _ = earmark("spatial", "recipe.toml", "--run", "run")
+    assert code == 0
+    for system in ("MFCC, convolution", "auto-encoder, dense", "spatial auto-encoder, dense"):
+        assert system in out
+    assert "±" in out
+    assert len((tmp_path / "run" / "results.csv").read_text().splitlines()) == 3
+
+
+def test_wrong_settings_end_in_one_line(earmark):
+    code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.unlabeled=3")
+    assert code == 2
+    assert err == "error: recipe.toml: sizes.unlabeled: no such key; did you mean 'unlabelled'?\n"
+    code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.test=300")
+    assert code == 2
+    assert "sizes.test: 300 clips of 4 that there are; ask for fewer, or 0 for all" in err
+
+
+def test_a_recipe_of_another_kind_is_refused(earmark, tmp_path):
+    (tmp_path / "other.toml").write_text('kind = "train"\nname = "other"\n')
+    code, _, err = earmark("spatial", "other.toml")
+    assert code == 2
+    assert err.count("\n") == 1
+
+
+def test_help_has_an_example(earmark):
+    code, out, _ = earmark("spatial", "--help")
+    assert code == 0
+    assert "earmark spatial recipes/humayun/arabic.toml" in " ".join(out.split())
