@@ -20,7 +20,7 @@ class Cost:
 
     Attributes:
         sizes: how many there were, shape (m,), rising, above 0.
-        seconds: how long it took, shape (m,), above 0.
+        seconds: of CPU that it took, shape (m,), above 0.
     """
 
     sizes: Ints

@@ -16,7 +16,7 @@ def test_both_axes_are_logarithmic_and_marked_with_the_sizes(costs, legend_of):
     (axes,) = plots.cost_plot(costs, title="position", of="clips").axes
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "log")
     assert [tick.get_text() for tick in axes.get_xticklabels()] == ["250", "500", "1,000", "2,000"]
-    assert (axes.get_xlabel(), axes.get_ylabel()) == ("number n of clips", "seconds")
+    assert (axes.get_xlabel(), axes.get_ylabel()) == ("number n of clips", "CPU seconds")
     assert legend_of(axes.get_legend()) == ["matrix", "anchor", "O(n)", "O(n²)"]
 
 

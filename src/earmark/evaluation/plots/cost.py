@@ -13,7 +13,7 @@ _POWERS = {1: "O(n)", 2: "O(n²)"}
 
 
 def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:
-    """Seconds over n on logarithmic axes; grey lines grow as n and as n².
+    """CPU seconds over n on logarithmic axes; grey lines grow as n and as n².
 
     The grey lines meet the measured one that ends fastest and the one that ends slowest at their last point.
 
@@ -31,7 +31,7 @@ def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") 
         axes.plot(line, seconds * (line / size) ** power, dash, color="0.55", lw=1.2, label=name, zorder=1)
     for number, (name, cost) in enumerate(costs.items()):
         axes.plot(cost.sizes, cost.seconds, "o-", color=line_style(number)[0], lw=1.8, ms=4.5, label=name)
-    axes.set(xscale="log", yscale="log", xlabel=f"number n of {of}", ylabel="seconds", title=title)
+    axes.set(xscale="log", yscale="log", xlabel=f"number n of {of}", ylabel="CPU seconds", title=title)
     # Sizes are chosen, mostly doubled: they are better marks than powers of ten.
     axes.set_xticks(sizes := np.unique(np.concatenate([cost.sizes for cost in costs.values()])))
     axes.set_xticklabels([f"{size:,}" for size in sizes], fontsize="small")

@@ -24,12 +24,12 @@ def measure_cost(
     seed: int = 0,
     on_done: Callable[[int], object] = lambda _: None,
 ) -> dict[str, Cost]:
-    """Measure seconds over the number of clips; what the clips hold does not matter.
+    """Measure CPU seconds over the number of clips; what the clips hold does not matter.
 
     Args:
         sizes: numbers of clips, rising.
         dimension: numbers in a clip's mel spectrogram.
-        repeats: of each measurement; the fastest counts, because other programs only ever slow one down.
+        repeats: of each measurement; the fastest counts.
         seed: of the stand-ins for spectrograms.
         on_done: told each size that is done.
 
@@ -63,7 +63,7 @@ def mean_distances(vectors: Floats) -> NDArray[np.float32]:
 def _fastest(work: Callable[[], object], repeats: int) -> float:
     times = []
     for _ in range(repeats):
-        start = time.perf_counter()
+        start = time.process_time()
         work()
-        times.append(time.perf_counter() - start)
+        times.append(time.process_time() - start)
     return min(times)
