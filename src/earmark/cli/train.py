@@ -2,13 +2,16 @@
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earmark.cli import console
 from earmark.cli.export import write_encoder
 from earmark.cli.extras import needs
+
+if TYPE_CHECKING:
+    from earmark.training.recipe import Recipe
 
 EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimiser.steps=50 --run runs/short[/bold]"
 
@@ -66,8 +69,16 @@ def train(
     if isinstance(settings.encoder, StreamSettings):
         out = folder / f"{settings.name}.onnx"
         write_encoder(best, out)
-    test = f"open-set LISTS --targets {','.join(settings.data.targets)}" if settings.data.targets else "few-shot LISTS"
-    console.say(f"try it: earmark evaluate {test} --audio FOLDER --encoder {out}")
+    console.say(f"try it: earmark evaluate {_test_of(settings)} --audio FOLDER --encoder {out}")
+
+
+def _test_of(recipe: "Recipe") -> str:
+    """The evaluation that suits what was learnt."""
+    if recipe.data.classes == "speaker":
+        return "verify PAIRS"
+    if recipe.data.targets:
+        return f"open-set LISTS --targets {','.join(recipe.data.targets)}"
+    return "few-shot LISTS"
 
 
 def _told(numbers: Mapping[str, float]) -> str:
