@@ -85,11 +85,10 @@ def _warp(one: Floats, others: Floats, lengths: NDArray[np.integer], band: float
     for row, cost in enumerate(costs):
         # float64: costs of forbidden frames are added to and taken from those of others.
         cost = np.where(np.abs(row - diagonal) <= reach, cost.astype(np.float64), _FORBIDDEN)
+        entered = before + cost if row else np.full(cost.shape, np.inf)
         if row:
-            diagonally = np.pad(before[:, :-1], ((0, 0), (1, 0)), constant_values=np.inf) + 2 * cost
-            entered = np.minimum(before + cost, diagonally)
+            np.minimum(entered[:, 1:], before[:, :-1] + 2 * cost[:, 1:], out=entered[:, 1:])
         else:
-            entered = np.full(cost.shape, np.inf)
             entered[:, 0] = 2 * cost[:, 0]
         # Steps along the row: the least of what was entered so far and the costs since, as one running minimum.
         walked = np.cumsum(cost, axis=1)
