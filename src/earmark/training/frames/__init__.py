@@ -1,0 +1,64 @@
+"""Sources of frames, which an encoder of segments reads, and the store that keeps the frames of a corpus."""
+
+from typing import Annotated, assert_never
+
+import torch
+from pydantic import Tag
+
+from earmark.training.frames.encoder import EncoderFrames, EncoderFrameSettings
+from earmark.training.frames.log_mel import LogMelFrames
+from earmark.training.frames.sections import HearingSettings, section_frames
+from earmark.training.frames.source import FrameSource, hop_s, times_s
+from earmark.training.frames.store import FrameStore, open_frames, store_frames
+from earmark.training.frames.tower import TowerFrames, TowerFrameSettings
+from earmark.training.frames.wav2vec2 import Wav2Vec2Frames, Wav2Vec2FrameSettings
+from earmark.training.frontends.log_mel import LogMelSettings
+from earmark.training.kinds import by_kind
+
+__all__ = [
+    "EncoderFrameSettings",
+    "FrameSettings",
+    "FrameSource",
+    "FrameStore",
+    "HearingSettings",
+    "LogMelSettings",
+    "TowerFrameSettings",
+    "Wav2Vec2FrameSettings",
+    "build_source",
+    "hop_s",
+    "open_frames",
+    "section_frames",
+    "store_frames",
+    "times_s",
+]
+
+FrameSettings = Annotated[
+    Annotated[LogMelSettings, Tag("log_mel")]
+    | Annotated[TowerFrameSettings, Tag("tower")]
+    | Annotated[EncoderFrameSettings, Tag("encoder")]
+    | Annotated[Wav2Vec2FrameSettings, Tag("wav2vec2")],
+    by_kind("log_mel"),
+]
+
+
+def build_source(
+    settings: LogMelSettings | TowerFrameSettings | EncoderFrameSettings | Wav2Vec2FrameSettings,
+    device: torch.device | None = None,
+) -> FrameSource:
+    """The source that the settings describe; an encoder of ours runs on the CPU whatever the device.
+
+    Raises:
+        InputError: its model cannot be loaded.
+    """
+    device = device or torch.device("cpu")
+    match settings:
+        case LogMelSettings():
+            return LogMelFrames(settings, device)
+        case TowerFrameSettings():
+            return TowerFrames(device)
+        case EncoderFrameSettings():
+            return EncoderFrames(settings)
+        case Wav2Vec2FrameSettings():
+            return Wav2Vec2Frames(settings, device)
+        case _:
+            assert_never(settings)
