@@ -16,7 +16,7 @@ from earmark.evaluation.embedders import Progress, silent
 
 Floats = NDArray[np.floating]
 
-MOST_SEQUENCES = 4000
+MOST_SEQUENCES = 3000
 BAND = 0.2
 # Costs of frames lie in [0, 2]; this one is never worth it.
 _FORBIDDEN = 1e6
