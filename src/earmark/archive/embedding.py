@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.archive.sections import LevelMeter, find_sections, within
 from earmark.archive.settings import IndexSettings
-from earmark.archive.windows import quantise
+from earmark.archive.windows import grid, measure_norms, quantise, restore
 from earmark.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -68,12 +68,14 @@ class Embedded:
         sections: shape (m, 2): the frame of the file in which a section begins, and how many frames it has.
         frames: int8, shape (n, width): those of all sections, one after the other.
         scales: float16, shape (n,): what a frame's numbers are multiplied with.
+        norms: float16, shape (n, g): lengths of summed vectors, see `measure_norms`.
     """
 
     file: FileEntry
     sections: Ints
     frames: NDArray[np.int8]
     scales: NDArray[np.float16]
+    norms: NDArray[np.float16]
 
 
 @dataclass(frozen=True)
@@ -125,7 +127,10 @@ def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSetti
     spans = within(find_sections(meter.finish(), duration_s, settings), recording.stretches)
     sections = _frames_of(spans, encoder.hop_s, count)
     rows = np.concatenate([np.arange(start, start + size) for start, size in sections] or [np.zeros(0, np.int64)])
-    return Embedded(replace(file, duration_s=round(duration_s, 3)), sections, frames[rows], scales[rows])
+    frames, scales = frames[rows], scales[rows]
+    begins = np.repeat(np.cumsum(sections[:, 1]) - sections[:, 1], sections[:, 1])
+    norms = measure_norms(restore(frames, scales), begins, grid(encoder.hop_s), encoder.parts)
+    return Embedded(replace(file, duration_s=round(duration_s, 3)), sections, frames, scales, norms)
 
 
 def entry_of(recording: Recording) -> FileEntry:

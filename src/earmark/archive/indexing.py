@@ -250,7 +250,7 @@ class _Writer:
         if not recordings:
             return None
         name = f"{self._next_number():06d}"
-        write_segment(self._path / SEGMENTS / name, recordings, self._contents.encoder.width)
+        write_segment(self._path / SEGMENTS / name, recordings)
         frames = sum(len(recording.frames) for recording in recordings)
         return SegmentEntry(name=name, files=len(recordings), frames=frames)
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
+from earmark.archive.windows import LONGEST_S
 from earmark.audio import SAMPLE_RATE, Wave
 from earmark.enrollment import embed_part
 from earmark.errors import InputError
@@ -19,9 +20,6 @@ from earmark.speech import find_speech
 
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
-
-LONGEST_S = 5.0
-"""Of a word or phrase that is looked for."""
 
 SHORTEST_S = 0.1
 LONGEST_TAKE_S = 60.0
@@ -69,7 +67,7 @@ def query_of(name: str, takes: Sequence[Take], encoder: Encoder) -> Query:
 
     Raises:
         AudioError: a take is missing or not sound.
-        InputError: no take, or one holds no speech, less than 0.1 s or more than 5 s of it.
+        InputError: no take, or one holds no speech, less than 0.1 s or more than 3 s of it.
     """
     if not takes:
         raise InputError(f"{name}: no recording of the word; name at least one")

@@ -1,10 +1,10 @@
 """Find a query in an index: cosines of all windows, or of those near what FAISS names; then the best of each place."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,13 @@ from earmark.archive.hits import Hit
 from earmark.archive.neighbours import Neighbours, lengths_of
 from earmark.archive.query import Query
 from earmark.archive.segments import Segment, open_segment
-from earmark.archive.windows import NEVER, Floats, score_windows
+from earmark.archive.windows import NEVER, Floats, dot_products, grid, score_windows
 from earmark.errors import EarmarkError, InputError
 
 Ints = NDArray[np.int64]
+Tempo = Annotated[float, Field(gt=0.2, lt=5)]
 
-_PIECE = 65_536  # rows made float32 at a time
+_PIECE = 32_768  # rows compared at a time
 _ATTEMPTS = 3
 
 
@@ -29,8 +30,8 @@ class SearchSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    tempos: tuple[Annotated[float, Field(gt=0.2, lt=5)], ...] = Field(default=(0.85, 1.0, 1.2), min_length=1)
-    """Lengths of the windows that are compared, relative to the query's own: said faster, alike, slower."""
+    tempo_range: tuple[Tempo, Tempo] = (0.84, 1.2)
+    """Shortest and longest of the windows that are compared, relative to the query's own length."""
     overlap: float = Field(default=0.5, gt=0, le=1)
     """Of two hits in one file that share more than this of the shorter one, the better one stays."""
     candidates: int = Field(default=1000, ge=1)
@@ -71,15 +72,40 @@ class Archive:
         return tuple(Neighbours(segment.folder, lengths) for segment in self.segments)
 
 
+class _Span(NamedTuple):
+    """Rows of one piece or section: the first that is needed, the first whose window counts, the row after the last."""
+
+    first: int
+    low: int
+    high: int
+
+
 @dataclass(frozen=True, eq=False)
 class _Peaks:
-    """Windows that are better than those beside them: score, segment, section, last row + 1 and length of each."""
+    """Windows that are better than those beside them.
+
+    Attributes:
+        scores: shape (m,).
+        places: shape (m, 4): number of the segment, section, row before which a window ends, its length.
+    """
 
     scores: Floats
-    segments: Ints
-    sections: Ints
-    stops: Ints
-    lengths: Ints
+    places: Ints
+
+    @classmethod
+    def of(cls, several: Sequence["_Peaks"]) -> "_Peaks":
+        """Several ones together."""
+        return cls(
+            np.concatenate([np.zeros(0, np.float32), *(peaks.scores for peaks in several)]),
+            np.concatenate([np.zeros((0, 4), np.int64), *(peaks.places for peaks in several)]),
+        )
+
+    def best(self, count: int) -> "_Peaks":
+        """The best so many of them."""
+        if len(self.scores) <= count:
+            return self
+        kept = np.argpartition(-self.scores, count)[:count]
+        return _Peaks(self.scores[kept], self.places[kept])
 
 
 def open_archive(path: str | Path) -> Archive:
@@ -144,96 +170,82 @@ def search(
             f"{archive.path}: holds no neighbours index, since it is below "
             f"{archive.contents.settings.neighbours_from_h:g} h; search it exactly"
         )
-    lengths = sorted({max(1, round(tempo * query.duration_s / encoder.hop_s)) for tempo in settings.tempos})
-    kept = None if top is None else 20 * top + 200
+    lengths = grid(encoder.hop_s)
+    columns = _columns(lengths, query.duration_s / encoder.hop_s, settings)
+    span = lengths[columns[0]], lengths[columns[-1]]
+    floor = NEVER if threshold is None else np.float32(threshold)
     found = []
     for number, segment in enumerate(archive.segments):
-        rows: Iterator[tuple[int, int, int]]
-        if exact:
-            rows = _all_rows(segment, max(lengths))
-        else:
+        spans = _all_rows(segment, span[1])
+        if not exact:
             wanted = max(settings.candidates, 10 * (top or 0))
             near = archive.neighbours[number].near(query.vector, wanted, settings.probes)
-            rows = _rows_around(segment, *near, lengths, round(settings.around_s / encoder.hop_s))
-        found.append(_peaks(segment, number, rows, query.vector, lengths, encoder.parts, threshold, kept))
-    return _best(archive, found, top, settings.overlap, set(without))
+            spans = _rows_around(segment, *near, span, round(settings.around_s / encoder.hop_s))
+        for together in _grouped(spans):
+            rows, begins, is_wanted = _rows_of(segment, together)
+            numbers, scales, norms = (
+                np.concatenate([stored[first:high] for first, _, high in together])
+                for stored in (segment.frames, segment.scales, segment.norms)
+            )
+            dots = dot_products(numbers, scales, query.vector, encoder.parts)
+            scores, chosen = score_windows(dots, norms, begins, columns, lengths)
+            peaks = _peaks(
+                segment, rows, begins, np.where(is_wanted & (scores >= floor), scores, NEVER), chosen, number
+            )
+            found.append(peaks if top is None else peaks.best(20 * top + 200))
+    return _best(archive, _Peaks.of(found), top, settings.overlap, set(without))
 
 
-def _all_rows(segment: Segment, longest: int) -> Iterator[tuple[int, int, int]]:
-    """All rows in pieces: the first row that is needed, the first whose windows count, and the row after the last."""
+def _columns(lengths: Sequence[int], wanted: float, settings: SearchSettings) -> list[int]:
+    """Which of the stored lengths are compared: those in the range of tempos, or else the nearest."""
+    low, high = settings.tempo_range
+    found = [column for column, length in enumerate(lengths) if low * wanted <= length <= high * wanted]
+    return found or [int(np.argmin(np.abs(np.log(np.array(lengths) / wanted))))]
+
+
+def _all_rows(segment: Segment, longest: int) -> Iterator[_Span]:
+    """All rows, in pieces."""
     rows = int(segment.offsets[-1])
     for low in range(0, rows, _PIECE):
-        yield max(0, low - longest), low, min(low + _PIECE, rows)
+        yield _Span(max(0, low - longest), low, min(low + _PIECE, rows))
 
 
-def _rows_around(
-    segment: Segment, stops: Ints, lengths: Ints, wanted: Sequence[int], around: int
-) -> Iterator[tuple[int, int, int]]:
-    """Rows around windows: as `_all_rows`, without those of other sections."""
+def _rows_around(segment: Segment, stops: Ints, lengths: Ints, wanted: tuple[int, int], around: int) -> Iterator[_Span]:
+    """Rows around windows, none of another section.
+
+    Args:
+        segment: where they are.
+        stops: shape (m,), row before which a window ends.
+        lengths: shape (m,), how long it is.
+        wanted: shortest and longest of the windows that are compared there.
+        around: how many frames farther their middle may lie.
+    """
     section = np.searchsorted(segment.offsets, stops - 1, side="right") - 1
+    begins = segment.offsets[section]
     middle = stops - lengths // 2
-    low = np.maximum(middle + min(wanted) // 2 - around, segment.offsets[section])
-    high = np.minimum(middle + max(wanted) // 2 + around, segment.offsets[section + 1])
-    order = np.argsort(low, kind="stable")
-    open_low, open_high, begin = -1, -1, 0
-    for place in order.tolist():
-        if open_high >= low[place] and begin == segment.offsets[section[place]]:
-            open_high = max(open_high, int(high[place]))
+    low = np.maximum(middle + wanted[0] // 2 - around, begins)
+    high = np.minimum(middle + wanted[1] // 2 + around, segment.offsets[section + 1])
+    last: _Span | None = None
+    begun = -1
+    for place in np.argsort(low, kind="stable").tolist():
+        span = _Span(max(int(begins[place]), int(low[place]) - wanted[1]), int(low[place]), int(high[place]))
+        if last is not None and begun == begins[place] and span.low <= last.high:
+            last = last._replace(high=max(last.high, span.high))
             continue
-        if open_high > open_low:
-            yield max(begin, open_low - max(wanted)), open_low, open_high
-        open_low, open_high, begin = int(low[place]), int(high[place]), int(segment.offsets[section[place]])
-    if open_high > open_low:
-        yield max(begin, open_low - max(wanted)), open_low, open_high
+        if last is not None:
+            yield last
+        last, begun = span, int(begins[place])
+    if last is not None:
+        yield last
 
 
-def _peaks(
-    segment: Segment,
-    number: int,
-    spans: Iterator[tuple[int, int, int]],
-    vector: Floats,
-    lengths: Sequence[int],
-    parts: int,
-    threshold: float | None,
-    kept: int | None,
-) -> _Peaks:
-    """The windows of a segment that are better than those beside them; the best `kept` of them."""
-    floor = NEVER if threshold is None else np.float32(threshold)
-    found: list[tuple[Floats, Ints, Ints, Ints]] = []
-    for spans_together in _together(spans):
-        rows = np.concatenate([np.arange(first, high) for first, _, high in spans_together])
-        counts = np.concatenate([np.arange(first, high) >= low for first, low, high in spans_together])
-        starts = np.cumsum([0, *(high - first for first, _, high in spans_together)])[:-1]
-        frames = np.concatenate([segment.restore(first, high) for first, _, high in spans_together])
-        section = np.searchsorted(segment.offsets, rows, side="right") - 1
-        # Where a section begins among these rows, or where its rows begin.
-        shift = np.repeat(starts - [first for first, _, _ in spans_together], [h - f for f, _, h in spans_together])
-        span_start = np.repeat(starts, [high - first for first, _, high in spans_together])
-        begins = np.maximum(segment.offsets[section] + shift, span_start)
-        scores, chosen = score_windows(frames, begins, vector, lengths, parts)
-        scores[~counts | ~segment.is_kept[section]] = NEVER
-        before = np.append(NEVER, scores[:-1])
-        after = np.append(scores[1:], NEVER)
-        before[begins == np.arange(len(rows))] = NEVER
-        after[:-1][section[1:] != section[:-1]] = NEVER
-        (peak,) = np.nonzero((scores > NEVER) & (scores >= floor) & (scores >= before) & (scores > after))
-        found.append((scores[peak], section[peak], rows[peak] + 1, chosen[peak]))
-    empty = np.zeros(0, np.int64)
-    columns = zip(*found, strict=True) if found else ((np.zeros(0, np.float32),), (empty,), (empty,), (empty,))
-    scores, section, stops, chosen = (np.concatenate(column) for column in columns)
-    if kept is not None and len(scores) > kept:
-        best = np.argpartition(-scores, kept)[:kept]
-        scores, section, stops, chosen = scores[best], section[best], stops[best], chosen[best]
-    return _Peaks(scores, np.full(len(scores), number), section, stops, chosen)
-
-
-def _together(spans: Iterator[tuple[int, int, int]]) -> Iterator[list[tuple[int, int, int]]]:
-    """Spans of rows in groups of about `_PIECE` rows: hundreds of short ones would cost hundreds of calls."""
-    group: list[tuple[int, int, int]] = []
+def _grouped(spans: Iterable[_Span]) -> Iterator[list[_Span]]:
+    """Spans in groups of about `_PIECE` rows: hundreds of short ones would cost hundreds of calls."""
+    group: list[_Span] = []
     size = 0
     for span in spans:
         group.append(span)
-        size += span[2] - span[0]
+        size += span.high - span.first
         if size >= _PIECE:
             yield group
             group, size = [], 0
@@ -241,22 +253,43 @@ def _together(spans: Iterator[tuple[int, int, int]]) -> Iterator[list[tuple[int,
         yield group
 
 
-def _best(
-    archive: Archive, found: Sequence[_Peaks], top: int | None, overlap: float, without: Collection[str]
-) -> list[Hit]:
+def _rows_of(segment: Segment, spans: Sequence[_Span]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
+    """The rows of spans, one after the other.
+
+    Returns:
+        The rows, shape (n,); for each, where among these its section (or what is needed of it) begins, shape (n,); and
+        whether its window counts, shape (n,).
+    """
+    sizes = [span.high - span.first for span in spans]
+    rows = np.concatenate([np.arange(span.first, span.high) for span in spans])
+    starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
+    firsts = np.repeat([span.first for span in spans], sizes)
+    section = np.searchsorted(segment.offsets, rows, side="right") - 1
+    begins = starts + np.maximum(segment.offsets[section] - firsts, 0)
+    is_wanted = rows >= np.repeat([span.low for span in spans], sizes)
+    return rows, begins, is_wanted & segment.is_kept[section]
+
+
+def _peaks(segment: Segment, rows: Ints, begins: Ints, scores: Floats, lengths: Ints, number: int) -> _Peaks:
+    """The windows that are better than those of the frames before and after, in the same section."""
+    is_first = begins == np.arange(len(rows))
+    before = np.where(is_first, NEVER, np.append(NEVER, scores[:-1]))
+    after = np.where(np.append(is_first[1:], True), NEVER, np.append(scores[1:], NEVER))
+    (found,) = np.nonzero((scores > NEVER) & (scores >= before) & (scores > after))
+    section = np.searchsorted(segment.offsets, rows[found], side="right") - 1
+    places = np.column_stack([np.full(len(found), number), section, rows[found] + 1, lengths[found]])
+    return _Peaks(scores[found], places)
+
+
+def _best(archive: Archive, peaks: _Peaks, top: int | None, overlap: float, without: Collection[str]) -> list[Hit]:
     """The best window of each place, best first."""
-    scores = np.concatenate([np.zeros(0, np.float32), *(peaks.scores for peaks in found)])
     hop_s = archive.contents.encoder.hop_s
     hits: list[Hit] = []
     taken: dict[tuple[int, int], list[tuple[int, int]]] = {}
-    columns = [
-        np.concatenate([np.zeros(0, np.int64), *(getattr(peaks, name) for peaks in found)])
-        for name in ("segments", "sections", "stops", "lengths")
-    ]
-    for place in np.argsort(-scores, kind="stable").tolist():
+    for place in np.argsort(-peaks.scores, kind="stable").tolist():
         if top is not None and len(hits) >= top:
             break
-        number, section, row, length = (int(column[place]) for column in columns)
+        number, section, row, length = peaks.places[place].tolist()
         segment = archive.segments[number]
         file, first, _ = segment.sections[section].tolist()
         stop = first + row - int(segment.offsets[section])
@@ -265,8 +298,8 @@ def _best(
         if segment.files[file].path in without or any(_overlap(start, stop, *other) > overlap for other in others):
             continue
         others.append((start, stop))
-        times_s = round(start * hop_s, 3), round(min(stop * hop_s, segment.files[file].duration_s), 3)
-        hits.append(Hit(segment.files[file].path, *times_s, float(scores[place])))
+        end_s = min(stop * hop_s, segment.files[file].duration_s)
+        hits.append(Hit(segment.files[file].path, round(start * hop_s, 3), round(end_s, 3), float(peaks.scores[place])))
     return hits
 
 

@@ -6,6 +6,7 @@
 | `sections.npy` | int64 (m, 3): file, the frame of it in which a section begins, how many frames |
 | `frames.npy` | int8 (n, width): the frames of all sections, one after the other |
 | `scales.npy` | float16 (n,): what a frame's numbers are multiplied with |
+| `norms.npy` | float16 (n, g): how long the summed vectors of windows are (`earmark.archive.windows`) |
 | `windows.faiss` | the neighbours index of its windows, where there is one (`earmark.archive.neighbours`) |
 """
 
@@ -26,6 +27,7 @@ from earmark.errors import EarmarkError
 Ints = NDArray[np.int64]
 
 NEIGHBOURS = "windows.faiss"
+_ARRAYS = ("frames", "scales", "norms")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,7 @@ class Segment:
         sections: shape (m, 3): file, its first frame, how many frames.
         frames: shape (n, width), mapped into memory.
         scales: shape (n,), alike.
+        norms: shape (n, g), alike.
         removed: numbers of the files that no longer count.
     """
 
@@ -46,6 +49,7 @@ class Segment:
     sections: Ints
     frames: NDArray[np.int8]
     scales: NDArray[np.float16]
+    norms: NDArray[np.float16]
     removed: frozenset[int] = frozenset()
 
     @cached_property
@@ -76,17 +80,17 @@ class Segment:
         (own,) = np.nonzero(self.sections[:, 0] == number)
         # The sections of a file stand one after the other.
         low, high = (int(self.offsets[own[0]]), int(self.offsets[own[-1] + 1])) if len(own) else (0, 0)
-        frames, scales = np.array(self.frames[low:high]), np.array(self.scales[low:high])
-        return Embedded(self.files[number], self.sections[own, 1:], frames, scales)
+        frames, scales, norms = self.frames[low:high], self.scales[low:high], self.norms[low:high]
+        # Copies: the files may be deleted before they are written elsewhere.
+        return Embedded(self.files[number], self.sections[own, 1:], frames.copy(), scales.copy(), norms.copy())
 
 
-def write_segment(folder: Path, recordings: Sequence[Embedded], width: int) -> None:
+def write_segment(folder: Path, recordings: Sequence[Embedded]) -> None:
     """Write a segment; its folder is there with all its files, or it is not there.
 
     Args:
         folder: a new one.
-        recordings: in any order.
-        width: of a frame.
+        recordings: at least one, in any order.
     """
     sections = [
         np.column_stack([np.full(len(recording.sections), number), recording.sections])
@@ -94,15 +98,9 @@ def write_segment(folder: Path, recordings: Sequence[Embedded], width: int) -> N
     ]
     with new_folder(folder) as partial:
         write_bytes(partial / "files.json", as_json([asdict(recording.file) for recording in recordings]))
-        write_array(partial / "sections.npy", np.concatenate([np.zeros((0, 3), np.int64), *sections]))
-        write_array(
-            partial / "frames.npy",
-            np.concatenate([np.zeros((0, width), np.int8), *(recording.frames for recording in recordings)]),
-        )
-        write_array(
-            partial / "scales.npy",
-            np.concatenate([np.zeros(0, np.float16), *(recording.scales for recording in recordings)]),
-        )
+        write_array(partial / "sections.npy", np.concatenate(sections))
+        for name in _ARRAYS:
+            write_array(partial / f"{name}.npy", np.concatenate([getattr(one, name) for one in recordings]))
 
 
 def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -> Segment:
@@ -117,13 +115,14 @@ def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -
             FileEntry(**{**entry, "stretches": tuple((start, end) for start, end in entry["stretches"])})
             for entry in told
         )
-        sections, frames, scales = (read_array(folder / f"{name}.npy") for name in ("sections", "frames", "scales"))
+        sections, frames, scales, norms = (read_array(folder / f"{name}.npy") for name in ("sections", *_ARRAYS))
     except FileNotFoundError:
         raise
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise EarmarkError(f"{folder}: damaged ({_reason(error)}); delete the index and index anew") from None
-    segment = Segment(folder, files, np.asarray(sections), frames, scales, frozenset(removed))
-    if frames.shape != (segment.offsets[-1], width) or scales.shape != frames.shape[:1] or frames.dtype != np.int8:
+    segment = Segment(folder, files, np.asarray(sections), frames, scales, norms, frozenset(removed))
+    rows = segment.offsets[-1]
+    if frames.shape != (rows, width) or scales.shape != (rows,) or len(norms) != rows or frames.dtype != np.int8:
         raise EarmarkError(f"{folder}: damaged (its parts do not fit together); delete the index and index anew")
     return segment
 

@@ -1,57 +1,129 @@
 """Scores of every window over stored frames: cosines, from running sums.
 
-An embedding is the direction of the sum of its frame vectors (docs/decisions/0002). So the score of any window, of any
-length, comes from the difference of two rows of a running sum.
+An embedding is the direction of the sum of its frame vectors (docs/decisions/0002). Its cosine to a query is the sum of
+the frames' dot products with the query, over the length of the summed vector. The dot products are one matrix product
+for windows of all lengths; how long the summed vectors are does not depend on the query, and is stored.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float32]
+Halves = NDArray[np.float16]
 Ints = NDArray[np.int64]
 
 NEVER = np.float32(-2.0)
 """Score of a window that holds less than half of what it should."""
 
+SHORTEST_S, LONGEST_S = 0.12, 3.0
+RATIO = 1.25
+
 _PIECE = 2048  # frames summed at a time: the sums stay in the processor's cache, and exact in float32
 
 
-def score_windows(
-    frames: Floats, begins: Ints, vector: Floats, lengths: Sequence[int], parts: int = 1
-) -> tuple[Floats, Ints]:
-    """Compare a vector with the windows that end with each frame, and keep the best of each frame.
+def grid(hop_s: float) -> list[int]:
+    """Lengths of the windows that can be compared, in frames: each about a quarter longer than the one before.
 
-    A window that would begin before its section begins there, as the first windows of a stream do; it counts from half
-    its length on. Same embeddings as `Encoder.embed_windows`, in a fifth of the time.
+    >>> grid(0.04)
+    [3, 4, 5, 6, 7, 9, 11, 14, 18, 22, 28, 35, 44, 55, 68]
+    """
+    steps = int(np.log(LONGEST_S / SHORTEST_S) / np.log(RATIO) + 1e-9) + 1
+    return sorted({max(1, round(SHORTEST_S * RATIO**step / hop_s)) for step in range(steps)})
+
+
+def dot_products(numbers: NDArray[np.int8], scales: Halves, vector: Floats, parts: int) -> Floats:
+    """Dot product of each frame with a vector, part by part.
 
     Args:
-        frames: shape (n, width), sections one after the other.
+        numbers: shape (n, width), from `quantise`.
+        scales: shape (n,), from `quantise`.
+        vector: shape (width,).
+        parts: of an embedding.
+
+    Returns:
+        Shape (n, parts).
+    """
+    # One matrix product for all parts: each column is the vector where its part is, and zero elsewhere.
+    columns = np.repeat(np.eye(parts, dtype=np.float32), len(vector) // parts, axis=0) * vector[:, None]
+    dots = np.empty((len(numbers), parts), np.float32)
+    # The same few pages of memory for every piece: fresh ones would cost more than the product.
+    buffer = np.empty((min(_PIECE, len(numbers)), len(vector)), np.float32)
+    for low in range(0, len(numbers), _PIECE):
+        piece = buffer[: min(_PIECE, len(numbers) - low)]
+        np.copyto(piece, numbers[low : low + _PIECE])
+        np.matmul(piece, columns, out=dots[low : low + _PIECE])
+    dots *= scales.astype(np.float32)[:, None]
+    return dots
+
+
+def score_windows(
+    dots: Floats, norms: Halves, begins: Ints, columns: Sequence[int], lengths: Sequence[int]
+) -> tuple[Floats, Ints]:
+    """Score the windows that end with each frame, and keep the best of each frame.
+
+    A window that would begin before its section begins there, as the first windows of a stream do; it counts from half
+    its length on. The same cosines as with `Encoder.embed_windows`.
+
+    Args:
+        dots: shape (n, parts), from `dot_products`; sections one after the other.
+        norms: shape (n, g), from `measure_norms`.
         begins: shape (n,), for each frame, the row in which its section begins.
-        vector: shape (width,), unit length.
-        lengths: frames a window.
-        parts: of an embedding, `Encoder.parts`.
+        columns: of the norms that are to be compared.
+        lengths: frames a window, those that the columns of the norms belong to, shape (g,).
 
     Returns:
         The best cosine of the windows that end with each frame, shape (n,), and that window's length, shape (n,).
     """
-    best = np.full(len(frames), NEVER, np.float32)
-    chosen = np.full(len(frames), max(lengths), np.int64)
+    count, parts = dots.shape
+    sums = np.zeros((parts, count + 1))
+    np.cumsum(dots.T, axis=1, out=sums[:, 1:])
+    best = np.full(count, NEVER, np.float32)
+    chosen = np.full(count, max(lengths), np.int64)
+    stops = np.arange(1, count + 1)
+    held = stops - begins
+    for column in columns:
+        length = lengths[column]
+        edges = [np.maximum(stops - length + share, begins) for share in _shares(length, parts)]
+        dot = np.zeros(count)
+        for part, (low, high) in enumerate(pairwise(edges)):
+            dot += sums[part, high] - sums[part, low]
+        norm = length * np.maximum(norms[:, column].astype(np.float32), np.float32(1e-6))
+        score = (dot / norm).astype(np.float32)
+        score[2 * held < length] = NEVER
+        better = score > best
+        best[better], chosen[better] = score[better], length
+    return best, chosen
+
+
+def measure_norms(frames: Floats, begins: Ints, lengths: Sequence[int], parts: int) -> Halves:
+    """How long the summed vectors of the windows that end with each frame are, divided by the windows' lengths.
+
+    Args:
+        frames: shape (n, width), sections one after the other.
+        begins: shape (n,), for each frame, the row in which its section begins.
+        lengths: frames a window, shape (g,).
+        parts: of an embedding.
+
+    Returns:
+        Shape (n, g).
+    """
+    norms = np.zeros((len(frames), len(lengths)), np.float16)
     for low in range(0, len(frames), _PIECE):
         high = min(low + _PIECE, len(frames))
-        first = max(0, low - max(lengths), int(begins[low:high].min()))
+        first = max(0, low - max(lengths))
         sums = np.zeros((high - first + 1, frames.shape[1]), np.float32)
         np.cumsum(frames[first:high], axis=0, out=sums[1:])
         stops, begun = np.arange(low + 1, high + 1) - first, np.maximum(begins[low:high] - first, 0)
-        for length in lengths:
-            score = _cosines(sums, stops, begun, vector, length, parts)
-            score[2 * (stops - begun) < length] = NEVER
-            better = score > best[low:high]
-            best[low:high][better] = score[better]
-            chosen[low:high][better] = length
-    return best, chosen
+        for column, length in enumerate(lengths):
+            power = np.zeros(len(stops), np.float32)
+            for window in _part_sums(sums, stops, begun, length, parts):
+                power += np.einsum("ij,ij->i", window, window)
+            norms[low:high, column] = np.sqrt(power) / length
+    return norms
 
 
 def embed_windows(frames: Floats, begins: Ints, stops: Ints, length: int, parts: int = 1) -> Floats:
@@ -69,36 +141,29 @@ def embed_windows(frames: Floats, begins: Ints, stops: Ints, length: int, parts:
     """
     sums = np.zeros((len(frames) + 1, frames.shape[1]))
     np.cumsum(frames, axis=0, out=sums[1:])
-    windows = np.concatenate([part for _, part in _parts(sums, stops, begins, length, parts)], axis=1)
-    norm = np.maximum(np.sqrt(np.einsum("ij,ij->i", windows, windows)), 1e-9)
-    windows /= norm[:, None]
-    return windows.astype(np.float32)
+    windows: NDArray[Any] = np.concatenate(list(_part_sums(sums, stops, begins, length, parts)), axis=1)
+    windows /= np.maximum(np.sqrt(np.einsum("ij,ij->i", windows, windows)), 1e-9)[:, None]
+    return np.asarray(windows, np.float32)
 
 
-def _cosines(sums: Floats, stops: Ints, begins: Ints, vector: Floats, length: int, parts: int) -> Floats:
-    """Cosine to the window of one length before each stop."""
-    dot, power = np.zeros(len(stops), np.float32), np.zeros(len(stops), np.float32)
-    for columns, window in _parts(sums, stops, begins, length, parts):
-        dot += window @ vector[columns]
-        power += np.einsum("ij,ij->i", window, window)
-    return dot / np.sqrt(np.maximum(power, 1e-18))
-
-
-def _parts(
-    sums: NDArray[Any], stops: Ints, begins: Ints, length: int, parts: int
-) -> Iterator[tuple[slice, NDArray[Any]]]:
-    """The sums of windows, part by part: which columns, and shape (m, width / parts)."""
-    share = np.round(length * np.arange(parts + 1) / parts).astype(np.int64)
+def _part_sums(sums: NDArray[Any], stops: Ints, begins: Ints, length: int, parts: int) -> Iterator[NDArray[Any]]:
+    """The sums of windows, part by part, each of shape (m, width / parts)."""
     width = sums.shape[1] // parts
+    shares = _shares(length, parts)
     for part in range(parts):
         columns = slice(part * width, (part + 1) * width)
-        low, high = (np.maximum(stops - length + share[edge], begins) for edge in (part, part + 1))
+        low, high = (np.maximum(stops - length + shares[edge], begins) for edge in (part, part + 1))
         window = sums[:, columns].take(high, axis=0)
         window -= sums[:, columns].take(low, axis=0)
-        yield columns, window
+        yield window
 
 
-def quantise(frames: Floats) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
+def _shares(length: int, parts: int) -> Ints:
+    """Where the parts of a window begin and end, in frames from its beginning; shape (parts + 1,)."""
+    return np.round(length * np.arange(parts + 1) / parts).astype(np.int64)
+
+
+def quantise(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
     """Frames in a quarter of the space: whole numbers from -127 to 127, and a scale for each frame.
 
     Args:
@@ -119,6 +184,6 @@ def quantise(frames: Floats) -> tuple[NDArray[np.int8], NDArray[np.float16]]:
     return np.clip(numbers, -127, 127).astype(np.int8), scales
 
 
-def restore(numbers: NDArray[np.int8], scales: NDArray[np.float16]) -> Floats:
+def restore(numbers: NDArray[np.int8], scales: Halves) -> Floats:
     """The frames that `quantise` packed; shape (n, width)."""
     return numbers.astype(np.float32) * scales.astype(np.float32)[:, None]
