@@ -11,7 +11,7 @@ from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.errors import InputError
 from earmark.evaluation import warping
 from earmark.evaluation.embedders import Exported
-from earmark.evaluation.plots import average_precision_plot
+from earmark.evaluation.plots import average_precision_plot, save
 
 
 @pytest.fixture
@@ -127,3 +127,9 @@ def test_many_labels_are_drawn_by_frequency_and_few_by_name():
     assert many.axes[0].get_xscale() == "log"
     (dots,) = [line for line in many.axes[0].lines if len(line.get_xdata()) > 2]
     np.testing.assert_allclose(dots.get_ydata(), 30)
+
+
+def test_words_of_any_script_are_drawn_without_a_warning(tmp_path):
+    figure = average_precision_plot({"a": {"数字": (5, 0.4), "نعم": (3, 0.9)}})
+    save(figure, tmp_path / "map.png")
+    assert (tmp_path / "map.png").stat().st_size > 5000

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, NullLocator
 
-from earmark.evaluation.plots.figures import line_style, one_panel
+from earmark.evaluation.plots.figures import line_style, one_panel, word_families
 
 LabelPrecisions = Mapping[str, tuple[int, float]]
 """How many tokens a label has, and the mean of their average precision, by label."""
@@ -49,7 +49,9 @@ def _draw_labels(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
         colour, _ = line_style(number)
         values = [100 * some[label][1] if label in some else np.nan for label in order]
         axes.plot(values, range(len(order)), "o", color=colour, ms=4.5, mew=0, label=name)
-    axes.set_yticks(range(len(order)), [f"{label}  ({first[label][0]})" for label in order], fontsize=8)
+    axes.set_yticks(
+        range(len(order)), [f"{label}  ({first[label][0]})" for label in order], fontsize=8, family=word_families()
+    )
     axes.tick_params(axis="y", length=0)
     axes.set(xlim=(-2, 102), ylim=(-0.7, len(order) - 0.3), xlabel="MAP (%)")
     axes.grid(color="0.92", lw=0.6)

@@ -1,9 +1,10 @@
 """What all pictures share: figures without global state, colours, files."""
 
+import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
-from matplotlib import colormaps
+from matplotlib import colormaps, font_manager
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
@@ -12,6 +13,16 @@ from matplotlib.figure import Figure
 # Okabe & Ito's colours, told apart by colour-blind readers; the yellow is too pale for a line and left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", "-.", ":")
+_MANY_LETTERS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "WenQuanYi Zen Hei",
+    "WenQuanYi Micro Hei",
+    "Droid Sans Fallback",
+    "PingFang SC",
+    "Microsoft YaHei",
+    "Arial Unicode MS",
+)
 GREYS = ("0.72", "0.45", "0.25")
 
 
@@ -52,6 +63,15 @@ def word_colours(words: Sequence[str]) -> dict[str, str]:
     return found
 
 
+def word_families() -> list[str]:
+    """Font families for words of any script: Matplotlib's own, then what is installed here with more letters."""
+    installed = set(font_manager.get_font_names())
+    return ["DejaVu Sans", *(family for family in _MANY_LETTERS if family in installed)]
+
+
 def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
     """Write a figure; the suffix says the format (.png, .svg, .pdf)."""
-    figure.savefig(path, dpi=dpi)
+    with warnings.catch_warnings():
+        # Words may be of any script: where no font has a letter, a box is drawn, and a warning each says no more.
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        figure.savefig(path, dpi=dpi)
