@@ -116,3 +116,54 @@ def hush():
 
 def _hush(seconds, level=0.001, seed=9):
     return (level * np.random.default_rng(seed).standard_normal(round(seconds * SAMPLE_RATE))).astype(np.float32)
+
+
+class StandInSpeaker:
+    """Honours the contract of `earmark.speaker_encoder.SpeakerEncoder`: how strongly each of three hums is heard."""
+
+    name, fingerprint = "stand-in voices", "b01ce5" * 8
+    sample_rate, dimension, samples = SAMPLE_RATE, 3, None
+
+    def __init__(self, **changes):
+        self.card = {"calibration": {"false_accepts": [0.01, 0.05, 0.1], "threshold": [0.9, 0.8, 0.7], "slope": 20.0}}
+        self.heard = []
+        for name, value in changes.items():
+            setattr(self, name, value)
+
+    def embed(self, wave):
+        self.heard.append(len(wave))
+        time = np.arange(len(wave)) / SAMPLE_RATE
+        found = np.array([abs(np.exp(-2j * np.pi * hum * time) @ wave) + 1e-9 for hum in VOICES.values()])
+        return (found / np.linalg.norm(found)).astype(np.float32)
+
+    def embed_batch(self, waves):
+        return np.stack([self.embed(wave) for wave in waves])
+
+
+VOICES = {"alice": 5000.0, "bob": 6000.0, "carol": 7000.0}
+
+
+@pytest.fixture
+def stand_in_speaker():
+    """A speaker encoder that needs no model file."""
+    return StandInSpeaker()
+
+
+@pytest.fixture(scope="session")
+def make_speaker_encoder():
+    """Speaker encoders with attributes of one's choice."""
+    return StandInSpeaker
+
+
+@pytest.fixture(scope="session")
+def speak(say):
+    """`speak("rise", "alice", seed=1)`: a take of a word in a voice, which is a hum that goes with it."""
+
+    def voiced(word, voice, *, before_s=0.4, after_s=0.4, seed=0, **how):
+        wave = say(word, before_s=before_s, after_s=after_s, seed=seed, **how)
+        start, stop = round(before_s * SAMPLE_RATE), len(wave) - round(after_s * SAMPLE_RATE)
+        phase = np.random.default_rng(seed).uniform(0, 2 * np.pi)
+        wave[start:stop] += 0.02 * np.sin(2 * np.pi * VOICES[voice] * np.arange(stop - start) / SAMPLE_RATE + phase)
+        return wave
+
+    return voiced

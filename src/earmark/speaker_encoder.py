@@ -60,10 +60,12 @@ class SpeakerEncoder:
         wave = as_wave(wave)
         if not len(wave):
             raise AudioError("the wave is empty; nothing can be embedded")
-        if self.samples is not None:
-            return _unit(_unit(self._run(crops(wave, self.samples))).mean(axis=0))
-        pieces = np.array_split(wave, -(-len(wave) // round(_PIECE_S * self.sample_rate)))
-        return _unit(np.concatenate([self._run(piece[None]) for piece in pieces]).mean(axis=0))
+        if self.samples is None:
+            pieces = np.array_split(wave, -(-len(wave) // round(_PIECE_S * self.sample_rate)))
+        else:
+            pieces = list(crops(wave, self.samples))
+        # Each piece counts alike.
+        return _unit(_unit(np.concatenate([self._run(piece) for piece in pieces])).mean(axis=0))
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
         """Embed waves of any lengths: shape (m, d)."""
@@ -71,8 +73,8 @@ class SpeakerEncoder:
             np.stack([self.embed(wave) for wave in waves]) if len(waves) else np.zeros((0, self.dimension), np.float32)
         )
 
-    def _run(self, waves: Floats) -> Floats:
-        return self._session.run(None, {"wave": np.ascontiguousarray(waves)})[0]
+    def _run(self, wave: Wave) -> Floats:
+        return self._session.run(None, {"wave": np.ascontiguousarray(wave)[None]})[0]
 
     def __repr__(self) -> str:
         return f"SpeakerEncoder({self.name!r}, dimension={self.dimension}, fingerprint={self.fingerprint!r})"

@@ -21,8 +21,8 @@ def export(
 ) -> None:
     """Make an encoder of a checkpoint, and check that it computes the same.
 
-    Where the recipe's corpora are at hand, it is measured how often background sound scores how high; enrolling needs
-    that to set thresholds.
+    A checkpoint with data.classes = "speaker" becomes a speaker encoder. Where the recipe's corpora are at hand, it is
+    measured how often background sound, or another voice, scores how high; enrolling needs that to set thresholds.
     """
     write_encoder(checkpoint, out)
 
@@ -37,10 +37,12 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
 
     if out.suffix != ".onnx":
         raise InputError(f"{out}: an encoder is an .onnx file; name it so")
-    encoder = export_checkpoint(checkpoint, out)
-    size_mb = out.stat().st_size / 1e6
-    console.say(f"wrote {out}: {encoder.dimension} numbers an embedding, {size_mb:.1f} MB")
     recipe = check_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
+    if recipe.data.classes == "speaker":
+        _write_speaker_encoder(checkpoint, out)
+        return
+    encoder = export_checkpoint(checkpoint, out)
+    _say_written(out, encoder.dimension)
     try:
         calibration = calibrate(out, recipe)
     except InputError as error:
@@ -48,3 +50,26 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
         return
     misses = dict(zip(calibration["false_alarms_per_hour"], calibration["frr"], strict=True))
     console.say(f"calibrated: at one false alarm an hour {100 * misses[1.0]:.1f} % of keywords are missed")
+
+
+def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
+    from earmark.training.checkpoint import load_checkpoint
+    from earmark.training.export_speaker import calibrate_speaker, export_speaker
+    from earmark.training.recipe import check_recipe
+
+    encoder = export_speaker(checkpoint, out)
+    _say_written(out, encoder.dimension)
+    recipe = check_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
+    try:
+        calibration = calibrate_speaker(out, recipe)
+    except InputError as error:
+        warnings.warn(f"{out}: not calibrated, so that it cannot enrol speakers yet: {error}", stacklevel=2)
+        return
+    misses = dict(zip(calibration["false_accepts"], calibration["false_rejects"], strict=True))
+    console.say(f"calibrated: where 5 % of other voices pass, {100 * misses[0.05]:.1f} % of the right one are refused")
+    if recipe.data.known_validation:
+        warnings.warn(f"{out}: calibrated on voices that it was trained on; others will pass more often", stacklevel=2)
+
+
+def _say_written(out: Path, dimension: int) -> None:
+    console.say(f"wrote {out}: {dimension} numbers an embedding, {out.stat().st_size / 1e6:.1f} MB")

@@ -17,6 +17,6 @@ def in_pieces(layers: Callable[[Tensor], Tensor], clips: Tensor, most: int = 4) 
         clips: shape (batch, …).
         most: clips in a piece.
     """
-    if clips.device.type != "cpu":
+    if clips.device.type != "cpu" or len(clips) <= most:
         return layers(clips)
     return torch.cat([layers(piece) for piece in clips.split(most)])
