@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 from earmark.training.spatial.fit import FitSettings, fit, seeded
 
 
@@ -142,6 +142,12 @@ def test_too_few_examples_are_refused():
     point = Point()
     with pytest.raises(InputError, match="2 examples, of which 1 validate"):
         fit(point, point.loss, 2, FitSettings(validation=0.5), generator())
+
+
+def test_a_loss_that_is_no_number_ends_the_work():
+    point = Point()
+    with pytest.raises(EarmarkError, match="the loss is nan after 1 epochs; lower the rate"):
+        fit(point, lambda rows: point.loss(rows) * float("nan"), 4, FitSettings(), generator())
 
 
 def test_a_batch_of_one_is_refused():

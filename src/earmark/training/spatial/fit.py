@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 from earmark.training.tables import Settings
 
 Loss = Callable[[Tensor], Tensor]
@@ -70,6 +70,7 @@ def fit(
 
     Raises:
         InputError: too few examples.
+        EarmarkError: the loss is no number any more.
     """
     order = torch.randperm(count, generator=generator)
     held_out = order[count - round(settings.validation * count) :]
@@ -98,7 +99,11 @@ def fit(
                 best, best_epoch = watched, epoch
                 if settings.keep_best:
                     kept = copy.deepcopy(network.state_dict())
-            if epoch - best_epoch >= settings.patience or not math.isfinite(watched):
+            if not math.isfinite(watched):
+                raise EarmarkError(
+                    f"the loss is {watched} after {epoch} epochs; lower the rate (lr), or look at the data"
+                )
+            if epoch - best_epoch >= settings.patience:
                 break
     if settings.keep_best:
         network.load_state_dict(kept)
@@ -108,16 +113,17 @@ def fit(
 
 def _learn(loss: Loss, batches: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> float:
     """One epoch; the mean over its examples of the loss that they had when it was their turn."""
-    total = torch.zeros(())
+    total, seen = torch.zeros(()), 0
     for rows in batches:
-        if len(rows) < 2 < len(batches):
+        if len(rows) < 2:
             continue  # batch normalisation has nothing to say about one example
         value = loss(rows)
         optimiser.zero_grad(set_to_none=True)
         value.backward()
         optimiser.step()
         total += value.detach() * len(rows)
-    return float(total) / sum(map(len, batches))
+        seen += len(rows)
+    return float(total) / seen
 
 
 @torch.no_grad()
