@@ -225,6 +225,12 @@ def _load_model(state: Checkpoint, recipe: Recipe) -> ClipEncoder:
     return model.eval()
 
 
+def _swapped(graph: Any, values: Any) -> Any:
+    """The node for values with their last two axes swapped."""
+    rank = values.type().dim()
+    return graph.op("Transpose", values, perm_i=[*range(rank - 2), rank - 1, rank - 2])
+
+
 def _graph(model: ClipEncoder) -> onnx.ModelProto:
     for parent in list(model.modules()):
         for name, child in list(parent.named_children()):
@@ -235,6 +241,7 @@ def _graph(model: ClipEncoder) -> onnx.ModelProto:
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")  # as in `export`; and of shapes that are fixed here
+        torch.onnx.register_custom_op_symbolic("aten::mT", _swapped, OPSET)  # which the exporter does not know
         torch.onnx.export(
             _Unit(model),
             (wave,),

@@ -1,0 +1,182 @@
+import json
+
+import numpy as np
+import pytest
+
+from earmark import audio
+
+
+@pytest.fixture
+def voices(run, stand_in_speaker, monkeypatch):
+    """`run`, with a stand-in for the speaker encoder."""
+    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
+    return run
+
+
+@pytest.fixture
+def voice(speak, tmp_path):
+    """`voice("alice", "rise")`: a recording of a voice."""
+
+    def write(name, word="bow", seed=0):
+        path = tmp_path / f"{name}_{word}_{seed}.wav"
+        audio.write(path, speak(word, name, seed=seed))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def known(voices, voice):
+    """`run`, after the voices of Alice and Bob were enrolled."""
+    for name in ("alice", "bob"):
+        files = [voice(name, word, seed) for seed, word in enumerate(("rise", "fall", "bow", "bow"))]
+        assert voices("speakers", "enroll", name, *files).code == 0
+    return voices
+
+
+@pytest.fixture
+def dialogue(speak, tmp_path):
+    """A file in which Alice says “rise” at 1.0 s and Bob at 3.0 s."""
+    path = tmp_path / "dialogue.flac"
+    first = speak("rise", "alice", before_s=1.0, after_s=0.7, seed=7)
+    audio.write(path, np.concatenate([first, speak("rise", "bob", before_s=0.7, after_s=1.0, seed=8)]))
+    return path
+
+
+def test_a_voice_is_enrolled_and_its_takes_are_shown(voices, voice):
+    files = [voice("alice", word) for word in ("rise", "fall", "bow")]
+    result = voices("speakers", "enroll", "alice", *files)
+    assert result.code == 0
+    assert all(str(file) in result.out for file in files)
+    assert result.out.endswith("saved speaker 'alice': 3 takes, the same voice from score 0.80 on\n")
+    strict = voices("speakers", "enroll", "alice", *files, "--replace", "--false-accepts", "0.01")
+    assert "from score 0.90 on" in strict.out
+
+
+def test_too_little_speech_is_said_in_the_table(voices, voice):
+    result = voices("speakers", "enroll", "alice", voice("alice"))
+    assert (result.code, result.err) == (0, "")
+    assert "s of speech in all: record 2 s or more" in result.out
+
+
+def test_a_taken_name_asks_whether_to_add_or_replace(known, voice):
+    refused = known("speakers", "enroll", "Alice", voice("alice", seed=5))
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "--add, or start over with --replace" in refused.err
+    assert "5 takes" in known("speakers", "enroll", "Alice", voice("alice", seed=5), "--add").out
+    assert "1 take," in known("speakers", "enroll", "Alice", voice("alice", seed=5), "--replace").out
+    assert known("speakers", "enroll", "a", voice("alice"), "--add", "--replace").code == 2
+    assert "no speaker 'carol'" in known("speakers", "enroll", "carol", voice("carol"), "--add").err
+
+
+def test_speakers_are_listed_with_the_keywords_that_answer_to_them(known, takes):
+    assert known("enroll", "rise", *takes, "--only-speaker", "alice").code == 0
+    table = known("speakers", "list").out
+    assert "alice" in table
+    assert "rise" in table
+    alice, bob = (json.loads(line) for line in known("speakers", "list", "--json").out.splitlines())
+    assert list(alice) == ["speaker", "takes", "threshold", "encoder", "created", "keywords"]
+    assert (alice["speaker"], alice["takes"], alice["keywords"], bob["keywords"]) == ("alice", 4, ["rise"], [])
+
+
+def test_an_empty_store_says_how_to_fill_it(voices):
+    assert voices("speakers", "list").out.endswith("no speakers yet; make one: earmark speakers enroll NAME FILE...\n")
+    assert voices("speakers", "list", "--json").out == ""
+
+
+def test_recordings_are_verified_and_both_answers_are_a_success(known, voice):
+    own, other = voice("alice", "fall", 9), voice("bob", "fall", 9)
+    result = known("speakers", "verify", "alice", own, other)
+    assert (result.code, result.err) == (0, "")
+    assert [line.split()[-2] for line in result.out.splitlines() if ".wav" in line] == ["yes", "no"]
+    yes, no = (json.loads(line) for line in known("speakers", "verify", "alice", own, other, "--json").out.splitlines())
+    assert list(yes) == ["file", "speaker", "score", "probability", "is_same"]
+    assert (yes["file"], yes["speaker"], yes["is_same"], no["is_same"]) == (str(own), "alice", True, False)
+    assert yes["probability"] > 0.5 > no["probability"]
+
+
+@pytest.mark.parametrize("kind", ["silent", "absent", "text", "three hours"])
+def test_a_recording_that_cannot_be_judged_does_not_stop_the_others(known, voice, odd_file, kind):
+    path = odd_file(kind)
+    result = known("speakers", "verify", "alice", path, voice("alice", "fall", 9), "--json")
+    assert result.code == 2
+    assert result.err.startswith(f"error: {path}: ")
+    assert result.err.count("\n") == 1
+    assert json.loads(result.out)["is_same"] is True
+
+
+def test_a_keyword_for_one_voice_fires_for_it_alone(known, takes, voice, dialogue):
+    files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
+    enrolled = known("enroll", "rise", *files, "--only-speaker", "Alice")
+    assert enrolled.code == 0
+    assert enrolled.out.endswith("for 'alice' only\n")
+    result = known("detect", dialogue, "--json", "--threshold", "0.7")
+    assert (result.code, result.err) == (0, "")
+    (hit,) = map(json.loads, result.out.splitlines())
+    assert list(hit) == [
+        "file",
+        "keyword",
+        "start_s",
+        "end_s",
+        "score",
+        "probability",
+        "speaker",
+        "speaker_score",
+    ]
+    assert (hit["speaker"], hit["start_s"]) == ("alice", pytest.approx(1.0, abs=0.2))
+    table = known("detect", dialogue, "--threshold", "0.7").out
+    assert "voice score" in table
+    assert f"{hit['speaker_score']:.2f}" in table
+
+
+def test_a_gate_can_be_put_and_taken_away_without_new_takes(known, takes, voice, dialogue):
+    files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
+    assert known("enroll", "rise", *files).code == 0
+    detect = ("detect", dialogue, "--json", "--threshold", "0.7")
+    assert len(known(*detect).out.splitlines()) == 2
+    assert known("keywords", "gate", "rise", "--only-speaker", "bob").out == "'rise' answers to bob\n"
+    assert "bob" in known("keywords", "list").out
+    assert "answers to bob" in known("keywords", "show", "rise").out
+    (hit,) = map(json.loads, known(*detect).out.splitlines())
+    assert hit["start_s"] == pytest.approx(3.0, abs=0.3)
+    assert known("keywords", "gate", "rise", "--anyone").code == 0
+    assert len(known(*detect).out.splitlines()) == 2
+    for arguments in ((), ("--anyone", "--only-speaker", "bob")):
+        assert "--only-speaker NAME, or --anyone" in known("keywords", "gate", "rise", *arguments).err
+
+
+def test_more_takes_do_not_open_the_gate(known, takes):
+    assert known("enroll", "rise", *takes[:3], "--only-speaker", "alice").code == 0
+    assert "for 'alice' only" in known("enroll", "rise", takes[3], "--add").out
+    assert "for 'bob' only" in known("enroll", "rise", takes[4], "--add", "--only-speaker", "bob").out
+    assert "only" not in known("enroll", "rise", *takes, "--replace").out
+
+
+def test_an_unknown_speaker_is_told_before_the_work(voices, takes):
+    result = voices("enroll", "rise", *takes, "--only-speaker", "alice")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "no speaker 'alice'; make one first: earmark speakers enroll alice FILE..." in result.err
+
+
+def test_a_speaker_is_removed_when_no_keyword_needs_it(known, takes):
+    assert known("enroll", "rise", *takes, "--only-speaker", "alice").code == 0
+    refused = known("speakers", "remove", "alice")
+    assert (refused.code, refused.err.count("\n")) == (2, 1)
+    assert "keyword 'rise' would answer to nobody without speaker 'alice'" in refused.err
+    assert known("speakers", "remove", "bob").out == "removed speaker 'bob'\n"
+    assert known("keywords", "gate", "rise", "--anyone").code == 0
+    assert known("speakers", "remove", "alice").code == 0
+    assert "no speaker 'alice'" in known("speakers", "verify", "alice", "x.wav").err
+
+
+def test_speakers_of_another_encoder_are_converted_with_the_command_that_the_error_names(
+    known, takes, dialogue, make_speaker_encoder, monkeypatch
+):
+    assert known("enroll", "rise", *takes, "--only-speaker", "alice").code == 0
+    other = make_speaker_encoder(name="new", fingerprint="f" * 16)
+    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
+    refused = known("detect", dialogue)
+    assert refused.code == 2
+    assert "earmark speakers reembed --speaker-encoder new" in refused.err
+    assert known("speakers", "reembed", "--speaker-encoder", "new").out.count("converted speaker") == 2
+    assert known("detect", dialogue).code == 0
