@@ -56,8 +56,8 @@ def learn_codebook(
     lengths = lengths_of(settings, hop_s)
     rows = sum(segment.kept_frames for segment in segments)
     windows = max(1, rows * len(lengths) // settings.window_hop)
-    # About as many lists as windows in a list: both halves of a search then cost alike.
-    lists = int(np.clip(2 ** round(np.log2(np.sqrt(windows))), _FEWEST_LISTS, _MOST_LISTS))
+    # Few, long lists: to look through one costs little beside finding the list of every window that is added.
+    lists = int(np.clip(2 ** round(np.log2(np.sqrt(windows) / 4)), _FEWEST_LISTS, _MOST_LISTS))
     share = min(1.0, 1.1 * max(_SAMPLES_A_LIST * lists, 256 * _SAMPLES_A_LIST) / windows)
     rng = np.random.default_rng(seed)
     sample = np.concatenate(

@@ -22,9 +22,9 @@ class IndexSettings(BaseModel):
     """Shorter pauses are kept, so that a phrase stays in one section."""
     neighbours_from_h: float = Field(default=10.0, ge=0)
     """Hours of sections from which on windows are found through FAISS; below, all of them are compared."""
-    window_lengths_s: tuple[Seconds, ...] = Field(default=(0.3, 0.45, 0.65, 0.95), min_length=1)
+    window_lengths_s: tuple[Seconds, ...] = Field(default=(0.3, 0.5, 0.85), min_length=1)
     """Lengths of the windows that FAISS knows; what it finds is compared anew at the query's own lengths."""
-    window_hop: int = Field(default=2, ge=1, le=16)
+    window_hop: int = Field(default=3, ge=1, le=16)
     """Frames from one of these windows to the next."""
     code_bytes: Literal[8, 16, 32, 64] = 16
     """Bytes that FAISS keeps of a window's embedding."""

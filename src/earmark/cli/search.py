@@ -14,6 +14,7 @@ from earmark.cli.index import IndexPath
 
 if TYPE_CHECKING:
     from earmark.archive import Archive, Hit, Query
+    from earmark.encoder import Encoder
 
 EXAMPLE = "Example: [bold]earmark search casa.wav --index recordings.index[/bold]"
 
@@ -109,19 +110,34 @@ def _of_takes(
     takes: Sequence[Path], start_s: float | None, end_s: float | None, archive: "Archive", encoder: str | None
 ) -> "Query":
     from earmark.archive import Take, query_of
+
+    loaded = load_encoder_of(archive, encoder)
+    return query_of(takes[0].stem, [Take(path, start_s, end_s) for path in takes], loaded)
+
+
+def load_encoder_of(archive: "Archive", name: str | None) -> "Encoder":
+    """Load the encoder that made an index.
+
+    Args:
+        archive: the index.
+        name: what the command line names; None for the name that the index knows.
+
+    Raises:
+        InputError: it is another one, or one that does not ship and is not named.
+    """
     from earmark.encoder import SHIPPED, load_encoder
     from earmark.errors import InputError
 
     made_by = archive.contents.encoder
-    if encoder is None and made_by.name not in SHIPPED:
+    if name is None and made_by.name not in SHIPPED:
         raise InputError(f"{archive.path}: was made by your encoder {made_by.name!r}; name its file with --encoder")
-    loaded = load_encoder(encoder or made_by.name)
+    loaded = load_encoder(name or made_by.name)
     if loaded.fingerprint != made_by.fingerprint:
         raise InputError(
             f"{archive.path}: was made by encoder {made_by.name!r} ({made_by.fingerprint[:12]}), and this is "
             f"{loaded.name!r} ({loaded.fingerprint[:12]}); name that one with --encoder, or index anew"
         )
-    return query_of(takes[0].stem, [Take(path, start_s, end_s) for path in takes], loaded)
+    return loaded
 
 
 def _print(hits: "Sequence[Hit]", query: "Query", archive: "Archive") -> None:

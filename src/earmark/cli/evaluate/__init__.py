@@ -2,7 +2,7 @@
 
 import typer
 
-from earmark.cli.evaluate import few_shot, identify, open_set, probe, retrieve, verify
+from earmark.cli.evaluate import few_shot, identify, open_set, probe, retrieve, search, verify
 
 app = typer.Typer(name="evaluate", no_args_is_help=True, help="Measure how good an encoder is on lists of recordings.")
 app.command("few-shot", epilog=few_shot.EXAMPLE)(few_shot.few_shot)
@@ -15,3 +15,6 @@ app.command("verify", epilog=verify.EXAMPLE, rich_help_panel=SPEAKERS)(verify.ve
 
 SEGMENTS = "Segments"
 app.command("map", epilog=retrieve.EXAMPLE, rich_help_panel=SEGMENTS)(retrieve.retrieve)
+
+ARCHIVES = "Archives"
+app.command("search", epilog=search.EXAMPLE, rich_help_panel=ARCHIVES)(search.search)
