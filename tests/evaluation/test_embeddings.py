@@ -30,11 +30,11 @@ def embed(tmp_path, hush):
         audio.write(tmp_path / f"{number}.wav", hush(0.1 + 0.1 * number, level=0.1, seed=number))
     audio.write(tmp_path / "silent.wav", np.zeros(1600, np.float32))
 
-    def run(embedder, numbers=range(5), key=KEY, **how):
+    def run(embedder, numbers=range(5), key=KEY, folder="", **how):
         paths = [f"{number}.wav" for number in numbers]
         names = [f"voice {path}" for path in paths]
         file = tmp_path / "embeddings.npz"
-        locate = tmp_path.joinpath
+        locate = (tmp_path / folder).joinpath
         return embed_into(file, paths, embedder, key=key, speakers=names, locate=locate, at_once=2, **how), file
 
     return run
@@ -63,6 +63,17 @@ def test_embeddings_of_another_encoder_or_other_crops_are_embedded_anew(embed, k
     again = Counting()
     embed(again, key=key)
     assert again.heard == 5
+
+
+def test_a_recording_of_the_same_path_in_another_folder_or_made_anew_is_embedded_anew(embed, tmp_path, hush):
+    embed(Counting())
+    audio.write(tmp_path / "3.wav", hush(0.7, level=0.1, seed=9))
+    again = Counting()
+    assert embed(again)[0].vectors[:, 0].tolist() == [1600, 3200, 4800, 11200, 8000]
+    assert again.heard == 1
+    (tmp_path / "other").mkdir()
+    audio.write(tmp_path / "other" / "0.wav", hush(0.9, level=0.1, seed=8))
+    assert embed(Counting(), [0], folder="other")[0].vectors[:, 0].tolist() == [14400]
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 cut off", b"no archive at all"])
@@ -96,9 +107,16 @@ def test_digital_silence_is_named_or_left_out(embed):
         found, _ = embed(Counting(), paths, skip_silent=True)
         assert (found.paths, found.silent) == (("0.wav", "1.wav"), ("silent.wav",))
         assert found.vectors[:, 0].tolist() == [1600, 3200]
-    embed(Counting(), [0, 1])  # silence elsewhere is no fault of this list
+    embed(Counting(), [0, 1, 2])  # silence elsewhere is no fault of this list
     with pytest.raises(InputError, match="1 recordings, and all of them are silent"):
         embed(Counting(), ["silent"], skip_silent=True)
+
+
+def test_a_silent_recording_may_be_recorded_again(embed, tmp_path, hush):
+    with pytest.raises(InputError, match=r"silent.wav: nothing but digital silence"):
+        embed(Counting(), [0, "silent"])
+    audio.write(tmp_path / "silent.wav", hush(0.2, level=0.1, seed=9))
+    assert embed(Counting(), [0, "silent"])[0].vectors[:, 0].tolist() == [1600, 3200]
 
 
 @pytest.mark.parametrize(("value", "said"), [(0.0, "zero"), (np.nan, "not finite"), (np.inf, "not finite")])

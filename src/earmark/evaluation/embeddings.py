@@ -1,5 +1,6 @@
 """Embeddings in a file, so that an evaluation that was stopped goes on, and others can judge them too."""
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -49,10 +50,11 @@ def embed_into(
     at_once: int = CLIPS_AT_ONCE,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Embedded:
-    """Embed recordings into a file; what it holds already under the same key is not embedded again.
+    """Embed recordings into a file; what it holds already of the same files under the same key stays.
 
     Args:
-        file: `embeddings.npz` with the arrays `paths`, `speakers`, `vectors` (m, d), `silent` and `key` (JSON).
+        file: `embeddings.npz` with the arrays `paths`, `speakers`, `vectors` (m, d), `silent` and `key` (JSON), and
+            `files`: hashes that tell files from others of the same path, in another folder or of another time.
         paths: of the recordings, as the lists name them, each once.
         embedder: whose embeddings.
         key: what the embeddings depend on.
@@ -69,14 +71,15 @@ def embed_into(
     Raises:
         InputError: a recording that cannot be read, is silent, or whose embedding is zero or not finite.
     """
-    known, mute = _read(file, key)
+    files = {path: _file_hash(locate(path)) for path in paths}
+    known, mute = _read(file, key, files)
     speaker_of = dict(zip(paths, speakers, strict=True))
     open_paths = [path for path in paths if path not in known and path not in mute]
     saved = time.monotonic()
 
     def save() -> None:
         have = [path for path in paths if path in known]
-        _write(file, key, {path: known[path] for path in have}, [speaker_of[path] for path in have], mute)
+        _write(file, key, {path: known[path] for path in have}, [speaker_of[path] for path in have], mute, files)
 
     try:
         for start in range(0, len(open_paths), at_once):
@@ -97,7 +100,7 @@ def embed_into(
             progress(len(paths) - len(open_paths) + start + len(batch), len(paths))
     finally:
         save()
-    _check_silent(mute.intersection(paths), locate, skip=skip_silent)
+    _check_silent(mute, locate, skip=skip_silent)
     kept = tuple(path for path in paths if path in known)
     if not kept:
         raise InputError(f"{len(paths)} recordings, and all of them are silent; are these the right ones?")
@@ -121,21 +124,40 @@ def _checked(row: Floats, place: Path) -> Floats:
     return row
 
 
-def _read(file: Path, key: Key) -> tuple[dict[str, Floats], set[str]]:
-    """Vectors by path and silent paths of a file under this key; nothing of any other file."""
+def _file_hash(place: Path) -> str:
+    """Tells a recording from every other, and from what lies there when it is recorded anew."""
+    stat = place.stat() if place.is_file() else None
+    return hashlib.sha256(repr((str(place.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode()).hexdigest()
+
+
+def _read(file: Path, key: Key, files: Mapping[str, str]) -> tuple[dict[str, Floats], set[str]]:
+    """Vectors by path and silent paths, of these files under this key; nothing of any others."""
     if not file.is_file():
         return {}, set()
     try:
         with file.open("rb") as opened, np.load(opened) as stored:
             if json.loads(str(stored["key"])) != dict(key):
                 return {}, set()
-            vectors = dict(zip(stored["paths"].tolist(), stored["vectors"], strict=True))
-            return vectors, set(stored["silent"].tolist())
+            names, mute = stored["paths"].tolist(), stored["silent"].tolist()
+            same = {
+                name
+                for name, kept in zip([*names, *mute], stored["files"].tolist(), strict=True)
+                if files.get(name) == kept
+            }
+            rows = zip(names, stored["vectors"], strict=True)
+            return {name: row for name, row in rows if name in same}, same.intersection(mute)
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # cut off, or another program's
         return {}, set()
 
 
-def _write(file: Path, key: Key, vectors: Mapping[str, Floats], speakers: Sequence[str], mute: set[str]) -> None:
+def _write(
+    file: Path,
+    key: Key,
+    vectors: Mapping[str, Floats],
+    speakers: Sequence[str],
+    mute: set[str],
+    files: Mapping[str, str],
+) -> None:
     partial = file.with_name(f".{file.stem}.partial.npz")
     np.savez(
         partial,
@@ -143,6 +165,7 @@ def _write(file: Path, key: Key, vectors: Mapping[str, Floats], speakers: Sequen
         speakers=np.array(speakers, np.str_),
         vectors=np.stack(list(vectors.values())) if vectors else np.empty((0, 0), np.float32),
         silent=np.array(sorted(mute), np.str_),
+        files=np.array([files[path] for path in (*vectors, *sorted(mute))], np.str_),
         key=np.array(json.dumps(dict(key))),
     )
     partial.replace(file)
