@@ -69,5 +69,8 @@ def test_no_clip_has_no_scores():
 
 def test_a_file_that_is_no_repetition_is_refused(tmp_path):
     np.savez(tmp_path / "repetition-01.npz", classes=np.array(["a"]))
+    (tmp_path / "repetition-02.npz").write_bytes((tmp_path / "repetition-01.npz").read_bytes()[:100])
+    with pytest.raises(InputError, match="no repetition of a simulation"):
+        Repetition.open(tmp_path / "repetition-02.npz")
     with pytest.raises(InputError, match="no repetition of a simulation"):
         Repetition.open(tmp_path / "repetition-01.npz")

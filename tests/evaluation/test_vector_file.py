@@ -55,3 +55,6 @@ def test_the_vectors_of_another_encoder_and_other_files_are_refused(clips):
         embed_once(file, "b", ["0.wav"], clips, lengths)
     with pytest.raises(InputError, match=r"0.wav: no file of vectors; name another"):
         embed_once(clips / "0.wav", "a", ["0.wav"], clips, lengths)
+    file.write_bytes(file.read_bytes()[:200])  # cut off in a copy
+    with pytest.raises(InputError, match=r"vectors.npz: no file of vectors; name another"):
+        embed_once(file, "a", ["0.wav"], clips, lengths)

@@ -16,6 +16,7 @@ import json
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, Self
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -194,9 +195,9 @@ class Repetition:
             InputError: no such file, or another one.
         """
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
                 return cls(**{field.name: arrays[field.name] for field in fields(cls)})
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise InputError(f"{path}: no repetition of a simulation ({error}); run earmark spatial again") from None
 
 

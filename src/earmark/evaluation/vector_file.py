@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from pathlib import Path
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -52,9 +53,9 @@ def _read(file: Path, maker: str) -> dict[str, Floats]:
     if not file.exists():
         return {}
     try:
-        with np.load(file, allow_pickle=False) as arrays:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as arrays:
             made_by, names, rows = (arrays[key] for key in ("maker", "paths", "vectors"))
-    except (OSError, ValueError, KeyError):
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile):
         raise InputError(f"{file}: no file of vectors; name another") from None
     if str(made_by) != maker:
         raise InputError(f"{file}: vectors of another encoder, or of other parts of the clips; name another file")
