@@ -76,6 +76,15 @@ def test_drawn_speakers_need_no_test_clips_of_their_own(pools_of, spatial_table)
     assert len(pools_of(spatial_table).labelled) == 24
 
 
+def test_the_same_clips_in_other_roles_have_spectra_of_their_own(pools_of, spatial_table):
+    data = spatial_table["data"]
+    data["speakers"] = "drawn"
+    for sources in ([*data["unlabelled"], *data["labelled"]], data["unlabelled"]):
+        others = [*data["unlabelled"], *data["labelled"], *data["test"]][len(sources) :]
+        pools = pools_of(spatial_table | {"data": data | {"unlabelled": sources, "labelled": others, "test": []}})
+        assert len(pools.mel) == len(pools.unlabelled) == 36 + 24 * (len(sources) - 1)
+
+
 def test_a_clip_has_one_role(pools_of, spatial_table):
     del spatial_table["data"]["unlabelled"][0]["split"]
     with pytest.raises(InputError, match=r"both data\.\w+ and data\.\w+ name it; narrow them"):

@@ -142,6 +142,13 @@ def test_several_anchors_are_as_many_positions(spatial_table, tmp_path):
     assert repetition.positions.shape == (30, 3)
 
 
+def test_both_systems_take_the_features_that_the_recipe_asks_for(spatial_table, tmp_path):
+    spatial_table["autoencoder"]["encoder"] = {"frontend": {"kind": "mfcc", "coefficients": 13}}
+    spatial_table["repetitions"] = 1
+    (repetition,) = simulate(parse_spatial(spatial_table, tmp_path, "recipe"), tmp_path / "run")
+    assert repetition.labelled_mfcc.shape == (20, 101 * 13)
+
+
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
 def test_recipes_can_be_read(path):
     assert read_spatial(path).name.startswith("humayun")

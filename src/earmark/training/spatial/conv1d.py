@@ -59,10 +59,15 @@ def classify_mfcc(
     classes: int,
     seed: int,
     settings: Conv1dSettings,
+    shape: tuple[int, int] = (32, 20),
     on_epoch: Callable[[int, float], object] = lambda *_: None,
 ) -> Floats:
-    """Learn from labelled MFCC, shape (n, 640), and tell others apart, shape (m, 640): logits (m, classes)."""
+    """Learn from labelled MFCC, shape (n, 640), and tell others apart, shape (m, 640): logits (m, classes).
+
+    ``shape`` is how many frames a clip has, and how many coefficients a frame.
+    """
+    frames, coefficients = shape
     generator = torch.Generator().manual_seed(seed)
     with seeded(generator):
-        network = Conv1d(classes)
+        network = Conv1d(classes, coefficients, frames)
     return learn_classes(network, train, train_labels, test, settings, generator, on_epoch)

@@ -67,14 +67,14 @@ def compute(
         bank: all clips; each is cut from its middle or, half on each side, filled with zeros.
         clips: their numbers.
         frontend: waves of shape (batch, n) to features of shape (batch, t, f).
-        path: the .npy file; it appears when it is complete, and one that is there is taken as it is.
+        path: the .npy file; it appears when it is complete, and one that is there with as many rows is taken as it is.
         length_s: of a clip, in seconds.
         title: of the progress bar.
 
     Returns:
         Shape (clips, f · t), of each feature all frames; mapped into memory.
     """
-    if not path.exists():
+    if not path.exists() or len(np.load(path, mmap_mode="r", allow_pickle=False)) != len(clips):
         partial = path.with_suffix(".partial")
         hearing = CentredSettings(length_s=length_s)
         rows: np.memmap[tuple[int, int], np.dtype[np.float32]] | None = None

@@ -151,6 +151,7 @@ def run_repetition(
         classes=classes,
         seed=seed,
         settings=settings.benchmark,
+        shape=settings.autoencoder.encoder.shape,
         on_epoch=told("mfcc", settings.benchmark.epochs),
     )
     unlabelled = torch.from_numpy(pools.mfcc[pools.unlabelled[drawn.unlabelled]])
