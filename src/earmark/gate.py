@@ -11,13 +11,13 @@ from earmark.audio import SAMPLE_RATE, Wave
 from earmark.errors import InputError
 from earmark.keywords import Keyword
 from earmark.names import fold
-from earmark.speakers import Speaker, Verdict, check_speaker, judge
+from earmark.speakers import Speaker, Verdict, check_speaker, judge, spoken
 
 if TYPE_CHECKING:
     from earmark.speaker_encoder import SpeakerEncoder
 
-MARGIN_S = 0.1
-"""How much sound on either side of a detection is heard for the voice, in seconds."""
+MARGIN_S = 0.3
+"""How far on either side of a detection the speech in it is looked for, in seconds."""
 
 
 class Gate:
@@ -56,6 +56,9 @@ class Gate:
     def judge(self, name: str, start_s: float, end_s: float) -> Verdict:
         """Compare the voice in a stretch of the kept sound with a speaker's.
 
+        Only the speech in it and right around it is heard, as at enrolment: what a room or a microphone adds to the
+        silence is the same for everybody, and makes voices alike.
+
         Args:
             name: of the speaker.
             start_s: where the stretch begins, in seconds of the stream.
@@ -63,7 +66,9 @@ class Gate:
         """
         start = max(0, round((start_s - MARGIN_S) * SAMPLE_RATE)) - self._first
         stop = round((end_s + self._after_s) * SAMPLE_RATE) - self._first
-        return judge(self._speakers[fold(name)], self._encoder.embed(self._sound[start:stop]), self._encoder)
+        sound = self._sound[start:stop]
+        speech = spoken(sound)
+        return judge(self._speakers[fold(name)], self._encoder.embed(speech if len(speech) else sound), self._encoder)
 
 
 def speakers_of(keywords: Sequence[Keyword], speakers: Sequence[Speaker]) -> list[Speaker]:

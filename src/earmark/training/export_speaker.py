@@ -12,6 +12,7 @@ import onnx
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.onnx.utils import register_custom_op_symbolic
 
 from earmark.audio import SAMPLE_RATE
 from earmark.errors import EarmarkError, InputError
@@ -146,7 +147,7 @@ def calibrate_speaker(path: Path, recipe: Recipe) -> dict[str, Any]:
     generator = np.random.default_rng(0)
     groups = [generator.permutation(np.flatnonzero(bank.label == label)) for label in range(len(bank.labels))]
     clips = np.concatenate([group[:_CLIPS_A_SPEAKER] for group in groups])
-    units = np.stack([encoder.embed(bank.wave(clip)) for clip in follow(clips, "calibrating")])
+    units = np.stack([encoder.embed(bank.wave(clip)) for clip in follow(clips.tolist(), "calibrating")])
     calibration = speaker_calibration([(units, bank.label[clips])])
     set_card(path, {"calibration": calibration})
     return calibration
@@ -241,7 +242,7 @@ def _graph(model: ClipEncoder) -> onnx.ModelProto:
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / "graph.onnx"
         warnings.simplefilter("ignore")  # as in `export`; and of shapes that are fixed here
-        torch.onnx.register_custom_op_symbolic("aten::mT", _swapped, OPSET)  # which the exporter does not know
+        register_custom_op_symbolic("aten::mT", _swapped, OPSET)  # which the exporter does not know
         torch.onnx.export(
             _Unit(model),
             (wave,),
