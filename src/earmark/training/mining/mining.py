@@ -1,0 +1,196 @@
+"""From a list of segments to pairs that are alike, as R. Algayres et al. (2022, arXiv 2204.05148) mine them.
+
+Embed, reduce to principal components, find nearest neighbours, set a threshold by how many segments shall have one.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.data.segment_pairs import write_segment_pairs
+from earmark.data.stretches import Recordings
+from earmark.errors import EarmarkError, InputError
+from earmark.evaluation.plots.figures import save
+from earmark.evaluation.segment_embeddings import SegmentEmbedder
+from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
+from earmark.training.mining.examples import choose_examples, write_snippets
+from earmark.training.mining.folders import map_array, read_json, renew, whole_file, write_head, write_json
+from earmark.training.mining.neighbours import Neighbours, find_neighbours, recall
+from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
+from earmark.training.mining.pictures import coverage_plot, similarity_plot
+from earmark.training.mining.places import Ints, ordered
+from earmark.training.mining.projection import fit_projection
+from earmark.training.mining.report import Mined, write_report, write_results
+from earmark.training.mining.search import faiss
+from earmark.training.mining.settings import RELATIONS, MiningSettings
+from earmark.training.mining.shards import Shards, store_embeddings
+from earmark.training.mining.threshold import choose_threshold
+
+Floats = NDArray[np.floating]
+Told = Callable[[str, int, int], object]
+"""Called with a stage, and how many of how many segments are done."""
+
+_PIECE_ROWS = 65_536
+
+
+def untold(stage: str, done: int, total: int) -> None:
+    """Progress that nobody watches."""
+    del stage, done, total
+
+
+def mine(
+    source: Path,
+    embedder: SegmentEmbedder,
+    out: Path,
+    settings: MiningSettings,
+    *,
+    audio: Path | None = None,
+    split: str | None = None,
+    snippets: bool = False,
+    command: Sequence[str] = ("mine",),
+    progress: Told = untold,
+) -> Mined:
+    """Mine pairs of segments that are alike.
+
+    The folder keeps embeddings, components and neighbours: a run that was stopped goes on, and one of other settings
+    takes over what they leave as it was. `pairs.parquet`, `pairs.txt`, `report.md`, `results.json` and two pictures
+    are complete, or not there.
+
+    Args:
+        source: a list of segments, or a manifest.
+        embedder: to embed them with.
+        out: folder for all that is written.
+        settings: how to mine.
+        audio: folder that the paths of a list start from.
+        split: of a manifest; None for all.
+        snippets: also write the examples as sound.
+        command: the words of the command line.
+        progress: told how far the work is.
+
+    Raises:
+        InputError: a broken list; the folder holds embeddings of another encoder or list; no segment has a neighbour.
+        EarmarkError: the folder cannot be written, or the disk is full. What was finished stays.
+    """
+    faiss()  # missing, it is known before the work
+    seconds: dict[str, float] = {}
+    try:
+        with _timed(seconds, "embedding"):
+            shards = store_embeddings(
+                source,
+                embedder,
+                out / "segments",
+                settings,
+                audio=audio,
+                split=split,
+                progress=partial(progress, "embedding"),
+            )
+        places, order = ordered(shards.rows, shards.names)
+        with _timed(seconds, "components"):
+            vectors, explained = _reduce(shards, order, out / "components", settings, partial(progress, "components"))
+        chosen = settings.model_dump(exclude={"is_mutual", "coverage", "bin_width"})
+        renew(out / "neighbours", {**shards.stamp, **chosen})
+        with _timed(seconds, "neighbours"):
+            neighbours = find_neighbours(
+                vectors, places, settings, out / "neighbours", progress=partial(progress, "neighbours")
+            )
+            found = recall(vectors, places, neighbours, settings) if neighbours.is_approximate else 1.0
+        with _timed(seconds, "pairs"):
+            best = _best(neighbours, settings)
+            if not np.isfinite(best).any():
+                raise InputError(_lonely(source, settings))
+            curve = choose_threshold(best, settings.coverage, settings.bin_width)
+            how = {"is_mutual": settings.is_mutual}
+            write_pair_manifest(neighbours, places, curve.threshold, out / "pairs.parquet", shards.folder, **how)
+            has_list = not any(" " in name for name in (*shards.names.file, *shards.names.speaker))
+            if has_list:
+                write_segment_pairs(listed_pairs(neighbours, places, curve.threshold, **how), out / "pairs.txt")
+            else:
+                (out / "pairs.txt").unlink(missing_ok=True)
+        mined = Mined(
+            out=out,
+            encoder=(embedder.name, embedder.fingerprint),
+            lists=source.stem,
+            settings=settings,
+            counts=count_pairs(neighbours, places, curve.threshold, **how),
+            curve=curve,
+            tallies=tally_neighbours(neighbours, places, settings.bin_width, **how),
+            examples=choose_examples(neighbours, places, best, curve.threshold),
+            segments=len(places),
+            recordings=len(shards.names.file),
+            speakers=len(set(shards.names.speaker) - {""}),
+            left_out=shards.left_out,
+            not_drawn=shards.not_drawn,
+            explained=explained,
+            recall=found,
+            chance=chance(places),
+            has_list=has_list,
+            seconds=seconds,
+        )
+        _describe(mined, Recordings(shards.folder), command, snippets=snippets)
+    except OSError as error:
+        raise EarmarkError(
+            f"{out}: cannot be written ({error.strerror or error}); make room and run it again, finished parts are kept"
+        ) from None
+    return mined
+
+
+def _describe(mined: Mined, recordings: Recordings, command: Sequence[str], *, snippets: bool) -> None:
+    save(similarity_plot(mined.tallies, mined.curve, mined.settings.bin_width), mined.out / "similarities.png")
+    save(coverage_plot(mined.tallies, mined.curve, mined.settings.coverage), mined.out / "coverage.png")
+    if snippets:
+        write_snippets(mined.examples, recordings, mined.out / "listen")
+    write_report(mined)
+    write_results(mined, command)
+
+
+def _reduce(
+    shards: Shards, order: Ints, folder: Path, settings: MiningSettings, progress: Callable[[int, int], object]
+) -> tuple[Floats, float]:
+    """Unit vectors of principal components in the order of comparison, mapped; and the variance that they keep."""
+    renew(folder, {**shards.stamp, **settings.model_dump(include={"dimension", "pca_rows", "seed"})})
+    count = len(order)
+    if not (folder / "done.json").exists():
+        rng = np.random.default_rng(settings.seed)
+        sample = np.sort(rng.choice(count, min(count, settings.pca_rows), replace=False))
+        projection = fit_projection((shards.take(some) for some in _pieces(sample)), settings.dimension)
+        with whole_file(folder / "vectors.npy") as file:
+            write_head(file, np.dtype(np.float32), (count, projection.axes.shape[1]))
+            done = 0
+            for some in _pieces(order):
+                file.write(projection.apply(shards.take(some)).tobytes())
+                done += len(some)
+                progress(done, count)
+        write_json(folder / "done.json", {"explained": projection.explained})
+    return map_array(folder / "vectors.npy"), read_json(folder / "done.json")["explained"]
+
+
+def _pieces(rows: Ints) -> Iterator[Ints]:
+    for start in range(0, len(rows), _PIECE_ROWS):
+        yield rows[start : start + _PIECE_ROWS]
+
+
+def _best(neighbours: Neighbours, settings: MiningSettings) -> Floats:
+    """Similarity of each segment's nearest neighbour, shape (n,)."""
+    pieces = neighbours.pieces(is_mutual=settings.is_mutual)
+    return np.concatenate([similarities.max(axis=1) for _, similarities, _ in pieces])
+
+
+def _lonely(source: Path, settings: MiningSettings) -> str:
+    cure = {
+        "any": "list segments that do not overlap",
+        "same": "list more segments of a speaker, or mine with --any",
+        "across": "list segments of more speakers, or mine with --any",
+    }[settings.relation]
+    return f"{source}: no segment has a neighbour among those of {RELATIONS[settings.relation]}; {cure}"
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    start = time.monotonic()
+    yield
+    seconds[stage] = round(time.monotonic() - start, 2)

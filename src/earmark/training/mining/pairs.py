@@ -1,0 +1,92 @@
+"""Pairs of segments that are alike: each once, although either may have found the other."""
+
+from collections.abc import Iterator
+from os.path import relpath
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.data.segment_pairs import SegmentPair
+from earmark.errors import InputError
+from earmark.training.mining.folders import whole_file
+from earmark.training.mining.neighbours import Neighbours
+from earmark.training.mining.places import Ints, Places
+
+Floats = NDArray[np.floating]
+
+_GROUP_ROWS = 65_536
+
+
+def kept_pairs(neighbours: Neighbours, threshold: float, *, is_mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Pairs from a threshold on, piece by piece: first and second segments and similarities, shapes (m,).
+
+    Args:
+        neighbours: of all segments.
+        threshold: least similarity.
+        is_mutual: only where each is a neighbour of the other.
+    """
+    for queries, similarities, rows in neighbours.pieces(is_mutual=is_mutual):
+        is_kept = similarities >= threshold
+        # A pair that both sides found is the first one's.
+        is_kept &= (queries[:, None] < rows) | ~neighbours.holds(rows, queries[:, None], threshold)
+        which, columns = np.nonzero(is_kept)
+        yield queries[which], rows[which, columns], similarities[which, columns]
+
+
+def listed_pairs(neighbours: Neighbours, places: Places, threshold: float, *, is_mutual: bool) -> Iterator[SegmentPair]:
+    """The same pairs as lists write them, one after the other."""
+    for first, second, similarities in kept_pairs(neighbours, threshold, is_mutual=is_mutual):
+        for one, other, similarity in zip(first.tolist(), second.tolist(), similarities.tolist(), strict=True):
+            yield SegmentPair(places.stretch(one), places.stretch(other), similarity)
+
+
+def write_pair_manifest(
+    neighbours: Neighbours, places: Places, threshold: float, path: Path, corpus: Path, *, is_mutual: bool
+) -> int:
+    """Write pairs as a Parquet manifest, as `manifest_of_pairs` makes it, but piece by piece; returns how many.
+
+    The two clips of pair n, and no others, have the label `pairn`.
+
+    Args:
+        neighbours: of all segments.
+        places: of them.
+        threshold: least similarity.
+        path: .parquet; complete, or not there.
+        corpus: folder that the paths start from.
+        is_mutual: only where each is a neighbour of the other.
+    """
+    arrow = _pyarrow(path)
+    names = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
+    times = ("start_s", "end_s")
+    schema = arrow.schema([(name, arrow.float64() if name in times else arrow.string()) for name in names])
+    files = np.array([_moved(file, corpus, path.parent) for file in places.names.file], np.object_)
+    speakers = np.array(places.names.speaker, np.object_)
+    count = 0
+    with whole_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+        for first, second, _ in kept_pairs(neighbours, threshold, is_mutual=is_mutual):
+            rows = places.rows[np.stack([first, second], axis=1).ravel()]
+            columns = {name: rows[name] for name in times}
+            columns |= {"path": files[rows["file"]], "speaker": speakers[rows["speaker"]]}
+            columns["label"] = np.array([f"pair{count + row // 2}" for row in range(len(rows))], np.object_)
+            columns |= {name: np.full(len(rows), "", np.object_) for name in ("split", "text")}
+            arrays = [arrow.array(columns[name], schema.field(name).type) for name in names]
+            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema), row_group_size=_GROUP_ROWS)
+            count += len(first)
+    return count
+
+
+def _moved(file: str, corpus: Path, folder: Path) -> str:
+    """A path that leads to the same file from another folder; absolute when it lies outside of that."""
+    place = (corpus / file).absolute()
+    home = folder.absolute()
+    return relpath(place, home) if place.is_relative_to(home) else str(place)
+
+
+def _pyarrow(path: Path) -> Any:
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"{path}: Parquet needs pyarrow: pip install 'earmark[data]'") from None
+    return pyarrow

@@ -1,0 +1,141 @@
+"""Plain nearest neighbours by cosine within a part of the segments: all compared, or FAISS's inverted lists."""
+
+from collections.abc import Callable, Iterator
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.errors import InputError
+from earmark.training.mining.batches import Batch, Range
+from earmark.training.mining.places import Ints
+from earmark.training.mining.settings import MiningSettings
+
+Floats = NDArray[np.floating]
+Found = tuple[Floats, Ints]
+"""Similarities and rows of what was found for each query, shapes (b, k); -inf and -1 where there is less."""
+
+_SAMPLES_A_LIST = 48
+_ITERATIONS = 10
+
+
+def faiss() -> Any:
+    """The package, imported when it is first needed.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import faiss as package
+    except ModuleNotFoundError as error:
+        raise InputError(f'{error.name}: not installed; run: pip install "earmark[search]"') from None
+    return package
+
+
+def cut(one: Range, other: Range) -> Range:
+    """What two ranges have in common."""
+    low = max(one[0], other[0])
+    return low, max(low, min(one[1], other[1]))
+
+
+class Part:
+    """A part of the segments, so large that its inverted lists fit into memory.
+
+    Attributes:
+        span: its rows.
+        is_approximate: whether inverted lists were used.
+    """
+
+    def __init__(self, vectors: Floats, span: Range, settings: MiningSettings) -> None:
+        self.span, self.is_approximate = span, False
+        self._vectors, self._settings = vectors, settings
+
+    def search(self, batch: Batch) -> Iterator[Found]:
+        """Neighbours of a batch outside of its gap; those that the batch's `spare` warns of are among them."""
+        reach = cut(batch.reach, self.span)
+        queries = np.ascontiguousarray(self._vectors[slice(*batch.rows)])
+        wanted = self._settings.neighbours + batch.spare
+        if reach[1] - reach[0] > self._settings.exact_rows:
+            yield self._search_lists(queries, wanted, batch)
+            return
+        for far in batch.far():
+            low, high = cut(far, self.span)
+            if high > low:
+                yield search_all(queries, self._vectors[low:high], wanted, low)
+
+    def _search_lists(self, queries: Floats, wanted: int, batch: Batch) -> Found:
+        package = faiss()
+        self.is_approximate = True
+        # What is chosen has to outlive the search: FAISS keeps no reference.
+        reach, gap = (package.IDSelectorRange(*span) for span in (batch.reach, batch.gap))
+        outside = package.IDSelectorNot(gap)
+        chosen = package.IDSelectorAnd(reach, outside)
+        how = package.SearchParametersIVF(nprobe=self._settings.probes, sel=chosen)
+        similarities, rows = self._lists.search(queries, wanted, params=how)
+        return np.where(rows >= 0, similarities, -np.inf), rows
+
+    @cached_property
+    def _lists(self) -> Any:
+        package = faiss()
+        low, high = self.span
+        count, width = high - low, self._vectors.shape[1]
+        lists = list_count(count)
+        rng = np.random.default_rng(self._settings.seed)
+        sample = np.sort(rng.choice(count, min(count, _SAMPLES_A_LIST * lists), replace=False)) + low
+        index = package.IndexIVFFlat(package.IndexFlatIP(width), width, lists, package.METRIC_INNER_PRODUCT)
+        index.cp.spherical, index.cp.niter, index.cp.seed = True, _ITERATIONS, 1 + self._settings.seed % 2**30
+        index.cp.min_points_per_centroid = 1
+        index.train(np.ascontiguousarray(self._vectors[sample]))
+        for start in range(low, high, 65_536):
+            stop = min(start + 65_536, high)
+            index.add_with_ids(np.ascontiguousarray(self._vectors[start:stop]), np.arange(start, stop))
+        return index
+
+
+def list_count(count: int) -> int:
+    """Inverted lists of so many segments: a power of two near 2 √n, so that finding and reading lists cost alike.
+
+    >>> list_count(1_000_000)
+    2048
+    """
+    return int(2 ** max(0, round(np.log2(2 * np.sqrt(max(1, count))))))
+
+
+def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> Found:
+    """Compare each query with each candidate.
+
+    Args:
+        queries: unit vectors, shape (b, d).
+        candidates: unit vectors, shape (m, d).
+        wanted: neighbours of each.
+        first: row of the first candidate.
+    """
+    package = faiss()
+    wanted = min(wanted, len(candidates))
+    similarities, rows = package.knn(
+        np.ascontiguousarray(queries), np.ascontiguousarray(candidates), wanted, metric=package.METRIC_INNER_PRODUCT
+    )
+    return similarities, rows + first
+
+
+def best_of(found: list[Found], wanted: int) -> Found:
+    """The best of what was found in several places, the most similar first; of equal ones, the first row.
+
+    Args:
+        found: for the same queries.
+        wanted: neighbours of each.
+    """
+    similarities = np.concatenate([one for one, _ in found], axis=1, dtype=np.float32)
+    rows = np.concatenate([other for _, other in found], axis=1, dtype=np.int64)
+    missing = max(0, wanted - similarities.shape[1])
+    similarities = np.pad(similarities, ((0, 0), (0, missing)), constant_values=-np.inf)
+    rows = np.where(np.isfinite(similarities), np.pad(rows, ((0, 0), (0, missing)), constant_values=-1), -1)
+    order = np.lexsort((rows, -similarities), axis=1)[:, :wanted]
+    return np.take_along_axis(similarities, order, axis=1), np.take_along_axis(rows, order, axis=1)
+
+
+def only(found: Found, may_pair: Callable[[Ints], NDArray[np.bool_]]) -> Found:
+    """What was found, less what may not be paired: `may_pair` is asked for rows of shape (b, k)."""
+    similarities, rows = found
+    return np.where((rows >= 0) & may_pair(rows), similarities, -np.inf), rows

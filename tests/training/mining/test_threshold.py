@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from earmark.training.mining.threshold import choose_threshold, edges, tally
+
+
+def by_loop(best, wanted, width):
+    """The published way: lower the threshold by a bin, count distinct queries, keep the closest count."""
+    closest, chosen = np.inf, None
+    for threshold in edges(width)[::-1]:
+        distance = abs(sum(similarity >= threshold for similarity in best) - wanted * len(best))
+        if distance < closest:
+            closest, chosen = distance, threshold
+    return chosen
+
+
+@pytest.mark.parametrize("wanted", [0.1, 0.5, 0.7, 1.0])
+@pytest.mark.parametrize("seed", range(4))
+def test_the_threshold_is_the_published_one(wanted, seed):
+    rng = np.random.default_rng(seed)
+    best = rng.beta(5, 3, 300).astype(np.float32)
+    best[:20] = -np.inf
+    curve = choose_threshold(best, wanted, 0.01)
+    assert curve.threshold == by_loop(best, wanted, 0.01)
+    assert curve.coverage[curve.chosen] == pytest.approx((best >= curve.threshold).mean())
+
+
+def test_of_equally_close_thresholds_the_highest_is_taken():
+    assert choose_threshold(np.float32([0.905, 0.905, 0.4, 0.4]), 0.5, 0.01).threshold == 0.9
+
+
+def test_every_similarity_lies_between_its_edge_and_the_next():
+    values = np.float32([-1.0000001, -1, -0.005, 0, 0.28, 0.29, 0.995, 1, 1.0000001, -np.inf])
+    counts = tally(values, 0.01)
+    assert counts.sum() == 9
+    for low, count in zip(edges(0.01), counts, strict=True):
+        inside = (values >= low) & (values < low + 0.01) & np.isfinite(values)
+        assert count == inside.sum() + (low == -1)  # what is less than -1 is -1
+
+
+def test_only_what_counts_is_counted():
+    assert tally(np.float32([0.5, 0.5, 0.9]), 0.5, np.array([True, False, True])).tolist() == [0, 0, 0, 2, 0]
