@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from earmark.encoder import Encoder
+
 SAMPLE_RATE = 16_000
 HOP = 640
 AHEAD = 3  # frame i hears as far as hop i + 3
@@ -72,6 +74,49 @@ class StandIn:
         return np.stack([self.embed(wave) for wave in waves])
 
 
+class SumEncoder:
+    """As the encoders that ship: an embedding is the direction of the sum of its frames, here log band energies."""
+
+    sample_rate, hop, hop_s, dimension, lag_s = SAMPLE_RATE, HOP, HOP / SAMPLE_RATE, 24, 0.02
+
+    def __init__(self, name="sums", fingerprint="5a" * 8, parts=3):
+        self.name, self.fingerprint, self.parts = name, fingerprint, parts
+        self.card = {}
+
+    embed_windows = Encoder.embed_windows
+
+    def frames(self, wave):
+        stream = self.stream()
+        return np.concatenate([stream.push(wave), stream.finish()])
+
+    def embed(self, wave):
+        frames = self.frames(wave)
+        return self.embed_windows(frames, [len(frames)], len(frames))[0]
+
+    def stream(self):
+        return SumStream()
+
+
+class SumStream:
+    def __init__(self):
+        self._rest = np.zeros(0, np.float32)
+
+    def push(self, wave):
+        joined = np.concatenate([self._rest, wave])
+        whole = len(joined) - len(joined) % HOP
+        self._rest = joined[whole:]
+        return self._frames(joined[:whole])
+
+    def finish(self):
+        return self._frames(np.pad(self._rest, (0, HOP - len(self._rest)))) if len(self._rest) else self._frames([])
+
+    def _frames(self, wave):
+        spectrum = np.abs(np.fft.rfft(np.reshape(wave, (-1, HOP)) * np.hanning(HOP))) ** 2
+        edges = np.geomspace(4, spectrum.shape[1] - 1, SumEncoder.dimension + 1).astype(int)
+        level = np.log(np.add.reduceat(spectrum[:, : edges[-1]], edges[:-1], axis=1) + 1e-4)
+        return (level - level.mean(axis=1, keepdims=True)).astype(np.float32)
+
+
 def _say(*pitches_hz, seconds=0.6, before_s=0.4, after_s=0.4, level=0.1, noise_db=-40.0, seed=0):
     """A “word” that glides through the pitches, with two overtones, in faint noise."""
     rng = np.random.default_rng(seed)
@@ -96,6 +141,18 @@ def stand_in():
 def make_encoder():
     """Encoders with attributes of one's choice."""
     return StandIn
+
+
+@pytest.fixture(scope="session")
+def sum_encoder():
+    """An encoder whose embeddings are sums of frames, in three parts."""
+    return SumEncoder()
+
+
+@pytest.fixture(scope="session")
+def make_sum_encoder():
+    """Such encoders with attributes of one's choice."""
+    return SumEncoder
 
 
 @pytest.fixture(scope="session")

@@ -161,7 +161,7 @@ class _Writer:
             for name in self._places
             if any(Path(name).is_relative_to(root) for root in roots) and not Path(name).is_file()
         ]
-        self._save(removed=self._removed(gone))
+        self._save(self._removed(gone))
         for name in gone:
             del self._places[name]
         return len(gone)
@@ -174,7 +174,7 @@ class _Writer:
             ]
             entry = self._write(recordings)
             kept = [one for one in self._contents.segments if one not in group]
-            self._save(segments=(*kept, entry) if entry else tuple(kept))
+            self._save([*kept, entry] if entry else kept)
             for old in group:
                 shutil.rmtree(self._path / SEGMENTS / old.name, ignore_errors=True)
 
@@ -192,14 +192,14 @@ class _Writer:
             name = f"codebook-{self._next_number():06d}.faiss"
             write_bytes(self._path / name, codebook)
             # Segments of the old codebook are written anew: a neighbours index is only replaced as a whole.
-            stale = tuple(one.model_copy(update={"codebook": None}) for one in contents.segments)
-            self._save(segments=stale, codebook=name, codebook_frames=frames)
+            stale = [one.model_copy(update={"codebook": None}) for one in contents.segments]
+            self._save(stale, name, frames)
         codebook = (self._path / str(self._contents.codebook)).read_bytes()
         for entry in self._contents.segments:
             if entry.codebook != self._contents.codebook:
                 add_neighbours(self._open(entry), codebook, contents.settings, hop_s=hop_s, parts=parts)
                 done = entry.model_copy(update={"codebook": self._contents.codebook})
-                self._save(segments=tuple(done if one.name == entry.name else one for one in self._contents.segments))
+                self._save([done if one.name == entry.name else one for one in self._contents.segments])
 
     def _embedded(
         self, recordings: Sequence[Recording], threads: int
@@ -241,7 +241,7 @@ class _Writer:
             return
         removed = self._removed([recording.file.path for recording in recordings])
         entry = self._write(recordings)
-        self._save(segments=(*removed, entry) if entry else removed)
+        self._save([*removed, entry] if entry else removed)
         if entry:
             self._learn(entry.name)
 
@@ -282,8 +282,12 @@ class _Writer:
         is_worth_it = len(group) > 1 or any(entry.removed for entry in group)
         return group if is_worth_it else []
 
-    def _save(self, **changes: object) -> None:
-        contents = self._contents.model_copy(update={**changes, "versions": _versions()})
+    def _save(self, segments: Sequence[SegmentEntry], codebook: str | None = None, codebook_frames: int = 0) -> None:
+        """Let the index consist of these segments; the codebook stays unless another one is named."""
+        changes: dict[str, object] = {"segments": tuple(segments), "versions": _versions()}
+        if codebook is not None:
+            changes |= {"codebook": codebook, "codebook_frames": codebook_frames}
+        contents = self._contents.model_copy(update=changes)
         if contents != self._contents:
             write_contents(self._path, contents)
         self._contents = contents

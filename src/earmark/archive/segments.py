@@ -118,7 +118,7 @@ def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -
         sections, frames, scales, norms = (read_array(folder / f"{name}.npy") for name in ("sections", *_ARRAYS))
     except FileNotFoundError:
         raise
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
         raise EarmarkError(f"{folder}: damaged ({_reason(error)}); delete the index and index anew") from None
     segment = Segment(folder, files, np.asarray(sections), frames, scales, norms, frozenset(removed))
     rows = segment.offsets[-1]

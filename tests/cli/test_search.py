@@ -1,0 +1,174 @@
+import json
+
+import numpy as np
+import pytest
+
+from earmark import audio
+
+
+@pytest.fixture
+def run(run, make_sum_encoder, monkeypatch):
+    """The command line; `base` is the encoder of sums."""
+    monkeypatch.setattr("earmark.encoder.load_encoder", lambda name=None: make_sum_encoder(name or "base"))
+    return run
+
+
+@pytest.fixture
+def talks(say, tmp_path):
+    """Four recordings; “rise” is said at 1.4 s in two of them, “fall” in the others."""
+    folder = tmp_path / "talks"
+    (folder / "older").mkdir(parents=True)
+    for number, name in enumerate(["a [1].wav", "b.flac", "older/a [1].wav", "older/c.ogg"]):
+        word = say("fall" if number % 2 else "rise", before_s=1.4, after_s=2.0, seed=number)
+        audio.write(folder / name, word)
+    return folder
+
+
+@pytest.fixture
+def index(run, talks, tmp_path):
+    assert run("index", talks, "--index", tmp_path / "talks.index").code == 0
+    return tmp_path / "talks.index"
+
+
+@pytest.fixture
+def take(say, tmp_path):
+    audio.write(tmp_path / "rise.wav", say("rise", seed=99))
+    return tmp_path / "rise.wav"
+
+
+def objects(out):
+    return [json.loads(line) for line in out.splitlines()]
+
+
+def test_a_folder_is_indexed_and_what_is_known_is_left(run, talks, tmp_path):
+    first = run("index", talks, "--index", tmp_path / "i")
+    assert (first.code, first.err) == (0, "")
+    assert first.out.startswith("indexed 4 files, 0.00 h in ")
+    assert "× real time" in first.out
+    assert f"{tmp_path / 'i'}: 4 files, 0.00 h of sections, 0.0 MB" in first.out
+    again = run("index", talks, "--index", tmp_path / "i")
+    assert again.out.startswith("indexed 0 files, 0.00 h; 4 unchanged\n")
+    (talks / "b.flac").unlink()
+    assert "3 unchanged; 1 gone" in run("index", talks, "--index", tmp_path / "i").out
+
+
+def test_files_and_manifests_are_indexed(run, talks, tmp_path):
+    (talks / "manifest.tsv").write_text("path\tstart_s\tend_s\na [1].wav\t\t\nb.flac\t1.0\t2.0\n")
+    assert "indexed 2 files" in run("index", talks / "manifest.tsv", "--index", tmp_path / "i").out
+    assert "indexed 1 files" in run("index", talks / "older" / "c.ogg", "--index", tmp_path / "i").out
+
+
+def test_what_cannot_be_read_is_told_and_the_others_are_indexed(run, talks, tmp_path):
+    (talks / "text.wav").write_text("no sound")
+    result = run("index", talks, talks / "absent.wav", "--index", tmp_path / "i")
+    assert result.code == 2
+    assert [line.split(": ")[1] for line in result.err.splitlines()] == [
+        str(talks / "text.wav"),
+        str(talks / "absent.wav"),
+    ]
+    assert "indexed 4 files" in result.out
+    assert "2 refused" in result.out
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    nothing = run("index", empty, "--index", tmp_path / "j")
+    assert (nothing.code, nothing.err.count("\n")) == (2, 1)
+    assert "no recordings in it" in nothing.err
+    assert not (tmp_path / "j").exists()
+
+
+def test_a_word_is_found_by_a_recording_of_it(run, index, talks, take):
+    result = run("search", take, "--index", index, "--top", "2")
+    assert (result.code, result.err) == (0, "")
+    for name in ("a [1].wav", "older/a [1].wav"):
+        assert str(talks / name) in result.out
+    assert "rise (0." in result.out
+    quiet = run("search", take, "--index", index, "--threshold", "1").out
+    assert quiet.endswith("nothing found\n")
+
+
+def test_json_lines_say_where(run, index, take, talks):
+    hits = objects(run("search", take, "--index", index, "--json", "--top", "2").out)
+    assert [list(hit) for hit in hits] == [["query", "file", "start_s", "end_s", "score"]] * 2
+    assert {hit["file"] for hit in hits} == {str(talks / name) for name in ("a [1].wav", "older/a [1].wav")}
+    assert all(hit["start_s"] == pytest.approx(1.4, abs=0.2) for hit in hits)
+
+
+def test_ctm_and_label_tracks_are_what_other_programs_read(run, index, take, talks, tmp_path):
+    result = run("search", take, "--index", index, "--ctm", "--top", "2", "--audacity", tmp_path / "labels")
+    assert result.err == f"wrote 2 label tracks to {tmp_path / 'labels'}\n"
+    rows = [line.split(" ") for line in result.out.splitlines()]
+    assert {row[0] for row in rows} == {
+        str(talks / name).replace(" ", "_") for name in ("a [1].wav", "older/a [1].wav")
+    }
+    for _, channel, start_s, duration_s, word, score in rows:
+        assert (channel, word) == ("1", "rise")
+        assert float(start_s) == pytest.approx(1.4, abs=0.2)
+        assert float(duration_s) == pytest.approx(0.65, abs=0.2)
+        assert 0.5 < float(score) <= 1
+    tracks = [(tmp_path / "labels" / name).read_text() for name in ("a [1].txt", "a [1]-2.txt")]
+    for track in tracks:
+        start_s, end_s, label = track.rstrip("\n").split("\t")
+        assert 1.2 < float(start_s) < float(end_s) < 2.3
+        assert label.startswith("rise 0.")
+    assert run("search", take, "--index", index, "--ctm", "--threshold", "1").out == ""
+
+
+def test_a_hit_can_be_the_next_query(run, index, talks):
+    (first, second) = objects(
+        run("search", talks / "a [1].wav", "--from", "1.4", "--to", "2.0", "--index", index, "--json", "--top", "2").out
+    )
+    assert (first["file"], second["file"]) == (str(talks / "a [1].wav"), str(talks / "older" / "a [1].wav"))
+    assert first["score"] > 0.95
+
+
+def test_a_stored_keyword_is_a_query(run, index, take, talks, make_sum_encoder):
+    from earmark.keywords import Keyword
+    from earmark.store import KeywordStore
+
+    encoder = make_sum_encoder("base")
+    vector = encoder.embed(audio.read(take)[round(0.4 * 16_000) : 16_000])
+    with KeywordStore() as store:
+        store.save(Keyword("rise", (), vector[None], 0.6, 0.5, encoder.fingerprint))
+        store.save(Keyword("other", (), vector[None], 0.6, 0.5, "0" * 16))
+    hits = objects(run("search", "--keyword", "rise", "--index", index, "--json", "--top", "2").out)
+    assert {hit["file"] for hit in hits} == {str(talks / name) for name in ("a [1].wav", "older/a [1].wav")}
+    result = run("search", "--keyword", "other", "--index", index)
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "was made by encoder 'base'" in result.err
+    assert "no keyword 'ris'; did you mean 'rise'?" in run("search", "--keyword", "ris", "--index", index).err
+
+
+def test_what_cannot_be_done_is_one_line_with_a_cure(
+    run, index, take, talks, tmp_path, hush, make_sum_encoder, monkeypatch
+):
+    audio.write(tmp_path / "hush.wav", hush(2))
+
+    def refused(*arguments, code=2):
+        result = run(*arguments)
+        assert (result.code, result.out, result.err.count("\n")) == (code, "", 1)
+        return result.err
+
+    assert "no index; make one with: earmark index" in refused("search", take, "--index", tmp_path / "absent")
+    assert "holds no speech" in refused("search", tmp_path / "hush.wav", "--index", index)
+    assert "no such file" in refused("search", tmp_path / "absent.wav", "--index", index)
+    assert "name recordings of the word" in refused("search", "--index", index)
+    assert "and not both" in refused("search", take, "--keyword", "rise", "--index", index)
+    assert "choose one" in refused("search", take, "--index", index, "--json", "--ctm")
+    assert "in one QUERY.wav" in refused("search", take, take, "--from", "1", "--index", index)
+    assert "no neighbours index" in refused("search", take, "--index", index, "--fast")
+    assert "other settings (gate)" in refused("index", talks, "--index", index, "--gate", "none")
+    assert "a folder; name another place" in refused("index", talks, "--index", take)
+    monkeypatch.setattr("earmark.encoder.load_encoder", lambda name=None: make_sum_encoder(name, "0" * 16))
+    assert "was made by encoder 'base' (5a5a5a5a5a5a)" in refused("search", take, "--index", index)
+    assert "not by 'base' (000000000000)" in refused("index", talks, "--index", index)
+    (index / "index.json").write_text("{")
+    assert "index.json: damaged" in refused("search", take, "--index", index, code=1)
+
+
+def test_a_large_index_is_searched_through_faiss(run, talks, take, tmp_path):
+    made = run("index", talks, "--index", tmp_path / "i", "--neighbours-from", "0")
+    assert "searched through FAISS" in made.out
+    fast = run("search", take, "--index", tmp_path / "i", "--json", "--top", "2").out
+    assert fast == run("search", take, "--index", tmp_path / "i", "--json", "--top", "2", "--exact").out
+    assert len(objects(fast)) == 2
+    assert np.isfinite([hit["score"] for hit in objects(fast)]).all()
