@@ -9,7 +9,7 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src"
 
-RUNTIME = {"numpy", "onnxruntime", "platformdirs", "pydantic", "soundfile", "soxr"}
+RUNTIME = {"faiss", "numpy", "onnxruntime", "platformdirs", "pydantic", "soundfile", "soxr"}
 
 # Room: the rooms that it may import beside itself, and what it may import from outside, beside the standard library.
 # A module that stands in no named folder of src/earmark is in the room "runtime"; `python -m earmark` is of the cli.
