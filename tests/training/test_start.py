@@ -69,6 +69,14 @@ def test_another_loss_among_equal_classes_begins_with_their_weights(trained, the
         assert torch.allclose(tensors(first)["loss.head.weight"], tensors(second)[f"loss.{name}"], atol=1e-9)
 
 
+def test_a_scale_means_nothing_to_another_loss(trained):
+    first = trained("first", loss={"kind": "logistic_margin", "scale": 50.0})
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    loss = {"kind": "am_softmax", "scale": 100.0, "learned_scale": True}
+    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow, loss=loss)
+    assert tensors(second)["loss.scale"].item() == 100.0
+
+
 def test_the_weights_of_other_classes_begin_anew_with_a_message(trained, table):
     first = trained("first")
     fewer = table["data"] | {"targets": ["rise", "fall", "bow"], "others": "class"}

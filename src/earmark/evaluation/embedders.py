@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.floating]
 Embed = Callable[[Wave], Floats]
 EmbedBatch = Callable[[Sequence[Wave]], Floats]
+Read = Callable[[Path], Wave]
 Progress = Callable[[int, int], object]
 """Called with the number of clips done and the number of clips in all."""
 
@@ -151,6 +152,7 @@ def embed_clips(
     *,
     at_once: int = CLIPS_AT_ONCE,
     progress: Progress = silent,
+    read: Read = audio.read,
 ) -> dict[str, Floats]:
     """Embed each recording once.
 
@@ -160,6 +162,7 @@ def embed_clips(
         embed_batch: waves to vectors, shape (m, d).
         at_once: recordings held and embedded together, at most.
         progress: told after each batch.
+        read: gives the wave of a file.
 
     Returns:
         Vectors, shape (d,), by path.
@@ -171,7 +174,7 @@ def embed_clips(
     vectors: dict[str, Floats] = {}
     for start in range(0, len(paths), at_once):
         batch = paths[start : start + at_once]
-        rows = np.asarray(embed_batch([audio.read(folder / path) for path in batch]))
+        rows = np.asarray(embed_batch([read(folder / path) for path in batch]))
         if rows.ndim != 2 or len(rows) != len(batch):
             raise InputError(f"{len(batch)} waves gave embeddings of shape {rows.shape}; expected ({len(batch)}, d)")
         for path, row in zip(batch, rows, strict=True):

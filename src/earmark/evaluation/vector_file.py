@@ -7,8 +7,9 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark import audio
 from earmark.errors import InputError
-from earmark.evaluation.embedders import EmbedBatch, Progress, embed_clips, silent
+from earmark.evaluation.embedders import EmbedBatch, Progress, Read, embed_clips, silent
 
 Floats = NDArray[np.floating]
 
@@ -16,7 +17,14 @@ _BETWEEN_SAVES = 1024
 
 
 def embed_once(
-    file: Path, maker: str, paths: Iterable[str], folder: Path, embed_batch: EmbedBatch, *, progress: Progress = silent
+    file: Path,
+    maker: str,
+    paths: Iterable[str],
+    folder: Path,
+    embed_batch: EmbedBatch,
+    *,
+    progress: Progress = silent,
+    read: Read = audio.read,
 ) -> dict[str, Floats]:
     """The vectors of recordings: those that the file has, and the others, which are embedded and added to it.
 
@@ -29,6 +37,7 @@ def embed_once(
         folder: of the corpus.
         embed_batch: waves to vectors, shape (m, d).
         progress: told how many of all paths are done.
+        read: gives the wave of a file.
 
     Raises:
         InputError: as `embed_clips`; or the file holds something else, or another's vectors.
@@ -43,7 +52,7 @@ def embed_once(
         def told(count: int, _: int, done: int = done) -> None:
             progress(done + count, len(paths))
 
-        known |= embed_clips(some, folder, embed_batch, progress=told)
+        known |= embed_clips(some, folder, embed_batch, progress=told, read=read)
         _write(file, maker, known)
     progress(len(paths), len(paths))
     return {path: known[path] for path in paths}

@@ -91,7 +91,7 @@ class _Run:
             device
         )
         if recipe.start.checkpoint is not None:
-            begin_from(recipe.start.checkpoint, self.model, self.objective, self.classes)
+            begin_from(recipe.start.checkpoint, self.model, self.objective, recipe.loss.kind, self.classes)
         if processes.count > 1:
             synchronise_statistics(self.model)
         self.frozen = freeze(self.model, recipe.start.freeze)

@@ -12,13 +12,20 @@ from earmark.training.checkpoint import load_checkpoint, under
 _HEAD = "head"  # of losses whose classes are a linear layer
 
 
-def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[str]) -> None:
+def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes: Sequence[str]) -> None:
     """Put a checkpoint's tensors into a new run.
 
-    The encoder takes every tensor that fits. The loss takes its scale and bias, and the rest only when both runs tell
-    the same classes apart: a weight per class means nothing among other classes, even where their number is the same.
-    Among the same classes it means the same in any loss, the direction of the class, and goes from a linear layer to
-    unit vectors and back.
+    The encoder takes every tensor that fits. A loss takes the scale and bias of its own kind, and the rest only when
+    both runs tell the same classes apart: a weight per class means nothing among other classes, even where their number
+    is the same. Among the same classes it means the same in any loss, the direction of the class, and goes from a linear
+    layer to unit vectors and back.
+
+    Args:
+        path: the checkpoint.
+        model: the encoder.
+        loss: of the new run.
+        kind: of that loss.
+        classes: what the new run tells apart.
 
     Warns:
         UserWarning: for what does not fit and begins anew.
@@ -36,6 +43,9 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, classes: Sequence[
     if left:
         warnings.warn(f"{path.name}: another size of {', '.join(left)}, which begin anew", stacklevel=2)
     learnt = under(checkpoint.tensors, "loss.")
+    if checkpoint.recipe["loss"]["kind"] != kind:
+        # Another loss means something else by its scale.
+        learnt = {name: tensor for name, tensor in learnt.items() if tensor.dim() > 0}
     if tuple(classes) == checkpoint.classes:
         _fill(loss, _weights_renamed(learnt, loss))
         return

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ _CLIPS_AT_ONCE = 256
 
 
 class Judge:
-    """All lists of a protocol's tests, and the recordings of words, read once for all runs.
+    """All lists of a protocol's tests, and their recordings, read once for all runs.
 
     Raises:
         InputError: lists or recordings that cannot be read, or a condition that the lists do not have.
@@ -43,6 +43,8 @@ class Judge:
         self.open_set = [
             (test, open_set.read_lists(test.lists, test.targets, audio=test.audio)) for test in protocol.open_set
         ]
+        # Decoding sentences takes longer than embedding them by a small encoder; they are heard again for every run.
+        self._read = cache(audio.read)
         self.speakers: list[Identification | Verification] = [
             *map(Identification.of, protocol.identification),
             *map(Verification.of, protocol.verification),
@@ -102,7 +104,7 @@ class Judge:
             embedder = load_embedder(checkpoint, crops=crops, seed=seed)
             maker = f"{embedder.fingerprint}, {crops} crops, seed {seed}"
             file = checkpoint.with_name(f"vectors-{hashlib.sha256(maker.encode()).hexdigest()[:12]}.npz")
-            vectors = embed_once(file, maker, named, Path(), embedder.embed_batch, progress=progress)
+            vectors = embed_once(file, maker, named, Path(), embedder.embed_batch, progress=progress, read=self._read)
             verdicts |= {
                 number: one.judge(vectors, embedder)
                 for number, one in enumerate(self.speakers)
