@@ -43,9 +43,10 @@ def main() -> None:
     settings = parser.parse_args()
     encoder = load_speaker_encoder(settings.speaker_encoder)
     lines = [
-        f"# The speaker encoder {encoder.name} ({encoder.fingerprint})",
+        f"# How well {encoder.name} tells voices apart",
         "",
-        "Made by `python benchmarks/speaker_gate.py DATA`. Nothing was learnt or calibrated on these voices.",
+        f"Made by `python benchmarks/speaker_gate.py DATA --every {settings.every}`.",
+        "Nothing was learnt or calibrated on these voices.",
         "",
         *sentences(settings.data / "speechocean762", encoder, settings.every),
         *words(settings.data, encoder, settings.every),
@@ -156,10 +157,10 @@ def gate(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
         "## The gate, end to end",
         "",
         "dspspeech: each voice enrols two words with three takes each (base, one false alarm an hour). The stream",
-        "holds its three other takes and one take of each other voice. Without a gate, "
+        "holds its three other takes and one take of each other voice. Without a gate,",
         f"{fired_right} of the voice's {right} and {fired_wrong} of the others' {wrong} words are heard. "
-        "Of those that are heard, the gate lets through",
-        "(in %, at the card's thresholds for 1, 5, 10 % of false accepts):",
+        "Of those that are heard,",
+        "the gate lets through (in %, at the card's thresholds for 1, 5, 10 % of false accepts):",
         "",
         "| what is heard of it | voice enrolled with | EER % | others / right voice at “1 %” | at “5 %” | at “10 %” |",
         "|---|---|---|---|---|---|",

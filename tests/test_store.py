@@ -163,7 +163,7 @@ def test_a_store_and_an_export_without_speakers_climb_and_are_read(store: Keywor
         connection.execute(
             "INSERT INTO keyword (name, folded, created, duration_s, threshold, encoder, dimension, embeddings)"
             " VALUES ('stop', 'stop', '2026', 0.5, 0.6, 'abc', 2, ?)",
-            (np.float32([0, 1]).tobytes(),),
+            (np.array([0, 1], np.float32).tobytes(),),
         )
     old = tmp_path / "old.earmark"
     old.write_bytes(store.path.read_bytes())
