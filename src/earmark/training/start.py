@@ -16,8 +16,8 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes
     """Put a checkpoint's tensors into a new run.
 
     The encoder takes every tensor that fits. A loss takes the scale and bias of its own kind, and the rest only when
-    both runs tell the same classes apart: a weight per class means nothing among other classes, even where their number
-    is the same. Among the same classes it means the same in any loss, the direction of the class, and goes from a linear
+    both runs tell the same classes apart: a weight per class means nothing among others, even where their number is the
+    same. Among the same classes it means the same in any loss, the direction of the class, and goes from a linear
     layer to unit vectors and back.
 
     Args:
