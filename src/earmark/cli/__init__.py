@@ -17,6 +17,7 @@ from earmark.cli import (
     export,
     index,
     keywords,
+    mine,
     prepare,
     search,
     spatial,
@@ -44,6 +45,7 @@ app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
 app.add_typer(prepare.app, name="prepare")
 app.command("embed", epilog=embed.EXAMPLE)(embed.embed)
 app.add_typer(evaluate.app, name="evaluate")
+app.command("mine", epilog=mine.EXAMPLE)(mine.mine)
 app.command("train", epilog=train.EXAMPLE)(train.train)
 app.command("spatial", epilog=spatial.EXAMPLE)(spatial.spatial)
 app.command("spatial-figures", epilog=spatial_figures.EXAMPLE)(spatial_figures.spatial_figures)

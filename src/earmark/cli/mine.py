@@ -101,5 +101,5 @@ def mine(
             command=["earmark", *sys.argv[1:]],
             progress=told,
         )
-    console.print_table(["", ""], rows(mined), f"{source}: {mined.counts.pairs:,} pairs")
+    console.print_table(["of", "found"], rows(mined), f"{source}: {mined.counts.pairs:,} pairs")
     console.say(f"wrote {out}")
