@@ -3,8 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
 
 _ABSENT = """
 import importlib.abc, sys
@@ -80,6 +83,11 @@ def test_a_small_archive_is_indexed_and_searched_without_anything_but_the_runtim
     assert told["loaded"] == []
     truth = [(3.45, 4.41), (9.04, 9.85), (14.70, 15.48), (20.24, 21.02)]
     assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in truth) for found in told["found"])
+
+
+def test_a_keyword_answers_to_one_voice_without_anything_but_the_runtime():
+    anybody, _, her = run_alone((EXAMPLES / "one_voice.py").read_text(encoding="utf-8")).partition("for Slt:")
+    assert anybody.count("score") > her.count("score") == her.count("voice") > 0
 
 
 def overlap_s(one: list[float], other: list[float]) -> float:
