@@ -4,8 +4,8 @@
 
 Indexes so many minutes of the corpus, then makes archives of many hours of the frames that it found: copies, each with
 noise of its own, a tenth as strong as the frames, so that no two places are the same. Queries are stretches of these,
-with noise too. Times are those of a process that has the index open already; whole commands, imports included, are
-timed apart.
+with noise too. Times are seconds of the processor, which others' work on the machine does not lengthen, and those of a
+process that has the index open already; whole commands, imports included, are timed apart.
 Writes benchmarks/results/search.md and search.png.
 """
 
@@ -112,7 +112,7 @@ def index(corpus: Path, minutes: float, place: Path, encoder: str, threads: int)
 
 
 def tile(seed: Path, place: Path, hours: float, encoder: str) -> float:
-    """Make an archive of so many hours of sections out of another one; returns the seconds that FAISS took."""
+    """Make an archive of so many hours of sections out of another one; returns the processor's seconds for FAISS."""
     archive = open_archive(seed)
     made_by = archive.contents.encoder
     wanted = round(3600 * hours / made_by.hop_s)
@@ -131,9 +131,10 @@ def tile(seed: Path, place: Path, hours: float, encoder: str) -> float:
         entries.append(_written(place, group, len(entries)))
     contents = archive.contents.model_copy(update={"segments": tuple(entries), "settings": settings, "codebook": None})
     write_contents(place, contents)
-    begun = time.perf_counter()
-    update(place, [], load_encoder(encoder))
-    return time.perf_counter() - begun
+    loaded = load_encoder(encoder)
+    begun = time.process_time()
+    update(place, [], loaded)
+    return time.process_time() - begun
 
 
 def copies(archive: Archive, wanted: int) -> Iterator[Embedded]:
@@ -152,7 +153,7 @@ def copies(archive: Archive, wanted: int) -> Iterator[Embedded]:
                 begins = np.repeat(
                     np.cumsum(recording.sections[:, 1]) - recording.sections[:, 1], recording.sections[:, 1]
                 )
-                norms = measure_norms(restore(numbers, scales), begins, grid(made_by.hop_s), made_by.parts)
+                norms = measure_norms(numbers, scales, begins, grid(made_by.hop_s), made_by.parts)
                 name = replace(file, path=f"{file.path}-{turn}")
                 yield replace(recording, file=name, frames=numbers, scales=scales, norms=norms)
                 count += len(frames)
@@ -173,12 +174,12 @@ def measure(place: Path, count: int, learn_s: float) -> Searching:
     queries = list(draw_queries(archive, count + 1, rng))
     exact_s, fast_s, recall = [], [], []
     for query in queries:
-        begun = time.perf_counter()
+        begun = time.process_time()
         exact = search(archive, query, exact=True)
-        middle = time.perf_counter()
+        middle = time.process_time()
         fast = {(hit.file, hit.start_s) for hit in search(archive, query, exact=False)}
         exact_s.append(middle - begun)
-        fast_s.append(time.perf_counter() - middle)
+        fast_s.append(time.process_time() - middle)
         recall.append(np.mean([(hit.file, hit.start_s) in fast for hit in exact]))
     neighbours = sum(file.stat().st_size for file in place.rglob(NEIGHBOURS))
     neighbours += sum(file.stat().st_size for file in place.glob("codebook-*"))
@@ -209,14 +210,15 @@ def draw_queries(archive: Archive, count: int, rng: np.random.Generator) -> Iter
 
 
 def command_s(place: Path, encoder: str) -> float:
-    """Seconds that a whole `earmark search` takes, imports and all; the second of two."""
+    """Seconds of the processor that a whole `earmark search` takes, imports and all; the second of two."""
     from earmark import demo
 
     command = [sys.executable, "-m", "earmark", "search", str(demo.take_files()[0]), "--index", str(place), "--json"]
     for _ in range(2):
-        begun = time.perf_counter()
+        begun = os.times()
         subprocess.run([*command, "--encoder", encoder], check=True, capture_output=True)
-    return time.perf_counter() - begun
+        ended = os.times()
+    return ended.children_user + ended.children_system - begun.children_user - begun.children_system
 
 
 def size_of(place: Path) -> int:
@@ -258,7 +260,7 @@ def render(indexing: Indexing, found: Sequence[Searching], options: argparse.Nam
         )
     yield ""
     yield (
-        f"Times are medians of {options.queries} queries. An index is searched through FAISS from "
+        f"Seconds of the processor; medians of {options.queries} queries. An index is searched through FAISS from "
         f"{settings.neighbours_from_h:g} hours on, unless told otherwise."
     )
     yield ""
@@ -272,7 +274,7 @@ def draw(found: Sequence[Searching], path: Path) -> None:
     latency, size = figure.subplots(1, 2)
     for number, (name, key) in enumerate({"all windows": "exact_s", "through FAISS": "fast_s"}.items()):
         latency.plot(hours, [getattr(row, key) for row in found], "o-", color=line_style(number)[0], label=name)
-    latency.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="seconds a query")
+    latency.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="seconds of the processor a query")
     for number, (name, key) in enumerate({"frames": "stored", "FAISS": "neighbours"}.items()):
         size.plot(hours, [getattr(row, key) / 1e6 for row in found], "o-", color=line_style(number)[0], label=name)
     size.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="MB")

@@ -32,7 +32,7 @@ def test_scores_are_the_cosines_of_the_encoders_own_embeddings(make_sum_encoder,
     vector = windows.restore(*windows.quantise(random_frames(1, seed=seed + 1)))[0]
     vector /= np.linalg.norm(vector)
     lengths = windows.grid(0.04)
-    norms = windows.measure_norms(frames, begins, lengths, parts)
+    norms = windows.measure_norms(numbers, scales, begins, lengths, parts)
     dots = windows.dot_products(numbers, scales, vector, parts)
     scores, chosen = windows.score_windows(dots, norms, begins, [3, 5], lengths)
     expected = slow_scores(encoder, frames, begins, vector, [lengths[3], lengths[5]])
@@ -58,9 +58,15 @@ def test_pieces_make_no_difference(monkeypatch):
     frames = random_frames(300)
     numbers, scales = windows.quantise(frames)
     begins = np.repeat([0, 90, 100], [90, 10, 200])
-    whole = windows.measure_norms(frames, begins, [3, 17], 1), windows.dot_products(numbers, scales, frames[0], 1)
+    whole = (
+        windows.measure_norms(numbers, scales, begins, [3, 17], 1),
+        windows.dot_products(numbers, scales, frames[0], 1),
+    )
     monkeypatch.setattr(windows, "_PIECE", 7)
-    pieces = windows.measure_norms(frames, begins, [3, 17], 1), windows.dot_products(numbers, scales, frames[0], 1)
+    pieces = (
+        windows.measure_norms(numbers, scales, begins, [3, 17], 1),
+        windows.dot_products(numbers, scales, frames[0], 1),
+    )
     for one, other in zip(whole, pieces, strict=True):
         assert one == pytest.approx(other, rel=2e-3, abs=1e-4)
 

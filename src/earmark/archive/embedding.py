@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.archive.sections import LevelMeter, find_sections, within
 from earmark.archive.settings import IndexSettings
-from earmark.archive.windows import grid, measure_norms, quantise, restore
+from earmark.archive.windows import grid, measure_norms, quantise
 from earmark.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -129,7 +129,7 @@ def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSetti
     rows = np.concatenate([np.arange(start, start + size) for start, size in sections] or [np.zeros(0, np.int64)])
     frames, scales = frames[rows], scales[rows]
     begins = np.repeat(np.cumsum(sections[:, 1]) - sections[:, 1], sections[:, 1])
-    norms = measure_norms(restore(frames, scales), begins, grid(encoder.hop_s), encoder.parts)
+    norms = measure_norms(frames, scales, begins, grid(encoder.hop_s), encoder.parts)
     return Embedded(replace(file, duration_s=round(duration_s, 3)), sections, frames, scales, norms)
 
 

@@ -99,11 +99,14 @@ def score_windows(
     return best, chosen
 
 
-def measure_norms(frames: Floats, begins: Ints, lengths: Sequence[int], parts: int) -> Halves:
+def measure_norms(
+    numbers: NDArray[np.int8], scales: Halves, begins: Ints, lengths: Sequence[int], parts: int
+) -> Halves:
     """How long the summed vectors of the windows that end with each frame are, divided by the windows' lengths.
 
     Args:
-        frames: shape (n, width), sections one after the other.
+        numbers: shape (n, width), from `quantise`; sections one after the other.
+        scales: shape (n,), from `quantise`.
         begins: shape (n,), for each frame, the row in which its section begins.
         lengths: frames a window, shape (g,).
         parts: of an embedding.
@@ -111,12 +114,12 @@ def measure_norms(frames: Floats, begins: Ints, lengths: Sequence[int], parts: i
     Returns:
         Shape (n, g).
     """
-    norms = np.zeros((len(frames), len(lengths)), np.float16)
-    for low in range(0, len(frames), _PIECE):
-        high = min(low + _PIECE, len(frames))
+    norms = np.zeros((len(numbers), len(lengths)), np.float16)
+    for low in range(0, len(numbers), _PIECE):
+        high = min(low + _PIECE, len(numbers))
         first = max(0, low - max(lengths))
-        sums = np.zeros((high - first + 1, frames.shape[1]), np.float32)
-        np.cumsum(frames[first:high], axis=0, out=sums[1:])
+        sums = np.zeros((high - first + 1, numbers.shape[1]), np.float32)
+        np.cumsum(restore(numbers[first:high], scales[first:high]), axis=0, out=sums[1:])
         stops, begun = np.arange(low + 1, high + 1) - first, np.maximum(begins[low:high] - first, 0)
         for column, length in enumerate(lengths):
             power = np.zeros(len(stops), np.float32)
