@@ -84,7 +84,8 @@ def test_inverted_lists_that_are_all_looked_into_lose_nothing(made, tmp_path, mo
     assert recall(vectors, places, found, settings) == 1
 
 
-def test_recall_tells_how_many_neighbours_few_lists_miss(made, tmp_path):
+def test_recall_tells_how_many_neighbours_few_lists_miss(made, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "plan_batches", lambda *words: plan_batches(*words, 50))
     places, vectors = made(speakers=15, files=1, segments=25)
     settings = MiningSettings(neighbours=6, exact_rows=100, probes=2)
     found = find_neighbours(vectors, places, settings, tmp_path)

@@ -19,7 +19,15 @@ from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
 from earmark.training.mining.examples import choose_examples, write_snippets
-from earmark.training.mining.folders import map_array, read_json, renew, whole_file, write_head, write_json
+from earmark.training.mining.folders import (
+    map_array,
+    read_json,
+    renew,
+    whole_file,
+    whole_folder,
+    write_head,
+    write_json,
+)
 from earmark.training.mining.neighbours import Neighbours, find_neighbours, recall
 from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
 from earmark.training.mining.pictures import coverage_plot, similarity_plot
@@ -36,6 +44,7 @@ Told = Callable[[str, int, int], object]
 """Called with a stage, and how many of how many segments are done."""
 
 _PIECE_ROWS = 65_536
+_REPORT = ("similarities.png", "coverage.png", "report.md", "results.json")
 
 
 def untold(stage: str, done: int, total: int) -> None:
@@ -104,13 +113,12 @@ def mine(
             if not np.isfinite(best).any():
                 raise InputError(_lonely(source, settings))
             curve = choose_threshold(best, settings.coverage, settings.bin_width)
+            _clear(out)
             how = {"is_mutual": settings.is_mutual}
             write_pair_manifest(neighbours, places, curve.threshold, out / "pairs.parquet", shards.folder, **how)
             has_list = not any(" " in name for name in (*shards.names.file, *shards.names.speaker))
             if has_list:
                 write_segment_pairs(listed_pairs(neighbours, places, curve.threshold, **how), out / "pairs.txt")
-            else:
-                (out / "pairs.txt").unlink(missing_ok=True)
         mined = Mined(
             out=out,
             encoder=(embedder.name, embedder.fingerprint),
@@ -139,13 +147,24 @@ def mine(
     return mined
 
 
+def _clear(out: Path) -> None:
+    """Delete what describes pairs of another run, before these take their place."""
+    for name in (*_REPORT, "pairs.parquet", "pairs.txt"):
+        (out / name).unlink(missing_ok=True)
+
+
 def _describe(mined: Mined, recordings: Recordings, command: Sequence[str], *, snippets: bool) -> None:
-    save(similarity_plot(mined.tallies, mined.curve, mined.settings.bin_width), mined.out / "similarities.png")
-    save(coverage_plot(mined.tallies, mined.curve, mined.settings.coverage), mined.out / "coverage.png")
+    """Write report, pictures and examples; `results.json` comes last, and says that all is there."""
     if snippets:
         write_snippets(mined.examples, recordings, mined.out / "listen")
-    write_report(mined)
-    write_results(mined, command)
+    with whole_folder(mined.out / ".report") as folder:
+        save(similarity_plot(mined.tallies, mined.curve, mined.settings.bin_width), folder / "similarities.png")
+        save(coverage_plot(mined.tallies, mined.curve, mined.settings.coverage), folder / "coverage.png")
+        write_report(mined, folder)
+        write_results(mined, folder, command)
+        for name in _REPORT:
+            (folder / name).replace(mined.out / name)
+    (mined.out / ".report").rmdir()
 
 
 def _reduce(

@@ -93,8 +93,8 @@ def rows(mined: Mined) -> list[tuple[str, str]]:
     return found
 
 
-def write_report(mined: Mined) -> None:
-    """Write `report.md` into the folder."""
+def write_report(mined: Mined, folder: Path) -> None:
+    """Write `report.md` into a folder."""
     has_labels = any(any(example.labels) for example in mined.examples)
     heads = ["", "cosine", "pair", "first", "second", *(["labels"] if has_labels else [])]
     lines = [
@@ -126,11 +126,11 @@ def write_report(mined: Mined) -> None:
         )
     if not mined.has_list:
         lines += ["", "There is no pairs.txt: a path or speaker has spaces, which only pairs.parquet can hold."]
-    (mined.out / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def write_results(mined: Mined, command: Sequence[str]) -> None:
-    """Write `results.json` into the folder; NaN becomes null."""
+def write_results(mined: Mined, folder: Path, command: Sequence[str]) -> None:
+    """Write `results.json` into a folder; NaN becomes null."""
     curve, tallies = mined.curve, mined.tallies
     # From the highest threshold to where nothing more is found.
     last = len(curve.thresholds) - int(np.argmax(tallies.neighbours > 0))
@@ -158,7 +158,7 @@ def write_results(mined: Mined, command: Sequence[str]) -> None:
         "curve": {name: values.tolist() for name, values in columns.items()},
         "examples": [example.document() for example in mined.examples],
     }
-    write_document(mined.out / "results.json", document)
+    write_document(folder / "results.json", document)
 
 
 def _place(stretch: Stretch) -> str:
