@@ -112,7 +112,7 @@ def write(rows):
     ]
     lines = ["# Mining by the number of segments", "", __doc__.split("\n\n")[2].replace("\n", " ").strip(), ""]
     lines += [
-        "128 numbers a segment, k = 10, 64 lists looked into. CPU seconds of one thread; memory with the making of the data.",
+        "128 numbers a segment, k = 10, 64 lists looked into. CPU seconds of one thread; memory with the data made.",
         "",
     ]
     lines += ["| " + " | ".join(heads) + " |", "|" + " ---: |" * len(heads)]
