@@ -226,7 +226,7 @@ def test_mixed_precision_is_near_full_precision(table, tmp_path):
         ({"scenes": {"kind": "centred"}}, "scenes.kind: an encoder of streams learns from placed scenes"),
         ({"augment": {"kind": "one_of"}}, "augment.kind: placed scenes sound in the field; say kind = 'field'"),
         ({"stop_after": 3, "data": {"validation": []}}, "stop_after: without data.validation nothing says when"),
-        ({"encoder": {"kind": "resnet"}}, "encoder.kind: no such kind 'resnet'; did you mean 'bc_resnet'?"),
+        ({"encoder": {"kind": "bcresnet"}}, "encoder.kind: no such kind 'bcresnet'; did you mean 'bc_resnet'?"),
         ({"loss": {"kind": "am_softmax", "margn": 0.2}}, "loss.margn: no such key; did you mean 'margin'?"),
     ],
 )

@@ -124,7 +124,9 @@ class Neighbours:
         """
         package = faiss()
         chosen = package.SearchParametersIVF(nprobe=min(probes, self._index.nlist))
-        _, keys = self._index.search(vector[None], count, params=chosen)
+        # Who imports faiss.contrib.torch_utils replaces `search` everywhere by one that knows no parameters.
+        search = getattr(self._index, "search_numpy", self._index.search)
+        _, keys = search(vector[None], count, params=chosen)
         found = keys[0][keys[0] >= 0]
         return found // len(self._lengths), self._lengths[found % len(self._lengths)]
 

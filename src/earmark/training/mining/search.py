@@ -72,7 +72,9 @@ class Part:
         outside = package.IDSelectorNot(gap)
         chosen = package.IDSelectorAnd(reach, outside)
         how = package.SearchParametersIVF(nprobe=self._settings.probes, sel=chosen)
-        similarities, rows = self._lists.search(queries, wanted, params=how)
+        # Who imports faiss.contrib.torch_utils replaces `search` everywhere by one that knows no parameters.
+        search = getattr(self._lists, "search_numpy", self._lists.search)
+        similarities, rows = search(queries, wanted, params=how)
         return np.where(rows >= 0, similarities, -np.inf), rows
 
     @cached_property
