@@ -1,6 +1,7 @@
 """Speakers in the store, and keywords that answer to them."""
 
 import contextlib
+import os
 import sqlite3
 from dataclasses import replace
 from pathlib import Path
@@ -194,3 +195,11 @@ def test_removing_a_speaker_takes_the_voice_out_of_the_file(store: KeywordStore)
     assert voice in store.path.read_bytes()
     store.remove_speaker("alice")
     assert voice not in store.path.read_bytes()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
+def test_voices_are_readable_by_their_owner_alone_exported_ones_too(store: KeywordStore, tmp_path: Path):
+    store.save(keyword("lights"))
+    store.export_to(tmp_path / "words.earmark")
+    for path in (store.path, tmp_path / "words.earmark"):
+        assert path.stat().st_mode & 0o777 == 0o600

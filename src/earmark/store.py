@@ -9,7 +9,7 @@ import os
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -341,6 +341,9 @@ class KeywordStore:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{self.path}: its folder cannot be created ({error.strerror})") from error
+            # The file alike, in whatever folder; SQLite gives its side files the same rights, and says what hinders it.
+            with suppress(OSError):
+                self.path.touch(mode=0o600)
             return database.prepared(database.connect(self.path, "rwc"), self.path, "PRAGMA journal_mode = WAL")
         if not self.path.exists():
             return database.prepared(database.connect_memory(), self.path)
