@@ -200,6 +200,6 @@ def test_removing_a_speaker_takes_the_voice_out_of_the_file(store: KeywordStore)
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no such rights")
 def test_voices_are_readable_by_their_owner_alone_exported_ones_too(store: KeywordStore, tmp_path: Path):
     store.save(keyword("lights"))
-    store.export_to(tmp_path / "words.earmark")
-    for path in (store.path, tmp_path / "words.earmark"):
+    store.export_to(tmp_path / "exported.earmark")
+    for path in (store.path, tmp_path / "exported.earmark"):
         assert path.stat().st_mode & 0o777 == 0o600
