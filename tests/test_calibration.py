@@ -14,22 +14,24 @@ def test_between_two_rates_the_logarithm_counts(stand_in):
     assert calibration.threshold(stand_in, (10 * 50) ** 0.5) == pytest.approx((0.75 + 0.6) / 2)
 
 
-def test_beyond_the_listed_rates_the_nearest_counts(stand_in):
-    assert calibration.threshold(stand_in, 1e-6) == 0.9
-    assert calibration.threshold(stand_in, 1e6) == 0.5
+@pytest.mark.parametrize("rate", [0.09, 101, 0, -1, float("nan"), float("inf")])
+def test_a_rate_beyond_the_listed_ones_is_refused_naming_them(stand_in, rate):
+    with pytest.raises(InputError, match=r"false_alarms_per_hour: .* 'stand-in' was calibrated for; .* 0\.1 to 100$"):
+        calibration.threshold(stand_in, rate)
 
 
-@given(a=st.floats(1e-3, 1e3), b=st.floats(1e-3, 1e3))
+@pytest.mark.parametrize("rate", [0.005, 0.11, 0, 1, float("nan")])
+def test_a_share_of_other_voices_beyond_the_listed_ones_is_refused_naming_them(stand_in_speaker, rate):
+    assert calibration.speaker_threshold(stand_in_speaker, 0.1) == pytest.approx(0.7)
+    with pytest.raises(InputError, match=r"false_accepts: .* was calibrated for; choose one from 0\.01 to 0\.1$"):
+        calibration.speaker_threshold(stand_in_speaker, rate)
+
+
+@given(a=st.floats(0.1, 100), b=st.floats(0.1, 100))
 def test_more_false_alarms_never_raise_the_threshold(make_encoder, a, b):
     fewer, more = sorted((a, b))
     encoder = make_encoder()
     assert calibration.threshold(encoder, fewer) >= calibration.threshold(encoder, more)
-
-
-@pytest.mark.parametrize("rate", [0, -1, float("nan"), float("inf")])
-def test_a_rate_that_is_no_rate_is_refused(stand_in, rate):
-    with pytest.raises(InputError, match="false_alarms_per_hour"):
-        calibration.threshold(stand_in, rate)
 
 
 @pytest.mark.parametrize("card", [{}, {"calibration": None}, {"calibration": {"threshold": []}}])

@@ -20,20 +20,23 @@ if TYPE_CHECKING:
 def threshold(encoder: Encoder, false_alarms_per_hour: float) -> float:
     """The score from which on a keyword counts as heard.
 
-    Between two rates of the card the threshold is interpolated over the logarithm of the rate. The card says nothing
-    beyond its smallest and largest rate; a wanted rate beyond them gets the threshold of the nearest.
+    Between two rates of the card the threshold is interpolated over the logarithm of the rate. Beyond its smallest and
+    largest rate the card says nothing.
 
     Args:
         encoder: whose card is asked.
-        false_alarms_per_hour: how many are acceptable, for each keyword; more than 0.
+        false_alarms_per_hour: how many are acceptable, for each keyword.
 
     Raises:
-        InputError: the rate is not a positive number, or the card has no calibration.
+        InputError: the rate is beyond those of the card, or the card has no calibration.
     """
-    if not (math.isfinite(false_alarms_per_hour) and false_alarms_per_hour > 0):
-        raise InputError(f"false_alarms_per_hour: {false_alarms_per_hour} is not a number above 0")
     rates, thresholds, _ = _card(encoder)
-    return float(np.interp(math.log(false_alarms_per_hour), np.log(rates), thresholds))
+    if not rates[0] <= false_alarms_per_hour <= rates[-1]:
+        raise InputError(
+            f"false_alarms_per_hour: {false_alarms_per_hour:g} is beyond what encoder {encoder.name!r} was calibrated "
+            f"for; choose one from {rates[0]:g} to {rates[-1]:g}"
+        )
+    return _interpolated(false_alarms_per_hour, rates, thresholds)
 
 
 def probability(encoder: Encoder, score: float, threshold: float) -> float:
@@ -54,20 +57,23 @@ def probability(encoder: Encoder, score: float, threshold: float) -> float:
 def speaker_threshold(encoder: SpeakerEncoder, false_accepts: float) -> float:
     """The score from which on a voice counts as an enrolled one.
 
-    Between two rates of the card the threshold is interpolated over the logarithm of the rate; beyond them the nearest
-    counts.
+    Between two rates of the card the threshold is interpolated over the logarithm of the rate. Beyond its smallest and
+    largest rate the card says nothing.
 
     Args:
         encoder: whose card says what other voices score.
-        false_accepts: share of other voices' words that may pass, above 0 and below 1.
+        false_accepts: share of other voices' words that may pass; 0.05 lets every twentieth pass.
 
     Raises:
-        InputError: the rate is no such number, or the card has no calibration.
+        InputError: the rate is beyond those of the card, or the card has no calibration.
     """
-    if not 0 < false_accepts < 1:
-        raise InputError(f"false_accepts: {false_accepts} is not between 0 and 1; 0.05 lets every twentieth pass")
     rates, thresholds, _ = _speaker_card(encoder)
-    return float(np.interp(math.log(false_accepts), np.log(rates), thresholds))
+    if not rates[0] <= false_accepts <= rates[-1]:
+        raise InputError(
+            f"false_accepts: {false_accepts:g} is beyond what speaker encoder {encoder.name!r} was calibrated for; "
+            f"choose one from {rates[0]:g} to {rates[-1]:g}"
+        )
+    return _interpolated(false_accepts, rates, thresholds)
 
 
 def speaker_probability(encoder: SpeakerEncoder, score: float, threshold: float) -> float:
@@ -83,6 +89,10 @@ def speaker_probability(encoder: SpeakerEncoder, score: float, threshold: float)
     """
     _, _, slope = _speaker_card(encoder)
     return _logistic(slope * (score - threshold))
+
+
+def _interpolated(rate: float, rates: list[float], thresholds: list[float]) -> float:
+    return float(np.interp(math.log(rate), np.log(rates), thresholds))
 
 
 def _logistic(x: float) -> float:
