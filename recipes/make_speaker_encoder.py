@@ -19,10 +19,11 @@ the speakers, who are then enrolled with up to five words each and tested with o
 """
 
 import json
+import pickletools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import librosa
 import numpy as np
@@ -51,6 +52,7 @@ COVER = 0.75  # of the last partial utterance that must be sound
 LEVEL = 10 ** (-30 / 20)
 FLOOR = 1e-5  # level of what is taken for silence
 PARITY = 1e-3
+MAGIC = 0x1950A86A20F9469CFC6C  # of files by torch before 1.6
 
 DIMENSION, SHRINKAGE = 128, 0.3  # of the analysis: chosen on every third of its speakers, held out
 WORDS = {"arabic_commands": 2, "speech_commands_train": 1, "speechocean762": 1}  # corpus: every how manieth clip
@@ -195,9 +197,75 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
 
 
 Layer = tuple[Floats, Floats]  # weights, shape (out, in), and bias, shape (out,)
+Operations = list[tuple[str, Any]]  # of a pickle: name and argument
+
+SHAPES: dict[str, tuple[int, ...]] = {"linear.weight": (WIDTH, WIDTH), "linear.bias": (WIDTH,)}
+for number in range(LAYERS):
+    SHAPES[f"lstm.weight_ih_l{number}"] = (4 * WIDTH, WIDTH if number else BANDS)
+    SHAPES[f"lstm.weight_hh_l{number}"] = (4 * WIDTH, WIDTH)
+    SHAPES[f"lstm.bias_ih_l{number}"] = SHAPES[f"lstm.bias_hh_l{number}"] = (4 * WIDTH,)
 
 
-def build(state: dict[str, torch.Tensor], layer: Layer) -> onnx.ModelProto:
+def read_weights(path: Path) -> dict[str, Floats]:
+    """The network's weights, of the names and shapes in `SHAPES`; the pickles in the file are read, and never run.
+
+    As torch wrote it before 1.6, a file is five pickles (a magic number, the version, the machine, the tensors, the
+    keys of the storages) and then storage after storage: the number of its values, and those in single precision.
+
+    Raises:
+        SystemExit: the file is of another layout, or holds another network.
+    """
+    try:
+        with path.open("rb") as file:
+            magic, _, _, tensors, keys = (_read_pickle(file) for _ in range(5))
+            if ("LONG1", MAGIC) not in magic:
+                raise ValueError
+            storages = {key: _read_storage(file) for name, key in keys if name == "BINUNICODE"}
+        return {
+            name: storages[key][start : start + np.prod(SHAPES[name])].reshape(SHAPES[name])
+            for name, (key, start) in _places(tensors).items()
+        }
+    except (ValueError, KeyError):
+        sys.exit(f"{path}: not the weights that Resemblyzer 0.1.4 publishes; take pretrained.pt out of its wheel")
+
+
+def _read_pickle(file: BinaryIO) -> Operations:
+    return [(code.name, value) for code, value, _ in pickletools.genops(file)]
+
+
+def _read_storage(file: BinaryIO) -> Floats:
+    count = int.from_bytes(file.read(8), "little", signed=True)
+    return np.frombuffer(file.read(4 * count), "<f4", count).astype(np.float32)
+
+
+def _places(operations: Operations) -> dict[str, tuple[str, int]]:
+    """The storage of each tensor in `SHAPES`, and where it begins there.
+
+    A tensor is its name, then its storage (a type, a key, a device, a size) and, up to a False, the start there, the
+    shape and the strides.
+    """
+    words: list[str] = [""]
+    numbers: list[int] = []
+    places = {}
+    for operation, value in operations:
+        if operation == "BINUNICODE" and value not in ("storage", "cpu", "cuda:0"):
+            words.append(value)
+        elif operation == "BINPERSID":
+            numbers = []
+        elif operation.startswith("BININT"):
+            numbers.append(value)
+        elif operation == "NEWFALSE" and words[-2] in SHAPES:
+            name, key = words[-2:]
+            start, *shape = numbers
+            if tuple(shape) != SHAPES[name] + (*SHAPES[name][1:], 1):  # strides of rows one after the other
+                raise ValueError
+            places[name] = key, start
+    if places.keys() != SHAPES.keys():
+        raise ValueError
+    return places
+
+
+def build(state: dict[str, Floats], layer: Layer) -> onnx.ModelProto:
     """The graph with its weights, those in half precision."""
     model = parser.parse_model(GRAPH)
     small = {
@@ -210,12 +278,12 @@ def build(state: dict[str, torch.Tensor], layer: Layer) -> onnx.ModelProto:
         "mel": librosa.filters.mel(sr=16_000, n_fft=WINDOW, n_mels=BANDS).astype(np.float32),
     }
     large = dict(zip(("w_out", "b_out"), layer, strict=True))
-    for layer in range(LAYERS):
-        inwards, inside = state[f"lstm.weight_ih_l{layer}"], state[f"lstm.weight_hh_l{layer}"]
-        biases = state[f"lstm.bias_ih_l{layer}"], state[f"lstm.bias_hh_l{layer}"]
-        large[f"w_{layer}"] = _gates(inwards)[None]
-        large[f"r_{layer}"] = _gates(inside)[None]
-        large[f"b_{layer}"] = np.concatenate([_gates(bias) for bias in biases])[None]
+    for number in range(LAYERS):
+        inwards, inside = state[f"lstm.weight_ih_l{number}"], state[f"lstm.weight_hh_l{number}"]
+        biases = state[f"lstm.bias_ih_l{number}"], state[f"lstm.bias_hh_l{number}"]
+        large[f"w_{number}"] = _gates(inwards)[None]
+        large[f"r_{number}"] = _gates(inside)[None]
+        large[f"b_{number}"] = np.concatenate([_gates(bias) for bias in biases])[None]
     for name, value in small.items():
         model.graph.initializer.append(numpy_helper.from_array(np.asarray(value), name))
     casts = []
@@ -229,16 +297,18 @@ def build(state: dict[str, torch.Tensor], layer: Layer) -> onnx.ModelProto:
     return model
 
 
-def _gates(weights: torch.Tensor) -> Floats:
+def _gates(weights: Floats) -> Floats:
     """Torch's order of an LSTM's gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
-    enter, forget, cell, leave = weights.numpy().reshape(4, WIDTH, -1)
+    enter, forget, cell, leave = weights.reshape(4, WIDTH, -1)
     return np.concatenate([enter, leave, forget, cell]).reshape(weights.shape)
 
 
-def reference(state: dict[str, torch.Tensor], layer: Layer, wave: Floats) -> Floats:
+def reference(state: dict[str, Floats], layer: Layer, wave: Floats) -> Floats:
     """The same embedding another way: librosa's mel bands, torch's LSTM, full precision; shape (dimension,)."""
     lstm = nn.LSTM(BANDS, WIDTH, LAYERS, batch_first=True)
-    lstm.load_state_dict({name[5:]: value for name, value in state.items() if name.startswith("lstm.")})
+    lstm.load_state_dict(
+        {name[5:]: torch.from_numpy(value) for name, value in state.items() if name.startswith("lstm.")}
+    )
     wave = wave * LEVEL / max(FLOOR, float(np.sqrt(np.mean(wave.astype(np.float64) ** 2))))
     size = PARTIAL * HOP
     if len(wave) < size:
@@ -335,8 +405,8 @@ def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[s
 
 def main() -> None:
     """Convert the weights and analyse the recordings that the command line names."""
-    state = torch.load(sys.argv[1], map_location="cpu", weights_only=True)["model_state"]
-    published = state["linear.weight"].numpy(), state["linear.bias"].numpy()
+    state = read_weights(Path(sys.argv[1]))
+    published = state["linear.weight"], state["linear.bias"]
     names, waves = zip(*words(Path(sys.argv[2])), strict=True)
     hidden = hidden_states(build(state, published), list(waves)).astype(np.float64)
     points, speakers = hidden @ published[0].T + published[1], np.array(names)

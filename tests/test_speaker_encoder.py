@@ -1,10 +1,12 @@
 import importlib.util
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import onnx
 import pytest
+import torch
 from onnx import numpy_helper, parser
 
 from earmark.audio import AudioError
@@ -53,20 +55,21 @@ def saved(model, description, path):
     return path
 
 
-def golden_sounds():
+@pytest.fixture(scope="module")
+def recipe():
     spec = importlib.util.spec_from_file_location("make_speaker_encoder", ROOT / "recipes" / "make_speaker_encoder.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.golden_sounds()
+    return module
 
 
 @pytest.fixture(scope="module")
-def sounds():
-    return golden_sounds()
+def sounds(recipe):
+    return recipe.golden_sounds()
 
 
 def test_the_shipped_graph_computes_what_torch_and_librosa_do(shipped, sounds):
-    golden = np.load(ROOT / "tests" / "golden" / "speaker.npy")
+    golden = np.load(ROOT / "tests" / "golden" / "speaker.npy", allow_pickle=False)
     units = shipped.embed_batch(sounds)
     assert units.shape == golden.shape == (6, shipped.dimension)
     # The weights are stored in half precision.
@@ -163,3 +166,38 @@ def test_the_shipped_file_is_small_and_stores_its_weights_in_half_precision():
     assert path.stat().st_size < 3_000_000
     large = [tensor for tensor in onnx.load(str(path)).graph.initializer if numpy_helper.to_array(tensor).size > 10_000]
     assert {tensor.data_type for tensor in large} == {onnx.TensorProto.FLOAT16}
+
+
+@pytest.fixture
+def checkpoint(recipe):
+    """Of the network that the recipe converts: the LSTM's weights are parts of one storage, as on a GPU."""
+    lstm = {name: shape for name, shape in recipe.SHAPES.items() if name.startswith("lstm.")}
+    values = torch.randn(sum(map(math.prod, lstm.values())) + 1)
+    pieces = torch.split(values[1:], list(map(math.prod, lstm.values())))
+    state = {name: piece.view(shape) for (name, shape), piece in zip(lstm.items(), pieces, strict=True)}
+    state |= {f"linear.{name}": torch.randn(recipe.SHAPES[f"linear.{name}"]) for name in ("weight", "bias")}
+    return {"step": 3, "model_state": state, "optimizer_state": {"state": {7: {"step": 3, "exp_avg": torch.ones(2)}}}}
+
+
+def test_the_recipe_reads_the_tensors_of_an_old_checkpoint(recipe, checkpoint, tmp_path):
+    torch.save(checkpoint, tmp_path / "old.pt", _use_new_zipfile_serialization=False)
+    weights = recipe.read_weights(tmp_path / "old.pt")
+    assert weights.keys() == recipe.SHAPES.keys()
+    for name, value in weights.items():
+        np.testing.assert_array_equal(value, checkpoint["model_state"][name].numpy())
+
+
+@pytest.mark.parametrize("wrong", ["zip", "cut off", "text", "transposed", "smaller"])
+def test_the_recipe_refuses_a_checkpoint_of_another_layout(recipe, checkpoint, tmp_path, wrong):
+    path = tmp_path / "other.pt"
+    if wrong == "transposed":
+        checkpoint["model_state"]["linear.weight"] = checkpoint["model_state"]["linear.weight"].T
+    if wrong == "smaller":
+        checkpoint["model_state"]["linear.bias"] = torch.ones(3)
+    torch.save(checkpoint, path, _use_new_zipfile_serialization=wrong == "zip")
+    if wrong == "cut off":
+        path.write_bytes(path.read_bytes()[:-1000])
+    if wrong == "text":
+        path.write_text("no weights")
+    with pytest.raises(SystemExit, match=r"other\.pt: not the weights that Resemblyzer 0\.1\.4 publishes"):
+        recipe.read_weights(path)
