@@ -1,10 +1,11 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from earmark.audio import AudioError
-from earmark.enrollment import EnrollmentError, TakeWarning, enroll, reembed
+from earmark.enrollment import EnrollmentError, TakeWarning, enroll, extend, reembed
 from earmark.errors import InputError
 
 
@@ -133,10 +134,33 @@ def test_two_takes_cannot_outvote_each_other(say, stand_in):
 
 
 def test_another_encoder_hears_the_same_takes(takes, stand_in, make_encoder):
-    keyword = enroll("rise", takes, encoder=stand_in)
+    keyword = enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=5)
     again = reembed(keyword, stand_in)
     np.testing.assert_array_equal(again.embeddings, keyword.embeddings)
     other = make_encoder(fingerprint="0" * 48)
     converted = reembed(keyword, other, false_alarms_per_hour=10)
     assert (converted.encoder, converted.threshold, converted.name) == ("0" * 48, 0.75, "rise")
     assert converted.takes == keyword.takes
+
+
+def test_the_same_encoder_keeps_the_threshold_and_another_the_rate(takes, stand_in, make_encoder):
+    keyword = replace(enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=10), threshold=0.77)
+    assert (reembed(keyword, stand_in).threshold, extend(keyword, takes[:1], encoder=stand_in).threshold) == (
+        0.77,
+        0.77,
+    )
+    other = make_encoder(fingerprint="0" * 48)
+    for known, threshold in ((keyword, 0.75), (replace(keyword, false_alarms_per_hour=None), 0.85)):
+        assert (reembed(known, other).threshold, extend(known, takes[:1], encoder=other).threshold) == (threshold,) * 2
+    assert reembed(keyword, stand_in, false_alarms_per_hour=100).threshold == 0.5
+
+
+def test_a_keyword_with_more_takes_is_the_one_enrolled_with_all_of_them(takes, stand_in):
+    known = enroll("rise", takes[:3], encoder=stand_in, sources=["a", "b", "c"], only_speaker="alice")
+    longer = extend(known, takes[3:], encoder=stand_in, sources=["d", "e"])
+    whole = enroll("rise", takes, encoder=stand_in)
+    np.testing.assert_array_equal(longer.embeddings, whole.embeddings)
+    assert (longer.duration_s, longer.only_speaker) == (whole.duration_s, "alice")
+    assert [take.source for take in longer.takes] == list("abcde")
+    with pytest.raises(EnrollmentError, match=r"take 4 \(d\) is empty"):
+        extend(known, [np.zeros(0)], encoder=stand_in, sources=["d"])

@@ -37,6 +37,7 @@ def keyword(name: str, takes: int = 2, seed: int = 0) -> Keyword:
         duration_s=0.05,
         threshold=0.6,
         encoder="abc123",
+        false_alarms_per_hour=0.5,
     )
 
 
@@ -71,7 +72,7 @@ def test_a_keyword_comes_back_as_it_was_saved(store: KeywordStore):
     got = store.get("jarvis")
     np.testing.assert_array_equal(got.embeddings, saved.embeddings)
     np.testing.assert_array_equal(got.prototype, saved.prototype)
-    for name in ("name", "duration_s", "threshold", "encoder", "created"):
+    for name in ("name", "duration_s", "threshold", "encoder", "created", "false_alarms_per_hour"):
         assert getattr(got, name) == getattr(saved, name)
     assert len(got.takes) == 3
     for new, old in zip(got.takes, saved.takes, strict=True):
@@ -400,7 +401,7 @@ def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: Keywor
         connection.execute("PRAGMA user_version = 7")
     before = store.path.read_bytes()
     for work in (store.names, lambda: store.save(keyword("computer"))):
-        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 2\); upgrade"):
+        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 3\); upgrade"):
             work()
     assert store.path.read_bytes() == before
 

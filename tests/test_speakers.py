@@ -6,7 +6,7 @@ import pytest
 
 from earmark.audio import AudioError
 from earmark.errors import InputError
-from earmark.speakers import Speaker, check_speaker, enroll_speaker, reembed_speaker, spoken, verify
+from earmark.speakers import Speaker, check_speaker, enroll_speaker, extend_speaker, reembed_speaker, spoken, verify
 from earmark.takes import EnrollmentError, TakeWarning
 
 
@@ -128,3 +128,17 @@ def test_the_takes_of_a_speaker_need_no_warning_to_be_heard_again(alice, stand_i
         warnings.simplefilter("error")
         again = reembed_speaker(replace(alice, name="b"), stand_in_speaker)
     np.testing.assert_allclose(again.embeddings, alice.embeddings)
+
+
+def test_the_same_encoder_keeps_the_threshold_and_another_the_share(
+    alice, speak, stand_in_speaker, make_speaker_encoder
+):
+    known, more = replace(alice, threshold=0.77, false_accepts=0.1), [speak("bow", "alice", seed=5)]
+    longer = extend_speaker(known, more, encoder=stand_in_speaker, sources=["new.wav"])
+    assert (reembed_speaker(known, stand_in_speaker).threshold, longer.threshold) == (0.77, 0.77)
+    assert (len(longer.takes), longer.takes[4].source, longer.false_accepts) == (5, "new.wav", 0.1)
+    other = make_speaker_encoder(name="new", fingerprint="f" * 16)
+    for speaker, threshold in ((known, 0.7), (replace(known, false_accepts=None), 0.8)):
+        assert reembed_speaker(speaker, other).threshold == pytest.approx(threshold)
+        assert extend_speaker(speaker, more, encoder=other).threshold == pytest.approx(threshold)
+    assert reembed_speaker(known, stand_in_speaker, false_accepts=0.01).threshold == pytest.approx(0.9)

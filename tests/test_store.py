@@ -43,12 +43,12 @@ def store(tmp_path: Path) -> KeywordStore:
 
 
 def test_a_speaker_comes_back_as_saved(store: KeywordStore):
-    saved = speaker("Alice", 3)
+    saved = replace(speaker("Alice", 3), false_accepts=0.02)
     store.save_speaker(saved)
     got = store.get_speaker("alice")
     np.testing.assert_array_equal(got.embeddings, saved.embeddings)
     np.testing.assert_array_equal(got.prototype, saved.prototype)
-    for name in ("name", "threshold", "encoder", "created"):
+    for name in ("name", "threshold", "encoder", "created", "false_accepts"):
         assert getattr(got, name) == getattr(saved, name)
     for new, old in zip(got.takes, saved.takes, strict=True):
         np.testing.assert_allclose(new.wave, old.wave, atol=0.5 / 32_768)
@@ -173,6 +173,7 @@ def test_a_store_and_an_export_without_speakers_climb_and_are_read(store: Keywor
     assert other.import_from(old) == ["stop"]
     assert old.read_bytes() == before
     assert store.get("stop").only_speaker is None
+    assert store.get("stop").false_alarms_per_hour is None
     store.save_speaker(speaker("alice"))
     store.gate("stop", "alice")
     assert store.get("stop").only_speaker == "alice"

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from earmark import audio
     from earmark.detector import Detection, Detector, DetectorSettings
     from earmark.encoder import Encoder, load_encoder
-    from earmark.enrollment import enroll, reembed
+    from earmark.enrollment import enroll, extend, reembed
     from earmark.keywords import Keyword
     from earmark.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-    from earmark.speakers import Speaker, Verdict, enroll_speaker, reembed_speaker, verify
+    from earmark.speakers import Speaker, Verdict, enroll_speaker, extend_speaker, reembed_speaker, verify
     from earmark.store import KeywordStore
     from earmark.takes import Take, TakeWarning
 
@@ -50,6 +50,8 @@ __all__ = [
     "audio",
     "enroll",
     "enroll_speaker",
+    "extend",
+    "extend_speaker",
     "load_encoder",
     "load_speaker_encoder",
     "reembed",
@@ -73,6 +75,8 @@ _HOMES = {
     "Verdict": "earmark.speakers",
     "enroll": "earmark.enrollment",
     "enroll_speaker": "earmark.speakers",
+    "extend": "earmark.enrollment",
+    "extend_speaker": "earmark.speakers",
     "load_encoder": "earmark.encoder",
     "load_speaker_encoder": "earmark.speaker_encoder",
     "reembed": "earmark.enrollment",

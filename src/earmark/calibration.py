@@ -6,6 +6,8 @@ An encoder's card says what hours of background sound scored: at which threshold
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +17,39 @@ from earmark.errors import InputError
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
     from earmark.speaker_encoder import SpeakerEncoder
+
+
+@dataclass(frozen=True)
+class OperatingPoint:
+    """A threshold, and the rate of false alarms or accepts that it stands for; None where that is not known."""
+
+    threshold: float
+    rate: float | None
+
+
+def operating_point(
+    threshold_at: Callable[[float], float],
+    rate: float | None,
+    default: float,
+    *,
+    kept: OperatingPoint | None = None,
+    is_comparable: bool = False,
+) -> OperatingPoint:
+    """Where to listen: at the rate that is wanted now, else where it was, else at the rate that was wanted before.
+
+    Args:
+        threshold_at: from a rate to the encoder's threshold.
+        rate: what is wanted now; None leaves things as they are.
+        default: the rate where none is known.
+        kept: the operating point so far.
+        is_comparable: whether its scores are this encoder's.
+    """
+    if rate is None and kept is not None:
+        if is_comparable:
+            return kept
+        rate = kept.rate
+    chosen = default if rate is None else rate
+    return OperatingPoint(threshold_at(chosen), chosen)
 
 
 def threshold(encoder: Encoder, false_alarms_per_hour: float) -> float:

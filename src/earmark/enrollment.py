@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,7 +30,16 @@ from earmark.takes import (
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
 
-__all__ = ["FALSE_ALARMS_PER_HOUR", "EnrollmentError", "TakeWarning", "embed_part", "enroll", "find_speech", "reembed"]
+__all__ = [
+    "FALSE_ALARMS_PER_HOUR",
+    "EnrollmentError",
+    "TakeWarning",
+    "embed_part",
+    "enroll",
+    "extend",
+    "find_speech",
+    "reembed",
+]
 
 FALSE_ALARMS_PER_HOUR = 1.0
 """How often a keyword may be heard where nobody said it, unless told otherwise."""
@@ -79,33 +89,68 @@ def enroll(
         raise EnrollmentError(f"{name}: no takes; record the word one to ten times")
     titles = titles_of(name, len(waves), sources)
     takes = [_take(wave, title) for wave, title in zip(waves, titles, strict=True)]
-    keyword = _keyword(name, takes, titles, encoder, false_alarms_per_hour)
-    return replace(keyword, only_speaker=only_speaker)
+    encoder = encoder or _shipped()
+    point = _operating_point(encoder, false_alarms_per_hour)
+    return replace(_keyword(name, takes, titles, encoder, point), only_speaker=only_speaker)
 
 
-def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR) -> Keyword:
+def extend(
+    keyword: Keyword,
+    waves: Sequence[ArrayLike],
+    *,
+    encoder: Encoder | None = None,
+    sources: Sequence[str] = (),
+    false_alarms_per_hour: float | None = None,
+) -> Keyword:
+    """A keyword with more takes.
+
+    Args:
+        keyword: made with any encoder; it answers to whom it did.
+        waves: the takes that are new, as in `enroll`.
+        encoder: the one to hear all takes now; the shipped one unless given.
+        sources: where each new take comes from.
+        false_alarms_per_hour: as in `reembed`.
+
+    Raises:
+        EnrollmentError: as in `enroll`.
+        AudioError: a take is no sound.
+
+    Warns:
+        TakeWarning: once for each remark.
+    """
+    encoder = encoder or _shipped()
+    point = _operating_point(encoder, false_alarms_per_hour, keyword)
+    titles = titles_of(keyword.name, len(keyword.takes), [take.source for take in keyword.takes])
+    titles += titles_of(keyword.name, len(waves), sources, first=len(titles) + 1)
+    sounds = [*(take.wave for take in keyword.takes), *waves]
+    takes = [_take(wave, title) for wave, title in zip(sounds, titles, strict=True)]
+    return replace(_keyword(keyword.name, takes, titles, encoder, point), only_speaker=keyword.only_speaker)
+
+
+def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float | None = None) -> Keyword:
     """The same takes, heard by another encoder.
 
     Args:
         keyword: made with any encoder.
         encoder: the one to hear the takes now.
-        false_alarms_per_hour: as in `enroll`; sets the threshold anew, since another encoder gives other scores.
+        false_alarms_per_hour: as in `enroll`. Unless given, the threshold stays when the encoder is the same, and when
+            another gives other scores it is set for the rate of before, or the default where that is not known.
     """
-    embeddings = np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in keyword.takes])
-    threshold = calibration.threshold(encoder, false_alarms_per_hour)
-    return replace(keyword, embeddings=embeddings, threshold=threshold, encoder=encoder.fingerprint)
+    point = _operating_point(encoder, false_alarms_per_hour, keyword)
+    return replace(
+        keyword,
+        embeddings=_embedded(keyword.takes, encoder),
+        threshold=point.threshold,
+        encoder=encoder.fingerprint,
+        false_alarms_per_hour=point.rate,
+    )
 
 
 def _keyword(
-    name: str, takes: list[Take], titles: list[Title], encoder: Encoder | None, false_alarms_per_hour: float
+    name: str, takes: list[Take], titles: list[Title], encoder: Encoder, point: calibration.OperatingPoint
 ) -> Keyword:
-    if encoder is None:
-        from earmark.encoder import load_encoder
-
-        encoder = load_encoder()
-    threshold = calibration.threshold(encoder, false_alarms_per_hour)
-    embeddings = np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in takes])
-    for index, similarity in _disagreeing(embeddings, threshold):
+    embeddings = _embedded(takes, encoder)
+    for index, similarity in _disagreeing(embeddings, point.threshold):
         remark = (
             f"{titles[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
         )
@@ -114,8 +159,37 @@ def _keyword(
         for remark in take.remarks:
             warnings.warn(remark, TakeWarning, stacklevel=3)
     durations_s = [take.end_s - take.start_s for take in takes]
-    duration_s = float(np.clip(_robust_mean(durations_s), SHORTEST_WINDOW_S, LONGEST_S))
-    return Keyword(name, tuple(takes), embeddings, duration_s, threshold, encoder.fingerprint)
+    return Keyword(
+        name=name,
+        takes=tuple(takes),
+        embeddings=embeddings,
+        duration_s=float(np.clip(_robust_mean(durations_s), SHORTEST_WINDOW_S, LONGEST_S)),
+        threshold=point.threshold,
+        encoder=encoder.fingerprint,
+        false_alarms_per_hour=point.rate,
+    )
+
+
+def _operating_point(
+    encoder: Encoder, false_alarms_per_hour: float | None, known: Keyword | None = None
+) -> calibration.OperatingPoint:
+    return calibration.operating_point(
+        partial(calibration.threshold, encoder),
+        false_alarms_per_hour,
+        default=FALSE_ALARMS_PER_HOUR,
+        kept=None if known is None else calibration.OperatingPoint(known.threshold, known.false_alarms_per_hour),
+        is_comparable=known is not None and known.encoder == encoder.fingerprint,
+    )
+
+
+def _embedded(takes: Sequence[Take], encoder: Encoder) -> NDArray[np.float32]:
+    return np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in takes])
+
+
+def _shipped() -> Encoder:
+    from earmark.encoder import load_encoder
+
+    return load_encoder()
 
 
 def _take(given: ArrayLike, title: Title) -> Take:

@@ -24,6 +24,7 @@ class Keyword:
         encoder: fingerprint of the encoder that made the embeddings.
         created: when, ISO 8601 in UTC.
         only_speaker: name of the speaker whose voice alone it answers to; None for anybody's.
+        false_alarms_per_hour: what the threshold was chosen for; None where that is not known.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Keyword:
     encoder: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     only_speaker: str | None = None
+    false_alarms_per_hour: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", clean_name(self.name))

@@ -66,6 +66,11 @@ LADDER: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE keyword ADD COLUMN only_speaker INTEGER REFERENCES speaker",
         "CREATE INDEX keyword_only_speaker ON keyword (only_speaker)",
     ),
+    (
+        # What the threshold was chosen for; NULL: not known.
+        "ALTER TABLE keyword ADD COLUMN false_alarms_per_hour REAL",
+        "ALTER TABLE speaker ADD COLUMN false_accepts REAL",
+    ),
 )
 
 

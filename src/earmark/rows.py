@@ -55,8 +55,8 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
         (speaker,) = known
     key = connection.execute(
         "INSERT INTO keyword"
-        " (name, folded, created, duration_s, threshold, encoder, dimension, embeddings, only_speaker)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " (name, folded, created, duration_s, threshold, encoder, dimension, embeddings, only_speaker,"
+        " false_alarms_per_hour) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             keyword.name,
             fold(keyword.name),
@@ -67,6 +67,7 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
             keyword.embeddings.shape[1],
             _bytes(keyword.embeddings),
             speaker,
+            keyword.false_alarms_per_hour,
         ),
     ).lastrowid
     _insert_takes(connection, "take", "keyword", key, takes)
@@ -75,11 +76,11 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
 def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Sequence[TakeRow]) -> None:
     """Write a speaker; one of the same name gives way, and keywords that answer to it answer to this one."""
     connection.execute(
-        "INSERT INTO speaker (name, folded, created, threshold, encoder, dimension, embeddings)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)"
+        "INSERT INTO speaker (name, folded, created, threshold, encoder, dimension, embeddings, false_accepts)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (folded) DO UPDATE SET name = excluded.name, created = excluded.created,"
         " threshold = excluded.threshold, encoder = excluded.encoder, dimension = excluded.dimension,"
-        " embeddings = excluded.embeddings",
+        " embeddings = excluded.embeddings, false_accepts = excluded.false_accepts",
         (
             speaker.name,
             fold(speaker.name),
@@ -88,6 +89,7 @@ def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Seque
             speaker.encoder,
             speaker.embeddings.shape[1],
             _bytes(speaker.embeddings),
+            speaker.false_accepts,
         ),
     )
     (key,) = connection.execute("SELECT id FROM speaker WHERE folded = ?", (fold(speaker.name),)).fetchone()
@@ -108,9 +110,9 @@ def is_kept(connection: sqlite3.Connection, known: Keyword | Speaker) -> bool:
 
 def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Keyword:
     """The keyword of a name that is there."""
-    key, name, created, duration_s, threshold, encoder, dimension, embeddings, speaker = connection.execute(
+    key, name, created, duration_s, threshold, encoder, dimension, embeddings, speaker, rate = connection.execute(
         "SELECT keyword.id, keyword.name, keyword.created, duration_s, keyword.threshold, keyword.encoder,"
-        " keyword.dimension, keyword.embeddings, speaker.name"
+        " keyword.dimension, keyword.embeddings, speaker.name, false_alarms_per_hour"
         " FROM keyword LEFT JOIN speaker ON speaker.id = keyword.only_speaker WHERE keyword.folded = ?",
         (folded,),
     ).fetchone()
@@ -124,6 +126,7 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
             encoder=encoder,
             created=created,
             only_speaker=speaker,
+            false_alarms_per_hour=rate,
         )
     except (ValueError, TypeError) as error:
         message = f"{path}: keyword '{name}' is damaged ({error}); remove it and enrol it again"
@@ -132,12 +135,14 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
 
 def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Speaker:
     """The speaker of a name that is there."""
-    key, name, created, threshold, encoder, dimension, embeddings = connection.execute(
-        "SELECT id, name, created, threshold, encoder, dimension, embeddings FROM speaker WHERE folded = ?", (folded,)
+    key, name, created, threshold, encoder, dimension, embeddings, rate = connection.execute(
+        "SELECT id, name, created, threshold, encoder, dimension, embeddings, false_accepts"
+        " FROM speaker WHERE folded = ?",
+        (folded,),
     ).fetchone()
     try:
         takes = _takes(connection, "speaker_take", "speaker", key)
-        return Speaker(name, takes, _matrix(embeddings, dimension), threshold, encoder, created)
+        return Speaker(name, takes, _matrix(embeddings, dimension), threshold, encoder, created, rate)
     except (ValueError, TypeError) as error:
         message = f"{path}: speaker '{name}' is damaged ({error}); enrol the voice again with --replace"
         raise EarmarkError(message) from error

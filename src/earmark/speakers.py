@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -51,6 +52,7 @@ class Speaker:
         threshold: the score from which on a voice counts as this one.
         encoder: fingerprint of the speaker encoder that made the embeddings.
         created: when, ISO 8601 in UTC.
+        false_accepts: what the threshold was chosen for; None where that is not known.
     """
 
     name: str
@@ -59,6 +61,7 @@ class Speaker:
     threshold: float
     encoder: str
     created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    false_accepts: float | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", clean_name(self.name, of="speaker"))
@@ -114,8 +117,67 @@ def enroll_speaker(
     if not len(waves):
         raise EnrollmentError(f"{name}: no takes; record some seconds of speech")
     encoder = encoder or _shipped()
-    threshold = calibration.speaker_threshold(encoder, false_accepts)
-    titles = titles_of(name, len(waves), sources)
+    point = _operating_point(encoder, false_accepts)
+    return _speaker(name, waves, titles_of(name, len(waves), sources), encoder, point)
+
+
+def extend_speaker(
+    speaker: Speaker,
+    waves: Sequence[ArrayLike],
+    *,
+    encoder: SpeakerEncoder | None = None,
+    sources: Sequence[str] = (),
+    false_accepts: float | None = None,
+) -> Speaker:
+    """A speaker with more takes.
+
+    Args:
+        speaker: made with any speaker encoder.
+        waves: the takes that are new, as in `enroll_speaker`.
+        encoder: the one to hear all takes now; the shipped one unless given.
+        sources: where each new take comes from.
+        false_accepts: as in `reembed_speaker`.
+
+    Raises:
+        EnrollmentError: as in `enroll_speaker`.
+        AudioError: a take is no sound.
+
+    Warns:
+        TakeWarning: once for each remark.
+    """
+    encoder = encoder or _shipped()
+    point = _operating_point(encoder, false_accepts, speaker)
+    titles = titles_of(speaker.name, len(speaker.takes), [take.source for take in speaker.takes])
+    titles += titles_of(speaker.name, len(waves), sources, first=len(titles) + 1)
+    return _speaker(speaker.name, [*(take.wave for take in speaker.takes), *waves], titles, encoder, point)
+
+
+def reembed_speaker(speaker: Speaker, encoder: SpeakerEncoder, *, false_accepts: float | None = None) -> Speaker:
+    """The same takes, heard by another speaker encoder.
+
+    Args:
+        speaker: made with any speaker encoder.
+        encoder: the one to hear the takes now.
+        false_accepts: as in `enroll_speaker`. Unless given, the threshold stays when the encoder is the same, and when
+            another gives other scores it is set for the share of before, or the default where that is not known.
+    """
+    point = _operating_point(encoder, false_accepts, speaker)
+    return replace(
+        speaker,
+        embeddings=_embedded(speaker.takes, encoder),
+        threshold=point.threshold,
+        encoder=encoder.fingerprint,
+        false_accepts=point.rate,
+    )
+
+
+def _speaker(
+    name: str,
+    waves: Sequence[ArrayLike],
+    titles: Sequence[Title],
+    encoder: SpeakerEncoder,
+    point: calibration.OperatingPoint,
+) -> Speaker:
     takes = [_take(wave, title) for wave, title in zip(waves, titles, strict=True)]
     speech_s = sum(len(spoken(take.wave)) for take in takes) / SAMPLE_RATE
     if speech_s < ENOUGH_S:
@@ -123,21 +185,27 @@ def enroll_speaker(
         takes[-1] = replace(takes[-1], remarks=(*takes[-1].remarks, remark))
     for take in takes:
         for remark in take.remarks:
-            warnings.warn(remark, TakeWarning, stacklevel=2)
-    return Speaker(name, tuple(takes), _embedded(takes, encoder), threshold, encoder.fingerprint)
+            warnings.warn(remark, TakeWarning, stacklevel=3)
+    return Speaker(
+        name=name,
+        takes=tuple(takes),
+        embeddings=_embedded(takes, encoder),
+        threshold=point.threshold,
+        encoder=encoder.fingerprint,
+        false_accepts=point.rate,
+    )
 
 
-def reembed_speaker(speaker: Speaker, encoder: SpeakerEncoder, *, false_accepts: float = FALSE_ACCEPTS) -> Speaker:
-    """The same takes, heard by another speaker encoder.
-
-    Args:
-        speaker: made with any speaker encoder.
-        encoder: the one to hear the takes now.
-        false_accepts: as in `enroll_speaker`; sets the threshold anew, since another encoder gives other scores.
-    """
-    threshold = calibration.speaker_threshold(encoder, false_accepts)
-    embeddings = _embedded(speaker.takes, encoder)
-    return replace(speaker, embeddings=embeddings, threshold=threshold, encoder=encoder.fingerprint)
+def _operating_point(
+    encoder: SpeakerEncoder, false_accepts: float | None, known: Speaker | None = None
+) -> calibration.OperatingPoint:
+    return calibration.operating_point(
+        partial(calibration.speaker_threshold, encoder),
+        false_accepts,
+        default=FALSE_ACCEPTS,
+        kept=None if known is None else calibration.OperatingPoint(known.threshold, known.false_accepts),
+        is_comparable=known is not None and known.encoder == encoder.fingerprint,
+    )
 
 
 def verify(speaker: Speaker, wave: ArrayLike, *, encoder: SpeakerEncoder | None = None) -> Verdict:

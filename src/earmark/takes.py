@@ -52,20 +52,21 @@ class Title:
         return f"take {self.number} ({self.source})" if self.source else f"take {self.number}"
 
 
-def titles_of(name: str, count: int, sources: Sequence[str]) -> list[Title]:
+def titles_of(name: str, count: int, sources: Sequence[str], *, first: int = 1) -> list[Title]:
     """Titles for the takes of a keyword or speaker.
 
     Args:
         name: of the keyword or speaker, for messages.
         count: how many takes there are.
         sources: where each comes from, or none.
+        first: number of the first.
 
     Raises:
         EnrollmentError: there are sources, but not as many as takes.
     """
     if sources and len(sources) != count:
         raise EnrollmentError(f"{name}: {count} takes but {len(sources)} sources; give one for each take, or none")
-    return [Title(number, source) for number, source in enumerate(sources or [""] * count, start=1)]
+    return [Title(number, source) for number, source in enumerate(sources or [""] * count, start=first)]
 
 
 def checked_wave(given: ArrayLike, title: Title, longest_s: float, cure: str) -> Wave:

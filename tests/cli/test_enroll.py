@@ -65,6 +65,22 @@ def test_a_known_keyword_is_added_to_or_replaced_only_on_demand(enrolled, takes)
     assert enrolled("enroll", "rise", takes[0], "--replace", "--add").code == 2
 
 
+def test_more_takes_leave_the_threshold_alone_unless_it_is_chosen_anew(run, takes):
+    assert "score 0.90" in run("enroll", "rise", *takes[:3], "--false-alarms-per-hour", "0.1").out
+    assert "score 0.90 on (0.1 false alarms an hour), as before\n" in run("enroll", "rise", takes[3], "--add").out
+    anew = run("enroll", "rise", takes[4], "--add", "--false-alarms-per-hour", "100")
+    assert anew.out.endswith("score 0.50 on (100 false alarms an hour)\n")
+
+
+def test_takes_added_with_another_encoder_set_the_threshold_anew(run, takes, make_encoder, monkeypatch):
+    assert run("enroll", "rise", *takes[:3], "--false-alarms-per-hour", "0.1").code == 0
+    card = {"calibration": {"false_alarms_per_hour": [0.1, 1], "threshold": [0.7, 0.6], "slope": 9.0}}
+    other = make_encoder(name="new", fingerprint="f" * 48, card=card)
+    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name=None: other)
+    result = run("enroll", "rise", takes[3], "--add")
+    assert result.out.endswith("score 0.70 on (0.1 false alarms an hour), set anew for the 0.1 that was chosen\n")
+
+
 def test_adding_to_an_unknown_keyword_says_so(enrolled, takes):
     result = enrolled("enroll", "risse", takes[0], "--add")
     assert result.code == 2

@@ -69,6 +69,19 @@ def test_a_taken_name_asks_whether_to_add_or_replace(known, voice):
     assert "no speaker 'carol'" in known("speakers", "enroll", "carol", voice("carol"), "--add").err
 
 
+def test_more_takes_and_hearing_them_again_leave_the_threshold_alone(known, voice, make_speaker_encoder, monkeypatch):
+    files = [voice("carol", word) for word in ("rise", "fall", "bow")]
+    assert known("speakers", "enroll", "carol", *files, "--false-accepts", "0.01").code == 0
+    more = known("speakers", "enroll", "carol", voice("carol", seed=4), "--add")
+    assert more.out.endswith("4 takes, the same voice from score 0.90 on, as before\n")
+    assert "score 0.90 on, as before" in known("speakers", "reembed", "carol").out
+    assert "score 0.70 on\n" in known("speakers", "reembed", "carol", "--false-accepts", "0.1").out
+    card = {"calibration": {"false_accepts": [0.01, 0.1], "threshold": [0.6, 0.5], "slope": 9.0}}
+    other = make_speaker_encoder(name="new", fingerprint="f" * 16, card=card)
+    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
+    assert "score 0.50 on, set anew for the 0.1 that was chosen\n" in known("speakers", "reembed", "carol").out
+
+
 def test_speakers_are_listed_with_the_keywords_that_answer_to_them(known, takes):
     assert known("enroll", "rise", *takes, "--only-speaker", "alice").code == 0
     table = known("speakers", "list").out

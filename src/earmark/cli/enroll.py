@@ -2,15 +2,14 @@
 
 import warnings
 from contextlib import suppress
+from dataclasses import replace as changed
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from earmark.cli import console, options
-
-if TYPE_CHECKING:
-    from earmark.audio import Wave
+from earmark.cli.takes import read_take, whence
 
 EXAMPLE = (
     "Examples: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold], "
@@ -38,7 +37,7 @@ def enroll(
     Any sound format, any language.
     """
     from earmark.encoder import load_encoder
-    from earmark.enrollment import FALSE_ALARMS_PER_HOUR, TakeWarning
+    from earmark.enrollment import FALSE_ALARMS_PER_HOUR, LONGEST_TAKE_S, TakeWarning, extend
     from earmark.enrollment import enroll as enroll_keyword
     from earmark.errors import InputError
     from earmark.names import clean_name
@@ -46,12 +45,10 @@ def enroll(
 
     if add and replace:
         raise InputError("--add keeps the earlier takes, --replace forgets them; give one of the two")
-    rate = FALSE_ALARMS_PER_HOUR if false_alarms_per_hour is None else false_alarms_per_hour
     clean_name(name)  # a bad name is told before the work
     with KeywordStore(store) as kept:
         # Only this one may give way: another program may add takes too while these are heard.
         known = kept.get(name) if add else None
-        earlier = known.takes if known else ()
         # Whom it answers to is told before the work too; more takes do not open the gate.
         speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None
         if not add and not replace:
@@ -60,33 +57,20 @@ def enroll(
                 raise InputError(f"keyword {name!r} exists; add these takes with --add, or start over with --replace")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TakeWarning)  # the table says them
-            keyword = enroll_keyword(
-                name,
-                [*(take.wave for take in earlier), *map(_read, files)],
-                encoder=load_encoder(encoder),
-                sources=[*(take.source for take in earlier), *map(str, files)],
-                false_alarms_per_hour=rate,
-                only_speaker=speaker,
-            )
+            waves = [read_take(file, LONGEST_TAKE_S, "cut the word out") for file in files]
+            loaded, sources, rate = load_encoder(encoder), list(map(str, files)), false_alarms_per_hour
+            if known:
+                keyword = extend(known, waves, encoder=loaded, sources=sources, false_alarms_per_hour=rate)
+            else:
+                rate = FALSE_ALARMS_PER_HOUR if rate is None else rate
+                keyword = enroll_keyword(name, waves, encoder=loaded, sources=sources, false_alarms_per_hour=rate)
+        keyword = changed(keyword, only_speaker=speaker)
         console.print_takes(keyword.takes)
         kept.save(keyword, replace=known or replace)
-    count = len(keyword.takes)
+    count, rate = len(keyword.takes), keyword.false_alarms_per_hour
+    how_often = "" if rate is None else f" ({rate:g} false alarm{'s' * (rate != 1)} an hour)"
     console.say(
         f"saved {keyword.name!r}: {count} {'take' if count == 1 else 'takes'}, {keyword.duration_s:.2f} s long, "
-        f"heard from score {keyword.threshold:.2f} on ({rate:g} false alarm{'s' * (rate != 1)} an hour)"
+        f"heard from score {keyword.threshold:.2f} on{how_often}{whence(known, keyword.encoder, false_alarms_per_hour)}"
         + (f", for {keyword.only_speaker!r} only" if keyword.only_speaker else "")
     )
-
-
-def _read(file: Path) -> "Wave":
-    from earmark import audio
-    from earmark.enrollment import LONGEST_TAKE_S
-    from earmark.errors import InputError
-
-    # Three hours of sound need not be read to be refused.
-    length_s = audio.duration_s(file)
-    if length_s > LONGEST_TAKE_S:
-        raise InputError(
-            f"{file}: {length_s:.0f} s long, and a take is at most {LONGEST_TAKE_S:.0f} s; cut the word out"
-        )
-    return audio.read(file)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.takes import whence
 
 app = typer.Typer(
     name="keywords", help="List, show, gate, remove, export, import and convert keywords.", no_args_is_help=True
@@ -129,15 +130,16 @@ def reembed(
 ) -> None:
     """Convert keywords to another encoder; their takes are heard again."""
     from earmark.encoder import load_encoder
-    from earmark.enrollment import FALSE_ALARMS_PER_HOUR
     from earmark.enrollment import reembed as reembed_keyword
     from earmark.store import KeywordStore
 
-    rate = FALSE_ALARMS_PER_HOUR if false_alarms_per_hour is None else false_alarms_per_hour
     loaded = load_encoder(encoder)
     with KeywordStore(store) as kept:
         for name in names or kept.names():
             known = kept.get(name)
-            converted = reembed_keyword(known, loaded, false_alarms_per_hour=rate)
+            converted = reembed_keyword(known, loaded, false_alarms_per_hour=false_alarms_per_hour)
             kept.save(converted, replace=known)
-            console.say(f"converted {converted.name!r} to {loaded.name}: heard from score {converted.threshold:.2f} on")
+            console.say(
+                f"converted {converted.name!r} to {loaded.name}: heard from score {converted.threshold:.2f} on"
+                f"{whence(known, converted.encoder, false_alarms_per_hour)}"
+            )

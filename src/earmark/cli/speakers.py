@@ -3,14 +3,12 @@
 import json
 import warnings
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from earmark.cli import console, options
-
-if TYPE_CHECKING:
-    from earmark.audio import Wave
+from earmark.cli.takes import read_take, whence
 
 app = typer.Typer(
     name="speakers", help="Enrol, list, verify, convert and remove the voices of people.", no_args_is_help=True
@@ -48,7 +46,7 @@ def enroll(
     from earmark.errors import InputError
     from earmark.names import clean_name
     from earmark.speaker_encoder import load_speaker_encoder
-    from earmark.speakers import FALSE_ACCEPTS, enroll_speaker
+    from earmark.speakers import FALSE_ACCEPTS, LONGEST_TAKE_S, enroll_speaker, extend_speaker
     from earmark.store import KeywordStore
     from earmark.takes import TakeWarning
 
@@ -57,24 +55,23 @@ def enroll(
     clean_name(name, of="speaker")  # a bad name is told before the work
     with KeywordStore(store) as kept:
         known = kept.get_speaker(name) if add else None
-        earlier = known.takes if known else ()
         if not add and not replace and kept.has_speaker(name):
             raise InputError(f"speaker {name!r} exists; add these takes with --add, or start over with --replace")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TakeWarning)  # the table says them
-            speaker = enroll_speaker(
-                name,
-                [*(take.wave for take in earlier), *map(_read, files)],
-                encoder=load_speaker_encoder(speaker_encoder),
-                sources=[*(take.source for take in earlier), *map(str, files)],
-                false_accepts=FALSE_ACCEPTS if false_accepts is None else false_accepts,
-            )
+            waves = [read_take(file, LONGEST_TAKE_S, "cut a part out") for file in files]
+            loaded, sources, rate = load_speaker_encoder(speaker_encoder), list(map(str, files)), false_accepts
+            if known:
+                speaker = extend_speaker(known, waves, encoder=loaded, sources=sources, false_accepts=rate)
+            else:
+                rate = FALSE_ACCEPTS if rate is None else rate
+                speaker = enroll_speaker(name, waves, encoder=loaded, sources=sources, false_accepts=rate)
         console.print_takes(speaker.takes)
         kept.save_speaker(speaker, replace=known or replace)
     count = len(speaker.takes)
     console.say(
         f"saved speaker {speaker.name!r}: {count} {'take' if count == 1 else 'takes'}, "
-        f"the same voice from score {speaker.threshold:.2f} on"
+        f"the same voice from score {speaker.threshold:.2f} on{whence(known, speaker.encoder, false_accepts)}"
     )
 
 
@@ -134,6 +131,7 @@ def verify(
     """
     from earmark.errors import EarmarkError, InputError
     from earmark.speaker_encoder import load_speaker_encoder
+    from earmark.speakers import LONGEST_TAKE_S
     from earmark.speakers import verify as verify_speaker
     from earmark.store import KeywordStore
 
@@ -143,7 +141,7 @@ def verify(
     rows, exit_code = [], 0
     for file in files:
         try:
-            wave = _read(file)
+            wave = read_take(file, LONGEST_TAKE_S, "cut a part out")
             try:
                 verdict = verify_speaker(speaker, wave, encoder=encoder)
             except InputError as error:
@@ -198,28 +196,15 @@ def reembed(
 ) -> None:
     """Convert speakers to another speaker encoder; their takes are heard again."""
     from earmark.speaker_encoder import load_speaker_encoder
-    from earmark.speakers import FALSE_ACCEPTS, reembed_speaker
+    from earmark.speakers import reembed_speaker
     from earmark.store import KeywordStore
 
     loaded = load_speaker_encoder(speaker_encoder)
     with KeywordStore(store) as kept:
         for known in [kept.get_speaker(name) for name in names] if names else kept.speakers():
-            rate = FALSE_ACCEPTS if false_accepts is None else false_accepts
-            converted = reembed_speaker(known, loaded, false_accepts=rate)
+            converted = reembed_speaker(known, loaded, false_accepts=false_accepts)
             kept.save_speaker(converted, replace=known)
             console.say(
                 f"converted speaker {converted.name!r} to {loaded.name}: the same voice from score "
-                f"{converted.threshold:.2f} on"
+                f"{converted.threshold:.2f} on{whence(known, converted.encoder, false_accepts)}"
             )
-
-
-def _read(file: Path) -> "Wave":
-    from earmark import audio
-    from earmark.errors import InputError
-    from earmark.speakers import LONGEST_TAKE_S
-
-    # Three hours of sound need not be read to be refused.
-    length_s = audio.duration_s(file)
-    if length_s > LONGEST_TAKE_S:
-        raise InputError(f"{file}: {length_s:.0f} s long, and a take is at most {LONGEST_TAKE_S:.0f} s; cut a part out")
-    return audio.read(file)
