@@ -81,7 +81,7 @@ def measure(count, relation, settings, with_plain, results):
         # As after the reduction: mapped from a file, and not in memory.
         np.save(Path(folder) / "vectors.npy", vectors)
         del vectors
-        mapped = np.load(Path(folder) / "vectors.npy", mmap_mode="r")
+        mapped = np.load(Path(folder) / "vectors.npy", mmap_mode="r", allow_pickle=False)
         wall, used = time.perf_counter(), time.process_time()
         chosen = settings.model_copy(update={"relation": relation})
         (Path(folder) / "found").mkdir()

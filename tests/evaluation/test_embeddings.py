@@ -42,7 +42,7 @@ def embed(tmp_path, hush):
 
 def test_embeddings_and_who_speaks_are_in_the_file(embed):
     found, file = embed(Counting())
-    with np.load(file) as stored:
+    with np.load(file, allow_pickle=False) as stored:
         assert stored["paths"].tolist() == list(found.paths) == [f"{number}.wav" for number in range(5)]
         assert stored["speakers"].tolist() == [f"voice {path}" for path in found.paths]
         np.testing.assert_array_equal(stored["vectors"], found.vectors)

@@ -97,7 +97,7 @@ def test_embed_writes_the_segments_of_a_list(run, corpus, suffix):
     assert result.exit_code == 0, result.output
     assert f"{out}: 12 embeddings by stand-in" in result.stdout
     if suffix == ".npz":
-        with np.load(out) as stored:
+        with np.load(out, allow_pickle=False) as stored:
             labels, vectors = stored["labels"].tolist(), stored["vectors"]
     else:
         table = pytest.importorskip("pyarrow.parquet").read_table(out)

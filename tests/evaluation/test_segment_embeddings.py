@@ -95,7 +95,7 @@ def test_each_recording_is_heard_once_and_rows_stand_in_the_order_of_the_list(re
     for clip, row in zip(CLIPS, found, strict=True):
         (plain,) = InContext(stand_in).embed_file(recordings.locate(clip.path), [(clip.start_s, clip.end_s)])
         np.testing.assert_allclose(row, plain, atol=1e-6)
-    with np.load(tmp_path / "e.npz") as stored:
+    with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
         assert stored["paths"].tolist() == [clip.path for clip in CLIPS]
         assert stored["labels"].tolist() == [clip.label for clip in CLIPS]
         assert stored["speakers"].tolist() == [clip.speaker for clip in CLIPS]

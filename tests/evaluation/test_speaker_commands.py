@@ -84,7 +84,10 @@ def test_verify_writes_numbers_vectors_scores_and_pictures(run, corpus):
     assert list(numbers) == list(verification.NUMBERS)
     assert numbers["eer"]["low"] <= numbers["eer"]["value"] <= numbers["eer"]["high"]
     assert "| bands | cosine |" in (out / "table.md").read_text()
-    with np.load(out / "scores.npz") as stored, np.load(out / "embeddings.npz") as vectors:
+    with (
+        np.load(out / "scores.npz", allow_pickle=False) as stored,
+        np.load(out / "embeddings.npz", allow_pickle=False) as vectors,
+    ):
         first, second = vectors["vectors"][stored["first"]], vectors["vectors"][stored["second"]]
         plain = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
         np.testing.assert_allclose(stored["cosine"], plain, atol=1e-5)
@@ -100,7 +103,7 @@ def test_all_pairs_of_a_manifest_are_normalised_by_a_cohort(run, corpus):
     assert set(document["results"]) == {"cosine", "as-norm"}
     assert document["pairs"] == {"one_speaker": 12, "two_speakers": 54}
     assert document["cohort"] == {"name": "all.tsv", "speakers": 4, "top": 3}
-    with np.load(out / "scores.npz") as stored:
+    with np.load(out / "scores.npz", allow_pickle=False) as stored:
         assert np.isfinite(stored["as-norm"]).all()
     assert (out / "cohort.npz").is_file()
 

@@ -135,7 +135,7 @@ def _read(file: Path, key: Key, files: Mapping[str, str]) -> tuple[dict[str, Flo
     if not file.is_file():
         return {}, set()
     try:
-        with file.open("rb") as opened, np.load(opened) as stored:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             if json.loads(str(stored["key"])) != dict(key):
                 return {}, set()
             names, mute = stored["paths"].tolist(), stored["silent"].tolist()

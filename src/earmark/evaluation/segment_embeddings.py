@@ -343,7 +343,7 @@ def _read(file: Path, key: str) -> Floats:
     if not file.is_file():
         return nothing
     try:
-        with file.open("rb") as opened, np.load(opened) as stored:
+        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
             vectors = np.asarray(stored["vectors"])
             return vectors if str(stored["key"]) == key else nothing
     except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # cut off, or another program's

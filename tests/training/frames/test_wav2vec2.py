@@ -100,6 +100,9 @@ def test_a_folder_without_weights_says_which_files_belong_there(wav2vec2, tmp_pa
     for file in ("config.json", "preprocessor_config.json"):
         shutil.copy(wav2vec2 / file, tmp_path)
     assert "model.safetensors" in refusal(tmp_path)
+    model = transformers.Wav2Vec2Model.from_pretrained(wav2vec2)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")  # weights that would have to be unpickled
+    assert "model.safetensors" in refusal(tmp_path)
 
 
 @pytest.mark.parametrize("size", [0, 5, 3000])

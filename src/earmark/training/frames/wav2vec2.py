@@ -109,7 +109,9 @@ def _load(name: str) -> tuple[Any, Any]:
             config = Wav2Vec2Config.get_config_dict(name)[0]
             if config.get("model_type") != "wav2vec2":
                 raise InputError(f"{name}: a {config.get('model_type', 'nameless')} model, not wav2vec2; name another")
-            return Wav2Vec2FeatureExtractor.from_pretrained(name), Wav2Vec2Model.from_pretrained(name)
+            extractor = Wav2Vec2FeatureExtractor.from_pretrained(name)
+            # Weights in pytorch_model.bin would be unpickled.
+            return extractor, Wav2Vec2Model.from_pretrained(name, use_safetensors=True)
     # transformers explains a missing file in a paragraph, as an OSError.
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, InputError):
