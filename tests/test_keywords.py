@@ -418,7 +418,7 @@ def test_an_older_store_climbs_to_this_version_with_all_it_holds(
     monkeypatch.setattr(ladder, "LADDER", (*ladder.LADDER, _NEXT))
     assert len(store.get("jarvis").takes) == 2
     with contextlib.closing(sqlite3.connect(store.path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (3,)
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(ladder.LADDER),)
         assert connection.execute("SELECT note FROM keyword").fetchall() == [("none",)]
     other = KeywordStore(tmp_path / "other.earmark")
     assert other.import_from(tmp_path / "old.earmark") == ["jarvis"]

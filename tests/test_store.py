@@ -112,6 +112,23 @@ def test_a_speaker_whom_a_keyword_needs_stays(store: KeywordStore):
         assert connection.execute("SELECT count(*) FROM speaker_take").fetchone() == (0,)
 
 
+def test_several_are_removed_together_or_not_at_all(store: KeywordStore):
+    for name in ("alice", "bob"):
+        store.save_speaker(speaker(name))
+    for name, whose in (("lights", None), ("music", "bob")):
+        store.save(keyword(name, whose))
+    with pytest.raises(SpeakerNotFound, match="'carol'"):
+        store.remove_speaker("alice", "carol")
+    with pytest.raises(InputError, match="'music' would answer to nobody without speaker 'bob'"):
+        store.remove_speaker("alice", "bob")
+    with pytest.raises(KeywordNotFound, match="'radio'"):
+        store.remove("lights", "music", "radio")
+    assert (store.names(), len(store.speakers())) == (["lights", "music"], 2)
+    store.remove("lights", "MUSIC", "music")
+    store.remove_speaker("alice", "bob")
+    assert (store.names(), store.speakers()) == ([], [])
+
+
 def test_a_gate_opens_and_closes(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     store.save(keyword("lights"))

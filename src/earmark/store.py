@@ -6,6 +6,7 @@ is held between operations: threads and processes may share a store, and a copy 
 
 import difflib
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -98,16 +99,19 @@ class KeywordStore:
         """All keywords, in the order of `names`."""
         return self._read(None)
 
-    def remove(self, name: str) -> None:
-        """Forget a keyword and its takes.
+    def remove(self, *names: str) -> None:
+        """Forget keywords and their takes, all of them or, where that cannot be, none.
 
         Raises:
-            KeywordNotFound: there is none of this name.
+            KeywordNotFound: there is none of one of the names.
         """
 
         def work(connection: sqlite3.Connection) -> None:
-            if not connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(name),)).rowcount:
-                raise self._keyword_not_found(connection, name)
+            present = names_in(connection, "keyword")
+            for name in names:
+                if fold(name) not in present:
+                    raise self._keyword_not_found(connection, name)
+                connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(name),))
 
         # Looking first, so that removing from a store that does not exist creates none.
         self._run(work, writing=self.path.exists())
@@ -183,32 +187,21 @@ class KeywordStore:
             lambda connection: [read_speaker(connection, name, self.path) for name in names_in(connection, "speaker")]
         )
 
-    def remove_speaker(self, name: str) -> None:
-        """Forget a speaker and the takes.
+    def remove_speaker(self, *names: str) -> None:
+        """Forget speakers and their takes, all of them or, where that cannot be, none.
 
         Raises:
-            SpeakerNotFound: there is none of this name.
-            InputError: a keyword answers to this speaker alone.
+            SpeakerNotFound: there is none of one of the names.
+            InputError: a keyword answers to one of these speakers alone.
         """
 
         def work(connection: sqlite3.Connection) -> None:
-            if fold(name) not in names_in(connection, "speaker"):
-                raise self._speaker_not_found(connection, name)
-            answering = [
-                keyword
-                for (keyword,) in connection.execute(
-                    "SELECT keyword.name FROM keyword JOIN speaker ON speaker.id = keyword.only_speaker"
-                    " WHERE speaker.folded = ? ORDER BY keyword.folded",
-                    (fold(name),),
-                )
-            ]
-            if answering:
-                keywords = f"keyword{'s' * (len(answering) > 1)} {', '.join(map(repr, answering))}"
-                raise InputError(
-                    f"{self.path}: {keywords} would answer to nobody without speaker '{name}'; first: earmark "
-                    f"keywords gate NAME --anyone, or earmark keywords remove NAME"
-                )
-            connection.execute("DELETE FROM speaker WHERE folded = ?", (fold(name),))
+            present = names_in(connection, "speaker")
+            for name in names:
+                if fold(name) not in present:
+                    raise self._speaker_not_found(connection, name)
+                self._refuse_needed(connection, name)
+                connection.execute("DELETE FROM speaker WHERE folded = ?", (fold(name),))
 
         self._run(work, writing=self.path.exists())
 
@@ -227,7 +220,11 @@ class KeywordStore:
         """
         target = Path(path).expanduser()
         if target.suffix != SUFFIX:
-            raise InputError(f"{path}: exported keywords are kept in a {SUFFIX} file; name it {target.stem}{SUFFIX}")
+            cure = f"name it {target.stem}{SUFFIX}"
+            if fold(str(path)) in map(fold, self.names()):
+                command = f"earmark keywords export {shlex.quote(f'{path}{SUFFIX}')} --keyword {shlex.quote(str(path))}"
+                cure = f"for the keyword of that name: {command}"
+            raise InputError(f"{path}: exported keywords are kept in a {SUFFIX} file; {cure}")
         if target.exists():
             raise InputError(f"{path}: exists already; name another file")
         if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
@@ -309,6 +306,23 @@ class KeywordStore:
                 insert_keyword(connection, self.path, keyword, takes)
 
         self._run(work, writing=True)
+
+    def _refuse_needed(self, connection: sqlite3.Connection, speaker: str) -> None:
+        """Raise InputError where a keyword answers to this speaker alone."""
+        answering = [
+            keyword
+            for (keyword,) in connection.execute(
+                "SELECT keyword.name FROM keyword JOIN speaker ON speaker.id = keyword.only_speaker"
+                " WHERE speaker.folded = ? ORDER BY keyword.folded",
+                (fold(speaker),),
+            )
+        ]
+        if answering:
+            keywords = f"keyword{'s' * (len(answering) > 1)} {', '.join(map(repr, answering))}"
+            raise InputError(
+                f"{self.path}: {keywords} would answer to nobody without speaker '{speaker}'; first: earmark "
+                f"keywords gate NAME --anyone, or earmark keywords remove NAME"
+            )
 
     def _taken(self, what: str, name: str) -> InputError:
         return InputError(f"{self.path}: {what} '{name}' exists already; replace it or choose another name")

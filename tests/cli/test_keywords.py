@@ -11,6 +11,13 @@ def test_a_removed_keyword_is_gone(enrolled):
     assert (again.code, again.err.count("\n")) == (2, 1)
 
 
+def test_an_unknown_name_removes_nothing(enrolled):
+    refused = enrolled("keywords", "remove", "rise", "fall")
+    assert (refused.code, refused.out) == (2, "")
+    assert "no keyword 'fall'" in refused.err
+    assert "rise" in enrolled("keywords", "list").out
+
+
 def test_keywords_travel_in_a_file(enrolled, tmp_path):
     parcel = tmp_path / "parcel.earmark"
     assert enrolled("keywords", "export", parcel).code == 0
@@ -19,6 +26,13 @@ def test_keywords_travel_in_a_file(enrolled, tmp_path):
     enrolled("keywords", "remove", "rise")
     assert enrolled("keywords", "import", parcel).out == "imported 'rise'\n"
     assert enrolled("keywords", "show", "rise").code == 0
+
+
+def test_exporting_to_what_is_no_file_says_what_to_type(enrolled):
+    for given, cure in (("rise", "earmark keywords export rise.earmark --keyword rise"), ("w", "name it w.earmark")):
+        result = enrolled("keywords", "export", given)
+        assert (result.code, result.err.count("\n")) == (2, 1)
+        assert result.err.endswith(f"{cure}\n")
 
 
 def test_exporting_an_unknown_keyword_suggests_a_known_one(enrolled, tmp_path):

@@ -182,6 +182,13 @@ def test_a_speaker_is_removed_when_no_keyword_needs_it(known, takes):
     assert "no speaker 'alice'" in known("speakers", "verify", "alice", "x.wav").err
 
 
+def test_an_unknown_speaker_removes_nobody(known):
+    refused = known("speakers", "remove", "alice", "bob", "carol")
+    assert (refused.code, refused.out) == (2, "")
+    assert len(known("speakers", "list", "--json").out.splitlines()) == 2
+    assert known("speakers", "remove", "alice", "bob").out == "removed speaker 'alice'\nremoved speaker 'bob'\n"
+
+
 def test_speakers_of_another_encoder_are_converted_with_the_command_that_the_error_names(
     known, takes, dialogue, make_speaker_encoder, monkeypatch
 ):

@@ -79,13 +79,13 @@ def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of keywords.", show_default=False)],
     store: options.Store = None,
 ) -> None:
-    """Forget keywords and their takes."""
+    """Forget keywords and their takes; none of them when one of the names is unknown."""
     from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
-        for name in names:
-            kept.remove(name)
-            console.say(f"removed {name!r}")
+        kept.remove(*names)
+    for name in dict.fromkeys(names):
+        console.say(f"removed {name!r}")
 
 
 @app.command(epilog="Example: [bold]earmark keywords export home.earmark --keyword jarvis[/bold]")

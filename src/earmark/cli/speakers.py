@@ -176,13 +176,13 @@ def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of speakers.", show_default=False)],
     store: options.Store = None,
 ) -> None:
-    """Forget speakers and their takes."""
+    """Forget speakers and their takes; none of them when one is unknown or needed by a keyword."""
     from earmark.store import KeywordStore
 
     with KeywordStore(store) as kept:
-        for name in names:
-            kept.remove_speaker(name)
-            console.say(f"removed speaker {name!r}")
+        kept.remove_speaker(*names)
+    for name in dict.fromkeys(names):
+        console.say(f"removed speaker {name!r}")
 
 
 @app.command(epilog="Example: [bold]earmark speakers reembed --speaker-encoder voices.onnx[/bold]")
