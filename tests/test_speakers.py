@@ -81,6 +81,30 @@ def test_noisy_takes_are_remarked(speak, stand_in_speaker):
         enroll_speaker("alice", takes, encoder=stand_in_speaker)
 
 
+@pytest.mark.parametrize(
+    ("voices", "odd"), [("aab", [2]), ("baaa", [0]), ("aabb", [2, 3]), ("ab", [1]), ("abaab", [1, 4])]
+)
+def test_takes_of_another_voice_are_named(speak, stand_in_speaker, voices, odd):
+    who = {"a": "alice", "b": "bob"}
+    takes = [speak("rise", who[voice], seed=seed) for seed, voice in enumerate(voices)]
+    sources = [f"{number}.wav" for number in range(len(takes))]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        enroll_speaker("alice", takes, encoder=stand_in_speaker, sources=sources)
+    remarks = [str(warning.message) for warning in told if "another voice" in str(warning.message)]
+    assert [remark.split(" sounds")[0] for remark in remarks] == [f"take {row + 1} ({row}.wav)" for row in odd]
+    assert all(remark.endswith("whose is it?") for remark in remarks)
+
+
+def test_one_voice_is_not_taken_for_two(speak, stand_in_speaker):
+    same = [speak("rise", "alice", seed=1)] * 3
+    words = [speak(word, "alice", seed=seed) for seed, word in enumerate(("rise", "fall", "bow", "fall", "rise"))]
+    for takes in (same[:2] + words, words):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            enroll_speaker("alice", takes, encoder=stand_in_speaker)
+
+
 def test_names_takes_and_sources_are_checked(speak, stand_in_speaker):
     with pytest.raises(InputError, match="a speaker's name is empty"):
         enroll_speaker(" ", [speak("rise", "alice")], encoder=stand_in_speaker)

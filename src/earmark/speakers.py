@@ -38,6 +38,8 @@ FALSE_ACCEPTS = 0.05
 LONGEST_TAKE_S = 120.0
 SHORTEST_S = 0.3  # of speech in a take
 ENOUGH_S = 2.0  # of speech in all takes together
+# Takes are of two voices when it is less sure than this that one part of them is the voice of the other.
+LEAST_PROBABILITY = 0.02
 MARGIN_S = 0.07  # around a spoken part, beside what `spoken_parts` leaves
 
 
@@ -183,17 +185,50 @@ def _speaker(
     if speech_s < ENOUGH_S:
         remark = f"{name}: only {speech_s:.1f} s of speech in all: record {ENOUGH_S:.0f} s or more, ten are good"
         takes[-1] = replace(takes[-1], remarks=(*takes[-1].remarks, remark))
+    embeddings = _embedded(takes, encoder)
+    odd, similarity = least_alike(embeddings)
+    usual = calibration.speaker_threshold(encoder, FALSE_ACCEPTS)  # whatever was asked for: two voices are two voices
+    if odd and calibration.speaker_probability(encoder, similarity, usual) < LEAST_PROBABILITY:
+        first = next(title for row, title in enumerate(titles) if row not in odd)
+        for row in odd:
+            remark = f"{titles[row]} sounds like another voice than {first} (similarity {similarity:.2f}): whose is it?"
+            takes[row] = replace(takes[row], remarks=(*takes[row].remarks, remark))
     for take in takes:
         for remark in take.remarks:
             warnings.warn(remark, TakeWarning, stacklevel=3)
     return Speaker(
         name=name,
         takes=tuple(takes),
-        embeddings=_embedded(takes, encoder),
+        embeddings=embeddings,
         threshold=point.threshold,
         encoder=encoder.fingerprint,
         false_accepts=point.rate,
     )
+
+
+def least_alike(embeddings: NDArray[np.float32]) -> tuple[list[int], float]:
+    """Where takes part into two voices, if they do: the rows of the fewer takes, and the cosine of both parts' sums.
+
+    Each two takes are tried as the seeds of two parts, and the least similar parts are chosen. The fewer are those
+    without row 0 where both are as many. A single take has no parts: no rows, and 1.
+
+    >>> least_alike(np.float32([[1, 0], [0.8, 0.6], [0, 1], [1, 0]]))
+    ([2], 0.2...)
+    """
+    rows: list[int] = []
+    smallest = 1.0
+    similar = embeddings @ embeddings.T
+    for one in range(len(embeddings)):
+        for other in range(one):
+            nearer = similar[one] > similar[other]
+            if not nearer.any():  # the same take twice
+                continue
+            parts = np.stack([embeddings[nearer].sum(axis=0), embeddings[~nearer].sum(axis=0)]).astype(np.float64)
+            cosine = float(parts[0] @ parts[1] / max(float(np.prod(np.linalg.norm(parts, axis=1))), 1e-12))
+            if cosine < smallest:
+                is_fewer = 2 * nearer.sum() < len(nearer) or (2 * nearer.sum() == len(nearer) and not nearer[0])
+                rows, smallest = np.flatnonzero(nearer if is_fewer else ~nearer).tolist(), cosine
+    return rows, smallest
 
 
 def _operating_point(

@@ -59,6 +59,15 @@ def test_too_little_speech_is_said_in_the_table(voices, voice):
     assert "s of speech in all: record 2 s or more" in result.out
 
 
+def test_a_take_of_somebody_else_is_named_in_the_table(voices, voice):
+    files = [*(voice("alice", word) for word in ("rise", "fall", "bow")), voice("bob", "bow")]
+    result = voices("speakers", "enroll", "alice", *files)
+    assert (result.code, result.err) == (0, "")
+    (row,) = [line for line in result.out.splitlines() if "another voice" in line]
+    assert str(files[3]) in row
+    assert f"sounds like another voice than take 1 ({files[0]})" in row
+
+
 def test_a_taken_name_asks_whether_to_add_or_replace(known, voice):
     refused = known("speakers", "enroll", "Alice", voice("alice", seed=5))
     assert (refused.code, refused.err.count("\n")) == (2, 1)
