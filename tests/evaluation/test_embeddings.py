@@ -31,11 +31,10 @@ def embed(tmp_path, hush):
     audio.write(tmp_path / "silent.wav", np.zeros(1600, np.float32))
 
     def run(embedder, numbers=range(5), key=KEY, folder="", **how):
-        paths = [f"{number}.wav" for number in numbers]
-        names = [f"voice {path}" for path in paths]
-        file = tmp_path / "embeddings.npz"
-        locate = (tmp_path / folder).joinpath
-        return embed_into(file, paths, embedder, key=key, speakers=names, locate=locate, at_once=2, **how), file
+        places = {f"{number}.wav": tmp_path / folder / f"{number}.wav" for number in numbers}
+        names = {path: f"voice {path}" for path in places}
+        file = tmp_path / "kept" / "embeddings.npz"
+        return embed_into(file, places, embedder.embed_batch, key=key, speakers=names, at_once=2, **how), file
 
     return run
 
@@ -47,6 +46,7 @@ def test_embeddings_and_who_speaks_are_in_the_file(embed):
         assert stored["speakers"].tolist() == [f"voice {path}" for path in found.paths]
         np.testing.assert_array_equal(stored["vectors"], found.vectors)
     assert found.vectors[:, 0].tolist() == [1600, 3200, 4800, 6400, 8000]
+    assert found.by_path["2.wav"].tolist() == found.vectors[2].tolist()
 
 
 def test_what_the_file_holds_is_not_embedded_again(embed):
@@ -55,6 +55,21 @@ def test_what_the_file_holds_is_not_embedded_again(embed):
     found, _ = embed(after)
     assert (before.heard, after.heard) == (3, 2)
     assert found.vectors[:, 0].tolist() == [1600, 3200, 4800, 6400, 8000]
+
+
+def test_what_others_asked_for_stays_behind_what_is_asked_for(embed):
+    embed(Counting(), [0, "silent", 1], silence="skip")
+    again = Counting()
+    found, file = embed(again, [2, 1])
+    assert again.heard == 1
+    assert found.paths == ("2.wav", "1.wav")
+    with np.load(file, allow_pickle=False) as stored:
+        assert stored["paths"].tolist() == ["2.wav", "1.wav", "0.wav"]
+        assert stored["speakers"].tolist() == ["voice 2.wav", "voice 1.wav", "voice 0.wav"]
+        assert stored["vectors"][:, 0].tolist() == [4800, 3200, 1600]
+        assert stored["silent"].tolist() == ["silent.wav"]
+    embed(again, [0, "silent"], silence="skip")
+    assert again.heard == 1
 
 
 @pytest.mark.parametrize("key", [KEY | {"fingerprint": "other"}, KEY | {"crops": 3}])
@@ -85,6 +100,18 @@ def test_a_file_that_was_cut_off_is_made_anew(embed, content):
     assert again.heard == 5
 
 
+def test_a_file_named_by_hand_is_not_overwritten(embed):
+    _, file = embed(Counting(), refuse_others=True)
+    assert embed(Counting(), refuse_others=True)[0].paths == tuple(f"{number}.wav" for number in range(5))
+    with pytest.raises(InputError, match=r"embeddings\.npz: embeddings of another encoder.*; name another file"):
+        embed(Counting(), key=KEY | {"fingerprint": "other"}, refuse_others=True)
+    for content in (file.read_bytes()[:200], b"no archive at all"):
+        file.write_bytes(content)
+        with pytest.raises(InputError, match=r"embeddings\.npz: no file of embeddings; name another"):
+            embed(Counting(), refuse_others=True)
+        assert file.read_bytes() == content
+
+
 def test_a_run_that_was_stopped_goes_on(embed):
     def stop(done, _):
         if done == 4:
@@ -95,7 +122,7 @@ def test_a_run_that_was_stopped_goes_on(embed):
     again, told = Counting(), []
     embed(again, progress=lambda *counts: told.append(counts))
     assert again.heard == 1
-    assert told == [(5, 5)]
+    assert told == [(4, 5), (5, 5)]
 
 
 def test_digital_silence_is_named_or_left_out(embed):
@@ -104,12 +131,21 @@ def test_digital_silence_is_named_or_left_out(embed):
         with pytest.raises(InputError, match=r"silent.wav: nothing but digital silence.*--skip-missing"):
             embed(Counting(), paths)
     for _ in range(2):
-        found, _ = embed(Counting(), paths, skip_silent=True)
+        found, _ = embed(Counting(), paths, silence="skip")
         assert (found.paths, found.silent) == (("0.wav", "1.wav"), ("silent.wav",))
         assert found.vectors[:, 0].tolist() == [1600, 3200]
     embed(Counting(), [0, 1, 2])  # silence elsewhere is no fault of this list
     with pytest.raises(InputError, match="1 recordings, and all of them are silent"):
-        embed(Counting(), ["silent"], skip_silent=True)
+        embed(Counting(), ["silent"], silence="skip")
+
+
+def test_digital_silence_may_be_embedded_like_any_other_sound(embed):
+    embed(Counting(), [0, "silent"], silence="skip")
+    for expected in (1, 0):
+        again = Counting()
+        assert embed(again, [0, "silent"], silence="embed")[0].vectors[:, 0].tolist() == [1600, 1600]
+        assert again.heard == expected
+    assert not embed(Counting(0.0), [1], silence="embed")[0].vectors.any()
 
 
 def test_a_silent_recording_may_be_recorded_again(embed, tmp_path, hush):

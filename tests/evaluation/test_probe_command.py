@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 from typer.testing import CliRunner
@@ -86,8 +87,21 @@ def test_vectors_are_kept_and_read_again(run, tmp_path, stand_in, monkeypatch):
     first = results_of(run(*kept)[1])["results"]
     monkeypatch.setattr(stand_in, "embed_batch", lambda waves: pytest.fail(f"{len(waves)} embedded again"))
     assert results_of(run(*kept)[1])["results"] == first
-    with pytest.raises(InputError, match="of other parts of the clips; name another file"):
+    with pytest.raises(InputError, match="of other parts of recordings; name another file"):
         run(*kept, "--spoken")
+
+
+def test_vectors_of_clips_in_another_folder_of_the_same_names_are_not_taken(run, corpus, tmp_path):
+    kept = ["--vectors", str(tmp_path / "vectors.npz")]
+    lists, clips = corpus
+    run(*kept)
+    other = shutil.copytree(clips, tmp_path / "other")
+    for path in other.glob("rise/*.wav"):
+        shutil.copy(other / "fall" / path.name, path)
+    of = [str(lists / "labelled.txt"), str(lists / "test.txt"), "--audio", str(other)]
+    fresh = results_of(run(of=of)[1])["results"]
+    assert results_of(run(*kept, of=of)[1])["results"] == fresh
+    assert results_of(run(*kept)[1])["results"] != fresh
 
 
 @pytest.mark.parametrize(

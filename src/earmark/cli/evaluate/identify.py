@@ -60,10 +60,11 @@ def identify(
     out.mkdir(parents=True, exist_ok=True)
     found = judged.embed_into(
         out / "embeddings.npz",
-        trials,
+        trials.places,
         embedder,
         key=judged.key(embedder, crops=crops, seed=seed),
-        skip_silent=skip_missing,
+        speakers=trials.speakers,
+        silence="skip" if skip_missing else "refuse",
     )
     logits = embedder.classify(np.asarray(found.vectors))
     assert logits is not None

@@ -1,6 +1,6 @@
 """What is judged: the encoder or checkpoint that the command line names, and the vectors that it gives."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -13,8 +13,7 @@ from earmark.errors import InputError
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats
-    from earmark.evaluation.embeddings import Embedded, Key
-    from earmark.evaluation.speaker_trials import SpeakerTrials
+    from earmark.evaluation.embeddings import Embedded, Key, Silence
 
 CHECKPOINT = ".safetensors"
 
@@ -142,9 +141,16 @@ def key(embedder: "Embedder", *, crops: int, seed: int, spoken: bool | None = No
 
 
 def embed_into(
-    file: Path, trials: "SpeakerTrials", embedder: "Embedder", *, key: "Key", skip_silent: bool
+    file: Path,
+    places: Mapping[str, Path],
+    embedder: "Embedder",
+    *,
+    key: "Key",
+    speakers: Mapping[str, str] | None = None,
+    silence: "Silence" = "refuse",
+    refuse_others: bool = False,
 ) -> "Embedded":
-    """Embeddings of a test's recordings, kept in a file, with a progress bar."""
+    """Embeddings of recordings, kept in a file, with a progress bar; arguments as of `embeddings.embed_into`."""
     from earmark.evaluation import embeddings
 
     with console.progress_bar() as bar:
@@ -155,12 +161,12 @@ def embed_into(
 
         return embeddings.embed_into(
             file,
-            list(trials.places),
-            embedder,
+            places,
+            embedder.embed_batch,
             key=key,
-            speakers=[trials.speakers[path] for path in trials.places],
-            locate=trials.places.__getitem__,
-            skip_silent=skip_silent,
+            speakers=speakers,
+            silence=silence,
+            refuse_others=refuse_others,
             progress=progress,
         )
 

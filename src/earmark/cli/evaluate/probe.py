@@ -200,20 +200,14 @@ def _classifier(name: str | None, chosen: Probe) -> "Classifier":
 
 def _vectors(embedder: "Embedder", draws: "Sequence[Draw]", folder: Path, file: Path | None) -> "dict[str, Floats]":
     from earmark.evaluation.embedders import Exported
-    from earmark.evaluation.vector_file import embed_once
 
     paths = sorted({clip.path for draw in draws for clip in (*draw.train, *draw.test)})
     if file is None:
         return judged.embed(embedder, paths, folder)
-    heard = "spoken part" if isinstance(embedder, Exported) and embedder.spoken else "whole"
-    with console.progress_bar() as bar:
-        task = bar.add_task("embedding clips", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        maker = f"{embedder.fingerprint} {heard}"
-        return embed_once(file, maker, paths, folder, embedder.embed_batch, progress=progress)
+    key = judged.key(embedder, crops=0, seed=0, spoken=isinstance(embedder, Exported) and embedder.spoken)
+    places = {path: folder / path for path in paths}
+    # The file was named by hand: hours of another encoder's work, or something else altogether, may be in it.
+    return judged.embed_into(file, places, embedder, key=key, silence="embed", refuse_others=True).by_path
 
 
 def _answers(

@@ -13,6 +13,7 @@ from earmark.cli.extras import needs
 from earmark.errors import InputError
 
 if TYPE_CHECKING:
+    from earmark.evaluation.embeddings import Embedded, Silence
     from earmark.evaluation.speaker_trials import SpeakerTrials
 
 EXAMPLE = (
@@ -89,7 +90,12 @@ def verify(
     out = out or Path("runs") / f"verify-{trials.stem}-{embedder.name}"
     out.mkdir(parents=True, exist_ok=True)
     key = judged.key(embedder, crops=crops, seed=seed, spoken=spoken)
-    found = judged.embed_into(out / "embeddings.npz", tested, embedder, key=key, skip_silent=skip_missing)
+
+    def embed(name: str, heard: "SpeakerTrials") -> "Embedded":
+        silence: Silence = "skip" if skip_missing else "refuse"
+        return judged.embed_into(out / name, heard.places, embedder, key=key, speakers=heard.speakers, silence=silence)
+
+    found = embed("embeddings.npz", tested)
     names = [tested.speakers[path] for path in found.paths]
     pairs = tested.pairs(found.paths)
     scores = {"cosine": verification.score_pairs(found.vectors, pairs)}
@@ -98,7 +104,7 @@ def verify(
         others = speaker_trials.read_manifest_trials(
             cohort, cohort_split, of_each=cohort_clips, skip_missing=skip_missing
         )
-        heard = judged.embed_into(out / "cohort.npz", others, embedder, key=key, skip_silent=skip_missing)
+        heard = embed("cohort.npz", others)
         strangers, means = verification.mean_directions(heard.vectors, [others.speakers[path] for path in heard.paths])
         scores["as-norm"] = verification.as_norm(
             found.vectors, pairs, means, top, speakers=names, cohort_speakers=strangers

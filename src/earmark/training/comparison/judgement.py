@@ -17,9 +17,9 @@ from earmark.data.lists import listed_label
 from earmark.errors import InputError
 from earmark.evaluation import few_shot, identification, open_set, verification
 from earmark.evaluation.embedders import Embedder, Progress, silent
+from earmark.evaluation.embeddings import Key, embed_into
 from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.trials import ListPair, find_pairs, read_list, speakers_of
-from earmark.evaluation.vector_file import embed_once
 from earmark.training.comparison.protocol import FewShotTest, OpenSetTest, Protocol
 from earmark.training.comparison.speakers import Identification, Verification, crops_of
 from earmark.training.comparison.verdict import OPEN_SET, Verdict, finite, thinned
@@ -102,9 +102,17 @@ class Judge:
         verdicts: dict[int, list[Verdict]] = {}
         for (crops, seed), named in places.items():
             embedder = load_embedder(checkpoint, crops=crops, seed=seed)
-            maker = f"{embedder.fingerprint}, {crops} crops, seed {seed}"
-            file = checkpoint.with_name(f"vectors-{hashlib.sha256(maker.encode()).hexdigest()[:12]}.npz")
-            vectors = embed_once(file, maker, named, Path(), embedder.embed_batch, progress=progress, read=self._read)
+            key: Key = {"fingerprint": embedder.fingerprint, "crops": crops, "seed": seed}
+            file = checkpoint.with_name(f"vectors-{hashlib.sha256(json.dumps(key).encode()).hexdigest()[:12]}.npz")
+            vectors = embed_into(
+                file,
+                {name: Path(name) for name in named},
+                embedder.embed_batch,
+                key=key,
+                silence="embed",
+                progress=progress,
+                read=self._read,
+            ).by_path
             verdicts |= {
                 number: one.judge(vectors, embedder)
                 for number, one in enumerate(self.speakers)
