@@ -34,9 +34,13 @@ class Encoder:
         lag_s: how much sound after an instant the network hears before it describes that instant, in seconds.
         fingerprint: 16 hexadecimal digits that tell this file from every other.
         card: the model card: data, licences, recipe, numbers, calibration.
+        path: the .onnx file.
     """
 
-    def __init__(self, session: onnxruntime.InferenceSession, description: dict[str, Any], fingerprint: str) -> None:
+    def __init__(
+        self, session: onnxruntime.InferenceSession, description: dict[str, Any], fingerprint: str, path: Path
+    ) -> None:
+        self.path = path
         self.name: str = description["name"]
         self.sample_rate: int = description["sample_rate"]
         self.dimension: int = description["dimension"]
@@ -193,6 +197,6 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
     path = shipped_file(name) if name in SHIPPED else Path(name)
     session, description, fingerprint = open_model(path, "stream", SHIPPED)
     try:
-        return Encoder(session, description, fingerprint)
+        return Encoder(session, description, fingerprint, path)
     except (KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None

@@ -10,20 +10,20 @@ import errno
 import shutil
 from collections import deque
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 from earmark import __version__
 from earmark.archive.contents import NAME, SEGMENTS, Contents, EncoderEntry, SegmentEntry, read_contents, write_contents
-from earmark.archive.embedding import Embedded, Failure, FileEntry, Recording, embed_batch, entry_of
+from earmark.archive.crew import Crew, Due, Team, Threads
+from earmark.archive.embedding import Embedded, Failure, FileEntry, Recording, entry_of
 from earmark.archive.neighbours import add_neighbours, learn_codebook
-from earmark.archive.segments import Segment, open_segment, write_segment
+from earmark.archive.segments import Segment, Stored, open_segment, write_segment
 from earmark.archive.settings import IndexSettings
+from earmark.archive.shards import clear_job, left_over
 from earmark.archive.storage import PARTIAL, only_writer, write_bytes
 from earmark.errors import EarmarkError, InputError
 
@@ -73,6 +73,7 @@ def update(
     settings: IndexSettings | None = None,
     folders: Sequence[Path] = (),
     threads: int = 1,
+    crew: Crew | None = None,
     progress: Progress | None = None,
     commit_s: float = COMMIT_S,
 ) -> Report:
@@ -85,6 +86,7 @@ def update(
         settings: those of the index; None for its own, or the defaults.
         folders: what the index knows in these, and is no longer there, is forgotten.
         threads: recordings that are embedded at the same time.
+        crew: who embeds them; None for so many threads of this process.
         progress: is told of each recording.
         commit_s: seconds of sound after which what was embedded is committed.
 
@@ -98,7 +100,9 @@ def update(
         with only_writer(path):
             writer = _Writer(path, encoder)
             writer.sweep()
-            report = writer.add(recordings, threads, progress, commit_s)
+            with (crew or Threads(threads)).gather(path, encoder, writer.settings) as team:
+                report = writer.add(recordings, team, progress, commit_s)
+            clear_job(path, is_done=True)
             report.forgotten = writer.forget(folders)
             writer.merge()
             writer.make_neighbours()
@@ -115,11 +119,18 @@ class _Writer:
             raise _other_encoder(path, self._contents, encoder)
         self._places: dict[str, tuple[str, int, FileEntry]] = {}
         self._by_digest: dict[tuple[str, object], tuple[str, int]] = {}
+        self._sizes: set[tuple[int, object]] = set()
+        self._left: dict[str, Stored] = {}
         for entry in self._contents.segments:
             self._learn(entry.name)
 
+    @property
+    def settings(self) -> IndexSettings:
+        """What of the sound is kept."""
+        return self._contents.settings
+
     def sweep(self) -> None:
-        """Delete what a killed process left: segments that belong to nothing, unfinished files."""
+        """Delete what a killed process left: segments that belong to nothing, unfinished files; keep what is useful."""
         named = {entry.name for entry in self._contents.segments}
         for folder in (self._path / SEGMENTS).iterdir():
             if folder.name not in named:
@@ -128,14 +139,16 @@ class _Writer:
             is_old = file.name.startswith("codebook-") and file.name != self._contents.codebook
             if is_old or file.name.startswith(PARTIAL):
                 file.unlink(missing_ok=True)
+        clear_job(self._path)
+        self._left = left_over(self._path, self._contents.encoder.width)
 
-    def add(self, recordings: Sequence[Recording], threads: int, progress: Progress | None, commit_s: float) -> Report:
+    def add(self, recordings: Sequence[Recording], team: Team, progress: Progress | None, commit_s: float) -> Report:
         """Embed what is new or changed, and commit it bit by bit."""
         report = Report()
         pending: list[Embedded] = []
         pending_s = 0.0
         seen = progress or (lambda _path, _duration_s: None)
-        for recording, found, is_new in self._embedded(recordings, threads):
+        for recording, found, is_new in self._embedded(recordings, team):
             if found is None:
                 report.unchanged += 1
             elif isinstance(found, Failure):
@@ -202,38 +215,42 @@ class _Writer:
                 self._save([done if one.name == entry.name else one for one in self._contents.segments])
 
     def _embedded(
-        self, recordings: Sequence[Recording], threads: int
+        self, recordings: Sequence[Recording], team: Team
     ) -> Iterator[tuple[Recording, Embedded | Failure | None, bool]]:
         """Each recording with what became of it (None: unchanged), and whether it was embedded rather than copied."""
-        work = partial(embed_batch, encoder=self._encoder, settings=self._contents.settings)
-        waiting: deque[tuple[Recording, Future[list[Embedded | Failure]] | Embedded | Failure | _New | None]] = deque()
-        with ThreadPoolExecutor(threads) as pool:
-            try:
-                for recording in _once(recordings):
-                    known = self._known(recording)
-                    waiting.append((recording, pool.submit(work, [recording]) if known is _NEW else known))
-                    # A few ahead of the one that is waited for, not all: their frames would fill the memory.
-                    if len(waiting) > 4 * threads:
-                        yield _result(*waiting.popleft())
-                while waiting:
-                    yield _result(*waiting.popleft())
-            finally:
-                pool.shutdown(wait=False, cancel_futures=True)
+        waiting: deque[tuple[Recording, Due | None, bool]] = deque()
+        for recording in _once(recordings):
+            waiting.append((recording, *self._due(recording, team)))
+            if len(waiting) > team.ahead:
+                yield _result(*waiting.popleft())
+        while waiting:
+            yield _result(*waiting.popleft())
 
-    def _known(self, recording: Recording) -> Embedded | Failure | _New | None:
-        """What the index knows already: None for an unchanged file, a copy for one of another name or date."""
-        known = self._places.get(str(recording.path.absolute()))
+    def _due(self, recording: Recording, team: Team) -> tuple[Due | None, bool]:
+        """Where a recording comes from (None: it is unchanged), and whether it is or was embedded, and not copied."""
+        name = str(recording.path.absolute())
+        known = self._places.get(name)
         if known is not None and _is_unchanged(recording, known[2]):
-            return None
+            return None, False
+        left = self._left.get(name)
+        if left is not None and _is_unchanged(recording, left.file):
+            return left, True
+        twin = self._twin(recording)
+        return (team.submit(recording), True) if twin is None else (twin, False)
+
+    def _twin(self, recording: Recording) -> Stored | None:
+        """The frames of a file of another name or date but the same content."""
         try:
+            # Only what has the size of something known is read for its digest: not all that is new is read twice.
+            if (recording.path.stat().st_size, recording.stretches) not in self._sizes:
+                return None
             entry = entry_of(recording)
-        except EarmarkError as error:
-            return Failure(recording.path, str(error))
+        except (EarmarkError, OSError):
+            return None  # who embeds it says why not
         twin = self._by_digest.get((entry.digest, entry.stretches))
         if twin is None:
-            return _NEW
-        found = self._open_named(twin[0]).recording(twin[1])
-        return replace(found, file=replace(entry, duration_s=found.file.duration_s))
+            return None
+        return Stored(self._path / SEGMENTS / twin[0], twin[1], entry, self._contents.encoder.width)
 
     def _commit(self, recordings: Sequence[Embedded]) -> None:
         """Let recordings belong to the index, and what they replace no longer count."""
@@ -297,6 +314,7 @@ class _Writer:
         for number, file in self._open_named(name).kept_files():
             self._places[file.path] = name, number, file
             self._by_digest[file.digest, file.stretches] = name, number
+            self._sizes.add((file.size, file.stretches))
 
     def _open(self, entry: SegmentEntry) -> Segment:
         folder = self._path / SEGMENTS / entry.name
@@ -312,20 +330,8 @@ class _Writer:
         return 1 + max((int(name) for name in taken if name.isdigit()), default=0)
 
 
-class _New:
-    """A recording that the index does not know."""
-
-
-_NEW = _New()
-
-
-def _result(
-    recording: Recording, known: Future[list[Embedded | Failure]] | Embedded | Failure | _New | None
-) -> tuple[Recording, Embedded | Failure | None, bool]:
-    if isinstance(known, Future):
-        return recording, known.result()[0], True
-    assert not isinstance(known, _New)
-    return recording, known, False
+def _result(recording: Recording, due: Due | None, is_new: bool) -> tuple[Recording, Embedded | Failure | None, bool]:
+    return recording, None if due is None else due.result(), is_new
 
 
 def _once(recordings: Sequence[Recording]) -> Iterator[Recording]:

@@ -12,7 +12,7 @@
 
 import json
 from collections.abc import Iterator, Sequence, Set
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -83,6 +83,28 @@ class Segment:
         frames, scales, norms = self.frames[low:high], self.scales[low:high], self.norms[low:high]
         # Copies: the files may be deleted before they are written elsewhere.
         return Embedded(self.files[number], self.sections[own, 1:], frames.copy(), scales.copy(), norms.copy())
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A recording whose frames lie in some segment.
+
+    Attributes:
+        folder: of the segment.
+        number: of the recording in it.
+        file: what is known about the file; its duration is that of the segment.
+        width: numbers a frame.
+    """
+
+    folder: Path
+    number: int
+    file: FileEntry
+    width: int
+
+    def result(self) -> Embedded:
+        """Read it."""
+        found = open_segment(self.folder, width=self.width).recording(self.number)
+        return replace(found, file=replace(self.file, duration_s=found.file.duration_s))
 
 
 def write_segment(folder: Path, recordings: Sequence[Embedded]) -> None:
