@@ -172,6 +172,16 @@ def test_a_missing_speaker_or_one_of_another_encoder_is_told_with_the_cure(
     Detector([words["rise"]], encoder=encoder, speakers=speakers, speaker_encoder=other)
 
 
+def test_a_refusal_is_told_with_the_voice_score(words, encoder, speakers, voices, stream):
+    told_of = []
+    keywords = [gated(words["rise"], "alice"), gated(words["fall"], "bob")]
+    detector = Detector(keywords, encoder=encoder, speakers=speakers, speaker_encoder=voices, on_refusal=told_of.append)
+    assert len(listen(detector, stream, [9_000, 70_000])) == 3
+    assert [(hit.keyword, hit.start_s) for hit in told_of] == said(("rise", "bob"), ("fall", "alice"))
+    assert [hit.speaker for hit in told_of] == ["alice", "bob"]
+    assert max(hit.speaker_score for hit in told_of) < 0.8
+
+
 def test_names_of_speakers_are_compared_without_regard_to_case(words, encoder, speakers, voices, stream):
     keywords = [gated(words["rise"], "ALICE")]
     detector = Detector(keywords, encoder=encoder, speakers=speakers, speaker_encoder=voices)

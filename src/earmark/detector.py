@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -79,6 +79,8 @@ class Detector:
         settings: how to listen.
         speakers: among them those to whom keywords answer.
         speaker_encoder: which they were enrolled with; the shipped one unless given.
+        on_refusal: is told of each time a keyword was said in another voice than the one that it answers to; the
+            detection that it would have been has that voice's score.
 
     Raises:
         InputError: there are no keywords, two have one name, one was enrolled with another encoder, or the encoder's
@@ -94,6 +96,7 @@ class Detector:
         settings: DetectorSettings | None = None,
         speakers: Sequence[Speaker] = (),
         speaker_encoder: SpeakerEncoder | None = None,
+        on_refusal: Callable[[Detection], object] = lambda _: None,
     ) -> None:
         if encoder is None:
             from earmark.encoder import load_encoder
@@ -115,6 +118,7 @@ class Detector:
 
             speaker_encoder = load_speaker_encoder()
         self._speaker_encoder = speaker_encoder
+        self._on_refusal = on_refusal
         self._begin()
 
     def push(self, chunk: ArrayLike) -> list[Detection]:
@@ -191,22 +195,26 @@ class Detector:
             return peak
         hop_s = self.encoder.hop_s
         verdict = self._gate.judge(name, max(0, peak.start) * hop_s, peak.stop * hop_s)
-        return replace(peak, speaker_score=verdict.score) if verdict.is_same else None
+        judged = replace(peak, speaker_score=verdict.score)
+        if verdict.is_same:
+            return judged
+        self._on_refusal(self._detection(judged))
+        return None
 
     def _detections(self, peaks: Sequence[Peak]) -> list[Detection]:
+        return [self._detection(peak) for peak in peaks]
+
+    def _detection(self, peak: Peak) -> Detection:
         hop_s = self.encoder.hop_s
-        return [
-            Detection(
-                keyword=self.keywords[peak.keyword].name,
-                start_s=round(max(0, peak.start) * hop_s, 3),
-                end_s=round(peak.stop * hop_s, 3),
-                score=peak.score,
-                probability=calibration.probability(self.encoder, peak.score, float(self.thresholds[peak.keyword])),
-                speaker=self.keywords[peak.keyword].only_speaker,
-                speaker_score=peak.speaker_score,
-            )
-            for peak in peaks
-        ]
+        return Detection(
+            keyword=self.keywords[peak.keyword].name,
+            start_s=round(max(0, peak.start) * hop_s, 3),
+            end_s=round(peak.stop * hop_s, 3),
+            score=peak.score,
+            probability=calibration.probability(self.encoder, peak.score, float(self.thresholds[peak.keyword])),
+            speaker=self.keywords[peak.keyword].only_speaker,
+            speaker_score=peak.speaker_score,
+        )
 
 
 class _Windows:

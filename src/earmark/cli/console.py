@@ -38,6 +38,11 @@ def show_warning(
     (file or sys.stderr).write(f"warning: {' '.join(str(message).split())}\n")
 
 
+def note(text: str) -> None:
+    """Say something beside the result as one line on stderr."""
+    sys.stderr.write(f"note: {' '.join(text.split())}\n")
+
+
 def say(text: str) -> None:
     """Print a line on stdout."""
     sys.stdout.write(f"{text}\n")
@@ -80,9 +85,10 @@ def print_takes(takes: Iterable["Take"]) -> None:
     print_table([">take", "file", ">spoken part", ">level", "remarks"], rows)
 
 
-def print_detections(detections: Sequence["Detection"], title: str) -> None:
-    """Print what was heard, or that nothing was."""
-    if not detections:
+def print_detections(detections: Sequence["Detection"], title: str, *, refused: Sequence["Detection"] = ()) -> None:
+    """Print what was heard, or that nothing was; what was refused for its voice stands among it."""
+    shown = sorted([*detections, *refused], key=lambda hit: hit.end_s) if refused else detections
+    if not shown:
         say(f"{title}: nothing heard")
         return
     rows = [
@@ -93,13 +99,15 @@ def print_detections(detections: Sequence["Detection"], title: str) -> None:
             f"{hit.score:.2f}",
             f"{100 * hit.probability:.0f} %",
         ]
-        for hit in detections
+        for hit in shown
     ]
     columns = ["keyword", ">from", ">to", ">score", ">probability"]
-    if any(hit.speaker is not None for hit in detections):
+    if any(hit.speaker is not None for hit in shown):
         columns += ["voice", ">voice score"]
-        for row, hit in zip(rows, detections, strict=True):
-            row += ["–", ""] if hit.speaker_score is None else [hit.speaker or "–", f"{hit.speaker_score:.2f}"]
+        strangers = {id(hit) for hit in refused}
+        for row, hit in zip(rows, shown, strict=True):
+            voice = f"not {hit.speaker}: refused" if id(hit) in strangers else hit.speaker or "–"
+            row += ["–", ""] if hit.speaker_score is None else [voice, f"{hit.speaker_score:.2f}"]
     print_table(columns, rows, title)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -35,6 +35,10 @@ def detect(
     ] = None,
     false_alarms_per_hour: options.FalseAlarms = None,
     speaker_encoder: options.SpeakerEncoderName = None,
+    refused: Annotated[
+        bool,
+        typer.Option("--refused", help="List, too, when a keyword was said in another voice than its --only-speaker."),
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a detection, one a line.")] = False,
     plot: Annotated[
         Path | None,
@@ -49,13 +53,21 @@ def detect(
 
     if plot is not None and len(files) > 1:
         raise InputError("--plot draws one recording; name one FILE")
-    detector = _detector(store, keyword, encoder, threshold, false_alarms_per_hour, speaker_encoder)
+    strangers: list[Detection] = []
+    detector, least = _detector(
+        store, keyword, encoder, threshold, false_alarms_per_hour, speaker_encoder, strangers.append
+    )
     exit_code = 0
     for file in files:
         try:
             if plot is not None:
                 _refuse_long(file)
-            detections = _show(file, detector, as_json=as_json)
+            strangers.clear()
+            detections = _listen(file, detector, as_json=as_json)
+            others = [one for one in strangers if not any(_is_same_sound(one, hit) for hit in detections)]
+            _show(file, detections, others if refused else [], as_json=as_json)
+            if not refused:
+                _note(file, others, least)
             if plot is not None:
                 _draw(plot, file, detector, detections)
         except EarmarkError as error:
@@ -70,7 +82,9 @@ def _detector(
     threshold: float | None,
     false_alarms_per_hour: float | None,
     speaker_encoder_name: str | None,
-) -> "Detector":
+    on_refusal: "Callable[[Detection], object]",
+) -> "tuple[Detector, dict[str, float]]":
+    """The detector, and from which score on each speaker's voice passes."""
     from earmark import calibration
     from earmark.detector import Detector, DetectorSettings
     from earmark.encoder import load_encoder
@@ -90,25 +104,61 @@ def _detector(
         threshold = calibration.threshold(encoder, false_alarms_per_hour)
     settings = DetectorSettings(threshold=threshold)
     if not speakers:
-        return Detector(keywords, encoder=encoder, settings=settings)
+        return Detector(keywords, encoder=encoder, settings=settings), {}
     from earmark.speaker_encoder import load_speaker_encoder
 
-    speaker_encoder = load_speaker_encoder(speaker_encoder_name)
-    return Detector(keywords, encoder=encoder, settings=settings, speakers=speakers, speaker_encoder=speaker_encoder)
+    detector = Detector(
+        keywords,
+        encoder=encoder,
+        settings=settings,
+        speakers=speakers,
+        speaker_encoder=load_speaker_encoder(speaker_encoder_name),
+        on_refusal=on_refusal,
+    )
+    return detector, {speaker.name: speaker.threshold for speaker in speakers}
 
 
-def _show(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
-    """Search a file and print what is heard: JSON as it is heard, the table at the end."""
+def _listen(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
+    """Search a file; JSON is printed as it is heard."""
     detections = []
     for detection in _search(file, detector):
         detections.append(detection)
         if as_json:
-            known = {key: value for key, value in asdict(detection).items() if value is not None}
-            console.say(json.dumps({"file": str(file), **known}, ensure_ascii=False))
+            _say_json(file, detection)
             sys.stdout.flush()
-    if not as_json:
-        console.print_detections(detections, title=str(file))
     return detections
+
+
+def _show(file: Path, detections: "Sequence[Detection]", refused: "Sequence[Detection]", *, as_json: bool) -> None:
+    """Print what is only known in the end: the table, and what was refused for its voice."""
+    if not as_json:
+        console.print_detections(detections, title=str(file), refused=refused)
+        return
+    for one in refused:
+        _say_json(file, one, refused=True)
+
+
+def _say_json(file: Path, detection: "Detection", **more: bool) -> None:
+    known = {key: value for key, value in asdict(detection).items() if value is not None}
+    console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False))
+
+
+def _is_same_sound(one: "Detection", other: "Detection") -> bool:
+    """Whether two detections share more than half of the shorter: one word may be keywords of two speakers."""
+    shared = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
+    return 2 * shared > min(one.end_s - one.start_s, other.end_s - other.start_s)
+
+
+def _note(file: Path, refused: "Sequence[Detection]", least: dict[str, float]) -> None:
+    """Say, a line a keyword and not among the detections, what was said in other voices than the keyword's."""
+    for keyword, speaker in dict.fromkeys((one.keyword, one.speaker or "") for one in refused):
+        same = [one for one in refused if one.keyword == keyword]
+        nearest = max(same, key=lambda one: one.speaker_score or -1.0)
+        often = "once" if len(same) == 1 else f"{len(same)} times"
+        console.note(
+            f"{file}: {keyword!r} {often} in another voice than {speaker}'s, most alike at {nearest.start_s:.2f} s: "
+            f"voice score {nearest.speaker_score:.2f}, {least[speaker]:.2f} is needed; --refused lists all"
+        )
 
 
 def _search(file: Path, detector: "Detector") -> "Iterator[Detection]":
