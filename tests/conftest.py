@@ -1,5 +1,7 @@
 """What tests of the runtime share: an encoder that is a page of NumPy, and words made of gliding tones."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -224,3 +226,20 @@ def speak(say):
         return wave
 
     return voiced
+
+
+@pytest.fixture
+def tiny_files():
+    """`with tiny_files(4096): …`: no file grows beyond so many bytes, as on a disk that is full."""
+    resource = pytest.importorskip("resource")
+
+    @contextmanager
+    def limited(size):
+        limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (size, limits[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+
+    return limited

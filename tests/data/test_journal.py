@@ -1,7 +1,10 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from earmark.data.journal import Journal
+from earmark.errors import EarmarkError
 
 MADE_BY = {"aligner": "an aligner"}
 
@@ -41,3 +44,27 @@ def test_a_journal_that_something_else_made_is_begun_anew(tmp_path: Path) -> Non
         journal.add("a", {})
     with Journal(tmp_path / "journal.jsonl", {"aligner": "another"}) as journal:
         assert journal.done == {}
+
+
+def test_a_key_may_hold_what_unicode_calls_the_end_of_a_line(tmp_path: Path) -> None:
+    keys = ["a\u2028b.wav", "a\x85b.wav", "a\x0cb.wav", "a\nb.wav"]
+    with Journal(tmp_path / "journal.jsonl", MADE_BY) as journal:
+        for key in keys:
+            journal.add(key, {"sections": []})
+    with Journal(tmp_path / "journal.jsonl", MADE_BY) as journal:
+        assert list(journal.done) == keys
+
+
+def test_a_full_disk_is_told_with_the_journal_and_what_was_written_before_is_kept(tmp_path: Path, tiny_files) -> None:
+    path = tmp_path / "journal.jsonl"
+    with Journal(path, MADE_BY) as journal:
+        journal.add("a", {"words": ["one"]})
+    with (
+        tiny_files(200),
+        pytest.raises(EarmarkError, match=r"journal\.jsonl: cannot be written .*make room"),
+        Journal(path, MADE_BY) as journal,
+    ):
+        journal.add("b", {"words": ["two"] * 100})
+    with Journal(path, MADE_BY) as journal:
+        assert list(journal.done) == ["a"]
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]

@@ -11,7 +11,7 @@ from earmark.data.sections import by_path, read_sections, write_sections
 from earmark.data.segment_lists import Segment, read_clips, read_segments, write_segments
 from earmark.data.segment_pairs import SegmentPair, manifest_of_pairs, read_segment_pairs, write_segment_pairs
 from earmark.data.stretches import Recordings, Stretch
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 
 SECTION = Stretch("wav/a.wav", "anna", 0.5, 2.0)
 
@@ -203,3 +203,14 @@ def test_sections_are_grouped_by_recording():
 def test_a_clip_without_end_is_a_section_to_the_end_of_its_file(folder):
     (folder / "m.tsv").write_text("path\tspeaker\nwav/a.wav\tanna\n")
     assert list(read_sections(folder / "m.tsv")) == [Stretch("wav/a.wav", "anna", 0.0, 2.0)]
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".tsv", ".parquet"])
+def test_a_full_disk_is_told_with_the_list_and_leaves_the_old_one(tmp_path, tiny_files, suffix):
+    path = tmp_path / f"sections{suffix}"
+    write_sections([SECTION], path)
+    many = [Stretch(f"wav/{number}.wav", "anna", number * 0.317, number * 0.317 + 1) for number in range(2000)]
+    with tiny_files(4096), pytest.raises(EarmarkError, match=rf"sections\{suffix}: cannot be written .*make room"):
+        write_sections(many, path)
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert list(read_sections(path)) == [SECTION] if suffix == ".txt" else len(list(read_sections(path))) == 1

@@ -8,7 +8,7 @@ from earmark import audio
 from earmark.cli import app as whole_app
 from earmark.cli.evaluate import app, judged
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 from earmark.evaluation import warping
 from earmark.evaluation.embedders import Exported
 from earmark.evaluation.plots import average_precision_plot, save
@@ -83,9 +83,30 @@ def test_warping_of_too_many_segments_is_refused_before_they_are_read(run, corpu
 
 
 def test_segments_without_labels_are_refused(run, corpus):
-    (corpus / "grid.txt").write_text("0.wav voice0 0 4.2 0.4 1.0 NOTRANS\n")
-    with pytest.raises(InputError, match="segment 1 of 1 has no label"):
-        run(corpus / "grid.txt", "--audio", corpus, "--out", corpus / "out")
+    lines = ["0.wav voice0 0 4.2 0.4 1.0 rise\n", "0.wav voice0 0 4.2 1.8 2.4 "]
+    for label, told in {
+        "NOTRANS": r"grid\.txt: segment 2 of 2, 0\.wav from 1\.8 s on, has no label; label all",
+        "fall": r"grid\.txt: 2 segments of as many labels: nothing has a right answer",
+    }.items():
+        (corpus / "grid.txt").write_text("".join(lines) + f"{label}\n")
+        with pytest.raises(InputError, match=told):
+            run(corpus / "grid.txt", "--audio", corpus, "--out", corpus / "out")
+    write_manifest(Manifest((Clip("noise.wav", split="noise"),), corpus), corpus / "noise.tsv")
+    with pytest.raises(InputError, match=r"noise\.tsv: all clips are noise"):
+        run(corpus / "noise.tsv", "--out", corpus / "out")
+    assert not (corpus / "out").exists()  # nothing was embedded in vain
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_nothing_half_written(run, corpus, tiny_files):
+    call = (corpus / "list.txt", "--audio", corpus, "--out", corpus / "out")
+    with tiny_files(2000), pytest.raises(EarmarkError, match=r"out/\.?embeddings.*cannot be written .*make room"):
+        run(*call)
+    assert not list((corpus / "out").iterdir())
+    for suffix in (".npz", ".parquet"):
+        words = ["embed", str(corpus / "list.txt"), "--audio", str(corpus), "--out", str(corpus / f"e{suffix}")]
+        with tiny_files(2000), pytest.raises(EarmarkError, match=r"e(\.unfinished)?\.\w+: cannot be written"):
+            CliRunner().invoke(whole_app, words, catch_exceptions=False)
+        assert not list(corpus.glob("*e.*"))
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".parquet"])

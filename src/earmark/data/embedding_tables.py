@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.data.manifest import Clip, ManifestError
+from earmark.errors import writing
 
 Floats = NDArray[np.floating]
 
@@ -31,9 +32,9 @@ def write_table(
 
     Raises:
         ManifestError: pyarrow is not installed.
+        EarmarkError: the file cannot be written, or the disk is full.
     """
     arrow = _pyarrow(file)
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.name}.partial")
     writer: Any = None
     count = 0
@@ -45,26 +46,30 @@ def write_table(
         clips = [clip for some, _ in held for clip in some]
         table = _table(arrow, clips, np.concatenate([vectors for _, vectors in held]), made_by)
         if writer is None:
+            file.parent.mkdir(parents=True, exist_ok=True)
             writer = arrow.parquet.ParquetWriter(partial, table.schema, compression="zstd")
         writer.write_table(table, row_group_size=rows)
         held, waiting = [], 0
 
-    try:
-        for some, vectors in embedded:
-            held.append((some, vectors))
-            waiting += len(some)
-            count += len(some)
-            if waiting >= rows:
+    with writing(file):
+        try:
+            for some, vectors in embedded:
+                held.append((some, vectors))
+                waiting += len(some)
+                count += len(some)
+                if waiting >= rows:
+                    write()
+            if held:
                 write()
-        if held:
-            write()
-        if writer is not None:
-            writer.close()
-            partial.replace(file)
-    finally:
-        if writer is not None and writer.is_open:
-            writer.close()
-        partial.unlink(missing_ok=True)
+            if writer is not None:
+                writer.close()
+                partial.replace(file)
+        finally:
+            try:
+                if writer is not None and writer.is_open:
+                    writer.close()
+            finally:
+                partial.unlink(missing_ok=True)
     return count
 
 

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from earmark.errors import writing
+
 
 class Journal:
     """A file of JSON lines: the first says what made it, each further one is a key and a record.
@@ -17,31 +19,44 @@ class Journal:
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
         self.done: dict[str, dict[str, Any]] = {}
+        self._path = path
         head = json.dumps({"made_by": made_by}, ensure_ascii=False)
-        lines = [line for line in _text(path).splitlines(keepends=True) if line.endswith("\n")]
-        if not lines or lines[0].rstrip("\n") != head:
-            lines = [head + "\n"]
+        # Not by splitlines: a file's name may hold what Unicode calls the end of a line. What follows the last end
+        # was cut off.
+        lines = _text(path).split("\n")[:-1]
+        if not lines or lines[0] != head:
+            lines = [head]
         for line in lines[1:]:
             record = json.loads(line)
             self.done[record.pop("key")] = record
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # Whole lines only: what follows a line that was cut off could not be told from it.
         partial = path.with_name(f".{path.name}.partial")
-        partial.write_text("".join(lines), encoding="utf-8", newline="\n")
-        partial.replace(path)
-        self._file = path.open("a", encoding="utf-8", newline="\n")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                # Whole lines only: what follows a line that was cut off could not be told from it.
+                partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+                partial.replace(path)
+            finally:
+                partial.unlink(missing_ok=True)
+            self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, key: str, record: Mapping[str, Any]) -> None:
-        """Write a record down; it outlives the process from here on."""
-        self._file.write(json.dumps({"key": key, **record}, ensure_ascii=False) + "\n")
-        self._file.flush()
+        """Write a record down; it outlives the process from here on.
+
+        Raises:
+            EarmarkError: the journal cannot be written, or the disk is full.
+        """
+        with writing(self._path):
+            self._file.write(json.dumps({"key": key, **record}, ensure_ascii=False) + "\n")
+            self._file.flush()
         self.done[key] = dict(record)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._file.close()
+        with writing(self._path):  # on a full disk, closing tries to write the last line once more
+            self._file.close()
 
 
 def _text(path: Path) -> str:

@@ -9,7 +9,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from earmark.errors import InputError
+from earmark.errors import InputError, writing
 
 COLUMNS = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
 _TIMES = ("start_s", "end_s")
@@ -102,19 +102,26 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
 
     Raises:
         ManifestError: another suffix, or (TSV) a tab or line break inside a value.
+        EarmarkError: the manifest cannot be written, or the disk is full.
     """
     path = Path(path)
     clips = _moved(manifest, path.parent)
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
-    match path.suffix:
-        case ".tsv":
-            _write_tsv(clips, partial, path)
-        case ".parquet":
-            _write_parquet(clips, partial, path)
-        case suffix:
-            raise ManifestError(f"{path}: a manifest is .tsv or .parquet, not {suffix or 'a file without suffix'}")
-    partial.replace(path)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            match path.suffix:
+                case ".tsv":
+                    _write_tsv(clips, partial, path)
+                case ".parquet":
+                    _write_parquet(clips, partial, path)
+                case suffix:
+                    raise ManifestError(
+                        f"{path}: a manifest is .tsv or .parquet, not {suffix or 'a file without suffix'}"
+                    )
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _tsv_rows(path: Path) -> Iterator[Mapping[str, object]]:

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from earmark.audio import duration_s
 from earmark.data.corpora.folder import SOUND_SUFFIXES
-from earmark.errors import InputError
+from earmark.errors import InputError, writing
 
 UNKNOWN = "-"
 FRAME_S = 0.025
@@ -207,18 +207,22 @@ def write_lines(rows: Iterable[Row], path: Path, text_of: Callable[[Row], str]) 
         rows: as many as you like; they are not kept.
         path: of the list; its folder is made when absent.
         text_of: the line of a row, without line break.
+
+    Raises:
+        EarmarkError: the list cannot be written, or the disk is full.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{path.name}.partial")
     count = 0
-    try:
-        with partial.open("w", encoding="utf-8", newline="\n") as file:
-            for row in rows:
-                file.write(f"{text_of(row)}\n")
-                count += 1
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            with partial.open("w", encoding="utf-8", newline="\n") as file:
+                for row in rows:
+                    file.write(f"{text_of(row)}\n")
+                    count += 1
+            partial.replace(path)
+        finally:
+            partial.unlink(missing_ok=True)
     return count
 
 

@@ -21,7 +21,7 @@ from earmark import audio
 from earmark.audio import SAMPLE_RATE, Wave
 from earmark.data.manifest import Clip
 from earmark.data.stretches import FRAME_S, Recordings
-from earmark.errors import InputError
+from earmark.errors import InputError, writing
 from earmark.evaluation.embedders import Embedder, Exported, Progress, silent
 from earmark.evaluation.log_mel import HOP_S, log_mel
 
@@ -282,25 +282,29 @@ def write_embeddings(
 
     The arrays `encoder` and `fingerprint` say what made them, `key` which list they are of. The file is complete or it
     is not there.
+
+    Raises:
+        EarmarkError: the file cannot be written, or the disk is full.
     """
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.stem}.partial.npz")
-    try:
-        np.savez(
-            partial,
-            paths=np.array([clip.path for clip in clips], np.str_),
-            start_s=np.array([clip.start_s for clip in clips]),
-            end_s=np.array([np.nan if clip.end_s is None else clip.end_s for clip in clips]),
-            speakers=np.array([clip.speaker for clip in clips], np.str_),
-            labels=np.array([clip.label for clip in clips], np.str_),
-            vectors=np.asarray(vectors, np.float32),
-            encoder=np.array(embedder.name),
-            fingerprint=np.array(embedder.fingerprint),
-            key=np.array(key),
-        )
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            np.savez(
+                partial,
+                paths=np.array([clip.path for clip in clips], np.str_),
+                start_s=np.array([clip.start_s for clip in clips]),
+                end_s=np.array([np.nan if clip.end_s is None else clip.end_s for clip in clips]),
+                speakers=np.array([clip.speaker for clip in clips], np.str_),
+                labels=np.array([clip.label for clip in clips], np.str_),
+                vectors=np.asarray(vectors, np.float32),
+                encoder=np.array(embedder.name),
+                fingerprint=np.array(embedder.fingerprint),
+                key=np.array(key),
+            )
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
 
 
 def _bounds(path: Path, spans: Sequence[Span], length: int) -> Floats:

@@ -9,7 +9,7 @@ import typer
 from earmark.cli import console
 from earmark.cli.evaluate import judged
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.errors import InputError, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -86,11 +86,13 @@ def retrieve(
 
     clips, recordings = read_clips(source, audio, split=split)
     segments = [clip for clip in clips if clip.split not in {"noise", "rir"}]
+    _check_labels(source, segments)
     labels, speakers = [clip.label for clip in segments], [clip.speaker for clip in segments]
     # Many a manifest is called manifest: its folder says what it is of.
     lists = "-".join(filter(None, [source.resolve().parent.name if source.stem == "manifest" else source.stem, split]))
     out = out or Path("runs") / f"map-{lists}"
-    out.mkdir(parents=True, exist_ok=True)
+    with writing(out):
+        out.mkdir(parents=True, exist_ok=True)
     systems = []
     for name in encoder or ["base"]:
         title, fingerprint, similarities = _similarities(name, segments, recordings, out, spoken=spoken)
@@ -101,14 +103,31 @@ def retrieve(
         numbers = retrieval.measure(found, speakers, np.random.default_rng(seed))
         systems.append(retrieval_report.System(title, fingerprint, found, numbers))
     counts = {"segments": len(segments), "labels": len(set(labels)), "speakers": len(set(speakers) - {""})}
-    _write(out, systems, labels, lists, {**counts, "spoken": spoken, "seed": seed})
     shown = {system.name: retrieval.by_label(retrieval_report.shown(system), labels) for system in systems}
     ranking = retrieval.RANKINGS[retrieval_report.shown_ranking(systems[0])]
-    plots.save(plots.average_precision_plot(shown, title=f"{lists}, against {ranking}"), out / "map.png")
+    with writing(out):
+        _write(out, systems, labels, lists, {**counts, "spoken": spoken, "seed": seed})
+        plots.save(plots.average_precision_plot(shown, title=f"{lists}, against {ranking}"), out / "map.png")
     heads = [head if place < 2 else f">{head}" for place, head in enumerate(retrieval_report.COLUMNS)]
     title = f"{lists}: {counts['segments']} segments, {counts['labels']} labels, {counts['speakers']} speakers"
     console.print_table(heads, retrieval_report.rows(systems), title)
     console.say(f"wrote {out}")
+
+
+def _check_labels(source: Path, segments: "Sequence[Clip]") -> None:
+    """Whether segments can be judged, before any of them is heard."""
+    if not segments:
+        raise InputError(f"{source}: all clips are noise or rooms; name segments of speech")
+    for number, clip in enumerate(segments, 1):
+        if not clip.label:
+            raise InputError(
+                f"{source}: segment {number} of {len(segments)}, {clip.path} from {clip.start_s:g} s on, has no label;"
+                " label all of them, as prepare ngrams does"
+            )
+    if len({clip.label for clip in segments}) == len(segments):
+        raise InputError(
+            f"{source}: {len(segments)} segments of as many labels: nothing has a right answer; add tokens of a label"
+        )
 
 
 def _similarities(
