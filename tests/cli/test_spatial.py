@@ -1,11 +1,15 @@
 import sys
 import warnings
+from contextlib import nullcontext
+from unittest.mock import MagicMock
 
 import pytest
 
 from earmark import audio
 from earmark.cli import main
+from earmark.cli.spatial import _percent
 from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.training.comparison.summary import Average
 
 RECIPE = """
 kind = "spatial"
@@ -56,13 +60,31 @@ def earmark(tmp_path, monkeypatch, capsys, say):
 def test_a_simulation_ends_in_a_table_and_goes_on_with_more_repetitions(earmark, tmp_path):
     code, out, _ = earmark("spatial", "recipe.toml", "--set", "repetitions=1", "--run", "run")
     assert code == 0
-    assert "1 repetitions, in %" in out
+    assert "1 repetition, in %; from 3 on with an interval" in out
     code, out, _ = earmark("spatial", "recipe.toml", "--run", "run")
     assert code == 0
     for system in ("MFCC, convolution", "auto-encoder, dense", "spatial auto-encoder, dense"):
         assert system in out
-    assert "±" in out
+    assert "2 repetitions, in %; from 3 on with an interval" in out
+    assert "±" not in out  # of two, Student's interval is wider than all that is possible
     assert len((tmp_path / "run" / "results.csv").read_text().splitlines()) == 3
+
+
+def test_an_interval_is_shown_where_it_says_something():
+    assert _percent(Average((0.5, 0.52, 0.54))) == "52.0 ± 5.0"
+    assert _percent(Average((0.5, 0.54))) == "52.0"
+    assert _percent(Average((0.01, 0.02, 0.06))) == "3.0"
+    assert _percent(Average((-0.01, 0.0, 0.01)), least=-1.0) == "0.0 ± 2.5"
+
+
+def test_clips_are_packed_before_the_bar_of_repetitions_is_drawn(earmark, monkeypatch):
+    shown = []
+    monkeypatch.setattr("earmark.training.clips.follow", lambda items, title: shown.append(title) or items)
+    monkeypatch.setattr(
+        "earmark.cli.spatial.console.progress_bar", lambda: shown.append("bar") or nullcontext(MagicMock())
+    )
+    assert earmark("spatial", "recipe.toml", "--set", "repetitions=1", "--run", "run")[0] == 0
+    assert shown == ["packing clips", "bar"]
 
 
 def test_wrong_settings_end_in_one_line(earmark):

@@ -1,14 +1,20 @@
 """`earmark spatial`: do features learnt from unlabelled clips beat MFCC where labels are few?"""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earmark.cli import console
 from earmark.cli.extras import needs
 
+if TYPE_CHECKING:
+    from earmark.training.comparison.summary import Average
+
 EXAMPLE = "Example: [bold]earmark spatial recipes/humayun/arabic.toml --set repetitions=2 --run runs/short[/bold]"
+
+# Repetitions from which on an interval is shown: Student's t for two is so wide that it says nothing.
+_ENOUGH = 3
 
 
 def spatial(
@@ -38,12 +44,15 @@ def spatial(
     """
     with needs("train"):
         from earmark.evaluation.simulation_pictures import draw_simulation
+        from earmark.training.spatial.pools import prepare_pools
         from earmark.training.spatial.settings import read_spatial
         from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarise
 
     settings = read_spatial(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
     console.say(f"{settings.name}: {settings.repetitions} repetitions in {folder}")
+    # Under bars of its own, which the one below would hide.
+    pools = prepare_pools(settings.data, settings.autoencoder.encoder)
     with console.progress_bar() as progress:
         whole = progress.add_task("repetitions", total=settings.repetitions)
         current = progress.add_task("", total=None, visible=False)
@@ -53,22 +62,25 @@ def spatial(
             progress.update(current, description=title, completed=epoch, total=most, visible=True)
 
         repetitions = simulate(
-            settings, folder, jobs=jobs, report=show, on_done=lambda _: progress.update(whole, advance=1)
+            settings, folder, pools=pools, jobs=jobs, report=show, on_done=lambda _: progress.update(whole, advance=1)
         )
-
-    def percent(value: float, margin: float) -> str:
-        return f"{100 * value:.1f}" + (f" ± {100 * margin:.1f}" if margin == margin else "")
-
     summary = summarise(repetitions)
-    rows = [
-        [SYSTEMS[stage], *(percent(numbers[name].mean, numbers[name].margin) for name in NUMBERS)]
-        for stage, numbers in summary.items()
-    ]
-    title = f"{len(repetitions)} repetitions, in %, with the 95 % interval of the mean"
+    rows = [[SYSTEMS[stage], *(_percent(numbers[name]) for name in NUMBERS)] for stage, numbers in summary.items()]
+    count = len(repetitions)
+    interval = ", with the 95 % interval of the mean" if count >= _ENOUGH else f"; from {_ENOUGH} on with an interval"
+    title = f"{count} repetition{'s' * (count > 1)}, in %{interval}"
     console.print_table(["system", ">error", ">precision", ">recall"], rows, title)
     for than in ("mfcc", "plain"):
         won = gain(repetitions, "spatial", than)
-        console.say(f"accuracy of {SYSTEMS['spatial']} over {SYSTEMS[than]}: {percent(won.mean, won.margin)} points")
+        console.say(f"accuracy of {SYSTEMS['spatial']} over {SYSTEMS[than]}: {_percent(won, least=-1.0)} points")
     pictures = draw_simulation(folder)
     console.say(f"wrote {folder / 'results.csv'} and {len(pictures)} pictures")
     console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {folder / 'spatial-01.safetensors'}")
+
+
+def _percent(average: "Average", least: float = 0.0) -> str:
+    """A mean between `least` and 1, with its interval where that is of possible values alone."""
+    text, margin = f"{100 * average.mean:.1f}", average.margin
+    if len(average.values) < _ENOUGH or not least <= average.mean - margin <= average.mean + margin <= 1:
+        return text
+    return f"{text} ± {100 * margin:.1f}"

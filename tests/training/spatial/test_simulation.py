@@ -45,6 +45,11 @@ def test_a_simulation_leaves_a_row_arrays_and_encoders_for_each_repetition(finis
         assert path.startswith(first.classes[label])
     said = json.loads((finished / "settings.json").read_text())
     assert said["classes"] == first.classes.tolist()
+    manifest = f"{recordings.name}/manifest.tsv"
+    assert said["sources"] == {
+        role: [{"manifest": manifest, "split": split}]
+        for role, split in (("unlabelled", "train"), ("labelled", "val"), ("test", "test"))
+    }
     assert str(recordings) not in json.dumps(said)
 
 
@@ -87,6 +92,10 @@ def test_a_repetition_whose_row_is_there_is_not_run_again(finished, settings, mo
 def test_a_folder_of_other_settings_is_refused(finished, settings):
     with pytest.raises(InputError, match=r"holds results of other settings \(seed\); give another folder"):
         simulate(settings.model_copy(update={"seed": 5}), finished)
+    data = settings.data
+    swapped = data.model_copy(update={"unlabelled": data.test, "test": data.unlabelled})
+    with pytest.raises(InputError, match=r"holds results of other settings \("):
+        simulate(settings.model_copy(update={"data": swapped}), finished)
     (finished / "settings.json").unlink()
     with pytest.raises(InputError, match=r"results\.csv: nothing says of which settings"):
         simulate(settings, finished)

@@ -69,7 +69,7 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
     Raises:
         InputError: a clip in two roles, fewer than two classes, clips without sound, or manifests that cannot be read.
     """
-    roles = {name: [selected(source) for source in getattr(data, name)] for name in ("unlabelled", "labelled", "test")}
+    roles = {role: [selected(source) for source in sources] for role, sources in data.roles.items()}
     manifests = [manifest for group in roles.values() for manifest in group]
     folder = data.folder / "clips"
     # Unpacked before the bank is asked for: a manifest that names a clip twice fails before the work, not after it.

@@ -28,6 +28,11 @@ class SpatialData(Settings):
         "`test` together half label and the others test, drawn anew for each repetition",
     )
 
+    @property
+    def roles(self) -> dict[str, tuple[Source, ...]]:
+        """The sources of each role."""
+        return {"unlabelled": self.unlabelled, "labelled": self.labelled, "test": self.test}
+
     @model_validator(mode="after")
     def _has_tests(self) -> Self:
         if self.speakers == "listed" and not self.test:
@@ -88,6 +93,6 @@ def parse_spatial(table: dict[str, Any], folder: Path, where: str) -> SpatialSet
     def located(sources: tuple[Source, ...]) -> tuple[Source, ...]:
         return tuple(source.model_copy(update={"manifest": (folder / source.manifest).resolve()}) for source in sources)
 
-    places: dict[str, Any] = {name: located(getattr(data, name)) for name in ("unlabelled", "labelled", "test")}
+    places: dict[str, Any] = {role: located(sources) for role, sources in data.roles.items()}
     places["folder"] = (folder / data.folder).resolve()
     return settings.model_copy(update={"data": data.model_copy(update=places)})

@@ -31,6 +31,7 @@ from earmark.evaluation.simulations import (
 )
 from earmark.training.checkpoint import Checkpoint, save_checkpoint
 from earmark.training.comparison.summary import Average
+from earmark.training.recipe import Source
 from earmark.training.spatial.autoencoder import Learnt, learn
 from earmark.training.spatial.classifier import classify
 from earmark.training.spatial.conv1d import classify_mfcc
@@ -54,6 +55,7 @@ def simulate(
     settings: SpatialSettings,
     folder: Path,
     *,
+    pools: Pools | None = None,
     jobs: int = 1,
     report: Report = lambda *_: None,
     on_done: Callable[[int], object] = lambda _: None,
@@ -63,6 +65,7 @@ def simulate(
     Args:
         settings: of the simulation.
         folder: of the run.
+        pools: the clips; unless given, `prepare_pools` packs and opens them.
         jobs: repetitions at a time, each a process of its own; with one, it is this process, which tells of epochs.
         report: told after each epoch.
         on_done: told the number of each repetition that is there.
@@ -73,7 +76,7 @@ def simulate(
     Raises:
         InputError: the folder holds results of other settings, or the clips are not what the settings ask for.
     """
-    pools = prepare_pools(settings.data, settings.autoencoder.encoder)
+    pools = pools or prepare_pools(settings.data, settings.autoencoder.encoder)
     folder.mkdir(parents=True, exist_ok=True)
     _claim(folder, settings, pools)
     tables = {"spatial": folder / RESULTS, "plain": folder / PLAIN_RESULTS}
@@ -199,6 +202,7 @@ def _claim(folder: Path, settings: SpatialSettings, pools: Pools) -> None:
     # More repetitions may be asked for later; where the clips lie and how many threads there are changes no number.
     said = settings.model_dump(mode="json", exclude={"repetitions", "threads", "data"})
     said |= {"speakers": settings.data.speakers, "clips": pools.stamp, "classes": list(pools.classes)}
+    said["sources"] = {role: [_said(source) for source in sources] for role, sources in settings.data.roles.items()}
     text = json.dumps(said, indent=1, ensure_ascii=False) + "\n"
     if path.exists():
         found = json.loads(path.read_text(encoding="utf-8"))
@@ -209,6 +213,12 @@ def _claim(folder: Path, settings: SpatialSettings, pools: Pools) -> None:
     if (folder / RESULTS).exists():
         raise InputError(f"{folder / RESULTS}: nothing says of which settings it is; give another folder by --run")
     path.write_text(text, encoding="utf-8")
+
+
+def _said(source: Source) -> dict[str, Any]:
+    """What a source chooses, of the manifest's path the last two parts."""
+    chosen = source.model_dump(mode="json", exclude={"manifest", "licence"}, exclude_defaults=True)
+    return {"manifest": "/".join(source.manifest.parts[-2:]), **chosen}
 
 
 def _run(
