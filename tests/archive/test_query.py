@@ -45,6 +45,8 @@ def test_what_cannot_be_looked_for_is_told_with_a_cure(tmp_path, sum_encoder, sa
     assert "a query lasts 0.1 to 3 s" in refused(say("rise", seconds=4))
     assert "a query lasts 0.1 to 3 s" in refused(say("rise"), 0.5, 0.55)
     assert "ends at 1.40 s" in refused(say("rise"), 7.0, 8.0)
+    assert "--to 0.5 s is not after --from 0.9 s" in refused(say("rise"), 0.9, 0.5)
+    assert "--to 0 s is not after --from 0 s" in refused(say("rise"), None, 0.0)
     assert "say where it stands" in refused(hush(70))
     with pytest.raises(AudioError, match="no such file"):
         query_of("word", [Take(tmp_path / "absent.wav")], sum_encoder)

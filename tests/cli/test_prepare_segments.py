@@ -177,3 +177,24 @@ def test_the_help_says_the_defaults_of_the_settings(command, settings):
             assert told == (default if isinstance(default, str) else f"{default:g}")
     if command == "ngrams":
         assert shown["--n"] == f"{NgramRules().fewest}-{NgramRules().most}"
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["vad", "takes", "--out", "list.jsonl"], r"--out list\.jsonl: a \.jsonl beside the list keeps what is done"),
+        (["segments", "list.txt", "--out", "./list.txt"], r"--out list\.txt: would take the place of what it is made"),
+        (["ngrams", "said.jsonl", "--out", "said.jsonl"], r"--out said\.jsonl: a \.jsonl beside"),
+        (
+            ["ngrams", "said.ctm", "--segments", "list.txt", "--out", "list.txt"],
+            r"--out list\.txt: would take the place",
+        ),
+    ],
+)
+def test_nothing_is_written_over_what_is_read(tmp_path, monkeypatch, words, told):
+    monkeypatch.chdir(tmp_path)
+    for name in ("list.txt", "list.jsonl", "said.jsonl", "said.ctm"):
+        (tmp_path / name).write_text("something dear\n")
+    with pytest.raises(InputError, match=told):
+        RUNNER.invoke(app, words, catch_exceptions=False)
+    assert {file.read_text() for file in tmp_path.iterdir() if file.is_file()} == {"something dear\n"}

@@ -138,6 +138,18 @@ def test_a_stored_keyword_is_a_query(run, index, take, talks, make_sum_encoder):
     assert "no keyword 'ris'; did you mean 'rise'?" in run("search", "--keyword", "ris", "--index", index).err
 
 
+def test_every_file_has_a_label_track_of_its_own_whatever_it_is_called(run, talks, take, tmp_path):
+    for name in ("a [1]-2.wav", "A [1].wav"):
+        audio.write(talks / name, audio.read(talks / "a [1].wav"))
+    run("index", talks, "--index", tmp_path / "i")
+    run("search", take, "--index", tmp_path / "i", "--audacity", tmp_path / "labels", "--json")
+    found = run("search", take, "--index", tmp_path / "i", "--json").out
+    files = {hit["file"] for hit in objects(found)}
+    assert len(files) == 6
+    tracks = [file.name.casefold() for file in (tmp_path / "labels").iterdir()]
+    assert len(set(tracks)) == 6
+
+
 def test_what_cannot_be_done_is_one_line_with_a_cure(
     run, index, take, talks, tmp_path, hush, make_sum_encoder, monkeypatch
 ):

@@ -91,6 +91,8 @@ def _read(take: Take) -> Wave:
         raise InputError(
             f"{take.path}: {length_s:.0f} s long, and a query is one word; say where it stands with --from and --to"
         )
+    if take.end_s is not None and take.end_s <= (take.start_s or 0.0):
+        raise InputError(f"{take.path}: --to {take.end_s:g} s is not after --from {take.start_s or 0:g} s")
     if take.start_s is not None and take.start_s >= length_s:
         raise InputError(f"{take.path}: ends at {length_s:.2f} s, before {take.start_s:g} s")
     return audio.read(take.path)

@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -155,13 +156,21 @@ def _print(hits: "Sequence[Hit]", query: "Query", archive: "Archive") -> None:
 def _write_labels(folder: Path, hits: "Sequence[Hit]", label: str) -> None:
     """A label track for each file; files of one name in several folders get numbers."""
     from earmark.archive.hits import as_labels
+    from earmark.errors import writing
 
-    folder.mkdir(parents=True, exist_ok=True)
     files = list(dict.fromkeys(hit.file for hit in hits))
-    taken: dict[str, int] = {}
-    for file in files:
-        stem = Path(file).stem
-        taken[stem] = taken.get(stem, 0) + 1
-        name = f"{stem}.txt" if taken[stem] == 1 else f"{stem}-{taken[stem]}.txt"
-        (folder / name).write_text(as_labels([hit for hit in hits if hit.file == file], label), encoding="utf-8")
+    # Names that count already: a-2.txt may be the second a.wav, or the first a-2.wav. Case makes no difference on
+    # some disks.
+    taken: set[str] = set()
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for file in files:
+            stem = name = Path(file).stem
+            for number in count(2):
+                if name.casefold() not in taken:
+                    break
+                name = f"{stem}-{number}"
+            taken.add(name.casefold())
+            labels = as_labels([hit for hit in hits if hit.file == file], label)
+            (folder / f"{name}.txt").write_text(labels, encoding="utf-8")
     sys.stderr.write(f"wrote {len(files)} label track{'s' * (len(files) != 1)} to {folder}\n")

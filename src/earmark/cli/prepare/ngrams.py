@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare.vad import given
+from earmark.cli.prepare.vad import check_out, given
 from earmark.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
@@ -104,6 +104,7 @@ def ngrams(
     from earmark.data.sections import by_path, read_sections
     from earmark.data.segment_lists import read_segments, write_segments
 
+    check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
         raise InputError("--sections and --segments: give one of them")
     fewest, largest = _range(n) if n is not None else (None, None)

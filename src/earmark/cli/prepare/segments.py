@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare.vad import given
+from earmark.cli.prepare.vad import check_out, given
 from earmark.errors import EarmarkError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def segments(
     from earmark.data.sections import read_sections
     from earmark.data.segment_lists import write_segments
 
+    check_out(out, sections)
     grid = Grid(**given(step_s=step, shortest_s=shortest, longest_s=longest))
     asked = too_short = 0
 

@@ -75,6 +75,7 @@ def vad(
             padding_s=padding,
         )
     )
+    check_out(out, source)
     manifest = _read(source, split, speaker_pattern)
     if out.suffix not in MANIFESTS:  # told now, not after hours of work
         for clip in manifest:
@@ -126,3 +127,18 @@ def _read(source: Path, split: str | None, speaker_pattern: str | None) -> "Mani
 def given(**values: Any) -> dict[str, Any]:
     """The options that somebody gave; the others have the defaults of the settings."""
     return {name: value for name, value in values.items() if value is not None}
+
+
+def check_out(out: Path, *sources: Path | None) -> None:
+    """Whether a list may be written there: not over what it is made from, nor over the journal beside it.
+
+    Raises:
+        InputError: it may not.
+    """
+    if out.suffix == ".jsonl":
+        raise InputError(
+            f"--out {out}: a .jsonl beside the list keeps what is done; name the list .txt, .tsv, .parquet"
+        )
+    for source in sources:
+        if source is not None and out.resolve() == source.resolve():
+            raise InputError(f"--out {out}: would take the place of what it is made from; name another file")
