@@ -35,6 +35,22 @@ def test_the_help_of_every_command_reads_well_and_has_an_example(path):
     assert f"earmark {' '.join(path)}" in EVERY[path].epilog
 
 
+def test_the_help_groups_the_commands():
+    lines = CliRunner().invoke(app, ["--help"]).output.splitlines()
+    panels = {line.strip("─╭╮ "): [] for line in lines if line.startswith("╭")}
+    for line in lines:
+        if line.startswith("╭"):
+            name = line.strip("─╭╮ ")
+        elif line.startswith("│ ") and line[2] != " ":
+            panels[name].append(line.split()[1])
+    assert "Commands" not in panels  # where a command lands that is in no group
+    assert panels["Keywords and voices"][:3] == ["demo", "enroll", "detect"]
+    assert {*panels["Search"]} == {"index", "search"}
+    assert "prepare" in panels["Data"]
+    assert "train" in panels["Training"]
+    assert "evaluate" in panels["Evaluation and comparison"]
+
+
 def test_the_version_is_printed():
     assert earmark_command("--version").stdout == f"earmark {earmark.__version__}\n"
 

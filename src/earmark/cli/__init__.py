@@ -35,22 +35,34 @@ app = typer.Typer(
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-app.command("enroll", epilog=enroll.EXAMPLE)(enroll.enroll)
-app.command("detect", epilog=detect.EXAMPLE)(detect.detect)
-app.command("index", epilog=index.EXAMPLE)(index.index)
-app.command("search", epilog=search.EXAMPLE)(search.search)
-app.add_typer(keywords.app)
-app.add_typer(speakers.app)
-app.command("demo", epilog=demo.EXAMPLE)(demo.demo)
-app.add_typer(prepare.app, name="prepare")
-app.command("embed", epilog=embed.EXAMPLE)(embed.embed)
-app.add_typer(evaluate.app, name="evaluate")
-app.command("mine", epilog=mine.EXAMPLE)(mine.mine)
-app.command("train", epilog=train.EXAMPLE)(train.train)
-app.command("spatial", epilog=spatial.EXAMPLE)(spatial.spatial)
-app.command("spatial-figures", epilog=spatial_figures.EXAMPLE)(spatial_figures.spatial_figures)
-app.command("compare", epilog=compare.EXAMPLE)(compare.compare)
-app.command("export", epilog=export.EXAMPLE)(export.export)
+
+KEYWORDS = "Keywords and voices"
+app.command("demo", epilog=demo.EXAMPLE, rich_help_panel=KEYWORDS)(demo.demo)
+app.command("enroll", epilog=enroll.EXAMPLE, rich_help_panel=KEYWORDS)(enroll.enroll)
+app.command("detect", epilog=detect.EXAMPLE, rich_help_panel=KEYWORDS)(detect.detect)
+app.add_typer(keywords.app, rich_help_panel=KEYWORDS)
+app.add_typer(speakers.app, rich_help_panel=KEYWORDS)
+
+SEARCH = "Search"
+app.command("index", epilog=index.EXAMPLE, rich_help_panel=SEARCH)(index.index)
+app.command("search", epilog=search.EXAMPLE, rich_help_panel=SEARCH)(search.search)
+
+DATA = "Data"
+app.add_typer(prepare.app, name="prepare", rich_help_panel=DATA)
+app.command("embed", epilog=embed.EXAMPLE, rich_help_panel=DATA)(embed.embed)
+app.command("mine", epilog=mine.EXAMPLE, rich_help_panel=DATA)(mine.mine)
+
+TRAINING = "Training"
+app.command("train", epilog=train.EXAMPLE, rich_help_panel=TRAINING)(train.train)
+app.command("export", epilog=export.EXAMPLE, rich_help_panel=TRAINING)(export.export)
+
+EVALUATION = "Evaluation and comparison"
+app.add_typer(evaluate.app, name="evaluate", rich_help_panel=EVALUATION)
+app.command("compare", epilog=compare.EXAMPLE, rich_help_panel=EVALUATION)(compare.compare)
+app.command("spatial", epilog=spatial.EXAMPLE, rich_help_panel=EVALUATION)(spatial.spatial)
+app.command("spatial-figures", epilog=spatial_figures.EXAMPLE, rich_help_panel=EVALUATION)(
+    spatial_figures.spatial_figures
+)
 
 
 def _print_version(wanted: bool) -> None:
