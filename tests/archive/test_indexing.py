@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -156,12 +157,16 @@ def test_contents_that_cannot_be_written_leave_the_old_ones(index, talks, sum_en
     before = known(index)
     audio.write(talks / "new.wav", say("bow"))
 
-    def full(path, _content):
-        path.write_bytes(b"{")
-        raise OSError(28, "No space left on device")
+    new_file = storage.new_file
+
+    @contextmanager
+    def full(path):
+        with new_file(path) as file:
+            yield file
+            raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patch:
-        patch.setattr(storage, "write_bytes", full)
+        patch.setattr(storage, "new_file", full)
         with pytest.raises(EarmarkError, match="what was committed before is kept"):
             update(index, [Recording(talks / "new.wav")], sum_encoder)
     assert known(index) == before

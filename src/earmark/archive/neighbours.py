@@ -37,6 +37,25 @@ def faiss() -> Any:
     return package
 
 
+def search_lists(index: Any, queries: Floats, count: int, probes: int, among: Any = None) -> tuple[Floats, Ints]:
+    """What is about nearest to each query in an index of inverted lists.
+
+    Args:
+        index: of FAISS.
+        queries: shape (b, width).
+        count: how many are wanted for each.
+        probes: how many inverted lists are looked into.
+        among: a selector of FAISS; None for all. FAISS keeps no reference to what a selector is made of.
+
+    Returns:
+        Similarities, and keys or -1, shapes (b, count).
+    """
+    chosen = faiss().SearchParametersIVF(nprobe=min(probes, index.nlist), sel=among)
+    # Who imports faiss.contrib.torch_utils replaces `search` everywhere by one that knows no parameters.
+    search = getattr(index, "search_numpy", index.search)
+    return search(queries, count, params=chosen)
+
+
 def learn_codebook(
     segments: Sequence[Segment], settings: IndexSettings, *, hop_s: float, parts: int, seed: int = 0
 ) -> bytes:
@@ -122,11 +141,7 @@ class Neighbours:
         Returns:
             The row before which each ends, shape (m,), and its length, shape (m,).
         """
-        package = faiss()
-        chosen = package.SearchParametersIVF(nprobe=min(probes, self._index.nlist))
-        # Who imports faiss.contrib.torch_utils replaces `search` everywhere by one that knows no parameters.
-        search = getattr(self._index, "search_numpy", self._index.search)
-        _, keys = search(vector[None], count, params=chosen)
+        _, keys = search_lists(self._index, vector[None], count, probes)
         found = keys[0][keys[0] >= 0]
         return found // len(self._lengths), self._lengths[found % len(self._lengths)]
 

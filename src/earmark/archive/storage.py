@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,10 +32,17 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
     Not by `np.save`: on a full disk that says how many items it wrote, and not why.
     """
     with path.open("wb") as file:
-        np.lib.format.write_array_header_1_0(file, np.lib.format.header_data_from_array_1_0(array))
+        write_head(file, array.dtype, array.shape)
         file.write(array.tobytes())
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_head(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
+    """The head of an .npy file whose rows follow: a mapped file that grows on a full disk would end the process."""
+    np.lib.format.write_array_header_1_0(
+        file, {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
+    )
 
 
 def read_array(path: Path) -> NDArray[Any]:
@@ -49,17 +56,28 @@ def read_array(path: Path) -> NDArray[Any]:
     return np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
 
 
-def replace_file(path: Path, content: bytes) -> None:
-    """Write a file in the place of an older one; who reads sees the one or the other."""
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file to write into, which gets its name, perhaps an older one's, when all is written."""
     partial = path.with_name(f"{PARTIAL}{path.name}")
     try:
-        write_bytes(partial, content)
+        with partial.open("wb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
         partial.replace(path)
     except BaseException:
+        # On a full disk that is the error to hear of, not one of the cleaning up.
         with suppress(OSError):
             partial.unlink(missing_ok=True)
         raise
     sync_folder(path.parent)
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Write a file in the place of an older one; who reads sees the one or the other."""
+    with new_file(path) as file:
+        file.write(content)
 
 
 @contextmanager

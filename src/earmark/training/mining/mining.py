@@ -12,6 +12,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.archive.neighbours import faiss
+from earmark.archive.storage import new_file, new_folder, write_head
 from earmark.data.segment_pairs import write_segment_pairs
 from earmark.data.stretches import Recordings
 from earmark.errors import EarmarkError, InputError
@@ -19,22 +21,13 @@ from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
 from earmark.training.mining.examples import choose_examples, write_snippets
-from earmark.training.mining.folders import (
-    map_array,
-    read_json,
-    renew,
-    whole_file,
-    whole_folder,
-    write_head,
-    write_json,
-)
+from earmark.training.mining.folders import map_array, read_json, renew, write_json
 from earmark.training.mining.neighbours import Neighbours, find_neighbours, recall
 from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
 from earmark.training.mining.pictures import coverage_plot, similarity_plot
 from earmark.training.mining.places import Ints, ordered
 from earmark.training.mining.projection import fit_projection
 from earmark.training.mining.report import Mined, write_report, write_results
-from earmark.training.mining.search import faiss
 from earmark.training.mining.settings import RELATIONS, MiningSettings
 from earmark.training.mining.shards import Shards, store_embeddings
 from earmark.training.mining.threshold import choose_threshold
@@ -157,7 +150,7 @@ def _describe(mined: Mined, recordings: Recordings, command: Sequence[str], *, s
     """Write report, pictures and examples; `results.json` comes last, and says that all is there."""
     if snippets:
         write_snippets(mined.examples, recordings, mined.out / "listen")
-    with whole_folder(mined.out / ".report") as folder:
+    with new_folder(mined.out / ".report") as folder:
         save(similarity_plot(mined.tallies, mined.curve, mined.settings.bin_width), folder / "similarities.png")
         save(coverage_plot(mined.tallies, mined.curve, mined.settings.coverage), folder / "coverage.png")
         write_report(mined, folder)
@@ -177,7 +170,7 @@ def _reduce(
         rng = np.random.default_rng(settings.seed)
         sample = np.sort(rng.choice(count, min(count, settings.pca_rows), replace=False))
         projection = fit_projection((shards.take(some) for some in _pieces(sample)), settings.dimension)
-        with whole_file(folder / "vectors.npy") as file:
+        with new_file(folder / "vectors.npy") as file:
             write_head(file, np.dtype(np.float32), (count, projection.axes.shape[1]))
             done = 0
             for some in _pieces(order):

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.archive.storage import new_file, write_array, write_head
 from earmark.evaluation.embedders import Progress, silent
 from earmark.training.mining.batches import Batch, plan_batches
-from earmark.training.mining.folders import map_array, read_json, whole_file, write_array, write_head, write_json
+from earmark.training.mining.folders import map_array, read_json, write_json
 from earmark.training.mining.places import Bools, Ints, Places
 from earmark.training.mining.search import Found, Part, best_of, only
 from earmark.training.mining.settings import MiningSettings
@@ -187,10 +188,7 @@ def _write_found(file: Path, found: Sequence[Found], is_approximate: bool) -> No
 
 
 def _merge(folder: Path, chunks: Sequence[Sequence[Path]], count: int, wanted: int) -> None:
-    with (
-        whole_file(folder / "similarities.npy") as similarities,
-        whole_file(folder / "rows.npy") as rows,
-    ):
+    with new_file(folder / "similarities.npy") as similarities, new_file(folder / "rows.npy") as rows:
         write_head(similarities, np.dtype(np.float32), (count, wanted))
         write_head(rows, np.dtype(np.int32), (count, wanted))
         for files in chunks:

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.archive.storage import new_file
 from earmark.data.segment_pairs import SegmentPair
 from earmark.errors import InputError
-from earmark.training.mining.folders import whole_file
 from earmark.training.mining.neighbours import Neighbours
 from earmark.training.mining.places import Ints, Places
 
@@ -64,7 +64,7 @@ def write_pair_manifest(
     files = np.array([_moved(file, corpus, path.parent) for file in places.names.file], np.object_)
     speakers = np.array(places.names.speaker, np.object_)
     count = 0
-    with whole_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    with new_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for first, second, _ in kept_pairs(neighbours, threshold, is_mutual=is_mutual):
             rows = places.rows[np.stack([first, second], axis=1).ravel()]
             columns = {name: rows[name] for name in times}

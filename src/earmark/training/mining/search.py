@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import InputError
+from earmark.archive.neighbours import faiss, search_lists
 from earmark.training.mining.batches import Batch, Range
 from earmark.training.mining.places import Ints
 from earmark.training.mining.settings import MiningSettings
@@ -18,19 +18,6 @@ Found = tuple[Floats, Ints]
 
 _SAMPLES_A_LIST = 48
 _ITERATIONS = 10
-
-
-def faiss() -> Any:
-    """The package, imported when it is first needed.
-
-    Raises:
-        InputError: it is not installed.
-    """
-    try:
-        import faiss as package
-    except ModuleNotFoundError as error:
-        raise InputError(f'{error.name}: not installed; run: pip install "earmark[search]"') from None
-    return package
 
 
 def cut(one: Range, other: Range) -> Range:
@@ -67,14 +54,11 @@ class Part:
     def _search_lists(self, queries: Floats, wanted: int, batch: Batch) -> Found:
         package = faiss()
         self.is_approximate = True
-        # What is chosen has to outlive the search: FAISS keeps no reference.
+        # Each of them has to outlive the search: FAISS keeps no reference.
         reach, gap = (package.IDSelectorRange(*span) for span in (batch.reach, batch.gap))
         outside = package.IDSelectorNot(gap)
-        chosen = package.IDSelectorAnd(reach, outside)
-        how = package.SearchParametersIVF(nprobe=self._settings.probes, sel=chosen)
-        # Who imports faiss.contrib.torch_utils replaces `search` everywhere by one that knows no parameters.
-        search = getattr(self._lists, "search_numpy", self._lists.search)
-        similarities, rows = search(queries, wanted, params=how)
+        among = package.IDSelectorAnd(reach, outside)
+        similarities, rows = search_lists(self._lists, queries, wanted, self._settings.probes, among)
         return np.where(rows >= 0, similarities, -np.inf), rows
 
     @cached_property

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.archive.storage import new_folder, write_array
 from earmark.data.manifest import Clip
 from earmark.data.segment_lists import read_clips
 from earmark.data.stretches import Recordings
 from earmark.errors import InputError
 from earmark.evaluation.embedders import Progress, silent
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, embed_stream
-from earmark.training.mining.folders import STAMP, claim, map_array, read_json, whole_folder, write_array, write_json
+from earmark.training.mining.folders import STAMP, claim, map_array, read_json, write_json
 from earmark.training.mining.places import Ints, Names, Rows
 from earmark.training.mining.settings import MiningSettings
 
@@ -141,7 +142,7 @@ def _embed(
         before = names.counts()
         rows = names.rows([clip for some, _ in held for clip in some])
         vectors = np.concatenate([_unit(vectors) for _, vectors in held])
-        with whole_folder(folder / f"shard-{number:06}") as shard:
+        with new_folder(folder / f"shard-{number:06}") as shard:
             write_array(shard / "vectors.npy", vectors.astype(np.float16))
             write_array(shard / "rows.npy", rows)
             write_json(shard / "names.json", names.since(before))
