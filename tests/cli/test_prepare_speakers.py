@@ -42,6 +42,8 @@ def test_lists_and_manifest_say_the_same(corpus, tmp_path):
         f"{out / 'iden_split.txt'}: 4 speakers, 36 utterances (train 12, val 8, test 16)",
         f"{out / 'veri_test.txt'}: 3 speakers, 66 pairs, 18 of them of one speaker",
         f"{out / 'manifest.tsv'}: 49 clips",
+        f"paths in the lists start from {corpus.parent}",
+        f"try it: earmark evaluate verify {out / 'veri_test.txt'} --audio {corpus.parent}",
     ]
     manifest = read_manifest(out / "manifest.tsv")
     listed = {(corpus.parent / line.path, line.split) for line in read_split_list(out / "iden_split.txt")}
@@ -63,7 +65,12 @@ def test_the_same_seed_gives_the_same_lists(corpus, tmp_path):
 
 
 def test_without_others_there_is_no_list_of_pairs(corpus, tmp_path):
-    run("speakers", corpus, "--out", tmp_path / "out", "--audio", tmp_path)
+    told = run("speakers", corpus, "--out", tmp_path / "out", "--audio", tmp_path)
+    command = f"earmark evaluate identify {tmp_path / 'out' / 'iden_split.txt'} --audio {tmp_path} --encoder CHECKPOINT"
+    assert told.splitlines()[-2:] == [
+        f"paths in the lists start from {tmp_path}",
+        f"once an encoder has learnt them: {command}",
+    ]
     assert not (tmp_path / "out" / "veri_test.txt").exists()
     assert read_split_list(tmp_path / "out" / "iden_split.txt")[0].path.startswith("corpus/wav/train0/")
 

@@ -55,8 +55,11 @@ def test_pairs_with_a_missing_recording_are_an_error_or_left_out(corpus, tmp_pat
 
 
 def test_pairs_of_one_kind_are_refused(corpus, tmp_path):
-    with pytest.raises(InputError, match="every line begins with 0; error rates need both kinds"):
-        read_verification(write(tmp_path / "veri.txt", *PAIRS[1:]), corpus)
+    pairs = write(tmp_path / "veri.txt", *PAIRS[1:])
+    cure = r"every line begins with 0; .* both kinds: add lines '1 path path' of one speaker, or .* --all-pairs$"
+    with pytest.raises(InputError, match=cure):
+        read_verification(pairs, corpus)
+    assert len(read_verification(pairs, corpus, all_pairs=True).places) == 3
 
 
 def test_what_is_identified_are_the_lines_of_class_three(corpus, tmp_path):

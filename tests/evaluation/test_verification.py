@@ -192,3 +192,15 @@ def test_pairs_of_one_kind_are_refused(names, what):
 def test_a_clip_without_a_speaker_is_named():
     with pytest.raises(InputError, match="clip 2 of 3 has no speaker"):
         every_pair(["a", "", "b"])
+
+
+@pytest.mark.parametrize(
+    ("speakers", "said"),
+    [
+        (["anna", "anna"], "1 pairs, none of them of two speakers; .* both kinds: name recordings of a second one"),
+        (["anna", "bob"], "1 pairs, none of them of one speaker; .* both kinds: name two of somebody"),
+    ],
+)
+def test_pairs_of_one_kind_say_which_recordings_to_name(speakers, said):
+    with pytest.raises(InputError, match=said):
+        verification.every_pair(speakers)

@@ -97,8 +97,12 @@ def read_verification(
         InputError: a wrong list, a missing recording, pairs of one kind alone, or (all pairs) a recording by nobody.
     """
     listed = read_pairs(pairs)
-    if len({pair.is_same for pair in listed}) == 1:
-        raise InputError(f"{pairs}: every line begins with {int(listed[0].is_same)}; error rates need both kinds")
+    if not all_pairs and len({pair.is_same for pair in listed}) == 1:
+        kind, other = int(listed[0].is_same), ("one speaker", "two speakers")[listed[0].is_same]
+        raise InputError(
+            f"{pairs}: every line begins with {kind}; error rates need both kinds: add lines '{1 - kind} path path' of "
+            f"{other}, or compare all pairs of its recordings by --all-pairs"
+        )
     paths = dict.fromkeys(path for pair in listed for path in (pair.first, pair.second))
     places, missing = _find(paths, audio, pairs, skip=skip_missing)
     speaker_of = speaker_naming(audio, beside=pairs, manifest=manifest)

@@ -295,5 +295,7 @@ def _unit(rows: Floats, what: str) -> NDArray[np.float32]:
 def _check_kinds(pairs: Pairs) -> None:
     same = int(pairs.is_same.sum())
     if same in {0, len(pairs)}:
-        which = "two speakers" if same else "one speaker"
-        raise InputError(f"{len(pairs)} pairs, none of them of {which}; error rates need both kinds")
+        which, cure = (
+            ("two speakers", "name recordings of a second one") if same else ("one speaker", "name two of somebody")
+        )
+        raise InputError(f"{len(pairs)} pairs, none of them of {which}; error rates need both kinds: {cure}")

@@ -159,7 +159,8 @@ def _read(
     if trials.suffix in {".tsv", ".parquet"}:
         if audio is not None or speakers is not None:
             raise InputError(
-                "--audio and --speakers: for lists of pairs; a manifest says where files lie and who speaks"
+                f"--audio and --speakers: for lists of pairs; {trials} says itself where files lie and who speaks, so "
+                "leave them out"
             )
         return read_manifest_trials(trials, split, skip_missing=skip)
     if audio is None:

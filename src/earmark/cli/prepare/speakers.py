@@ -1,6 +1,7 @@
 """`earmark prepare speakers`: from a manifest with speakers, what an encoder of speakers is trained and judged on."""
 
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -92,6 +93,13 @@ def speakers(
     if skip_few:
         console.say(f"left out: {skipped} speakers with too few utterances")
     console.say(f"{out / 'manifest.tsv'}: {len(made)} clips")
+    console.say(f"paths in the lists start from {home}")
+    if judged:
+        verify = f"earmark evaluate verify {quote(str(out / 'veri_test.txt'))} --audio {quote(str(home))}"
+        console.say(f"try it: {verify}")
+    elif test:  # only what learnt from these speakers can name them
+        identify = f"earmark evaluate identify {quote(str(out / 'iden_split.txt'))} --audio {quote(str(home))}"
+        console.say(f"once an encoder has learnt them: {identify} --encoder CHECKPOINT")
 
 
 def _paths(clips: "Iterable[Clip]", audio: Path, manifest: "Manifest") -> dict[str, str]:
