@@ -1,5 +1,6 @@
 import json
 import shutil
+from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -55,6 +56,23 @@ def test_a_probe_writes_tables_results_and_pictures(run):
     table = (out / "table.md").read_text()
     assert "| 2 labels a word | stand-in, linear | " in table
     assert "| word, 1 label a word | precision (%) | recall (%) | test clips |" in table
+
+
+def test_pictures_are_titled_with_the_corpus_and_what_labels_and_tests(run, manifest, monkeypatch):
+    titles = []
+    monkeypatch.setattr(report, "draw", lambda *_, title: titles.append(title))
+    other = Path(manifest).with_name("few.tsv")
+    shutil.copy(manifest, other)
+    for words in ((), (manifest,), (str(other),)):
+        assert (
+            run("--labels", "1", "--repetitions", "1", **({"of": words} if words else {}), draw=True)[0].exit_code == 0
+        )
+    corpus = Path(manifest).parent.name
+    assert titles == [
+        "stand-in, linear: tiny, labelled → test",
+        f"stand-in, linear: {corpus}, half of the speakers → the others",
+        "stand-in, linear: few, half of the speakers → the others",
+    ]
 
 
 def test_without_a_number_all_labels_teach_and_two_runs_give_the_same(run):

@@ -132,7 +132,7 @@ def probe(
         classifier=by,
         seed=seed,
     )
-    title = f"{embedder.name} on {clips.name}, {by}"
+    title = f"{embedder.name}, {by}: {clips.title}"
     report.draw(out, answers, results, title=title)
     _print(results, title, out)
 

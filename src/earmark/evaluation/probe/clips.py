@@ -18,7 +18,8 @@ class ProbeClips:
     """Who may label and who may test.
 
     Attributes:
-        name: for titles and folders.
+        name: for folders: the corpus.
+        title: for pictures: the corpus, and what labels and what tests.
         folder: that paths start from.
         labelled: clips that labels are drawn from.
         test: clips that are told apart; None where the speakers of `labelled` are halved.
@@ -26,6 +27,7 @@ class ProbeClips:
     """
 
     name: str
+    title: str
     folder: Path
     labelled: tuple[TrialClip, ...]
     test: tuple[TrialClip, ...] | None
@@ -55,7 +57,8 @@ def read_lists(labelled: Path, test: Path, audio: Path) -> ProbeClips:
     """
     first, second = read_list(labelled, audio=audio), read_list(test, audio=audio)
     speakers = speakers_of(audio, [clip.path for clip in (*first, *second)])
-    return ProbeClips(labelled.resolve().parent.name, audio, first, second, speakers)
+    name = labelled.resolve().parent.name
+    return ProbeClips(name, f"{name}, {labelled.stem} → {test.stem}", audio, first, second, speakers)
 
 
 def read_splits(
@@ -78,7 +81,11 @@ def read_splits(
     second = _listed(manifest, test, folder) if test else None
     speaker = known_speakers(manifest, folder)
     speakers = {clip.path: speaker(clip.path) for clip in (*first, *(second or ()))}
-    return ProbeClips(path.resolve().parent.name, folder, first, second, speakers)
+    place = path.resolve()
+    # Most manifests are called so, and it is their folder that is called like the corpus.
+    name = place.parent.name if place.stem == "manifest" else place.stem
+    title = f"{name}, {'+'.join(labelled)} → {'+'.join(test)}" if test else f"{name}, half of the speakers → the others"
+    return ProbeClips(name, title, folder, first, second, speakers)
 
 
 def _listed(manifest: Manifest, splits: Sequence[str], folder: Path) -> tuple[TrialClip, ...]:
