@@ -11,7 +11,7 @@ from earmark.cli.export import write_encoder
 from earmark.cli.extras import needs
 
 if TYPE_CHECKING:
-    from earmark.training.recipe import Recipe
+    from earmark.training.recipes import AnyRecipe
 
 EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimiser.steps=50 --run runs/short[/bold]"
 
@@ -46,9 +46,9 @@ def train(
         from earmark.training.checkpoint import load_checkpoint
         from earmark.training.encoders import StreamSettings
         from earmark.training.processes import is_first
-        from earmark.training.recipe import read_recipe
+        from earmark.training.recipes import read_any_recipe
 
-    settings = read_recipe(recipe, overrides or [])
+    settings = read_any_recipe(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
     last = folder / "last.safetensors"
     begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
@@ -72,8 +72,10 @@ def train(
     console.say(f"try it: earmark evaluate {_test_of(settings)} --audio FOLDER --encoder {out}")
 
 
-def _test_of(recipe: "Recipe") -> str:
+def _test_of(recipe: "AnyRecipe") -> str:
     """The evaluation that suits what was learnt."""
+    if recipe.kind == "sequences":
+        return "map SEGMENTS"
     if recipe.data.classes == "speaker":
         return "verify PAIRS"
     if recipe.data.targets:
@@ -83,7 +85,8 @@ def _test_of(recipe: "Recipe") -> str:
 
 def _told(numbers: Mapping[str, float]) -> str:
     """Numbers of a validation in words: `loss 1.23, accuracy 45.6 %, EER 7.8 %`."""
-    named = {"accuracy": "accuracy", "eer": "EER", "frr": "FRR at 2.5 % FAR"}
-    loss = [f"loss {numbers['loss']:.3f}"] if "loss" in numbers else []
+    named = {"accuracy": "accuracy", "eer": "EER", "frr": "FRR at 2.5 % FAR", "map": "MAP", "map_at_r": "MAP@R"}
+    losses = {"loss": "loss", "held_out_loss": "held-out loss"}
+    loss = [f"{name} {numbers[key]:.3f}" for key, name in losses.items() if key in numbers]
     told = [f"{name} {100 * numbers[key]:.1f} %" for key, name in named.items() if key in numbers]
     return ", ".join(loss + told) or "no validation clips, so the last step counts as the best"

@@ -1,4 +1,4 @@
-"""The training loop: recipe → episode → clips → encoder → loss → step, on one page."""
+"""The training loop: recipe → batch → encoder → loss → step, on one page."""
 
 import json
 import math
@@ -14,16 +14,16 @@ from torch import Tensor
 from earmark.errors import EarmarkError, InputError
 from earmark.training.allocator import keep_freed_memory
 from earmark.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
-from earmark.training.corpus import prepare_corpus, validation_bank
-from earmark.training.episodes import Episode, Episodes
-from earmark.training.lessons import Lesson, build_lesson
 from earmark.training.losses import build_loss
 from earmark.training.optimiser import build_optimiser, clip_gradients, learning_rate, learnt_by
 from earmark.training.processes import Processes, joined, own_device, synchronise_statistics
 from earmark.training.progress import step_bar
-from earmark.training.recipe import Recipe, check_recipe, portable
+from earmark.training.recipe import Recipe
+from earmark.training.recipes import AnyRecipe, check_any_recipe, portable
+from earmark.training.sequences.lesson import begin_sequences
 from earmark.training.start import begin_from, freeze
-from earmark.training.validation import Validation
+from earmark.training.words import begin_words
+from earmark.training.work import Work
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Report = Callable[[int, dict[str, float]], None]
 
 
-def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Report | None = None) -> Path:
+def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, report: Report | None = None) -> Path:
     """Train an encoder; a run that was stopped goes on from its last checkpoint, to the same bits on a CPU.
 
     Started by `torchrun`, the processes share out each batch and compute what one process with that batch would.
@@ -43,7 +43,7 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
         report: called with the step and the numbers of each line of the log.
 
     Returns:
-        The checkpoint that the recipe chooses: the best by the validation's EER, or the last.
+        The checkpoint that the recipe chooses: the best by its validation, or the last.
 
     Raises:
         InputError: the folder holds another recipe's run, validation words are training labels too, or there is no
@@ -62,7 +62,7 @@ def train(recipe: Recipe, folder: Path, *, device: str | None = None, report: Re
     return folder / f"{recipe.choose}.safetensors"
 
 
-def is_finished(recipe: Recipe, folder: Path) -> bool:
+def is_finished(recipe: AnyRecipe, folder: Path) -> bool:
     """Whether all steps of a run are done, or it has ended early.
 
     Raises:
@@ -70,24 +70,25 @@ def is_finished(recipe: Recipe, folder: Path) -> bool:
     """
     last = _last_of(recipe, folder)
     return last is not None and (
-        last.step >= recipe.optimiser.steps or _has_waited(recipe, last.step, _best_so_far(folder)[1])
+        last.step >= recipe.optimiser.steps or _has_waited(recipe, last.step, _best_so_far(recipe, folder)[1])
     )
+
+
+def begin(recipe: AnyRecipe, device: torch.device, processes: Processes) -> Work:
+    """What the recipe asks to work on."""
+    if isinstance(recipe, Recipe):
+        return begin_words(recipe, device, processes)
+    return begin_sequences(recipe, device, processes)
 
 
 class _Run:
     """Everything that a step needs, made once."""
 
-    def __init__(self, recipe: Recipe, folder: Path, device: torch.device, processes: Processes) -> None:
+    def __init__(self, recipe: AnyRecipe, folder: Path, device: torch.device, processes: Processes) -> None:
         self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
-        with processes.first_alone():
-            corpus = prepare_corpus(recipe)
-            bank = validation_bank(recipe)
-        torch.manual_seed(recipe.seed)
-        with processes.first_alone():
-            self.lesson: Lesson = build_lesson(recipe, corpus, device)
-        self.model = self.lesson.model
-        self.classes = corpus.classes
-        self.objective = build_loss(recipe.loss, classes=len(corpus.classes), dimension=recipe.encoder.dimension).to(
+        self.work = begin(recipe, device, processes)
+        self.model, self.classes = self.work.model, self.work.classes
+        self.objective = build_loss(recipe.loss, classes=len(self.classes), dimension=recipe.encoder.dimension).to(
             device
         )
         if recipe.start.checkpoint is not None:
@@ -97,10 +98,8 @@ class _Run:
         self.frozen = freeze(self.model, recipe.start.freeze)
         self.optimiser = build_optimiser(recipe.optimiser, self.model, self.objective)
         self.parameters = learnt_by(self.optimiser)
-        self.episodes = Episodes(corpus.clips, corpus.background, corpus.bank.speaker, recipe.episodes, recipe.seed)
-        self.validation = Validation(bank, self.lesson) if bank is not None and processes.is_first else None
         self.first = self._resume()
-        self.best, self.best_step = _best_so_far(folder)
+        self.least, self.best_step = _best_so_far(recipe, folder)
 
     def go(self, report: Report | None) -> None:
         """Take all steps that are left."""
@@ -130,7 +129,7 @@ class _Run:
         self.model.train()
         for part in self.frozen:
             part.eval()
-        loss, told = self._loss(self.episodes.draw(step), generator)
+        loss, told = self._loss(step, generator)
         if not math.isfinite(told):
             raise EarmarkError(f"{recipe.name}: the loss is {told} at step {step}; try a smaller optimiser.lr")
         self.optimiser.zero_grad()
@@ -140,29 +139,32 @@ class _Run:
         self.optimiser.step()
         return told
 
-    def _loss(self, episode: Episode, generator: torch.Generator) -> tuple[Tensor, float]:
+    def _loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, float]:
         """The loss to follow down, and its value over all processes."""
         with torch.autocast(self.device.type, torch.bfloat16, self.recipe.optimiser.precision == "bfloat16"):
-            own, extra = self.lesson.embed(episode, generator, self.processes)
-        embeddings = self.processes.gather(own.float())
-        words, background = embeddings[: episode.clips.size], embeddings[episode.clips.size :]
-        labels = torch.from_numpy(episode.labels)
+            batch = self.work.draw(step, generator, self.processes)
+        embeddings = self.processes.gather(batch.embeddings.float())
+        shape = len(batch.labels), batch.utterances
+        of_classes, background = embeddings.tensor_split([math.prod(shape)])
+        labels = torch.from_numpy(batch.labels)
         others = background if len(background) else None
-        loss = self.objective(words.unflatten(0, episode.clips.shape), labels, others) + extra
+        loss = self.objective(of_classes.unflatten(0, shape), labels, others) + batch.extra
         return loss, self.processes.mean(loss).item()
 
     def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None", report: Report | None) -> None:
         if self.processes.is_first:
-            numbers = self.validation.measure() if self.validation is not None else {}
-            if numbers.get("eer", -math.inf) < self.best:
-                self.best, self.best_step = numbers.get("eer", self.best), done
+            numbers = self.work.validate() if self.work.validate is not None else {}
+            cost = self.recipe.cost(numbers)
+            # Where nothing is measured, the last checkpoint is the best.
+            if cost < self.least or not numbers:
+                self.least, self.best_step = cost, done
                 self._save("best", done, numbers)
             # Last of all: a run that is stopped in between does these steps again and writes the best again.
             self._save("last", done, numbers)
             self._tell(done, {"loss": loss} | numbers, board, report)
         self.processes.wait()
         if not self.processes.is_first:
-            self.best, self.best_step = _best_so_far(self.folder)
+            self.least, self.best_step = _best_so_far(self.recipe, self.folder)
 
     def _tell(self, done: int, numbers: dict[str, float], board: "SummaryWriter | None", report: Report | None) -> None:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
@@ -207,27 +209,27 @@ def _entropy(*numbers: int) -> int:
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _last_of(recipe: Recipe, folder: Path) -> Checkpoint | None:
+def _last_of(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
     """Where the run goes on, if it has begun."""
     path = folder / "last.safetensors"
     if not path.exists():
         return None
     checkpoint = load_checkpoint(path)
-    if portable(check_recipe(checkpoint.recipe, str(path))) != portable(recipe):
+    if portable(check_any_recipe(checkpoint.recipe, str(path))) != portable(recipe):
         raise InputError(f"{folder}: holds a run of another recipe; choose another --run folder, or remove this one")
     return checkpoint
 
 
-def _has_waited(recipe: Recipe, step: int, best_step: int) -> bool:
+def _has_waited(recipe: AnyRecipe, step: int, best_step: int) -> bool:
     """Whether the validation has not become better for as many checkpoints as the recipe waits."""
     patience = recipe.stop_after * recipe.checkpoint_every
     return bool(patience) and step % recipe.checkpoint_every == 0 and step - best_step >= patience
 
 
-def _best_so_far(folder: Path) -> tuple[float, int]:
-    """The best EER, and after which step it was measured."""
+def _best_so_far(recipe: AnyRecipe, folder: Path) -> tuple[float, int]:
+    """The least cost, and after which step it was measured."""
     path = folder / "best.safetensors"
     if not path.exists():
         return math.inf, 0
     checkpoint = load_checkpoint(path)
-    return checkpoint.metrics.get("eer", math.inf), checkpoint.step
+    return recipe.cost(checkpoint.metrics), checkpoint.step

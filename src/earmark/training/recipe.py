@@ -13,10 +13,10 @@ from earmark.training.episodes import EpisodeSettings
 from earmark.training.kinds import by_kind
 from earmark.training.losses import LossSettings
 from earmark.training.losses.angular_prototypical import AngularPrototypicalSettings
-from earmark.training.optimiser import OptimiserSettings
 from earmark.training.repeated import RepeatedSettings
+from earmark.training.run_settings import RunSettings
 from earmark.training.scenes import SceneSettings
-from earmark.training.tables import Settings, checked, merged, read_table, set_key
+from earmark.training.tables import Settings, checked, end_of_path, merged, read_table, set_key
 
 
 class Source(Settings):
@@ -73,24 +73,10 @@ class DistillationSettings(Settings):
     sounds: int = Field(0, ge=0, description="clips from `data.sounds` in each batch, beside the episode")
 
 
-class StartSettings(Settings):
-    """Where a run begins: fine-tuning."""
+class Recipe(RunSettings):
+    """All settings of a run that learns words, or voices, from labelled clips."""
 
-    checkpoint: Path | None = Field(
-        None,
-        description="a checkpoint whose tensors the run starts from; relative to the recipe's folder; `{seed}` in it "
-        "stands for the recipe's seed",
-    )
-    freeze: tuple[str, ...] = Field(
-        (), description="parts of the encoder that stay as they are, statistics too, such as `network.layers.0`"
-    )
-
-
-class Recipe(Settings):
-    """All settings of a training run."""
-
-    name: str = Field(pattern=r"^[\w-][\w.-]*$", description="the encoder's name; it names files too")
-    seed: int = Field(0, ge=0, description="of all draws")
+    kind: Literal["words"] = Field("words", description="what the recipe is for")
     data: DataSettings
     scenes: Annotated[
         Annotated[SceneSettings, Tag("placed")]
@@ -100,19 +86,9 @@ class Recipe(Settings):
     ] = SceneSettings()
     augment: AugmentSettings = FieldSettings()
     encoder: EncoderSettings = StreamSettings()
-    start: StartSettings = StartSettings()
     episodes: EpisodeSettings = EpisodeSettings()
     loss: LossSettings = AngularPrototypicalSettings()
     distillation: DistillationSettings = DistillationSettings()
-    optimiser: OptimiserSettings = OptimiserSettings()
-    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints, each followed by a validation")
-    stop_after: int = Field(
-        0, ge=0, description="checkpoints without a better validation after which the run ends; 0: it never ends early"
-    )
-    choose: Literal["best", "last"] = Field(
-        "best", description="the checkpoint that is exported: the best by the validation's EER, or the last"
-    )
-    threads: int = Field(0, ge=0, description="threads of torch on a CPU; 0: torch's choice")
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -213,14 +189,10 @@ def portable(recipe: Recipe) -> dict[str, Any]:
     """The recipe as JSON values, of each path only the last two parts: what it says on any machine."""
     values = recipe.model_dump(mode="json")
     data = values["data"]
-    data["folder"] = _end_of(data["folder"])
+    data["folder"] = end_of_path(data["folder"])
     for name in _SOURCES:
         for source in data[name]:
-            source["manifest"] = _end_of(source["manifest"])
+            source["manifest"] = end_of_path(source["manifest"])
     if values["start"]["checkpoint"]:
-        values["start"]["checkpoint"] = _end_of(values["start"]["checkpoint"])
+        values["start"]["checkpoint"] = end_of_path(values["start"]["checkpoint"])
     return values
-
-
-def _end_of(path: str) -> str:
-    return "/".join(Path(path).resolve().parts[-2:])

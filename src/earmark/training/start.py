@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Sequence
 from pathlib import Path
 
+import torch
 from torch import Tensor, nn
 
 from earmark.errors import InputError
@@ -21,7 +22,7 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes
     layer to unit vectors and back.
 
     Args:
-        path: the checkpoint.
+        path: the checkpoint; or an encoder that was exported, of which the encoder takes all and the loss nothing.
         model: the encoder.
         loss: of the new run.
         kind: of that loss.
@@ -31,8 +32,12 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes
         UserWarning: for what does not fit and begins anew.
 
     Raises:
-        InputError: no such checkpoint, or one of another network altogether.
+        InputError: no such checkpoint, or one of another network altogether; or an exported encoder that lacks some
+            of the new one's tensors, as those do that have a tower of their own.
     """
+    if path.suffix == ".onnx":
+        _begin_from_exported(path, model)
+        return
     checkpoint = load_checkpoint(path)
     taken, left = _fill(model, under(checkpoint.tensors, "model."))
     if len(taken) < len(left):
@@ -56,6 +61,24 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes
             f"{path.name}: it told {len(checkpoint.classes)} other classes apart; the {len(classes)} of this run "
             "begin anew",
             stacklevel=2,
+        )
+
+
+def _begin_from_exported(path: Path, model: nn.Module) -> None:
+    import onnx
+    from google.protobuf.message import DecodeError
+
+    try:
+        graph = onnx.load(str(path)).graph
+    except (OSError, DecodeError) as error:
+        raise InputError(f"start.checkpoint: {path} cannot be read ({error})") from None
+    stored = {part.name: onnx.numpy_helper.to_array(part) for part in graph.initializer}
+    tensors = {name: torch.from_numpy(array.copy()) for name, array in stored.items()}
+    _, left = _fill(model, under(tensors, "model."))
+    if left:
+        raise InputError(
+            f"start.checkpoint: {path} has no {left[0]} of this size; start from an encoder with the same head over "
+            "the published frames, or from a checkpoint (.safetensors)"
         )
 
 

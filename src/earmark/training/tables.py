@@ -91,6 +91,11 @@ def set_key(table: dict[str, Any], override: str) -> None:
     table[last] = found
 
 
+def end_of_path(path: str) -> str:
+    """The last two parts of a path: what it says on any machine."""
+    return "/".join(Path(path).resolve().parts[-2:])
+
+
 def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
     """The settings that a table says.
 

@@ -55,7 +55,7 @@ def build_source(
         case LogMelSettings():
             return LogMelFrames(settings, device)
         case TowerFrameSettings():
-            return TowerFrames(device)
+            return TowerFrames(settings, device)
         case EncoderFrameSettings():
             return EncoderFrames(settings)
         case Wav2Vec2FrameSettings():

@@ -67,7 +67,7 @@ class FrameStore:
 
     def section(self, number: int) -> Floats:
         """All frames of a section, shape (t, width)."""
-        return self._cut(number, 0, int(self.counts[number]))
+        return self.cut(number, 0, int(self.counts[number]))
 
     def times_s(self, number: int) -> NDArray[np.float64]:
         """The instants of a section's frames, in seconds from the start of the file, shape (t,)."""
@@ -84,12 +84,18 @@ class FrameStore:
         Returns:
             Shape (t, width); t is 0 where no instant lies there.
         """
+        return self.cut(number, *self.span(number, start_s, end_s))
+
+    def span(self, number: int, start_s: float, end_s: float) -> tuple[int, int]:
+        """First and last + 1 of a section's frames whose instants lie within [start, end]; equal where none does."""
         # A millionth of a hop more on both sides: times in lists are rounded to decimals, these are sums of hops.
         first, last = (np.array([start_s, end_s]) - self._first_s[number]) / self.hop_s + np.array([-1e-6, 1e-6])
         count = int(self.counts[number])
-        return self._cut(number, min(count, max(0, int(np.ceil(first)))), max(0, min(count, int(np.floor(last)) + 1)))
+        begin = min(count, max(0, int(np.ceil(first))))
+        return begin, max(begin, min(count, int(np.floor(last)) + 1))
 
-    def _cut(self, number: int, first: int, stop: int) -> Floats:
+    def cut(self, number: int, first: int, stop: int) -> Floats:
+        """Frames of a section from the first to before the stop, shape (stop - first, width)."""
         owner = int(self._owner[number])
         if owner not in self._opened:
             self._opened[owner] = _rows(self._files[owner])

@@ -13,22 +13,26 @@ from earmark.training.encoders.stream import FrameEncoder
 from earmark.training.frames.source import Floats
 from earmark.training.frontends.streaming import LogMel
 
-_LATE = 3
-"""Hops after the middle of its view that a frame hears best: measured with bursts in noise and in speech."""
-
 
 class TowerFrameSettings(BaseModel):
-    """Nothing to choose."""
+    """Where in its view a frame stands."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["tower"] = Field("tower", description="which source of frames")
+    late: int = Field(
+        3,
+        ge=0,
+        description="frames after the middle of its view at which a frame stands: at 3 it hears best what is there, as "
+        "bursts in noise and in speech show; encoders of streams take 0",
+    )
 
 
 class TowerFrames:
     """The published tower's vectors, one every 40 ms; each sees 775 ms of sound.
 
     Args:
+        settings: where frames stand.
         device: where they are computed.
     """
 
@@ -37,22 +41,23 @@ class TowerFrames:
     hop = FrameEncoder.hop
     first_s = hop / 2 / SAMPLE_RATE
 
-    def __init__(self, device: torch.device) -> None:
+    def __init__(self, settings: TowerFrameSettings, device: torch.device) -> None:
+        self._late = settings.late
         self._frontend = LogMel().to(device)
         self._tower = load_published().eval().to(device)
         self._device = device
         weights = b"".join(tensor.cpu().numpy().tobytes() for tensor in self._tower.state_dict().values())
-        self.fingerprint = hashlib.sha256(weights).hexdigest()[:16]
+        self.fingerprint = f"{hashlib.sha256(weights).hexdigest()[:16]}-{settings.late}"
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Shape (⌈n / hop⌉, 96), with silence around the wave; frame i hears best what is at (i + 0.5) · hop."""
+        """Shape (⌈n / hop⌉, 96), with silence around the wave; frame i stands at (i + 0.5) · hop."""
         wave = as_wave(wave)
         count = -(-len(wave) // self.hop)
         if not count:
             return np.zeros((0, self.width), np.float32)
         reach = FrameEncoder.reach
-        before = (reach - self.hop) // 2 + _LATE * self.hop
+        before = (reach - self.hop) // 2 + self._late * self.hop
         needed = (count - 1) * self.hop + reach
         heard = np.pad(wave, (before, max(0, needed - before - len(wave))))
         mel = self._frontend(torch.from_numpy(heard).to(self._device)[None])

@@ -1,0 +1,104 @@
+"""A recipe of kind ``sequences``: embeddings of short stretches of speech, from speech alone, pairs or labels."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, Tag, model_validator
+
+from earmark.training.encoders.segment import SegmentSettings
+from earmark.training.encoders.stream import StreamSettings
+from earmark.training.frames import FrameSettings, HearingSettings, LogMelSettings, TowerFrameSettings
+from earmark.training.kinds import by_kind
+from earmark.training.losses import LossSettings
+from earmark.training.losses.nt_xent import NTXentSettings
+from earmark.training.run_settings import RunSettings
+from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
+from earmark.training.tables import Settings, end_of_path
+
+_PATHS = ("folder", "audio", "sections", "pairs", "labelled", "held_out", "validation", "validation_audio")
+
+
+class SequenceData(Settings):
+    """What is heard: lists, see docs/segments.md, or manifests."""
+
+    folder: Path = Field(description="where the frames of the sections are kept; relative to the recipe's folder")
+    audio: Path | None = Field(None, description="folder that the paths in lists start from; manifests know their own")
+    sections: Path | None = Field(
+        None, description="list of the sections in which somebody speaks; without it, a recording is one section"
+    )
+    pairs: Path | None = Field(
+        None, description="list of pairs of segments that are alike, such as `earmark mine` finds"
+    )
+    labelled: Path | None = Field(None, description="list of segments with labels")
+    held_out: Path | None = Field(
+        None, description="a list as the one that is drawn from, of which nothing is learnt: the loss on it is measured"
+    )
+    validation: Path | None = Field(None, description="list of segments with labels, whose MAP is measured")
+    validation_audio: Path | None = Field(None, description="folder that its paths start from; without it, `audio`")
+
+
+class SequenceRecipe(RunSettings):
+    """All settings of a run that learns to embed segments."""
+
+    kind: Literal["sequences"] = Field("sequences", description="what the recipe is for")
+    data: SequenceData
+    hearing: HearingSettings = HearingSettings()
+    frames: FrameSettings = LogMelSettings()
+    encoder: Annotated[
+        Annotated[SegmentSettings, Tag("segment")] | Annotated[StreamSettings, Tag("stream")], by_kind("segment")
+    ] = SegmentSettings()
+    episodes: Annotated[
+        Annotated[SectionSettings, Tag("sections")]
+        | Annotated[PairSettings, Tag("pairs")]
+        | Annotated[GoldSettings, Tag("gold")],
+        by_kind("sections"),
+    ] = SectionSettings()
+    loss: LossSettings = NTXentSettings()
+    watch: Literal["map", "loss"] = Field(
+        "map",
+        description="what the best checkpoint is chosen by: MAP of `data.validation`, or the loss of `data.held_out`",
+    )
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        data, episodes = self.data, self.episodes
+        needed = {"sections": "sections", "pairs": "pairs", "gold": "labelled"}[episodes.kind]
+        if getattr(data, needed) is None:
+            raise ValueError(f"data.{needed}: episodes of kind {episodes.kind!r} are drawn from it; name the list")
+        watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
+        if getattr(data, watched) is None:
+            if self.stop_after:
+                raise ValueError(f"stop_after: without data.{watched} nothing says when to stop")
+            if getattr(data, other) is not None:
+                raise ValueError(f"watch: {self.watch!r} needs data.{watched}; name it, or watch the other number")
+        if self.loss.has_classes or self.loss.least_utterances > 2:
+            raise ValueError(f"loss.kind: {self.loss.kind} needs more than two segments of a kind; take nt_xent")
+        if isinstance(self.encoder, StreamSettings):
+            if self.encoder.frames != "published":
+                raise ValueError("encoder.frames: only a head over the published frames learns from segments")
+            if not isinstance(self.frames, TowerFrameSettings) or self.frames.late:
+                raise ValueError("frames: an encoder of streams hears those of its tower; say kind = 'tower', late = 0")
+        return self
+
+    def cost(self, numbers: Mapping[str, float]) -> float:
+        """See :class:`RunSettings`."""
+        if self.watch == "loss":
+            return numbers.get("held_out_loss", float("inf"))
+        return -numbers.get("map", float("-inf"))
+
+
+def located(recipe: SequenceRecipe, folder: Path) -> SequenceRecipe:
+    """The recipe with all paths whole, relative ones from the recipe's folder."""
+    paths = {name: getattr(recipe.data, name) for name in _PATHS}
+    whole = {name: (folder / path).resolve() for name, path in paths.items() if path is not None}
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=whole)})
+
+
+def portable(recipe: SequenceRecipe) -> dict[str, Any]:
+    """See :func:`earmark.training.recipe.portable`."""
+    values = recipe.model_dump(mode="json")
+    for name in _PATHS:
+        if values["data"][name]:
+            values["data"][name] = end_of_path(values["data"][name])
+    return values

@@ -1,0 +1,103 @@
+"""Sections of speech in another tempo, and the frames of their segments there."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earmark.audio import SAMPLE_RATE
+from earmark.data.manifest import Clip, Manifest
+from earmark.data.stretches import Recordings, Stretch
+from earmark.training.corpus import open_or_pack
+from earmark.training.frames import FrameSource, hop_s
+from earmark.training.sequences.draws import StretchedSegments
+from earmark.training.sequences.networks import Cut
+from earmark.training.stretch import Stretched, stretch
+
+Ints = NDArray[np.int64]
+_ROUNDING = 1e-6
+
+
+class Variants:
+    """Hears sections in two tempos.
+
+    Args:
+        sections: numbered as batches number them.
+        audio: folder that their paths start from.
+        folder: where their sound is packed.
+        context_s: seconds of the recording that are heard around a section.
+        source: makes the frames.
+        device: where waves are stretched.
+    """
+
+    def __init__(
+        self,
+        sections: Sequence[Stretch],
+        audio: Path,
+        folder: Path,
+        context_s: float,
+        source: FrameSource,
+        device: torch.device,
+    ) -> None:
+        self.source, self.device = source, device
+        recordings = Recordings(audio)
+        self.begin_s = np.array([max(0.0, section.start_s - context_s) for section in sections])
+        # A label of its own tells which clip of the bank is which section.
+        clips = tuple(
+            Clip(str(recordings.locate(section.path).resolve()), begin_s, section.end_s + context_s, label=str(number))
+            for number, (section, begin_s) in enumerate(zip(sections, self.begin_s.tolist(), strict=True))
+        )
+        self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False)
+        self._clip = np.empty(len(sections), np.int64)
+        self._clip[[int(self._bank.labels[label]) for label in self._bank.label]] = np.arange(len(sections))
+
+    def cuts(self, batch: StretchedSegments, rows: Ints) -> list[Cut]:
+        """The segments of some rows of a batch; only what those need is heard.
+
+        Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second.
+        """
+        segments, variants = rows // 2, rows % 2
+        keys, inside = np.unique(np.stack([batch.owner[segments], variants], axis=1), axis=0, return_inverse=True)
+        inside = inside.ravel()
+        numbers = batch.sections[keys[:, 0]]
+        heard = self._stretched(numbers, batch.tempo[keys[:, 0], keys[:, 1]])
+        lengths = heard.lengths.tolist()
+        frames = [
+            self.source.frames(wave[:length].cpu().numpy()) for wave, length in zip(heard.waves, lengths, strict=True)
+        ]
+        at_s = _heard_at_s(heard, inside, batch.bounds[segments] - self.begin_s[numbers[inside]][:, None])
+        return [self._cut(frames[place], *ends) for place, ends in zip(inside.tolist(), at_s.tolist(), strict=True)]
+
+    def _stretched(self, numbers: Ints, tempo: NDArray[np.float64]) -> Stretched:
+        waves = [self._bank.wave(clip) for clip in self._clip[numbers].tolist()]
+        lengths = torch.tensor([len(wave) for wave in waves])
+        padded = torch.zeros(len(waves), int(lengths.max()))
+        for row, wave in zip(padded, waves, strict=True):
+            row[: len(wave)] = torch.from_numpy(wave)
+        return stretch(padded.to(self.device), torch.from_numpy(tempo), lengths)
+
+    def _cut(self, frames: NDArray[np.float32], start_s: float, end_s: float) -> Cut:
+        """The frames whose instants lie within [start, end]; the nearest one where none does."""
+        first, last = (np.array([start_s, end_s]) - self.source.first_s) / hop_s(self.source)
+        begin = min(max(0, int(np.ceil(first - _ROUNDING))), len(frames) - 1)
+        return Cut(frames, begin, max(begin + 1, min(len(frames), int(np.floor(last + _ROUNDING)) + 1)))
+
+
+def _heard_at_s(heard: Stretched, inside: Ints, bounds_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Where in its variant each segment starts and ends, in seconds, shape (n, 2).
+
+    Args:
+        heard: variants of sections.
+        inside: the variant of each segment, shape (n,).
+        bounds_s: start and end of each in seconds from the beginning of its section's sound, shape (n, 2).
+    """
+    order = np.argsort(inside, kind="stable")
+    column = np.empty(len(inside), np.int64)
+    column[order] = np.arange(len(inside)) - np.searchsorted(inside[order], inside[order])
+    asked = np.zeros((len(heard.waves), int(column.max()) + 1, 2))
+    asked[inside, column] = bounds_s * SAMPLE_RATE
+    places = torch.from_numpy(asked).flatten(1).to(heard.places.device)
+    found = heard.heard_at(places).cpu().numpy().reshape(asked.shape)
+    return np.asarray(found[inside, column] / SAMPLE_RATE, np.float64)
