@@ -11,6 +11,8 @@ import logging
 import math
 import os
 import shutil
+import socket
+import sys
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from earmark.encoder import Encoder
 
 LOCAL = "local"
+_SURROUNDINGS = {"RAY_USAGE_STATS_ENABLED": "0"}
+# Ray listens on all addresses of a machine unless it takes it for one that cannot be part of a cluster, and runs what
+# anybody sends it unless they know a word.
+_ALONE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": token_hex(32)}
 _OBJECT_STORE_BYTES = 128 * 2**20  # what goes through Ray are names
 
 
@@ -107,7 +113,7 @@ class _Job:
 
     def _run(self) -> Iterator[Answer]:
         cluster = self._cluster
-        with _connected(cluster) as ray:
+        with connected(cluster) as ray:
             processors = int(ray.cluster_resources().get("CPU", 1)) or 1
             workers = min(cluster.workers or processors, processors)
             shards = write_job(self._place, self._encoder, self._settings, self._recordings, workers)
@@ -184,36 +190,44 @@ def _as_here(message: str, path: Path) -> str:
 
 
 @contextmanager
-def _connected(cluster: Cluster) -> Iterator[Any]:
-    """Ray, connected with; what was not connected before is not connected after."""
-    is_own = cluster.address == LOCAL
+def connected(cluster: Cluster) -> Iterator[Any]:
+    """Ray, connected with; what was not connected before is not connected after.
+
+    Raises:
+        InputError: no Ray answers at the address, or it would listen to other machines where it shall not.
+    """
     before = dict(os.environ)
-    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    if is_own:
-        # Ray listens on all of a machine's addresses unless it takes the machine for one that cannot be in a cluster,
-        # and runs what anybody sends it unless they know a word.
-        os.environ["RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"] = "0"
-        os.environ["RAY_AUTH_MODE"], os.environ["RAY_AUTH_TOKEN"] = "token", token_hex(32)
+    os.environ |= _SURROUNDINGS | (_ALONE if cluster.address == LOCAL else {})
     try:
+        if cluster.address == LOCAL and "ray" in sys.modules and not sys.modules["ray"].is_initialized():
+            _check_alone()
         import ray
         import ray.data
 
         if ray.is_initialized():
             yield ray
-        elif is_own:
+        elif cluster.address == LOCAL:
             with _local(ray, cluster.workers):
                 yield ray
         else:
-            _connect(ray, cluster.address)
-            try:
+            with _remote(ray, cluster.address):
                 yield ray
-            finally:
-                ray.shutdown()
     finally:
-        for name in ("RAY_USAGE_STATS_ENABLED", "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        for name in _SURROUNDINGS | _ALONE:
             os.environ.pop(name, None)
             if name in before:
                 os.environ[name] = before[name]
+
+
+def _check_alone() -> None:
+    """Refuse a Ray that was imported before it was told to keep to itself: it reads that once."""
+    from ray._private import ray_constants
+
+    if getattr(ray_constants, "ENABLE_RAY_CLUSTER", True):
+        raise InputError(
+            "Ray was imported before, and would listen to other machines; index before it is imported, or connect "
+            "with ray.init first"
+        )
 
 
 @contextmanager
@@ -231,28 +245,41 @@ def _local(ray: Any, workers: int | None) -> Iterator[None]:
             logging_level=logging.CRITICAL,
             _temp_dir=home,
         )
-        host = ray.util.get_node_ip_address()
-        if not host.startswith("127.") and host != "::1":
-            raise InputError(
-                f"Ray would listen on {host}; it was imported before: set RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER=0 first"
-            )
         yield
     finally:
         ray.shutdown()
         shutil.rmtree(home, ignore_errors=True)
 
 
-def _connect(ray: Any, address: str) -> None:
+@contextmanager
+def _remote(ray: Any, address: str) -> Iterator[None]:
+    """A Ray that others began."""
     try:
+        _knock(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
-    except (ConnectionError, RuntimeError, ValueError) as error:
+    except (OSError, RuntimeError, ValueError) as error:
         raise InputError(
-            f"{address}: no Ray answers there ({_reason(error)}); begin one with: ray start --head, "
-            f"or say --ray {LOCAL}"
+            f"{address}: no Ray answers there ({_reason(error)}); begin one with: ray start --head; "
+            f"or name the address {LOCAL}"
         ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _knock(address: str) -> None:
+    """See whether anybody listens: Ray itself would wait for minutes."""
+    if address == "auto":
+        return
+    host, colon, port = address.removeprefix("ray://").rpartition(":")
+    if not colon or not port.isdigit():
+        raise ValueError(f"addresses are {LOCAL}, auto, or HOST:PORT")
+    socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of what Ray says, which is the one that counts, without its colours."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """What Ray says, in one line: the last one of the first traceback, which is the worker's."""
+    told, *_ = str(error).split("The above exception was the direct cause")
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]

@@ -3,7 +3,9 @@
 import os
 import time
 from collections.abc import Sequence
+from contextlib import nullcontext, redirect_stdout
 from enum import StrEnum
+from io import StringIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,7 +17,10 @@ if TYPE_CHECKING:
     from earmark.archive import IndexSettings, Recording
     from earmark.archive.indexing import Report
 
-EXAMPLE = "Example: [bold]earmark index recordings/ --index recordings.index[/bold]"
+EXAMPLE = (
+    "Example: [bold]earmark index recordings/ --index recordings.index[/bold]\n\n"
+    "On a cluster: [bold]earmark index /shared/part-*.parquet --index /shared/all.index --ray auto[/bold]"
+)
 MANIFESTS = (".tsv", ".parquet")
 
 IndexPath = Annotated[
@@ -68,6 +73,16 @@ def index(
     threads: Annotated[
         int | None, typer.Option(min=1, help="Recordings heard at the same time.", show_default="one a processor")
     ] = None,
+    ray: Annotated[
+        str | None,
+        typer.Option(
+            "--ray",
+            metavar="ADDRESS",
+            help="Have the workers of a Ray cluster hear them: host:port of its head; auto, from a machine of it; "
+            "local, workers on this machine.",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Make recordings searchable, or add to an index.
 
@@ -76,13 +91,17 @@ def index(
     indexed all the same.
     """
     from earmark.archive import open_archive, update
+    from earmark.archive.cluster import Cluster
+    from earmark.archive.crew import Threads
     from earmark.encoder import load_encoder
     from earmark.errors import InputError
 
     recordings = [recording for source in sources for recording in _recordings(source)]
     begun = time.monotonic()
     heard_s = 0.0
-    with console.progress_bar() as bar:
+    crew = Cluster(ray, threads) if ray else Threads(threads or _processors())
+    # Of workers that died, and whose work others took over, Ray tells on stdout, where our results are to stand.
+    with redirect_stdout(StringIO()) if ray else nullcontext(), console.progress_bar() as bar:
         task = bar.add_task("indexing", total=len(recordings))
 
         def seen(path: Path, duration_s: float) -> None:
@@ -97,7 +116,7 @@ def index(
             load_encoder(encoder or _own_encoder(place)),
             settings=_settings(place, gate, neighbours_from),
             folders=[source for source in sources if source.is_dir()],
-            threads=threads or _processors(),
+            crew=crew,
             progress=seen,
         )
     for failure in report.failures:
