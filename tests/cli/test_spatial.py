@@ -96,11 +96,22 @@ def test_wrong_settings_end_in_one_line(earmark):
     assert "sizes.test: 300 clips of 4 that there are; ask for fewer, or 0 for all" in err
 
 
-def test_a_recipe_of_another_kind_is_refused(earmark, tmp_path):
-    (tmp_path / "other.toml").write_text('kind = "train"\nname = "other"\n')
+def test_a_recipe_for_another_command_names_it(earmark, tmp_path):
+    (tmp_path / "other.toml").write_text('name = "other"\n[encoder]\nkind = "res"\n')
     code, _, err = earmark("spatial", "other.toml")
-    assert code == 2
-    assert err.count("\n") == 1
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.endswith("? (recipes for earmark spatial say kind = 'spatial', those for earmark train need not)\n")
+    code, _, err = earmark("spatial", "recipe.toml", "--set", "kind=sequences")
+    assert (code, err) == (
+        2,
+        "error: recipe.toml: a recipe of kind 'sequences', which is for: earmark train recipe.toml\n",
+    )
+    for kind in ((), ("--set", "kind=spatial")):
+        code, _, err = earmark("train", "recipe.toml", *kind)
+        assert (code, err) == (
+            2,
+            "error: recipe.toml: a recipe of kind 'spatial', which is for: earmark spatial recipe.toml\n",
+        )
 
 
 def test_help_has_an_example(earmark):

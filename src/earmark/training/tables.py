@@ -19,6 +19,9 @@ class Settings(BaseModel):
 
 Model = TypeVar("Model", bound=BaseModel)
 
+READERS = {"words": "earmark train", "sequences": "earmark train", "spatial": "earmark spatial"}
+"""The command that reads a recipe, by the recipe's kind; one that says no kind is of words."""
+
 
 def read_table(path: Path) -> dict[str, Any]:
     """The table of a TOML file, over that of the file that it ``extends``.
@@ -100,12 +103,21 @@ def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
     """The settings that a table says.
 
     Raises:
-        InputError: an unknown key, a value of the wrong kind; ``where`` says where the table comes from.
+        InputError: a recipe for another command, an unknown key, a value of the wrong kind; ``where`` says where the
+            table comes from.
     """
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        raise InputError(f"{where}: {_first_problem(error, model)}") from None
+        problem = _first_problem(error, model)
+        own = model.model_fields["kind"].default if "kind" in model.model_fields else None
+        said = table.get("kind", "words")
+        if own in READERS and said in READERS and said != own:
+            if "kind" in table:
+                problem = f"a recipe of kind {said!r}, which is for: {READERS[said]} {where}"
+            else:  # it may be of the right kind all the same
+                problem += f" (recipes for {READERS[str(own)]} say kind = {own!r}, those for {READERS[said]} need not)"
+        raise InputError(f"{where}: {problem}") from None
 
 
 def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
