@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from zipfile import BadZipFile
 
 import numpy as np
@@ -38,6 +38,7 @@ _AT_ONCE = 256
 _FILE_END_S = 0.06
 
 
+@runtime_checkable
 class SegmentEmbedder(Protocol):
     """What embeds segments."""
 
@@ -88,7 +89,7 @@ class InContext:
         else:
             length, frames = self._streamed(path)
         hop_s = self.encoder.hop_s
-        bounds = _bounds(path, spans, length)
+        bounds = bounds_of(path, spans, length)
         stops = np.clip(np.round(bounds[:, 1] / hop_s), 1, len(frames)).astype(np.int64)
         lengths = np.maximum(1, stops - np.round(bounds[:, 0] / hop_s).astype(np.int64))
         return self.encoder.embed_windows(frames, stops, lengths)
@@ -127,7 +128,7 @@ class CutOut:
     def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
         """Vectors, shape (m, d)."""
         wave = audio.read(path)
-        cuts = [_cut(wave, bounds) for bounds in _bounds(path, spans, len(wave))]
+        cuts = [_cut(wave, bounds) for bounds in bounds_of(path, spans, len(wave))]
         pieces = [self.embedder.embed_batch(cuts[start : start + _AT_ONCE]) for start in range(0, len(cuts), _AT_ONCE)]
         return np.concatenate(pieces)
 
@@ -165,7 +166,7 @@ def mel_frames(path: Path, spans: Sequence[Span], *, centred: bool) -> list[Floa
     frames -= frames.mean(axis=1, keepdims=True)
     spans = [find_speech(wave) or span if span == (0, None) else span for span in spans]
     found = []
-    for start_s, end_s in _bounds(path, spans, len(wave)):
+    for start_s, end_s in bounds_of(path, spans, len(wave)):
         stop = min(len(frames), max(1, round(end_s / HOP_S)))
         part = frames[min(round(start_s / HOP_S), stop - 1) : stop]
         found.append(part - part.mean(axis=0) if centred else part)
@@ -179,7 +180,9 @@ def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbed
         embedder: from `--encoder`.
         spoken: of a recording that is embedded whole, only the spoken part is; for encoders of streams.
     """
-    return InContext(embedder.encoder, spoken) if isinstance(embedder, Exported) else CutOut(embedder)
+    if isinstance(embedder, Exported):
+        return InContext(embedder.encoder, spoken)
+    return embedder if isinstance(embedder, SegmentEmbedder) else CutOut(embedder)
 
 
 def embed_stream(
@@ -307,7 +310,7 @@ def write_embeddings(
             partial.unlink(missing_ok=True)
 
 
-def _bounds(path: Path, spans: Sequence[Span], length: int) -> Floats:
+def bounds_of(path: Path, spans: Sequence[Span], length: int) -> Floats:
     """Start and end of each span in seconds, shape (m, 2).
 
     Raises:

@@ -19,9 +19,13 @@ from earmark.training.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.crops import Hearing, middle, random_crops
 from earmark.training.encoders import ClipEncoder, DenseSettings, StreamSettings, build_encoder
 from earmark.training.export import export
+from earmark.training.frames import build_source
 from earmark.training.losses import build_loss
-from earmark.training.recipe import check_recipe
+from earmark.training.recipes import check_any_recipe
 from earmark.training.scenes import SceneSettings
+from earmark.training.sequences.embedder import SequenceEmbedder
+from earmark.training.sequences.networks import build_network
+from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.tables import checked
 
 Floats = NDArray[np.float32]
@@ -93,12 +97,14 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     checkpoint = load_checkpoint(path)
     if checkpoint.recipe.get("kind") == "spatial":
         return _learnt_without_labels(path, checkpoint, crops, seed)
-    recipe = check_recipe(checkpoint.recipe, str(path))
+    recipe = check_any_recipe(checkpoint.recipe, str(path))
     if isinstance(recipe.encoder, StreamSettings):
         if crops:
             raise InputError(f"{path}: an encoder of streams hears a recording whole; leave out the crops")
         with TemporaryDirectory() as folder:
             return Exported(export(path, Path(folder) / "encoder.onnx"))
+    if isinstance(recipe, SequenceRecipe):
+        return _of_sequences(path, checkpoint, recipe, crops)
     assert not isinstance(recipe.scenes, SceneSettings)
     model = build_encoder(recipe.encoder)
     fill(model, under(checkpoint.tensors, "model."))
@@ -108,6 +114,16 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     logits = getattr(objective.eval(), "logits", None)
     return ClipEmbedder(recipe.name, fingerprint, classes, model.eval(), logits, recipe.scenes, crops, seed)
+
+
+def _of_sequences(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, crops: int) -> SequenceEmbedder:
+    if crops:
+        raise InputError(f"{path}: an encoder of segments hears all of them; leave out the crops")
+    source = build_source(recipe.frames)
+    network = build_network(recipe.encoder, source.width)
+    fill(network, under(checkpoint.tensors, "model."))
+    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SequenceEmbedder(recipe.name, fingerprint, network.eval(), source, recipe.hearing)
 
 
 def _learnt_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:

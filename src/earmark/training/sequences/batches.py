@@ -101,7 +101,7 @@ class Material:
     def _stretched(self, sections: Sequence[Stretch], folder: Path, settings: SectionSettings, seed: int) -> DrawCuts:
         draws = SectionDraws(sections, settings, seed)
         bank = self._kept("sections", str(folder.resolve()), repr(sections), str(settings.context_s))
-        hear = Variants(sections, folder, bank, settings.context_s, self.source, self.device)
+        hear = Variants(sections, folder, bank, settings.context_s, self.source, self.recipe.effects, self.device)
 
         def drawn(number: int) -> Drawn:
             batch = draws.draw(number)

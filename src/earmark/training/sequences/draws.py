@@ -6,12 +6,11 @@ Draw number i depends on the seed and on i alone, so that a run can resume anywh
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Literal, Self
 
 import numpy as np
-from annotated_types import Gt
 from numpy.typing import NDArray
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
 from earmark.data.grid import Grid, grid_segments
 from earmark.data.stretches import Stretch
@@ -20,7 +19,6 @@ from earmark.training.tables import Settings
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
-Positive = Annotated[float, Gt(0)]
 
 _END_S = 0.01
 """A segment ends so long before its section, as published: its last frame is there in any tempo."""
@@ -35,7 +33,9 @@ class SectionSettings(Settings):
     most_sections: int = Field(20, ge=1, description="sections a batch at most")
     least_sections: int = Field(20, ge=1, description="speakers with fewer sections are left out")
     shortest_s: float = Field(1.2, gt=0, description="shorter sections, in seconds, are left out")
-    tempo: tuple[Positive, Positive] = Field((0.5, 1.8), description="range of the tempo, drawn for either variant")
+    tempo: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.5, 1.8), description="range of the tempo, drawn for either variant"
+    )
     context_s: float = Field(0.0, ge=0, description="seconds of the recording that are heard around a section")
     step_s: float = Field(
         0.16, gt=0, description="seconds between the lines of the grid on which segments begin and end"
@@ -44,7 +44,7 @@ class SectionSettings(Settings):
     longest_s: float = Field(0.96, gt=0, description="seconds of the longest segment")
 
     @model_validator(mode="after")
-    def _rises(self) -> "SectionSettings":
+    def _rises(self) -> Self:
         if self.tempo[0] > self.tempo[1]:
             raise ValueError(f"tempo: {self.tempo[0]:g} to {self.tempo[1]:g} is no range; write the slower tempo first")
         return self
@@ -76,12 +76,14 @@ class StretchedSegments:
         tempo: of their two variants, shape (k, 2).
         owner: the place among `sections` that a segment lies in, shape (n,).
         bounds: its start and end in seconds of the recording, shape (n, 2).
+        seed: of what else happens to the variants.
     """
 
     sections: Ints
     tempo: Floats
     owner: Ints
     bounds: Floats
+    seed: int = 0
 
 
 class SectionDraws:
@@ -126,7 +128,7 @@ class SectionDraws:
         tempo = generator.uniform(*settings.tempo, (len(chosen), 2))
         # A short batch repeats nothing: a segment that came twice would be its own negative.
         some = generator.permutation(len(owner))[: settings.segments]
-        return StretchedSegments(chosen, tempo, owner[some], bounds[some])
+        return StretchedSegments(chosen, tempo, owner[some], bounds[some], int(generator.integers(1 << 31)))
 
     def _sections(self, shuffled: Ints) -> Ints:
         lengths = np.array([self.sections[number].end_s - self.sections[number].start_s for number in shuffled])

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
+from earmark.training.effects import EffectSettings
 from earmark.training.encoders.segment import SegmentSettings
 from earmark.training.encoders.stream import StreamSettings
 from earmark.training.frames import FrameSettings, HearingSettings, LogMelSettings, TowerFrameSettings
@@ -54,6 +55,7 @@ class SequenceRecipe(RunSettings):
         | Annotated[GoldSettings, Tag("gold")],
         by_kind("sections"),
     ] = SectionSettings()
+    effects: EffectSettings = EffectSettings()
     loss: LossSettings = NTXentSettings()
     watch: Literal["map", "loss"] = Field(
         "map",
@@ -66,6 +68,8 @@ class SequenceRecipe(RunSettings):
         needed = {"sections": "sections", "pairs": "pairs", "gold": "labelled"}[episodes.kind]
         if getattr(data, needed) is None:
             raise ValueError(f"data.{needed}: episodes of kind {episodes.kind!r} are drawn from it; name the list")
+        if self.effects.is_active and episodes.kind != "sections":
+            raise ValueError(f"effects: {episodes.kind} are learnt from stored frames; leave them out")
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:

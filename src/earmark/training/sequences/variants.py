@@ -11,6 +11,7 @@ from earmark.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.stretches import Recordings, Stretch
 from earmark.training.corpus import open_or_pack
+from earmark.training.effects import Effects, EffectSettings
 from earmark.training.frames import FrameSource, hop_s
 from earmark.training.sequences.draws import StretchedSegments
 from earmark.training.sequences.networks import Cut
@@ -29,6 +30,7 @@ class Variants:
         folder: where their sound is packed.
         context_s: seconds of the recording that are heard around a section.
         source: makes the frames.
+        effects: what else happens to them.
         device: where waves are stretched.
     """
 
@@ -39,9 +41,11 @@ class Variants:
         folder: Path,
         context_s: float,
         source: FrameSource,
+        effects: EffectSettings,
         device: torch.device,
     ) -> None:
         self.source, self.device = source, device
+        self.effects = Effects(effects, device)
         recordings = Recordings(audio)
         self.begin_s = np.array([max(0.0, section.start_s - context_s) for section in sections])
         # A label of its own tells which clip of the bank is which section.

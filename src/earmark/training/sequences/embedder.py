@@ -1,0 +1,75 @@
+"""What a checkpoint of sequences has learnt, as evaluations and mining ask for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earmark import audio
+from earmark.audio import SAMPLE_RATE, Wave
+from earmark.evaluation.segment_embeddings import Span, bounds_of
+from earmark.training.frames import FrameSource, HearingSettings, hop_s, section_frames
+from earmark.training.sequences.networks import Cut, Network, embed_cuts
+
+Floats = NDArray[np.float32]
+
+_AT_ONCE = 256
+_ROUNDING = 1e-6
+
+
+@dataclass(frozen=True)
+class SequenceEmbedder:
+    """A network over frames. A recording is heard once, with what stands around each segment.
+
+    Attributes:
+        name: of the recipe.
+        fingerprint: of the checkpoint.
+    """
+
+    name: str
+    fingerprint: str
+    network: Network = field(repr=False)
+    source: FrameSource = field(repr=False)
+    hearing: HearingSettings = field(repr=False)
+    classes: tuple[str, ...] = ()
+
+    def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
+        """Embeddings of spans of a recording, not of unit length, shape (m, d).
+
+        Raises:
+            InputError: a span lies outside of the recording, or is shorter than a frame.
+        """
+        wave = audio.read(path)
+        return self._embed([(wave, bounds_of(path, spans, len(wave)))])
+
+    def embed_batch(self, waves: Sequence[Wave]) -> Floats:
+        """Embeddings of whole waves, shape (m, d)."""
+        return self._embed([(wave, np.array([[0.0, len(wave) / SAMPLE_RATE]])) for wave in waves])
+
+    def classify(self, embeddings: Floats) -> Floats | None:
+        """None: sequences have no classes."""
+        del embeddings
+        return None
+
+    def _embed(self, parts: Sequence[tuple[Wave, NDArray[np.floating]]]) -> Floats:
+        cuts = [cut for wave, bounds in parts for cut in self._cuts(wave, bounds)]
+        if not cuts:
+            return np.empty((0, self.network.settings.dimension), np.float32)
+        # Segments of like length together: little is padded.
+        order = np.argsort([cut.stop - cut.first for cut in cuts], kind="stable")
+        made = np.empty((len(cuts), self.network.settings.dimension), np.float32)
+        with torch.inference_mode():
+            for first in range(0, len(cuts), _AT_ONCE):
+                some = order[first : first + _AT_ONCE]
+                made[some] = embed_cuts(self.network, [cuts[row] for row in some], torch.device("cpu")).numpy()
+        return made
+
+    def _cuts(self, wave: Wave, bounds: NDArray[np.floating]) -> list[Cut]:
+        frames, first_s = section_frames(self.source, wave, 0.0, len(wave) / SAMPLE_RATE, self.hearing)
+        places = (bounds - first_s) / hop_s(self.source)
+        begins = np.ceil(places[:, 0] - _ROUNDING).astype(int).clip(0, max(0, len(frames) - 1))
+        stops = (np.floor(places[:, 1] + _ROUNDING).astype(int) + 1).clip(begins + 1, max(1, len(frames)))
+        return [Cut(frames, int(begin), int(stop)) for begin, stop in zip(begins, stops, strict=True)]
