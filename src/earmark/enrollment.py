@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
@@ -24,6 +23,8 @@ from earmark.takes import (
     checked_wave,
     quality_remarks,
     titles_of,
+    titles_with_more,
+    warn_of,
     without_speech,
 )
 
@@ -120,8 +121,7 @@ def extend(
     """
     encoder = encoder or _shipped()
     point = _operating_point(encoder, false_alarms_per_hour, keyword)
-    titles = titles_of(keyword.name, len(keyword.takes), [take.source for take in keyword.takes])
-    titles += titles_of(keyword.name, len(waves), sources, first=len(titles) + 1)
+    titles = titles_with_more(keyword.name, keyword.takes, len(waves), sources)
     sounds = [*(take.wave for take in keyword.takes), *waves]
     takes = [_take(wave, title) for wave, title in zip(sounds, titles, strict=True)]
     return replace(_keyword(keyword.name, takes, titles, encoder, point), only_speaker=keyword.only_speaker)
@@ -154,10 +154,8 @@ def _keyword(
         remark = (
             f"{titles[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
         )
-        takes[index] = replace(takes[index], remarks=(*takes[index].remarks, remark))
-    for take in takes:
-        for remark in take.remarks:
-            warnings.warn(remark, TakeWarning, stacklevel=3)
+        takes[index] = takes[index].with_remark(remark)
+    warn_of(takes)
     durations_s = [take.end_s - take.start_s for take in takes]
     return Keyword(
         name=name,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -21,11 +20,12 @@ from earmark.speech import spoken_parts
 from earmark.takes import (
     EnrollmentError,
     Take,
-    TakeWarning,
     Title,
     checked_wave,
     quality_remarks,
     titles_of,
+    titles_with_more,
+    warn_of,
     without_speech,
 )
 
@@ -149,8 +149,7 @@ def extend_speaker(
     """
     encoder = encoder or _shipped()
     point = _operating_point(encoder, false_accepts, speaker)
-    titles = titles_of(speaker.name, len(speaker.takes), [take.source for take in speaker.takes])
-    titles += titles_of(speaker.name, len(waves), sources, first=len(titles) + 1)
+    titles = titles_with_more(speaker.name, speaker.takes, len(waves), sources)
     return _speaker(speaker.name, [*(take.wave for take in speaker.takes), *waves], titles, encoder, point)
 
 
@@ -184,18 +183,18 @@ def _speaker(
     speech_s = sum(len(spoken(take.wave)) for take in takes) / SAMPLE_RATE
     if speech_s < ENOUGH_S:
         remark = f"{name}: only {speech_s:.1f} s of speech in all: record {ENOUGH_S:.0f} s or more, ten are good"
-        takes[-1] = replace(takes[-1], remarks=(*takes[-1].remarks, remark))
+        takes[-1] = takes[-1].with_remark(remark)
     embeddings = _embedded(takes, encoder)
     odd, similarity = least_alike(embeddings)
     usual = calibration.speaker_threshold(encoder, FALSE_ACCEPTS)  # whatever was asked for: two voices are two voices
     if odd and calibration.speaker_probability(encoder, similarity, usual) < LEAST_PROBABILITY:
-        first = next(title for row, title in enumerate(titles) if row not in odd)
+        first = next(title.number for row, title in enumerate(titles) if row not in odd)
         for row in odd:
-            remark = f"{titles[row]} sounds like another voice than {first} (similarity {similarity:.2f}): whose is it?"
-            takes[row] = replace(takes[row], remarks=(*takes[row].remarks, remark))
-    for take in takes:
-        for remark in take.remarks:
-            warnings.warn(remark, TakeWarning, stacklevel=3)
+            remark = (
+                f"{titles[row]} sounds like another voice than take {first} (similarity {similarity:.2f}): whose is it?"
+            )
+            takes[row] = takes[row].with_remark(remark)
+    warn_of(takes)
     return Speaker(
         name=name,
         takes=tuple(takes),

@@ -1,7 +1,9 @@
 """A take: one recording that is kept, and what can be wrong with it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import warnings
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -40,6 +42,10 @@ class Take:
     source: str = ""
     remarks: tuple[str, ...] = ()
 
+    def with_remark(self, remark: str) -> Self:
+        """The take with one remark more."""
+        return replace(self, remarks=(*self.remarks, remark))
+
 
 @dataclass(frozen=True)
 class Title:
@@ -67,6 +73,19 @@ def titles_of(name: str, count: int, sources: Sequence[str], *, first: int = 1) 
     if sources and len(sources) != count:
         raise EnrollmentError(f"{name}: {count} takes but {len(sources)} sources; give one for each take, or none")
     return [Title(number, source) for number, source in enumerate(sources or [""] * count, start=first)]
+
+
+def titles_with_more(name: str, takes: Sequence[Take], count: int, sources: Sequence[str]) -> list[Title]:
+    """Titles for the takes that a keyword or speaker has, and for so many that are new; see `titles_of`."""
+    earlier = titles_of(name, len(takes), [take.source for take in takes])
+    return [*earlier, *titles_of(name, count, sources, first=len(takes) + 1)]
+
+
+def warn_of(takes: Iterable[Take]) -> None:
+    """Warn of each remark, as from the line that called what called this one's caller."""
+    for take in takes:
+        for remark in take.remarks:
+            warnings.warn(remark, TakeWarning, stacklevel=4)
 
 
 def checked_wave(given: ArrayLike, title: Title, longest_s: float, cure: str) -> Wave:
