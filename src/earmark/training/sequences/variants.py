@@ -62,15 +62,14 @@ class Variants:
 
         Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second.
         """
-        segments, variants = rows // 2, rows % 2
-        keys, inside = np.unique(np.stack([batch.owner[segments], variants], axis=1), axis=0, return_inverse=True)
-        inside = inside.ravel()
-        numbers = batch.sections[keys[:, 0]]
-        heard = self._stretched(numbers, batch.tempo[keys[:, 0], keys[:, 1]])
-        lengths = heard.lengths.tolist()
-        frames = [
-            self.source.frames(wave[:length].cpu().numpy()) for wave, length in zip(heard.waves, lengths, strict=True)
-        ]
+        segments = rows // 2
+        keys, inside = np.unique(2 * batch.owner[segments] + rows % 2, return_inverse=True)
+        if self.effects.is_active:  # drawn for all, so that processes that share a batch hear the same
+            keys, inside = np.arange(2 * len(batch.sections)), keys[inside]
+        numbers = batch.sections[keys // 2]
+        heard = self._stretched(numbers, batch.tempo.ravel()[keys])
+        waves = self.effects(heard.waves, heard.lengths, torch.Generator().manual_seed(batch.seed)).cpu().numpy()
+        frames = [self.source.frames(wave[:length]) for wave, length in zip(waves, heard.lengths.tolist(), strict=True)]
         at_s = _heard_at_s(heard, inside, batch.bounds[segments] - self.begin_s[numbers[inside]][:, None])
         return [self._cut(frames[place], *ends) for place, ends in zip(inside.tolist(), at_s.tolist(), strict=True)]
 
