@@ -6,6 +6,7 @@ import typer
 from earmark.archive import IndexSettings
 from earmark.archive.indexing import COMMIT_S
 from earmark.archive.query import SHORTEST_S
+from earmark.archive.shards import LARGEST_BYTES, MOST_ATTEMPTS
 from earmark.archive.windows import LONGEST_S
 from earmark.cli import app
 from earmark.evaluation.search import BETA, NUMBERS, TOLERANCE_S
@@ -25,7 +26,7 @@ def test_every_command_on_the_page_has_the_options_that_stand_there():
         line.split("#")[0] for block in re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL) for line in block.splitlines()
     ]
     commands = [line.split() for line in lines if line.startswith("earmark ")]
-    assert len(commands) == 9
+    assert len(commands) == 12
     for _, name, *words in commands:
         known = options_of("evaluate", "search") if name == "evaluate" else options_of(name)
         assert {word for word in words if word.startswith("--")} <= known
@@ -40,5 +41,8 @@ def test_numbers_on_the_page_are_those_of_the_code():
     assert f"`--tolerance` ({TOLERANCE_S} s)" in " ".join(PAGE.split())
     assert IndexSettings().neighbours_from_h == 10
     assert "only from ten hours on" in PAGE
+    assert f"most {LARGEST_BYTES / 1e6:.0f} MB of sound files" in PAGE
+    assert MOST_ATTEMPTS == 10
+    assert "ten times at the same shard" in PAGE
     for head in NUMBERS.values():
         assert re.search(rf"^\| {head} \|", PAGE, re.MULTILINE)
