@@ -22,15 +22,7 @@ def embed(
         Path, typer.Option(metavar="FILE", help="Embeddings to write: .npz or .parquet.", show_default=False)
     ],
     audio: retrieve.Audio = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder",
-            metavar="NAME|FILE",
-            help=f"base, tiny, an .onnx file, a checkpoint (.safetensors), or {retrieve.MEAN}.",
-            show_default="base",
-        ),
-    ] = None,
+    encoder: retrieve.EncoderName = None,
     split: retrieve.Split = None,
     spoken: retrieve.Spoken = True,
 ) -> None:
@@ -45,12 +37,10 @@ def embed(
     from earmark.data.segment_lists import read_clips
     from earmark.evaluation.segment_embeddings import embed_all, embed_stream
 
-    if encoder == retrieve.WARPING:
-        raise InputError(f"--encoder {encoder}: compares segments and embeds none; take another")
     if out.suffix not in {".npz", ".parquet"}:
         raise InputError(f"{out}: embeddings are .npz or .parquet, not {out.suffix or 'a file without suffix'}")
-    clips, recordings = read_clips(source, audio, split=split)
     embedder = retrieve.load(encoder, spoken=spoken)
+    clips, recordings = read_clips(source, audio, split=split)
     with console.progress_bar() as bar:
         task = bar.add_task(f"embedding by {embedder.name}", total=None)
         if out.suffix == ".npz":

@@ -23,15 +23,7 @@ def mine(
         Path, typer.Option(metavar="DIR", help="Folder for pairs, report and what is in between.", show_default=False)
     ],
     audio: retrieve.Audio = None,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder",
-            metavar="NAME|FILE",
-            help=f"base, tiny, an .onnx file, a checkpoint (.safetensors), or {retrieve.MEAN}.",
-            show_default="base",
-        ),
-    ] = None,
+    encoder: retrieve.EncoderName = None,
     split: retrieve.Split = None,
     same_speaker: Annotated[
         bool, typer.Option("--same-speaker", help="Neighbours are segments of the same speaker.")
@@ -69,8 +61,6 @@ def mine(
         from earmark.training.mining.report import rows
         from earmark.training.tables import checked, set_key
 
-    if encoder == retrieve.WARPING:
-        raise InputError(f"--encoder {encoder}: compares segments and embeds none; take another")
     chosen = {"same": same_speaker, "across": across_speakers, "any": anybody}
     relations = [name for name, is_chosen in chosen.items() if is_chosen]
     if len(relations) > 1:

@@ -12,6 +12,7 @@ import typer
 
 from earmark.cli import console, options
 from earmark.cli.index import IndexPath
+from earmark.cli.options import Exact
 
 if TYPE_CHECKING:
     from earmark.archive import Archive, Hit, Query
@@ -55,14 +56,7 @@ def search(
     threshold: Annotated[
         float | None, typer.Option(min=-1, max=1, help="Only hits with at least this score.", show_default="none")
     ] = None,
-    exact: Annotated[
-        bool | None,
-        typer.Option(
-            "--exact/--fast",
-            help="Compare all windows, or only those that FAISS names.",
-            show_default="--fast where the index is large enough to have been made for it",
-        ),
-    ] = None,
+    exact: Exact = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
     ctm: Annotated[bool, typer.Option("--ctm", help="CTM, one line a hit.")] = False,
     audacity: Annotated[

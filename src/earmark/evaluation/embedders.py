@@ -50,7 +50,34 @@ class Embedder(Protocol):
 
 
 @dataclass(frozen=True)
-class Exported:
+class _FromFile:
+    """What encoders out of .onnx files are alike in."""
+
+    encoder: "Encoder | SpeakerEncoder"
+
+    @property
+    def name(self) -> str:
+        """Of the encoder."""
+        return self.encoder.name
+
+    @property
+    def fingerprint(self) -> str:
+        """Of its file."""
+        return self.encoder.fingerprint
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """None: the head of the training is not exported."""
+        return ()
+
+    def classify(self, embeddings: Floats) -> Floats | None:
+        """None."""
+        del embeddings
+        return None
+
+
+@dataclass(frozen=True)
+class Exported(_FromFile):
     """A shipped or exported encoder as an `Embedder`.
 
     Attributes:
@@ -61,21 +88,6 @@ class Exported:
     encoder: "Encoder"
     spoken: bool = True
 
-    @property
-    def name(self) -> str:
-        """Of the encoder."""
-        return self.encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Of its file."""
-        return self.encoder.fingerprint
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """None: the head of the training is not exported."""
-        return ()
-
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
         """Unit vectors, shape (m, d)."""
         if not self.spoken:
@@ -83,14 +95,9 @@ class Exported:
         embed = embed_speech(self.encoder)
         return np.stack([embed(wave) for wave in waves])
 
-    def classify(self, embeddings: Floats) -> Floats | None:
-        """None."""
-        del embeddings
-        return None
-
 
 @dataclass(frozen=True)
-class ExportedVoice:
+class ExportedVoice(_FromFile):
     """A shipped or exported encoder of speakers as an `Embedder`.
 
     Attributes:
@@ -101,32 +108,12 @@ class ExportedVoice:
     encoder: "SpeakerEncoder"
     spoken: bool = True
 
-    @property
-    def name(self) -> str:
-        """Of the encoder."""
-        return self.encoder.name
-
-    @property
-    def fingerprint(self) -> str:
-        """Of its file."""
-        return self.encoder.fingerprint
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """None: the head of the training is not exported."""
-        return ()
-
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
         """Unit vectors, shape (m, d)."""
         from earmark.speakers import spoken
 
         heard = [spoken(wave) if self.spoken else wave for wave in waves]
         return self.encoder.embed_batch([part if len(part) else wave for part, wave in zip(heard, waves, strict=True)])
-
-    def classify(self, embeddings: Floats) -> Floats | None:
-        """None."""
-        del embeddings
-        return None
 
 
 def embed_speech(encoder: "Encoder") -> Embed:

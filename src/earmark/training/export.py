@@ -2,6 +2,8 @@
 
 import json
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -16,7 +18,7 @@ from earmark.errors import EarmarkError, InputError
 from earmark.training.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.encoders import FrameEncoder, StreamSettings, build_encoder
 from earmark.training.memory import Memory
-from earmark.training.recipe import check_recipe, portable
+from earmark.training.recipes import check_any_recipe, portable
 
 OPSET = 18
 PARITY = 1e-4
@@ -48,26 +50,32 @@ def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -
     """
     state = load_checkpoint(checkpoint)
     model = load_model(state)
-    graph = _graph(model)
-    description = describe(model, state, card or {})
+    with new_graph(out, _graph(model), describe(model, state, card or {})) as partial:
+        check_parity(model, load_encoder(partial))
+    return load_encoder(out)
+
+
+@contextmanager
+def new_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any]) -> Iterator[Path]:
+    """A file of a graph with what the runtime must know of it, to check; it gets its name when nothing is wrong."""
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(description))
     partial = out.with_suffix(".partial.onnx")
     partial.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph, str(partial))
     try:
-        check_parity(model, load_encoder(partial))
+        onnx.save(graph, str(partial))
+        yield partial
         partial.replace(out)
     finally:
         partial.unlink(missing_ok=True)
-    return load_encoder(out)
 
 
 def load_model(state: Checkpoint) -> FrameEncoder:
     """The encoder of streams of a checkpoint, ready to run on the CPU."""
-    recipe = check_recipe(state.recipe, "the checkpoint")
+    recipe = check_any_recipe(state.recipe, "the checkpoint")
     if not isinstance(recipe.encoder, StreamSettings):
+        what = "segments alone" if recipe.kind == "sequences" else "clips of one length"
         raise InputError(
-            f"{recipe.name}: {recipe.encoder.kind} embeds clips of one length and has no form for streams; "
+            f"{recipe.name}: {recipe.encoder.kind} embeds {what} and has no form for streams; "
             "judge its checkpoint with earmark evaluate --encoder"
         )
     model = build_encoder(recipe.encoder)
@@ -77,7 +85,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
 
 def describe(model: FrameEncoder, state: Checkpoint, card: dict[str, Any]) -> dict[str, Any]:
     """What the runtime must know of the graph, and the model card."""
-    recipe = check_recipe(state.recipe, "the checkpoint")
+    recipe = check_any_recipe(state.recipe, "the checkpoint")
     return {
         "format": FORMAT,
         "name": recipe.name,
@@ -96,10 +104,9 @@ def set_card(path: Path, additions: dict[str, Any]) -> None:
     (entry,) = [entry for entry in graph.metadata_props if entry.key == METADATA_KEY]
     description = json.loads(entry.value)
     description["card"] |= additions
-    entry.value = json.dumps(description)
-    partial = path.with_suffix(".partial.onnx")
-    onnx.save(graph, str(partial))
-    partial.replace(path)
+    graph.metadata_props.remove(entry)
+    with new_graph(path, graph, description):
+        pass
 
 
 def check_parity(model: FrameEncoder, encoder: Encoder) -> float:

@@ -1,6 +1,5 @@
 """From a checkpoint of an encoder of clips that tells speakers apart to a speaker encoder that runs without torch."""
 
-import json
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,12 +16,12 @@ from torch.onnx.utils import register_custom_op_symbolic
 from earmark.audio import SAMPLE_RATE
 from earmark.errors import EarmarkError, InputError
 from earmark.evaluation.metrics import ErrorCurve, error_curve, frr_at_far
-from earmark.model_file import FORMAT, METADATA_KEY
+from earmark.model_file import FORMAT
 from earmark.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from earmark.training.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.corpus import validation_bank
 from earmark.training.encoders import ClipEncoder, StreamSettings, build_encoder
-from earmark.training.export import OPSET, set_card
+from earmark.training.export import OPSET, new_graph, set_card
 from earmark.training.frontends.spectrogram import Spectrogram
 from earmark.training.progress import follow
 from earmark.training.recipe import Recipe, check_recipe, portable
@@ -100,15 +99,8 @@ def export_speaker(checkpoint: Path, out: Path, *, card: dict[str, Any] | None =
     }
     # A second copy: the check must not run what was changed for the export.
     graph = _graph(_load_model(state, recipe))
-    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(description))
-    partial = out.with_suffix(".partial.onnx")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(graph, str(partial))
-    try:
+    with new_graph(out, graph, description) as partial:
         check_speaker_parity(model, load_speaker_encoder(partial))
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
     return load_speaker_encoder(out)
 
 

@@ -41,6 +41,15 @@ Audio = Annotated[
         metavar="FOLDER", help="Folder that the paths in a list start from.", show_default="the manifest's folder"
     ),
 ]
+EncoderName = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME|FILE",
+        help=f"base, tiny, an .onnx file, a checkpoint (.safetensors), or {MEAN}.",
+        show_default="base",
+    ),
+]
 Split = Annotated[str | None, typer.Option(help="Split of a manifest.", show_default="all")]
 Spoken = Annotated[
     bool,
@@ -169,10 +178,12 @@ def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
     """The encoder, checkpoint or baseline that embeds segments.
 
     Raises:
-        InputError: as `judged.load`.
+        InputError: as `judged.load`; or it embeds nothing.
     """
     from earmark.evaluation.segment_embeddings import LogMelMean, segment_embedder
 
+    if name == WARPING:
+        raise InputError(f"--encoder {name}: compares segments and embeds none; take another")
     if name == MEAN:
         return LogMelMean()
     return segment_embedder(judged.load(name), spoken=spoken)

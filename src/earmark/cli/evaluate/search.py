@@ -11,6 +11,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.index import IndexPath
+from earmark.cli.options import Exact
 from earmark.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,14 +54,7 @@ def search(
         typer.Option("--encoder", metavar="NAME|FILE", help="The one that made the index.", show_default="its name"),
     ] = None,
     top: Annotated[int, typer.Option(min=10, help="Hits of each query that are judged.")] = 1000,
-    exact: Annotated[
-        bool | None,
-        typer.Option(
-            "--exact/--fast",
-            help="Compare all windows, or only those that FAISS names.",
-            show_default="--fast where the index is large enough to have been made for it",
-        ),
-    ] = None,
+    exact: Exact = None,
     tolerance_s: Annotated[
         float, typer.Option("--tolerance", min=0, help="How far outside a place the middle of a hit may lie, in s.")
     ] = 0.5,
