@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from earmark.encoder import load_encoder
 from earmark.errors import InputError
 from earmark.training.checkpoint import load_checkpoint, under
 
@@ -66,15 +67,14 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes
 
 def _begin_from_exported(path: Path, model: nn.Module) -> None:
     import onnx
-    from google.protobuf.message import DecodeError
 
-    try:
-        graph = onnx.load(str(path)).graph
-    except (OSError, DecodeError) as error:
-        raise InputError(f"start.checkpoint: {path} cannot be read ({error})") from None
+    load_encoder(path)  # says in its own words what is wrong with a file that is no encoder
+    graph = onnx.load(str(path)).graph
     stored = {part.name: onnx.numpy_helper.to_array(part) for part in graph.initializer}
     tensors = {name: torch.from_numpy(array.copy()) for name, array in stored.items()}
     _, left = _fill(model, under(tensors, "model."))
+    # What a normalisation has counted is no part of what it computes, and is not exported.
+    left = [name for name in left if not name.endswith(".num_batches_tracked")]
     if left:
         raise InputError(
             f"start.checkpoint: {path} has no {left[0]} of this size; start from an encoder with the same head over "
