@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -125,6 +126,17 @@ def test_stretches_of_a_file_are_all_that_is_kept(tmp_path, talks, sum_encoder):
     assert sections == [[25, 15], [45, 5]]
     assert update(tmp_path / "index", both, sum_encoder).unchanged == 1
     assert update(tmp_path / "index", [Recording(path)], sum_encoder).embedded == 1
+
+
+def test_stretches_that_hold_nothing_are_told(tmp_path, talks, sum_encoder):
+    path = talks / "0.wav"
+    for stretch, told in {
+        (100.0, 200.0): r"0\.wav: a clip begins at 100 s, but the recording ends at .* s; make the manifest",
+        (1.0, 1.01): r"0\.wav: a clip of 10 ms at 1 s, shorter than a frame of 40 ms; take it off",
+    }.items():
+        report = update(tmp_path / "index", [Recording(path, (stretch,)), Recording(talks / "1.wav")], sum_encoder)
+        assert re.search(told, report.failures[0].message)
+        assert len(known(tmp_path / "index")) == 1
 
 
 def test_a_disk_that_fills_leaves_the_index_as_it_was(index, talks, sum_encoder, say, monkeypatch):

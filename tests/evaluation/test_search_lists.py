@@ -31,6 +31,9 @@ def test_a_manifest_names_words_inside_recordings(sounds):
     first, second = read_queries(sounds / "m.tsv")
     assert first.takes == (Take(sounds / "a.wav", 1.0, 1.5),)
     assert second.takes == (Take(sounds / "b.wav"),)
+    (sounds / "b.wav").unlink()
+    with pytest.raises(InputError, match=r"m\.tsv: no file .*b\.wav; is .* where the manifest belongs"):
+        read_queries(sounds / "m.tsv")
 
 
 def test_sentences_say_words_somewhere(sounds):

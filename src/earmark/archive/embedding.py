@@ -15,7 +15,7 @@ from earmark import audio
 from earmark.archive.sections import LevelMeter, find_sections, within
 from earmark.archive.settings import IndexSettings
 from earmark.archive.windows import grid, measure_norms, quantise
-from earmark.errors import EarmarkError
+from earmark.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
     from earmark.encoder import Encoder
@@ -108,6 +108,7 @@ def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSetti
 
     Raises:
         AudioError: the file is missing or not sound.
+        InputError: a stretch begins after the recording's end, or is shorter than a frame.
     """
     # Before the sound is read: a file that changes meanwhile then is not taken for unchanged the next time.
     file = entry_of(recording)
@@ -124,6 +125,7 @@ def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSetti
     frames = np.concatenate([numbers for numbers, _ in packed])[:count]
     scales = np.concatenate([scale for _, scale in packed])[:count]
     duration_s = samples / audio.SAMPLE_RATE
+    _check_stretches(recording, duration_s, encoder.hop_s)
     spans = within(find_sections(meter.finish(), duration_s, settings), recording.stretches)
     sections = _frames_of(spans, encoder.hop_s, count)
     rows = np.concatenate([np.arange(start, start + size) for start, size in sections] or [np.zeros(0, np.int64)])
@@ -151,6 +153,20 @@ def entry_of(recording: Recording) -> FileEntry:
     except OSError as error:
         raise audio.AudioError(f"{path}: cannot be read ({error.strerror})") from None
     return FileEntry(str(path.absolute()), about.st_size, about.st_mtime_ns, digest, 0.0, recording.stretches)
+
+
+def _check_stretches(recording: Recording, duration_s: float, hop_s: float) -> None:
+    for start_s, end_s in recording.stretches:
+        if start_s >= duration_s:
+            raise InputError(
+                f"{recording.path}: a clip begins at {start_s:g} s, but the recording ends at {duration_s:.2f} s;"
+                " make the manifest of these recordings"
+            )
+        if end_s - start_s < hop_s - 1e-9:
+            raise InputError(
+                f"{recording.path}: a clip of {1000 * (end_s - start_s):.0f} ms at {start_s:g} s, shorter than a"
+                f" frame of {1000 * hop_s:.0f} ms; take it off the manifest"
+            )
 
 
 def _frames_of(spans: Iterable[tuple[float, float]], hop_s: float, count: int) -> Ints:

@@ -36,7 +36,7 @@ def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tu
         takes: how many clips of a word make one query, in their order; what is left over is left out.
 
     Raises:
-        InputError: the file cannot be read, or holds no query.
+        InputError: the file cannot be read, names a recording that is missing, or holds no query.
     """
     found: dict[str, list[Take]] = defaultdict(list)
     if path.suffix.lower() in MANIFESTS:
@@ -44,7 +44,10 @@ def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tu
         for clip in manifest:
             is_part = clip.end_s is not None or clip.start_s > 0
             times = (clip.start_s, clip.end_s) if is_part else (None, None)
-            found[_spoken(clip.label)].append(Take(manifest.locate(clip), *times))
+            file = manifest.locate(clip)
+            if not file.is_file():
+                raise InputError(f"{path}: no file {file}; is {manifest.folder} where the manifest belongs?")
+            found[_spoken(clip.label)].append(Take(file, *times))
     else:
         folder = audio or path.parent
         for listed in read_list(path, audio=folder):

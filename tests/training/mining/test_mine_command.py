@@ -148,6 +148,42 @@ def test_embeddings_of_another_encoder_are_not_mixed_in(error_of, run, monkeypat
     assert "holds embeddings of another encoder (stand-in, now other); name another --out" in line
 
 
+def test_embeddings_of_another_corpus_are_not_taken_for_these(run, error_of, corpus):
+    assert run()[0].exit_code == 0
+    other = corpus / "other"
+    other.mkdir()
+    for file in corpus.glob("*.wav"):
+        audio.write(other / file.name, audio.read(file)[::-1])
+    code, line = error_of("--audio", str(other))
+    assert code == 2
+    assert f"holds embeddings of another corpus ({corpus}, now {other}); name another --out" in line
+
+
+def test_a_list_that_was_mended_is_mined_into_the_same_folder(run, error_of, corpus):
+    whole = (corpus / "list.txt").read_text()
+    (corpus / "list.txt").write_text(whole.replace("0.4 1.00", "1.0 0.40", 1))
+    code, line = error_of()
+    assert code == 2
+    assert "list.txt:1: seg_end 0.4 is not after seg_start 1" in line
+    (corpus / "list.txt").write_text(whole)
+    assert run()[0].exit_code == 0
+
+
+@pytest.mark.usefixtures("run")
+def test_names_with_any_white_space_stand_in_the_manifest_alone(corpus):
+    header, *lines = ["path\tstart_s\tend_s\tspeaker", *(f"{n}.wav\t0.4\t1.0\tvoice{n}" for n in range(4))]
+    (corpus / "3.wav").rename(corpus / "日本\u3000語.wav")
+    lines[3] = lines[3].replace("3.wav", "日本\u3000語.wav")
+    (corpus / "words.tsv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
+    result = CliRunner().invoke(
+        app, ["mine", str(corpus / "words.tsv"), "--out", str(corpus / "out")], catch_exceptions=False
+    )
+    assert result.exit_code == 0, result.output
+    assert not (corpus / "out" / "pairs.txt").exists()
+    assert "There is no pairs.txt" in (corpus / "out" / "report.md").read_text()
+    assert len(read_manifest(corpus / "out" / "pairs.parquet")) > 0
+
+
 def test_a_list_without_neighbours_says_what_to_do(error_of, corpus):
     (corpus / "one.txt").write_text("0.wav voice0 0 4.2 0.4 1.0 rise\n0.wav voice0 0 4.2 1.8 2.4 fall\n")
     code, line = error_of("--across-speakers", source="one.txt")

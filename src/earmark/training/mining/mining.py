@@ -109,7 +109,8 @@ def mine(
             _clear(out)
             how = {"is_mutual": settings.is_mutual}
             write_pair_manifest(neighbours, places, curve.threshold, out / "pairs.parquet", shards.folder, **how)
-            has_list = not any(" " in name for name in (*shards.names.file, *shards.names.speaker))
+            # Any white space, such as an ideographic space: lists are parted wherever there is some.
+            has_list = not any(len(name.split()) > 1 for name in (*shards.names.file, *shards.names.speaker))
             if has_list:
                 write_segment_pairs(listed_pairs(neighbours, places, curve.threshold, **how), out / "pairs.txt")
         mined = Mined(

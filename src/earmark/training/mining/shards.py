@@ -87,18 +87,22 @@ def store_embeddings(
         progress: told how many segments are done.
 
     Raises:
-        InputError: as `read_clips` and `embed_stream`; the folder holds embeddings of another list or encoder; or no
-            segment is left.
+        InputError: as `read_clips` and `embed_stream`; the folder holds embeddings of another list, corpus or encoder;
+            or no segment is left.
     """
+    clips_of = partial(_timed, source, audio, split)
     stamp = {
         "encoder": embedder.name,
         "fingerprint": embedder.fingerprint,
         "list": _digest(source),
+        "corpus": str(clips_of()[1].folder.resolve()),
         "split": split,
         **settings.model_dump(include={"most_segments", "longest_s", "seed"}),
     }
+    # A run that ended before its first shard, such as at a broken line, holds nothing that would have to be kept.
+    if not any(folder.glob("shard-*")):
+        (folder / STAMP).unlink(missing_ok=True)
     claim(folder, stamp)
-    clips_of = partial(_timed, source, audio, split)
     if not (folder / "done.json").exists():
         short, long = _count(clips_of()[0], settings.longest_s)
         if not short:
