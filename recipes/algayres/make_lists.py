@@ -1,0 +1,88 @@
+"""Make data/sequences: the lists of the report docs/reports/sequences, from two corpora and words cut out of one.
+
+Run from the project's folder:
+
+    earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split train --no-filter \
+      --length 0 --out data/sequences/cut/train/manifest.parquet
+    earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split test --no-filter \
+      --length 0 --out data/sequences/cut/test/manifest.parquet
+    python recipes/algayres/make_lists.py ../shared/data data/sequences
+    earmark prepare vad data/sequences/manifest.tsv --split train --padding 0.02 --least-silence 0.1 \
+      --least-speech 0.16 --out data/sequences/sections.txt
+    earmark prepare segments data/sequences/sections.txt --out data/sequences/grid.txt
+
+Every eighth speaker of speechocean762's training half is held out: his words choose the best checkpoint. Words of the
+test half that no training speaker says are the new words, on which learning with labels has no advantage either.
+"""
+
+import argparse
+import os
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
+
+HELD_OUT = 8
+SHORTEST_S = 0.16
+
+
+def main() -> None:
+    """Read the corpora and the cut words, write manifests."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("corpora", type=Path, help="folder of speechocean762 and librispeech_one_each")
+    parser.add_argument("out", type=Path, help="folder to write, which has the cut words in cut/train and cut/test")
+    given = parser.parse_args()
+    spoken = read_manifest(given.corpora / "speechocean762" / "manifest.tsv")
+    speakers = sorted({clip.speaker for clip in spoken if clip.split == "train"})
+    held_out = set(speakers[::HELD_OUT])
+
+    def split_of(clip: Clip) -> str:
+        return "dev" if clip.speaker in held_out else clip.split
+
+    read = read_manifest(given.corpora / "librispeech_one_each" / "manifest.tsv")
+    sentences = [replace(clip, split=split_of(clip)) for clip in from_here(spoken, given.out)]
+    write([*sentences, *from_here(read, given.out)], given.out, "manifest")
+
+    words = {half: [*cut_words(given.out, half)] for half in ("train", "test")}
+    gold = [clip for clip in words["train"] if split_of(clip) == "train"]
+    known = {clip.label for clip in gold}
+    write(gold, given.out, "gold-words")
+    write(said_by_several([clip for clip in words["train"] if split_of(clip) == "dev"]), given.out, "dev-words")
+    write(said_by_several(words["test"]), given.out, "test-words")
+    write(said_by_several([clip for clip in words["test"] if clip.label not in known]), given.out, "new-words")
+
+
+def from_here(manifest: Manifest, folder: Path) -> Iterator[Clip]:
+    """Clips whose paths start from a folder."""
+    for clip in manifest:
+        yield replace(clip, path=os.path.relpath(manifest.locate(clip), folder.resolve()))
+
+
+def cut_words(folder: Path, half: str) -> Iterator[Clip]:
+    """Words without their neighbours, which `earmark prepare keywords` has found."""
+    manifest = read_manifest(folder / "cut" / half / "tight.parquet")
+    for clip in from_here(manifest, folder):
+        if clip.end_s is not None and clip.end_s - clip.start_s >= SHORTEST_S:
+            yield replace(clip, split=half)
+
+
+def said_by_several(clips: Iterable[Clip]) -> list[Clip]:
+    """Clips of words that two speakers say at least."""
+    clips = [*clips]
+    speakers: dict[str, set[str]] = defaultdict(set)
+    for clip in clips:
+        speakers[clip.label].add(clip.speaker)
+    return [clip for clip in clips if len(speakers[clip.label]) > 1]
+
+
+def write(clips: list[Clip], folder: Path, name: str) -> None:
+    """Write a manifest and say how much it holds."""
+    write_manifest(Manifest(tuple(clips), folder), folder / f"{name}.tsv")
+    voices = len({clip.speaker for clip in clips})
+    print(f"{folder / name}.tsv: {len(clips)} clips, {len({clip.label for clip in clips})} labels, {voices} speakers")
+
+
+if __name__ == "__main__":
+    main()
