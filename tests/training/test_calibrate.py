@@ -3,7 +3,7 @@ import itertools
 import numpy as np
 import pytest
 
-from earmark.training.calibrate import _alarms, _by_second, _joined, _slope
+from earmark.training.calibrate import _by_second, _joined, _slope, alarms
 
 
 def test_alarms_are_counted_as_a_plain_loop_counts_them():
@@ -14,7 +14,7 @@ def test_alarms_are_counted_as_a_plain_loop_counts_them():
         sum(before < threshold <= after for column in scores.T.tolist() for before, after in itertools.pairwise(column))
         for threshold in grid.tolist()
     ]
-    assert _alarms(scores, grid).tolist() == plain
+    assert alarms(scores, grid).tolist() == plain
 
 
 def test_the_background_is_joined_to_pieces_that_are_long_enough_and_loses_nothing():

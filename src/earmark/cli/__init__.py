@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from earmark.cli import (
+    adapt,
     compare,
     console,
     demo,
@@ -54,6 +55,7 @@ app.command("mine", epilog=mine.EXAMPLE, rich_help_panel=DATA)(mine.mine)
 
 TRAINING = "Training"
 app.command("train", epilog=train.EXAMPLE, rich_help_panel=TRAINING)(train.train)
+app.command("adapt", epilog=adapt.EXAMPLE, rich_help_panel=TRAINING)(adapt.adapt)
 app.command("export", epilog=export.EXAMPLE, rich_help_panel=TRAINING)(export.export)
 
 EVALUATION = "Evaluation and comparison"

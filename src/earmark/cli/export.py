@@ -33,16 +33,23 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
         from earmark.training.calibrate import calibrate
         from earmark.training.checkpoint import load_checkpoint
         from earmark.training.export import export as export_checkpoint
-        from earmark.training.recipe import check_recipe
+        from earmark.training.recipes import check_any_recipe
 
     if out.suffix != ".onnx":
         raise InputError(f"{out}: an encoder is an .onnx file; name it so")
-    recipe = check_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
-    if recipe.data.classes == "speaker":
+    recipe = check_any_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
+    if recipe.kind == "words" and recipe.data.classes == "speaker":
         _write_speaker_encoder(checkpoint, out)
         return
     encoder = export_checkpoint(checkpoint, out)
     _say_written(out, encoder.dimension)
+    if recipe.kind == "sequences":
+        warnings.warn(
+            f"{out}: not calibrated, so that it can search but not enrol keywords: it learnt without labelled words; "
+            "earmark adapt calibrates what it makes",
+            stacklevel=2,
+        )
+        return
     try:
         calibration = calibrate(out, recipe)
     except InputError as error:

@@ -31,7 +31,7 @@ _KEYWORDS_A_WORD = 3
 _TESTS_A_WORD = 20
 _HOURS = 2.5
 # Until it is measured: the detector wants some calibration to run at all.
-_NONE_YET = {"false_alarms_per_hour": [1.0], "threshold": [1.0], "slope": 1.0}
+NOT_YET = {"false_alarms_per_hour": [1.0], "threshold": [1.0], "slope": 1.0}
 
 
 def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 0) -> dict[str, Any]:
@@ -53,7 +53,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     if bank is None:
         raise InputError("data.validation: calibration needs labelled clips of words that were not trained on")
     encoder = load_encoder(path)
-    encoder.card = encoder.card | {"calibration": _NONE_YET}
+    encoder.card = encoder.card | {"calibration": NOT_YET}
     generator = np.random.default_rng(seed)
     keywords, own, others = _keywords(bank, encoder, generator)
     detector = Detector(keywords, encoder=encoder)
@@ -62,7 +62,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     ]
     heard_h = sum(map(len, background)) * encoder.hop_s / 3600
     grid = np.linspace(0, 1, 501)
-    rate = sum(_alarms(scores, grid) for scores in background) / (heard_h * len(keywords))
+    rate = sum(alarms(scores, grid) for scores in background) / (heard_h * len(keywords))
     # The lowest threshold that keeps each rate; 1 where none does.
     threshold = [
         float(grid[min(np.flatnonzero(rate > wanted)[-1] + 1, len(grid) - 1)]) if (rate > wanted).any() else 0.0
@@ -141,7 +141,7 @@ def _joined(waves: Iterable[NDArray[np.float32]], least: int) -> Iterable[NDArra
         yield np.concatenate(held)
 
 
-def _alarms(scores: NDArray[np.float32], grid: NDArray[np.float64]) -> NDArray[np.int64]:
+def alarms(scores: NDArray[np.float32], grid: NDArray[np.float64]) -> NDArray[np.int64]:
     """How often a score comes to each threshold from below, over all keywords, shape (len(grid),)."""
     before, after = scores[:-1].ravel(), scores[1:].ravel()
     rising = after > before

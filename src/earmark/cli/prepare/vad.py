@@ -76,7 +76,7 @@ def vad(
         )
     )
     check_out(out, source)
-    manifest = _read(source, split, speaker_pattern)
+    manifest = read_speech(source, split, speaker_pattern)
     if out.suffix not in MANIFESTS:  # told now, not after hours of work
         for clip in manifest:
             listed(clip.path)
@@ -104,7 +104,12 @@ def vad(
         console.say(f"left out: {quiet} recordings without speech, {len(failures)} that cannot be read")
 
 
-def _read(source: Path, split: str | None, speaker_pattern: str | None) -> "Manifest":
+def read_speech(source: Path, split: str | None, speaker_pattern: str | None) -> "Manifest":
+    """The recordings of a folder or manifest, without noise and rooms.
+
+    Raises:
+        InputError: no such folder or manifest, nothing in it, or a pattern for a manifest.
+    """
     from dataclasses import replace
 
     from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder

@@ -9,6 +9,7 @@ from earmark.evaluation.plots.figures import save
 from earmark.evaluation.plots.per_word import per_word_plot, word_difference_plot
 from earmark.evaluation.plots.projection import projection_plot, sampled
 from earmark.evaluation.plots.roc import roc_plot
+from earmark.evaluation.plots.rounds import rounds_plot
 from earmark.evaluation.plots.scores import score_plot
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "per_word_plot",
     "projection_plot",
     "roc_plot",
+    "rounds_plot",
     "sampled",
     "save",
     "score_plot",

@@ -1,0 +1,173 @@
+"""What the scores of an adapted encoder mean, without labels: it shall fire as often as the encoder that it was.
+
+The start's card says at which threshold a keyword fires falsely how often. Keywords are enrolled with both encoders
+from segments that were mined as alike, and both listen for them in recordings that the takes are not from. Where the
+start's scores reach its threshold so many times, the adapted encoder's threshold is the one that its scores reach as
+many times. Among those are words that are truly there, for both; nobody need know which.
+"""
+
+import warnings
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.audio import SAMPLE_RATE, Wave, read
+from earmark.data.manifest import Clip, read_manifest
+from earmark.detector import Detector
+from earmark.encoder import Encoder, load_encoder
+from earmark.enrollment import EnrollmentError, TakeWarning, enroll, reembed
+from earmark.errors import InputError
+from earmark.keywords import Keyword
+from earmark.training.calibrate import NOT_YET, alarms
+from earmark.training.export import set_card
+from earmark.training.progress import follow
+
+Floats = NDArray[np.floating]
+
+_KEYWORDS = 60
+_TAKES = 3
+_WORD_S = 0.45, 0.97
+_SILENCE_S = 0.3
+_LEAST_ALARMS = 5  # fewer say nothing about a threshold
+_LEAST_GRID, _LEAST_SLOPE = 10, 0.1
+_GRID = np.linspace(0, 1, 501)
+
+
+def calibrate_like(path: Path, before: Path, pairs: Path, *, minutes: float = 20.0, seed: int = 0) -> dict[str, Any]:
+    """Give an adapted encoder the thresholds at which it fires as often as the encoder that it was.
+
+    Thresholds that are reached too seldom to count follow the ones that are not, along a straight line.
+
+    Args:
+        path: the adapted encoder, an .onnx file; its card is written.
+        before: the encoder that it was adapted from, with a card that says what scores mean.
+        pairs: a manifest of pairs that were mined.
+        minutes: how much is listened to at most.
+        seed: which pairs, and which recordings.
+
+    Returns:
+        The calibration: ``false_alarms_per_hour``, the ``threshold`` for each, and ``slope``.
+
+    Raises:
+        InputError: the card of the start says nothing, or there is too little to listen to.
+    """
+    start, adapted = load_encoder(before), load_encoder(path)
+    known = start.card.get("calibration")
+    if not known:
+        raise InputError(f"{before}: not calibrated itself")
+    adapted.card = adapted.card | {"calibration": NOT_YET}
+    generator = np.random.default_rng(seed)
+    manifest = read_manifest(pairs)
+    keywords, sources = _keywords(manifest.clips, manifest.folder, start, generator)
+    if not keywords:
+        raise InputError(f"{pairs}: no pairs as long as words to enrol")
+    again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in keywords]
+    detectors = Detector(keywords, encoder=start), Detector(again, encoder=adapted)
+    counts = np.zeros((2, len(_GRID)))
+    heard_s = 0.0
+    places = sorted({clip.path for clip in manifest})
+    chosen = generator.permutation(len(places)).tolist()
+    for number in follow(chosen, "calibrating"):
+        wave = read(manifest.folder / places[number])
+        heard_s += len(wave) / SAMPLE_RATE
+        foreign = np.array([places[number] not in some for some in sources])
+        for row, detector in enumerate(detectors):
+            counts[row] += alarms(np.where(foreign, detector.scores(wave)[1], 0), _GRID)
+        if heard_s > 60 * minutes:
+            break
+    thresholds = match_thresholds(*counts, known["threshold"])
+    calibration = {
+        "false_alarms_per_hour": known["false_alarms_per_hour"],
+        "threshold": [round(value, 3) for value in thresholds],
+        "slope": round(float(known["slope"] * _spread(known["threshold"]) / _spread(thresholds)), 2),
+        "as_often_as": start.name,
+        "keyword_hours": round(heard_s / 3600 * len(keywords), 1),
+    }
+    set_card(path, {"calibration": calibration})
+    return calibration
+
+
+def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> list[float]:
+    """Thresholds that scores of another kind come to as often.
+
+    Args:
+        before: how often scores come to each of 501 thresholds from 0 to 1, shape (501,).
+        after: the same of the other scores.
+        wanted: thresholds for the former, falling.
+
+    Returns:
+        Thresholds for the latter, falling.
+
+    Raises:
+        InputError: too few scores to compare.
+    """
+    # Scores rise through low thresholds seldom, as they are above them all the time.
+    before, after = (np.maximum.accumulate(counts[::-1])[::-1] for counts in (before, after))
+    is_known = (before >= _LEAST_ALARMS) & (min(wanted) / 2 <= _GRID)
+    if is_known.sum() < _LEAST_GRID:
+        raise InputError("too little to listen to; adapt to more recordings")
+    x = _GRID[is_known]
+    y = np.array([_GRID[after >= count][-1] if (after >= count).any() else 0.0 for count in before[is_known]])
+    inside = np.interp(wanted, x, y)
+    beyond = y[-1] + max(_LEAST_SLOPE, float(np.polyfit(x, y, 1)[0])) * (np.array(wanted) - x[-1])
+    found = np.where(np.array(wanted) > x[-1], beyond, inside).clip(0.01, 0.995)
+    return np.maximum.accumulate(found[::-1])[::-1].tolist()
+
+
+def _spread(thresholds: Sequence[float]) -> float:
+    return max(0.02, thresholds[0] - thresholds[-1])
+
+
+def _keywords(
+    clips: Sequence[Clip], folder: Path, encoder: Encoder, generator: np.random.Generator
+) -> tuple[list[Keyword], list[set[str]]]:
+    """Keywords of segments and what was mined as like them, and the recordings that each has its takes from."""
+    keywords: list[Keyword] = []
+    sources: list[set[str]] = []
+    groups = [*_groups(clips)]
+    for number in generator.permutation(len(groups)).tolist():
+        takes = groups[number]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", TakeWarning)
+                waves = [_cut(folder, clip) for clip in takes]
+                keywords.append(enroll(f"mined {number}", waves, encoder=encoder))
+        except EnrollmentError:
+            continue
+        sources.append({clip.path for clip in takes})
+        if len(keywords) == _KEYWORDS:
+            break
+    return keywords, sources
+
+
+def _groups(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
+    """Segments as long as words, each with up to two of its partners, from as many recordings."""
+    sides: dict[str, list[Clip]] = defaultdict(list)
+    for clip in clips:
+        sides[clip.label].append(clip)
+    partners: dict[tuple[str, float, float | None], list[Clip]] = defaultdict(list)
+    first_of: dict[tuple[str, float, float | None], Clip] = {}
+    for one, other in (pair for pair in sides.values() if len(pair) == 2):
+        if _is_word(one) and _is_word(other):
+            for side, partner in ((one, other), (other, one)):
+                key = side.path, side.start_s, side.end_s
+                first_of[key] = side
+                partners[key].append(partner)
+    for key, found in partners.items():
+        own = {clip.path: clip for clip in found if clip.path != key[0]}
+        if own:
+            yield [first_of[key], *[*own.values()][: _TAKES - 1]]
+
+
+def _is_word(clip: Clip) -> bool:
+    return _WORD_S[0] <= (clip.end_s or 0.0) - clip.start_s <= _WORD_S[1]
+
+
+def _cut(folder: Path, clip: Clip) -> Wave:
+    wave = read(folder / clip.path)
+    stop = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
+    return np.pad(wave[round(clip.start_s * SAMPLE_RATE) : stop], round(_SILENCE_S * SAMPLE_RATE))

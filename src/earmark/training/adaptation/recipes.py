@@ -1,0 +1,175 @@
+"""The recipes of an adaptation: where it starts, and what each round is trained by."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from earmark.archive.storage import replace_file
+from earmark.encoder import load_encoder
+from earmark.errors import InputError
+from earmark.model_file import shipped_file
+from earmark.training.adaptation.settings import AdaptSettings
+from earmark.training.checkpoint import load_checkpoint
+from earmark.training.encoders import StreamSettings
+from earmark.training.recipes import check_any_recipe
+from earmark.training.sequences.recipe import SequenceRecipe
+from earmark.training.tables import read_table
+
+Table = dict[str, Any]
+
+BASE, NOTHING = "base", "none"
+_STEPS = 300
+_SHORTEST_S = 0.4  # of a section for the first learning: without pauses they are short
+_NOWHERE = dict.fromkeys(
+    ("folder", "sections", "pairs", "labelled"), "nowhere"
+)  # what a recipe must say of data, until there are lists
+
+# As published but for the size, which a CPU trains in minutes, and the frames, which need no download.
+_SMALL: Table = {
+    "frames": {"kind": "log_mel"},
+    "encoder": {"kind": "segment", "features": 40, "dimension": 128, "feed_forward": 512, "dropout": 0.1},
+    "optimiser": {"lr": 1e-3},
+}
+# The shipped encoder knows words already: a little is learnt, and what it knows is to stay.
+_GENTLY: Table = {"optimiser": {"lr": 3e-4}}
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where an adaptation starts.
+
+    Attributes:
+        title: for reports.
+        table: of a recipe of sequences, without data, episodes and start.
+        checkpoint: a checkpoint or an exported encoder; None: the first one is learnt from sections in two tempos.
+        anew: whether rounds learn from nothing, unless somebody says otherwise.
+        init: what a recipe says of the sections of that first learning.
+    """
+
+    title: str
+    table: Table
+    checkpoint: Path | None
+    anew: bool
+    init: Table
+
+
+def choose_start(name: str | None, recipe: Path | None) -> Start:
+    """What somebody wants to start from.
+
+    Args:
+        name: `base`, `none`, a checkpoint of sequences, or an exported encoder with the published frames.
+        recipe: a recipe of sequences whose data are left out, or will be.
+
+    Raises:
+        InputError: no such file, or not one that can be adapted.
+    """
+    if recipe is not None:
+        return _from_recipe(name, recipe)
+    name = name or BASE
+    if name == NOTHING:
+        return Start("nothing", _SMALL, None, True, {})
+    path = Path(name)
+    if path.suffix == ".safetensors":
+        return _from_checkpoint(path)
+    return _from_exported(shipped_file(BASE) if name == BASE else path, name)
+
+
+def round_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, begin: Path | None) -> Table:
+    """The table of the recipe that learns from the pairs of a round.
+
+    Args:
+        start: where the adaptation starts.
+        settings: of the adaptation.
+        name: of what is learnt.
+        data: the lists.
+        begin: a checkpoint or an exported encoder to go on from; None: from nothing.
+    """
+    episodes = start.table.get("episodes", {})
+    own = episodes if episodes.get("kind") == "pairs" else {"pairs": settings.pairs}
+    learnt = {"data": data, "episodes": {**own, "kind": "pairs"}}
+    return _run(start, settings, name) | learnt | ({"start": {"checkpoint": begin}} if begin else {})
+
+
+def init_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, least_sections: int) -> Table:
+    """The table of the recipe that learns from sections in two tempos, before anything can be mined.
+
+    Args:
+        start: where the adaptation starts.
+        settings: of the adaptation.
+        name: of what is learnt.
+        data: the lists.
+        least_sections: of a speaker.
+    """
+    own = {"kind": "sections", "least_sections": least_sections, "shortest_s": _SHORTEST_S, **start.init}
+    return _run(start, settings, name) | {"data": data, "episodes": own}
+
+
+def _run(start: Start, settings: AdaptSettings, name: str) -> Table:
+    optimiser = {"steps": _STEPS, **start.table.get("optimiser", {})}
+    given = {"steps": settings.steps, "lr": settings.lr}
+    optimiser |= {key: value for key, value in given.items() if value}
+    run = {"name": name, "seed": settings.seed, "threads": settings.threads}
+    every = max(1, optimiser["steps"] // settings.checks)
+    return {**run, "checkpoint_every": every, **start.table, "optimiser": optimiser}
+
+
+def write_recipe(table: Mapping[str, Any], path: Path, title: str) -> None:
+    """Write a recipe that `earmark train` reads."""
+    lines = [f"# {title}", *_lines({"kind": "sequences"} | dict(table), ())]
+    replace_file(path, ("\n".join(lines) + "\n").encode())
+
+
+def _from_recipe(name: str | None, recipe: Path) -> Start:
+    table = read_table(recipe)
+    if table.get("kind") != "sequences":
+        raise InputError(f'{recipe}: adapt takes a recipe of sequences; begin it with kind = "sequences"')
+    start = table.pop("start", {}).get("checkpoint")
+    own = ("name", "data", "watch", "stop_after", "seed", "threads", "checkpoint_every")
+    table = {key: value for key, value in table.items() if key not in own}
+    check_any_recipe({"name": "adapted", **table, "data": _NOWHERE}, str(recipe))
+    if name not in {None, NOTHING}:
+        start = Path(str(name)).resolve()
+    elif start:
+        start = recipe.parent / start
+    del table["kind"]
+    episodes = table.get("episodes", {})
+    init = episodes if episodes.get("kind", "sections") == "sections" else {}
+    return Start(recipe.stem, table, Path(start) if start else None, not start, init)
+
+
+def _from_checkpoint(path: Path) -> Start:
+    state = load_checkpoint(path)
+    recipe = check_any_recipe(state.recipe, str(path))
+    if not isinstance(recipe, SequenceRecipe):
+        raise InputError(f"--start {path}: learnt from words; adapt takes base, none, or what learnt from sequences")
+    kept = ("hearing", "frames", "encoder", "loss")
+    return Start(path.stem, {key: state.recipe[key] for key in kept} | _GENTLY, path.resolve(), False, {})
+
+
+def _from_exported(path: Path, name: str) -> Start:
+    encoder = load_encoder(path)
+    said = encoder.card.get("recipe", {}).get("encoder", {})
+    if said.get("frames") != "published":
+        raise InputError(
+            f"--start {name}: has a tower of its own, which was trained on labelled words; start from base, or none"
+        )
+    settings = StreamSettings.model_validate(said)
+    table = {"frames": {"kind": "tower", "late": 0}, "encoder": {"kind": "stream"} | settings.model_dump(mode="json")}
+    return Start(name, table | _GENTLY, path.resolve(), False, {})
+
+
+def _lines(table: Mapping[str, Any], above: tuple[str, ...]) -> list[str]:
+    """TOML of a table of plain values, lists of them, and tables."""
+    plain = {key: value for key, value in table.items() if value is not None}
+    found = [f"{key} = {_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
+    for key, value in plain.items():
+        if isinstance(value, Mapping):
+            found += ["", f"[{'.'.join((*above, key))}]", *_lines(value, (*above, key))]
+    return found
+
+
+def _value(value: Any) -> str:
+    # Of plain values TOML is JSON, also of strings with quotes and backslashes.
+    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
