@@ -5,7 +5,15 @@ from pydantic import TypeAdapter
 
 from earmark import load_encoder
 from earmark.errors import InputError
-from earmark.training.frames import FrameSettings, HearingSettings, build_source, hop_s, section_frames, times_s
+from earmark.training.frames import (
+    FrameSettings,
+    HearingSettings,
+    LogMelFrameSettings,
+    build_source,
+    hop_s,
+    section_frames,
+    times_s,
+)
 from earmark.training.frontends.log_mel import ClipLogMel, LogMelSettings
 
 KINDS = ["log_mel", "tower", "encoder", "wav2vec2"]
@@ -142,3 +150,11 @@ def test_a_section_of_less_than_40_ms_has_no_frames():
 def test_a_section_beyond_the_recording_is_refused():
     with pytest.raises(InputError, match=r"starts at 2 s.*ends at 1\.00 s"):
         section_frames(Listener(), np.zeros(16_000, np.float32), 2.0, 3.0, HearingSettings())
+
+
+def test_centred_bands_have_no_mean_over_what_is_heard():
+    sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
+    plain, centred = (
+        build_source(LogMelFrameSettings(centred=is_centred)).frames(sound) for is_centred in (False, True)
+    )
+    np.testing.assert_allclose(centred, plain - plain.mean(axis=0), atol=1e-5)

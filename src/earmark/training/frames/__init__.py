@@ -6,13 +6,12 @@ import torch
 from pydantic import Tag
 
 from earmark.training.frames.encoder import EncoderFrames, EncoderFrameSettings
-from earmark.training.frames.log_mel import LogMelFrames
+from earmark.training.frames.log_mel import LogMelFrames, LogMelFrameSettings
 from earmark.training.frames.sections import HearingSettings, section_frames
 from earmark.training.frames.source import FrameSource, hop_s, times_s
 from earmark.training.frames.store import FrameStore, open_frames, store_frames
 from earmark.training.frames.tower import TowerFrames, TowerFrameSettings
 from earmark.training.frames.wav2vec2 import Wav2Vec2Frames, Wav2Vec2FrameSettings
-from earmark.training.frontends.log_mel import LogMelSettings
 from earmark.training.kinds import by_kind
 
 __all__ = [
@@ -21,7 +20,7 @@ __all__ = [
     "FrameSource",
     "FrameStore",
     "HearingSettings",
-    "LogMelSettings",
+    "LogMelFrameSettings",
     "TowerFrameSettings",
     "Wav2Vec2FrameSettings",
     "build_source",
@@ -33,7 +32,7 @@ __all__ = [
 ]
 
 FrameSettings = Annotated[
-    Annotated[LogMelSettings, Tag("log_mel")]
+    Annotated[LogMelFrameSettings, Tag("log_mel")]
     | Annotated[TowerFrameSettings, Tag("tower")]
     | Annotated[EncoderFrameSettings, Tag("encoder")]
     | Annotated[Wav2Vec2FrameSettings, Tag("wav2vec2")],
@@ -42,7 +41,7 @@ FrameSettings = Annotated[
 
 
 def build_source(
-    settings: LogMelSettings | TowerFrameSettings | EncoderFrameSettings | Wav2Vec2FrameSettings,
+    settings: LogMelFrameSettings | TowerFrameSettings | EncoderFrameSettings | Wav2Vec2FrameSettings,
     device: torch.device | None = None,
 ) -> FrameSource:
     """The source that the settings describe; an encoder of ours runs on the CPU whatever the device.
@@ -52,7 +51,7 @@ def build_source(
     """
     device = device or torch.device("cpu")
     match settings:
-        case LogMelSettings():
+        case LogMelFrameSettings():
             return LogMelFrames(settings, device)
         case TowerFrameSettings():
             return TowerFrames(settings, device)

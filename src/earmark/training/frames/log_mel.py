@@ -4,10 +4,19 @@ import hashlib
 
 import numpy as np
 import torch
+from pydantic import Field
 
 from earmark.audio import Wave, as_wave
 from earmark.training.frames.source import Floats
 from earmark.training.frontends.log_mel import ClipLogMel, LogMelSettings
+
+
+class LogMelFrameSettings(LogMelSettings):
+    """Bands, and whether what is always there is taken off them."""
+
+    centred: bool = Field(
+        False, description="take each band's mean over the sound heard off it: much of the microphone's and the voice's"
+    )
 
 
 class LogMelFrames:
@@ -21,7 +30,7 @@ class LogMelFrames:
     name = "log_mel"
     first_s = 0.0
 
-    def __init__(self, settings: LogMelSettings, device: torch.device) -> None:
+    def __init__(self, settings: LogMelFrameSettings, device: torch.device) -> None:
         self.width = settings.n_mels
         self.hop = settings.hop
         self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
@@ -38,4 +47,5 @@ class LogMelFrames:
         # As much as is mirrored at the ends of a longer wave.
         enough = np.pad(wave, (0, max(0, self._settings.points // 2 + 1 - len(wave))))
         made = self._frontend(torch.from_numpy(enough).to(self._device)[None])[0]
-        return made[: self._settings.frames(len(wave))].cpu().numpy()
+        made = made[: self._settings.frames(len(wave))]
+        return (made - made.mean(dim=0) if self._settings.centred else made).cpu().numpy()

@@ -43,6 +43,7 @@ class FrameStore:
         self.hop_s: float = stamp["hop_s"]
         owners = [_owner(section) for section in sections]
         names = list(dict.fromkeys(owners))
+        self._folder, self._sections = folder, sections
         read = [_read(_index_file(folder, name)) for name in names]
         indices = [_places(index) for index in read]
         self._files = [folder / index["file"] for index in read]
@@ -98,9 +99,19 @@ class FrameStore:
         """Frames of a section from the first to before the stop, shape (stop - first, width)."""
         owner = int(self._owner[number])
         if owner not in self._opened:
-            self._opened[owner] = _rows(self._files[owner])
+            self._opened[owner] = self._open(owner)
         row = int(self._row[number])
         return np.array(self._opened[owner][row + first : row + max(first, stop)], np.float32)
+
+    def _open(self, owner: int) -> NDArray[np.float16]:
+        if not self._files[owner].exists():
+            # Meanwhile others were encoded beside these, such as those that a run is validated on.
+            own = np.flatnonzero(self._owner == owner).tolist()
+            index = _read(_index_file(self._folder, _owner(self._sections[own[0]])))
+            places = _places(index)
+            self._files[owner] = self._folder / index["file"]
+            self._row[own] = [places[_key(self._sections[number])][0] for number in own]
+        return _rows(self._files[owner])
 
 
 def open_frames(folder: Path, sections: Sequence[Stretch]) -> FrameStore:

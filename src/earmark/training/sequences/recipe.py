@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
 from earmark.training.effects import EffectSettings
 from earmark.training.encoders.segment import SegmentSettings
 from earmark.training.encoders.stream import StreamSettings
-from earmark.training.frames import FrameSettings, HearingSettings, LogMelSettings, TowerFrameSettings
+from earmark.training.frames import FrameSettings, HearingSettings, LogMelFrameSettings, TowerFrameSettings
 from earmark.training.kinds import by_kind
 from earmark.training.losses import LossSettings
 from earmark.training.losses.nt_xent import NTXentSettings
@@ -45,7 +45,7 @@ class SequenceRecipe(RunSettings):
     kind: Literal["sequences"] = Field("sequences", description="what the recipe is for")
     data: SequenceData
     hearing: HearingSettings = HearingSettings()
-    frames: FrameSettings = LogMelSettings()
+    frames: FrameSettings = LogMelFrameSettings()
     encoder: Annotated[
         Annotated[SegmentSettings, Tag("segment")] | Annotated[StreamSettings, Tag("stream")], by_kind("segment")
     ] = SegmentSettings()
@@ -61,6 +61,12 @@ class SequenceRecipe(RunSettings):
         "map",
         description="what the best checkpoint is chosen by: MAP of `data.validation`, or the loss of `data.held_out`",
     )
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _is_nt_xent(cls, value: object) -> object:
+        """A table that says no kind is of this loss; recipes of words have another default."""
+        return {"kind": "nt_xent"} | value if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -96,7 +102,8 @@ def located(recipe: SequenceRecipe, folder: Path) -> SequenceRecipe:
     """The recipe with all paths whole, relative ones from the recipe's folder."""
     paths = {name: getattr(recipe.data, name) for name in _PATHS}
     whole = {name: (folder / path).resolve() for name, path in paths.items() if path is not None}
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=whole)})
+    start = recipe.start.located(folder, recipe.seed)
+    return recipe.model_copy(update={"data": recipe.data.model_copy(update=whole), "start": start})
 
 
 def portable(recipe: SequenceRecipe) -> dict[str, Any]:
@@ -105,4 +112,9 @@ def portable(recipe: SequenceRecipe) -> dict[str, Any]:
     for name in _PATHS:
         if values["data"][name]:
             values["data"][name] = end_of_path(values["data"][name])
+    if values["start"]["checkpoint"]:
+        values["start"]["checkpoint"] = end_of_path(values["start"]["checkpoint"])
+    model = values["frames"].get("model", "")
+    if Path(model).is_absolute():
+        values["frames"]["model"] = end_of_path(model)
     return values
