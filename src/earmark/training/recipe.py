@@ -165,13 +165,10 @@ def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
         return tuple(source.model_copy(update={"manifest": (folder / source.manifest).resolve()}) for source in sources)
 
     groups = {name: located(getattr(data, name)) for name in _SOURCES}
-    begin = recipe.start.checkpoint
-    named = begin and (folder / str(begin).replace("{seed}", str(recipe.seed))).resolve()
-    start = recipe.start.model_copy(update={"checkpoint": named})
     return recipe.model_copy(
         update={
             "data": data.model_copy(update={"folder": (folder / data.folder).resolve(), **groups}),
-            "start": start,
+            "start": recipe.start.located(folder, recipe.seed),
         }
     )
 

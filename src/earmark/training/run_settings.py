@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field
 
@@ -22,6 +22,12 @@ class StartSettings(Settings):
     freeze: tuple[str, ...] = Field(
         (), description="parts of the encoder that stay as they are, statistics too, such as `network.layers.0`"
     )
+
+    def located(self, folder: Path, seed: int) -> Self:
+        """With the checkpoint's whole path, of the run with this seed."""
+        begin = self.checkpoint
+        named = begin and (folder / str(begin).replace("{seed}", str(seed))).resolve()
+        return self.model_copy(update={"checkpoint": named})
 
 
 class RunSettings(Settings):

@@ -68,27 +68,27 @@ class Material:
         match self.recipe.episodes:
             case SectionSettings() as settings:
                 assert self.sections is not None, "the recipe checks it"
-                return self._stretched(self.sections, self.sections_audio, settings, seed)
+                return self._stretched(self.sections, self.sections_audio, settings, seed, "data.sections")
             case PairSettings() as settings:
                 assert data.pairs is not None, "the recipe checks it"
-                return self._pairs(data.pairs, settings, seed, self.sections)
+                return self._pairs(data.pairs, settings, seed, self.sections, "data.pairs")
             case GoldSettings() as settings:
                 assert data.labelled is not None, "the recipe checks it"
-                return self._gold(data.labelled, settings, seed, self.sections)
+                return self._gold(data.labelled, settings, seed, self.sections, "data.labelled")
 
     def held_out(self) -> DrawCuts | None:
         """What the loss is measured on, drawn as what teaches is."""
         data = self.recipe.data
         if data.held_out is None:
             return None
-        seed = self.recipe.seed + _HELD_OUT
+        seed, where = self.recipe.seed + _HELD_OUT, "data.held_out"
         match self.recipe.episodes:
             case SectionSettings() as settings:
-                return self._stretched(*read_listed_sections(data.held_out, data.audio), settings, seed)
+                return self._stretched(*read_listed_sections(data.held_out, data.audio), settings, seed, where)
             case PairSettings() as settings:
-                return self._pairs(data.held_out, settings, seed, None)
+                return self._pairs(data.held_out, settings, seed, None, where)
             case GoldSettings() as settings:
-                return self._gold(data.held_out, settings, seed, None)
+                return self._gold(data.held_out, settings, seed, None, where)
 
     def validation(self) -> SegmentFrames | None:
         """Labelled segments whose MAP is measured."""
@@ -98,8 +98,10 @@ class Material:
         listed = read_listed(data.validation, data.validation_audio or data.audio)
         return self._frames(listed, None)
 
-    def _stretched(self, sections: Sequence[Stretch], folder: Path, settings: SectionSettings, seed: int) -> DrawCuts:
-        draws = SectionDraws(sections, settings, seed)
+    def _stretched(
+        self, sections: Sequence[Stretch], folder: Path, settings: SectionSettings, seed: int, where: str
+    ) -> DrawCuts:
+        draws = SectionDraws(sections, settings, seed, where)
         bank = self._kept("sections", str(folder.resolve()), repr(sections), str(settings.context_s))
         hear = Variants(sections, folder, bank, settings.context_s, self.source, self.recipe.effects, self.device)
 
@@ -109,14 +111,16 @@ class Material:
 
         return drawn
 
-    def _pairs(self, source: Path, settings: PairSettings, seed: int, sections: Sequence[Stretch] | None) -> DrawCuts:
+    def _pairs(
+        self, source: Path, settings: PairSettings, seed: int, sections: Sequence[Stretch] | None, where: str
+    ) -> DrawCuts:
         listed = read_listed_pairs(
             source, self.recipe.data.audio, longest_s=settings.longest_s, same_file=settings.same_file
         )
         frames = self._frames(listed.segments, sections)
         has_frames = np.isin(listed.pairs, frames.kept).all(axis=1)
         batch = None if listed.batch is None else listed.batch[has_frames]
-        draws = PairDraws(listed.pairs[has_frames], batch, settings, seed)
+        draws = PairDraws(listed.pairs[has_frames], batch, settings, seed, where)
 
         def drawn(number: int) -> Drawn:
             pairs = draws.draw(number)
@@ -124,7 +128,9 @@ class Material:
 
         return drawn
 
-    def _gold(self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Stretch] | None) -> DrawCuts:
+    def _gold(
+        self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Stretch] | None, where: str
+    ) -> DrawCuts:
         listed = read_listed(source, self.recipe.data.audio, longest_s=settings.longest_s)
         if unlabelled := next((clip for clip in listed.clips if not clip.label), None):
             raise InputError(
@@ -132,7 +138,7 @@ class Material:
             )
         frames = self._frames(listed, sections)
         codes = np.unique([listed.clips[row].label for row in frames.kept], return_inverse=True)[1]
-        draws = GoldDraws(codes.astype(np.int64), settings, seed)
+        draws = GoldDraws(codes.astype(np.int64), settings, seed, where)
 
         def drawn(number: int) -> Drawn:
             labels, segments = draws.draw(number)

@@ -93,15 +93,19 @@ class SectionDraws:
         sections: of all speakers.
         settings: of the batches.
         seed: of all draws.
+        where: what names the sections, for messages.
 
     Raises:
         InputError: nobody has sections enough.
     """
 
-    def __init__(self, sections: Sequence[Stretch], settings: SectionSettings, seed: int) -> None:
+    def __init__(
+        self, sections: Sequence[Stretch], settings: SectionSettings, seed: int, where: str = "data.sections"
+    ) -> None:
         self.settings, self.seed, self.sections = settings, seed, sections
         self.grid = Grid(settings.step_s, settings.least_s, settings.longest_s)
-        least_s = max(settings.shortest_s, self.grid.least_s + _END_S)
+        # Two segments at least: one alone has no negative.
+        least_s = max(settings.shortest_s, self.grid.least_s + self.grid.step_s + _END_S)
         by_speaker: dict[str, list[int]] = {}
         for number, section in enumerate(sections):
             if section.end_s - section.start_s >= least_s:
@@ -109,8 +113,8 @@ class SectionDraws:
         kept = [numbers for numbers in by_speaker.values() if len(numbers) >= settings.least_sections]
         if not kept:
             raise InputError(
-                f"data.sections: none of {len(by_speaker)} speakers has {settings.least_sections} sections of "
-                f"{settings.shortest_s:g} s or more; lower episodes.least_sections, or list who speaks"
+                f"{where}: none of {len(by_speaker)} speakers has {settings.least_sections} sections of "
+                f"{least_s:g} s or more; lower episodes.least_sections, or list who speaks"
             )
         self.speakers = [np.array(numbers, np.int64) for numbers in kept]
         counts = np.array([len(numbers) for numbers in kept], np.float64)
@@ -119,12 +123,9 @@ class SectionDraws:
     def draw(self, number: int) -> StretchedSegments:
         """Batch ``number``: a speaker as likely as he has sections, some of them, and some of their segments."""
         settings, generator = self.settings, np.random.default_rng((self.seed, number))
-        while True:
-            speaker = self.speakers[int(generator.choice(len(self.speakers), p=self.weight))]
-            chosen = self._sections(generator.permutation(speaker))
-            owner, bounds = self._segments(chosen)
-            if len(owner) >= 2:
-                break
+        speaker = self.speakers[int(generator.choice(len(self.speakers), p=self.weight))]
+        chosen = self._sections(generator.permutation(speaker))
+        owner, bounds = self._segments(chosen)
         tempo = generator.uniform(*settings.tempo, (len(chosen), 2))
         # A short batch repeats nothing: a segment that came twice would be its own negative.
         some = generator.permutation(len(owner))[: settings.segments]
@@ -154,20 +155,23 @@ class PairDraws:
         batch: number of each pair's batch, shape (n,), or None where the list says nothing.
         settings: of the batches.
         seed: of all draws.
+        where: what names the pairs, for messages.
 
     Raises:
         InputError: fewer than two pairs.
     """
 
-    def __init__(self, pairs: Ints, batch: Ints | None, settings: PairSettings, seed: int) -> None:
+    def __init__(
+        self, pairs: Ints, batch: Ints | None, settings: PairSettings, seed: int, where: str = "data.pairs"
+    ) -> None:
         if len(pairs) < 2:
             raise InputError(
-                f"data.pairs: {len(pairs)} pairs are left; mine more of them, or raise episodes.longest_s, or set "
+                f"{where}: {len(pairs)} pairs are left; mine more of them, or raise episodes.longest_s, or set "
                 "episodes.same_file = true"
             )
         self.settings, self.seed = settings, seed
         self.pairs = pairs
-        self.batches = None if batch is None else _listed_batches(batch)
+        self.batches = None if batch is None else _listed_batches(batch, where)
 
     def draw(self, number: int) -> Ints:
         """Numbers of segments, shape (pairs, 2), a pair a row."""
@@ -186,18 +190,19 @@ class GoldDraws:
         labels: number of each segment's label, shape (n,).
         settings: of the batches.
         seed: of all draws.
+        where: what names the segments, for messages.
 
     Raises:
         InputError: fewer than two labels have two segments.
     """
 
-    def __init__(self, labels: Ints, settings: GoldSettings, seed: int) -> None:
+    def __init__(self, labels: Ints, settings: GoldSettings, seed: int, where: str = "data.labelled") -> None:
         self.settings, self.seed = settings, seed
         order = np.argsort(labels, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
         self.groups = [group for group in groups if len(group) > 1]
         if len(self.groups) < 2:
-            raise InputError(f"data.labelled: {len(self.groups)} labels have two segments; two labels are needed")
+            raise InputError(f"{where}: {len(self.groups)} labels have two segments; two labels are needed")
         self.numbers = np.array([labels[group[0]] for group in self.groups], np.int64)
         counts = np.array([len(group) for group in self.groups], np.float64)
         self.weight = counts / counts.sum()
@@ -214,11 +219,11 @@ class GoldDraws:
         return self.numbers[chosen], np.stack(segments)
 
 
-def _listed_batches(batch: Ints) -> list[Ints]:
+def _listed_batches(batch: Ints, where: str) -> list[Ints]:
     """Rows of each batch, in the order of their numbers; a batch of one pair has no negative and is left out."""
     order = np.argsort(batch, kind="stable")
     bounds = [0, *(np.flatnonzero(np.diff(batch[order])) + 1).tolist(), len(order)]
     found = [order[first:stop] for first, stop in pairwise(bounds) if stop - first > 1]
     if not found:
-        raise InputError("data.pairs: every batch of the list holds one pair; leave the tenth column out")
+        raise InputError(f"{where}: every batch of the list holds one pair; leave the tenth column out")
     return found

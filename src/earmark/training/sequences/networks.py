@@ -59,7 +59,9 @@ def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> T
         InputError: a segment without a frame.
     """
     around = network.settings.context // 2 if isinstance(network, FrameEncoder) else 0
-    lengths = torch.tensor([cut.stop - cut.first for cut in cuts])
+    lengths = torch.tensor([cut.stop - cut.first if len(cut.frames) else 0 for cut in cuts])
+    if int(lengths.min()) < 1:
+        raise InputError("a segment is shorter than a frame; leave such segments out")
     longest = int(lengths.max())
     frames = np.zeros((len(cuts), longest + 2 * around, cuts[0].frames.shape[1]), np.float32)
     for row, cut in zip(frames, cuts, strict=True):
@@ -70,8 +72,6 @@ def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> T
     if isinstance(network, SegmentEncoder):
         embeddings: Tensor = network(heard, lengths)
         return embeddings
-    if int(lengths.min()) < 1:
-        raise InputError("a segment is shorter than a frame; leave such segments out")
     return _summed(network.head(heard), lengths, network.settings.parts)
 
 
@@ -81,8 +81,11 @@ def project(network: Network, embeddings: Tensor) -> Tensor:
 
 
 def _summed(vectors: Tensor, lengths: Tensor, parts: int) -> Tensor:
-    """Sums of the vectors inside each segment; of several parts, each gives its share of the columns."""
-    place = (torch.arange(vectors.shape[1], device=vectors.device) + 0.5) / lengths[:, None] * parts
-    part = torch.arange(parts, device=vectors.device)[:, None, None]
-    inside = ((place >= part) & (place < part + 1)).to(vectors.dtype)
+    """Sums of the vectors inside each segment; of several parts, each gives its share of the columns.
+
+    Parts of unequal length are rounded as `earmark.encoder.Encoder.embed_windows` rounds them.
+    """
+    place = torch.arange(vectors.shape[1], device=vectors.device)
+    edges = (lengths * torch.arange(parts + 1, device=vectors.device)[:, None] / parts).round()[:, :, None]
+    inside = ((place >= edges[:-1]) & (place < edges[1:])).to(vectors.dtype)
     return torch.einsum("pbt,btpc->bpc", inside, vectors.unflatten(2, (parts, -1))).flatten(1)

@@ -19,6 +19,9 @@ from earmark.training.sequences.networks import Cut
 
 Ints = NDArray[np.int64]
 
+_AROUND = 32
+"""Frames that are read on each side of a segment, more than any head sees; a section may be an hour long."""
+
 
 @dataclass(frozen=True)
 class Listed:
@@ -62,7 +65,8 @@ class SegmentFrames:
         kept: numbers of the segments that have a frame, shape (n,); those that are shorter are left out.
 
     Raises:
-        InputError: a segment lies in no section; a recording is missing; no segment has a frame.
+        InputError: a segment lies in no section, or beyond its recording's end; a recording is missing; no segment
+            has a frame.
     """
 
     def __init__(
@@ -73,10 +77,10 @@ class SegmentFrames:
         folder: Path,
         hearing: HearingSettings,
     ) -> None:
-        recordings = Recordings(listed.folder)
         if sections is None:
-            sections = _whole(listed.clips, recordings)
-        owner = [*_owners(listed.clips, sections)]
+            sections, owner = _whole(listed.clips, Recordings(listed.folder))
+        else:
+            owner = [*_owners(listed.clips, sections)]
         used = sorted({*owner})
         place = {number: row for row, number in enumerate(used)}
         self.listed = listed
@@ -92,7 +96,13 @@ class SegmentFrames:
 
     def cuts(self, rows: Iterable[int]) -> list[Cut]:
         """Segments by their numbers, each among the frames of its section."""
-        return [Cut(self.store.section(self._owner[row]), *self._span[row]) for row in rows]
+        return [self._cut(row) for row in rows]
+
+    def _cut(self, row: int) -> Cut:
+        owner, (first, stop) = self._owner[row], self._span[row]
+        begin = max(0, first - _AROUND)
+        end = min(int(self.store.counts[owner]), stop + _AROUND)
+        return Cut(self.store.cut(owner, begin, end), first - begin, stop - begin)
 
 
 def read_listed(source: Path, audio: Path | None, *, longest_s: float = float("inf")) -> Listed:
@@ -106,6 +116,8 @@ def read_listed(source: Path, audio: Path | None, *, longest_s: float = float("i
     Raises:
         InputError: as `earmark.data.segment_lists.read_clips`; or all segments are longer.
     """
+    if audio is None and source.suffix not in MANIFESTS:
+        raise _nowhere(source)
     clips, recordings = read_clips(source, None if source.suffix in MANIFESTS else audio)
     kept = tuple(clip for clip in _with_ends(clips, recordings) if _end_s(clip) - clip.start_s <= longest_s + 1e-6)
     if not kept:
@@ -123,7 +135,8 @@ def read_listed_pairs(source: Path, audio: Path | None, *, longest_s: float, sam
         same_file: keep pairs of one recording.
 
     Raises:
-        InputError: a broken list; a list without `audio`; a label of a manifest that is not two segments'.
+        InputError: a broken list; a list without `audio`; a label of a manifest that is not two segments'; no pair is
+            left.
     """
     numbers: dict[Clip, int] = {}
     rows: list[tuple[int, int]] = []
@@ -136,17 +149,23 @@ def read_listed_pairs(source: Path, audio: Path | None, *, longest_s: float, sam
             continue
         rows.append((numbers.setdefault(first, len(numbers)), numbers.setdefault(second, len(numbers))))
         batches.append(batch)
+    if not rows:
+        raise InputError(f"{source}: no pair is left; raise episodes.longest_s, or set episodes.same_file = true")
     said = [batch for batch in batches if batch is not None]
     listed_batch = np.array(said, np.int64) if said and len(said) == len(batches) else None
-    return ListedPairs(Listed(tuple(numbers), folder), np.array(rows, np.int64).reshape(-1, 2), listed_batch)
+    return ListedPairs(Listed(tuple(numbers), folder), np.array(rows, np.int64), listed_batch)
 
 
 def read_listed_sections(source: Path, audio: Path | None) -> tuple[list[Stretch], Path]:
     """The sections of a list or manifest, and the folder that their paths start from."""
     if source.suffix in MANIFESTS:
-        return [*read_sections(source)], read_manifest(source).folder
+        sections, folder = [*read_sections(source)], read_manifest(source).folder
+        recordings = Recordings(folder)
+        for section in sections:
+            recordings.check(section, f"{source}: {section.path}")
+        return sections, folder
     if audio is None:
-        raise InputError(f"data.audio: say which folder the paths in {source} start from")
+        raise _nowhere(source)
     return [*read_sections(source, audio=audio)], audio
 
 
@@ -154,7 +173,7 @@ def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip,
     if source.suffix in MANIFESTS:
         manifest = read_manifest(source)
         sides: dict[str, list[Clip]] = defaultdict(list)
-        for clip in manifest:
+        for clip in _with_ends(manifest, Recordings(manifest.folder)):
             sides[clip.label].append(clip)
         for label, clips in sides.items():
             if len(clips) != 2:
@@ -164,7 +183,7 @@ def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip,
         bare = {label: [_bare(clip) for clip in clips] for label, clips in sides.items()}
         return manifest.folder, ((first, second, None) for first, second in bare.values())
     if audio is None:
-        raise InputError(f"data.audio: say which folder the paths in {source} start from")
+        raise _nowhere(source)
     listed = read_segment_pairs(source, audio=audio)
     return audio, ((_clip(pair.first), _clip(pair.second), pair.batch) for pair in listed)
 
@@ -189,9 +208,19 @@ def _end_s(clip: Clip) -> float:
     return clip.end_s
 
 
-def _whole(clips: Sequence[Clip], recordings: Recordings) -> list[Stretch]:
-    speakers = {clip.path: clip.speaker for clip in clips}
-    return [Stretch(path, speaker, 0.0, recordings.end_s(path)) for path, speaker in speakers.items()]
+def _nowhere(source: Path) -> InputError:
+    return InputError(f"data.audio: say which folder the paths in {source} start from")
+
+
+def _whole(clips: Sequence[Clip], recordings: Recordings) -> tuple[list[Stretch], list[int]]:
+    """The recordings of segments, each one section, and the number of each segment's."""
+    speakers: dict[str, str] = {}
+    for clip in clips:
+        speakers.setdefault(clip.path, clip.speaker)
+        recordings.check(Stretch(clip.path, clip.speaker, clip.start_s, _end_s(clip)))
+    numbers = {path: number for number, path in enumerate(speakers)}
+    sections = [Stretch(path, speaker, 0.0, recordings.end_s(path)) for path, speaker in speakers.items()]
+    return sections, [numbers[clip.path] for clip in clips]
 
 
 def _owners(clips: Sequence[Clip], sections: Sequence[Stretch]) -> Iterator[int]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from earmark.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.stretches import Recordings, Stretch
+from earmark.errors import InputError
 from earmark.training.corpus import open_or_pack
 from earmark.training.effects import Effects, EffectSettings
 from earmark.training.frames import FrameSource, hop_s
@@ -32,6 +33,9 @@ class Variants:
         source: makes the frames.
         effects: what else happens to them.
         device: where waves are stretched.
+
+    Raises:
+        InputError: a recording is missing, or ends before a section.
     """
 
     def __init__(
@@ -54,6 +58,8 @@ class Variants:
             for number, (section, begin_s) in enumerate(zip(sections, self.begin_s.tolist(), strict=True))
         )
         self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False)
+        if len(self._bank) < len(sections):
+            raise InputError(f"{audio}: {len(sections) - len(self._bank)} sections start after their recordings' ends")
         self._clip = np.empty(len(sections), np.int64)
         self._clip[[int(self._bank.labels[label]) for label in self._bank.label]] = np.arange(len(sections))
 
