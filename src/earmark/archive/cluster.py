@@ -47,7 +47,8 @@ class Cluster:
 
     Attributes:
         address: `local` for a Ray of this machine alone, begun and ended here; `auto` for the one that this machine
-            belongs to; or host:port of a cluster's head. A Ray that the process is connected with already is used.
+            belongs to; or host:port of the head, where it belongs to several. A Ray that the process is connected with
+            already is used.
         workers: recordings that are heard at the same time; None for one a processor.
 
     Raises:

@@ -78,8 +78,8 @@ def index(
         typer.Option(
             "--ray",
             metavar="ADDRESS",
-            help="Have the workers of a Ray cluster hear them: host:port of its head; auto, from a machine of it; "
-            "local, workers on this machine.",
+            help="Have the workers of a Ray cluster hear them: auto or host:port, of the cluster that this machine "
+            "belongs to; local, workers on this machine.",
             show_default=False,
         ),
     ] = None,
