@@ -85,9 +85,9 @@ def test_encoder_frames_are_those_of_the_runtime(sources, sound):
 
 def test_sources_tell_themselves_apart(sources):
     assert len({source.fingerprint for source in sources.values()}) == len(sources)
-    fewer = build_source(LogMelSettings(n_mels=20))
+    fewer = build_source(LogMelFrameSettings(n_mels=20))
     assert fewer.fingerprint != sources["log_mel"].fingerprint
-    assert build_source(LogMelSettings()).fingerprint == sources["log_mel"].fingerprint
+    assert build_source(LogMelFrameSettings()).fingerprint == sources["log_mel"].fingerprint
 
 
 @pytest.mark.parametrize("kind", KINDS)

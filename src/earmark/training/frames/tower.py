@@ -31,6 +31,8 @@ class TowerFrameSettings(BaseModel):
 class TowerFrames:
     """The published tower's vectors, one every 40 ms; each sees 775 ms of sound.
 
+    They are those that a stream computes, of the same samples: what learns from them hears the same later on.
+
     Args:
         settings: where frames stand.
         device: where they are computed.
@@ -47,7 +49,7 @@ class TowerFrames:
         self._tower = load_published().eval().to(device)
         self._device = device
         weights = b"".join(tensor.cpu().numpy().tobytes() for tensor in self._tower.state_dict().values())
-        self.fingerprint = f"{hashlib.sha256(weights).hexdigest()[:16]}-{settings.late}"
+        self.fingerprint = f"{hashlib.sha256(weights).hexdigest()[:16]}-{settings.late}-as-streams"
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
@@ -57,7 +59,8 @@ class TowerFrames:
         if not count:
             return np.zeros((0, self.width), np.float32)
         reach = FrameEncoder.reach
-        before = (reach - self.hop) // 2 + self._late * self.hop
+        # A stream's frame ends where a hop ends: its view's middle is 7.5 ms before the instant that it stands for.
+        before = reach - (reach // 2 // self.hop + 1) * self.hop + self._late * self.hop
         needed = (count - 1) * self.hop + reach
         heard = np.pad(wave, (before, max(0, needed - before - len(wave))))
         mel = self._frontend(torch.from_numpy(heard).to(self._device)[None])
