@@ -96,6 +96,9 @@ class Material:
         if data.validation is None:
             return None
         listed = read_listed(data.validation, data.validation_audio or data.audio)
+        _check_labels(listed, data.validation, "data.validation")
+        if len({clip.label for clip in listed.clips}) == len(listed.clips):
+            raise InputError(f"data.validation: no label of {data.validation} comes twice; add tokens of a label")
         return self._frames(listed, None)
 
     def _stretched(
@@ -132,10 +135,7 @@ class Material:
         self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Stretch] | None, where: str
     ) -> DrawCuts:
         listed = read_listed(source, self.recipe.data.audio, longest_s=settings.longest_s)
-        if unlabelled := next((clip for clip in listed.clips if not clip.label), None):
-            raise InputError(
-                f"{source}: {unlabelled.path} from {unlabelled.start_s:g} s on has no label; gold needs all"
-            )
+        _check_labels(listed, source, where)
         frames = self._frames(listed, sections)
         codes = np.unique([listed.clips[row].label for row in frames.kept], return_inverse=True)[1]
         draws = GoldDraws(codes.astype(np.int64), settings, seed, where)
@@ -154,3 +154,10 @@ class Material:
 
     def _kept(self, what: str, *made_by: str) -> Path:
         return self.recipe.data.folder / f"{what}-{digest(made_by)}"
+
+
+def _check_labels(listed: Listed, source: Path, where: str) -> None:
+    if unlabelled := next((clip for clip in listed.clips if not clip.label), None):
+        raise InputError(
+            f"{where}: {unlabelled.path} from {unlabelled.start_s:g} s on has no label in {source}; label all segments"
+        )

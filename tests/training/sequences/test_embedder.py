@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+import torch
+
+from earmark import audio
+from earmark.errors import InputError
+from earmark.evaluation.embedders import Embedder
+from earmark.evaluation.segment_embeddings import SegmentEmbedder
+from earmark.training.checkpoint import Checkpoint, save_checkpoint
+from earmark.training.frames import build_source
+from earmark.training.judging import load_embedder
+from earmark.training.recipes import check_any_recipe
+from earmark.training.sequences.networks import build_network, embed_cuts
+from earmark.training.sequences.segments import SegmentFrames, read_listed
+
+
+@pytest.fixture
+def checkpoint(table, tmp_path):
+    """A checkpoint of a network that learnt nothing."""
+    recipe = check_any_recipe(table, "recipe")
+    torch.manual_seed(0)
+    network = build_network(recipe.encoder, 12)
+    tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
+    path = tmp_path / "best.safetensors"
+    save_checkpoint(path, Checkpoint(recipe.model_dump(mode="json"), 0, {}, tensors))
+    return path, recipe, network.eval()
+
+
+def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_path):
+    path, recipe, network = checkpoint
+    embedder = load_embedder(path)
+    listed = read_listed(speech / "labelled.txt", speech)
+    frames = SegmentFrames(listed, None, build_source(recipe.frames), tmp_path / "stored", recipe.hearing)
+    with torch.inference_mode():
+        wanted = embed_cuts(network, frames.cuts(range(24)), torch.device("cpu")).numpy()
+    for name in {clip.path for clip in listed.clips}:
+        rows = [row for row, clip in enumerate(listed.clips) if clip.path == name][::-1]
+        spans = [(listed.clips[row].start_s, listed.clips[row].end_s) for row in rows]
+        # The store keeps 16 bits of each number.
+        np.testing.assert_allclose(embedder.embed_file(speech / name, spans), wanted[rows], atol=0.01)
+
+
+def test_it_is_what_evaluations_and_mining_ask_for(checkpoint):
+    path, recipe, _ = checkpoint
+    embedder = load_embedder(path)
+    assert isinstance(embedder, SegmentEmbedder)
+    assert embedder.name == recipe.name
+    assert embedder.classes == ()
+    embedding = embedder.embed_batch([np.zeros(16_000, np.float32)])
+    assert embedding.shape == (1, 16)
+    assert embedder.classify(embedding) is None
+    assert {name for name in vars(Embedder) if not name.startswith("_")} <= {*dir(embedder)}
+
+
+def test_a_recording_is_heard_once_for_all_of_its_segments(checkpoint, speech, monkeypatch):
+    embedder = load_embedder(checkpoint[0])
+    heard = []
+    read = audio.read
+    monkeypatch.setattr(audio, "read", lambda path: heard.append(path) or read(path))
+    found = embedder.embed_file(speech / "anna_0.wav", [(0.3, 0.8), (1.1, 1.6), (0.3, 0.8), (2.0, None)])
+    assert len(heard) == 1
+    np.testing.assert_array_equal(found[0], found[2])
+
+
+def test_a_wave_is_embedded_alike_alone_and_among_longer_ones(checkpoint, speech):
+    embedder = load_embedder(checkpoint[0])
+    wave = audio.read(speech / "bert_1.wav")
+    waves = [wave[:4000], wave, wave[5000:20_000], wave[:1000]]
+    together = embedder.embed_batch(waves)
+    for row, one in enumerate(waves):
+        np.testing.assert_allclose(embedder.embed_batch([one])[0], together[row], atol=1e-5)
+    assert embedder.embed_batch([]).shape == (0, 16)
+
+
+@pytest.mark.parametrize("span", [(3.0, 9.0), (9.0, 9.5), (0.5, 0.51)])
+def test_a_span_that_cannot_be_heard_is_refused(checkpoint, speech, span):
+    with pytest.raises(InputError, match=r"anna_0\.wav"):
+        load_embedder(checkpoint[0]).embed_file(speech / "anna_0.wav", [span])
+
+
+def test_a_wave_shorter_than_a_frame_is_refused(checkpoint):
+    with pytest.raises(InputError, match="shorter than a frame"):
+        load_embedder(checkpoint[0]).embed_batch([np.zeros(16_000, np.float32), np.zeros(100, np.float32)])
+
+
+def test_crops_are_refused(checkpoint):
+    with pytest.raises(InputError, match="leave out the crops"):
+        load_embedder(checkpoint[0], crops=3)

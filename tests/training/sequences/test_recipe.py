@@ -1,0 +1,176 @@
+import copy
+import json
+
+import pytest
+
+from earmark.errors import InputError
+from earmark.training.losses.nt_xent import NTXentSettings
+from earmark.training.recipe import Recipe
+from earmark.training.recipes import check_any_recipe, portable, read_any_recipe
+from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
+from earmark.training.sequences.recipe import SequenceRecipe
+
+STREAM = {"kind": "stream", "frames": "published"}
+TOWER = {"kind": "tower", "late": 0}
+
+
+@pytest.fixture
+def changed(table):
+    """`changed({"data.pairs": "pairs.txt"})`: the table with other values; None takes a key out."""
+
+    def change(changes):
+        other = copy.deepcopy(table)
+        for key, value in changes.items():
+            *parents, last = key.split(".")
+            inner = other
+            for parent in parents:
+                inner = inner.setdefault(parent, {})
+            if value is None:
+                inner.pop(last)
+            else:
+                inner[last] = value
+        return other
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"data.sections": None}, "data.sections: episodes of kind 'sections' are drawn from it; name the list"),
+        ({"episodes": {"kind": "pairs"}}, "data.pairs: episodes of kind 'pairs' are drawn from it; name the list"),
+        ({"episodes": {"kind": "gold"}}, "data.labelled: episodes of kind 'gold' are drawn from it; name the list"),
+        (
+            {"episodes": {"kind": "pairs"}, "data.pairs": "p.txt", "effects": {"noise": {"probability": 0.5}}},
+            "effects: pairs are learnt from stored frames; leave them out",
+        ),
+        (
+            {"data.validation": None, "stop_after": 2},
+            "stop_after: without data.validation nothing says when to stop",
+        ),
+        ({"watch": "loss", "stop_after": 2}, "stop_after: without data.held_out nothing says when to stop"),
+        ({"watch": "loss"}, "watch: 'loss' needs data.held_out; name it, or watch the other number"),
+        (
+            {"data.validation": None, "data.held_out": "h.txt"},
+            "watch: 'map' needs data.validation; name it, or watch the other number",
+        ),
+        ({"loss": {"kind": "softmax"}}, "loss.kind: softmax needs"),
+        (
+            {"encoder": {"kind": "stream", "frames": "own"}},
+            "encoder.frames: only a head over the published frames learns from segments",
+        ),
+        ({"encoder": STREAM}, "frames: an encoder of streams hears those of its tower; say kind = 'tower', late = 0"),
+        ({"encoder": STREAM, "frames": {"kind": "tower"}}, "say kind = 'tower', late = 0"),
+        ({"episodes": {"tempo": [1.8, 0.5]}}, "tempo: 1.8 to 0.5 is no range; write the slower tempo first"),
+        ({"episodes": {"kind": "words"}}, "episodes.kind: no such kind 'words'; there are sections, pairs, gold"),
+        ({"data.section": "a.txt"}, "data.section: no such key; did you mean 'sections'?"),
+        ({"encoder": {"kind": "res"}}, "encoder.kind: no such kind 'res'"),
+    ],
+)
+def test_what_does_not_fit_together_is_said_with_its_cure(changed, changes, message):
+    with pytest.raises(InputError) as caught:
+        check_any_recipe(changed(changes), "recipe.toml")
+    text = str(caught.value)
+    assert text.startswith("recipe.toml: ")
+    assert message in text
+    assert "\n" not in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"data.validation": None},
+        {"episodes": {"kind": "pairs"}, "data.pairs": "pairs.txt"},
+        {"episodes": {"kind": "gold"}, "data.labelled": "labelled.txt", "data.sections": None},
+        {"watch": "loss", "data.held_out": "held.txt", "stop_after": 2},
+        {"encoder": STREAM, "frames": TOWER},
+        {"effects": {"reverb": {"probability": 0.5}}},
+    ],
+)
+def test_what_fits_together_goes_into_json_and_back(changed, changes):
+    recipe = check_any_recipe(changed(changes), "recipe")
+    assert isinstance(recipe, SequenceRecipe)
+    assert check_any_recipe(json.loads(recipe.model_dump_json()), "checkpoint") == recipe
+
+
+def test_what_nobody_says_is_as_published(table):
+    plain = {key: table[key] for key in ("kind", "name", "data")}
+    recipe = check_any_recipe(plain, "recipe")
+    assert recipe.loss == NTXentSettings(temperature=0.15)
+    assert recipe.encoder.features == 768
+    assert recipe.episodes == SectionSettings(
+        segments=250, seconds=20, most_sections=20, least_sections=20, shortest_s=1.2, tempo=(0.5, 1.8)
+    )
+    assert (PairSettings().pairs, PairSettings().same_file, GoldSettings().labels) == (256, False, 256)
+    assert not recipe.effects.is_active
+    assert (recipe.hearing.context_s, recipe.hearing.longest_s, recipe.hearing.shortest_s) == (5, 20, 0.04)
+
+
+def test_a_loss_without_kind_is_that_of_the_paper(changed):
+    recipe = check_any_recipe(changed({"loss": {"temperature": 0.3}}), "recipe")
+    assert recipe.loss == NTXentSettings(temperature=0.3)
+    assert check_any_recipe(changed({"loss": {"kind": "triplet"}}), "recipe").loss.kind == "triplet"
+
+
+LINES = """
+kind = "sequences"
+name = "little"
+seed = 7
+[data]
+folder = "kept"
+audio = "wavs"
+sections = "lists/sections.txt"
+held_out = "/somewhere/else.txt"
+[start]
+checkpoint = "../runs/first-{seed}/best.safetensors"
+[frames]
+kind = "wav2vec2"
+model = "/models/small/layers"
+[encoder]
+features = 16
+dimension = 8
+"""
+
+
+def test_paths_start_from_the_recipes_folder(tmp_path):
+    (tmp_path / "recipes").mkdir()
+    path = tmp_path / "recipes" / "little.toml"
+    path.write_text(LINES)
+    recipe = read_any_recipe(path, ["watch=loss"])
+    folder = tmp_path / "recipes"
+    assert recipe.data.folder == folder / "kept"
+    assert recipe.data.audio == folder / "wavs"
+    assert recipe.data.sections == folder / "lists" / "sections.txt"
+    assert str(recipe.data.held_out) == "/somewhere/else.txt"
+    assert recipe.data.pairs is None
+    assert recipe.start.checkpoint == tmp_path / "runs" / "first-7" / "best.safetensors"
+
+
+def test_a_recipe_says_the_same_on_any_machine(tmp_path):
+    said = []
+    for machine in ("one", "other"):
+        path = tmp_path / machine / "recipes" / "little.toml"
+        path.parent.mkdir(parents=True)
+        path.write_text(LINES)
+        said.append(portable(read_any_recipe(path, ["watch=loss"])))
+    assert said[0] == said[1]
+    assert said[0]["start"]["checkpoint"] == "first-7/best.safetensors"
+    assert said[0]["frames"]["model"] == "small/layers"
+    assert str(tmp_path) not in json.dumps(said)
+
+
+def test_which_of_two_kinds_a_recipe_is_stands_in_it(tmp_path, table):
+    assert isinstance(check_any_recipe(table, "recipe"), SequenceRecipe)
+    words = {"name": "little", "data": {"folder": "a", "words": [{"manifest": "b.tsv"}]}}
+    assert isinstance(check_any_recipe(words, "recipe"), Recipe)
+    with pytest.raises(InputError, match="no such recipe"):
+        read_any_recipe(tmp_path / "none.toml")
+
+
+def test_less_loss_and_more_map_are_better(changed):
+    by_map = check_any_recipe(changed({}), "recipe")
+    assert by_map.cost({"map": 0.7}) < by_map.cost({"map": 0.6}) < by_map.cost({})
+    by_loss = check_any_recipe(changed({"watch": "loss", "data.held_out": "h.txt"}), "recipe")
+    numbers = {"map": 0.1, "held_out_loss": 1.0}
+    assert by_loss.cost(numbers) < by_loss.cost({"map": 0.9, "held_out_loss": 2.0}) < by_loss.cost({"map": 0.9})

@@ -1,0 +1,124 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from earmark.data.manifest import Clip
+from earmark.training.frames import HearingSettings, build_source
+from earmark.training.frames.log_mel import LogMelFrameSettings
+from earmark.training.losses.nt_xent import NTXent, NTXentSettings
+from earmark.training.recipes import check_any_recipe
+from earmark.training.sequences.batches import Material
+from earmark.training.sequences.networks import build_network, embed_cuts, project
+from earmark.training.sequences.segments import Listed, SegmentFrames, read_listed
+from earmark.training.sequences.validation import SequenceValidation
+
+SOURCE = build_source(LogMelFrameSettings(n_mels=12, hop_s=0.02))
+CPU = torch.device("cpu")
+
+
+@pytest.fixture
+def network(table):
+    torch.manual_seed(0)
+    return build_network(check_any_recipe(table, "recipe").encoder, 12)
+
+
+@pytest.fixture(scope="module")
+def labelled(speech, tmp_path_factory):
+    listed = read_listed(speech / "labelled.txt", speech)
+    return SegmentFrames(listed, None, SOURCE, tmp_path_factory.mktemp("kept"), HearingSettings())
+
+
+def alone(network, frames):
+    """The embedding of each segment, each by itself; no dropout."""
+    network.eval()
+    with torch.inference_mode():
+        return np.concatenate([embed_cuts(network, [cut], CPU).numpy() for cut in frames.cuts(frames.kept)])
+
+
+def average_precision(order, is_right):
+    """Of one ranking, in a plain loop."""
+    found = [sum(is_right[order[: k + 1]]) / (k + 1) for k in range(len(order)) if is_right[order[k]]]
+    return sum(found) / is_right.sum()
+
+
+def plain_map(embeddings, labels, speakers=None):
+    """Mean over queries; the answers of several speakers' segments are those of others."""
+    unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
+    cosines = unit @ unit.T
+    count = range(len(labels))
+    may_answer = [[other for other in count if other != query] for query in count]
+    if speakers is not None:
+        may_answer = [[other for other in count if speakers[other] != speakers[query]] for query in count]
+    is_right = [labels[others] == labels[query] for query, others in enumerate(may_answer)]
+    most = max(right.sum() for right in is_right)
+    orders = [np.argsort(-cosines[query, others])[:most] for query, others in enumerate(may_answer)]
+    return np.mean([average_precision(*both) for both in zip(orders, is_right, strict=True)])
+
+
+def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network, labelled):
+    clips = labelled.listed.clips
+    labels, speakers = (np.array([getattr(clip, name) for clip in clips]) for name in ("label", "speaker"))
+    measured = SequenceValidation(network, NTXentSettings(), labelled, None, CPU).measure()
+    assert measured.keys() == {"map", "map_at_r"}
+    assert measured["map"] == pytest.approx(plain_map(alone(network, labelled), labels, speakers), abs=1e-5)
+
+
+def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labelled):
+    bare = tuple(dataclasses.replace(clip, speaker="anna") for clip in labelled.listed.clips)
+    frames = SegmentFrames.__new__(SegmentFrames)
+    vars(frames).update(vars(labelled) | {"listed": Listed(bare, labelled.listed.folder)})
+    labels = np.array([clip.label for clip in bare])
+    measured = SequenceValidation(network, NTXentSettings(), frames, None, CPU).measure()
+    assert measured["map"] == pytest.approx(plain_map(alone(network, labelled), labels), abs=1e-5)
+
+
+def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, tmp_path):
+    listed = read_listed(speech / "labelled.txt", speech)
+    short = Clip("anna_0.wav", 0.301, 0.302, "anna", "rise")
+    some = SegmentFrames(Listed((short, *listed.clips), speech), None, SOURCE, tmp_path / "kept", HearingSettings())
+    every = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HearingSettings())
+    numbers = [SequenceValidation(network, NTXentSettings(), one, None, CPU).measure() for one in (some, every)]
+    assert numbers[0] == numbers[1]
+
+
+@pytest.mark.parametrize("kind", ["sections", "pairs", "gold"])
+def test_the_held_out_loss_is_measured_in_the_space_that_is_trained(network, table, speech, kind):
+    lists = {"sections": "sections", "pairs": "pairs", "gold": "labelled"}
+    table["data"] |= {"held_out": str(speech / f"{lists[kind]}.txt"), lists[kind]: str(speech / f"{lists[kind]}.txt")}
+    table["episodes"] = {"kind": kind} | (table["episodes"] if kind == "sections" else {})
+    held_out = Material(check_any_recipe(table, "recipe"), SOURCE, CPU).held_out()
+    measured = SequenceValidation(network, NTXentSettings(), None, held_out, CPU).measure()
+    assert measured.keys() == {"held_out_loss"}
+    network.eval()
+    loss = NTXent(NTXentSettings(), classes=0, dimension=16)
+    projected, unprojected = [], []
+    for batch in map(held_out, range(8)):
+        with torch.inference_mode():
+            rows = embed_cuts(network, batch.cut(np.arange(2 * len(batch.labels))), CPU)
+            labels = torch.from_numpy(batch.labels)
+            projected.append(loss(project(network, rows).unflatten(0, (-1, 2)), labels).item())
+            unprojected.append(loss(rows.unflatten(0, (-1, 2)), labels).item())
+    assert measured["held_out_loss"] == pytest.approx(np.mean(projected), rel=1e-5)
+    assert measured["held_out_loss"] != pytest.approx(np.mean(unprojected), rel=1e-2)
+
+
+def test_what_is_held_out_is_drawn_as_what_teaches_but_by_other_numbers(table):
+    table["data"]["held_out"] = table["data"]["sections"]
+    material = Material(check_any_recipe(table, "recipe"), SOURCE, CPU)
+    teaching, held_out = material.draws(3)(0), material.held_out()(0)
+    rows = np.arange(4)
+    lengths = [[len(cut.frames) for cut in batch.cut(rows)] for batch in (teaching, held_out)]
+    assert lengths[0] != lengths[1]
+    again = material.held_out()(0)
+    for one, other in zip(held_out.cut(rows), again.cut(rows), strict=True):
+        np.testing.assert_array_equal(one.frames, other.frames)
+
+
+def test_measuring_twice_gives_the_same_however_the_network_was_left(network, labelled):
+    validation = SequenceValidation(network, NTXentSettings(), labelled, None, CPU)
+    network.train()
+    first = validation.measure()
+    network.train()
+    assert validation.measure() == first
