@@ -9,10 +9,12 @@ from earmark.errors import InputError
 from earmark.model_file import shipped_file
 from earmark.training.checkpoint import load_checkpoint
 from earmark.training.export import export
+from earmark.training.frames import build_source
 from earmark.training.loop import train
 from earmark.training.processes import Processes
 from earmark.training.recipes import check_any_recipe
 from earmark.training.sequences import draws
+from earmark.training.sequences.batches import Material
 from earmark.training.sequences.lesson import begin_sequences
 
 CPU = torch.device("cpu")
@@ -143,6 +145,14 @@ def test_a_run_that_starts_from_the_shipped_encoder_is_exported_as_the_same(of_s
     sound = (0.1 * np.random.default_rng(0).standard_normal(20_000)).astype(np.float32)
     frames = base.frames(sound)
     np.testing.assert_allclose(encoder.frames(sound), frames, atol=1e-4 * np.abs(frames).max())
+
+
+def test_a_head_of_streams_learns_with_the_frames_beside_a_segment_and_no_more(of_streams):
+    recipe = recipe_of(of_streams)
+    batch = Material(recipe, build_source(recipe.frames), CPU).draws(0)(0)
+    around = {(cut.first, len(cut.frames) - cut.stop) for cut in batch.cut(np.arange(12))}
+    assert (1, 1) in around
+    assert around <= {(1, 1), (0, 1), (1, 0)}
 
 
 def test_a_head_that_starts_from_nothing_knows_the_scale_of_its_frames(of_streams):

@@ -50,7 +50,7 @@ def test_a_cut_knows_the_frames_around_it_but_not_an_hour_of_them(tmp_path):
     audio.write(tmp_path / "long.wav", 0.1 * noise)
     spans = [(0.0, 0.4), (12.3, 12.9), (19.9, 20.2), (29.7, 30.0)]
     listed = Listed(tuple(Clip("long.wav", *span, "anna") for span in spans), tmp_path)
-    frames = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HEARING)
+    frames = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HEARING, around=32)
     whole, first_s = section_frames(SOURCE, audio.read(tmp_path / "long.wav"), 0.0, 30.0, HEARING)
     assert first_s == 0
     for (start_s, _), cut in zip(spans, frames.cuts(range(4)), strict=True):

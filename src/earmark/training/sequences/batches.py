@@ -20,7 +20,7 @@ from earmark.training.sequences.draws import (
     SectionDraws,
     SectionSettings,
 )
-from earmark.training.sequences.networks import Cut
+from earmark.training.sequences.networks import Cut, seen_around
 from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.sequences.segments import (
     Listed,
@@ -91,7 +91,11 @@ class Material:
                 return self._gold(data.held_out, settings, seed, None, where)
 
     def validation(self) -> SegmentFrames | None:
-        """Labelled segments whose MAP is measured."""
+        """Labelled segments whose MAP is measured.
+
+        Their recordings are heard whole, 20 s at a time, as whoever embeds segments later hears them; the published
+        code hears each section with what stands around it.
+        """
         data = self.recipe.data
         if data.validation is None:
             return None
@@ -150,7 +154,8 @@ class Material:
         # Of each corpus in a folder of its own: paths of two may be equal.
         hearing = self.recipe.hearing
         made_by = [self.source.fingerprint, hearing.model_dump_json(), str(listed.folder.resolve())]
-        return SegmentFrames(listed, sections, self.source, self._kept("frames", *made_by), hearing)
+        around = seen_around(self.recipe.encoder)
+        return SegmentFrames(listed, sections, self.source, self._kept("frames", *made_by), hearing, around)
 
     def _kept(self, what: str, *made_by: str) -> Path:
         return self.recipe.data.folder / f"{what}-{digest(made_by)}"

@@ -150,6 +150,8 @@ class SectionDraws:
 class PairDraws:
     """Draws pairs, each as likely as any other; or the batches that a list names.
 
+    In the published batches a pair may come twice, and then it is its own negative; here it comes once.
+
     Args:
         pairs: numbers of the two segments of each pair, shape (n, 2).
         batch: number of each pair's batch, shape (n,), or None where the list says nothing.
@@ -178,7 +180,6 @@ class PairDraws:
         if self.batches is not None:
             return self.pairs[self.batches[number % len(self.batches)]]
         generator = np.random.default_rng((self.seed, number))
-        # The same pair twice in a batch would be its own negative; published batches may hold it.
         some = generator.choice(len(self.pairs), min(self.settings.pairs, len(self.pairs)), replace=False)
         return self.pairs[some]
 

@@ -52,13 +52,18 @@ def build_network(settings: SegmentSettings | StreamSettings, width: int) -> Net
     return SegmentEncoder(settings)
 
 
+def seen_around(settings: SegmentSettings | StreamSettings) -> int:
+    """Frames that a network sees on each side of a segment."""
+    return settings.context // 2 if isinstance(settings, StreamSettings) else 0
+
+
 def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> Tensor:
     """Embeddings of segments, not of unit length, shape (n, dimension).
 
     Raises:
         InputError: a segment without a frame.
     """
-    around = network.settings.context // 2 if isinstance(network, FrameEncoder) else 0
+    around = seen_around(network.settings)
     lengths = torch.tensor([cut.stop - cut.first if len(cut.frames) else 0 for cut in cuts])
     if int(lengths.min()) < 1:
         raise InputError("a segment is shorter than a frame; leave such segments out")

@@ -19,9 +19,6 @@ from earmark.training.sequences.networks import Cut
 
 Ints = NDArray[np.int64]
 
-_AROUND = 32
-"""Frames that are read on each side of a segment, more than any head sees; a section may be an hour long."""
-
 
 @dataclass(frozen=True)
 class Listed:
@@ -60,6 +57,7 @@ class SegmentFrames:
         source: makes the frames.
         folder: where they are kept.
         hearing: how much is heard at a time.
+        around: frames that a cut holds on each side of its segment; of a section of an hour it holds no more.
 
     Attributes:
         kept: numbers of the segments that have a frame, shape (n,); those that are shorter are left out.
@@ -76,6 +74,7 @@ class SegmentFrames:
         source: FrameSource,
         folder: Path,
         hearing: HearingSettings,
+        around: int = 0,
     ) -> None:
         if sections is None:
             sections, owner = _whole(listed.clips, Recordings(listed.folder))
@@ -83,7 +82,7 @@ class SegmentFrames:
             owner = [*_owners(listed.clips, sections)]
         used = sorted({*owner})
         place = {number: row for row, number in enumerate(used)}
-        self.listed = listed
+        self.listed, self.around = listed, around
         self.store: FrameStore = store_frames(source, [sections[n] for n in used], listed.folder, folder, hearing)
         self._owner = [place[number] for number in owner]
         self._span = [
@@ -100,8 +99,8 @@ class SegmentFrames:
 
     def _cut(self, row: int) -> Cut:
         owner, (first, stop) = self._owner[row], self._span[row]
-        begin = max(0, first - _AROUND)
-        end = min(int(self.store.counts[owner]), stop + _AROUND)
+        begin = max(0, first - self.around)
+        end = min(int(self.store.counts[owner]), stop + self.around)
         return Cut(self.store.cut(owner, begin, end), first - begin, stop - begin)
 
 

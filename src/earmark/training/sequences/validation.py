@@ -20,7 +20,7 @@ class SequenceValidation:
 
     Args:
         network: that learns.
-        loss: which loss.
+        loss: which loss; a scale that it learns is here as it begins.
         labelled: segments with labels, or None.
         held_out: batches, or None.
         device: where the network is.

@@ -66,7 +66,9 @@ class Variants:
     def cuts(self, batch: StretchedSegments, rows: Ints) -> list[Cut]:
         """The segments of some rows of a batch; only what those need is heard.
 
-        Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second.
+        Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second. Its frames are those within
+        which its sound is heard, as pieces of it were really laid; the published code divides its times by the tempo,
+        and cuts off what is longer than 98 frames.
         """
         segments = rows // 2
         keys, inside = np.unique(2 * batch.owner[segments] + rows % 2, return_inverse=True)
