@@ -2,16 +2,20 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
 from earmark import audio
+from earmark.cli import app
 from earmark.data import align, vad
 from earmark.data.align import Alignment, Phone, Word
 from earmark.data.grid import grid_segments
+from earmark.data.manifest import Manifest, read_manifest, write_manifest
 from earmark.data.sections import read_sections
 from earmark.data.segment_lists import read_segments, segment_text
 from earmark.data.segment_pairs import read_segment_pairs
@@ -24,6 +28,7 @@ from tests.training.frames.conftest import TINY
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "algayres"
 AUDIO = Path("data/algayres/audio")
+RECORDINGS = Path(__file__).parents[3] / "shared" / "data" / "speechocean762" / "manifest.tsv"
 SENTENCES = {
     "train-clean-5/1/10": ["RISE FALL BOW FALL", "FALL BOW RISE BOW", "BOW RISE FALL RISE"],
     "train-clean-5/2/20": ["FALL RISE BOW RISE", "RISE BOW FALL BOW", "BOW FALL RISE FALL"],
@@ -107,6 +112,7 @@ def corpus(say, monkeypatch):
 def wav2vec2(tmp_path):
     """The folder of a small random Wav2Vec2Model."""
     transformers = pytest.importorskip("transformers")
+    transformers.utils.logging.disable_progress_bar()
     folder = tmp_path / "wav2vec2"
     transformers.Wav2Vec2Model(transformers.Wav2Vec2Config(**TINY)).save_pretrained(folder)
     transformers.Wav2Vec2FeatureExtractor().save_pretrained(folder)
@@ -192,6 +198,28 @@ def test_lists_look_as_the_page_shows_them(tmp_path):
     assert all(segment.label.count(",") == 2 for segment in read_segments(tmp_path / "ngrams.txt"))
     (pair,) = read_segment_pairs(tmp_path / "pairs.txt")
     assert pair.first.speaker != pair.second.speaker
+
+
+@pytest.mark.corpora
+@pytest.mark.skipif(not RECORDINGS.exists(), reason="the recordings of speechocean762 are absent")
+def test_ngrams_of_real_sentences_lie_in_the_sections_that_are_heard(tmp_path):
+    spoken_by = read_manifest(RECORDINGS)
+    sentences = [replace(clip, text=clip.label, label="") for clip in spoken_by.clips[:3]]
+    manifest, listed = tmp_path / "manifest.parquet", tmp_path / "ngrams.txt"
+    write_manifest(Manifest(tuple(sentences), spoken_by.folder), manifest)
+    sections = tmp_path / "sections.txt"
+    alone = ["--workers", "1"]
+    for words in (
+        ["vad", manifest, "--out", sections],
+        ["ngrams", manifest, "--n", "3-5", "--sections", sections, "--out", listed],
+    ):
+        result = CliRunner().invoke(app, ["prepare", *map(str, words), *alone], catch_exceptions=False)
+        assert result.exit_code == 0, result.output
+    heard = {section.path: section for section in read_sections(sections)}
+    ngrams = list(read_segments(listed))
+    assert len(ngrams) > 20
+    assert all(heard[ngram.section.path].holds(ngram.start_s, ngram.end_s) for ngram in ngrams)
+    assert {ngram.label.count(",") for ngram in ngrams} == {2, 3, 4}
 
 
 @pytest.mark.parametrize(
