@@ -33,8 +33,6 @@ lr = 3e-3
 """
 BRIEF = AdaptSettings(rounds=2, steps=4, checks=2, pairs=16, held_out=0.3, threads=1)
 
-pytestmark = pytest.mark.filterwarnings("ignore:Creating legend")  # on a busy machine
-
 
 class Loudness:
     """A listener for whom loud is speech."""
@@ -49,6 +47,8 @@ class Loudness:
 @pytest.fixture(autouse=True)
 def _loudness(monkeypatch):
     monkeypatch.setattr(vad, "_silero", Loudness)
+    # Drawing takes longer than all else here.
+    monkeypatch.setattr("earmark.training.mining.mining.save", lambda _, path: path.touch())
 
 
 @pytest.fixture(scope="module")

@@ -37,7 +37,9 @@ _LEAST_GRID, _LEAST_SLOPE = 10, 0.1
 _GRID = np.linspace(0, 1, 501)
 
 
-def calibrate_like(path: Path, before: Path, pairs: Path, *, minutes: float = 20.0, seed: int = 0) -> dict[str, Any]:
+def calibrate_like(
+    path: Path, before: Path, pairs: Path, sounds: Sequence[Path], *, minutes: float = 20.0, seed: int = 0
+) -> dict[str, Any]:
     """Give an adapted encoder the thresholds at which it fires as often as the encoder that it was.
 
     Thresholds that are reached too seldom to count follow the ones that are not, along a straight line.
@@ -45,7 +47,9 @@ def calibrate_like(path: Path, before: Path, pairs: Path, *, minutes: float = 20
     Args:
         path: the adapted encoder, an .onnx file; its card is written.
         before: the encoder that it was adapted from, with a card that says what scores mean.
-        pairs: a manifest of pairs that were mined.
+        pairs: a manifest of pairs that were mined, best of such as the adapted encoder did not learn from: the others
+            have come closer to each other than to what is like them elsewhere.
+        sounds: recordings to listen to.
         minutes: how much is listened to at most.
         seed: which pairs, and which recordings.
 
@@ -69,17 +73,16 @@ def calibrate_like(path: Path, before: Path, pairs: Path, *, minutes: float = 20
     detectors = Detector(keywords, encoder=start), Detector(again, encoder=adapted)
     counts = np.zeros((2, len(_GRID)))
     heard_s = 0.0
-    places = sorted({clip.path for clip in manifest})
-    chosen = generator.permutation(len(places)).tolist()
-    for number in follow(chosen, "calibrating"):
-        wave = read(manifest.folder / places[number])
+    chosen = [sounds[row] for row in generator.permutation(len(sounds)).tolist()]
+    for place in follow(chosen, "calibrating"):
+        wave = read(place)
         heard_s += len(wave) / SAMPLE_RATE
-        foreign = np.array([places[number] not in some for some in sources])
+        foreign = np.array([place.resolve() not in some for some in sources])
         for row, detector in enumerate(detectors):
             counts[row] += alarms(np.where(foreign, detector.scores(wave)[1], 0), _GRID)
         if heard_s > 60 * minutes:
             break
-    thresholds = match_thresholds(*counts, known["threshold"])
+    thresholds = match_thresholds(counts[0], counts[1], known["threshold"])
     calibration = {
         "false_alarms_per_hour": known["false_alarms_per_hour"],
         "threshold": [round(value, 3) for value in thresholds],
@@ -124,10 +127,10 @@ def _spread(thresholds: Sequence[float]) -> float:
 
 def _keywords(
     clips: Sequence[Clip], folder: Path, encoder: Encoder, generator: np.random.Generator
-) -> tuple[list[Keyword], list[set[str]]]:
+) -> tuple[list[Keyword], list[set[Path]]]:
     """Keywords of segments and what was mined as like them, and the recordings that each has its takes from."""
     keywords: list[Keyword] = []
-    sources: list[set[str]] = []
+    sources: list[set[Path]] = []
     groups = [*_groups(clips)]
     for number in generator.permutation(len(groups)).tolist():
         takes = groups[number]
@@ -138,7 +141,7 @@ def _keywords(
                 keywords.append(enroll(f"mined {number}", waves, encoder=encoder))
         except EnrollmentError:
             continue
-        sources.append({clip.path for clip in takes})
+        sources.append({(folder / clip.path).resolve() for clip in takes})
         if len(keywords) == _KEYWORDS:
             break
     return keywords, sources

@@ -111,7 +111,7 @@ def _run(start: Start, settings: AdaptSettings, name: str) -> Table:
     given = {"steps": settings.steps, "lr": settings.lr}
     optimiser |= {key: value for key, value in given.items() if value}
     run = {"name": name, "seed": settings.seed, "threads": settings.threads}
-    every = max(1, optimiser["steps"] // settings.checks)
+    every = -(-optimiser["steps"] // settings.checks)
     return {**run, "checkpoint_every": every, **start.table, "optimiser": optimiser}
 
 
@@ -129,10 +129,16 @@ def _from_recipe(name: str | None, recipe: Path) -> Start:
     own = ("name", "data", "watch", "stop_after", "seed", "threads", "checkpoint_every")
     table = {key: value for key, value in table.items() if key not in own}
     check_any_recipe({"name": "adapted", **table, "data": _NOWHERE}, str(recipe))
-    if name not in {None, NOTHING}:
-        start = Path(str(name)).resolve()
+    if name is not None and name != NOTHING:
+        start = Path(name).resolve()
+        if not start.is_file():
+            raise InputError(
+                f"--start {name}: beside --recipe it is {NOTHING}, or the file of a checkpoint of that recipe"
+            )
+    elif name == NOTHING:
+        start = None
     elif start:
-        start = recipe.parent / start
+        start = (recipe.parent / start).resolve()
     del table["kind"]
     episodes = table.get("episodes", {})
     init = episodes if episodes.get("kind", "sections") == "sections" else {}

@@ -6,7 +6,6 @@ import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -130,6 +129,10 @@ def adapt(
     """
     out = out.resolve()
     _claim(out, manifest, start, settings, validation)
+
+    def heard(done: int, total: int) -> None:
+        progress("listening", done, total)
+
     material = prepare(
         manifest,
         out,
@@ -138,10 +141,11 @@ def adapt(
         without=_labelled(validation, validation_audio),
         has_labels=validation is not None,
         workers=workers,
-        on_file=partial(progress, "listening"),
+        on_file=heard,
     )
     say(_described(material))
     run = _Adaptation(out, start, settings, name, validation, validation_audio, device, material, say, progress)
+    run.sounds = sorted({manifest.locate(clip).resolve() for clip in manifest})
     return run.go()
 
 
@@ -172,6 +176,7 @@ class _Adaptation:
             if validation_audio is not None:
                 self.data["validation_audio"] = validation_audio.resolve()
         self.commands: list[Sequence[str]] = []
+        self.sounds: Sequence[Path] = ()
 
     def go(self) -> Adapted:
         """All rounds."""
@@ -327,7 +332,7 @@ class _Adaptation:
         reason = "its start is not calibrated itself"
         if before is not None and before.suffix == ".onnx":
             try:
-                found = calibrate_like(encoder, before, self._manifest(), seed=self.settings.seed)
+                found = calibrate_like(encoder, before, self._unlearnt(), self.sounds, seed=self.settings.seed)
             except InputError as error:
                 reason = str(error)
             else:
@@ -336,9 +341,10 @@ class _Adaptation:
                 return
         self.say(f"not calibrated, so that it can search but not enrol keywords: {reason}")
 
-    def _manifest(self) -> Path:
-        """Pairs to enrol keywords from: those that the start's encoder found among what teaches."""
-        return self.out / "round-1" / "pairs" / "pairs.parquet"
+    def _unlearnt(self) -> Path:
+        """Pairs to enrol keywords from: those held out, or where none are, those that the start's encoder found."""
+        part = "round-1" if self.material.held_out is None else "held-out"
+        return self.out / part / "pairs" / "pairs.parquet"
 
 
 def told(watch: str, *steps: Mapping[str, float]) -> str:
