@@ -43,6 +43,12 @@ def test_a_card_without_calibration_says_how_to_get_one(make_encoder, card):
         calibration.probability(encoder, 0.5, 0.5)
 
 
+def test_an_uncalibrated_encoder_that_learnt_from_sequences_is_not_sent_to_the_export_that_cannot_help(make_encoder):
+    encoder = make_encoder(card={"recipe": {"kind": "sequences"}})
+    with pytest.raises(InputError, match=r"no calibration; adapt from base with `earmark adapt`.*encoder of words$"):
+        calibration.threshold(encoder, 1)
+
+
 def test_probability_is_a_half_at_the_threshold_and_rises(stand_in):
     assert calibration.probability(stand_in, 0.7, 0.7) == 0.5
     rising = [calibration.probability(stand_in, score, 0.7) for score in (-1, 0.5, 0.7, 0.8, 1)]

@@ -139,7 +139,11 @@ def _card(encoder: Encoder) -> tuple[list[float], list[float], float]:
         case {"false_alarms_per_hour": [_, *_] as rates, "threshold": [_, *_] as thresholds, "slope": slope}:
             if len(rates) == len(thresholds):
                 return rates, thresholds, slope
-    raise InputError(f"encoder {encoder.name!r}: its card holds no calibration; export it anew with `earmark export`")
+    cure = "export it anew with `earmark export`"
+    match encoder.card.get("recipe"):
+        case {"kind": "sequences"}:  # an export cannot calibrate what learnt without labelled words
+            cure = "adapt from base with `earmark adapt`, which calibrates, or export an encoder of words"
+    raise InputError(f"encoder {encoder.name!r}: its card holds no calibration; {cure}")
 
 
 def _speaker_card(encoder: SpeakerEncoder) -> tuple[list[float], list[float], float]:
