@@ -31,7 +31,7 @@ def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
         xlabel="cosine",
         ylabel="segments",
     )
-    _finish(figure)
+    _finish(figure, "upper right")
     return figure
 
 
@@ -55,7 +55,7 @@ def coverage_plot(tallies: Tallies, curve: Curve, wanted: float) -> Figure:
     axes.set(
         xlim=(seen[0] - 0.02, seen[-1] + 0.02), ylim=(0, 102), xlabel="threshold of the cosine", ylabel="share (%)"
     )
-    _finish(figure)
+    _finish(figure, "lower left")
     return figure
 
 
@@ -63,9 +63,10 @@ def _mark(axes: Axes, curve: Curve) -> None:
     axes.axvline(curve.threshold, color="black", lw=1, label=f"threshold {curve.threshold:g}")
 
 
-def _finish(figure: Figure) -> None:
+def _finish(figure: Figure, free: str) -> None:
+    """The corner that is free is told: to look for it among hundreds of bars may take so long that Matplotlib warns."""
     axes = figure.axes[0]
     axes.grid(color="0.92", lw=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(frameon=False, fontsize="small", loc=free)
