@@ -15,6 +15,7 @@ from earmark.evaluation.segment_embeddings import (
     CutOut,
     InContext,
     LogMelMean,
+    bounds_of,
     embed_all,
     embed_stream,
     mel_frames,
@@ -142,6 +143,10 @@ def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp
 def test_segments_that_are_not_there_are_told(recordings, stand_in, make, clip, words):
     with pytest.raises(InputError, match=words):
         list(embed_stream([clip], recordings, make(stand_in)))
+
+
+def test_of_a_recording_without_segments_nothing_is_embedded(recordings):
+    assert bounds_of(recordings.locate("a.wav"), [], 16_000).shape == (0, 2)
 
 
 def test_a_silent_segment_is_told_with_its_place(tmp_path):

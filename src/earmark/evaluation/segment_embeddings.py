@@ -318,6 +318,7 @@ def bounds_of(path: Path, spans: Sequence[Span], length: int) -> Floats:
     """
     whole_s = length / SAMPLE_RATE
     bounds = np.array([(start_s, whole_s if end_s is None else end_s) for start_s, end_s in spans], np.float64)
+    bounds = bounds.reshape(-1, 2)  # also where there is none
     for start_s, end_s in bounds[(bounds[:, 1] > whole_s + _FILE_END_S) | (bounds[:, 0] >= whole_s)]:
         raise InputError(
             f"{path}: a segment from {start_s:g} to {end_s:g} s, but the recording ends at {whole_s:.2f} s; make the"
