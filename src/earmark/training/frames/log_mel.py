@@ -1,6 +1,7 @@
 """Log-mel energies as frames: nothing to download, nothing to learn."""
 
 import hashlib
+import math
 
 import numpy as np
 import torch
@@ -15,7 +16,11 @@ class LogMelFrameSettings(LogMelSettings):
     """Bands, and whether what is always there is taken off them."""
 
     centred: bool = Field(
-        False, description="take each band's mean over the sound heard off it: much of the microphone's and the voice's"
+        False,
+        description="take each band's mean off, and with it much of the microphone and the voice. The mean is over all "
+        "that is heard at once, pauses too: a section (of a longer one `hearing.longest_s`) and `hearing.context_s` on "
+        "each side; so much of the whole recording, where segments are embedded or validated; a stretched section and "
+        "`episodes.context_s` on each side. So one sound has other frames where other sound is heard with it",
     )
 
 
@@ -34,13 +39,18 @@ class LogMelFrames:
         self.width = settings.n_mels
         self.hop = settings.hop
         self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
+        # The mean is of all that is heard.
+        self.reach_s = math.inf if settings.centred else (settings.points + settings.hop) / SAMPLE_RATE
         self._settings = settings
         self._frontend = ClipLogMel(settings).to(device)
         self._device = device
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Shape (1 + n // hop, bands); frame i has its middle at sample i · hop."""
+        """Shape (1 + n // hop, bands); frame i has its middle at sample i · hop.
+
+        Where they are centred, each band's mean over just this wave is taken off.
+        """
         wave = as_wave(wave)
         if not len(wave):
             return np.zeros((0, self.width), np.float32)
