@@ -158,3 +158,17 @@ def test_centred_bands_have_no_mean_over_what_is_heard():
         build_source(LogMelFrameSettings(centred=is_centred)).frames(sound) for is_centred in (False, True)
     )
     np.testing.assert_allclose(centred, plain - plain.mean(axis=0), atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["log_mel", "tower"])
+def test_sound_beyond_its_reach_does_not_change_a_frame(sources, kind):
+    source = sources[kind]
+    sound = np.random.default_rng(0).normal(0, 0.1, 12 * 16_000).astype(np.float32)
+    near, far = HearingSettings(context_s=source.reach_s), HearingSettings(context_s=6.0)
+    changed = sound.copy()
+    beyond = round(source.reach_s * 16_000) + source.hop
+    changed[: round(5.1 * 16_000) - beyond] = 0
+    changed[round(6.3 * 16_000) + beyond :] = 0
+    heard = section_frames(source, sound, 5.1, 6.3, far)[0]
+    for wave, settings in ((sound, near), (changed, far)):
+        np.testing.assert_allclose(section_frames(source, wave, 5.1, 6.3, settings)[0], heard, atol=1e-5)

@@ -1,5 +1,6 @@
 """Frame vectors of an encoder of ours: a shipped one, or one that `earmark export` wrote."""
 
+import math
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -27,6 +28,8 @@ class EncoderFrames:
     Raises:
         EncoderError: no such file, or not an encoder of ours.
     """
+
+    reach_s = math.inf
 
     def __init__(self, settings: EncoderFrameSettings) -> None:
         self._encoder = load_encoder(settings.model)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from earmark.audio import Wave, as_wave
+from earmark.audio import SAMPLE_RATE, Wave, as_wave
 from earmark.training.frames.source import Floats
 from earmark.training.frontends.log_mel import ClipLogMel, LogMelSettings
 
@@ -39,8 +39,9 @@ class LogMelFrames:
         self.width = settings.n_mels
         self.hop = settings.hop
         self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
-        # The mean is of all that is heard.
-        self.reach_s = math.inf if settings.centred else (settings.points + settings.hop) / SAMPLE_RATE
+        # A mean, or the loudest band, is of all that is heard.
+        is_global = settings.centred or settings.range_db > 0
+        self.reach_s = math.inf if is_global else (settings.points + settings.hop) / SAMPLE_RATE
         self._settings = settings
         self._frontend = ClipLogMel(settings).to(device)
         self._device = device

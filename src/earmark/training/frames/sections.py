@@ -51,14 +51,15 @@ def section_frames(
         raise InputError(
             f"a section starts at {start_s:g} s, but its recording ends at {len(wave) / SAMPLE_RATE:.2f} s"
         )
+    context_s = min(settings.context_s, source.reach_s)
     # Rounding must not make one piece more, of nothing.
     pieces = max(1, math.ceil((end_s - start_s) / settings.longest_s - 1e-6))
     for piece in range(pieces):
         is_last = piece == pieces - 1
         from_s = start_s + piece * settings.longest_s
         to_s = end_s if is_last else from_s + settings.longest_s
-        begin = max(0, math.floor((from_s - settings.context_s) * SAMPLE_RATE / source.hop)) * source.hop
-        frames = source.frames(wave[begin : math.ceil((to_s + settings.context_s) * SAMPLE_RATE)])
+        begin = max(0, math.floor((from_s - context_s) * SAMPLE_RATE / source.hop)) * source.hop
+        frames = source.frames(wave[begin : math.ceil((to_s + context_s) * SAMPLE_RATE)])
         # Times in lists are decimals, these are sums of hops.
         at_s = begin / SAMPLE_RATE + times_s(source, len(frames)) + _ROUNDING_S
         kept = (at_s >= from_s) & ((at_s <= to_s + 2 * _ROUNDING_S) if is_last else (at_s < to_s))

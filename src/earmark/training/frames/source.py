@@ -33,6 +33,10 @@ class FrameSource(Protocol):
     def first_s(self) -> float:
         """The instant that frame 0 describes: the middle of the sound that it sees, in seconds of the wave."""
 
+    @property
+    def reach_s(self) -> float:
+        """Sound that is further away from a frame's instant than this, in seconds, does not change it."""
+
     def frames(self, wave: Wave) -> Floats:
         """Frames of a wave that stands alone, shape (t, width); none of a wave that is too short for one.
 

@@ -45,6 +45,7 @@ class TowerFrames:
 
     def __init__(self, settings: TowerFrameSettings, device: torch.device) -> None:
         self._late = settings.late
+        self.reach_s = (FrameEncoder.reach + settings.late * self.hop) / SAMPLE_RATE
         self._frontend = LogMel().to(device)
         self._tower = load_published().eval().to(device)
         self._device = device

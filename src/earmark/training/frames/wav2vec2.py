@@ -1,6 +1,7 @@
 """Hidden states of wav2vec 2.0 (Baevski et al. 2020) through transformers, as Algayres et al. (2022) use them."""
 
 import hashlib
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -45,6 +46,8 @@ class Wav2Vec2Frames:
         InputError: transformers is not installed; there is no such model, or no network; it is not a Wav2Vec2Model
             of that many layers at 16 kHz.
     """
+
+    reach_s = math.inf  # attention
 
     def __init__(self, settings: Wav2Vec2FrameSettings, device: torch.device) -> None:
         extractor, model = _load(settings.model)
