@@ -75,7 +75,15 @@ def adapt(
         ),
     ] = None,
     coverage: Annotated[
-        float | None, typer.Option(help="Share of segments that shall have a neighbour.", show_default="0.5")
+        float | None, typer.Option(help="Share of segments that shall have a neighbour.", show_default="0.2")
+    ] = None,
+    mutual: Annotated[
+        bool | None,
+        typer.Option(
+            "--mutual/--one-way",
+            help="Learn from a pair where each is a neighbour of the other, or where one is.",
+            show_default="mutual",
+        ),
     ] = None,
     most_segments: Annotated[
         int | None, typer.Option(help="Segments that are mined; of more, so many are drawn.", show_default="100000")
@@ -121,6 +129,7 @@ def adapt(
         lr=lr,
         anew=anew,
         coverage=coverage,
+        is_mutual=mutual,
         most_segments=most_segments,
         seed=seed,
         threads=threads,

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from earmark.data.grid import Grid, grid_segments
+from earmark.data.grid import grid_segments
 from earmark.data.manifest import Manifest
 from earmark.data.sections import write_sections
 from earmark.data.segment_lists import write_segments
 from earmark.data.stretches import UNKNOWN, Stretch
 from earmark.data.vad import find_sections
 from earmark.errors import EarmarkError, InputError
-from earmark.training.adaptation.settings import TIGHT
+from earmark.training.adaptation.settings import GRID, TIGHT
 
 _LEAST_UNITS = 4  # two to learn from and two to measure on: a pair is of two
 
@@ -88,7 +88,7 @@ def prepare(
         EarmarkError: nobody speaks, or no recording can be read.
     """
     sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, on_file=on_file)
-    grid = Grid()
+    grid = GRID
     sections = [section for section in sections if grid.count(section)]
     if not sections:
         reason = next(iter(failures.values()), "nobody speaks in them")

@@ -2,12 +2,16 @@
 
 from pydantic import Field
 
+from earmark.data.grid import Grid
 from earmark.data.vad import VadSettings
 from earmark.training.mining.settings import MiningSettings
 from earmark.training.tables import Settings
 
 TIGHT = VadSettings(least_speech_s=0.16, least_silence_s=0.1, padding_s=0.0)
 """Sections without pauses, which are alike whatever is said around them, and would be most of what is mined."""
+
+GRID = Grid(shortest_s=0.32)
+"""Segments that are learnt from: the most similar of all are as short as one sound, and say nothing of words."""
 
 
 class AdaptSettings(Settings):
@@ -23,9 +27,8 @@ class AdaptSettings(Settings):
         description="Whether each round learns from nothing, and what was learnt before only mines; by default after "
         "the start `none`.",
     )
-    coverage: float = Field(
-        default=MiningSettings().coverage, gt=0, le=1, description="Share of segments that are to have a neighbour."
-    )
+    coverage: float = Field(default=0.2, gt=0, le=1, description="Share of segments that are to have a neighbour.")
+    is_mutual: bool = Field(default=True, description="Learn from a pair only where each is a neighbour of the other.")
     most_segments: int = Field(
         default=100_000, ge=2, description="Segments that are mined; of more, so many are drawn."
     )
@@ -38,5 +41,9 @@ class AdaptSettings(Settings):
     def mining(self) -> MiningSettings:
         """How pairs are mined: among other speakers, or other recordings where nobody is known."""
         return MiningSettings(
-            relation="across", coverage=self.coverage, most_segments=self.most_segments, seed=self.seed
+            relation="across",
+            is_mutual=self.is_mutual,
+            coverage=self.coverage,
+            most_segments=self.most_segments,
+            seed=self.seed,
         )
