@@ -9,7 +9,7 @@ Run from the project's folder:
     python recipes/algayres/make_lists.py ../shared/data data/sequences
     earmark prepare vad data/sequences/manifest.tsv --split train --padding 0.02 --least-silence 0.1 \
       --least-speech 0.16 --out data/sequences/sections.txt
-    earmark prepare segments data/sequences/sections.txt --out data/sequences/grid.txt
+    earmark prepare segments data/sequences/sections.txt --shortest 0.32 --out data/sequences/grid.txt
 
 Words of three other corpora, which teach nothing, are arabic.tsv, mandarin.tsv and english.tsv.
 Every eighth speaker of speechocean762's training half is held out: his words choose the best checkpoint. Words of the
