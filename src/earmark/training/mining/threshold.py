@@ -59,12 +59,16 @@ def tally(similarities: Floats, bin_width: float, counted: Bools | None = None) 
 def choose_threshold(best: Floats, wanted: float, bin_width: float) -> Curve:
     """Lower the threshold bin by bin, and take the one at which the covered segments are closest to what is wanted.
 
+    Where any segment has a neighbour, some are covered.
+
     Args:
         best: similarity of each segment's nearest neighbour, shape (n,); -inf where it has none.
         wanted: coverage, as a share of all n segments.
         bin_width: of similarity.
     """
     counts = np.cumsum(tally(best, bin_width)[::-1])
+    # None at all may be closest to a few, where all segments lie in one bin; but nothing can be learnt from it.
+    distance = np.where(counts > 0, np.abs(counts - wanted * len(best)), np.inf)
     # The first of equally close ones is the highest.
-    chosen = int(np.argmin(np.abs(counts - wanted * len(best))))
+    chosen = int(np.argmin(distance))
     return Curve(edges(bin_width)[::-1], counts / len(best), chosen)
