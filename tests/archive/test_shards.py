@@ -12,6 +12,7 @@ import pytest
 from earmark.archive import IndexSettings, Recording, cluster, shards, update
 from earmark.archive.cluster import Cluster
 from earmark.archive.contents import read_contents
+from earmark.archive.embedding import Failure
 from earmark.audio import AudioWarning
 from earmark.encoder import load_encoder
 from earmark.errors import EarmarkError, InputError
@@ -154,6 +155,20 @@ def test_a_shard_is_not_embedded_twice(place, recordings, tiny, embeddings):
     assert (answer.path, answer.message) == (str(recordings[0].path), "")
     told = json.loads((shards.stored(place, answer) / "files.json").read_bytes())
     assert told[answer.number]["path"] == answer.path
+
+
+def test_a_worker_that_outlives_an_index_hears_by_the_encoder_of_the_next_one_there(
+    place, recordings, tiny, monkeypatch
+):
+    heard = []
+    monkeypatch.setattr(
+        shards, "embed_batch", lambda given, encoder, _: heard.append(encoder.name) or [Failure(given[0].path, "no")]
+    )
+    for encoder in (tiny, load_encoder("base")):
+        (shard,) = shared_out(place, recordings[:1], encoder)
+        shards.embed_shard(shard)
+        shards.clear_job(place, is_done=True)
+    assert heard == ["tiny", "base"]
 
 
 def test_a_worker_that_was_thought_dead_does_no_harm(place, recordings, tiny, monkeypatch):

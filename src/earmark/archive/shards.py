@@ -121,7 +121,7 @@ def embed_shard(shard: Path) -> list[Answer]:
     known = _answers(job, _name_of(rows))
     rest = [row for row in rows if row["path"] not in known]
     with _attempt(job, rest):
-        embedded = [_embedded(_recording(row), _loaded(job / "encoder.onnx"), settings) for row in rest]
+        embedded = [_embedded(_recording(row), _encoder_of(job), settings) for row in rest]
         whole = [found for found, _ in embedded if isinstance(found, Embedded)]
         if whole:
             _keep(job / _EMBEDDED / _name_of(rest), whole)
@@ -275,9 +275,17 @@ def _settings_of(job: Path) -> IndexSettings:
     return IndexSettings.model_validate(told["settings"])
 
 
+def _encoder_of(job: Path) -> Encoder:
+    """The job's encoder."""
+    path = job / "encoder.onnx"
+    about = path.stat()
+    return _loaded(path, about.st_mtime_ns, about.st_size)
+
+
 @lru_cache(maxsize=1)
-def _loaded(path: Path) -> Encoder:
-    """The job's encoder; a worker embeds many shards."""
+def _loaded(path: Path, mtime_ns: int, size: int) -> Encoder:
+    """The encoder of a file as it is now: a worker embeds many shards, and may outlive the index and see the next."""
+    del mtime_ns, size
     return load_encoder(path)
 
 
