@@ -1,8 +1,10 @@
+import errno
+
 import numpy as np
 import pytest
 
 from earmark import audio
-from earmark.errors import InputError
+from earmark.errors import EarmarkError, InputError
 from earmark.evaluation.embeddings import embed_into
 
 KEY = {"fingerprint": "abc", "crops": 2}
@@ -123,6 +125,21 @@ def test_a_run_that_was_stopped_goes_on(embed):
     embed(again, progress=lambda *counts: told.append(counts))
     assert again.heard == 1
     assert told == [(4, 5), (5, 5)]
+
+
+def test_a_full_disk_is_told_with_the_file_and_leaves_what_was_there(embed, monkeypatch):
+    _, file = embed(Counting(), range(2))
+    before = file.read_bytes()
+
+    def fill(partial, **_):
+        partial.write_bytes(b"half of it")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(np, "savez", fill)
+    with pytest.raises(EarmarkError, match=r"embeddings\.npz: cannot be written \(No space left.*make room"):
+        embed(Counting())
+    assert [path.name for path in file.parent.iterdir()] == [file.name]
+    assert file.read_bytes() == before
 
 
 def test_digital_silence_is_named_or_left_out(embed):

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.errors import InputError
+from earmark.errors import InputError, writing
 from earmark.evaluation.embedders import CLIPS_AT_ONCE, EmbedBatch, Progress, Read, silent
 
 Floats = NDArray[np.floating]
@@ -92,6 +92,7 @@ def embed_into(
     Raises:
         InputError: a recording that cannot be read, is silent, or whose embedding is zero or not finite; or a file of
             other content.
+        EarmarkError: the file cannot be written, or the disk is full.
     """
     kept = _read(file, key, refuse_others=refuse_others)
     files = {path: _file_hash(place) for path, place in places.items()}
@@ -187,15 +188,19 @@ def _write(file: Path, key: Key, kept: Mapping[str, _Kept]) -> None:
     heard = {path: one for path, one in kept.items() if one.vector is not None}
     mute = sorted(kept.keys() - heard.keys())
     vectors = [one.vector for one in heard.values() if one.vector is not None]
-    file.parent.mkdir(parents=True, exist_ok=True)
     partial = file.with_name(f".{file.stem}.partial.npz")
-    np.savez(
-        partial,
-        paths=np.array(list(heard), np.str_),
-        speakers=np.array([one.speaker for one in heard.values()], np.str_),
-        vectors=np.stack(vectors) if vectors else np.empty((0, 0), np.float32),
-        silent=np.array(mute, np.str_),
-        files=np.array([kept[path].file for path in (*heard, *mute)], np.str_),
-        key=np.array(json.dumps(dict(key))),
-    )
-    partial.replace(file)
+    with writing(file):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            np.savez(
+                partial,
+                paths=np.array(list(heard), np.str_),
+                speakers=np.array([one.speaker for one in heard.values()], np.str_),
+                vectors=np.stack(vectors) if vectors else np.empty((0, 0), np.float32),
+                silent=np.array(mute, np.str_),
+                files=np.array([kept[path].file for path in (*heard, *mute)], np.str_),
+                key=np.array(json.dumps(dict(key))),
+            )
+            partial.replace(file)
+        finally:
+            partial.unlink(missing_ok=True)
