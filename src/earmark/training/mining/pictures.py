@@ -1,5 +1,7 @@
 """Pictures of what was mined."""
 
+from typing import Literal
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -63,7 +65,7 @@ def _mark(axes: Axes, curve: Curve) -> None:
     axes.axvline(curve.threshold, color="black", lw=1, label=f"threshold {curve.threshold:g}")
 
 
-def _finish(figure: Figure, free: str) -> None:
+def _finish(figure: Figure, free: Literal["upper right", "lower left"]) -> None:
     """The corner that is free is told: to look for it among hundreds of bars may take so long that Matplotlib warns."""
     axes = figure.axes[0]
     axes.grid(color="0.92", lw=0.6)
