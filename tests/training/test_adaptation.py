@@ -1,3 +1,7 @@
+import shutil
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -7,12 +11,14 @@ from earmark.audio import SAMPLE_RATE
 from earmark.data import vad
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.data.segment_lists import read_clips
+from earmark.encoder import load_encoder
 from earmark.errors import EarmarkError, InputError
 from earmark.evaluation.plots.rounds import rounds_plot
-from earmark.training.adaptation import AdaptSettings, adapt
-from earmark.training.adaptation.calibration import match_thresholds
+from earmark.model_file import shipped_file
+from earmark.training.adaptation import AdaptSettings, adapt, calibration, rounds
+from earmark.training.adaptation.calibration import calibrate_like, match_thresholds
 from earmark.training.adaptation.material import prepare
-from earmark.training.adaptation.recipes import choose_start, round_recipe, write_recipe
+from earmark.training.adaptation.recipes import Start, choose_start, round_recipe, write_recipe
 from earmark.training.checkpoint import load_checkpoint
 from earmark.training.recipes import read_any_recipe
 
@@ -162,6 +168,61 @@ def test_a_round_that_teaches_nothing_is_the_last_and_the_start_stays(talkers, s
     assert all(torch.equal(kept[name], init[name]) for name in init)
 
 
+def test_whoever_adds_recordings_as_told_may_begin_in_the_same_folder(talkers, start, tmp_path):
+    with pytest.raises(InputError, match="add recordings"):
+        adapt(Manifest(talkers.clips[:1], talkers.folder), tmp_path / "out", start, BRIEF)
+    assert adapt(talkers, tmp_path / "out", start, BRIEF.model_copy(update={"rounds": 1}), device="cpu").rounds
+
+
+def test_a_start_or_labels_of_another_day_are_not_taken_for_these(talkers, labelled, tmp_path):
+    path = tmp_path / "start.safetensors"
+    path.write_bytes(b"one")
+    chosen = Start("start", {}, path, False, {})
+    stamp = rounds._stamp(talkers, chosen, BRIEF, labelled)
+    rounds.write_json(tmp_path / "adapt.json", stamp)
+    rounds._check_own(tmp_path, stamp)
+    path.write_bytes(b"two")
+    with pytest.raises(InputError, match="adaptation of another start; name another --out"):
+        rounds._check_own(tmp_path, rounds._stamp(talkers, chosen, BRIEF, labelled))
+    path.write_bytes(b"one")
+    labelled.write_text(labelled.read_text() + "\n")
+    with pytest.raises(InputError, match="adaptation of another validation"):
+        rounds._check_own(tmp_path, rounds._stamp(talkers, chosen, BRIEF, labelled))
+
+
+def test_more_threads_may_go_on(talkers, start, tmp_path):
+    brief = BRIEF.model_copy(update={"rounds": 1})
+    adapt(talkers, tmp_path / "out", start, brief, device="cpu")
+    before = torch.get_num_threads()
+    try:
+        assert adapt(talkers, tmp_path / "out", start, brief.model_copy(update={"threads": 2}), device="cpu").rounds
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_what_stands_beside_a_start_is_neither_taken_nor_written(tmp_path, monkeypatch):
+    encoder = tmp_path / "best.safetensors"
+    encoder.touch()
+    encoder.with_suffix(".onnx").write_text("of another day")
+    kind = SimpleNamespace(recipe={"encoder": {"kind": "stream"}})
+    monkeypatch.setattr(rounds, "load_checkpoint", lambda _: kind)
+    monkeypatch.setattr(rounds, "export", lambda given, out: out.write_text(given.name))
+    own = SimpleNamespace(start=Start("best", {}, encoder, False, {}), out=tmp_path / "out")
+    (tmp_path / "out").mkdir()
+    miner = rounds._Adaptation._miner(own, encoder)
+    assert (miner.parent, miner.read_text()) == (tmp_path / "out", "best.safetensors")
+    assert encoder.with_suffix(".onnx").read_text() == "of another day"
+
+
+def test_effects_of_a_recipe_happen_to_sections_and_not_to_pairs(talkers, tmp_path):
+    path = tmp_path / "loud.toml"
+    path.write_text(RECIPE + "[effects.noise]\nprobability = 1.0\n")
+    found = adapt(talkers, tmp_path / "out", choose_start(None, path), BRIEF, device="cpu")
+    assert found.rounds
+    assert read_any_recipe(tmp_path / "out" / "init.toml").effects.is_active
+    assert not read_any_recipe(tmp_path / "out" / "round-1.toml").effects.is_active
+
+
 def test_another_corpus_in_the_same_folder_is_refused(talkers, start, tmp_path):
     brief = BRIEF.model_copy(update={"rounds": 1})
     adapt(talkers, tmp_path / "out", start, brief, device="cpu")
@@ -190,6 +251,11 @@ def test_a_written_recipe_reads_back_as_it_was(start, tmp_path):
         (None, 'kind = "words"', "adapt takes a recipe of sequences"),
         (None, 'kind = "sequences"\n[encoder]\nfeature = 3', "did you mean 'features'"),
         ("nowhere.safetensors", None, "nowhere.safetensors"),
+        (
+            None,
+            'kind = "sequences"\n[start]\ncheckpoint = "nowhere.safetensors"',
+            "no file .*nowhere.safetensors; train",
+        ),
     ],
 )
 def test_what_cannot_be_adapted_is_refused(name, text, message, tmp_path):
@@ -207,6 +273,36 @@ def test_thresholds_follow_scores_that_are_moved_and_stretched():
     after = np.round(1e4 * np.exp(-12 * (grid - 0.1) / 0.8))
     wanted = [0.85, 0.6, 0.4]  # the first is reached by none
     assert match_thresholds(before, after, wanted) == pytest.approx([0.78, 0.58, 0.42], abs=0.02)
+
+
+def test_an_encoder_that_was_not_changed_fires_from_the_same_scores_on_though_a_recording_is_broken(
+    talkers, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(calibration, "_KEYWORDS", 8)
+    encoder = tmp_path / "same.onnx"
+    shutil.copyfile(shipped_file("tiny"), encoder)
+    spans = [(f"{voice}_{take}.wav", place) for place in range(3) for voice in range(6) for take in range(2)]
+    sides = [Clip(path, 1.5 * place + 0.35, 1.5 * place + 1.15, path[0]) for path, place in spans]
+    clips = [
+        replace(side, label=f"{first} {second}")
+        for first, one in enumerate(sides)
+        for second, other in enumerate(sides[first + 1 :])
+        if spans[first][1] == spans[first + 1 + second][1] and one.speaker != other.speaker
+        for side in (one, other)
+    ]
+    write_manifest(Manifest(tuple(clips), talkers.folder), tmp_path / "pairs.parquet")
+    (tmp_path / "broken.wav").write_text("no sound")
+    sounds = [tmp_path / "broken.wav", *(talkers.folder / clip.path for clip in talkers.clips[::2])]
+    found = calibrate_like(encoder, shipped_file("tiny"), tmp_path / "pairs.parquet", sounds)
+    known = load_encoder("tiny").card["calibration"]
+    assert found["threshold"] == pytest.approx(known["threshold"], abs=0.01)
+    assert load_encoder(encoder).card["calibration"] == found
+
+
+def test_the_same_few_scores_keep_their_thresholds():
+    counts = np.repeat([200, 90, 40, 12, 7, 0], [100, 100, 100, 100, 60, 41]).astype(float)
+    wanted = [0.95, 0.85, 0.7, 0.5]
+    assert match_thresholds(counts, counts, wanted) == pytest.approx(wanted, abs=0.005)
 
 
 def test_thresholds_of_too_few_scores_are_not_told():

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio import SAMPLE_RATE, Wave, read
+from earmark.audio import SAMPLE_RATE, AudioError, Wave, read
 from earmark.data.manifest import Clip, read_manifest
 from earmark.detector import Detector
 from earmark.encoder import Encoder, load_encoder
@@ -75,7 +75,10 @@ def calibrate_like(
     heard_s = 0.0
     chosen = [sounds[row] for row in generator.permutation(len(sounds)).tolist()]
     for place in follow(chosen, "calibrating"):
-        wave = read(place)
+        try:
+            wave = read(place)
+        except AudioError:  # left out and told before
+            continue
         heard_s += len(wave) / SAMPLE_RATE
         foreign = np.array([place.resolve() not in some for some in sources])
         for row, detector in enumerate(detectors):
@@ -111,10 +114,14 @@ def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> 
     # Scores rise through low thresholds seldom, as they are above them all the time.
     before, after = (np.maximum.accumulate(counts[::-1])[::-1] for counts in (before, after))
     is_known = (before >= _LEAST_ALARMS) & (min(wanted) / 2 <= _GRID)
-    if is_known.sum() < _LEAST_GRID:
+    # Where several thresholds are reached as often, the highest of them stands for all, on both sides: otherwise an
+    # encoder that did not change at all would get higher thresholds than it had.
+    is_highest = np.append(before[1:] < before[:-1], True)
+    if is_known.sum() < _LEAST_GRID or (is_known & is_highest).sum() < 2:
         raise InputError("too little to listen to; adapt to more recordings")
-    x = _GRID[is_known]
-    y = np.array([_GRID[after >= count][-1] if (after >= count).any() else 0.0 for count in before[is_known]])
+    x = _GRID[is_known & is_highest]
+    counted = before[is_known & is_highest]
+    y = np.array([_GRID[after >= count][-1] if (after >= count).any() else 0.0 for count in counted])
     inside = np.interp(wanted, x, y)
     beyond = y[-1] + max(_LEAST_SLOPE, float(np.polyfit(x, y, 1)[0])) * (np.array(wanted) - x[-1])
     found = np.where(np.array(wanted) > x[-1], beyond, inside).clip(0.01, 0.995)

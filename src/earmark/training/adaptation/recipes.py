@@ -89,7 +89,9 @@ def round_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, 
     episodes = start.table.get("episodes", {})
     own = episodes if episodes.get("kind") == "pairs" else {"pairs": settings.pairs}
     learnt = {"data": data, "episodes": {**own, "kind": "pairs"}}
-    return _run(start, settings, name) | learnt | ({"start": {"checkpoint": begin}} if begin else {})
+    run = _run(start, settings, name)
+    run.pop("effects", None)  # they happen to sections; pairs are learnt from stored frames
+    return run | learnt | ({"start": {"checkpoint": begin}} if begin else {})
 
 
 def init_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, least_sections: int) -> Table:
@@ -110,7 +112,7 @@ def _run(start: Start, settings: AdaptSettings, name: str) -> Table:
     optimiser = {"steps": _STEPS, **start.table.get("optimiser", {})}
     given = {"steps": settings.steps, "lr": settings.lr}
     optimiser |= {key: value for key, value in given.items() if value}
-    run = {"name": name, "seed": settings.seed, "threads": settings.threads}
+    run = {"name": name, "seed": settings.seed}
     every = -(-optimiser["steps"] // settings.checks)
     return {**run, "checkpoint_every": every, **start.table, "optimiser": optimiser}
 
@@ -139,6 +141,8 @@ def _from_recipe(name: str | None, recipe: Path) -> Start:
         start = None
     elif start:
         start = (recipe.parent / start).resolve()
+        if not start.is_file():
+            raise InputError(f"{recipe}: start.checkpoint: no file {start}; train it first, or say --start {NOTHING}")
     del table["kind"]
     episodes = table.get("episodes", {})
     init = episodes if episodes.get("kind", "sections") == "sections" else {}

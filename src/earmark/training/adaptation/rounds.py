@@ -39,6 +39,9 @@ from earmark.training.start import begin_from
 Table = dict[str, Any]
 Say = Callable[[str], object]
 
+_STAMP = "adapt.json"
+"""What was begun in a folder."""
+
 
 @dataclass(frozen=True)
 class Round:
@@ -128,7 +131,11 @@ def adapt(
         EarmarkError: nobody speaks; the disk is full. What was finished stays.
     """
     out = out.resolve()
-    _claim(out, manifest, start, settings, validation)
+    measuring = _labelled(validation, validation_audio)
+    stamp = _stamp(manifest, start, settings, validation)
+    _check_own(out, stamp)
+    if settings.threads:
+        torch.set_num_threads(settings.threads)
 
     def heard(done: int, total: int) -> None:
         progress("listening", done, total)
@@ -138,11 +145,13 @@ def adapt(
         out,
         share=settings.held_out,
         seed=settings.seed,
-        without=_labelled(validation, validation_audio),
+        without=measuring,
         has_labels=validation is not None,
         workers=workers,
         on_file=heard,
     )
+    # Not before: whoever is told to add recordings may do so, and begin again in the same folder.
+    write_json(out / _STAMP, stamp)
     say(_described(material))
     run = _Adaptation(out, start, settings, name, validation, validation_audio, device, material, say, progress)
     run.sounds = sorted({manifest.locate(clip).resolve() for clip in manifest})
@@ -277,7 +286,8 @@ class _Adaptation:
         recipe = load_checkpoint(encoder).recipe
         if recipe["encoder"]["kind"] != StreamSettings.model_fields["kind"].default:
             return encoder
-        exported = encoder.with_suffix(".onnx")
+        # What stands beside a start is somebody else's, and perhaps of another day.
+        exported = self.out / "start.onnx" if encoder == self.start.checkpoint else encoder.with_suffix(".onnx")
         if not exported.exists():
             export(encoder, exported)
         return exported
@@ -392,25 +402,34 @@ def _labelled(validation: Path | None, audio: Path | None) -> frozenset[Path]:
     return frozenset(recordings.locate(path).resolve() for path in {clip.path for clip in clips})
 
 
-def _claim(out: Path, manifest: Manifest, start: Start, settings: AdaptSettings, validation: Path | None) -> None:
-    """Begin in a folder, or go on with what was begun there."""
-    clips = hashlib.sha256(repr((str(manifest.folder.resolve()), manifest.clips)).encode()).hexdigest()[:16]
-    stamp = {
-        "corpus": clips,
-        "start": [start.title, str(start.checkpoint), repr(start.table)],
-        "validation": None if validation is None else str(validation.resolve()),
+def _stamp(manifest: Manifest, start: Start, settings: AdaptSettings, validation: Path | None) -> Table:
+    """What tells an adaptation from others."""
+    return {
+        "corpus": _digest(repr((str(manifest.folder.resolve()), manifest.clips)).encode()),
+        "start": [start.title, _content(start.checkpoint), repr(start.table)],
+        "validation": _content(validation),
         # More rounds may be asked for later.
         "settings": settings.model_dump(exclude={"rounds", "threads"}),
     }
-    place = out / "adapt.json"
-    if place.exists():
-        found = read_json(place)
-        for key, value in stamp.items():
-            if found.get(key) != value:
-                raise InputError(f"{out}: holds an adaptation of another {key}; name another --out, or delete it")
+
+
+def _check_own(out: Path, stamp: Table) -> None:
+    """Refuse a folder in which another adaptation was begun."""
+    if not (out / _STAMP).exists():
         return
-    out.mkdir(parents=True, exist_ok=True)
-    write_json(place, stamp)
+    found = read_json(out / _STAMP)
+    for key, value in stamp.items():
+        if found.get(key) != value:
+            raise InputError(f"{out}: holds an adaptation of another {key}; name another --out, or delete it")
+
+
+def _content(path: Path | None) -> str:
+    """Changes with what stands in a file."""
+    return "" if path is None else _digest(path.read_bytes())
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _device(name: str | None) -> torch.device:
