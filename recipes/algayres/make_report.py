@@ -20,11 +20,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that earmark evaluate map wrote")
+    parser.add_argument(
+        "--call", action="append", default=[], metavar="NAME=TITLE", help="in this order; may be repeated"
+    )
     given = parser.parse_args()
     documents = [json.loads((run / "results.json").read_text(encoding="utf-8")) for run in given.runs]
-    lists = {document["lists"]: document for document in documents}
-    found = {name: across(document) for name, document in lists.items()}
-    systems = list(dict.fromkeys(system for numbers in found.values() for system in numbers))
+    titles = dict(pair.split("=", 1) for pair in given.call)
+    lists: dict[str, dict[str, Any]] = {}
+    found: dict[str, dict[str, Numbers]] = {}
+    for document in documents:
+        lists.setdefault(document["lists"], {**document, "commands": []})["commands"].append(document["command"])
+        numbers = {titles.get(name, name): values for name, values in across(document).items()}
+        found[document["lists"]] = found.get(document["lists"], {}) | numbers
+    named = dict.fromkeys([*titles.values(), *(system for numbers in found.values() for system in numbers)])
+    systems = [system for system in named if any(system in numbers for numbers in found.values())]
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "report.md").write_text(report(lists, found, systems), encoding="utf-8")
     (given.out / "results.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
@@ -57,7 +66,7 @@ def report(lists: dict[str, dict[str, Any]], found: dict[str, dict[str, Numbers]
             f"| {system} | {' | '.join(cell(found[name].get(system), key) for name in lists)} |" for system in systems
         ]
     lines += ["", "![MAP by system and list](map.png)", "", "```sh"]
-    lines += [document["command"] for document in lists.values()]
+    lines += [command for document in lists.values() for command in document["commands"]]
     return "\n".join([*lines, "```", ""])
 
 
