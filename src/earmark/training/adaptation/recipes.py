@@ -33,7 +33,7 @@ _SMALL: Table = {
     "optimiser": {"lr": 1e-3},
 }
 # The shipped encoder knows words already: a little is learnt, and what it knows is to stay.
-_GENTLY: Table = {"optimiser": {"lr": 3e-4}}
+_GENTLY: Table = {"optimiser": {"lr": 2e-4}}
 
 
 @dataclass(frozen=True)

@@ -255,7 +255,12 @@ class _Adaptation:
         """The folder of the pairs that an encoder finds."""
         pairs, settings = self.out / name / "pairs", self.settings.mining()
         audio = ["--audio", str(part.audio)] if part.audio else []
-        given = ["--across-speakers", "--coverage", f"{settings.coverage:g}"]
+        given = [
+            "--across-speakers",
+            *(["--mutual"] if settings.is_mutual else []),
+            "--coverage",
+            f"{settings.coverage:g}",
+        ]
         given += ["--set", f"most_segments={settings.most_segments}", "--set", f"seed={settings.seed}"]
         miner = self._miner(encoder)
         command = ["earmark", "mine", str(part.segments), *audio, "--encoder", str(miner), "--out", str(pairs), *given]
