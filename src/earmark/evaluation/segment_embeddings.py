@@ -8,10 +8,10 @@ import hashlib
 import json
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 from zipfile import BadZipFile
 
 import numpy as np
@@ -38,7 +38,6 @@ _AT_ONCE = 256
 _FILE_END_S = 0.06
 
 
-@runtime_checkable
 class SegmentEmbedder(Protocol):
     """What embeds segments."""
 
@@ -52,6 +51,17 @@ class SegmentEmbedder(Protocol):
 
     def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
         """Vectors of spans of one recording, shape (m, d)."""
+
+
+@runtime_checkable
+class HearsSegments(SegmentEmbedder, Protocol):
+    """An embedder, a dataclass, that hears segments of recordings by itself."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+    @property
+    def spoken(self) -> bool:
+        """Whether of a recording that is embedded whole only the spoken part is."""
 
 
 @dataclass(frozen=True)
@@ -178,11 +188,13 @@ def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbed
 
     Args:
         embedder: from `--encoder`.
-        spoken: of a recording that is embedded whole, only the spoken part is; for encoders of streams.
+        spoken: of a recording that is embedded whole, only the spoken part is; for what hears recordings.
     """
     if isinstance(embedder, Exported):
         return InContext(embedder.encoder, spoken)
-    return embedder if isinstance(embedder, SegmentEmbedder) else CutOut(embedder)
+    if isinstance(embedder, HearsSegments):
+        return replace(embedder, spoken=spoken)
+    return CutOut(embedder)
 
 
 def embed_stream(

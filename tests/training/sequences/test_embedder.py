@@ -3,9 +3,10 @@ import pytest
 import torch
 
 from earmark import audio
+from earmark.enrollment import find_speech
 from earmark.errors import InputError
 from earmark.evaluation.embedders import Embedder
-from earmark.evaluation.segment_embeddings import SegmentEmbedder
+from earmark.evaluation.segment_embeddings import HearsSegments, segment_embedder
 from earmark.training.checkpoint import Checkpoint, save_checkpoint
 from earmark.training.frames import build_source
 from earmark.training.judging import load_embedder
@@ -43,7 +44,7 @@ def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_
 def test_it_is_what_evaluations_and_mining_ask_for(checkpoint):
     path, recipe, _ = checkpoint
     embedder = load_embedder(path)
-    assert isinstance(embedder, SegmentEmbedder)
+    assert isinstance(embedder, HearsSegments)
     assert embedder.name == recipe.name
     assert embedder.classes == ()
     embedding = embedder.embed_batch([np.zeros(16_000, np.float32)])
@@ -86,3 +87,17 @@ def test_a_wave_shorter_than_a_frame_is_refused(checkpoint):
 def test_crops_are_refused(checkpoint):
     with pytest.raises(InputError, match="leave out the crops"):
         load_embedder(checkpoint[0], crops=3)
+
+
+def test_a_whole_recording_is_cut_to_its_spoken_part_unless_all_of_it_is_wanted(checkpoint, tmp_path):
+    embedder = load_embedder(checkpoint[0])
+    generator = np.random.default_rng(0)
+    wave = (0.0005 * generator.standard_normal(32_000)).astype(np.float32)
+    wave[12_000:20_000] += (0.2 * np.sin(np.arange(8_000) * 0.3)).astype(np.float32)
+    audio.write(tmp_path / "one.wav", wave)
+    part = find_speech(audio.read(tmp_path / "one.wav"))
+    spoken, whole = (segment_embedder(embedder, spoken=is_spoken) for is_spoken in (True, False))
+    assert spoken.fingerprint != whole.fingerprint
+    rows = [encoder.embed_file(tmp_path / "one.wav", [(0, None)]) for encoder in (spoken, whole)]
+    np.testing.assert_array_equal(rows[0], whole.embed_file(tmp_path / "one.wav", [part]))
+    assert not np.array_equal(*rows)

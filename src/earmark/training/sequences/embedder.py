@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.audio import SAMPLE_RATE, Wave
+from earmark.enrollment import find_speech
 from earmark.evaluation.segment_embeddings import Span, bounds_of
 from earmark.training.frames import FrameSource, HearingSettings, hop_s, section_frames
 from earmark.training.sequences.networks import Cut, Network, embed_cuts
@@ -26,15 +27,22 @@ class SequenceEmbedder:
 
     Attributes:
         name: of the recipe.
-        fingerprint: of the checkpoint.
+        checkpoint: its hash.
+        spoken: of a recording that is embedded whole, only the spoken part is.
     """
 
     name: str
-    fingerprint: str
+    checkpoint: str
     network: Network = field(repr=False)
     source: FrameSource = field(repr=False)
     hearing: HearingSettings = field(repr=False)
     classes: tuple[str, ...] = ()
+    spoken: bool = True
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the checkpoint, and whether whole recordings are cut to their spoken part."""
+        return self.checkpoint + ("-spoken" if self.spoken else "")
 
     def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
         """Embeddings of spans of a recording, not of unit length, shape (m, d).
@@ -43,6 +51,9 @@ class SequenceEmbedder:
             InputError: a span lies outside of the recording, or is shorter than a frame.
         """
         wave = audio.read(path)
+        if self.spoken and any(span == (0, None) for span in spans):
+            part = find_speech(wave)
+            spans = [part or span if span == (0, None) else span for span in spans]
         return self._embed([(wave, bounds_of(path, spans, len(wave)))])
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
