@@ -12,7 +12,9 @@ EXAMPLES = Path(__file__).parents[1] / "examples"
 _ABSENT = """
 import importlib.abc, sys
 
-ABSENT = {"faiss", "matplotlib", "onnx", "pandas", "pyarrow", "ray", "scipy", "sklearn", "starlette", "torch", "wordfreq"}
+ABSENT = {
+    "faiss", "matplotlib", "onnx", "pandas", "pyarrow", "ray", "scipy", "sklearn", "starlette", "torch", "wordfreq"
+}
 
 class Absent(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path=None, target=None):

@@ -38,7 +38,7 @@ def check_any_recipe(table: Mapping[str, Any], where: str) -> AnyRecipe:
     Raises:
         InputError: an unknown key, a value of the wrong kind; ``where`` says where the table comes from.
     """
-    return checked(SequenceRecipe if _is_of_sequences(table) else Recipe, table, where)
+    return checked(SequenceRecipe, table, where) if _is_of_sequences(table) else checked(Recipe, table, where)
 
 
 def portable(recipe: AnyRecipe) -> dict[str, Any]:

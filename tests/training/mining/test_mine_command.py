@@ -171,7 +171,8 @@ def test_a_list_that_was_mended_is_mined_into_the_same_folder(run, error_of, cor
 
 @pytest.mark.usefixtures("run")
 def test_names_with_any_white_space_stand_in_the_manifest_alone(corpus):
-    header, *lines = ["path\tstart_s\tend_s\tspeaker", *(f"{n}.wav\t0.4\t1.0\tvoice{n}" for n in range(4))]
+    header = "path\tstart_s\tend_s\tspeaker"
+    lines = [f"{n}.wav\t0.4\t1.0\tvoice{n}" for n in range(4)]
     (corpus / "3.wav").rename(corpus / "日本\u3000語.wav")
     lines[3] = lines[3].replace("3.wav", "日本\u3000語.wav")
     (corpus / "words.tsv").write_text("\n".join([header, *lines]) + "\n", encoding="utf-8")
