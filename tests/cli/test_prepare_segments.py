@@ -51,6 +51,9 @@ def test_a_folder_becomes_sections_and_then_segments(takes, tmp_path):
     assert f"{sections}: 3 sections in 3 recordings" in told
     found = list(read_sections(sections, audio=takes))
     assert [section.speaker for section in found] == ["voice0", "voice1", "voice2"]
+    assert "who speaks" not in told
+    assert "--speaker-pattern" in run("vad", takes, "--speaker-pattern", "x(y)", "--out", sections, "--workers", 1)
+    told = run("vad", takes, "--out", sections, "--workers", 1)
     told = run("segments", sections, "--out", segments, "--audio", takes)
     count = sum(Grid().count(section) for section in found)
     assert told == f"{segments}: {count} segments of 3 sections\n"

@@ -169,6 +169,8 @@ def test_what_cannot_be_done_is_one_line_with_a_cure(
     assert "in one QUERY.wav" in refused("search", take, take, "--from", "1", "--index", index)
     assert "no neighbours index" in refused("search", take, "--index", index, "--fast")
     assert "other settings (gate)" in refused("index", talks, "--index", index, "--gate", "none")
+    assert "no such file or folder" in refused("index", talks / "absent", "--index", talks / "i")
+    assert not (talks / "i").exists()
     assert "a folder; name another place" in refused("index", talks, "--index", take)
     monkeypatch.setattr("earmark.encoder.load_encoder", lambda name=None: make_sum_encoder(name, "0" * 16))
     assert "was made by encoder 'base' (5a5a5a5a5a5a)" in refused("search", take, "--index", index)

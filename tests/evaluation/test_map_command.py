@@ -150,6 +150,14 @@ def test_many_labels_are_drawn_by_frequency_and_few_by_name():
     np.testing.assert_allclose(dots.get_ydata(), 30)
 
 
+def test_rare_labels_have_an_axis_with_numbers(tmp_path):
+    figure = average_precision_plot({"a": {f"w{number}": (2 + number % 8, 0.3) for number in range(100)}})
+    save(figure, tmp_path / "map.png")
+    low, high = figure.axes[0].get_xlim()
+    shown = [tick for tick in figure.axes[0].get_xticks() if low <= tick <= high]
+    assert len(shown) >= 2
+
+
 def test_words_of_any_script_are_drawn_without_a_warning(tmp_path):
     figure = average_precision_plot({"a": {"数字": (5, 0.4), "نعم": (3, 0.9)}})
     save(figure, tmp_path / "map.png")

@@ -11,6 +11,7 @@ import typer
 from earmark.cli import console
 from earmark.cli.extras import needs
 from earmark.cli.prepare.vad import given, read_speech
+from earmark.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -64,7 +65,9 @@ def adapt(
         Path | None,
         typer.Option(metavar="DIR", help="Folder for all that is written.", show_default="runs/adapt-<corpus>"),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Training steps of a round.", show_default="300")] = None,
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="Training steps of a round.", show_default="300, or the recipe's")
+    ] = None,
     lr: Annotated[float | None, typer.Option(help="Highest learning rate.", show_default="that of the start")] = None,
     anew: Annotated[
         bool | None,
@@ -136,6 +139,8 @@ def adapt(
     )
     settings = checked(AdaptSettings, options, "earmark adapt")
     chosen = choose_start(start, recipe)
+    if validation is not None and not validation.exists():
+        raise InputError(f"--validation {validation}: no such file")
     manifest = read_speech(source, split, speaker_pattern)
     corpus = re.sub(r"[^\w.-]+", "-", _named(source)).lstrip(".") or "corpus"
     out = out or Path("runs") / f"adapt-{corpus}"

@@ -96,6 +96,8 @@ def index(
     from earmark.encoder import load_encoder
     from earmark.errors import InputError
 
+    if not any(source.exists() for source in sources):  # of several, those that are there are indexed
+        raise InputError(f"{sources[0]}: no such file or folder")
     recordings = [recording for source in sources for recording in _recordings(source)]
     begun = time.monotonic()
     heard_s = 0.0

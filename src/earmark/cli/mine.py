@@ -92,4 +92,6 @@ def mine(
             progress=told,
         )
     console.print_table(["of", "found"], rows(mined), f"{source}: {mined.counts.pairs:,} pairs")
+    if not mined.speakers and settings.relation != "any":
+        console.say("who speaks is not known: every recording counted as a voice of its own; name speakers in the list")
     console.say(f"wrote {out}")

@@ -80,6 +80,8 @@ def search(
     if (start_s is not None or end_s is not None) and (keyword or len(takes or ()) > 1):
         raise InputError("--from and --to say where the word stands in one QUERY.wav; name one")
     archive = open_archive(place)
+    if not archive.file_count:
+        console.show_warning(f"{place}: holds no recordings; earmark index adds them", UserWarning, "", 0)
     query = _of_keyword(keyword, store) if keyword else _of_takes(takes or (), start_s, end_s, archive, encoder)
     hits = find(archive, query, top=top, threshold=threshold, exact=exact)
     if as_json:

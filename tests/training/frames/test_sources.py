@@ -118,7 +118,7 @@ def test_pieces_of_a_long_section_fit_together(sources, sound, kind):
 class Listener:
     """A source that is its input: a sample a frame, and notes of how much it heard."""
 
-    name, fingerprint, width, hop, first_s = "listener", "0", 1, 1, 0.5 / 16_000
+    name, fingerprint, width, hop, first_s, reach_s = "listener", "0", 1, 1, 0.5 / 16_000, float("inf")
 
     def __init__(self):
         self.heard = []

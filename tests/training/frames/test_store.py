@@ -156,7 +156,7 @@ def test_numbers_beyond_half_precision_stay_finite(corpus):
     folder, sections = corpus
 
     class Loud:
-        name, fingerprint, width, hop, first_s = "loud", "1", 1, 160, 0.0
+        name, fingerprint, width, hop, first_s, reach_s = "loud", "1", 1, 160, 0.0, 0.01
 
         def frames(self, wave):
             return np.full((len(wave) // 160, 1), 1e6, np.float32)

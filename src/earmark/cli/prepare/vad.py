@@ -99,6 +99,9 @@ def vad(
     speech_s = sum(section.end_s - section.start_s for section in sections)
     files = len({section.path for section in sections})
     console.say(f"{out}: {len(sections)} sections in {files} recordings, {speech_s / 60:.1f} min of speech")
+    if not any(section.speaker for section in sections):
+        cure = "--speaker-pattern, such as '^([^/]+)/' for a folder each" if source.is_dir() else "its column speaker"
+        console.say(f"who speaks is not known: every recording will count as a voice of its own; say it by {cure}")
     quiet = len({clip.path for clip in manifest}) - files - len(failures)
     if quiet or failures:
         console.say(f"left out: {quiet} recordings without speech, {len(failures)} that cannot be read")
@@ -116,6 +119,8 @@ def read_speech(source: Path, split: str | None, speaker_pattern: str | None) ->
     from earmark.data.manifest import read_manifest
     from earmark.data.sections import of_split
 
+    if not source.exists():
+        raise InputError(f"{source}: no such folder or manifest")
     if source.is_dir():
         manifest = read_folder(source, speaker_pattern=speaker_pattern or SPEAKER_PATTERN)
     elif speaker_pattern is not None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from earmark.evaluation.plots.figures import line_style, one_panel, word_families
 
@@ -76,6 +76,8 @@ def _draw_frequencies(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> Non
         axes.scatter(x, y, 20 + 120 * size / size.max(), color=colour, lw=0)
         highest = max(highest, float(y.max()))
     axes.set(xscale="log", xlabel="tokens of a label", ylabel="MAP (%)", ylim=(0, min(102, 1.15 * highest + 1)))
+    # Of few tokens no power of ten may lie inside: a tick at 2 and 5 of each as well.
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.grid(color="0.92", lw=0.6)
