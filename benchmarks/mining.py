@@ -150,6 +150,7 @@ def main():
     parser.add_argument("--segments", type=int, action="append", help="may be repeated")
     parser.add_argument("--exact-rows", type=int, help="compare all up to so many segments")
     parser.add_argument("--probes", type=int, help="inverted lists looked into")
+    parser.add_argument("--relation", choices=("any", "across"), action="append", help="default: both; may be repeated")
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)
     changed = {"exact_rows": options.exact_rows, "probes": options.probes}
@@ -158,7 +159,7 @@ def main():
     rows = json.loads(kept.read_text()) if kept.exists() else []
     spawning = multiprocessing.get_context("spawn")
     for count in options.segments or [10_000]:
-        for relation in ("any", "across"):
+        for relation in options.relation or ("any", "across"):
             results = spawning.Queue()
             work = spawning.Process(target=measure, args=(count, relation, settings, relation == "any", results))
             work.start()
