@@ -15,12 +15,13 @@ from pathlib import Path
 import numpy as np
 
 from earmark import __version__, load_encoder
-from earmark.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.data.manifest import read_manifest
-from earmark.evaluation import few_shot, report
 from earmark.evaluation.embedders import Embed, embed_speech
-from earmark.evaluation.few_shot import ConditionResult
-from earmark.evaluation.trials import ListPair, find_pairs
+from earmark.evaluation.protocols import few_shot
+from earmark.evaluation.protocols.few_shot import ConditionResult
+from earmark.evaluation.protocols.trials import ListPair, find_pairs
+from earmark.evaluation.reports import spotting as report
 
 CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
 AROUND_S = 0.9  # before and after the centre of a word, for speech_embedding

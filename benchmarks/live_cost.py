@@ -20,7 +20,7 @@ import numpy as np
 import onnxruntime
 
 from earmark import Detector, audio, demo, enroll, load_encoder
-from earmark.keywords import Keyword
+from earmark.spotting.keyword import Keyword
 
 CHUNK = 1280
 

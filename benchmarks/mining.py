@@ -22,10 +22,10 @@ import numpy as np
 
 from earmark.data.manifest import Clip
 from earmark.evaluation.plots.figures import COLOURS, one_panel, save
-from earmark.training.mining.neighbours import find_neighbours, recall
+from earmark.training.mining.neighbors import find_neighbours, recall
 from earmark.training.mining.pairs import kept_pairs
-from earmark.training.mining.places import Names, ordered
 from earmark.training.mining.search import list_count
+from earmark.training.mining.segment_table import Names, ordered
 from earmark.training.mining.settings import MiningSettings
 from earmark.training.mining.threshold import choose_threshold
 

@@ -24,13 +24,13 @@ from pathlib import Path
 import numpy as np
 
 from earmark import audio, load_encoder
-from earmark.archive import Archive, IndexSettings, Query, Recording, open_archive, search, update
-from earmark.archive.contents import SEGMENTS, SegmentEntry, write_contents
-from earmark.archive.embedding import Embedded
-from earmark.archive.segments import NEIGHBOURS, write_segment
-from earmark.archive.windows import grid, measure_norms, quantise, restore
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.evaluation.plots.figures import empty_figure, line_style, save
+from earmark.search import Archive, IndexSettings, Query, Recording, open_archive, search, update
+from earmark.search.contents import SEGMENTS, SegmentEntry, write_contents
+from earmark.search.embedding import Embedded
+from earmark.search.segments import NEIGHBOURS, write_segment
+from earmark.search.windows import grid, measure_norms, quantise, restore
 
 SEGMENT_FRAMES = 900_000
 NOISE = 0.1

@@ -5,7 +5,7 @@
 Humayun, Yassin and Abas (2021) replace the distances of every clip to every other, n² of them, by those to the mean of
 all, n of them. Both are measured, and ten anchors by k-means, on vectors as long as the mel spectrogram of a second;
 what they hold does not matter. All in one process, on one thread, and in turn; the median of the runs is written to
-benchmarks/results/spatial-position.md, and to spatial-position.csv for plots (`earmark.evaluation.costs`).
+benchmarks/results/spatial-position.md, and to spatial-position.csv for plots (`earmark.evaluation.simulation.costs`).
 """
 
 import argparse
@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.evaluation.costs import Cost, write_costs
+from earmark.evaluation.simulation.costs import Cost, write_costs
 from earmark.training.spatial.cost import mean_distances
 from earmark.training.spatial.position import choose_anchors, positions
 

@@ -15,14 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import Detector, audio, enroll, load_encoder, load_speaker_encoder
-from earmark.audio import SAMPLE_RATE
-from earmark.calibration import speaker_threshold
+from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, read_manifest
 from earmark.evaluation.metrics import equal_error_rate, error_curve
-from earmark.speaker_encoder import SpeakerEncoder
-from earmark.speakers import spoken
-from earmark.speech import find_speech
-from earmark.takes import EnrollmentError
+from earmark.models.calibration import speaker_threshold
+from earmark.models.speaker_encoder import SpeakerEncoder
+from earmark.spotting.speaker import spoken
+from earmark.spotting.speech import find_speech
+from earmark.spotting.takes import EnrollmentError
 
 Floats = NDArray[np.floating]
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from earmark import audio
-from earmark.training.stretch import stretch
+from earmark.training.batches.time_stretch import stretch
 
 
 def least_s(work: Callable[[], object], repetitions: int = 5) -> float:

@@ -28,13 +28,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
-from earmark.audio import SAMPLE_RATE
+from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, Manifest
-from earmark.training.augment import Augmentation, FieldSettings
-from earmark.training.augment.one_of import OneOf, OneOfSettings
-from earmark.training.centred import CentredClips, CentredSettings
-from earmark.training.clips import ClipBank, pack
-from earmark.training.encoders import (
+from earmark.training.batches.augment import Augmentation, FieldSettings
+from earmark.training.batches.augment.one_of import OneOf, OneOfSettings
+from earmark.training.batches.center_crop import CentredClips, CentredSettings
+from earmark.training.batches.clip_bank import ClipBank, pack
+from earmark.training.batches.scenes import Scenes, SceneSettings
+from earmark.training.nn.encoders import (
     BCResNetSettings,
     ConvMixerSettings,
     EncoderSettings,
@@ -43,9 +44,8 @@ from earmark.training.encoders import (
     StreamSettings,
     build_encoder,
 )
-from earmark.training.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
-from earmark.training.pooling import sum_windows
-from earmark.training.scenes import Scenes, SceneSettings
+from earmark.training.nn.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
+from earmark.training.nn.pooling import sum_windows
 
 SIZE = SAMPLE_RATE
 BATCH = 256

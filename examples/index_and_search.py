@@ -4,7 +4,7 @@ python examples/index_and_search.py
 """
 
 from earmark import demo, load_encoder
-from earmark.archive import Recording, Take, open_archive, query_of, search, update
+from earmark.search import Recording, Take, open_archive, query_of, search, update
 
 
 def main() -> None:

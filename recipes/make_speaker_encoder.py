@@ -36,11 +36,11 @@ from onnx import numpy_helper, parser
 from torch import nn
 
 from earmark import audio
-from earmark.audio import SAMPLE_RATE
+from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import read_manifest
-from earmark.speaker_encoder import FORMAT, METADATA_KEY, load_speaker_encoder
-from earmark.speech import find_speech
-from earmark.training.export_speaker import speaker_calibration
+from earmark.models.speaker_encoder import FORMAT, METADATA_KEY, load_speaker_encoder
+from earmark.spotting.speech import find_speech
+from earmark.training.export.speaker_encoder import speaker_calibration
 
 Floats = NDArray[np.float32]
 

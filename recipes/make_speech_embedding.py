@@ -19,7 +19,7 @@ from onnx import numpy_helper
 from safetensors.torch import save_file
 from torch import nn
 
-from earmark.training.encoders import speech_embedding
+from earmark.training.nn.encoders import speech_embedding
 
 
 def main() -> None:

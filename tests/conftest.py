@@ -5,7 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from earmark.encoder import Encoder
+from earmark.models.encoder import Encoder
 
 SAMPLE_RATE = 16_000
 HOP = 640
@@ -31,7 +31,7 @@ class StandInStream:
 
 
 class StandIn:
-    """Honours the contract of `earmark.encoder.Encoder`: log band energies of every 40 ms, three means in a window."""
+    """Follows the interface of `earmark.models.encoder.Encoder`: log band energies every 40 ms, 3 means a window."""
 
     name, fingerprint = "stand-in", "57a4d1" * 8
     sample_rate, hop_s, lag_s, dimension = SAMPLE_RATE, HOP / SAMPLE_RATE, (AHEAD - 0.5) * HOP / SAMPLE_RATE, 60
@@ -178,7 +178,7 @@ def _hush(seconds, level=0.001, seed=9):
 
 
 class StandInSpeaker:
-    """Honours the contract of `earmark.speaker_encoder.SpeakerEncoder`: how strongly each of three hums is heard."""
+    """Follows the interface of `earmark.models.speaker_encoder.SpeakerEncoder`: the level of each of three hums."""
 
     name, fingerprint = "stand-in voices", "b01ce5" * 8
     sample_rate, dimension, samples = SAMPLE_RATE, 3, None

@@ -12,8 +12,8 @@ def test_every_public_name_is_what_its_module_calls_so():
     for name in earmark.__all__:
         assert getattr(earmark, name) is not None
         assert name in dir(earmark)
-    assert earmark.Detector.__module__ == "earmark.detector"
-    assert earmark.audio.SAMPLE_RATE == 16_000
+    assert earmark.Detector.__module__ == "earmark.spotting.detector"
+    assert earmark.core.audio.SAMPLE_RATE == 16_000
 
 
 def test_type_checkers_and_the_interpreter_are_told_the_same_homes():
@@ -23,7 +23,7 @@ def test_type_checkers_and_the_interpreter_are_told_the_same_homes():
         if isinstance(node, ast.ImportFrom) and str(node.module).startswith("earmark.")
         for alias in node.names
     }
-    homes = {**earmark._HOMES, "EarmarkError": "earmark.errors", "InputError": "earmark.errors"}
+    homes = {**earmark._HOMES, "EarmarkError": "earmark.core.errors", "InputError": "earmark.core.errors"}
     assert told == homes
     assert {*homes, "audio", "__version__"} == set(earmark.__all__)
 

@@ -67,7 +67,7 @@ import json, tempfile
 from pathlib import Path
 
 from earmark import audio, demo, load_encoder
-from earmark.archive import Recording, Take, open_archive, query_of, search, update
+from earmark.search import Recording, Take, open_archive, query_of, search, update
 
 encoder = load_encoder()
 index = Path(tempfile.mkdtemp()) / "demo.index"

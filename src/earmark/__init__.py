@@ -3,7 +3,7 @@
 ```python
 import earmark
 
-keyword = earmark.enroll("jarvis", [earmark.audio.read(path) for path in paths])
+keyword = earmark.enroll("jarvis", [earmark.core.audio.read(path) for path in paths])
 detector = earmark.Detector([keyword])
 for detection in detector.push(chunk):
     print(detection.keyword, detection.start_s, detection.probability)
@@ -14,18 +14,18 @@ import os
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from earmark.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
     from earmark import audio
-    from earmark.detector import Detection, Detector, DetectorSettings
-    from earmark.encoder import Encoder, load_encoder
-    from earmark.enrollment import enroll, extend, reembed
-    from earmark.keywords import Keyword
-    from earmark.speaker_encoder import SpeakerEncoder, load_speaker_encoder
-    from earmark.speakers import Speaker, Verdict, enroll_speaker, extend_speaker, reembed_speaker, verify
-    from earmark.store import KeywordStore
-    from earmark.takes import Take, TakeWarning
+    from earmark.models.encoder import Encoder, load_encoder
+    from earmark.models.speaker_encoder import SpeakerEncoder, load_speaker_encoder
+    from earmark.spotting.detector import Detection, Detector, DetectorSettings
+    from earmark.spotting.enrollment import enroll, extend, reembed
+    from earmark.spotting.keyword import Keyword
+    from earmark.spotting.speaker import Speaker, Verdict, enroll_speaker, extend_speaker, reembed_speaker, verify
+    from earmark.spotting.takes import Take, TakeWarning
+    from earmark.store.store import KeywordStore
 
 # Offline means offline: onnxruntime reports home unless this is set before it is first imported.
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
@@ -62,32 +62,32 @@ __all__ = [
 # Each name's module is imported when the name is first used: onnxruntime and its kin would make `earmark --help`
 # three times as slow.
 _HOMES = {
-    "Detection": "earmark.detector",
-    "Detector": "earmark.detector",
-    "DetectorSettings": "earmark.detector",
-    "Encoder": "earmark.encoder",
-    "Keyword": "earmark.keywords",
-    "KeywordStore": "earmark.store",
-    "Speaker": "earmark.speakers",
-    "SpeakerEncoder": "earmark.speaker_encoder",
-    "Take": "earmark.takes",
-    "TakeWarning": "earmark.takes",
-    "Verdict": "earmark.speakers",
-    "enroll": "earmark.enrollment",
-    "enroll_speaker": "earmark.speakers",
-    "extend": "earmark.enrollment",
-    "extend_speaker": "earmark.speakers",
-    "load_encoder": "earmark.encoder",
-    "load_speaker_encoder": "earmark.speaker_encoder",
-    "reembed": "earmark.enrollment",
-    "reembed_speaker": "earmark.speakers",
-    "verify": "earmark.speakers",
+    "Detection": "earmark.spotting.detector",
+    "Detector": "earmark.spotting.detector",
+    "DetectorSettings": "earmark.spotting.detector",
+    "Encoder": "earmark.models.encoder",
+    "Keyword": "earmark.spotting.keyword",
+    "KeywordStore": "earmark.store.store",
+    "Speaker": "earmark.spotting.speaker",
+    "SpeakerEncoder": "earmark.models.speaker_encoder",
+    "Take": "earmark.spotting.takes",
+    "TakeWarning": "earmark.spotting.takes",
+    "Verdict": "earmark.spotting.speaker",
+    "enroll": "earmark.spotting.enrollment",
+    "enroll_speaker": "earmark.spotting.speaker",
+    "extend": "earmark.spotting.enrollment",
+    "extend_speaker": "earmark.spotting.speaker",
+    "load_encoder": "earmark.models.encoder",
+    "load_speaker_encoder": "earmark.models.speaker_encoder",
+    "reembed": "earmark.spotting.enrollment",
+    "reembed_speaker": "earmark.spotting.speaker",
+    "verify": "earmark.spotting.speaker",
 }
 
 
 def __getattr__(name: str) -> Any:
     if name == "audio":
-        return import_module("earmark.audio")
+        return import_module("earmark.core.audio")
     if name not in _HOMES:
         raise AttributeError(f"module 'earmark' has no attribute {name!r}")
     return getattr(import_module(_HOMES[name]), name)

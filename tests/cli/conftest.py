@@ -26,7 +26,7 @@ class Run:
 def run(stand_in, tmp_path, monkeypatch, capsys):
     """`run("enroll", "rise", path)`: the command line in this process, with the stand-in encoder and an empty store."""
     monkeypatch.setenv("EARMARK_STORE", str(tmp_path / "store" / "keywords.earmark"))
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name=None: stand_in)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: stand_in)
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])

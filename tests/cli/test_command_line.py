@@ -76,7 +76,7 @@ def test_failed_work_exits_with_1(run, takes, monkeypatch):
     def fail(*_arguments, **_how):
         raise earmark.EarmarkError("the work\nfailed")
 
-    monkeypatch.setattr("earmark.enrollment.enroll", fail)
+    monkeypatch.setattr("earmark.spotting.enrollment.enroll", fail)
     result = run("enroll", "rise", *takes)
     assert (result.code, result.err) == (1, "error: the work failed\n")
 
@@ -85,7 +85,7 @@ def test_a_full_disk_is_one_line(run, takes, monkeypatch):
     def fail(*_arguments, **_how):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("earmark.enrollment.enroll", fail)
+    monkeypatch.setattr("earmark.spotting.enrollment.enroll", fail)
     result = run("enroll", "rise", *takes)
     assert (result.code, result.err) == (1, "error: [Errno 28] No space left on device\n")
 
@@ -94,7 +94,7 @@ def test_ctrl_c_exits_with_130(run, takes, monkeypatch):
     def interrupt(*_arguments, **_how):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("earmark.enrollment.enroll", interrupt)
+    monkeypatch.setattr("earmark.spotting.enrollment.enroll", interrupt)
     assert run("enroll", "rise", *takes).code == 130
 
 

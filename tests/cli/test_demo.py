@@ -32,7 +32,7 @@ def test_the_sound_of_the_demo_is_small_and_its_truth_lies_inside():
 
 @pytest.mark.parametrize("path", demo.take_files(), ids=lambda path: path.stem)
 def test_each_take_of_the_demo_is_found_where_it_was_put(path):
-    from earmark.speech import find_speech
+    from earmark.spotting.speech import find_speech
 
     wave = audio.read(path)
     start_s, end_s = find_speech(wave)

@@ -92,8 +92,8 @@ def test_a_silent_file_holds_nothing_and_is_no_error(enrolled, odd_file):
 
 def test_three_hours_are_streamed(enrolled, odd_file, stand_in, monkeypatch):
     path = odd_file("three hours")
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name: QuickEncoder(stand_in.card))
-    monkeypatch.setattr("earmark.audio.read", None)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name: QuickEncoder(stand_in.card))
+    monkeypatch.setattr("earmark.core.audio.read", None)
     result = enrolled("detect", path, "--json")
     assert (result.code, result.out, result.err) == (0, "", "")
 
@@ -124,7 +124,9 @@ def test_two_ways_to_set_the_threshold_exclude_each_other(enrolled, talk):
 def test_keywords_of_another_encoder_are_converted_with_the_command_that_the_error_names(
     enrolled, talk, make_encoder, monkeypatch
 ):
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name: make_encoder(name="new", fingerprint="f" * 48))
+    monkeypatch.setattr(
+        "earmark.models.encoder.load_encoder", lambda _name: make_encoder(name="new", fingerprint="f" * 48)
+    )
     refused = enrolled("detect", talk)
     assert refused.code == 2
     assert "earmark keywords reembed" in refused.err

@@ -76,7 +76,7 @@ def test_takes_added_with_another_encoder_set_the_threshold_anew(run, takes, mak
     assert run("enroll", "rise", *takes[:3], "--false-alarms-per-hour", "0.1").code == 0
     card = {"calibration": {"false_alarms_per_hour": [0.1, 1], "threshold": [0.7, 0.6], "slope": 9.0}}
     other = make_encoder(name="new", fingerprint="f" * 48, card=card)
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name=None: other)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: other)
     result = run("enroll", "rise", takes[3], "--add")
     assert result.out.endswith("score 0.70 on (0.1 false alarms an hour), set anew for the 0.1 that was chosen\n")
 

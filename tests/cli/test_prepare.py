@@ -6,9 +6,9 @@ from typer.main import get_command
 from typer.testing import CliRunner
 
 from earmark.cli.prepare import app
+from earmark.core.errors import InputError
 from earmark.data.manifest import read_manifest
-from earmark.data.synth import SynthSettings
-from earmark.errors import InputError
+from earmark.data.synth.synthesis import SynthSettings
 
 RUNNER = CliRunner()
 

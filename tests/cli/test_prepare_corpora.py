@@ -13,11 +13,11 @@ from typer.testing import CliRunner
 
 from earmark import audio
 from earmark.cli.prepare import app
+from earmark.core.errors import EarmarkError, InputError
 from earmark.data.corpora.speech_commands import WORD_GROUPS
-from earmark.data.lists import read_list, read_pairs
+from earmark.data.lists.clip_lists import read_list, read_pairs
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
-from earmark.errors import EarmarkError, InputError
-from earmark.evaluation.trials import find_pairs
+from earmark.evaluation.protocols.trials import find_pairs
 
 RUNNER = CliRunner()
 NEW_WORDS = ["backward", "follow", "forward", "learn", "visual"]

@@ -8,12 +8,12 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from earmark.audio import SAMPLE_RATE, read, write
 from earmark.cli.prepare import app
 from earmark.cli.prepare.keywords import _excluded
+from earmark.core.audio import SAMPLE_RATE, read, write
+from earmark.core.errors import InputError
+from earmark.data.keyword_corpus.cuts import CutRules, option_of
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
-from earmark.data.segments import CutRules, option_of
-from earmark.errors import InputError
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ROOT.parent / "shared" / "data" / "speechocean762" / "manifest.tsv"

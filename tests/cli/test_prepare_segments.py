@@ -10,14 +10,14 @@ from typer.testing import CliRunner
 
 from earmark import demo
 from earmark.cli.prepare import app
+from earmark.core.errors import EarmarkError, InputError
 from earmark.data import vad
-from earmark.data.grid import Grid
+from earmark.data.lists.sections import read_sections
+from earmark.data.lists.segments import read_segments
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
-from earmark.data.ngrams import NgramRules
-from earmark.data.sections import read_sections
-from earmark.data.segment_lists import read_segments
+from earmark.data.segments.grid import Grid
+from earmark.data.segments.ngrams import NgramRules
 from earmark.data.vad import VadSettings
-from earmark.errors import EarmarkError, InputError
 
 RUNNER = CliRunner()
 

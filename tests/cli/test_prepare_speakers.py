@@ -5,10 +5,10 @@ import pytest
 from typer.testing import CliRunner
 
 from earmark.cli.prepare import app
-from earmark.data.lists import read_pairs
+from earmark.core.errors import InputError
+from earmark.data.lists.clip_lists import read_pairs
+from earmark.data.lists.split_lists import read_split_list
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
-from earmark.data.speaker_lists import read_split_list
-from earmark.errors import InputError
 
 
 def run(*words):

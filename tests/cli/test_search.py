@@ -9,7 +9,7 @@ from earmark import audio
 @pytest.fixture
 def run(run, make_sum_encoder, monkeypatch):
     """The command line; `base` is the encoder of sums."""
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda name=None: make_sum_encoder(name or "base"))
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda name=None: make_sum_encoder(name or "base"))
     return run
 
 
@@ -122,8 +122,8 @@ def test_a_hit_can_be_the_next_query(run, index, talks):
 
 
 def test_a_stored_keyword_is_a_query(run, index, take, talks, make_sum_encoder):
-    from earmark.keywords import Keyword
-    from earmark.store import KeywordStore
+    from earmark.spotting.keyword import Keyword
+    from earmark.store.store import KeywordStore
 
     encoder = make_sum_encoder("base")
     vector = encoder.embed(audio.read(take)[round(0.4 * 16_000) : 16_000])
@@ -172,7 +172,7 @@ def test_what_cannot_be_done_is_one_line_with_a_cure(
     assert "no such file or folder" in refused("index", talks / "absent", "--index", talks / "i")
     assert not (talks / "i").exists()
     assert "a folder; name another place" in refused("index", talks, "--index", take)
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda name=None: make_sum_encoder(name, "0" * 16))
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda name=None: make_sum_encoder(name, "0" * 16))
     assert "was made by encoder 'base' (5a5a5a5a5a5a)" in refused("search", take, "--index", index)
     assert "not by 'base' (000000000000)" in refused("index", talks, "--index", index)
     (index / "index.json").write_text("{")

@@ -9,7 +9,7 @@ from earmark import audio
 from earmark.cli import main
 from earmark.cli.spatial import _percent
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.training.comparison.summary import Average
+from earmark.training.compare.summary import Average
 
 RECIPE = """
 kind = "spatial"
@@ -79,7 +79,7 @@ def test_an_interval_is_shown_where_it_says_something():
 
 def test_clips_are_packed_before_the_bar_of_repetitions_is_drawn(earmark, monkeypatch):
     shown = []
-    monkeypatch.setattr("earmark.training.clips.follow", lambda items, title: shown.append(title) or items)
+    monkeypatch.setattr("earmark.training.batches.clip_bank.follow", lambda items, title: shown.append(title) or items)
     monkeypatch.setattr(
         "earmark.cli.spatial.console.progress_bar", lambda: shown.append("bar") or nullcontext(MagicMock())
     )

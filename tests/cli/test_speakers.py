@@ -9,7 +9,7 @@ from earmark import audio
 @pytest.fixture
 def voices(run, stand_in_speaker, monkeypatch):
     """`run`, with a stand-in for the speaker encoder."""
-    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
+    monkeypatch.setattr("earmark.models.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
     return run
 
 
@@ -87,7 +87,7 @@ def test_more_takes_and_hearing_them_again_leave_the_threshold_alone(known, voic
     assert "score 0.70 on\n" in known("speakers", "reembed", "carol", "--false-accepts", "0.1").out
     card = {"calibration": {"false_accepts": [0.01, 0.1], "threshold": [0.6, 0.5], "slope": 9.0}}
     other = make_speaker_encoder(name="new", fingerprint="f" * 16, card=card)
-    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
+    monkeypatch.setattr("earmark.models.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
     assert "score 0.50 on, set anew for the 0.1 that was chosen\n" in known("speakers", "reembed", "carol").out
 
 
@@ -224,7 +224,7 @@ def test_speakers_of_another_encoder_are_converted_with_the_command_that_the_err
 ):
     assert known("enroll", "rise", *takes, "--only-speaker", "alice").code == 0
     other = make_speaker_encoder(name="new", fingerprint="f" * 16)
-    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
+    monkeypatch.setattr("earmark.models.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
     refused = known("detect", dialogue)
     assert refused.code == 2
     assert "earmark speakers reembed --speaker-encoder new" in refused.err

@@ -10,7 +10,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "speakers.md").read_text(encoding="
 
 
 def test_the_commands_on_the_page_run(run, stand_in_speaker, speak, tmp_path, monkeypatch):
-    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
+    monkeypatch.setattr("earmark.models.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
     monkeypatch.chdir(tmp_path)
     for seed, name in enumerate(("lights1.wav", "lights2.wav", "lights3.wav", "evening.flac")):
         audio.write(name, speak("rise", "alice", seed=seed))
@@ -26,8 +26,8 @@ def test_the_commands_on_the_page_run(run, stand_in_speaker, speak, tmp_path, mo
 
 
 def test_the_python_on_the_page_runs(stand_in, stand_in_speaker, speak, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("earmark.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _name=None: stand_in)
+    monkeypatch.setattr("earmark.models.speaker_encoder.load_speaker_encoder", lambda _name=None: stand_in_speaker)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: stand_in)
     takes = [speak("rise", "alice", seed=seed) for seed in range(4)]
     paths = [tmp_path / f"{seed}.wav" for seed in range(4)]
     for path, take in zip(paths, takes, strict=True):

@@ -9,7 +9,7 @@ from typer.main import get_command
 from earmark import audio
 from earmark.cli import app, main
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.encoder import load_encoder
+from earmark.models.encoder import load_encoder
 
 RECIPE = """
 name = "little"

@@ -4,9 +4,9 @@ from itertools import groupby
 import numpy as np
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.draws import clips_by_word, draw_few_shot, draw_open_set, draw_pairs, draw_training
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 
 def corpus(words="abcdef", speakers=30, takes=2, split="test", **changes):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from earmark import audio
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.silence import draw_silence, write_silence
-from earmark.errors import InputError
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@ from collections import Counter
 
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.speaker_splits import draw_pairs, hold_out, utterances_by_speaker, with_unseen, without_few
-from earmark.errors import InputError
 
 
 def people(*counts, split="train", name="s"):

@@ -2,9 +2,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.splits import assign_splits
-from earmark.errors import InputError
 
 
 def spoken(*speakers: str) -> Manifest:

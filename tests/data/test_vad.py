@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 
 from earmark import audio, demo
+from earmark.core.errors import InputError
 from earmark.data import vad
+from earmark.data.lists.spans import Stretch
 from earmark.data.manifest import Clip, Manifest
-from earmark.data.stretches import Stretch
 from earmark.data.vad import CHUNK, CHUNK_S, VadSettings, find_sections, probabilities, speech_sections, spoken
-from earmark.errors import InputError
 
 EXACT = VadSettings(least_speech_s=0.0, least_silence_s=2 * CHUNK_S, padding_s=0.0)
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.metrics.pairwise import cosine_similarity
 from sklearn.svm import SVC
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation import backends
 
 

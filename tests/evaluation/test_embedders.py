@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 
 from earmark import audio
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Exported, embed_clips, embed_speech, stacked
-from earmark.evaluation.trials import TrialClip
+from earmark.evaluation.protocols.trials import TrialClip
 
 PATHS = ["rise/0.wav", "fall/1.wav", "rise/2.wav", "other/3.wav", "fall/0.wav"]
 

@@ -7,14 +7,14 @@ import pytest
 from typer.testing import CliRunner
 
 from earmark.cli.evaluate import app
-from earmark.errors import InputError
-from earmark.evaluation import pictures
+from earmark.core.errors import InputError
+from earmark.evaluation.reports import plots as pictures
 
 
 @pytest.fixture
 def run(corpus, stand_in, tmp_path, monkeypatch):
     """Runs `few-shot` on the tiny corpus with the stand-in encoder; gives the output and the results folder."""
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _: stand_in)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
 
     def invoke(*words, lists=corpus[0], draw=False):
@@ -120,7 +120,7 @@ def test_background_that_belongs_to_the_trials_is_refused(run, corpus, line, mes
 
 
 class Checkpoint:
-    """What `earmark.training.judging.load_embedder` gives, as far as commands look at it."""
+    """What `earmark.training.export.checkpoint_embedder.load_embedder` gives, as far as commands look at it."""
 
     name, fingerprint, classes = "learning", "abc", ("rise", "fall")
 
@@ -134,9 +134,9 @@ class Checkpoint:
 @pytest.fixture
 def checkpoint(monkeypatch):
     """A module of the training room that loads no torch."""
-    judging = ModuleType("earmark.training.judging")
+    judging = ModuleType("earmark.training.export.checkpoint_embedder")
     judging.load_embedder = lambda path, **_: Checkpoint() if path.name == "last.safetensors" else None
-    monkeypatch.setitem(sys.modules, "earmark.training.judging", judging)
+    monkeypatch.setitem(sys.modules, "earmark.training.export.checkpoint_embedder", judging)
     return "runs/words/last.safetensors"
 
 

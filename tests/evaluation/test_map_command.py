@@ -6,10 +6,11 @@ from typer.testing import CliRunner
 
 from earmark import audio
 from earmark.cli import app as whole_app
-from earmark.cli.evaluate import app, judged
+from earmark.cli.evaluate import app
+from earmark.cli.evaluate import encoders as judged
+from earmark.core.errors import EarmarkError, InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.errors import EarmarkError, InputError
-from earmark.evaluation import warping
+from earmark.evaluation import dtw as warping
 from earmark.evaluation.embedders import Exported
 from earmark.evaluation.plots import average_precision_plot, save
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn import metrics as sk
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation import metrics
 
 

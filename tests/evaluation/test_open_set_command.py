@@ -4,14 +4,15 @@ import pytest
 from typer.testing import CliRunner
 
 from earmark.cli.evaluate import app
-from earmark.errors import InputError
-from earmark.evaluation import open_set, pictures
+from earmark.core.errors import InputError
+from earmark.evaluation.protocols import open_set
+from earmark.evaluation.reports import plots as pictures
 
 
 @pytest.fixture
 def run(corpus, stand_in, tmp_path, monkeypatch):
     """Runs `open-set` on the tiny corpus: two voices train, two test; `other` is unknown."""
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _: stand_in)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
     lists = tmp_path / "open"
     lists.mkdir()
@@ -53,7 +54,7 @@ def test_every_back_end_can_be_chosen(run, backend):
 
 
 def test_the_machines_settings_are_searched_or_given(run, monkeypatch):
-    monkeypatch.setattr("earmark.evaluation.open_set.decisions.C_GRID", (0.5, 2.0))
+    monkeypatch.setattr("earmark.evaluation.protocols.open_set.decisions.C_GRID", (0.5, 2.0))
     _, out = run("--backend", "svm", "--svm-c", "3", "--svm-gamma", "0.5")
     svm = json.loads((out / "results.json").read_text())["result"]["svm"]
     assert (svm["c"], svm["gamma"]) == (3, 0.5)

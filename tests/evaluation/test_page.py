@@ -5,9 +5,11 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from earmark.evaluation import backends, few_shot, identification, open_set, pictures, probe, verification
+from earmark.evaluation import backends
 from earmark.evaluation.embedders import embed_clips
-from earmark.evaluation.probe import report
+from earmark.evaluation.protocols import few_shot, identification, open_set, probe, verification
+from earmark.evaluation.protocols.probe import report
+from earmark.evaluation.reports import plots as pictures
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 

@@ -6,14 +6,14 @@ import pytest
 from typer.testing import CliRunner
 
 from earmark.cli.evaluate import app
-from earmark.errors import InputError
-from earmark.evaluation.probe import report
+from earmark.core.errors import InputError
+from earmark.evaluation.protocols.probe import report
 
 
 @pytest.fixture
 def run(corpus, stand_in, tmp_path, monkeypatch):
     """Runs `probe` on the tiny corpus with the stand-in encoder; gives the output and the results folder."""
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda _: stand_in)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
     lists, clips = corpus
     for name, voices in {"labelled": "01", "test": "23"}.items():

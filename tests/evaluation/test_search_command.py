@@ -4,13 +4,13 @@ import sys
 import pytest
 
 from earmark import audio
-from earmark.archive import Recording, update
 from earmark.cli import main
+from earmark.search import Recording, update
 
 
 @pytest.fixture
 def run(make_sum_encoder, monkeypatch, capsys):
-    monkeypatch.setattr("earmark.encoder.load_encoder", lambda name=None: make_sum_encoder(name or "base"))
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda name=None: make_sum_encoder(name or "base"))
 
     def command(*arguments):
         monkeypatch.setattr(sys, "argv", ["earmark", "evaluate", "search", *map(str, arguments)])

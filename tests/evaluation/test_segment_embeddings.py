@@ -5,11 +5,10 @@ import numpy as np
 import pytest
 
 from earmark import audio
+from earmark.core.errors import EarmarkError, InputError
 from earmark.data.embedding_tables import write_table
+from earmark.data.lists.spans import Recordings
 from earmark.data.manifest import Clip, ManifestError
-from earmark.data.stretches import Recordings
-from earmark.enrollment import embed_part
-from earmark.errors import EarmarkError, InputError
 from earmark.evaluation.embedders import Exported
 from earmark.evaluation.segment_embeddings import (
     CutOut,
@@ -21,6 +20,7 @@ from earmark.evaluation.segment_embeddings import (
     mel_frames,
     segment_embedder,
 )
+from earmark.spotting.enrollment import embed_part
 
 
 @pytest.fixture
@@ -162,7 +162,7 @@ def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, s
     assert write_table(tmp_path / "e.parquet", embedded, {"encoder": "x"}, rows=2) == 5
     file = parquet.ParquetFile(tmp_path / "e.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2, 1]
-    assert file.schema_arrow.metadata[b"earmark.encoder"] == b"x"
+    assert file.schema_arrow.metadata[b"earmark.models.encoder"] == b"x"
     rows = file.read().to_pylist()
     assert [row["label"] for row in rows] == ["rise", "fall", "fall", "rise", "whole"]
     assert rows[-1]["end_s"] is None

@@ -8,8 +8,8 @@ from typer.main import get_command
 
 from earmark.cli import app
 from earmark.data.embedding_tables import ROWS
-from earmark.data.stretches import FRAME_S
-from earmark.evaluation.warping import MOST_SEQUENCES
+from earmark.data.lists.spans import FRAME_S
+from earmark.evaluation.dtw import MOST_SEQUENCES
 
 PROJECT = Path(__file__).parents[2]
 PAGE = (PROJECT / "docs" / "segments.md").read_text(encoding="utf-8")

@@ -8,11 +8,13 @@ import pytest
 from typer.testing import CliRunner
 
 from earmark import audio
-from earmark.cli.evaluate import app, judged
+from earmark.cli.evaluate import app
+from earmark.cli.evaluate import encoders as judged
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.errors import InputError
-from earmark.evaluation import identification, pictures, verification
 from earmark.evaluation.embedders import ExportedVoice
+from earmark.evaluation.protocols import identification, verification
+from earmark.evaluation.reports import plots as pictures
 
 VOICES = {"anna": 200, "bob": 330, "carl": 550, "dora": 900}
 

@@ -3,7 +3,7 @@ import pytest
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation.svm import Svm, margins, scale
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from earmark import audio
 from earmark.cli import app
 from earmark.data.corpora.speech_commands import WORD_GROUPS, split_of
-from earmark.evaluation import pictures
+from earmark.evaluation.reports import plots as pictures
 
 PROJECT = Path(__file__).parents[2]
 NEW_IN_0_02 = {"backward", "follow", "forward", "learn", "visual"}

@@ -12,19 +12,20 @@ from typer.testing import CliRunner
 
 from earmark import audio
 from earmark.cli import app
-from earmark.data import align, vad
-from earmark.data.align import Alignment, Phone, Word
-from earmark.data.grid import grid_segments
+from earmark.data import vad
+from earmark.data.alignment import forced as align
+from earmark.data.alignment.forced import Alignment, Phone, Word
+from earmark.data.lists.sections import read_sections
+from earmark.data.lists.segment_pairs import read_segment_pairs
+from earmark.data.lists.segments import read_segments, segment_text
 from earmark.data.manifest import Manifest, read_manifest, write_manifest
-from earmark.data.sections import read_sections
-from earmark.data.segment_lists import read_segments, segment_text
-from earmark.data.segment_pairs import read_segment_pairs
+from earmark.data.segments.grid import grid_segments
 from earmark.evaluation import plots
 from earmark.training.mining import mining
-from earmark.training.optimiser import learning_rate
-from earmark.training.recipes import read_any_recipe
+from earmark.training.recipe import read_any_recipe
+from earmark.training.run.optimizer import learning_rate
 from earmark.training.sequences.networks import build_network
-from tests.training.frames.conftest import TINY
+from tests.training.sequences.frames.conftest import TINY
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "algayres"
 AUDIO = Path("data/algayres/audio")

@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 
 from earmark import audio
-from earmark.data.lists import read_pairs
+from earmark.data.lists.clip_lists import read_pairs
 from earmark.data.manifest import read_manifest
-from earmark.training.crops import random_crops
-from earmark.training.encoders import build_encoder
-from earmark.training.judging import load_embedder
-from earmark.training.losses import build_loss
-from earmark.training.optimiser import learning_rate
-from earmark.training.recipe import read_recipe
+from earmark.training.batches.crops import random_crops
+from earmark.training.export.checkpoint_embedder import load_embedder
+from earmark.training.nn.encoders import build_encoder
+from earmark.training.nn.losses import build_loss
+from earmark.training.run.optimizer import learning_rate
+from earmark.training.words.recipe import read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "hajibabaei"
 STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.toml"))

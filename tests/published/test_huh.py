@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from earmark.data.lists import read_list
+from earmark.data.lists.clip_lists import read_list
 from earmark.data.manifest import read_manifest
-from earmark.training.comparison.protocol import read_protocol
-from earmark.training.comparison.runs import recipes_in
-from earmark.training.corpus import prepare_corpus
-from earmark.training.encoders import build_encoder
-from earmark.training.optimiser import learning_rate
-from earmark.training.recipe import read_recipe
+from earmark.training.compare.protocol import read_protocol
+from earmark.training.compare.runs import recipes_in
+from earmark.training.nn.encoders import build_encoder
+from earmark.training.run.optimizer import learning_rate
+from earmark.training.words.corpus import prepare_corpus
+from earmark.training.words.recipe import read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "huh"
 LITTLE = ["--device", "cpu", "--set", "encoder.maps=4", "--set", "optimiser.steps=2", "--set", "threads=1"]

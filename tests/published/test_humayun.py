@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from earmark.evaluation import simulation_pictures
-from earmark.evaluation.costs import Cost
-from earmark.evaluation.probe import report
-from earmark.evaluation.simulations import COLUMNS, Repetition, read_results, repetition_path
+from earmark.evaluation.protocols.probe import report
+from earmark.evaluation.simulation import plots as simulation_pictures
+from earmark.evaluation.simulation.costs import Cost
+from earmark.evaluation.simulation.results import COLUMNS, Repetition, read_results, repetition_path
 from earmark.training.spatial.settings import SpatialSettings, read_spatial
 
 PROJECT = Path(__file__).parents[2]

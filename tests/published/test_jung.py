@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from earmark import audio
-from earmark.data.lists import read_list
+from earmark.data.lists.clip_lists import read_list
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.training.comparison.protocol import read_protocol
-from earmark.training.corpus import selected
-from earmark.training.encoders import build_encoder
-from earmark.training.recipe import read_recipe
-from earmark.training.start import freeze
+from earmark.training.compare.protocol import read_protocol
+from earmark.training.nn.encoders import build_encoder
+from earmark.training.run.initialization import freeze
+from earmark.training.words.corpus import selected
+from earmark.training.words.recipe import read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "jung"
 LITTLE = ["--device", "cpu", "--set", "encoder.maps=4", "--set", "optimiser.steps=2", "--set", "threads=1"]

@@ -6,8 +6,8 @@ import torch
 
 from earmark import audio
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.training.clips import ClipBank
-from earmark.training.recipe import parse_recipe
+from earmark.training.batches.clip_bank import ClipBank
+from earmark.training.words.recipe import parse_recipe
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300), "dip": (1400, 300, 1400)}
 OTHER_WORDS = {"low": (250, 250, 300), "high": (1800, 1900, 1800)}

@@ -6,14 +6,14 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from earmark.errors import EarmarkError, InputError
-from earmark.training import lessons
-from earmark.training.checkpoint import load_checkpoint, save_checkpoint
-from earmark.training.encoders import StreamSettings, build_encoder
-from earmark.training.episodes import Episodes
+from earmark.core.errors import EarmarkError, InputError
+from earmark.training.batches.episodes import Episodes
 from earmark.training.loop import train
-from earmark.training.recipe import parse_recipe
-from earmark.training.validation import Validation
+from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.run.checkpoint import load_checkpoint, save_checkpoint
+from earmark.training.words import lessons
+from earmark.training.words.recipe import parse_recipe
+from earmark.training.words.validation import Validation
 
 
 def tensors(folder):

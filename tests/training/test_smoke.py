@@ -12,11 +12,11 @@ import torch
 
 from earmark import audio
 from earmark.data.manifest import read_manifest
-from earmark.data.synth import read_words
-from earmark.training.corpus import prepare_corpus, validation_bank
-from earmark.training.lessons import build_lesson
-from earmark.training.recipe import read_recipe
-from earmark.training.validation import Validation
+from earmark.data.synth.synthesis import read_words
+from earmark.training.words.corpus import prepare_corpus, validation_bank
+from earmark.training.words.lessons import build_lesson
+from earmark.training.words.recipe import read_recipe
+from earmark.training.words.validation import Validation
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 # fmt: off

@@ -26,7 +26,7 @@ from earmark.cli import (
     speakers,
     train,
 )
-from earmark.errors import EarmarkError
+from earmark.core.errors import EarmarkError
 
 app = typer.Typer(
     name="earmark",

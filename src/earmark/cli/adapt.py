@@ -11,7 +11,7 @@ import typer
 from earmark.cli import console
 from earmark.cli.extras import needs
 from earmark.cli.prepare.vad import given, read_speech
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -120,11 +120,11 @@ def adapt(
     with needs("plots"):
         from earmark.evaluation import plots  # noqa: F401
     with needs("train"):
+        from earmark.core.config import checked
         from earmark.training.adaptation import AdaptSettings
         from earmark.training.adaptation import adapt as adapt_encoder
         from earmark.training.adaptation.recipes import choose_start
         from earmark.training.adaptation.report import summary, write
-        from earmark.training.tables import checked
 
     options = given(
         rounds=rounds,

@@ -10,7 +10,7 @@ from earmark.cli import console
 from earmark.cli.extras import needs
 
 if TYPE_CHECKING:
-    from earmark.training.comparison.runs import Run
+    from earmark.training.compare.runs import Run
 
 EXAMPLE = (
     "Example: [bold]earmark compare recipes/compare/new-words --protocol recipes/compare/new-words-protocol.toml "
@@ -55,11 +55,11 @@ def compare(
     seeds cost only themselves.
     """
     with needs("train"):
-        from earmark.training.comparison.judgement import Judge
-        from earmark.training.comparison.protocol import read_protocol
-        from earmark.training.comparison.report import write_report
-        from earmark.training.comparison.runs import plan_runs, train_runs
-        from earmark.training.comparison.summary import summarise
+        from earmark.training.compare.evaluator import Judge
+        from earmark.training.compare.protocol import read_protocol
+        from earmark.training.compare.report import write_report
+        from earmark.training.compare.runs import plan_runs, train_runs
+        from earmark.training.compare.summary import summarise
 
     tests = read_protocol(protocol)
     judge = Judge(tests)

@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from earmark.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from earmark.detector import Detection
-    from earmark.takes import Take
+    from earmark.spotting.detector import Detection
+    from earmark.spotting.takes import Take
 
 
 def report(error: EarmarkError) -> int:
@@ -70,7 +70,7 @@ def print_takes(takes: Iterable["Take"]) -> None:
     """Print what was found in each take."""
     import numpy as np
 
-    from earmark.audio import SAMPLE_RATE
+    from earmark.core.audio import SAMPLE_RATE
 
     rows = []
     for number, take in enumerate(takes, start=1):

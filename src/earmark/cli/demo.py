@@ -9,7 +9,7 @@ import typer
 from earmark.cli import console, options
 
 if TYPE_CHECKING:
-    from earmark.detector import Detection
+    from earmark.spotting.detector import Detection
 
 EXAMPLE = "Example: [bold]earmark demo --out demo.png[/bold]"
 
@@ -27,11 +27,11 @@ def demo(
     """
     from earmark import audio
     from earmark import demo as sound
-    from earmark.cli import picture
-    from earmark.detector import Detector
-    from earmark.encoder import load_encoder
-    from earmark.enrollment import TakeWarning, enroll
-    from earmark.errors import InputError
+    from earmark.cli import detection_plot as picture
+    from earmark.core.errors import InputError
+    from earmark.models.encoder import load_encoder
+    from earmark.spotting.detector import Detector
+    from earmark.spotting.enrollment import TakeWarning, enroll
 
     loaded = load_encoder(encoder)
     files = sound.take_files()

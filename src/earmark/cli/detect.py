@@ -12,7 +12,7 @@ import typer
 from earmark.cli import console, options
 
 if TYPE_CHECKING:
-    from earmark.detector import Detection, Detector
+    from earmark.spotting.detector import Detection, Detector
 
 EXAMPLE = "Example: [bold]earmark detect meeting.mp3 --keyword jarvis[/bold]"
 
@@ -49,7 +49,7 @@ def detect(
 
     A recording that cannot be read is reported, and the others are searched all the same.
     """
-    from earmark.errors import EarmarkError, InputError
+    from earmark.core.errors import EarmarkError, InputError
 
     if plot is not None and len(files) > 1:
         raise InputError("--plot draws one recording; name one FILE")
@@ -85,11 +85,11 @@ def _detector(
     on_refusal: "Callable[[Detection], object]",
 ) -> "tuple[Detector, dict[str, float]]":
     """The detector, and from which score on each speaker's voice passes."""
-    from earmark import calibration
-    from earmark.detector import Detector, DetectorSettings
-    from earmark.encoder import load_encoder
-    from earmark.errors import InputError
-    from earmark.store import KeywordStore
+    from earmark.core.errors import InputError
+    from earmark.models import calibration
+    from earmark.models.encoder import load_encoder
+    from earmark.spotting.detector import Detector, DetectorSettings
+    from earmark.store.store import KeywordStore
 
     if threshold is not None and false_alarms_per_hour is not None:
         raise InputError("--threshold and --false-alarms-per-hour say the same thing in two ways; give one of them")
@@ -105,7 +105,7 @@ def _detector(
     settings = DetectorSettings(threshold=threshold)
     if not speakers:
         return Detector(keywords, encoder=encoder, settings=settings), {}
-    from earmark.speaker_encoder import load_speaker_encoder
+    from earmark.models.speaker_encoder import load_speaker_encoder
 
     detector = Detector(
         keywords,
@@ -181,7 +181,7 @@ def _search(file: Path, detector: "Detector") -> "Iterator[Detection]":
 
 def _refuse_long(file: Path) -> None:
     from earmark import audio
-    from earmark.errors import InputError
+    from earmark.core.errors import InputError
 
     length_s = audio.duration_s(file)
     if length_s > _LONGEST_PLOT_S:
@@ -192,7 +192,7 @@ def _refuse_long(file: Path) -> None:
 
 def _draw(plot: Path, file: Path, detector: "Detector", detections: "list[Detection]") -> None:
     from earmark import audio
-    from earmark.cli import picture
+    from earmark.cli import detection_plot as picture
 
     wave = audio.read(file)
     picture.draw(plot, wave, detector, detections, title=file.name)

@@ -8,7 +8,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.evaluate import retrieve
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from earmark.data.manifest import Clip
@@ -34,7 +34,7 @@ def embed(
     other, so that it is heard once.
     """
     from earmark.data.embedding_tables import write_table
-    from earmark.data.segment_lists import read_clips
+    from earmark.data.lists.segments import read_clips
     from earmark.evaluation.segment_embeddings import embed_all, embed_stream
 
     if out.suffix not in {".npz", ".parquet"}:

@@ -36,12 +36,12 @@ def enroll(
     Each file holds the word once, with silence or noise around it; five takes are good, one works.
     Any sound format, any language.
     """
-    from earmark.encoder import load_encoder
-    from earmark.enrollment import FALSE_ALARMS_PER_HOUR, LONGEST_TAKE_S, TakeWarning, extend
-    from earmark.enrollment import enroll as enroll_keyword
-    from earmark.errors import InputError
-    from earmark.names import clean_name
-    from earmark.store import KeywordNotFound, KeywordStore
+    from earmark.core.errors import InputError
+    from earmark.core.names import clean_name
+    from earmark.models.encoder import load_encoder
+    from earmark.spotting.enrollment import FALSE_ALARMS_PER_HOUR, LONGEST_TAKE_S, TakeWarning, extend
+    from earmark.spotting.enrollment import enroll as enroll_keyword
+    from earmark.store.store import KeywordNotFound, KeywordStore
 
     if add and replace:
         raise InputError("--add keeps the earlier takes, --replace forgets them; give one of the two")

@@ -8,7 +8,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 EXAMPLE = "Example: [bold]earmark export runs/smoke/best.safetensors --out smoke.onnx[/bold]"
 
@@ -30,10 +30,10 @@ def export(
 def write_encoder(checkpoint: Path, out: Path) -> None:
     """Export and calibrate, and say so."""
     with needs("train"):
-        from earmark.training.calibrate import calibrate
-        from earmark.training.checkpoint import load_checkpoint
-        from earmark.training.export import export as export_checkpoint
-        from earmark.training.recipes import check_any_recipe
+        from earmark.training.export.calibration import calibrate
+        from earmark.training.export.encoder import export as export_checkpoint
+        from earmark.training.recipe import check_any_recipe
+        from earmark.training.run.checkpoint import load_checkpoint
 
     if out.suffix != ".onnx":
         raise InputError(f"{out}: an encoder is an .onnx file; name it so")
@@ -60,9 +60,9 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
 
 
 def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
-    from earmark.training.checkpoint import load_checkpoint
-    from earmark.training.export_speaker import calibrate_speaker, export_speaker
-    from earmark.training.recipe import check_recipe
+    from earmark.training.export.speaker_encoder import calibrate_speaker, export_speaker
+    from earmark.training.run.checkpoint import load_checkpoint
+    from earmark.training.words.recipe import check_recipe
 
     encoder = export_speaker(checkpoint, out)
     _say_written(out, encoder.dimension)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 
 @contextmanager

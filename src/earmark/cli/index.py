@@ -14,8 +14,8 @@ import typer
 from earmark.cli import console
 
 if TYPE_CHECKING:
-    from earmark.archive import IndexSettings, Recording
-    from earmark.archive.indexing import Report
+    from earmark.search import IndexSettings, Recording
+    from earmark.search.indexing import Report
 
 EXAMPLE = (
     "Example: [bold]earmark index recordings/ --index recordings.index[/bold]\n\n"
@@ -90,11 +90,11 @@ def index(
     time; the same command again goes on from there. A recording that cannot be read is reported, and the others are
     indexed all the same.
     """
-    from earmark.archive import open_archive, update
-    from earmark.archive.cluster import Cluster
-    from earmark.archive.crew import Threads
-    from earmark.encoder import load_encoder
-    from earmark.errors import InputError
+    from earmark.core.errors import InputError
+    from earmark.models.encoder import load_encoder
+    from earmark.search import open_archive, update
+    from earmark.search.executors import Threads
+    from earmark.search.ray_cluster import Cluster
 
     if not any(source.exists() for source in sources):  # of several, those that are there are indexed
         raise InputError(f"{sources[0]}: no such file or folder")
@@ -142,10 +142,10 @@ def _processors() -> int:
 
 def _recordings(source: Path) -> "Sequence[Recording]":
     """The recordings that a word of the command line names."""
-    from earmark.archive import Recording
+    from earmark.core.errors import InputError
     from earmark.data.corpora.folder import SOUND_SUFFIXES
     from earmark.data.manifest import read_manifest
-    from earmark.errors import InputError
+    from earmark.search import Recording
 
     if source.is_dir():
         found = sorted(
@@ -171,8 +171,8 @@ def _recordings(source: Path) -> "Sequence[Recording]":
 
 def _own_encoder(place: Path) -> str | None:
     """The shipped encoder that made the index, where one did."""
-    from earmark.archive.contents import NAME, read_contents
-    from earmark.encoder import SHIPPED
+    from earmark.models.encoder import SHIPPED
+    from earmark.search.contents import NAME, read_contents
 
     if not (place / NAME).is_file():
         return None
@@ -182,8 +182,8 @@ def _own_encoder(place: Path) -> str | None:
 
 def _settings(place: Path, gate: Gate | None, neighbours_from: float | None) -> "IndexSettings | None":
     """The settings that the command line names; None where it names none."""
-    from earmark.archive import IndexSettings
-    from earmark.archive.contents import NAME, read_contents
+    from earmark.search import IndexSettings
+    from earmark.search.contents import NAME, read_contents
 
     given = {
         name: value

@@ -18,7 +18,7 @@ _Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=Fa
 @app.command("list", epilog="Example: [bold]earmark keywords list[/bold]")
 def list_(store: options.Store = None) -> None:
     """List all keywords."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         found = kept.all()
@@ -42,7 +42,7 @@ def list_(store: options.Store = None) -> None:
 @app.command(epilog="Example: [bold]earmark keywords show jarvis[/bold]")
 def show(name: _Name, store: options.Store = None) -> None:
     """Show a keyword's takes."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         keyword = kept.get(name)
@@ -64,8 +64,8 @@ def gate(
     store: options.Store = None,
 ) -> None:
     """Have a keyword answer to one speaker alone, or to anybody again."""
-    from earmark.errors import InputError
-    from earmark.store import KeywordStore
+    from earmark.core.errors import InputError
+    from earmark.store.store import KeywordStore
 
     if anyone == (only_speaker is not None):
         raise InputError("say whom the keyword shall answer to: --only-speaker NAME, or --anyone")
@@ -80,7 +80,7 @@ def remove(
     store: options.Store = None,
 ) -> None:
     """Forget keywords and their takes; none of them when one of the names is unknown."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         kept.remove(*names)
@@ -98,7 +98,7 @@ def export(
     store: options.Store = None,
 ) -> None:
     """Write keywords, with their takes, to a file for another machine."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         kept.export_to(file, keyword)
@@ -112,7 +112,7 @@ def import_(
     store: options.Store = None,
 ) -> None:
     """Take keywords over from a file."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         names = kept.import_from(file, replace=replace)
@@ -129,9 +129,9 @@ def reembed(
     false_alarms_per_hour: options.FalseAlarms = None,
 ) -> None:
     """Convert keywords to another encoder; their takes are heard again."""
-    from earmark.encoder import load_encoder
-    from earmark.enrollment import reembed as reembed_keyword
-    from earmark.store import KeywordStore
+    from earmark.models.encoder import load_encoder
+    from earmark.spotting.enrollment import reembed as reembed_keyword
+    from earmark.store.store import KeywordStore
 
     loaded = load_encoder(encoder)
     with KeywordStore(store) as kept:

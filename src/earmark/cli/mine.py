@@ -9,7 +9,7 @@ import typer
 from earmark.cli import console
 from earmark.cli.evaluate import retrieve
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from rich.progress import TaskID
@@ -56,10 +56,10 @@ def mine(
     where it was stopped, and another threshold takes seconds.
     """
     with needs("train"):
+        from earmark.core.config import checked, set_key
         from earmark.training.mining import MiningSettings
         from earmark.training.mining import mine as mine_pairs
         from earmark.training.mining.report import rows
-        from earmark.training.tables import checked, set_key
 
     chosen = {"same": same_speaker, "across": across_speakers, "any": anybody}
     relations = [name for name, is_chosen in chosen.items() if is_chosen]

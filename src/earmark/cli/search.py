@@ -15,8 +15,8 @@ from earmark.cli.index import IndexPath
 from earmark.cli.options import Exact
 
 if TYPE_CHECKING:
-    from earmark.archive import Archive, Hit, Query
-    from earmark.encoder import Encoder
+    from earmark.models.encoder import Encoder
+    from earmark.search import Archive, Hit, Query
 
 EXAMPLE = "Example: [bold]earmark search casa.wav --index recordings.index[/bold]"
 
@@ -68,10 +68,10 @@ def search(
 
     The score is a cosine: 1 is the same. A hit in the query's own file is shown too.
     """
-    from earmark.archive import open_archive
-    from earmark.archive import search as find
-    from earmark.archive.hits import as_ctm
-    from earmark.errors import InputError
+    from earmark.core.errors import InputError
+    from earmark.search import open_archive
+    from earmark.search import search as find
+    from earmark.search.hits import as_ctm
 
     if bool(takes) == bool(keyword):
         raise InputError("name recordings of the word, or --keyword NAME, and not both")
@@ -96,8 +96,8 @@ def search(
 
 
 def _of_keyword(name: str, store: Path | None) -> "Query":
-    from earmark.archive import query_of_keyword
-    from earmark.store import KeywordStore
+    from earmark.search import query_of_keyword
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         return query_of_keyword(kept.get(name))
@@ -106,7 +106,7 @@ def _of_keyword(name: str, store: Path | None) -> "Query":
 def _of_takes(
     takes: Sequence[Path], start_s: float | None, end_s: float | None, archive: "Archive", encoder: str | None
 ) -> "Query":
-    from earmark.archive import Take, query_of
+    from earmark.search import Take, query_of
 
     loaded = load_encoder_of(archive, encoder)
     return query_of(takes[0].stem, [Take(path, start_s, end_s) for path in takes], loaded)
@@ -122,8 +122,8 @@ def load_encoder_of(archive: "Archive", name: str | None) -> "Encoder":
     Raises:
         InputError: it is another one, or one that does not ship and is not named.
     """
-    from earmark.encoder import SHIPPED, load_encoder
-    from earmark.errors import InputError
+    from earmark.core.errors import InputError
+    from earmark.models.encoder import SHIPPED, load_encoder
 
     made_by = archive.contents.encoder
     if name is None and made_by.name not in SHIPPED:
@@ -151,8 +151,8 @@ def _print(hits: "Sequence[Hit]", query: "Query", archive: "Archive") -> None:
 
 def _write_labels(folder: Path, hits: "Sequence[Hit]", label: str) -> None:
     """A label track for each file; files of one name in several folders get numbers."""
-    from earmark.archive.hits import as_labels
-    from earmark.errors import writing
+    from earmark.core.errors import writing
+    from earmark.search.hits import as_labels
 
     files = list(dict.fromkeys(hit.file for hit in hits))
     # Names that count already: a-2.txt may be the second a.wav, or the first a-2.wav. Case makes no difference on

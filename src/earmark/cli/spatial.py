@@ -9,7 +9,7 @@ from earmark.cli import console
 from earmark.cli.extras import needs
 
 if TYPE_CHECKING:
-    from earmark.training.comparison.summary import Average
+    from earmark.training.compare.summary import Average
 
 EXAMPLE = "Example: [bold]earmark spatial recipes/humayun/arabic.toml --set repetitions=2 --run runs/short[/bold]"
 
@@ -43,7 +43,7 @@ def spatial(
     stopped goes on when the same command is given again.
     """
     with needs("train"):
-        from earmark.evaluation.simulation_pictures import draw_simulation
+        from earmark.evaluation.simulation.plots import draw_simulation
         from earmark.training.spatial.pools import prepare_pools
         from earmark.training.spatial.settings import read_spatial
         from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarise

@@ -22,7 +22,7 @@ def spatial_figures(
 ) -> None:
     """Draw precision and recall of each word, their differences, and class means, from the repetitions of a run."""
     with needs("plots"):
-        from earmark.evaluation.simulation_pictures import COSTS, draw_simulation, read_repetitions
+        from earmark.evaluation.simulation.plots import COSTS, draw_simulation, read_repetitions
 
     read_repetitions(run)  # what is wrong with the folder is said before the minute
     if cost:
@@ -33,7 +33,7 @@ def spatial_figures(
 
 def _measure(path: Path) -> None:
     with needs("train"):
-        from earmark.evaluation.costs import write_costs
+        from earmark.evaluation.simulation.costs import write_costs
         from earmark.training.spatial.cost import SIZES, measure_cost
 
     with console.progress_bar() as bar:

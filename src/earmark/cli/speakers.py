@@ -43,12 +43,12 @@ def enroll(
 
     Ten seconds of speech are good, of any words; takes of the keyword that the voice will guard help most.
     """
-    from earmark.errors import InputError
-    from earmark.names import clean_name
-    from earmark.speaker_encoder import load_speaker_encoder
-    from earmark.speakers import FALSE_ACCEPTS, LONGEST_TAKE_S, enroll_speaker, extend_speaker
-    from earmark.store import KeywordStore
-    from earmark.takes import TakeWarning
+    from earmark.core.errors import InputError
+    from earmark.core.names import clean_name
+    from earmark.models.speaker_encoder import load_speaker_encoder
+    from earmark.spotting.speaker import FALSE_ACCEPTS, LONGEST_TAKE_S, enroll_speaker, extend_speaker
+    from earmark.spotting.takes import TakeWarning
+    from earmark.store.store import KeywordStore
 
     if add and replace:
         raise InputError("--add keeps the earlier takes, --replace forgets them; give one of the two")
@@ -84,7 +84,7 @@ def list_(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a speaker, one a line.")] = False,
 ) -> None:
     """List all speakers, and the keywords that answer to each."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         speakers, keywords = kept.speakers(), kept.all()
@@ -129,11 +129,11 @@ def verify(
 
     Both answers are a success. A recording that cannot be judged is reported, and the others are judged all the same.
     """
-    from earmark.errors import EarmarkError, InputError
-    from earmark.speaker_encoder import load_speaker_encoder
-    from earmark.speakers import LONGEST_TAKE_S
-    from earmark.speakers import verify as verify_speaker
-    from earmark.store import KeywordStore
+    from earmark.core.errors import EarmarkError, InputError
+    from earmark.models.speaker_encoder import load_speaker_encoder
+    from earmark.spotting.speaker import LONGEST_TAKE_S
+    from earmark.spotting.speaker import verify as verify_speaker
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         speaker = kept.get_speaker(name)
@@ -177,7 +177,7 @@ def remove(
     store: options.Store = None,
 ) -> None:
     """Forget speakers and their takes; none of them when one is unknown or needed by a keyword."""
-    from earmark.store import KeywordStore
+    from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         kept.remove_speaker(*names)
@@ -195,9 +195,9 @@ def reembed(
     false_accepts: _FalseAccepts = None,
 ) -> None:
     """Convert speakers to another speaker encoder; their takes are heard again."""
-    from earmark.speaker_encoder import load_speaker_encoder
-    from earmark.speakers import reembed_speaker
-    from earmark.store import KeywordStore
+    from earmark.models.speaker_encoder import load_speaker_encoder
+    from earmark.spotting.speaker import reembed_speaker
+    from earmark.store.store import KeywordStore
 
     loaded = load_speaker_encoder(speaker_encoder)
     with KeywordStore(store) as kept:

@@ -4,15 +4,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from earmark.audio import Wave
-    from earmark.keywords import Keyword
-    from earmark.speakers import Speaker
+    from earmark.core.audio import Wave
+    from earmark.spotting.keyword import Keyword
+    from earmark.spotting.speaker import Speaker
 
 
 def read_take(file: Path, longest_s: float, cure: str) -> "Wave":
     """The sound of a take, shape (n,); the cure is for one that is too long."""
     from earmark import audio
-    from earmark.errors import InputError
+    from earmark.core.errors import InputError
 
     # Three hours of sound need not be read to be refused.
     length_s = audio.duration_s(file)
@@ -29,7 +29,7 @@ def whence(known: "Keyword | Speaker | None", encoder: str, rate: float | None) 
         encoder: fingerprint of the encoder that hears it now.
         rate: what was asked for.
     """
-    from earmark.keywords import Keyword
+    from earmark.spotting.keyword import Keyword
 
     if known is None or rate is not None:
         return ""

@@ -11,7 +11,7 @@ from earmark.cli.export import write_encoder
 from earmark.cli.extras import needs
 
 if TYPE_CHECKING:
-    from earmark.training.recipes import AnyRecipe
+    from earmark.training.recipe import AnyRecipe
 
 EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimiser.steps=50 --run runs/short[/bold]"
 
@@ -43,10 +43,10 @@ def train(
     """
     with needs("train"):
         from earmark.training import loop
-        from earmark.training.checkpoint import load_checkpoint
-        from earmark.training.encoders import StreamSettings
-        from earmark.training.processes import is_first
-        from earmark.training.recipes import read_any_recipe
+        from earmark.training.nn.encoders import StreamSettings
+        from earmark.training.recipe import read_any_recipe
+        from earmark.training.run.checkpoint import load_checkpoint
+        from earmark.training.run.distributed import is_first
 
     settings = read_any_recipe(recipe, overrides or [])
     folder = run or Path("runs") / settings.name

@@ -10,9 +10,9 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from earmark.data.lists import listed_label
+from earmark.core.errors import InputError
+from earmark.data.lists.clip_lists import listed_label
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 Words = Mapping[str, Sequence[Clip]]
 """Clips by word; words as lists write them."""

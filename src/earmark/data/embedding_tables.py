@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.errors import writing
 from earmark.data.manifest import Clip, ManifestError
-from earmark.errors import writing
 
 Floats = NDArray[np.floating]
 

@@ -9,7 +9,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any
 
-from earmark.errors import InputError, writing
+from earmark.core.errors import InputError, writing
 
 COLUMNS = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
 _TIMES = ("start_s", "end_s")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from earmark import audio
-from earmark.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 SILENCE = "_silence_"
 LOUDEST_GAIN = 0.1

@@ -9,8 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 UNSEEN = "unseen"
 """The split of speakers that no training hears."""

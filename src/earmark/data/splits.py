@@ -3,8 +3,8 @@
 from dataclasses import replace
 from hashlib import blake2b
 
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 
 def assign_splits(manifest: Manifest, *, val: float = 0.1, test: float = 0.1, seed: int = 0) -> Manifest:

@@ -13,12 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from earmark.audio import SAMPLE_RATE, AudioError, Wave, blocks
-from earmark.data.align import mapped
-from earmark.data.journal import Journal
+from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, blocks
+from earmark.core.checkpoint_log import Journal
+from earmark.core.errors import InputError
+from earmark.data.alignment.forced import mapped
+from earmark.data.lists.spans import Stretch
 from earmark.data.manifest import Manifest
-from earmark.data.stretches import Stretch
-from earmark.errors import InputError
 
 CHUNK = 512
 CHUNK_S = CHUNK / SAMPLE_RATE

@@ -5,7 +5,7 @@ from typing import Literal, assert_never
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation.svm import Svm, margins, unit
 
 Floats = NDArray[np.floating]

@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.audio import Wave
-from earmark.errors import InputError
-from earmark.evaluation.trials import TrialClip
+from earmark.core.audio import Wave
+from earmark.core.errors import InputError
+from earmark.evaluation.protocols.trials import TrialClip
 
 if TYPE_CHECKING:
-    from earmark.encoder import Encoder
-    from earmark.speaker_encoder import SpeakerEncoder
+    from earmark.models.encoder import Encoder
+    from earmark.models.speaker_encoder import SpeakerEncoder
 
 Floats = NDArray[np.floating]
 Embed = Callable[[Wave], Floats]
@@ -110,7 +110,7 @@ class ExportedVoice(_FromFile):
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
         """Unit vectors, shape (m, d)."""
-        from earmark.speakers import spoken
+        from earmark.spotting.speaker import spoken
 
         heard = [spoken(wave) if self.spoken else wave for wave in waves]
         return self.encoder.embed_batch([part if len(part) else wave for part, wave in zip(heard, waves, strict=True)])
@@ -118,7 +118,7 @@ class ExportedVoice(_FromFile):
 
 def embed_speech(encoder: "Encoder") -> Embed:
     """An `Embed` of a clip's spoken part, heard with what is around it; of a clip without speech, the whole."""
-    from earmark.enrollment import embed_part, find_speech
+    from earmark.spotting.enrollment import embed_part, find_speech
 
     def embed(wave: Wave) -> Floats:
         found = find_speech(wave)

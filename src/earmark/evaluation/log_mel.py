@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import SAMPLE_RATE, Wave
 
 Floats = NDArray[np.floating]
 

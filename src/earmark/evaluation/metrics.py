@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]

@@ -18,15 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.errors import InputError, writing
+from earmark.data.lists.spans import FRAME_S, Recordings
 from earmark.data.manifest import Clip
-from earmark.data.stretches import FRAME_S, Recordings
-from earmark.errors import InputError, writing
 from earmark.evaluation.embedders import Embedder, Exported, Progress, silent
 from earmark.evaluation.log_mel import HOP_S, log_mel
 
 if TYPE_CHECKING:
-    from earmark.encoder import Encoder
+    from earmark.models.encoder import Encoder
 
 Floats = NDArray[np.floating]
 Span = tuple[float, float | None]
@@ -90,7 +90,7 @@ class InContext:
         """Unit vectors, shape (m, d)."""
         is_whole = [start_s == 0 and end_s is None for start_s, end_s in spans]
         if any(is_whole) and self.spoken:
-            from earmark.enrollment import find_speech
+            from earmark.spotting.enrollment import find_speech
 
             wave = audio.read(path)
             length, frames = len(wave), self.encoder.frames(wave)
@@ -169,7 +169,7 @@ def mel_frames(path: Path, spans: Sequence[Span], *, centred: bool) -> list[Floa
     Returns:
         Shapes (t, 40), a frame every 10 ms.
     """
-    from earmark.enrollment import find_speech
+    from earmark.spotting.enrollment import find_speech
 
     wave = audio.read(path)
     frames = log_mel(wave)

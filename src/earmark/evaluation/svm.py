@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

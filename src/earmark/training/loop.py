@@ -11,19 +11,19 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earmark.errors import EarmarkError, InputError
-from earmark.training.allocator import keep_freed_memory
-from earmark.training.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
-from earmark.training.losses import build_loss
-from earmark.training.optimiser import build_optimiser, clip_gradients, learning_rate, learnt_by
-from earmark.training.processes import Processes, joined, own_device, synchronise_statistics
-from earmark.training.progress import step_bar
-from earmark.training.recipe import Recipe
-from earmark.training.recipes import AnyRecipe, check_any_recipe, portable
-from earmark.training.sequences.lesson import begin_sequences
-from earmark.training.start import begin_from, freeze
-from earmark.training.words import begin_words
-from earmark.training.work import Work
+from earmark.core.errors import EarmarkError, InputError
+from earmark.training.nn.losses import build_loss
+from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
+from earmark.training.run.allocator import keep_freed_memory
+from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
+from earmark.training.run.distributed import Processes, joined, own_device, synchronise_statistics
+from earmark.training.run.initialization import begin_from, freeze
+from earmark.training.run.optimizer import build_optimiser, clip_gradients, learning_rate, learnt_by
+from earmark.training.run.progress import step_bar
+from earmark.training.run.task import Work
+from earmark.training.sequences.task import begin_sequences
+from earmark.training.words.recipe import Recipe
+from earmark.training.words.task import begin_words
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter

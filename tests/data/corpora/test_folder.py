@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.folder import read_folder
 from earmark.data.manifest import Clip
-from earmark.errors import InputError
 
 
 def folder_with(root: Path, *names: str) -> Path:

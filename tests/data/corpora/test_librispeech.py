@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.librispeech import read_librispeech
 from earmark.data.manifest import Clip
-from earmark.errors import InputError
 
 TEXTS = {
     "train-clean-100/19/198/19-198-0000": "NORTHANGER ABBEY",

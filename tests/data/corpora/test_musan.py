@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.musan import read_musan
 from earmark.data.manifest import Clip
-from earmark.errors import InputError
 
 FILES = (
     "README",

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.speech_commands import (
     COMMANDS,
     VERSIONS,
@@ -13,7 +14,6 @@ from earmark.data.corpora.speech_commands import (
     split_of,
 )
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 
 def corpus(root: Path, *names: str, **texts: str) -> Path:

@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.voxceleb import is_test_speaker, read_voxceleb
 from earmark.data.manifest import Clip
-from earmark.errors import InputError
 
 # The second is one of the 40 speakers of the verification test.
 NAMES = {"id10001": "A.J._Buckley", "id10270": "Eartha_Kitt", "id10310": "Fran_Drescher"}

@@ -5,7 +5,7 @@ import pytest
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import minmax_scale
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation import plots
 
 

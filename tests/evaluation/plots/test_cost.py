@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation import plots
-from earmark.evaluation.costs import Cost, read_costs, write_costs
+from earmark.evaluation.simulation.costs import Cost, read_costs, write_costs
 
 
 @pytest.fixture

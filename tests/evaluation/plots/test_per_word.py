@@ -5,7 +5,7 @@ import pytest
 
 from earmark.evaluation import plots
 from earmark.evaluation.plots.figures import COLOURS
-from earmark.evaluation.probe.rates import WordRates
+from earmark.evaluation.protocols.probe.rates import WordRates
 
 WORDS = ("yes", "no", "go")
 

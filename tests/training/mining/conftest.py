@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earmark.data.manifest import Clip
-from earmark.training.mining.places import Names, ordered
+from earmark.training.mining.segment_table import Names, ordered
 from earmark.training.mining.settings import MiningSettings
 
 

@@ -8,9 +8,9 @@ from typer.testing import CliRunner
 
 from earmark import audio
 from earmark.cli import app, main
-from earmark.cli.evaluate import judged
+from earmark.cli.evaluate import encoders as judged
+from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.manifest import read_manifest
-from earmark.data.segment_pairs import read_segment_pairs
 from earmark.evaluation.embedders import Exported
 from earmark.training.mining import MiningSettings, mining, shards
 

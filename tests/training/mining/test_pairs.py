@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
+from earmark.data.lists.segment_pairs import manifest_of_pairs, read_segment_pairs, write_segment_pairs
 from earmark.data.manifest import read_manifest
-from earmark.data.segment_pairs import manifest_of_pairs, read_segment_pairs, write_segment_pairs
 from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
-from earmark.training.mining.neighbours import find_neighbours
+from earmark.training.mining.neighbors import find_neighbours
 from earmark.training.mining.pairs import kept_pairs, listed_pairs, write_pair_manifest
 
 THRESHOLD = 0.45

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from earmark.data.stretches import Stretch
-from earmark.errors import InputError
+from earmark.core.errors import InputError
+from earmark.data.lists.spans import Stretch
 from earmark.training.sequences.draws import (
     GoldDraws,
     GoldSettings,

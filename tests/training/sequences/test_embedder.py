@@ -3,14 +3,14 @@ import pytest
 import torch
 
 from earmark import audio
-from earmark.enrollment import find_speech
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Embedder
 from earmark.evaluation.segment_embeddings import HearsSegments, segment_embedder
-from earmark.training.checkpoint import Checkpoint, save_checkpoint
-from earmark.training.frames import build_source
-from earmark.training.judging import load_embedder
-from earmark.training.recipes import check_any_recipe
+from earmark.spotting.enrollment import find_speech
+from earmark.training.export.checkpoint_embedder import load_embedder
+from earmark.training.recipe import check_any_recipe
+from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
+from earmark.training.sequences.frames import build_source
 from earmark.training.sequences.networks import build_network, embed_cuts
 from earmark.training.sequences.segments import SegmentFrames, read_listed
 

@@ -4,16 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.audio import SAMPLE_RATE
-from earmark.encoder import Encoder, load_encoder
-from earmark.errors import InputError
-from earmark.model_file import shipped_file
-from earmark.training.encoders import FrameEncoder, StreamSettings
-from earmark.training.encoders.segment import SegmentEncoder, SegmentSettings
-from earmark.training.frames import TowerFrameSettings, build_source
-from earmark.training.pooling import sum_windows
+from earmark.core.audio import SAMPLE_RATE
+from earmark.core.errors import InputError
+from earmark.models.encoder import Encoder, load_encoder
+from earmark.models.onnx_model import shipped_file
+from earmark.training.nn.encoders import FrameEncoder, StreamSettings
+from earmark.training.nn.encoders.segment import SegmentEncoder, SegmentSettings
+from earmark.training.nn.pooling import sum_windows
+from earmark.training.run.initialization import begin_from
+from earmark.training.sequences.frames import TowerFrameSettings, build_source
 from earmark.training.sequences.networks import Cut, build_network, embed_cuts, project
-from earmark.training.start import begin_from
 
 CPU = torch.device("cpu")
 SEGMENT = SegmentSettings(features=96, dimension=16, heads=2, feed_forward=24)

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from earmark.training.recipe import Recipe
 from earmark.training.sequences.recipe import SequenceRecipe
+from earmark.training.words.recipe import Recipe
 from tests.training.test_page import rows
 
 DOCS = Path(__file__).parents[3] / "docs"

@@ -3,12 +3,12 @@ import json
 
 import pytest
 
-from earmark.errors import InputError
-from earmark.training.losses.nt_xent import NTXentSettings
-from earmark.training.recipe import Recipe
-from earmark.training.recipes import check_any_recipe, portable, read_any_recipe
+from earmark.core.errors import InputError
+from earmark.training.nn.losses.nt_xent import NTXentSettings
+from earmark.training.recipe import check_any_recipe, portable, read_any_recipe
 from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
 from earmark.training.sequences.recipe import SequenceRecipe
+from earmark.training.words.recipe import Recipe
 
 STREAM = {"kind": "stream", "frames": "published"}
 TOWER = {"kind": "tower", "late": 0}

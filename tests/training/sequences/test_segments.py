@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from earmark import audio
+from earmark.core.errors import InputError
+from earmark.data.lists.sections import read_sections
+from earmark.data.lists.segment_pairs import manifest_of_pairs, read_segment_pairs
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.data.sections import read_sections
-from earmark.data.segment_pairs import manifest_of_pairs, read_segment_pairs
-from earmark.errors import InputError
-from earmark.training.frames import HearingSettings, build_source, section_frames, times_s
-from earmark.training.frames.log_mel import LogMelFrameSettings
+from earmark.training.sequences.frames import HearingSettings, build_source, section_frames, times_s
+from earmark.training.sequences.frames.log_mel import LogMelFrameSettings
 from earmark.training.sequences.segments import (
     Listed,
     SegmentFrames,

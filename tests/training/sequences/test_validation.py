@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from earmark.data.manifest import Clip
-from earmark.training.frames import HearingSettings, build_source
-from earmark.training.frames.log_mel import LogMelFrameSettings
-from earmark.training.losses.nt_xent import NTXent, NTXentSettings
-from earmark.training.recipes import check_any_recipe
+from earmark.training.nn.losses.nt_xent import NTXent, NTXentSettings
+from earmark.training.recipe import check_any_recipe
 from earmark.training.sequences.batches import Material
+from earmark.training.sequences.frames import HearingSettings, build_source
+from earmark.training.sequences.frames.log_mel import LogMelFrameSettings
 from earmark.training.sequences.networks import build_network, embed_cuts, project
 from earmark.training.sequences.segments import Listed, SegmentFrames, read_listed
 from earmark.training.sequences.validation import SequenceValidation

@@ -3,12 +3,12 @@ import pytest
 import torch
 
 from earmark import audio
-from earmark.audio import SAMPLE_RATE
-from earmark.data.stretches import Stretch
-from earmark.errors import InputError
-from earmark.training.effects import EffectSettings
-from earmark.training.frames import LogMelFrameSettings, build_source, store_frames
+from earmark.core.audio import SAMPLE_RATE
+from earmark.core.errors import InputError
+from earmark.data.lists.spans import Stretch
+from earmark.training.batches.effects import EffectSettings
 from earmark.training.sequences.draws import SectionDraws, SectionSettings, StretchedSegments
+from earmark.training.sequences.frames import LogMelFrameSettings, build_source, store_frames
 from earmark.training.sequences.variants import Variants
 
 SOURCE = build_source(LogMelFrameSettings(n_mels=30))
@@ -168,5 +168,5 @@ def test_a_section_after_the_end_of_its_recording_is_refused(melody, tmp_path):
 
 def test_the_sound_of_sections_is_packed_once(melody, tmp_path, monkeypatch):
     heard(melody, tmp_path)
-    monkeypatch.setattr("earmark.training.corpus.pack", None)
+    monkeypatch.setattr("earmark.training.words.corpus.pack", None)
     heard(melody, tmp_path)

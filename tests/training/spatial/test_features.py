@@ -3,8 +3,8 @@ import pytest
 import torch
 
 from earmark import audio, demo
-from earmark.training.encoders.dense import LIBROSA_MFCC, flat
-from earmark.training.frontends import build_frontend
+from earmark.training.nn.encoders.dense import LIBROSA_MFCC, flat
+from earmark.training.nn.frontends import build_frontend
 from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
 
 librosa = pytest.importorskip("librosa", reason="librosa is the oracle of the features' tests")

@@ -7,7 +7,7 @@ import torch
 from pydantic import ValidationError
 from torch import nn
 
-from earmark.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError
 from earmark.training.spatial.fit import FitSettings, fit, seeded
 
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.errors import InputError
-from earmark.training.encoders.dense import DenseSettings
+from earmark.core.errors import InputError
+from earmark.training.nn.encoders.dense import DenseSettings
 from earmark.training.spatial.autoencoder import Autoencoder, AutoencoderSettings, learn
 from earmark.training.spatial.classifier import ClassifierSettings, classifier, classify
 from earmark.training.spatial.conv1d import Conv1d, Conv1dSettings, classify_mfcc

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.training.spatial.pools import draw, prepare_pools
 from earmark.training.spatial.position import choose_anchors, positions
 from earmark.training.spatial.settings import Sizes, parse_spatial

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cosine
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.training.spatial import position
 from earmark.training.spatial.position import choose_anchors, mean_of, positions
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from earmark import audio
-from earmark.errors import InputError
-from earmark.evaluation.simulations import Repetition, read_results, repetition_path
-from earmark.training.judging import load_embedder
+from earmark.core.errors import InputError
+from earmark.evaluation.simulation.results import Repetition, read_results, repetition_path
+from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.spatial import simulation
 from earmark.training.spatial.settings import parse_spatial, read_spatial
 from earmark.training.spatial.simulation import gain, simulate, summarise

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import judged
+from earmark.cli.evaluate import encoders as judged
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from earmark.encoder import Encoder
-    from earmark.evaluation import few_shot as protocol
-    from earmark.evaluation.trials import ListPair
+    from earmark.evaluation.protocols import few_shot as protocol
+    from earmark.evaluation.protocols.trials import ListPair
+    from earmark.models.encoder import Encoder
 
 EXAMPLE = "Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]"
 
@@ -70,13 +70,15 @@ def few_shot(
     """Enrol keywords from a few clips, test on others; writes table.md, results.json and five pictures."""
     _check(encoder, scoring, backend, background, spoken)
     with needs("plots"):
-        from earmark.evaluation import few_shot as protocol
-        from earmark.evaluation import pictures, report, trials
+        from earmark.evaluation.protocols import few_shot as protocol
+        from earmark.evaluation.protocols import trials
+        from earmark.evaluation.reports import plots as pictures
+        from earmark.evaluation.reports import spotting as report
 
     import numpy as np
 
-    from earmark.encoder import load_encoder
     from earmark.evaluation.embedders import Embedder, Exported
+    from earmark.models.encoder import load_encoder
 
     conditions = trials.find_pairs(lists, audio=audio, draws=limit_seeds)
     if target_words is not None:
@@ -137,7 +139,7 @@ def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[
     Raises:
         InputError: a clip that says a keyword, or that a list names too.
     """
-    from earmark.evaluation.trials import every_path, read_list
+    from earmark.evaluation.protocols.trials import every_path, read_list
 
     if path is None:
         return []
@@ -153,7 +155,7 @@ def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[
 
 
 def _streams(conditions: "Mapping[str, tuple[ListPair, ...]]", audio: Path, encoder: "Encoder") -> "protocol.Scored":
-    from earmark.evaluation import few_shot as protocol
+    from earmark.evaluation.protocols import few_shot as protocol
 
     with console.progress_bar() as bar:
         task = bar.add_task("detecting in clips", total=None)
@@ -165,8 +167,8 @@ def _streams(conditions: "Mapping[str, tuple[ListPair, ...]]", audio: Path, enco
 
 
 def _print(results: "Sequence[protocol.ConditionResult]", title: str, out: Path) -> None:
-    from earmark.evaluation import report
-    from earmark.evaluation.few_shot import NUMBERS
+    from earmark.evaluation.protocols.few_shot import NUMBERS
+    from earmark.evaluation.reports import spotting as report
 
     columns = ["lists", *(f">{NUMBERS[column]} (%)" for column in report.COLUMNS)]
     rows = [

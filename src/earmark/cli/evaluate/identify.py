@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import judged
-from earmark.errors import InputError
+from earmark.cli.evaluate import encoders as judged
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -47,8 +47,9 @@ def identify(
     """
     import numpy as np
 
-    from earmark.evaluation import identification, speaker_report, speaker_trials
-    from earmark.evaluation.report import estimate_text
+    from earmark.evaluation.protocols import identification, speaker_trials
+    from earmark.evaluation.reports import speakers as speaker_report
+    from earmark.evaluation.reports.spotting import estimate_text
 
     if not judged.is_checkpoint(encoder):
         raise InputError(f"--encoder {encoder}: an exported encoder has no classes; name a checkpoint (.safetensors)")
@@ -109,7 +110,7 @@ def _write_answers(
     file: Path, paths: "Sequence[str]", labels: "Sequence[str]", logits: "Floats", classes: "Sequence[str]"
 ) -> None:
     """A line a recording: path, speaker, the class with the best score, and the place of the right one from 1."""
-    from earmark.evaluation.identification import ranks
+    from earmark.evaluation.protocols.identification import ranks
 
     lines = ["path\tspeaker\tanswer\tplace"]
     places = ranks(logits, classes, labels) + 1

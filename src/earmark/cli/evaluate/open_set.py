@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import judged
+from earmark.cli.evaluate import encoders as judged
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 EXAMPLE = "Example: [bold]earmark evaluate open-set LISTS --audio FOLDER --targets yes,no,up,down --backend svm[/bold]"
 
@@ -73,8 +73,10 @@ def open_set(
     if backend is not Backend.svm and (svm_search or svm_gamma is not None or svm_c != 1.0):
         raise InputError("--svm-c, --svm-gamma and --svm-search: for --backend svm only")
     with needs("plots"):
-        from earmark.evaluation import open_set as protocol
-        from earmark.evaluation import pictures, report, trials
+        from earmark.evaluation.protocols import open_set as protocol
+        from earmark.evaluation.protocols import trials
+        from earmark.evaluation.reports import plots as pictures
+        from earmark.evaluation.reports import spotting as report
         from earmark.evaluation.svm import Svm
 
     import numpy as np

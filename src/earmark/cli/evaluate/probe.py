@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import judged
+from earmark.cli.evaluate import encoders as judged
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from earmark.evaluation.embedders import Embedder, Floats
-    from earmark.evaluation.probe import Answers, Classifier, Draw, ProbeResult
-    from earmark.evaluation.probe.clips import ProbeClips
+    from earmark.evaluation.protocols.probe import Answers, Classifier, Draw, ProbeResult
+    from earmark.evaluation.protocols.probe.clips import ProbeClips
 
 EXAMPLE = (
     "Example: [bold]earmark evaluate probe arabic_commands/manifest.tsv --train-split val --test-split test "
@@ -102,8 +102,8 @@ def probe(
     if encoder == CONV1D and classifier is not Probe.dense:
         raise InputError(f"--probe: {CONV1D} is a classifier itself; leave it out")
     with needs("plots"):
-        from earmark.evaluation import probe as protocol
-        from earmark.evaluation.probe import report
+        from earmark.evaluation.protocols import probe as protocol
+        from earmark.evaluation.protocols.probe import report
 
     import numpy as np
 
@@ -144,7 +144,7 @@ def _read(
     splits: tuple[str | None, str | None],
     split: str | None,
 ) -> "ProbeClips":
-    from earmark.evaluation.probe.clips import read_lists, read_splits
+    from earmark.evaluation.protocols.probe.clips import read_lists, read_splits
 
     is_manifest = labelled.suffix in MANIFESTS
     if not is_manifest and (split or any(splits)):
@@ -187,7 +187,7 @@ def _embedder(name: str | None, spoken: bool | None) -> "Embedder":
 
 def _classifier(name: str | None, chosen: Probe) -> "Classifier":
     if name != CONV1D and chosen is Probe.linear:
-        from earmark.evaluation.probe import classify_linear
+        from earmark.evaluation.protocols.probe import classify_linear
 
         return classify_linear
     with needs("train"):
@@ -213,7 +213,7 @@ def _vectors(embedder: "Embedder", draws: "Sequence[Draw]", folder: Path, file: 
 def _answers(
     draws: "Sequence[Draw]", vectors: "dict[str, Floats]", learner: "Classifier", seed: int
 ) -> "tuple[Answers, ...]":
-    from earmark.evaluation.probe import answer
+    from earmark.evaluation.protocols.probe import answer
 
     with console.progress_bar() as bar:
         task = bar.add_task("learning words", total=None)
@@ -225,8 +225,8 @@ def _answers(
 
 
 def _print(results: "Sequence[ProbeResult]", title: str, out: Path) -> None:
-    from earmark.evaluation.probe import NUMBERS
-    from earmark.evaluation.probe.report import spread_text
+    from earmark.evaluation.protocols.probe import NUMBERS
+    from earmark.evaluation.protocols.probe.report import spread_text
 
     columns = ["labels", *(f">{name} (%)" for name in NUMBERS.values())]
     rows = [[result.name, *(spread_text(result.numbers[key]) for key in NUMBERS)] for result in results]

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import judged
+from earmark.cli.evaluate import encoders as judged
 from earmark.cli.extras import needs
-from earmark.errors import InputError, writing
+from earmark.core.errors import InputError, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from rich.progress import Progress
 
+    from earmark.data.lists.spans import Recordings
     from earmark.data.manifest import Clip
-    from earmark.data.stretches import Recordings
-    from earmark.evaluation.retrieval import Floats, Ints, Similarities
-    from earmark.evaluation.retrieval_report import System
+    from earmark.evaluation.protocols.retrieval import Floats, Ints, Similarities
+    from earmark.evaluation.reports.retrieval import System
     from earmark.evaluation.segment_embeddings import SegmentEmbedder
 
 EXAMPLE = (
@@ -87,8 +87,9 @@ def retrieve(
     """
     import numpy as np
 
-    from earmark.data.segment_lists import read_clips
-    from earmark.evaluation import retrieval, retrieval_report
+    from earmark.data.lists.segments import read_clips
+    from earmark.evaluation.protocols import retrieval
+    from earmark.evaluation.reports import retrieval as retrieval_report
 
     with needs("plots"):
         from earmark.evaluation import plots
@@ -145,7 +146,8 @@ def _similarities(
     """The encoder's name and fingerprint, and its similarities of any segments."""
     import numpy as np
 
-    from earmark.evaluation import retrieval, warping
+    from earmark.evaluation import dtw as warping
+    from earmark.evaluation.protocols import retrieval
     from earmark.evaluation.segment_embeddings import embed_all
 
     if name != WARPING:
@@ -193,8 +195,8 @@ def _warping_frames(
     segments: "Sequence[Clip]", recordings: "Recordings", progress: "Callable[[int, int], None]"
 ) -> "list[Floats]":
     """What warping compares, in the order of the segments; each recording is read once."""
+    from earmark.evaluation.dtw import halved
     from earmark.evaluation.segment_embeddings import mel_frames
-    from earmark.evaluation.warping import halved
 
     rows: dict[str, list[int]] = {}
     for row, clip in enumerate(segments):
@@ -209,7 +211,7 @@ def _warping_frames(
 
 
 def _write(out: Path, systems: "Sequence[System]", labels: "Sequence[str]", lists: str, about: dict[str, int]) -> None:
-    from earmark.evaluation import retrieval_report
+    from earmark.evaluation.reports import retrieval as retrieval_report
 
     (out / "table.md").write_text(retrieval_report.table(systems), encoding="utf-8")
     retrieval_report.write_results(

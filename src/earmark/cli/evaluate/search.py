@@ -12,16 +12,16 @@ import typer
 from earmark.cli import console
 from earmark.cli.index import IndexPath
 from earmark.cli.options import Exact
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from earmark.archive import Archive
-    from earmark.encoder import Encoder
-    from earmark.evaluation.open_set import Estimate
-    from earmark.evaluation.search import Judged, Place
-    from earmark.evaluation.search_lists import QueryTakes
+    from earmark.evaluation.protocols.open_set import Estimate
+    from earmark.evaluation.protocols.search import Judged, Place
+    from earmark.evaluation.protocols.search_lists import QueryTakes
+    from earmark.models.encoder import Encoder
+    from earmark.search import Archive
 
 EXAMPLE = "Example: [bold]earmark evaluate search words.tsv --index talks.index --references talks/manifest.tsv[/bold]"
 
@@ -70,10 +70,10 @@ def search(
     """
     import numpy as np
 
-    from earmark.archive import open_archive
     from earmark.cli.search import load_encoder_of
-    from earmark.evaluation import search as numbers
-    from earmark.evaluation.search_lists import read_places, read_queries
+    from earmark.evaluation.protocols import search as numbers
+    from earmark.evaluation.protocols.search_lists import read_places, read_queries
+    from earmark.search import open_archive
 
     archive = open_archive(place)
     files = [file for segment in archive.segments for _, file in segment.kept_files()]
@@ -128,9 +128,9 @@ def _judged(
     tolerance_s: float,
 ) -> "list[Judged]":
     """The hits of each query whose word is said in other recordings than its own."""
-    from earmark.archive import query_of
-    from earmark.archive import search as find
-    from earmark.evaluation.search import judge
+    from earmark.evaluation.protocols.search import judge
+    from earmark.search import query_of
+    from earmark.search import search as find
 
     names = {os.path.realpath(file.path): file.path for segment in archive.segments for file in segment.files}
     judged = []
@@ -155,8 +155,8 @@ def _write(
     about: "dict[str, object]",
     title: str,
 ) -> None:
-    from earmark.evaluation import search as numbers
-    from earmark.evaluation.report import heading, table_row, write_document
+    from earmark.evaluation.protocols import search as numbers
+    from earmark.evaluation.reports.spotting import heading, table_row, write_document
 
     made_by = archive.contents.encoder
     words = {

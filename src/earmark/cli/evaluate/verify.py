@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import judged
+from earmark.cli.evaluate import encoders as judged
 from earmark.cli.extras import needs
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from earmark.evaluation.embeddings import Embedded, Silence
-    from earmark.evaluation.speaker_trials import SpeakerTrials
+    from earmark.evaluation.embedding_cache import Embedded, Silence
+    from earmark.evaluation.protocols.speaker_trials import SpeakerTrials
 
 EXAMPLE = (
     "Example: [bold]earmark evaluate verify veri_test.txt --audio corpora/voxceleb1 "
@@ -81,7 +81,9 @@ def verify(
     if (norm is Norm.as_norm) != (cohort is not None):
         raise InputError("--norm as-norm and --cohort MANIFEST: give both, or none of them")
     with needs("plots"):
-        from earmark.evaluation import pictures, speaker_report, speaker_trials, verification
+        from earmark.evaluation.protocols import speaker_trials, verification
+        from earmark.evaluation.reports import plots as pictures
+        from earmark.evaluation.reports import speakers as speaker_report
 
     import numpy as np
 
@@ -154,7 +156,7 @@ def verify(
 def _read(
     trials: Path, audio: Path | None, split: str, speakers: Path | None, *, all_pairs: bool, skip: bool
 ) -> "SpeakerTrials":
-    from earmark.evaluation.speaker_trials import read_manifest_trials, read_verification
+    from earmark.evaluation.protocols.speaker_trials import read_manifest_trials, read_verification
 
     if trials.suffix in {".tsv", ".parquet"}:
         if audio is not None or speakers is not None:

@@ -9,10 +9,10 @@ import typer
 from earmark.cli import console
 from earmark.cli.prepare import words
 from earmark.cli.prepare.folder import counted
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from earmark.data.download import Archive
+    from earmark.data.corpora.download import Archive
 
 SPEECH_COMMANDS_EXAMPLE = (
     "Example: [bold]earmark prepare speech-commands corpora/gsc --out corpora/gsc/manifest.tsv --download[/bold]"

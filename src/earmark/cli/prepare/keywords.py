@@ -9,10 +9,10 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.prepare import words as named
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from earmark.data.keyword_corpus import Listener
+    from earmark.data.keyword_corpus.corpus import Listener
     from earmark.data.manifest import Manifest
 
 EXAMPLE = "Example: [bold]earmark prepare keywords librispeech.tsv --out data/lsk/manifest.parquet --words 1000[/bold]"
@@ -136,12 +136,12 @@ def keywords(
     Beside the manifest stand tight.parquet (the words without their neighbours), report.md and report.json. Started
     again, the command goes on where it stopped.
     """
-    from earmark.data.align import read_pronunciations
-    from earmark.data.alignments import read_alignments
-    from earmark.data.keyword_corpus import Sources, cut_keywords
-    from earmark.data.keyword_report import summary
+    from earmark.data.alignment.forced import read_pronunciations
+    from earmark.data.alignment.formats import read_alignments
+    from earmark.data.keyword_corpus.corpus import Sources, cut_keywords
+    from earmark.data.keyword_corpus.cuts import CutRules
+    from earmark.data.keyword_corpus.report import summary
     from earmark.data.manifest import read_manifest
-    from earmark.data.segments import CutRules
 
     rules = CutRules(
         **_given(
@@ -209,7 +209,7 @@ def _excluded(parts: list[str]) -> frozenset[str]:
 
 
 def _listener(listen_again: bool, recogniser: Literal["corpus", "english"], hypotheses: Path | None) -> "Listener":
-    from earmark.data.recognition import read_hypotheses
+    from earmark.data.alignment.recognition import read_hypotheses
 
     if hypotheses is None:
         return recogniser if listen_again else None

@@ -11,11 +11,11 @@ import typer
 from earmark.cli import console
 from earmark.cli.prepare import words
 from earmark.cli.prepare.folder import counted
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from earmark.data.draws import FewShotDraw
-    from earmark.data.lists import ListedClip
+    from earmark.data.lists.clip_lists import ListedClip
     from earmark.data.manifest import Clip, Manifest
 
 LISTS_EXAMPLE = (
@@ -218,7 +218,7 @@ def pairs(
     With the default sizes, ten words give the 54,000 pairs of the validation list of LibriSpeech Keywords.
     """
     from earmark.data.draws import clips_by_word, draw_pairs
-    from earmark.data.lists import ClipPair, write_pairs
+    from earmark.data.lists.clip_lists import ClipPair, write_pairs
     from earmark.data.manifest import read_manifest
 
     clips = read_manifest(manifest)
@@ -253,7 +253,7 @@ def from_lists(
 ) -> None:
     """Make a manifest of published lists, one 'label path' a line; a clip that stands there twice stays twice."""
     from earmark.data.corpora.folder import SPEAKER_PATTERN, speaker_finder
-    from earmark.data.lists import known_speakers, manifest_of, read_list
+    from earmark.data.lists.clip_lists import known_speakers, manifest_of, read_list
     from earmark.data.manifest import read_manifest, write_manifest
 
     if speakers and speaker_pattern:
@@ -280,7 +280,7 @@ def _splits(text: str, option: str) -> tuple[str, ...]:
 
 
 def _listing(audio: Path, manifest: "Manifest") -> "Callable[[Iterable[Clip]], list[ListedClip]]":
-    from earmark.data.lists import listing_from
+    from earmark.data.lists.clip_lists import listing_from
 
     # A clip stands in many lists, and asking the disk for it takes a while.
     listed = cache(listing_from(audio, manifest))
@@ -303,7 +303,7 @@ def _silence(manifest: "Manifest", noise: Path | None, count: int, out: Path, au
 
 def _write(files: "Mapping[str, Sequence[ListedClip]]", out: Path, kinds: Iterable[str]) -> None:
     """Write lists into a folder that has no others of these kinds, which would be taken for lists of this draw."""
-    from earmark.data.lists import write_list
+    from earmark.data.lists.clip_lists import write_list
 
     foreign = sorted({path.name for kind in kinds for path in out.glob(kind)} - files.keys())
     if foreign:
@@ -318,7 +318,7 @@ def _next(*words: object) -> str:
 
 
 def _print_draws(draws: "Mapping[str, FewShotDraw]", keywords: Sequence[str], silence: int) -> None:
-    from earmark.data.lists import listed_label
+    from earmark.data.lists.clip_lists import listed_label
 
     rows = []
     for name, draw in draws.items():

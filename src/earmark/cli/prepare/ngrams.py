@@ -11,13 +11,13 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.prepare.vad import check_out, given
-from earmark.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
-    from earmark.data.align import Alignment
+    from earmark.data.alignment.forced import Alignment
+    from earmark.data.lists.segments import Segment
     from earmark.data.manifest import Manifest
-    from earmark.data.ngrams import NgramRules
-    from earmark.data.segment_lists import Segment
+    from earmark.data.segments.ngrams import NgramRules
 
 EXAMPLE = (
     "Example: [bold]earmark prepare ngrams data/alignments.jsonl --recordings sentences.tsv --unit phones --n 1-5 "
@@ -100,9 +100,9 @@ def ngrams(
     Every n-gram is listed, also where the same one follows; labels may stand there once only. With a manifest,
     pocketsphinx finds the places; a .jsonl beside the list keeps them, so that the command goes on where it stopped.
     """
-    from earmark.data import ngrams as made
-    from earmark.data.sections import by_path, read_sections
-    from earmark.data.segment_lists import read_segments, write_segments
+    from earmark.data.lists.sections import by_path, read_sections
+    from earmark.data.lists.segments import read_segments, write_segments
+    from earmark.data.segments import ngrams as made
 
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
@@ -166,10 +166,10 @@ def _aligned(
     workers: int | None,
 ) -> "tuple[Manifest, list[Alignment]]":
     """Sentences and where their words are."""
-    from earmark.data.align import Alignment, align_sentences
-    from earmark.data.alignments import read_alignments
+    from earmark.data.alignment.forced import Alignment, align_sentences
+    from earmark.data.alignment.formats import read_alignments
+    from earmark.data.lists.sections import MANIFESTS
     from earmark.data.manifest import Clip, Manifest
-    from earmark.data.sections import MANIFESTS
 
     if source.suffix not in MANIFESTS:
         given = read_alignments(source)
@@ -199,8 +199,8 @@ def _sentences(source: Path, text_from: str, split: str | None) -> "Manifest":
     """Clips of a split, with what is said in `text`."""
     from dataclasses import replace
 
+    from earmark.data.lists.sections import of_split
     from earmark.data.manifest import read_manifest
-    from earmark.data.sections import of_split
 
     manifest = of_split(read_manifest(source), split, source)
     if text_from == "text":

@@ -8,10 +8,10 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.prepare.vad import check_out, given
-from earmark.errors import EarmarkError
+from earmark.core.errors import EarmarkError
 
 if TYPE_CHECKING:
-    from earmark.data.segment_lists import Segment
+    from earmark.data.lists.segments import Segment
 
 EXAMPLE = "Example: [bold]earmark prepare segments data/sections.txt --out data/segments.txt[/bold]"
 
@@ -55,9 +55,9 @@ def segments(
 
     The grid begins where a section begins. The list is written line by line: millions of them take no memory.
     """
-    from earmark.data.grid import Grid, grid_segments
-    from earmark.data.sections import read_sections
-    from earmark.data.segment_lists import write_segments
+    from earmark.data.lists.sections import read_sections
+    from earmark.data.lists.segments import write_segments
+    from earmark.data.segments.grid import Grid, grid_segments
 
     check_out(out, sections)
     grid = Grid(**given(step_s=step, shortest_s=shortest, longest_s=longest))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -57,9 +57,9 @@ def speakers(
     '0 path path'. Noises and rooms of the manifest stay as they are.
     """
     from earmark.data import speaker_splits
-    from earmark.data.lists import ClipPair, write_pairs
+    from earmark.data.lists.clip_lists import ClipPair, write_pairs
+    from earmark.data.lists.split_lists import Utterance, write_split_list
     from earmark.data.manifest import read_manifest, write_manifest
-    from earmark.data.speaker_lists import Utterance, write_split_list
 
     if pairs is not None and verify_split is None:
         raise InputError("--pairs: for --verify-split only")
@@ -106,7 +106,7 @@ def _paths(clips: "Iterable[Clip]", audio: Path, manifest: "Manifest") -> dict[s
     """Paths as lists from `audio` write them, by paths of the manifest."""
     from dataclasses import replace
 
-    from earmark.data.lists import listing_from
+    from earmark.data.lists.clip_lists import listing_from
 
     listed = listing_from(audio, manifest)
     return {clip.path: listed(replace(clip, label=clip.speaker)).path for clip in clips}

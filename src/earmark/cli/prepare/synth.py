@@ -8,7 +8,7 @@ import typer
 from earmark.cli import console
 
 if TYPE_CHECKING:
-    from earmark.data.synth import SynthReport, SynthSettings
+    from earmark.data.synth.synthesis import SynthReport, SynthSettings
 
 EXAMPLE = "Example: [bold]earmark prepare synth recipes/words.tsv --languages en,es --out data/synth[/bold]"
 
@@ -33,7 +33,7 @@ def synth(
     seed: Annotated[int | None, typer.Option(help="Seed of all draws.", show_default="0")] = None,
 ) -> None:
     """Speak a word list with many synthetic voices; started again, it goes on where it stopped."""
-    from earmark.data.synth import read_words, synthesise
+    from earmark.data.synth.synthesis import read_words, synthesise
 
     settings = _settings(
         voices=voices, words_per_voice=words_per_voice, languages=_parts(languages), engines=_parts(engines), seed=seed
@@ -58,8 +58,8 @@ def _parts(text: str | None) -> tuple[str, ...] | None:
 def _settings(**given: Any) -> "SynthSettings":
     from pydantic import ValidationError
 
-    from earmark.data.synth import SynthSettings
-    from earmark.errors import InputError
+    from earmark.core.errors import InputError
+    from earmark.data.synth.synthesis import SynthSettings
 
     try:
         return SynthSettings(**{name: value for name, value in given.items() if value is not None})

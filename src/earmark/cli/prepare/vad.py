@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.cli import console
-from earmark.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
     from earmark.data.manifest import Manifest
@@ -62,8 +62,8 @@ def vad(
     what is done: started again, the command goes on where it stopped. Recordings that cannot be read are left out
     and told. Clips of noise and of rooms are not asked.
     """
-    from earmark.data.sections import MANIFESTS, write_sections
-    from earmark.data.stretches import listed
+    from earmark.data.lists.sections import MANIFESTS, write_sections
+    from earmark.data.lists.spans import listed
     from earmark.data.vad import VadSettings, find_sections
 
     settings = VadSettings(
@@ -116,8 +116,8 @@ def read_speech(source: Path, split: str | None, speaker_pattern: str | None) ->
     from dataclasses import replace
 
     from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder
+    from earmark.data.lists.sections import of_split
     from earmark.data.manifest import read_manifest
-    from earmark.data.sections import of_split
 
     if not source.exists():
         raise InputError(f"{source}: no such folder or manifest")

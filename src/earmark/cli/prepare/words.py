@@ -1,6 +1,6 @@
 """Words on the command line: parted by commas; a name such as gsc/user-defined stands for a group of them."""
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 HELP = "parted by commas, or gsc/pre-defined, gsc/unknown, gsc/user-defined"
 
@@ -15,7 +15,7 @@ def read_words(text: str, option: str) -> list[str]:
     ['zoom_in', 'zero', 'one']
     """
     from earmark.data.corpora.speech_commands import WORD_GROUPS
-    from earmark.data.lists import listed_label
+    from earmark.data.lists.clip_lists import listed_label
 
     words: list[str] = []
     for part in filter(None, map(listed_label, text.split(","))):

@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from pathlib import Path
 
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 SPEAKER_PATTERN = r"([^/]+)_nohash_\d+"
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})

@@ -7,10 +7,10 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.folder import SOUND_SUFFIXES
-from earmark.data.lists import read_lines
+from earmark.data.lists.clip_lists import read_lines
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
 
 SPLITS = {"train": "train", "dev": "val", "test": "test"}
 """Split by the first part of a subset's name: of train-clean-100, dev-other, test-clean."""

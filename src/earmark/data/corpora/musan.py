@@ -6,9 +6,9 @@ D. Snyder, G. Chen and D. Povey, “MUSAN: A Music, Speech, and Noise Corpus”,
 from dataclasses import replace
 from pathlib import Path
 
+from earmark.core.errors import InputError
 from earmark.data.corpora.folder import read_folder
 from earmark.data.manifest import Manifest
-from earmark.errors import InputError
 
 KINDS = ("music", "noise", "speech")
 

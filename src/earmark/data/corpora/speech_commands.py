@@ -10,11 +10,11 @@ from dataclasses import replace
 from hashlib import sha1
 from pathlib import Path
 
+from earmark.core.errors import InputError
+from earmark.data.corpora.download import Archive, Progress, fetch
 from earmark.data.corpora.folder import read_folder
-from earmark.data.download import Archive, Progress, fetch
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.silence import SILENCE
-from earmark.errors import InputError
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
 """The ten words of the usual tasks: of ten classes, and of twelve with `SILENCE` and `UNKNOWN`."""

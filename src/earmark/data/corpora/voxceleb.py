@@ -9,9 +9,9 @@ from collections import Counter
 from pathlib import Path
 from typing import Literal
 
+from earmark.core.errors import InputError
+from earmark.data.lists.split_lists import read_split_list, recording_finder, speaker_folder
 from earmark.data.manifest import Clip, Manifest
-from earmark.data.speaker_lists import read_split_list, recording_finder, speaker_folder
-from earmark.errors import InputError
 
 Mode = Literal["identification", "verification"]
 

@@ -9,7 +9,7 @@ from matplotlib.patheffects import withStroke
 from matplotlib.transforms import Bbox
 from numpy.typing import NDArray
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 from earmark.evaluation.plots.figures import empty_figure
 from earmark.evaluation.plots.projection import principal
 

@@ -6,8 +6,8 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullLocator
 
-from earmark.evaluation.costs import Cost
 from earmark.evaluation.plots.figures import line_style, one_panel
+from earmark.evaluation.simulation.costs import Cost
 
 _POWERS = {1: "O(n)", 2: "O(n²)"}
 

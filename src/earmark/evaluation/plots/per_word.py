@@ -10,7 +10,7 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from earmark.evaluation.plots.figures import COLOURS, empty_figure, line_style
-from earmark.evaluation.probe.rates import WordRates
+from earmark.evaluation.protocols.probe.rates import WordRates
 
 Floats = NDArray[np.floating]
 

@@ -15,16 +15,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.audio import SAMPLE_RATE, AudioError, Wave, read
+from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, read_manifest
-from earmark.detector import Detector
-from earmark.encoder import Encoder, load_encoder
-from earmark.enrollment import EnrollmentError, TakeWarning, enroll, reembed
-from earmark.errors import InputError
-from earmark.keywords import Keyword
-from earmark.training.calibrate import NOT_YET, alarms
-from earmark.training.export import set_card
-from earmark.training.progress import follow
+from earmark.models.encoder import Encoder, load_encoder
+from earmark.spotting.detector import Detector
+from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll, reembed
+from earmark.spotting.keyword import Keyword
+from earmark.training.export.calibration import NOT_YET, alarms
+from earmark.training.export.encoder import set_card
+from earmark.training.run.progress import follow
 
 Floats = NDArray[np.floating]
 

@@ -6,16 +6,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from earmark.archive.storage import replace_file
-from earmark.encoder import load_encoder
-from earmark.errors import InputError
-from earmark.model_file import shipped_file
+from earmark.core.config import read_table
+from earmark.core.errors import InputError
+from earmark.models.encoder import load_encoder
+from earmark.models.onnx_model import shipped_file
+from earmark.search.storage import replace_file
 from earmark.training.adaptation.settings import AdaptSettings
-from earmark.training.checkpoint import load_checkpoint
-from earmark.training.encoders import StreamSettings
-from earmark.training.recipes import check_any_recipe
+from earmark.training.nn.encoders import StreamSettings
+from earmark.training.recipe import check_any_recipe
+from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.sequences.recipe import SequenceRecipe
-from earmark.training.tables import read_table
 
 Table = dict[str, Any]
 

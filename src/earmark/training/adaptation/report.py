@@ -4,10 +4,10 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
-from earmark.errors import writing
+from earmark.core.errors import writing
 from earmark.evaluation.plots import save
 from earmark.evaluation.plots.rounds import rounds_plot
-from earmark.evaluation.report import heading, table_row, write_document
+from earmark.evaluation.reports.spotting import heading, table_row, write_document
 from earmark.training.adaptation.rounds import Adapted, told
 
 _UNITS = {"map": (100.0, "MAP (%)"), "held_out_loss": (1.0, "loss on held-out pairs")}

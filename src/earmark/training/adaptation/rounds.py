@@ -12,29 +12,29 @@ from typing import Any
 import numpy as np
 import torch
 
+from earmark.core.errors import InputError
+from earmark.data.lists.sections import read_sections
+from earmark.data.lists.segments import read_clips
 from earmark.data.manifest import Manifest
-from earmark.data.sections import read_sections
-from earmark.data.segment_lists import read_clips
-from earmark.encoder import load_encoder
-from earmark.errors import InputError
 from earmark.evaluation.embedders import Exported
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, segment_embedder
+from earmark.models.encoder import load_encoder
 from earmark.training import loop
 from earmark.training.adaptation.calibration import calibrate_like
-from earmark.training.adaptation.material import Material, Part, prepare
+from earmark.training.adaptation.dataset import Material, Part, prepare
 from earmark.training.adaptation.recipes import Start, init_recipe, round_recipe, write_recipe
 from earmark.training.adaptation.settings import AdaptSettings
-from earmark.training.checkpoint import load_checkpoint
-from earmark.training.encoders import StreamSettings
-from earmark.training.export import export
-from earmark.training.judging import load_embedder
-from earmark.training.losses import build_loss
+from earmark.training.export.checkpoint_embedder import load_embedder
+from earmark.training.export.encoder import export
 from earmark.training.mining.folders import read_json, write_json
 from earmark.training.mining.mining import Told, mine, untold
-from earmark.training.processes import Processes
-from earmark.training.recipes import read_any_recipe
+from earmark.training.nn.encoders import StreamSettings
+from earmark.training.nn.losses import build_loss
+from earmark.training.recipe import read_any_recipe
+from earmark.training.run.checkpoint import load_checkpoint
+from earmark.training.run.distributed import Processes
+from earmark.training.run.initialization import begin_from
 from earmark.training.sequences.recipe import SequenceRecipe
-from earmark.training.start import begin_from
 
 Table = dict[str, Any]
 Say = Callable[[str], object]

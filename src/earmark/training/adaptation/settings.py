@@ -2,10 +2,10 @@
 
 from pydantic import Field
 
-from earmark.data.grid import Grid
+from earmark.core.config import Settings
+from earmark.data.segments.grid import Grid
 from earmark.data.vad import VadSettings
 from earmark.training.mining.settings import MiningSettings
-from earmark.training.tables import Settings
 
 TIGHT = VadSettings(least_speech_s=0.16, least_silence_s=0.1, padding_s=0.0)
 """Sections without pauses, which are alike whatever is said around them, and would be most of what is mined."""

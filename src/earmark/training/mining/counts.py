@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.training.mining.neighbours import Neighbours
+from earmark.training.mining.neighbors import Neighbours
 from earmark.training.mining.pairs import kept_pairs
-from earmark.training.mining.places import Bools, Ints, Places
+from earmark.training.mining.segment_table import Bools, Ints, Places
 from earmark.training.mining.threshold import tally
 
 Floats = NDArray[np.floating]

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.audio import SAMPLE_RATE, Wave
-from earmark.data.segment_pairs import SegmentPair
-from earmark.data.stretches import Recordings, Stretch
-from earmark.training.mining.neighbours import Neighbours
-from earmark.training.mining.places import Places
+from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.data.lists.segment_pairs import SegmentPair
+from earmark.data.lists.spans import Recordings, Stretch
+from earmark.training.mining.neighbors import Neighbours
+from earmark.training.mining.segment_table import Places
 
 Floats = NDArray[np.floating]
 

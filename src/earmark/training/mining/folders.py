@@ -8,8 +8,8 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from earmark.archive.storage import as_json, read_array, replace_file
-from earmark.errors import InputError
+from earmark.core.errors import InputError
+from earmark.search.storage import as_json, read_array, replace_file
 
 STAMP = "stamp.json"
 """What made a folder's files."""

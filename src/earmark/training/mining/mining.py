@@ -12,22 +12,22 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.archive.neighbours import faiss
-from earmark.archive.storage import new_file, new_folder, write_head
-from earmark.data.segment_pairs import write_segment_pairs
-from earmark.data.stretches import Recordings
-from earmark.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError
+from earmark.data.lists.segment_pairs import write_segment_pairs
+from earmark.data.lists.spans import Recordings
 from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
+from earmark.search.faiss_index import faiss
+from earmark.search.storage import new_file, new_folder, write_head
 from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
 from earmark.training.mining.examples import choose_examples, write_snippets
 from earmark.training.mining.folders import map_array, read_json, renew, write_json
-from earmark.training.mining.neighbours import Neighbours, find_neighbours, recall
+from earmark.training.mining.neighbors import Neighbours, find_neighbours, recall
 from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
-from earmark.training.mining.pictures import coverage_plot, similarity_plot
-from earmark.training.mining.places import Ints, ordered
+from earmark.training.mining.plots import coverage_plot, similarity_plot
 from earmark.training.mining.projection import fit_projection
 from earmark.training.mining.report import Mined, write_report, write_results
+from earmark.training.mining.segment_table import Ints, ordered
 from earmark.training.mining.settings import RELATIONS, MiningSettings
 from earmark.training.mining.shards import Shards, store_embeddings
 from earmark.training.mining.threshold import choose_threshold

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.archive.storage import new_file
-from earmark.data.segment_pairs import SegmentPair
-from earmark.errors import InputError
-from earmark.training.mining.neighbours import Neighbours
-from earmark.training.mining.places import Ints, Places
+from earmark.core.errors import InputError
+from earmark.data.lists.segment_pairs import SegmentPair
+from earmark.search.storage import new_file
+from earmark.training.mining.neighbors import Neighbours
+from earmark.training.mining.segment_table import Ints, Places
 
 Floats = NDArray[np.floating]
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from earmark.data.stretches import Stretch, time_text
-from earmark.evaluation.report import heading, table_row, write_document
+from earmark.data.lists.spans import Stretch, time_text
+from earmark.evaluation.reports.spotting import heading, table_row, write_document
 from earmark.training.mining.counts import Counts, Tallies
 from earmark.training.mining.examples import Example
 from earmark.training.mining.settings import RELATIONS, MiningSettings

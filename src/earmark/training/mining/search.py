@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.archive.neighbours import faiss, search_lists
-from earmark.training.mining.batches import Batch, Range
-from earmark.training.mining.places import Ints
+from earmark.search.faiss_index import faiss, search_lists
+from earmark.training.mining.search_plan import Batch, Range
+from earmark.training.mining.segment_table import Ints
 from earmark.training.mining.settings import MiningSettings
 
 Floats = NDArray[np.floating]

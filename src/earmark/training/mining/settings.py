@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from earmark.training.tables import Settings
+from earmark.core.config import Settings
 
 Relation = Literal["any", "same", "across"]
 RELATIONS: dict[Relation, str] = {"any": "anybody", "same": "the same speaker", "across": "other speakers"}

@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.archive.storage import new_folder, write_array
+from earmark.core.errors import InputError
+from earmark.data.lists.segments import read_clips
+from earmark.data.lists.spans import Recordings
 from earmark.data.manifest import Clip
-from earmark.data.segment_lists import read_clips
-from earmark.data.stretches import Recordings
-from earmark.errors import InputError
 from earmark.evaluation.embedders import Progress, silent
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, embed_stream
+from earmark.search.storage import new_folder, write_array
 from earmark.training.mining.folders import STAMP, claim, map_array, read_json, write_json
-from earmark.training.mining.places import Ints, Names, Rows
+from earmark.training.mining.segment_table import Ints, Names, Rows
 from earmark.training.mining.settings import MiningSettings
 
 Floats = NDArray[np.floating]

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.training.mining.places import Bools, Ints
+from earmark.training.mining.segment_table import Bools, Ints
 
 Floats = NDArray[np.floating]
 

@@ -8,10 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earmark.data.stretches import Stretch
-from earmark.errors import InputError
-from earmark.training.corpus import digest
-from earmark.training.frames import FrameSource
+from earmark.core.errors import InputError
+from earmark.data.lists.spans import Stretch
 from earmark.training.sequences.draws import (
     GoldDraws,
     GoldSettings,
@@ -20,6 +18,7 @@ from earmark.training.sequences.draws import (
     SectionDraws,
     SectionSettings,
 )
+from earmark.training.sequences.frames import FrameSource
 from earmark.training.sequences.networks import Cut, seen_around
 from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.sequences.segments import (
@@ -30,6 +29,7 @@ from earmark.training.sequences.segments import (
     read_listed_sections,
 )
 from earmark.training.sequences.variants import Variants
+from earmark.training.words.corpus import digest
 
 Ints = NDArray[np.int64]
 

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, model_validator
 
-from earmark.data.grid import Grid, grid_segments
-from earmark.data.stretches import Stretch
-from earmark.errors import InputError
-from earmark.training.tables import Settings
+from earmark.core.config import Settings
+from earmark.core.errors import InputError
+from earmark.data.lists.spans import Stretch
+from earmark.data.segments.grid import Grid, grid_segments
 
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]

@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.audio import SAMPLE_RATE, Wave
-from earmark.enrollment import find_speech
+from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.evaluation.segment_embeddings import Span, bounds_of
-from earmark.training.frames import FrameSource, HearingSettings, hop_s, section_frames
+from earmark.spotting.enrollment import find_speech
+from earmark.training.sequences.frames import FrameSource, HearingSettings, hop_s, section_frames
 from earmark.training.sequences.networks import Cut, Network, embed_cuts
 
 Floats = NDArray[np.float32]

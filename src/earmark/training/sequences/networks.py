@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from earmark.errors import InputError
-from earmark.training.encoders.segment import SegmentEncoder, SegmentSettings
-from earmark.training.encoders.stream import FrameEncoder, StreamSettings
+from earmark.core.errors import InputError
+from earmark.training.nn.encoders.segment import SegmentEncoder, SegmentSettings
+from earmark.training.nn.encoders.stream import FrameEncoder, StreamSettings
 
 Floats = NDArray[np.float32]
 Network = SegmentEncoder | FrameEncoder
@@ -88,7 +88,7 @@ def project(network: Network, embeddings: Tensor) -> Tensor:
 def _summed(vectors: Tensor, lengths: Tensor, parts: int) -> Tensor:
     """Sums of the vectors inside each segment; of several parts, each gives its share of the columns.
 
-    Parts of unequal length are rounded as `earmark.encoder.Encoder.embed_windows` rounds them.
+    Parts of unequal length are rounded as `earmark.models.encoder.Encoder.embed_windows` rounds them.
     """
     place = torch.arange(vectors.shape[1], device=vectors.device)
     edges = (lengths * torch.arange(parts + 1, device=vectors.device)[:, None] / parts).round()[:, :, None]

@@ -6,16 +6,16 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, field_validator, model_validator
 
-from earmark.training.effects import EffectSettings
-from earmark.training.encoders.segment import SegmentSettings
-from earmark.training.encoders.stream import StreamSettings
-from earmark.training.frames import FrameSettings, HearingSettings, LogMelFrameSettings, TowerFrameSettings
-from earmark.training.kinds import by_kind
-from earmark.training.losses import LossSettings
-from earmark.training.losses.nt_xent import NTXentSettings
-from earmark.training.run_settings import RunSettings
+from earmark.core.config import Settings, end_of_path
+from earmark.core.tagged_union import by_kind
+from earmark.training.batches.effects import EffectSettings
+from earmark.training.nn.encoders.segment import SegmentSettings
+from earmark.training.nn.encoders.stream import StreamSettings
+from earmark.training.nn.losses import LossSettings
+from earmark.training.nn.losses.nt_xent import NTXentSettings
+from earmark.training.run.settings import RunSettings
 from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
-from earmark.training.tables import Settings, end_of_path
+from earmark.training.sequences.frames import FrameSettings, HearingSettings, LogMelFrameSettings, TowerFrameSettings
 
 _PATHS = ("folder", "audio", "sections", "pairs", "labelled", "held_out", "validation", "validation_audio")
 
@@ -107,7 +107,7 @@ def located(recipe: SequenceRecipe, folder: Path) -> SequenceRecipe:
 
 
 def portable(recipe: SequenceRecipe) -> dict[str, Any]:
-    """See :func:`earmark.training.recipe.portable`."""
+    """See :func:`earmark.training.words.recipe.portable`."""
     values = recipe.model_dump(mode="json")
     for name in _PATHS:
         if values["data"][name]:

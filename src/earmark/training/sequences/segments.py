@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.errors import InputError
+from earmark.data.lists.sections import MANIFESTS, by_path, read_sections
+from earmark.data.lists.segment_pairs import read_segment_pairs
+from earmark.data.lists.segments import read_clips
+from earmark.data.lists.spans import Recordings, Stretch
 from earmark.data.manifest import Clip, read_manifest
-from earmark.data.sections import MANIFESTS, by_path, read_sections
-from earmark.data.segment_lists import read_clips
-from earmark.data.segment_pairs import read_segment_pairs
-from earmark.data.stretches import Recordings, Stretch
-from earmark.errors import InputError
-from earmark.training.frames import FrameSource, FrameStore, HearingSettings, store_frames
+from earmark.training.sequences.frames import FrameSource, FrameStore, HearingSettings, store_frames
 from earmark.training.sequences.networks import Cut
 
 Ints = NDArray[np.int64]
@@ -113,7 +113,7 @@ def read_listed(source: Path, audio: Path | None, *, longest_s: float = float("i
         longest_s: longer segments are left out.
 
     Raises:
-        InputError: as `earmark.data.segment_lists.read_clips`; or all segments are longer.
+        InputError: as `earmark.data.lists.segments.read_clips`; or all segments are longer.
     """
     if audio is None and source.suffix not in MANIFESTS:
         raise _nowhere(source)

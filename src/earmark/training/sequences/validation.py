@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from earmark.evaluation import retrieval
-from earmark.training.losses import LossSettings, build_loss
+from earmark.evaluation.protocols import retrieval
+from earmark.training.nn.losses import LossSettings, build_loss
 from earmark.training.sequences.batches import Drawn
 from earmark.training.sequences.networks import Network, embed_cuts, project
 from earmark.training.sequences.segments import SegmentFrames

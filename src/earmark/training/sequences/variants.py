@@ -7,16 +7,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from earmark.audio import SAMPLE_RATE
+from earmark.core.audio import SAMPLE_RATE
+from earmark.core.errors import InputError
+from earmark.data.lists.spans import Recordings, Stretch
 from earmark.data.manifest import Clip, Manifest
-from earmark.data.stretches import Recordings, Stretch
-from earmark.errors import InputError
-from earmark.training.corpus import open_or_pack
-from earmark.training.effects import Effects, EffectSettings
-from earmark.training.frames import FrameSource, hop_s
+from earmark.training.batches.effects import Effects, EffectSettings
+from earmark.training.batches.time_stretch import Stretched, stretch
 from earmark.training.sequences.draws import StretchedSegments
+from earmark.training.sequences.frames import FrameSource, hop_s
 from earmark.training.sequences.networks import Cut
-from earmark.training.stretch import Stretched, stretch
+from earmark.training.words.corpus import open_or_pack
 
 Ints = NDArray[np.int64]
 _ROUNDING = 1e-6

@@ -7,9 +7,9 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.training.encoders.dense import HIDDEN, Dense, DenseSettings, linear, norm, prelu
+from earmark.core.config import Settings
+from earmark.training.nn.encoders.dense import HIDDEN, Dense, DenseSettings, linear, norm, prelu
 from earmark.training.spatial.fit import FitSettings, History, fit, seeded
-from earmark.training.tables import Settings
 
 
 class AutoencoderSettings(Settings):

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from pydantic import Field
 from torch import nn
 
-from earmark.errors import InputError
-from earmark.training.encoders.dense import linear, norm, prelu
+from earmark.core.errors import InputError
+from earmark.training.nn.encoders.dense import linear, norm, prelu
 from earmark.training.spatial.fit import FitSettings, fit, seeded
 
 Floats = NDArray[np.floating]

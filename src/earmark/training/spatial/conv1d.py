@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.training.encoders.dense import linear, norm
+from earmark.training.nn.encoders.dense import linear, norm
 from earmark.training.spatial.classifier import Floats, Ints, learn_classes
 from earmark.training.spatial.fit import FitSettings, seeded
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.evaluation.costs import Cost
+from earmark.evaluation.simulation.costs import Cost
 from earmark.training.spatial.position import AT_ONCE, choose_anchors, positions
 
 Floats = NDArray[np.floating]

@@ -12,14 +12,14 @@ from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.audio import SAMPLE_RATE
-from earmark.training.centred import CentredSettings
-from earmark.training.clips import ClipBank
-from earmark.training.crops import middle
-from earmark.training.encoders.dense import flat
-from earmark.training.frontends.log_mel import MelSettings, mel_triangles
-from earmark.training.frontends.spectrogram import Spectrogram
-from earmark.training.progress import follow
+from earmark.core.audio import SAMPLE_RATE
+from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.clip_bank import ClipBank
+from earmark.training.batches.crops import middle
+from earmark.training.nn.encoders.dense import flat
+from earmark.training.nn.frontends.log_mel import MelSettings, mel_triangles
+from earmark.training.nn.frontends.spectrogram import Spectrogram
+from earmark.training.run.progress import follow
 
 Floats = NDArray[np.float32]
 

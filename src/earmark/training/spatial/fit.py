@@ -11,8 +11,8 @@ import torch
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.errors import EarmarkError, InputError
-from earmark.training.tables import Settings
+from earmark.core.config import Settings
+from earmark.core.errors import EarmarkError, InputError
 
 Loss = Callable[[Tensor], Tensor]
 """The mean loss of the examples whose numbers it is given, shape (batch,) int64."""

@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from earmark.audio import Wave
-from earmark.training.centred import CentredSettings
-from earmark.training.crops import middle
-from earmark.training.encoders.dense import DenseSettings, flat
-from earmark.training.frontends import build_frontend
+from earmark.core.audio import Wave
+from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.crops import middle
+from earmark.training.nn.encoders.dense import DenseSettings, flat
+from earmark.training.nn.frontends import build_frontend
 
 Floats = NDArray[np.float32]
 

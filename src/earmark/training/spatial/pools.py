@@ -6,14 +6,14 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
-from earmark.errors import InputError
-from earmark.training.clips import ClipBank
-from earmark.training.corpus import digest, open_or_pack, selected, stamp_of
-from earmark.training.encoders.dense import DenseSettings
-from earmark.training.frontends import build_frontend
+from earmark.training.batches.clip_bank import ClipBank
+from earmark.training.nn.encoders.dense import DenseSettings
+from earmark.training.nn.frontends import build_frontend
 from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
 from earmark.training.spatial.settings import Sizes, SpatialData
+from earmark.training.words.corpus import digest, open_or_pack, selected, stamp_of
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.errors import InputError
+from earmark.core.errors import InputError
 
 Floats = NDArray[np.floating]
 

@@ -6,11 +6,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from earmark.training.recipe import Source
+from earmark.core.config import Settings, checked, read_table, set_key
 from earmark.training.spatial.autoencoder import AutoencoderSettings
 from earmark.training.spatial.classifier import ClassifierSettings
 from earmark.training.spatial.conv1d import Conv1dSettings
-from earmark.training.tables import Settings, checked, read_table, set_key
+from earmark.training.words.recipe import Source
 
 
 class SpatialData(Settings):

@@ -4,7 +4,7 @@ One repetition draws unlabelled, labelled and test clips; a convolution learns w
 two auto-encoders learn from the unlabelled clips, with and without their position, and a dense classifier learns words
 from either one's embeddings of the labelled clips. All three are asked about the same test clips.
 
-What lies in the run's folder afterwards, and how to read it: :mod:`earmark.evaluation.simulations`.
+What lies in the run's folder afterwards, and how to read it: :mod:`earmark.evaluation.simulation.results`.
 """
 
 import json
@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earmark.errors import InputError
-from earmark.evaluation.simulations import (
+from earmark.core.errors import InputError
+from earmark.evaluation.simulation.results import (
     PLAIN_RESULTS,
     RESULTS,
     Repetition,
@@ -29,15 +29,15 @@ from earmark.evaluation.simulations import (
     row_of,
     write_rows,
 )
-from earmark.training.checkpoint import Checkpoint, save_checkpoint
-from earmark.training.comparison.summary import Average
-from earmark.training.recipe import Source
+from earmark.training.compare.summary import Average
+from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
 from earmark.training.spatial.autoencoder import Learnt, learn
 from earmark.training.spatial.classifier import classify
 from earmark.training.spatial.conv1d import classify_mfcc
 from earmark.training.spatial.pools import Pools, draw, prepare_pools
 from earmark.training.spatial.position import choose_anchors, positions
 from earmark.training.spatial.settings import SpatialSettings
+from earmark.training.words.recipe import Source
 
 Stage = Literal["mfcc", "plain", "spatial"]
 Report = Callable[[int, Stage, int, int, float], object]

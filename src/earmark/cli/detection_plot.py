@@ -1,0 +1,128 @@
+"""One picture of a recording: its sound, what the detector scored, and what was heard."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.errors import InputError
+
+if TYPE_CHECKING:
+    from earmark.spotting.detector import Detection, Detector
+
+INK, FAINT, HIT, TRUTH = "#1f2430", "#c9ced6", "#d1495b", "#2a9d8f"
+CURVES = ("#2b59c3", "#e08e0b", "#7b2d8b", "#3a7d44", "#8c564b", "#5a6472")
+
+
+def draw(
+    path: Path,
+    wave: Wave,
+    detector: "Detector",
+    detections: Sequence["Detection"],
+    *,
+    title: str,
+    truth: Sequence[tuple[float, float]] = (),
+) -> None:
+    """Write a picture: waveform, spectrogram, and each keyword's score with its threshold.
+
+    Args:
+        path: the suffix says the format, such as .png or .svg.
+        wave: shape (n,).
+        detector: which listened; gives the scores.
+        detections: what was heard.
+        title: above the picture.
+        truth: start and end, in seconds, of where keywords really are said.
+
+    Raises:
+        InputError: matplotlib is missing, or the file cannot be written.
+    """
+    try:
+        from matplotlib.figure import Figure
+    except ModuleNotFoundError as error:
+        raise InputError('pictures need matplotlib: pip install "earmark[plots]"') from error
+
+    length_s = len(wave) / SAMPLE_RATE
+    figure = Figure(figsize=(float(np.clip(length_s * 0.55, 9, 40)), 6.4), layout="constrained", facecolor="white")
+    sound, spectrum, scores = figure.subplots(3, 1, sharex=True, height_ratios=(1, 1.6, 1.8))
+    _draw_sound(sound, wave)
+    _draw_spectrogram(spectrum, wave)
+    _draw_scores(scores, wave, detector)
+    for start_s, end_s in truth:
+        for axes in (sound, scores):
+            axes.axvspan(start_s, end_s, color=TRUTH, alpha=0.16, linewidth=0)
+        spectrum.axvspan(start_s, end_s, ymin=0.965, color=TRUTH, linewidth=0)
+    _mark(sound, scores, detections)
+    if truth:
+        scores.fill_between([], [], color=TRUTH, alpha=0.16, linewidth=0, label="really said")
+    scores.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=6, frameon=False, fontsize=9, labelcolor=INK)
+    scores.set(xlim=(0, length_s), xlabel="seconds")
+    figure.suptitle(title, fontsize=13, fontweight="bold", color=INK, x=0.01, ha="left")
+    try:
+        figure.savefig(path, dpi=150)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written ({error}); name an existing folder and a .png file") from error
+
+
+def _draw_sound(axes: Any, wave: Wave) -> None:
+    # The extremes of each of 4,000 stretches look like the whole wave, and draw at once.
+    step = max(1, len(wave) // 4000)
+    stretches = wave[: len(wave) // step * step].reshape(-1, step)
+    times_s = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
+    axes.fill_between(times_s, stretches.min(axis=1), stretches.max(axis=1), color=INK, linewidth=0)
+    peak = float(np.abs(wave).max(initial=1e-3)) * 1.15
+    axes.set(ylim=(-peak, peak), yticks=[])
+    axes.set_ylabel("sound", color=INK)
+    _tidy(axes)
+
+
+def _draw_spectrogram(axes: Any, wave: Wave) -> None:
+    window, hop = 512, max(160, len(wave) // 6000)
+    frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, window // 2), window)[::hop]
+    level_db = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(window))) + 1e-6)
+    top = float(np.percentile(level_db, 99.7))
+    extent = (0, len(frames) * hop / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
+    axes.imshow(level_db.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 65, vmax=top)
+    axes.set_ylabel("kHz", color=INK)
+    _tidy(axes)
+
+
+def _draw_scores(axes: Any, wave: Wave, detector: "Detector") -> None:
+    times_s, scores = detector.scores(wave)
+    thresholds = detector.thresholds
+    for column, keyword in enumerate(detector.keywords):
+        color = CURVES[column % len(CURVES)]
+        axes.plot(times_s, scores[:, column], color=color, linewidth=1.4, label=f"score of “{keyword.name}”")
+        axes.fill_between(
+            times_s,
+            thresholds[column],
+            scores[:, column],
+            where=scores[:, column] >= thresholds[column],
+            color=color,
+            alpha=0.25,
+        )
+    for place, threshold in enumerate(sorted(set(thresholds.tolist()))):
+        axes.axhline(threshold, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), label="" if place else "threshold")
+    axes.set(ylim=(min(0.0, float(scores.min(initial=0))) - 0.02, 1.08), yticks=[0, 0.25, 0.5, 0.75, 1])
+    axes.grid(axis="y", color=FAINT, linewidth=0.5)
+    axes.set_ylabel("score", color=INK)
+    _tidy(axes)
+
+
+def _mark(sound: Any, scores: Any, detections: Sequence["Detection"]) -> None:
+    names = {hit.keyword for hit in detections}
+    for number, hit in enumerate(detections):
+        for axes in (sound, scores):
+            axes.axvspan(hit.start_s, hit.end_s, fill=False, edgecolor=HIT, linewidth=1.3)
+        label = "heard" if number == 0 else ""
+        scores.plot([hit.end_s], [hit.score], "o", color=HIT, markersize=6, zorder=5, label=label)
+        middle_s = (hit.start_s + hit.end_s) / 2
+        text = f"{hit.score:.2f}" if len(names) == 1 else f"{hit.keyword}\n{hit.score:.2f}"
+        scores.text(middle_s, 1.1, text, color=HIT, fontsize=9, ha="center", va="bottom", fontweight="bold")
+
+
+def _tidy(axes: Any) -> None:
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(FAINT)
+    axes.tick_params(color=FAINT, labelcolor=INK, labelsize=9)

@@ -1,0 +1,330 @@
+"""Find where each word of a transcript is spoken, by pocketsphinx's forced alignment (US English).
+
+The acoustic model and the pronouncing dictionary (CMUdict) come inside pocketsphinx's wheel.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from functools import cache, partial
+from importlib.metadata import version
+from itertools import groupby
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
+from earmark.core.checkpoint_log import Journal
+from earmark.core.errors import EarmarkError, InputError
+from earmark.data.manifest import Clip, Manifest
+
+FRAME_S = 0.01
+# Sound that fits its words badly, or digital silence beside them, is lost by the usual search and found by a wide one.
+_WIDE = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
+UNKNOWN = "not in the dictionary"
+_WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
+_VARIANT = re.compile(r"\(\d+\)$")
+
+
+class AlignmentError(EarmarkError):
+    """A sentence that cannot be aligned; the message says why, details behind a colon."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phone:
+    """One speech sound, named as the dictionary names it (ARPABET), and its place in seconds."""
+
+    text: str
+    start_s: float
+    end_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Word:
+    """One spoken word, its place in seconds, and its phones where they were asked for."""
+
+    text: str
+    start_s: float
+    end_s: float
+    phones: tuple[Phone, ...] = ()
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """The words of one sentence, in file time, or why there are none."""
+
+    words: tuple[Word, ...] = ()
+    failure: str = ""
+
+
+Job = TypeVar("Job")
+Result = TypeVar("Result")
+Pronunciations = tuple[tuple[str, str], ...]
+"""Words that the dictionary lacks, each with its phones, parted by spaces."""
+
+
+def spoken_words(text: str) -> tuple[str, ...]:
+    """The words of a transcript: lower case, without punctuation except apostrophes inside words.
+
+    >>> spoken_words("LOOK, at Ann’s well-known pants!")
+    ('look', 'at', "ann's", 'well', 'known', 'pants')
+    """
+    return tuple(word.rstrip("'") for word in _WORD.findall(text.lower().replace("’", "'")))
+
+
+def align(
+    wave: Wave, words: Sequence[str], *, phones: bool = False, pronunciations: Pronunciations = ()
+) -> tuple[Word, ...]:
+    """Align a transcript with its sound.
+
+    Args:
+        wave: one sentence, shape (n,).
+        words: what is said in it, from `spoken_words`.
+        phones: also say where each phone is; takes about twice the time.
+        pronunciations: of words that the dictionary lacks.
+
+    Returns:
+        The words with their places from the start of the wave, silences left out.
+
+    Raises:
+        AlignmentError: no words, a word without pronunciation, or sound that does not fit the words.
+        InputError: pocketsphinx is not installed, or a pronunciation uses unknown phones.
+    """
+    if not words:
+        raise AlignmentError("no text")
+    decoder = _decoder(pronunciations)
+    unknown = sorted({word for word in words if decoder.lookup_word(word) is None})
+    if unknown:
+        raise AlignmentError(f"{UNKNOWN}: {', '.join(unknown)}")
+    if not len(wave):
+        raise AlignmentError("no sound")
+    samples = pcm(wave)
+    for is_wide in (False, True):
+        found = _found(_decoder(pronunciations, is_wide=is_wide), samples, words, phones)
+        if [word.text for word in found] == list(words):
+            return found
+    raise AlignmentError("the sound does not fit the text")
+
+
+def align_sentences(
+    manifest: Manifest,
+    journal: Path,
+    *,
+    phones: bool = False,
+    pronunciations: Pronunciations = (),
+    workers: int = 1,
+    on_sentence: Callable[[int, int], None] | None = None,
+) -> list[Alignment]:
+    """Align every sentence of a manifest with its column `text`.
+
+    Args:
+        manifest: sentences.
+        journal: file that keeps the alignments; those of an earlier run are not made again.
+        phones: also say where each phone is.
+        pronunciations: of words that the dictionary lacks.
+        workers: processes.
+        on_sentence: called with the number of finished sentences and of all.
+
+    Returns:
+        One alignment a sentence, in their order; times count from the start of the file.
+
+    Raises:
+        InputError: pocketsphinx is not installed, or a pronunciation uses unknown phones.
+    """
+    made_by = {
+        "aligner": f"pocketsphinx {pocketsphinx_version()}",
+        "phones": phones,
+        "pronunciations": list(map(list, pronunciations)),
+    }
+    _decoder(pronunciations)
+    job = partial(_align_file, phones=phones, pronunciations=pronunciations)
+    with Journal(journal, made_by) as kept:
+        todo = [(key, clip) for key, clip in _keyed(manifest) if key not in kept.done]
+        todo.sort(key=lambda item: item[1].path)
+        total, done = len(manifest), len(manifest) - len(todo)
+        by_file = [list(group) for _, group in groupby(todo, key=lambda item: item[1].path)]
+        for results in mapped(job, by_file, workers):
+            for key, record in results:
+                kept.add(key, record)
+                done += 1
+                if on_sentence:
+                    on_sentence(done, total)
+        return [alignment_from(kept.done[key]) for key, _ in _keyed(manifest)]
+
+
+def alignment_from(record: Mapping[str, Any]) -> Alignment:
+    """The alignment that a JSON record holds, see `earmark.data.alignment.formats`.
+
+    Raises:
+        KeyError: a word without text, start_s or end_s.
+        TypeError: a value of another type.
+    """
+    words = []
+    for word in record["words"]:
+        phones = tuple(Phone(str(p["text"]), float(p["start_s"]), float(p["end_s"])) for p in word.get("phones", ()))
+        words.append(Word(str(word["text"]), float(word["start_s"]), float(word["end_s"]), phones))
+    return Alignment(tuple(words), str(record.get("failure", "")))
+
+
+def read_pronunciations(path: Path) -> Pronunciations:
+    """Read pronunciations, one a line: a word and its phones (ARPABET without stress marks), parted by spaces.
+
+    Raises:
+        InputError: no such file, or a line without phones.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: cannot be read as text ({error})") from None
+    found = []
+    for number, line in enumerate(lines, 1):
+        if not line.strip() or line.startswith("#"):
+            continue
+        word, *phones = line.split()
+        if not phones:
+            raise InputError(f"{path}:{number}: expected a word and its phones, as in: henny HH EH N IY")
+        found.append((word.lower(), " ".join(phones).upper()))
+    return tuple(found)
+
+
+def pocketsphinx() -> Any:
+    """The package, or the word where to get it.
+
+    Raises:
+        InputError: it is not installed.
+    """
+    try:
+        import pocketsphinx as package
+    except ModuleNotFoundError:
+        raise InputError(
+            'pocketsphinx: not installed; run: pip install "earmark[train]", or bring alignments with --alignments'
+        ) from None
+    return package
+
+
+def pocketsphinx_version() -> str:
+    """Its version: another one may align in another way."""
+    pocketsphinx()
+    return version("pocketsphinx")
+
+
+def pcm(wave: Wave) -> bytes:
+    """A wave as pocketsphinx wants it: 16-bit samples."""
+    return (np.clip(wave, -1, 1) * 32767).astype(np.int16).tobytes()
+
+
+def stretch(wave: Wave, start_s: float, end_s: float | None) -> Wave:
+    """A part of a wave."""
+    return wave[round(start_s * SAMPLE_RATE) : None if end_s is None else round(end_s * SAMPLE_RATE)]
+
+
+def mapped(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
+    """Results of all jobs, in their order; made by other processes when there are several workers."""
+    with ExitStack() as stack:
+        if workers > 1 and len(jobs) > 1:
+            yield from stack.enter_context(ProcessPoolExecutor(workers)).map(work, jobs, chunksize=2)
+        else:
+            yield from map(work, jobs)
+
+
+def _align_file(
+    sentences: Sequence[tuple[str, Clip]], *, phones: bool, pronunciations: Pronunciations
+) -> list[tuple[str, dict[str, Any]]]:
+    """Records of the sentences of one file."""
+    path = sentences[0][1].path
+    try:
+        wave = read(path)
+    except AudioError as error:
+        wave, unreadable = np.zeros(0, np.float32), f"unreadable: {error}"
+    else:
+        unreadable = ""
+    results = []
+    for key, clip in sentences:
+        record: dict[str, Any] = {"path": path, "text": clip.text, "words": []}
+        try:
+            if unreadable:
+                raise AlignmentError(unreadable)
+            part = stretch(wave, clip.start_s, clip.end_s)
+            words = align(part, spoken_words(clip.text), phones=phones, pronunciations=pronunciations)
+        except AlignmentError as error:
+            record["failure"] = str(error)
+        else:
+            record["words"] = [_record(word, clip.start_s) for word in words]
+        results.append((key, record))
+    return results
+
+
+def _record(word: Word, offset_s: float) -> dict[str, Any]:
+    def moved(part: Word | Phone) -> dict[str, Any]:
+        return {
+            "text": part.text,
+            "start_s": round(part.start_s + offset_s, 4),
+            "end_s": round(part.end_s + offset_s, 4),
+        }
+
+    phones = [moved(phone) for phone in word.phones]
+    return moved(word) | ({"phones": phones} if phones else {})
+
+
+def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
+    """Each sentence with an absolute path, and a key that changes with all that its alignment hangs on."""
+    for clip in manifest:
+        path = str(manifest.locate(clip).resolve())
+        values = asdict(clip) | {"path": path}
+        yield f"{path} {clip.start_s:g} {clip.end_s} {clip.text}", Clip(**values)
+
+
+def _found(decoder: Any, samples: bytes, words: Sequence[str], phones: bool) -> tuple[Word, ...]:
+    """The words that the decoder placed; none when it got lost."""
+    try:
+        decoder.set_align_text(" ".join(words))
+        _hear(decoder, samples)
+        found = [
+            Word(_plain(segment.word), segment.start_frame * FRAME_S, (segment.end_frame + 1) * FRAME_S)
+            for segment in decoder.seg() or ()
+        ]
+        if phones and found:
+            decoder.set_alignment()
+            _hear(decoder, samples)
+            found = [_with_phones(entry) for entry in decoder.get_alignment()]
+    except RuntimeError:
+        return ()
+    return tuple(word for word in found if not word.text.startswith("<"))
+
+
+@cache
+def _decoder(pronunciations: Pronunciations = (), *, is_wide: bool = False) -> Any:
+    # bestpath: pocketsphinx's lattice search now and then squeezes the silence at the start into one frame, and then
+    # no phones are found.
+    decoder = pocketsphinx().Decoder(loglevel="FATAL", lm=None, bestpath=False, **(_WIDE if is_wide else {}))
+    for word, phones in pronunciations:
+        if decoder.lookup_word(word) is not None:
+            continue
+        try:
+            decoder.add_word(word, phones)
+        except RuntimeError:
+            raise InputError(f"pronunciation of {word!r}: {phones} are not all phones of the dictionary") from None
+    return decoder
+
+
+def _hear(decoder: Any, samples: bytes) -> None:
+    decoder.start_utt()
+    try:
+        decoder.process_raw(samples, full_utt=True)
+    finally:
+        decoder.end_utt()
+
+
+def _plain(word: str) -> str:
+    """Without the number of the pronunciation: the dictionary writes a(2)."""
+    return _VARIANT.sub("", word)
+
+
+def _with_phones(entry: Any) -> Word:
+    phones = tuple(
+        Phone(phone.name, phone.start * FRAME_S, (phone.start + phone.duration) * FRAME_S) for phone in entry
+    )
+    return Word(_plain(entry.name), entry.start * FRAME_S, (entry.start + entry.duration) * FRAME_S, phones)

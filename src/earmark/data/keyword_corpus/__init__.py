@@ -1,0 +1,1 @@
+"""Keyword corpora cut out of transcribed sentences."""

@@ -1,0 +1,216 @@
+"""N-grams of phones or words as segments: `HH,AH,L,OW` from when to when in which recording.
+
+A segment's label is what is said in it, with commas between phones or words. Neither n-grams that follow each other
+with the same label nor the last one of a list are lost, as they are by the published reader of such lists.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from earmark.core.errors import InputError
+from earmark.data.alignment.forced import Alignment, Phone, Word
+from earmark.data.corpora.folder import SOUND_SUFFIXES
+from earmark.data.lists.segments import Segment
+from earmark.data.lists.spans import FRAME_S, Stretch
+from earmark.data.manifest import Clip
+
+UnitKind = Literal["phones", "words"]
+Unit = Phone | Word
+"""A phone or a word, and its place in seconds."""
+
+# What aligners write for a pause inside a word.
+_PAUSES = frozenset({"", "sil", "sp", "spn"})
+
+
+@dataclass(frozen=True)
+class NgramRules:
+    """Which n-grams are listed.
+
+    Attributes:
+        unit: of what.
+        fewest: units of an n-gram, at least.
+        most: units of an n-gram, at most.
+        shortest_s: shorter n-grams are left out.
+        longest_s: longer n-grams are left out.
+        gap_s: an n-gram does not reach over a longer pause between two units.
+    """
+
+    unit: UnitKind = "phones"
+    fewest: int = 1
+    most: int = 5
+    shortest_s: float = 0.08
+    longest_s: float = 2.0
+    gap_s: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.fewest <= self.most:
+            raise InputError(
+                f"--n {self.fewest}-{self.most}: a number from 1 on, or two of them, the smaller one first"
+            )
+        # `not >=`, so that NaN is caught.
+        if not self.shortest_s >= FRAME_S:
+            raise InputError(f"--shortest: a frame of {FRAME_S:g} s or more, not {self.shortest_s:g}")
+        if not self.longest_s >= self.shortest_s:
+            raise InputError(f"--longest {self.longest_s:g}: less than --shortest {self.shortest_s:g}")
+        if not self.gap_s >= 0:
+            raise InputError(f"--gap: seconds from 0 on, not {self.gap_s:g}")
+
+    def allow(self, start_s: float, end_s: float) -> bool:
+        """Whether an n-gram may be so long."""
+        return self.shortest_s - 1e-6 <= end_s - start_s <= self.longest_s + 1e-6
+
+
+def units_of(alignment: Alignment, kind: UnitKind, where: str = "") -> list[Unit]:
+    """The phones or words of an alignment, in their order.
+
+    Args:
+        alignment: of one sentence.
+        kind: phones or words.
+        where: the recording, for messages.
+
+    Raises:
+        InputError: words without phones, or a unit whose name holds a comma.
+    """
+    units: list[Unit] = []
+    for word in alignment.words:
+        if kind == "phones" and not word.phones:
+            raise InputError(
+                f"{where}: no phones of {word.text!r} at {word.start_s:g} s in its alignment; align with phones (as"
+                " earmark prepare keywords --phones does), or take --unit words"
+            )
+        units += word.phones if kind == "phones" else (word,)
+    spoken = [unit for unit in units if unit.text.lower() not in _PAUSES and unit.end_s > unit.start_s]
+    for unit in spoken:
+        if "," in unit.text:
+            raise InputError(
+                f"{where}: {unit.text!r} at {unit.start_s:g} s holds a comma, which parts units; rename it in the"
+                " alignment"
+            )
+    return sorted(spoken, key=lambda unit: unit.start_s)
+
+
+def label_of(units: Sequence[Unit]) -> str:
+    """Names with commas between them.
+
+    >>> label_of([Word("zoom in", 0.0, 0.5), Word("now", 0.5, 0.9)])
+    'zoom_in,now'
+    """
+    return ",".join("_".join(unit.text.split()) for unit in units)
+
+
+def ngrams(
+    clips: Iterable[Clip],
+    alignments: Iterable[Alignment],
+    rules: NgramRules | None = None,
+    *,
+    sections: Mapping[str, Sequence[Stretch]] | None = None,
+) -> Iterator[Segment]:
+    """All n-grams of aligned sentences.
+
+    Args:
+        clips: sentences, with their paths and speakers.
+        alignments: of each of them, in file time.
+        rules: which n-grams are listed.
+        sections: by recording, without suffix (see `stem`): an n-gram lies inside one of them. Unless given, a section
+            is a run of units without a long pause.
+
+    Yields:
+        Segments by their start and then by their end, sentence by sentence.
+
+    Raises:
+        InputError: as `units_of`; or sections of other recordings.
+    """
+    rules = rules or NgramRules()
+    met = sections is None
+    for clip, alignment in zip(clips, alignments, strict=True):
+        units = units_of(alignment, rules.unit, clip.path)
+        if sections is None:
+            sectioned = [(_around(run, clip), run) for run in _runs(units, rules.gap_s)]
+        else:
+            met = met or stem(clip.path) in sections
+            sectioned = [
+                (section, run)
+                for section in sections.get(stem(clip.path), ())
+                for run in _runs([unit for unit in units if section.holds(unit.start_s, unit.end_s)], rules.gap_s)
+            ]
+        for section, run in sectioned:
+            yield from _ngrams_of(run, section, rules)
+    if not met and sections is not None:
+        raise InputError(
+            f"the sections are of other recordings, such as {next(iter(sections), 'none')}; name them alike"
+        )
+
+
+def transcribe(
+    segments: Iterable[Segment],
+    units: Mapping[str, Sequence[Unit]],
+    rules: NgramRules | None = None,
+) -> Iterator[Segment]:
+    """Segments with what is said in them as their label.
+
+    A phone or word is said in a segment when its middle lies in it.
+
+    Args:
+        segments: such as those of a grid; their times stay.
+        units: by recording, without suffix (see `stem`), in their order.
+        rules: how many units a segment may have; durations and pauses are not asked.
+
+    Yields:
+        The segments in which an allowed number of units is said.
+
+    Raises:
+        InputError: none of the segments is of a recording that has units.
+    """
+    rules = rules or NgramRules()
+    met = False
+    strange = ""
+    for segment in segments:
+        said = units.get(stem(segment.section.path))
+        if said is None:
+            strange = strange or segment.section.path
+            continue
+        met = True
+        inside = [unit for unit in said if segment.start_s <= (unit.start_s + unit.end_s) / 2 < segment.end_s]
+        if rules.fewest <= len(inside) <= rules.most:
+            yield replace(segment, label=label_of(inside))
+    if not met:
+        raise InputError(
+            f"the segments are of recordings without alignment, such as {strange}; aligned are"
+            f" {', '.join(list(units)[:2])} …"
+        )
+
+
+def stem(path: str) -> str:
+    """A path without the suffix of a sound file: alignments do not say it.
+
+    >>> stem("wav/anna.flac"), stem("wav/dr.smith")
+    ('wav/anna', 'wav/dr.smith')
+    """
+    start, dot, suffix = path.rpartition(".")
+    return start if dot and f".{suffix.lower()}" in SOUND_SUFFIXES else path
+
+
+def _runs(units: Sequence[Unit], gap_s: float) -> Iterator[list[Unit]]:
+    """Units between long pauses."""
+    run: list[Unit] = []
+    for unit in units:
+        if run and unit.start_s - run[-1].end_s > gap_s + 1e-6:
+            yield run
+            run = []
+        run.append(unit)
+    if run:
+        yield run
+
+
+def _around(run: Sequence[Unit], clip: Clip) -> Stretch:
+    return Stretch(clip.path, clip.speaker, run[0].start_s, max(unit.end_s for unit in run))
+
+
+def _ngrams_of(run: Sequence[Unit], section: Stretch, rules: NgramRules) -> Iterator[Segment]:
+    for first in range(len(run)):
+        for stop in range(first + rules.fewest, min(first + rules.most, len(run)) + 1):
+            units = run[first:stop]
+            start_s, end_s = units[0].start_s, units[-1].end_s
+            if rules.allow(start_s, end_s):
+                yield Segment(section, start_s, end_s, label_of(units))

@@ -1,0 +1,1 @@
+"""Synthetic speech for word lists."""

@@ -1,0 +1,1 @@
+"""Evaluation protocols: trials, scores and metrics of each task."""

@@ -1,0 +1,205 @@
+"""What the decisions and scores of an open-set test are worth in numbers."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.evaluation import metrics
+from earmark.evaluation.confusion import Confusion, count_confusion
+from earmark.evaluation.protocols.open_set.decisions import Backend, Head, ScoredOpenSet, Unknown, score
+from earmark.evaluation.protocols.open_set.lists import OpenSetLists
+from earmark.evaluation.svm import Svm
+
+Floats = NDArray[np.floating]
+Bools = NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number and the 95 % interval over test speakers; NaN where there is none."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class OpenSetResult:
+    """What an open-set test gave; `dataclasses.asdict` of it is JSON but for NaN.
+
+    Attributes:
+        classes: the targets, with silence.
+        backend: how classes gave scores.
+        unknown: how the unknown were told.
+        svm: settings of the machines, where there are any.
+        threshold: below which a best score is refused; None with an unknown cluster.
+        clips: how many were for training, for validation, and of test targets, seen and unseen unknowns.
+        numbers: by name, see `NUMBERS`; fractions.
+        confusion: of the test clips.
+    """
+
+    classes: tuple[str, ...]
+    backend: Backend
+    unknown: Unknown
+    svm: Svm | None
+    threshold: float | None
+    clips: dict[str, int]
+    numbers: dict[str, Estimate]
+    confusion: Confusion
+
+
+_RATIOS = {"1_1": 1, "11_1": 11}
+_UNKNOWNS = {"": "", "_seen": ", seen unknowns", "_unseen": ", unseen unknowns"}
+NUMBERS = {
+    "target_accuracy": "target accuracy",
+    "macro_auc": "AUC, mean over classes",
+    "map": "mAP",
+    **{f"non_target_accuracy{part}": f"non-target accuracy{words}" for part, words in _UNKNOWNS.items()},
+    **{
+        f"total_{ratio}{part}": f"total accuracy at {weight}:1{words}"
+        for ratio, weight in _RATIOS.items()
+        for part, words in _UNKNOWNS.items()
+    },
+    **{f"auc{part}": f"AUC target or unknown{words}" for part, words in _UNKNOWNS.items()},
+    **{f"eer{part}": f"EER target or unknown{words}" for part, words in _UNKNOWNS.items()},
+}
+"""What is measured: key in the results and what it says."""
+
+
+def measure(
+    lists: OpenSetLists,
+    vectors: Mapping[str, Floats],
+    *,
+    backend: Backend = "centroid",
+    unknown: Unknown = "cluster",
+    svm: Svm | None = None,
+    head: Head | None = None,
+    speakers: Mapping[str, str] | None = None,
+    seed: int = 0,
+) -> OpenSetResult:
+    """Every number of an open-set test, from vectors; arguments as `score` and `count`."""
+    scored = score(lists, vectors, backend=backend, unknown=unknown, svm=svm, head=head, speakers=speakers, seed=seed)
+    return count(scored, speakers=speakers, rng=np.random.default_rng(seed))
+
+
+def count(
+    scored: ScoredOpenSet, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
+) -> OpenSetResult:
+    """Every number of the decisions and scores.
+
+    Args:
+        scored: from `score`.
+        speakers: speaker by path; with `rng`, gives the intervals. A path without one stands for itself.
+        rng: draws speakers for the intervals; None leaves the intervals out.
+    """
+    lists = scored.lists
+    numbers = _numbers_of(scored)
+    values = np.array(numbers(None))
+    low = high = np.full(len(NUMBERS), np.nan)
+    if speakers and rng is not None:
+        low, high = metrics.interval_over_speakers(numbers, [speakers.get(clip.path, "") for clip in lists.test], rng)
+    seen = int(lists.is_seen.sum())
+    unknown = int((scored.truth == len(lists.classes)).sum())
+    return OpenSetResult(
+        lists.classes,
+        scored.backend,
+        scored.unknown,
+        scored.svm,
+        scored.threshold,
+        {
+            "train": len(lists.train),
+            "validation": len(lists.validation),
+            "target": len(lists.test) - unknown,
+            "seen_unknown": seen,
+            "unseen_unknown": unknown - seen,
+        },
+        {key: Estimate(*row) for key, row in zip(NUMBERS, np.stack([values, low, high], 1).tolist(), strict=True)},
+        confusion(scored),
+    )
+
+
+def confusion(scored: ScoredOpenSet) -> Confusion:
+    """Count the decisions: a row for each class, for the seen and for the unseen unknowns, where there are any."""
+    size = len(scored.lists.classes)
+    kinds = scored.truth + (scored.truth == size) * ~scored.lists.is_seen
+    rows = (*scored.lists.classes, "seen unknown", "unseen unknown")
+    found = count_confusion(rows, (*scored.lists.classes, "unknown"), kinds, scored.decisions)
+    kept = [row for row in range(size + 2) if row < size or any(found.counts[row])]
+    return Confusion(tuple(found.rows[row] for row in kept), found.columns, tuple(found.counts[row] for row in kept))
+
+
+def detection_trials(scored: ScoredOpenSet) -> dict[str, tuple[Floats, Bools]]:
+    """Is a clip a target? Its best score, and the answer, with all unknowns, seen ones and unseen ones as negatives.
+
+    Returns:
+        Scores, shape (m,), and booleans, shape (m,), by `all unknowns`, `seen unknowns`, `unseen unknowns`; a kind
+        without a clip is left out.
+    """
+    best = scored.scores.max(axis=1)
+    return {
+        f"{name} unknowns": (best[kept], is_target[kept])
+        for name, kept, is_target in _kinds(scored)
+        if not is_target[kept].all()
+    }
+
+
+def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
+    """Name, test clips that count, and which test clips are targets: with all unknowns, the seen, the unseen ones."""
+    is_target = scored.truth < len(scored.lists.classes)
+    seen = scored.lists.is_seen
+    return [
+        ("all", np.ones(len(is_target), np.bool_), is_target),
+        ("seen", is_target | seen, is_target),
+        ("unseen", is_target | ~seen, is_target),
+    ]
+
+
+def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]:
+    """A function of the weights of the test clips, in the order of `NUMBERS`. Trials are sorted once."""
+    truth, right = scored.truth, scored.decisions == scored.truth
+    is_target = truth < len(scored.lists.classes)
+    ranked = [
+        (order, scored.scores[order, number], truth[order] == number)
+        for number, order in enumerate(np.argsort(-scored.scores, axis=0).T)
+    ]
+    best = scored.scores.max(axis=1)
+    order = np.argsort(-best)
+    detections = [order[kept[order]] for _, kept, _ in _kinds(scored)]
+
+    def numbers(weights: Floats | None) -> list[float]:
+        counts = np.ones(len(truth)) if weights is None else np.asarray(weights, np.float64)
+        target = _share(right, counts * is_target)
+        refused = [_share(right, counts * (kept & ~is_target)) for _, kept, _ in _kinds(scored)]
+        classes = [_curve(values, positive, counts[rows]) for rows, values, positive in ranked]
+        present = [curve for curve in classes if curve is not None]
+        finding = [_curve(best[rows], is_target[rows], counts[rows]) for rows in detections]
+        return [
+            target,
+            _mean([metrics.area_under_curve(curve) for curve in present]),
+            _mean([metrics.average_precision(curve) for curve in present]),
+            *refused,
+            *((ratio * target + one) / (ratio + 1) for ratio in _RATIOS.values() for one in refused),
+            *(np.nan if curve is None else metrics.area_under_curve(curve) for curve in finding),
+            *(np.nan if curve is None else metrics.equal_error_rate(curve) for curve in finding),
+        ]
+
+    return numbers
+
+
+def _curve(scores: Floats, positive: Bools, weights: Floats) -> metrics.ErrorCurve | None:
+    """None where one kind of trial has no weight, as a draw of speakers may have it."""
+    if not weights[positive].any() or not weights[~positive].any():
+        return None
+    return metrics.error_curve(scores, positive, weights)
+
+
+def _share(right: Bools, weights: Floats) -> float:
+    """Share of the weight that is right; NaN without weight."""
+    total = weights.sum()
+    return float(weights @ right / total) if total > 0 else float("nan")
+
+
+def _mean(values: list[float]) -> float:
+    return float(np.mean(values)) if values else float("nan")

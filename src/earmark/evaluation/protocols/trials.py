@@ -1,0 +1,177 @@
+"""Trial lists: which clips enrol a keyword and which clips test it.
+
+Two lists in the format of `earmark.data.lists.clip_lists` make a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The
+keywords of a pair are the labels of its enrolment list; a test clip with any other label is an impostor.
+"""
+
+import re
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+
+from earmark.core.errors import InputError
+from earmark.data.corpora.folder import SPEAKER_PATTERN
+from earmark.data.lists.clip_lists import ListedClip, listed_label, read_lines, read_list, write_list
+from earmark.data.manifest import read_manifest
+
+__all__ = [
+    "ListPair",
+    "TrialClip",
+    "every_path",
+    "find_pairs",
+    "keep_words",
+    "read_list",
+    "read_pair",
+    "speakers_of",
+    "write_list",
+]
+
+TrialClip = ListedClip
+"""One line of a list."""
+
+
+@dataclass(frozen=True)
+class ListPair:
+    """An enrolment list and the list that tests it.
+
+    Attributes:
+        condition: what the pair measures, such as `k5`, `across_k5` or `personal_k3`.
+        draw: which of the condition's draws this is: a seed (`s0`) or a speaker.
+        enrolment: the clips that enrol; all of one label make one keyword.
+        test: the clips that are scored against every keyword.
+    """
+
+    condition: str
+    draw: str
+    enrolment: tuple[TrialClip, ...]
+    test: tuple[TrialClip, ...]
+
+    @property
+    def name(self) -> str:
+        """The part that both file names share, such as `k5_s0`."""
+        return f"{self.condition}_{self.draw}"
+
+    @property
+    def keywords(self) -> tuple[str, ...]:
+        """The enrolled labels, sorted."""
+        return tuple(sorted({clip.label for clip in self.enrolment}))
+
+    @property
+    def paths(self) -> frozenset[str]:
+        """Every recording that the pair names."""
+        return frozenset(clip.path for clip in (*self.enrolment, *self.test))
+
+
+def read_pair(enrolment: Path, test: Path, *, audio: Path | None = None) -> ListPair:
+    """Read two lists that belong together and check them against each other.
+
+    Raises:
+        InputError: as `read_list`; or a test clip that also enrols; or a test list without any enrolled word.
+    """
+    condition, draw = _condition_and_draw(enrolment)
+    pair = ListPair(condition, draw, read_list(enrolment, audio=audio), read_list(test, audio=audio))
+    enrols = {clip.path for clip in pair.enrolment}
+    for clip in pair.test:
+        if clip.path in enrols:
+            number = next(number for number, line in read_lines(test) if line.partition(" ")[2].strip() == clip.path)
+            raise InputError(f"{test}:{number}: {clip.path} also enrols in {enrolment.name}; remove it from one list")
+    if not {clip.label for clip in pair.test} & set(pair.keywords):
+        raise InputError(f"{test}: no clip of any keyword that {enrolment.name} enrols")
+    return pair
+
+
+def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = None) -> dict[str, tuple[ListPair, ...]]:
+    """Read every pair of lists in a folder, grouped into conditions.
+
+    Args:
+        folder: holds `enroll_<condition>_<draw>.txt` beside `test_<condition>_<draw>.txt`.
+        audio: the folder of the corpus; when given, every recording must exist there.
+        draws: read only the first so many draws of each condition.
+
+    Returns:
+        Pairs by condition; conditions and draws in natural order (k1, k5, k10).
+
+    Raises:
+        InputError: no list in the folder, a list without its partner, or a list that `read_pair` refuses.
+    """
+    enrolments = sorted(folder.glob("enroll_*.txt"), key=lambda path: _natural(path.name))
+    if not enrolments:
+        raise InputError(f"{folder}: no list named enroll_<condition>_<draw>.txt")
+    tests = {path.name.removeprefix("test_") for path in folder.glob("test_*.txt")}
+    unpaired = tests ^ {path.name.removeprefix("enroll_") for path in enrolments}
+    if unpaired:
+        name = min(unpaired)
+        present, missing = ("test_", "enroll_") if name in tests else ("enroll_", "test_")
+        raise InputError(f"{folder / (present + name)}: its partner {missing + name} is missing")
+    found: dict[str, list[Path]] = {}
+    for path in enrolments:
+        found.setdefault(_condition_and_draw(path)[0], []).append(path)
+    return {
+        condition: tuple(_read_with_partner(path, audio) for path in paths[:draws])
+        for condition, paths in found.items()
+    }
+
+
+def keep_words(
+    conditions: Mapping[str, tuple[ListPair, ...]], words: Collection[str]
+) -> dict[str, tuple[ListPair, ...]]:
+    """The same lists with only some words enrolled; test clips of the other words become impostors.
+
+    Args:
+        conditions: from `find_pairs`.
+        words: labels; spaces count as `_`.
+
+    Raises:
+        InputError: a word that some list does not enrol, or does not test.
+    """
+    wanted = {listed_label(word) for word in words}
+
+    def kept(pair: ListPair) -> ListPair:
+        for what, present in {"enrolment": pair.keywords, "test": {clip.label for clip in pair.test}}.items():
+            if missing := sorted(wanted.difference(present)):
+                near = get_close_matches(missing[0], present, n=1)
+                cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(present))}"
+                raise InputError(f"{pair.name}: {missing[0]!r} is not in its {what} list; {cure}")
+        return replace(pair, enrolment=tuple(clip for clip in pair.enrolment if clip.label in wanted))
+
+    return {condition: tuple(kept(pair) for pair in pairs) for condition, pairs in conditions.items()}
+
+
+def speakers_of(folder: Path, paths: Iterable[str]) -> dict[str, str]:
+    """Speaker by path: from the corpus's manifest.tsv, or else from names as Speech Commands has them.
+
+    Args:
+        folder: of the corpus.
+        paths: of the recordings, as the lists name them.
+
+    Returns:
+        Without the paths whose speaker is not known.
+    """
+    manifest = folder / "manifest.tsv"
+    if manifest.is_file():
+        known = {clip.path: clip.speaker for clip in read_manifest(manifest)}
+        return {path: known[path] for path in paths if known.get(path)}
+    named = ((path, re.search(SPEAKER_PATTERN, path)) for path in paths)
+    return {path: found[1] for path, found in named if found}
+
+
+def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
+    """Every recording that any pair names, once, sorted."""
+    return sorted({path for pairs in conditions.values() for pair in pairs for path in pair.paths})
+
+
+def _read_with_partner(enrolment: Path, audio: Path | None) -> ListPair:
+    return read_pair(enrolment, enrolment.with_name("test_" + enrolment.name.removeprefix("enroll_")), audio=audio)
+
+
+def _condition_and_draw(path: Path) -> tuple[str, str]:
+    match = re.fullmatch(r"enroll_(.+)_([^_]+)", path.stem)
+    if match is None:
+        raise InputError(f"{path}: expected a name like enroll_k5_s0.txt (enroll_<condition>_<draw>.txt)")
+    return match[1], match[2]
+
+
+def _natural(name: str) -> list[tuple[int, str]]:
+    """A sorting key in which k5 comes before k10."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

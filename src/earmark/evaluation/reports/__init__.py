@@ -1,0 +1,1 @@
+"""Reports of evaluations, as tables, Markdown and JSON."""

@@ -1,0 +1,1 @@
+"""Results, costs and plots of spatial auto-encoder simulations."""

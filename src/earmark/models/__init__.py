@@ -1,0 +1,1 @@
+"""The ONNX models that ship with earmark, and how they are loaded and calibrated."""

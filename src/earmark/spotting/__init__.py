@@ -1,0 +1,1 @@
+"""Keyword spotting: from takes to keywords, and from a stream to detections."""

@@ -1,0 +1,1 @@
+"""The keyword store: one SQLite file of keywords, speakers and their takes."""

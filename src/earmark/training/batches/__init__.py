@@ -1,0 +1,1 @@
+"""From clips to batches: clip bank, episodes, crops, scenes, augmentation."""

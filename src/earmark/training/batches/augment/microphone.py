@@ -1,0 +1,47 @@
+"""What a microphone does: a coloured response, a level, and clipping when it is driven too hard."""
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field
+from torch import Tensor
+
+from earmark.training.batches.augment.noise import spoken_power
+
+
+class MicrophoneSettings(BaseModel):
+    """Colour and level."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    tilt_db: float = Field(3.0, ge=0, description="spectral tilt of up to ± this many dB an octave around 1 kHz")
+    ripple_db: float = Field(3.0, ge=0, description="standard deviation of a smooth random response, in dB")
+    level_db: tuple[float, float] = Field(
+        (-40.0, -8.0), description="range of the spoken part's RMS level, in dB of full scale"
+    )
+
+
+def through_microphone(
+    waves: Tensor, spoken: Tensor, settings: MicrophoneSettings, generator: torch.Generator
+) -> Tensor:
+    """Colour, scale and clip waves.
+
+    Args:
+        waves: shape (batch, n).
+        spoken: first and last + 1 sample of each spoken part, shape (batch, 2).
+        settings: colour and level.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Shape (batch, n), in [-1, 1].
+    """
+    batch, size = waves.shape
+    bins = size // 2 + 1
+    octave = torch.log2(torch.arange(bins).clamp(min=1) * 16_000 / size / 1000).clamp(-4, 2)
+    tilt = settings.tilt_db * (2 * torch.rand(batch, 1, generator=generator) - 1) * octave
+    knots = settings.ripple_db * torch.randn(batch, 1, 12, generator=generator)
+    ripple = torch.nn.functional.interpolate(knots, size=bins, mode="linear", align_corners=True)[:, 0]
+    response = (10 ** ((tilt + ripple) / 20)).to(waves.device)
+    coloured = torch.fft.irfft(torch.fft.rfft(waves) * response, n=size)
+    low, high = settings.level_db
+    level_db = (low + (high - low) * torch.rand(batch, generator=generator)).to(waves.device)
+    gain = 10 ** (level_db / 20) / spoken_power(coloured, spoken).sqrt().clamp(min=1e-6)
+    return (coloured * gain[:, None]).clamp(-1, 1)

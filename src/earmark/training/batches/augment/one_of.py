@@ -1,0 +1,299 @@
+"""One effect a clip, as in the published keyword systems: a room, music, other speakers, noise, or nothing.
+
+The recipe is that of Jung et al. (2023), section 3, which took it from voxceleb_trainer: a fair die with six sides, two
+of which leave the clip clean. Where its code strays from its words, the words are followed:
+
+* the SNR compares mean powers over the whole clip and the whole crop, and is not the power of one sample;
+* a crop comes from anywhere in its recording, and not always from the middle;
+* an impulse response is cut to begin with its direct sound, as `augment/room.py` does. Otherwise the way from the
+  loudspeaker to the microphone would push the word out of the middle of the clip, and its end out of the clip;
+* an impulse response has unit energy before its random gain, so that the level does not depend on how it was stored.
+
+The sum is not clipped, so that loud noise adds no distortion.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from torch import Tensor
+
+from earmark.core.errors import InputError
+from earmark.training.batches.augment.room import fit
+from earmark.training.batches.recordings import Crops, Recordings
+from earmark.training.batches.threads import share_rows
+
+
+def _rising(pair: tuple[float, float]) -> tuple[float, float]:
+    if pair[0] > pair[1]:
+        raise ValueError(f"a range from low to high is needed, not ({pair[0]:g}, {pair[1]:g})")
+    return pair
+
+
+Range = Annotated[tuple[float, float], AfterValidator(_rising)]
+Count = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_rising)]
+Weight = Annotated[float, Field(ge=0, description="how likely, relative to the other weights")]
+_SNR = "range of the ratio of the clip's mean power to that of each recording, in dB"
+_FILES = "least and greatest number of recordings that join a clip"
+
+_NOTHING, _ROOM, *_MIXES = range(5)
+
+# In digital silence noise is as loud as in sound at the published floor: silence has to be heard in noise too, or a
+# model takes noise for anything but silence. All three are RMS.
+_SILENCE = 1e-2  # -40 dB
+_DIGITAL_SILENCE = 2.0**-16  # half a step of 16 bits
+_FAINTEST = 1e-6  # noise below it is silence, and is not made louder
+
+_KEPT = 1 << 26  # numbers that the kept spectra of all rooms hold at most
+
+
+class RoomEffect(BaseModel):
+    """Reverberation."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Weight = 1.0
+    gain: Range = Field((-7.0, 3.0), description="range of g: the response of unit energy is scaled by 10^(g/10)")
+
+
+class MixEffect(BaseModel):
+    """Sound that joins the clip; the defaults are those of noise."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    weight: Weight = 1.0
+    snr_db: Range = Field((0.0, 15.0), description=_SNR)
+    files: Count = Field((1, 1), description=_FILES)
+
+
+class MusicEffect(MixEffect):
+    """Music that joins the clip."""
+
+    snr_db: Range = Field((5.0, 15.0), description=_SNR)
+
+
+class SpeechEffect(MixEffect):
+    """Other speakers; voxceleb_trainer takes 3 to 7 of them."""
+
+    snr_db: Range = Field((13.0, 20.0), description=_SNR)
+    files: Count = Field((1, 2), description=_FILES)
+
+
+class OneOfSettings(BaseModel):
+    """What may happen to a clip; one of these does."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["one_of"] = Field("one_of", description="one effect a clip")
+    nothing: Weight = 2.0
+    room: RoomEffect = Field(RoomEffect(), description="a measured room, of `data.rooms`")
+    noise: MixEffect = Field(MixEffect(), description="a recording of `data.noise`")
+    music: MusicEffect = Field(MusicEffect(), description="a recording of `data.music`")
+    speech: SpeechEffect = Field(SpeechEffect(), description="recordings of `data.speech`")
+
+    @property
+    def mixes(self) -> tuple[MixEffect, ...]:
+        """What joins a clip: noise, music, speech."""
+        return self.noise, self.music, self.speech
+
+    @property
+    def weights(self) -> tuple[float, ...]:
+        """Weights of nothing, room, noise, music, speech."""
+        return self.nothing, self.room.weight, *(mix.weight for mix in self.mixes)
+
+    @model_validator(mode="after")
+    def _happens(self) -> Self:
+        if not sum(self.weights):
+            raise ValueError("nothing: all weights are 0; one of the effects, or nothing, needs a weight")
+        return self
+
+
+@dataclass(frozen=True)
+class OneOfPlan:
+    """All that is random in the augmentation of a batch.
+
+    Attributes:
+        batch: number of clips.
+        in_room: the clips that sound in a room, int64, shape (r,), rising.
+        room: numbers of their rooms, int64, shape (r,).
+        room_gain: factors on the rooms' responses, shape (r,).
+        mixed: the clips that something joins, int64, shape (k,); one may come more than once.
+        crops: what joins them, shape (k,).
+        snr_db: ratio of the clip's power to that of the crop, in dB, shape (k,).
+    """
+
+    batch: int
+    in_room: Tensor
+    room: Tensor
+    room_gain: Tensor
+    mixed: Tensor
+    crops: Crops
+    snr_db: Tensor
+
+
+class OneOf:
+    """Puts a clip into a room, or mixes noise, music or speech with it, or leaves it as it is.
+
+    Args:
+        settings: what happens how often.
+        noise: recordings, each shape (n,).
+        music: likewise.
+        speech: likewise.
+        rooms: impulse responses, each shape (n,).
+        device: where the batches are.
+
+    Raises:
+        InputError: an effect has a weight, but no recordings.
+    """
+
+    def __init__(
+        self,
+        settings: OneOfSettings,
+        noise: list[Tensor],
+        music: list[Tensor],
+        speech: list[Tensor],
+        rooms: list[Tensor],
+        device: torch.device,
+    ) -> None:
+        self.settings = settings
+        _refuse_missing(settings, {"room": rooms, "noise": noise, "music": music, "speech": speech})
+        self.pools = [len(noise), len(music), len(speech)]
+        self.recordings = Recordings([*noise, *music, *speech], device)
+        self.responses = _aligned(rooms or [torch.ones(1)]).to(device)
+        self._spectra: dict[tuple[int, int], Tensor] = {}
+
+    def plan(self, batch: int, size: int, generator: torch.Generator) -> OneOfPlan:
+        """Choose what happens to each clip.
+
+        Args:
+            batch: number of clips.
+            size: samples of a clip.
+            generator: source of randomness, on the CPU.
+        """
+
+        def uniform(low: float, high: float, count: int) -> Tensor:
+            return low + (high - low) * torch.rand(count, generator=generator)
+
+        options = self.settings
+        effect = torch.multinomial(torch.tensor(options.weights), batch, replacement=True, generator=generator)
+        in_room = (effect == _ROOM).nonzero()[:, 0]
+        room = torch.randint(len(self.responses), (len(in_room),), generator=generator)
+        room_gain = 10 ** (uniform(*options.room.gain, len(in_room)) / 10)
+        mixed, recording, snr_db = [], [], []
+        first = 0
+        for number, mix, pool in zip(_MIXES, options.mixes, self.pools, strict=True):
+            clips = (effect == number).nonzero()[:, 0]
+            files = torch.randint(mix.files[0], mix.files[1] + 1, (len(clips),), generator=generator)
+            # NumPy's, because torch's repeat_interleave wakes all threads for these few numbers.
+            mixed.append(torch.from_numpy(np.repeat(clips.numpy(), files.numpy())))
+            recording.append(first + torch.randint(max(1, pool), (len(mixed[-1]),), generator=generator))
+            snr_db.append(uniform(*mix.snr_db, len(mixed[-1])))
+            first += pool
+        crops = self.recordings.plan(torch.cat(recording), size, generator)
+        return OneOfPlan(batch, in_room, room, room_gain, torch.cat(mixed), crops, torch.cat(snr_db))
+
+    def apply(self, waves: Tensor, plan: OneOfPlan, rows: slice | None = None) -> Tensor:
+        """Carry out a plan.
+
+        Args:
+            waves: the clips, or those of ``rows``, shape (rows, n); they are changed in place, so that clips to which
+                nothing happens cost nothing.
+            plan: of the whole batch.
+            rows: which clips of the batch ``waves`` are, one after the other; default: all. On a CPU what happens to
+                a clip is the same to the bit whichever others come along.
+
+        Returns:
+            ``waves``.
+        """
+        first, _, _ = (slice(None) if rows is None else rows).indices(plan.batch)
+        # Powers of vectors round differently at a vector's end, so that those of the whole batch are taken.
+        level = 10 ** (-plan.snr_db / 20)
+        length = self._transform(waves.shape[1])
+
+        def work(part: slice) -> None:
+            mine = (plan.in_room >= first + part.start) & (plan.in_room < first + part.stop)
+            if mine.any():
+                self._reverberate(waves, plan.in_room[mine] - first, plan.room[mine], plan.room_gain[mine], length)
+            mine = (plan.mixed >= first + part.start) & (plan.mixed < first + part.stop)
+            if mine.any():
+                mix = self._mix_rows if waves.device.type == "cpu" else self._mix
+                mix(waves, plan.mixed[mine] - first, plan.crops[mine], level[mine])
+
+        if waves.device.type == "cpu":
+            share_rows(len(waves), work)
+        else:
+            work(slice(0, len(waves)))
+        return waves
+
+    def _transform(self, size: int) -> int:
+        """Length of the Fourier transforms for waves of a size: of the powers of two, which are fastest, the least.
+
+        Makes the spectra of the rooms' responses ready.
+        """
+        length = 1 << (size + min(size, self.responses.shape[1]) - 2).bit_length()
+        if (size, length) not in self._spectra and len(self.responses) * length <= _KEPT:
+            self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
+        return length
+
+    def _reverberate(self, waves: Tensor, clips: Tensor, room: Tensor, gain: Tensor, length: int) -> None:
+        size, clips = waves.shape[1], clips.to(waves.device)
+        dry = waves.new_empty(len(clips), length)
+        torch.index_select(waves, 0, clips, out=dry[:, :size])
+        dry[:, size:] = 0
+        spectra = torch.fft.rfft(dry)
+        responses = self._spectra.get((size, length))
+        if responses is None:
+            responses = torch.fft.rfft(self.responses[room.to(waves.device), :size], n=length)
+            room = torch.arange(len(room))
+        if waves.device.type == "cpu":
+            # Row by row, because products of complex vectors round differently at a vector's end.
+            for spectrum, number in zip(spectra.numpy(), room.tolist(), strict=True):
+                spectrum *= responses[number].numpy()
+        else:
+            spectra *= responses[room.to(waves.device)]
+        wet = torch.fft.irfft(spectra, n=length)[:, :size]
+        waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
+
+    def _mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+        clips = clips.to(waves.device)
+        noise = self.recordings.cut(crops, waves.shape[1])
+        clean, added = (torch.linalg.vector_norm(x, dim=1) / waves.shape[1] ** 0.5 for x in (waves[clips], noise))
+        clean = clean.where(clean > _DIGITAL_SILENCE, _SILENCE)
+        noise *= (level.to(waves.device) * clean / added.clamp(min=_FAINTEST))[:, None]
+        waves.index_add_(0, clips, noise)
+
+    def _mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+        """What :meth:`_mix` does, row by row: a row stays in the cache, and most crops are never copied."""
+        rows = waves.numpy()
+        pieces = self.recordings.pieces(crops, waves.shape[1])
+        clean: dict[int, float] = {}
+        for clip, noise, factor in zip(clips.tolist(), pieces, level.tolist(), strict=True):
+            wave = rows[clip]
+            if clip not in clean:
+                rms = _rms(wave)
+                clean[clip] = rms if rms > _DIGITAL_SILENCE else _SILENCE
+            wave += noise * np.float32(factor * clean[clip] / max(_rms(noise), _FAINTEST))
+
+
+def _rms(wave: NDArray[np.float32]) -> float:
+    return float(np.dot(wave, wave) / len(wave)) ** 0.5
+
+
+def _aligned(responses: list[Tensor]) -> Tensor:
+    """Responses from their direct sound on, at unit energy, shape (rooms, longest)."""
+    direct = [response[int(response.abs().argmax()) :] for response in responses]
+    rows = torch.stack([fit(response, max(map(len, direct))) for response in direct])
+    return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9)
+
+
+def _refuse_missing(settings: OneOfSettings, given: dict[str, list[Tensor]]) -> None:
+    for effect, waves in given.items():
+        weight = getattr(settings, effect).weight
+        if weight and not waves:
+            key = "data.rooms" if effect == "room" else f"data.{effect}"
+            raise InputError(
+                f"{key}: no recordings, but augment.{effect}.weight is {weight:g}; name some, or set the weight to 0"
+            )

@@ -1,0 +1,35 @@
+"""Uniform noise at a true signal-to-noise ratio."""
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from earmark.core.config import Settings
+from earmark.training.batches.augment.noise import gain_for_snr
+from earmark.training.batches.augment.one_of import Range
+from earmark.training.batches.effects.chance import Probability, happens, uniform
+
+
+class UniformNoiseSettings(Settings):
+    """How often and how loud."""
+
+    probability: Probability = 0.0
+    snr_db: Range = Field((20.0, 29.0), description="range of the ratio of the wave's mean power to the noise's, in dB")
+
+
+def add_noise(wave: Tensor, settings: UniformNoiseSettings, generator: torch.Generator) -> Tensor:
+    """Add white noise of evenly distributed samples; silence stays silence.
+
+    Args:
+        wave: shape (n,), n > 0.
+        settings: how often and how loud.
+        generator: source of randomness, on the CPU.
+
+    Returns:
+        Shape (n,).
+    """
+    if not happens(settings.probability, generator):
+        return wave
+    snr_db = torch.tensor(uniform(*settings.snr_db, generator), device=wave.device)
+    noise = (2 * torch.rand(len(wave), generator=generator) - 1).to(wave.device)
+    return wave + noise * gain_for_snr(wave.square().mean(), noise.square().mean(), snr_db)

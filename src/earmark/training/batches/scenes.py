@@ -1,0 +1,128 @@
+"""A scene is a clip in surroundings: what a stream holds around a word, cut to one length.
+
+A word never stands alone in real audio. Each clip is placed at a random moment of a scene, played a little faster or
+slower, with pieces of other clips before and after it. A batch of scenes is a few gathers from the bank's samples.
+"""
+
+from dataclasses import dataclass
+from typing import Literal, Self
+
+import torch
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from torch import Tensor
+
+from earmark.core.audio import SAMPLE_RATE
+from earmark.training.batches.clip_bank import ClipBank
+
+
+class SceneSettings(BaseModel):
+    """How clips are placed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    kind: Literal["placed"] = Field("placed", description="clips placed among others")
+    length_s: float = Field(2.0, gt=0.8, description="length of a scene, in seconds")
+    margin_s: float = Field(
+        0.39, ge=0, description="least distance of the spoken part from the scene's ends, in seconds"
+    )
+    speed: tuple[PositiveFloat, PositiveFloat] = Field(
+        (0.88, 1.14), description="range of the playing speed; it moves pitch and tempo"
+    )
+    neighbour: float = Field(0.5, ge=0, le=1, description="probability of another clip before, and likewise after")
+    gap_s: tuple[float, float] = Field((0.02, 0.3), description="range of the pause between neighbours, in seconds")
+    neighbour_db: float = Field(6.0, ge=0, description="a neighbour is up to this much louder or softer, in dB")
+
+    @model_validator(mode="after")
+    def _has_room(self) -> Self:
+        if self.length_s - 2 * self.margin_s < 0.3:
+            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave no room for a word")
+        return self
+
+
+@dataclass(frozen=True)
+class SceneBatch:
+    """A batch of scenes.
+
+    Attributes:
+        waves: shape (batch, n), spoken parts at an RMS of 0.1.
+        spoken: first and last + 1 sample of the spoken part, shape (batch, 2).
+    """
+
+    waves: Tensor
+    spoken: Tensor
+
+
+class Scenes:
+    """Draws scenes from a clip bank.
+
+    Args:
+        bank: the clips.
+        settings: how they are placed.
+        device: where the scenes are wanted; the bank's samples are copied there, but stay on disk for the CPU.
+    """
+
+    def __init__(self, bank: ClipBank, settings: SceneSettings, device: torch.device) -> None:
+        self.settings = settings
+        self.device = device
+        self.samples = torch.from_numpy(bank.samples).to(device)
+        self.start = torch.from_numpy(bank.start).to(device)
+        self.length = torch.from_numpy(bank.length).to(device)
+        self.spoken = torch.from_numpy(bank.spoken).to(device)
+        self.level = torch.from_numpy(bank.level).float().to(device)
+
+    def draw(self, clips: Tensor, generator: torch.Generator) -> SceneBatch:
+        """Place clips in scenes.
+
+        Args:
+            clips: numbers of the clips, shape (batch,).
+            generator: source of randomness, on the CPU.
+        """
+        options = self.settings
+        batch = len(clips)
+        size = round(options.length_s * SAMPLE_RATE)
+        margin = round(options.margin_s * SAMPLE_RATE)
+
+        def uniform(low: float, high: float) -> Tensor:
+            return (low + (high - low) * torch.rand(batch, generator=generator)).to(self.device)
+
+        clips = clips.to(self.device)
+        speed = uniform(*options.speed)
+        spoken = (self.spoken[clips, 1] - self.spoken[clips, 0]) / speed
+        room = size - 2 * margin
+        first = margin + uniform(0, 1) * (room - spoken).clamp(min=0)
+        last = first + spoken.clamp(max=room)
+        # Of what is longer than the room, a random piece is heard.
+        begin = self.spoken[clips, 0] + uniform(0, 1) * (spoken - room).clamp(min=0) * speed
+        wave = self._place(clips, speed, first, begin, size)
+        for after in (False, True):
+            present = (torch.rand(batch, generator=generator) < options.neighbour).to(self.device)
+            other = torch.randint(len(self.start), (batch,), generator=generator).to(self.device)[present]
+            gap = uniform(*options.gap_s)[present] * SAMPLE_RATE
+            level = 10 ** (uniform(-options.neighbour_db, options.neighbour_db)[present, None] / 20)
+            pace = uniform(*options.speed)[present]
+            if after:
+                edge, anchor = last[present] + gap, self.spoken[other, 0]
+            else:
+                edge, anchor = first[present] - gap, self.spoken[other, 1]
+            fade = _fade(size, edge, after=after)
+            wave[present] = torch.lerp(wave[present], level * self._place(other, pace, edge, anchor, size), fade)
+        return SceneBatch(wave, torch.stack([first, last], dim=1).round().long())
+
+    def _place(self, clips: Tensor, speed: Tensor, at: Tensor, anchor: Tensor, size: int) -> Tensor:
+        """Play each clip so that its sample ``anchor`` falls on the scene's moment ``at``; silence around it."""
+        moment = torch.arange(size, dtype=torch.float32, device=self.device)
+        position = torch.addcmul(anchor[:, None], moment - at[:, None], speed[:, None])
+        end = (self.length[clips, None] - 2).float()
+        heard = position.clamp(min=torch.zeros_like(end), max=end)
+        index = heard.long()
+        fraction = heard - index
+        index += self.start[clips, None]
+        before = self.samples.take(index).float()
+        wave = torch.lerp(before, self.samples.take(index.add_(1)).float(), fraction)
+        return wave * ((heard == position) * (0.1 / self.level[clips, None]))
+
+
+def _fade(size: int, edge: Tensor, *, after: bool) -> Tensor:
+    """1 on the neighbour's side of the edge, 0 on the other, a ramp of 5 ms between. Shape (batch, size)."""
+    ramp = (torch.arange(size, device=edge.device) - edge[:, None]) / (0.005 * SAMPLE_RATE)
+    return (ramp if after else -ramp).clamp(0, 1)

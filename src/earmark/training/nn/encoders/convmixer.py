@@ -1,0 +1,107 @@
+"""ConvMixer for keyword spotting (Ng et al. 2022, arXiv 2201.05863)."""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from earmark.core.errors import InputError
+from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.pieces import in_pieces
+
+CHANNELS = 64
+# Of each block: filters over frequency, their length, and the length of those over time.
+BLOCKS = ((64, 5, 9), (32, 5, 11), (16, 7, 13), (8, 7, 15))
+
+
+class ConvMixerSettings(ClipSettings):
+    """Settings of the network; how many frames and features it mixes follows from the frontend and ``length_s``."""
+
+    kind: Literal["convmixer"] = Field("convmixer", description="which network")
+
+
+def separable(channels_in: int, channels: int, kernel: int, dilation: int = 1) -> nn.Sequential:
+    """A convolution over time of each channel by itself, then over channels; normalised, with Swish."""
+    padding = kernel // 2 * dilation
+    return nn.Sequential(
+        nn.Conv1d(channels_in, channels_in, kernel, padding=padding, dilation=dilation, groups=channels_in, bias=False),
+        nn.Conv1d(channels_in, channels, 1, bias=False),
+        nn.BatchNorm1d(channels),
+        nn.SiLU(),
+    )
+
+
+class Mixer(nn.Module):
+    """Two perceptrons, each with a residual: over the last axis to a quarter of it and back, over channels to half."""
+
+    def __init__(self, channels: int, frames: int) -> None:
+        super().__init__()
+        self.over_time = _perceptron(frames, max(1, frames // 4))
+        self.over_channels = _perceptron(channels, channels // 2)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (batch, channels, t), as it comes out."""
+        x = x + self.over_time(x)
+        return x + self.over_channels(x.mT).mT
+
+
+def _perceptron(width: int, hidden: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
+
+
+class Block(nn.Module):
+    """Filters over frequency, then over time, then a mixer.
+
+    What comes out is the input + what the filters over frequency give + what the mixer makes of it.
+    """
+
+    def __init__(self, filters: int, over_frequency: int, over_time: int, frames: int) -> None:
+        super().__init__()
+        self.frequency = nn.Sequential(
+            nn.Conv2d(1, filters, 3, padding=1, bias=False),
+            nn.SiLU(),
+            nn.Conv2d(
+                filters, filters, (over_frequency, 1), padding=(over_frequency // 2, 0), groups=filters, bias=False
+            ),
+            nn.SiLU(),
+            nn.Conv2d(filters, 1, 1, bias=False),
+        )
+        self.filtered = nn.Sequential(nn.BatchNorm2d(1), nn.SiLU())
+        self.time = separable(CHANNELS, CHANNELS, over_time)
+        self.mixer = nn.Sequential(Mixer(CHANNELS, frames), nn.SiLU())
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (batch, channels, t), as it comes out; to the filters over frequency the channels are bands."""
+        filtered = self.filtered(in_pieces(self.frequency, x[:, None]))[:, 0]
+        return x + filtered + self.mixer(self.time(filtered))
+
+
+class ConvMixer(nn.Module):
+    """Features to embedding: convolutions over time, four mixing blocks, convolutions, the maximum over time."""
+
+    def __init__(self, settings: ConvMixerSettings) -> None:
+        super().__init__()
+        self.shape = settings.shape
+        frames, features = self.shape
+        self.entry = separable(features, CHANNELS, 5)
+        self.before = nn.Sequential(separable(CHANNELS, CHANNELS, 7), separable(CHANNELS, CHANNELS, 1))
+        self.blocks = nn.Sequential(*(Block(*block, frames) for block in BLOCKS))
+        self.after = nn.Sequential(
+            separable(CHANNELS, 2 * CHANNELS, 17),
+            separable(2 * CHANNELS, 2 * CHANNELS, 19, dilation=2),
+            separable(2 * CHANNELS, 2 * CHANNELS, 1),
+        )
+        self.output = nn.Linear(2 * CHANNELS, settings.dimension)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (batch, t, f) to (batch, dimension).
+
+        Raises:
+            InputError: t and f are not those that the network was made for.
+        """
+        if features.shape[1:] != self.shape:
+            found, right = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
+            raise InputError(f"{found} features, where this network mixes {right}; cut clips to length_s")
+        x = self.entry(features.mT)
+        x = self.blocks(x + self.before(x))
+        return self.output(self.after(x).amax(dim=2))

@@ -1,0 +1,66 @@
+"""res8, res15, res26 and their narrow variants (Tang and Lin 2018, arXiv 1710.10361)."""
+
+from typing import Literal
+
+from pydantic import Field
+from torch import Tensor, nn
+
+from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.pieces import in_pieces
+
+
+class ResSettings(ClipSettings):
+    """Settings of the residual networks."""
+
+    kind: Literal["res"] = Field("res", description="which network")
+    depth: Literal[8, 15, 26] = Field(15, description="layers, the last linear one among them")
+    maps: int = Field(45, ge=1, description="channels; 45, or 19 in the narrow variants")
+
+
+class Layer(nn.Module):
+    """A 3×3 convolution, rectified, the sum with a shortcut, and its normalisation, which has no weights of its own."""
+
+    def __init__(self, maps: int, dilation: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(maps, maps, 3, padding=dilation, dilation=dilation, bias=False)
+        self.norm = nn.BatchNorm2d(maps, affine=False)
+
+    def forward(self, x: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Shape (batch, maps, t, f), as what comes out: the sum, and the sum normalised."""
+        total = self.convolution(x).relu()
+        if shortcut is not None:
+            total = total + shortcut
+        return total, self.norm(total)
+
+
+class Res(nn.Module):
+    """Features to embedding.
+
+    The first layer has no normalisation. After it, every second layer adds to what it gives the sum that the last
+    such layer made, as it was before normalisation. In res15 convolutions spread out over time and frequency, 2^⌊i/3⌋
+    apart, and the last of 13 has no shortcut; in res8 and res26 the first layer pools instead. A linear layer follows
+    the mean over time and frequency.
+
+    Freeze ``layers.0`` … by name: each holds a convolution and its normalisation.
+    """
+
+    def __init__(self, settings: ResSettings) -> None:
+        super().__init__()
+        maps = settings.maps
+        # Time × frequency.
+        pool = {8: nn.AvgPool2d((4, 3)), 15: nn.Identity(), 26: nn.AvgPool2d(2)}[settings.depth]
+        first = nn.Sequential(nn.Conv2d(1, maps, 3, padding=1, bias=False), nn.ReLU(), pool)
+        dilations = [2 ** (i // 3) if settings.depth == 15 else 1 for i in range(settings.depth - 2)]
+        self.layers = nn.ModuleList([first, *(Layer(maps, dilation) for dilation in dilations)])
+        self.output = nn.Linear(maps, settings.dimension)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (batch, t, f) to (batch, dimension)."""
+        first, *others = self.layers
+        x = shortcut = in_pieces(first, features[:, None])
+        for number, layer in enumerate(others, start=1):
+            if number % 2:
+                _, x = layer(x, None)
+            else:
+                shortcut, x = layer(x, shortcut)
+        return self.output(x.mean(dim=(2, 3)))

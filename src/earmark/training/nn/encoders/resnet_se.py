@@ -1,0 +1,126 @@
+"""Fast ResNet-34 with squeeze and excitation, today's usual small encoder of speakers.
+
+Chung et al. 2020 (arXiv 2003.11982); squeeze and excitation: Hu et al. 2018 (arXiv 1709.01507).
+"""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from earmark.training.nn.encoders.attentive_pooling import AttentivePooling
+from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.pieces import in_pieces
+from earmark.training.nn.frontends import FrontendSettings, LogMelSettings
+
+SQUEEZE = 8
+_LEAST_VARIANCE = 1e-5
+Count = Annotated[int, Field(ge=1)]
+
+
+class ResNetSESettings(ClipSettings):
+    """Settings of the network; the defaults are the field's ResNetSE34L: 1.4 million parameters, clips of 2 seconds."""
+
+    kind: Literal["resnet_se"] = Field("resnet_se", description="which network")
+    dimension: int = Field(512, ge=1, description="length of an embedding")
+    length_s: float = Field(2.0, gt=0, description="length of the clips in training, in seconds")
+    frontend: FrontendSettings = Field(
+        LogMelSettings(n_fft=512), description="which features of the sound the network sees"
+    )
+    widths: tuple[Annotated[int, Field(ge=SQUEEZE)], ...] = Field(
+        (16, 32, 64, 128), min_length=1, description="channels of each stage, 8 or more"
+    )
+    blocks: tuple[Count, ...] = Field((3, 4, 6, 3), description="residual blocks of each stage")
+    pooling: Literal["sap", "asp"] = Field(
+        "sap", description="over time: sap: the attentive mean; asp: attentive mean and deviation"
+    )
+
+    @model_validator(mode="after")
+    def _is_complete(self) -> Self:
+        if len(self.widths) != len(self.blocks):
+            raise ValueError(f"widths, blocks: {len(self.widths)} and {len(self.blocks)} stages; give as many of both")
+        return self
+
+
+class Excitation(nn.Module):
+    """Each channel times a number in (0, 1) that two linear layers make of the means of all channels."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        squeezed = channels // SQUEEZE
+        self.layers = nn.Sequential(
+            nn.Linear(channels, squeezed), nn.ReLU(), nn.Linear(squeezed, channels), nn.Sigmoid()
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (batch, channels, t, f), as it comes out."""
+        return x * self.layers(x.mean(dim=(2, 3)))[:, :, None, None]
+
+
+class Block(nn.Module):
+    """relu(shortcut(x) + what two 3×3 convolutions and an excitation make of x).
+
+    The first convolution is rectified before it is normalised. Where size or channels change, the shortcut is a 1×1
+    convolution, normalised.
+    """
+
+    def __init__(self, channels_in: int, channels: int, stride: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(channels_in, channels, 3, stride=stride, padding=1, bias=False),
+            nn.ReLU(),
+            nn.BatchNorm2d(channels),
+            nn.Conv2d(channels, channels, 3, padding=1, bias=False),
+            nn.BatchNorm2d(channels),
+            Excitation(channels),
+        )
+        self.shortcut: nn.Module = nn.Identity()
+        if stride > 1 or channels_in != channels:
+            self.shortcut = nn.Sequential(
+                nn.Conv2d(channels_in, channels, 1, stride=stride, bias=False), nn.BatchNorm2d(channels)
+            )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Shape (batch, channels_in, t, f) to (batch, channels, t / stride, f / stride)."""
+        return (self.layers(x) + self.shortcut(x)).relu()
+
+
+class ResNetSE(nn.Module):
+    """Features to embedding: a 7×7 convolution, four stages of residual blocks, attentive pooling, a linear layer.
+
+    Each band of a clip is normalised over its frames first, to mean 0 and deviation 1. The first convolution halves
+    the frequencies, and of the four stages the second and third halve time and frequency. Frames are the means over
+    the frequencies that remain. The number of frames may be any.
+
+    As in voxceleb_trainer, from which the numbers are known. Ours: frames have Hann's weights instead of Hamming's;
+    mel bands are cut at a floor of power instead of raised by it; and there may be other widths and more or fewer
+    stages, the first and those from the fourth on keeping the size.
+
+    Freeze ``stages.0`` … by name.
+    """
+
+    def __init__(self, settings: ResNetSESettings) -> None:
+        super().__init__()
+        first = settings.widths[0]
+        # Time × frequency.
+        self.entry = nn.Conv2d(1, first, 7, stride=(1, 2), padding=3, bias=False)
+        self.norm = nn.Sequential(nn.BatchNorm2d(first), nn.ReLU())
+        self.stages = nn.Sequential()
+        channels = first
+        for number, (width, count) in enumerate(zip(settings.widths, settings.blocks, strict=True)):
+            stride = 2 if number in (1, 2) else 1
+            stage = nn.Sequential(Block(channels, width, stride), *(Block(width, width, 1) for _ in range(count - 1)))
+            self.stages.append(stage)
+            channels = width
+        self.pooling = AttentivePooling(channels, deviations=settings.pooling == "asp")
+        self.output = nn.Linear(self.pooling.features, settings.dimension)
+        for layer in self.modules():
+            if isinstance(layer, nn.Conv2d):
+                nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
+
+    def forward(self, features: Tensor) -> Tensor:
+        """Shape (batch, t, f) to (batch, dimension)."""
+        centred = features - features.mean(dim=1, keepdim=True)
+        normalised = centred / (centred.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
+        x = self.stages(self.norm(in_pieces(self.entry, normalised[:, None])))
+        return self.output(self.pooling(x.mean(dim=3).mT))

@@ -1,0 +1,50 @@
+"""The head over a tower's frames: a little context in time, then the vectors whose sum is the embedding."""
+
+import torch
+from torch import Tensor, nn
+
+from earmark.training.nn.stream_state import Memory, with_memory
+
+
+class SequenceHead(nn.Module):
+    """Frame vectors from tower vectors.
+
+    The length of a frame vector is its weight in the sum, so that the head learns where to listen (an attentive mean,
+    with no second pass over the window).
+
+    Args:
+        hidden: channels inside.
+        context: frames that the first layer sees.
+        dimension: length of a frame vector.
+        dropout: share of the hidden channels that a training step leaves out.
+        channels: length of a tower vector.
+    """
+
+    mean: Tensor
+    deviation: Tensor
+
+    def __init__(self, hidden: int, context: int, dimension: int, dropout: float, channels: int = 96) -> None:
+        super().__init__()
+        self.context = context
+        self.register_buffer("mean", torch.zeros(channels))
+        self.register_buffer("deviation", torch.ones(channels))
+        self.enter = nn.Conv1d(channels, hidden, context)
+        self.middle = nn.Conv1d(hidden, hidden, 1)
+        self.leave = nn.Conv1d(hidden, dimension, 1)
+        self.dropout = nn.Dropout(dropout)
+
+    def measure(self, frames: Tensor) -> None:
+        """Set the scale of the input from sample frames, shape (n, channels)."""
+        self.mean.copy_(frames.mean(0))
+        self.deviation.copy_(frames.std(0))
+
+    def normalise(self, frames: Tensor) -> Tensor:
+        """Tower vectors at zero mean and unit deviation."""
+        return (frames - self.mean) / self.deviation
+
+    def forward(self, frames: Tensor, memory: Memory | None = None) -> Tensor:
+        """Shape (batch, t, channels) gives (batch, t - context + 1, dimension), or t frames in a stream."""
+        x = with_memory(self.normalise(frames), memory, self.context - 1, axis=1).transpose(1, 2)
+        x = nn.functional.gelu(self.enter(x))
+        x = x + nn.functional.gelu(self.middle(self.dropout(x)))
+        return self.leave(x).transpose(1, 2)

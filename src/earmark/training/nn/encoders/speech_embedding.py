@@ -1,0 +1,99 @@
+"""The convolution tower of Google's speech_embedding (Lin et al. 2020, arXiv 2002.01322), as a stream.
+
+The published network maps 76 mel frames to one vector of 96 numbers, once every 8 frames. Its layers never pad in
+time, so that it is one convolution over time: each frame needs to be computed once only. With the last pooling made
+dense it gives a vector every 4 frames (40 ms) for nearly the price of one every 8.
+"""
+
+from itertools import pairwise
+from pathlib import Path
+
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from earmark.training.nn.stream_state import Memory, with_memory
+
+PUBLISHED_WIDTHS = (24, 48, 72, 96, 96)
+
+
+class ClippedLeak(nn.Module):
+    """The published activation: max(leaky ReLU with slope 0.2, -0.4)."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Any shape."""
+        return nn.functional.leaky_relu(x, 0.2).clamp(min=-0.4)
+
+
+class Separable(nn.Module):
+    """A 1×3 convolution over frequency and a 3×1 convolution over time, each with the activation."""
+
+    def __init__(self, channels_in: int, channels: int, *, normalised: bool = False) -> None:
+        super().__init__()
+        self.frequency = nn.Conv2d(channels_in, channels, (1, 3), padding=(0, 1))
+        self.time = nn.Conv2d(channels, channels, (3, 1))
+        self.norm = nn.BatchNorm2d(channels) if normalised else nn.Identity()
+        self.activation = ClippedLeak()
+
+    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
+        """Shape (batch, channels, time, frequency); two frames shorter without memory."""
+        x = self.activation(self.frequency(x))
+        return self.activation(self.norm(self.time(with_memory(x, memory, 2, axis=2))))
+
+
+class SpeechEmbedding(nn.Module):
+    """Mel frames to frame vectors, 40 ms apart, each over 775 ms of sound.
+
+    Args:
+        widths: channels of the five stages.
+        dimension: length of a frame vector.
+        normalised: with batch normalisation, for training from scratch; the published network has it folded in.
+    """
+
+    mel_frames_per_frame = 4
+    receptive_mel_frames = 76
+
+    def __init__(
+        self, widths: tuple[int, ...] = PUBLISHED_WIDTHS, dimension: int = 96, *, normalised: bool = False
+    ) -> None:
+        super().__init__()
+        self.entry = nn.Conv2d(1, widths[0], (3, 3), padding=(0, 1), bias=False)
+        self.entry_norm = nn.BatchNorm2d(widths[0], eps=1e-3)
+        self.activation = ClippedLeak()
+        first = Separable(widths[0], widths[0], normalised=normalised)
+        pairs = [
+            (Separable(a, b, normalised=normalised), Separable(b, b, normalised=normalised))
+            for a, b in pairwise(widths)
+        ]
+        self.stages = nn.ModuleList([nn.ModuleList([first]), *(nn.ModuleList(pair) for pair in pairs)])
+        self.exit = nn.Conv2d(widths[-1], dimension, (3, 1), dilation=(2, 1), bias=False)
+
+    def forward(self, mel: Tensor, memory: Memory | None = None) -> Tensor:
+        """Frame vectors.
+
+        Args:
+            mel: shape (batch, t, 32), t a multiple of 4.
+            memory: what the stream heard before.
+
+        Returns:
+            Shape (batch, t / 4 - 18, dimension), or t / 4 frames in a stream.
+        """
+        x = with_memory(mel, memory, 2, axis=1)[:, None]
+        x = self.activation(self.entry_norm(self.entry(x).relu()))
+        for number, blocks in enumerate(self.stages):
+            for block in blocks.children():
+                x = block(x, memory)
+            if number == len(self.stages) - 1:
+                x = with_memory(x, memory, 1, axis=2)
+                x = nn.functional.max_pool2d(x, (2, 2), stride=(1, 2))
+            else:
+                time = 1 if number % 2 else 2
+                x = nn.functional.max_pool2d(x, (time, 2))
+        x = self.exit(with_memory(x, memory, 4, axis=2))
+        return x.squeeze(3).transpose(1, 2)
+
+
+def load_published() -> SpeechEmbedding:
+    """The published network (Apache-2.0), with its normalisation folded into the convolutions behind the first."""
+    model = SpeechEmbedding()
+    model.load_state_dict(load_file(Path(__file__).with_suffix(".safetensors")))
+    return model

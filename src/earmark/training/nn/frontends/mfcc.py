@@ -1,0 +1,74 @@
+"""Mel-frequency cepstral coefficients of a clip."""
+
+import math
+from typing import Literal, Self
+
+import torch
+from pydantic import Field, model_validator
+from torch import Tensor, nn
+
+from earmark.training.nn.frontends.log_mel import ClipLogMel, MelSettings
+
+
+class MfccSettings(MelSettings):
+    """Settings of the coefficients.
+
+    The defaults are those of Jung et al. 2023 (arXiv 2211.00439): 101 × 40 for a second. Those of Tang and Lin 2018
+    (arXiv 1710.10361) and Huh et al. 2021 (arXiv 2005.08776) are ``low_hz=20, high_hz=4000, scale="slaney",
+    compression="log", range_db=0``.
+    """
+
+    kind: Literal["mfcc"] = Field("mfcc", description="which frontend")
+    coefficients: int = Field(40, ge=1, description="coefficients kept, from the zeroth on")
+    window_s: float = Field(0.03, gt=0, description="length of a frame, in seconds; its weights are Hann's")
+    compression: Literal["log", "db"] = Field("db", description="log: natural logarithm; db: decibels")
+    floor: float = Field(1e-10, gt=0, description="lesser power counts as this")
+    range_db: float = Field(80.0, ge=0, description="dB below a clip's loudest band at which bands are cut; 0: nowhere")
+
+    @model_validator(mode="after")
+    def _has_enough_bands(self) -> Self:
+        if self.coefficients > self.n_mels:
+            raise ValueError(f"coefficients: {self.n_mels} mel bands give no {self.coefficients}; choose fewer")
+        return self
+
+    @property
+    def features(self) -> int:
+        """Numbers in a frame."""
+        return self.coefficients
+
+
+class Mfcc(nn.Module):
+    """The orthonormal cosine transform (DCT-II) of log-mel frames."""
+
+    cosines: Tensor
+
+    def __init__(self, settings: MfccSettings) -> None:
+        super().__init__()
+        self.log_mel = ClipLogMel(settings)
+        self.register_buffer("cosines", cosine_basis(settings.n_mels, settings.coefficients), persistent=False)
+
+    def forward(self, waves: Tensor) -> Tensor:
+        """Coefficients of clips.
+
+        Args:
+            waves: shape (batch, n), values in [-1, 1].
+
+        Returns:
+            Shape (batch, t, coefficients), t = n // hop + 1, in 32-bit numbers even under autocast.
+        """
+        levels = self.log_mel(waves)
+        with torch.autocast(waves.device.type, enabled=False):
+            return levels @ self.cosines
+
+
+def cosine_basis(points: int, count: int) -> Tensor:
+    """The first ``count`` vectors of the orthonormal DCT-II as columns, shape (points, count).
+
+    >>> basis = cosine_basis(8, 8)
+    >>> torch.allclose(basis.T @ basis, torch.eye(8), atol=1e-6)
+    True
+    """
+    place = (torch.arange(points, dtype=torch.float64)[:, None] + 0.5) / points
+    basis = (math.pi * place * torch.arange(count)).cos() * math.sqrt(2 / points)
+    basis[:, 0] /= math.sqrt(2)
+    return basis.float()

@@ -1,0 +1,80 @@
+"""Log-mel frames of a stream, as speech_embedding was trained on them."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from earmark.training.nn.stream_state import Memory, with_memory
+
+
+def htk_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The mel scale of HTK, also TensorFlow's.
+
+    >>> htk_mel(np.array([0.0, 700.0])).round(2).tolist()
+    [0.0, 781.17]
+    """
+    return 1127 * np.log1p(frequency_hz / 700)
+
+
+def mel_filters(n_mels: int, n_fft: int, low_hz: float, high_hz: float, rate_hz: int) -> NDArray[np.float64]:
+    """Filters that are triangles of height 1 on the mel scale, as TensorFlow makes them.
+
+    Returns:
+        Shape (n_fft // 2 + 1, n_mels). The bin at 0 Hz is in no filter.
+    """
+    mel = htk_mel(np.arange(n_fft // 2 + 1)[:, None] * rate_hz / n_fft)
+    low, high = htk_mel(np.array([low_hz, high_hz]))
+    corners = np.linspace(low, high, n_mels + 2)
+    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
+    filters = np.maximum(0, np.minimum((mel - left) / (centre - left), (right - mel) / (right - centre)))
+    filters[0] = 0
+    return filters
+
+
+class LogMel(nn.Module):
+    """Log-mel frames of 25 ms every 10 ms: ln(mel-weighted magnitude + 0.001), as speech_embedding was trained on.
+
+    The spectrum is a product with a windowed Fourier basis: one convolution on every device and in ONNX.
+    """
+
+    rate_hz = 16_000
+    window = 400
+    hop = 160
+    n_fft = 512
+    n_mels = 32
+    low_hz = 60.0
+    high_hz = 3800.0
+    floor = 0.001
+
+    fourier: Tensor
+    filters: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        filters = mel_filters(self.n_mels, self.n_fft, self.low_hz, self.high_hz, self.rate_hz)
+        used = int(np.nonzero(filters.any(axis=1))[0].max()) + 1
+        hann = np.hanning(self.window + 1)[:-1]
+        angle = 2 * np.pi * np.arange(self.window) * np.arange(used)[:, None] / self.n_fft
+        basis = np.concatenate([np.cos(angle) * hann, np.sin(angle) * hann])[:, None]
+        self.register_buffer("fourier", torch.tensor(basis, dtype=torch.float32), persistent=False)
+        self.register_buffer("filters", torch.tensor(filters[:used], dtype=torch.float32), persistent=False)
+
+    def forward(self, wave: Tensor, memory: Memory | None = None) -> Tensor:
+        """Mel frames of a wave.
+
+        Args:
+            wave: shape (batch, n), values in [-1, 1].
+            memory: what a stream heard before; None for a wave that stands alone.
+
+        Returns:
+            Shape (batch, t, 32), t = (n - 240) // 160 for a wave that stands alone and n / 160 in a stream.
+        """
+        wave = with_memory(wave, memory, self.window - self.hop, axis=1)
+        # In full precision always: a spectrum spans more decades than bfloat16 has digits for.
+        with torch.autocast(wave.device.type, enabled=False):
+            spectrum = nn.functional.conv1d(wave[:, None], self.fourier, stride=self.hop)
+            real, imaginary = spectrum.chunk(2, dim=1)
+            # The tiny constant keeps the root's gradient finite in silence.
+            magnitude = (real.square() + imaginary.square() + 1e-12).sqrt()
+            return torch.log(magnitude.transpose(1, 2) @ self.filters + self.floor)

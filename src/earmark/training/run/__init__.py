@@ -1,0 +1,1 @@
+"""The parts that every training run shares: settings, task, optimizer, checkpoint, processes."""

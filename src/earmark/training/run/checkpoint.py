@@ -1,0 +1,103 @@
+"""Checkpoints: tensors in safetensors, everything else in JSON. Nothing is ever unpickled."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from earmark.core.errors import InputError
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A run at one step.
+
+    Attributes:
+        recipe: the resolved recipe, as JSON values.
+        step: steps done.
+        metrics: what the validation after that step measured.
+        tensors: model, loss and optimiser, each under its prefix.
+        classes: what the loss tells apart, by number.
+    """
+
+    recipe: dict[str, Any]
+    step: int
+    metrics: dict[str, float]
+    tensors: dict[str, Tensor]
+    classes: tuple[str, ...] = ()
+
+
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
+    """Write one file, in one step: it is there and whole, or not there."""
+    meta = {
+        "recipe": checkpoint.recipe,
+        "step": checkpoint.step,
+        "metrics": checkpoint.metrics,
+        "classes": checkpoint.classes,
+    }
+    partial = path.with_suffix(".partial")
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
+    save_file(tensors, partial, metadata={"earmark": json.dumps(meta)})
+    partial.replace(path)
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read what :func:`save_checkpoint` wrote.
+
+    Raises:
+        InputError: no such file, or not a checkpoint of ours.
+    """
+    try:
+        with safe_open(path, framework="pt") as file:
+            meta = json.loads((file.metadata() or {})["earmark"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
+        return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        raise InputError(f"{path}: not a checkpoint of earmark train ({error})") from None
+
+
+def state_of(model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """All tensors that decide how a run goes on."""
+    tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
+    tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
+    for number, state in optimiser.state_dict()["state"].items():
+        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items() if value is not None}
+    return {name: tensor.clone() for name, tensor in tensors.items()}
+
+
+def restore(
+    tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer | None = None
+) -> None:
+    """Put the tensors back where :func:`state_of` took them."""
+    fill(model, under(tensors, "model."))
+    fill(loss, under(tensors, "loss."))
+    if optimiser is not None:
+        state: dict[int, dict[str, Tensor]] = {}
+        for name, value in under(tensors, "optimiser.").items():
+            number, key = name.split(".")
+            state.setdefault(int(number), {})[key] = value
+        optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+
+
+def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Put all tensors of a checkpoint into a module.
+
+    Raises:
+        InputError: they are not the module's.
+    """
+    try:
+        module.load_state_dict(dict(tensors))
+    except RuntimeError as error:
+        problem = str(error).splitlines()[-1].strip()
+        raise InputError(f"checkpoint: another version of earmark wrote it ({problem}); train anew") from None
+
+
+def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin with the prefix, by the rest of their names."""
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

@@ -1,0 +1,1 @@
+"""Training on labeled clips: words or speakers."""

@@ -1,0 +1,176 @@
+"""The data of a recipe, made ready once: packed clips, the class of each, noise, rooms, and scenes that were kept."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from earmark.core.audio import read
+from earmark.core.errors import InputError
+from earmark.data.manifest import Clip, Manifest, read_manifest
+from earmark.training.batches.center_crop import SILENCE
+from earmark.training.batches.clip_bank import ClipBank, pack
+from earmark.training.nn.encoders import StreamSettings
+from earmark.training.words.recipe import DataSettings, Recipe, Source
+
+SILENCE_LABEL = "_silence_"
+UNKNOWN_LABEL = "_unknown_"
+_SILENT_CLIPS = 1000
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """What a training run draws from.
+
+    Attributes:
+        bank: all clips; those of ``data.sounds`` have no label.
+        classes: what is told apart, by number.
+        clips: the clips of each class; ``SILENCE`` stands for silence.
+        background: clips that are of no class, shape (n,).
+    """
+
+    bank: ClipBank
+    classes: tuple[str, ...]
+    clips: dict[int, NDArray[np.int64]]
+    background: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sounds:
+    """Recordings for augmentation, each a wave of shape (n,)."""
+
+    noise: list[Tensor]
+    music: list[Tensor]
+    speech: list[Tensor]
+    rooms: list[Tensor]
+
+
+def prepare_corpus(recipe: Recipe) -> Corpus:
+    """Pack the recipe's clips, or open them when they are packed already, and sort them into classes."""
+    data = recipe.data
+    words = [selected(source, data.classes) for source in data.words]
+    sounds = [_without_labels(selected(source)) for source in data.sounds]
+    bank = _bank(recipe, [*words, *sounds], "clips")
+    return sorted_into_classes(bank, data)
+
+
+def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
+    """Which clip is of which class: targets, perhaps the unknown and silence, and background.
+
+    Raises:
+        InputError: a target that no clip is labelled with, or a label that means something else here.
+    """
+    for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
+        raise InputError(f"data.words: {label} is no word; leave it out by `exclude`, see data.silence and data.others")
+    for target in data.targets:
+        if target not in bank.labels:
+            raise InputError(f"data.targets: no clip of {target!r} in data.words")
+    targets = data.targets or bank.labels
+    classes = [*sorted(targets)]
+    is_target = np.isin(np.array([*bank.labels, ""]), classes)[bank.label]  # label -1 is the last, which is no target
+    is_other = ~is_target & (bank.label >= 0)
+    of_class = {name: np.flatnonzero(bank.label == bank.labels.index(name)) for name in classes}
+    if is_other.any() and data.others == "class":
+        classes.append(UNKNOWN_LABEL)
+        of_class[UNKNOWN_LABEL] = np.flatnonzero(is_other)
+    if data.silence:
+        classes.append(SILENCE_LABEL)
+        of_class[SILENCE_LABEL] = np.full(_SILENT_CLIPS, SILENCE)
+    is_background = bank.label < 0
+    if data.others == "background":
+        is_background |= is_other
+    clips = {number: of_class[name].astype(np.int64) for number, name in enumerate(classes)}
+    return Corpus(bank, tuple(classes), clips, np.flatnonzero(is_background))
+
+
+def validation_bank(recipe: Recipe) -> ClipBank | None:
+    """The bank of the recipe's validation clips, if it names any.
+
+    Raises:
+        InputError: a validation word is a training label too, and the recipe does not say that this is meant.
+    """
+    data = recipe.data
+    if not data.validation:
+        return None
+    manifests = [selected(source, data.classes) for source in data.validation]
+    learnt = {clip.label for source in data.words for clip in selected(source, data.classes)}
+    both = sorted(learnt & {clip.label for manifest in manifests for clip in manifest})
+    if both and not data.known_validation:
+        raise InputError(
+            f"data.validation: {both[0]!r} is a training label too; exclude it from one of both, "
+            "or set data.known_validation = true"
+        )
+    return _bank(recipe, manifests, "validation")
+
+
+def recorded(data: DataSettings) -> Sounds:
+    """The recordings for augmentation, read whole."""
+    return Sounds(_waves(data.noise), _waves(data.music), _waves(data.speech), _waves(data.rooms))
+
+
+def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True) -> ClipBank:
+    """The bank of these clips: opened when the folder holds just them, else packed; see :func:`pack` for ``spoken``."""
+    stamp = digest([repr((manifest.folder.resolve(), manifest.clips)) for manifest in manifests])
+    if folder.exists() and stamp_of(folder) == stamp:
+        return ClipBank.open(folder)
+    bank = pack(manifests, folder, spoken=spoken)
+    (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
+    return bank
+
+
+def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
+    """The clips of a source, labelled with what is said or with who says it, the source's prefix before it.
+
+    Raises:
+        InputError: none are left, or the manifest does not say who speaks.
+    """
+    manifest = read_manifest(source.manifest)
+    clips = tuple(
+        replace(clip, label=source.prefix + (clip.label if classes == "label" else _speaker(clip, source)))
+        for clip in manifest
+        if clip.label not in source.exclude
+        and (not source.labels or clip.label in source.labels)
+        and source.split in ("", clip.split)
+    )
+    if not clips:
+        raise InputError(f"{source.manifest}: no clips of the split {source.split!r} are left")
+    return replace(manifest, clips=clips)
+
+
+def _speaker(clip: Clip, source: Source) -> str:
+    if not clip.speaker:
+        raise InputError(f"{source.manifest}: {clip.path} names no speaker, but data.classes = 'speaker' needs one")
+    return clip.speaker
+
+
+def digest(texts: Sequence[str]) -> str:
+    """A short name for what the texts say."""
+    return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
+
+
+def stamp_of(folder: Path) -> str:
+    """What a packed folder says it holds."""
+    path = folder / "stamp.json"
+    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ""
+
+
+def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: str) -> ClipBank:
+    # Streams need to know where in a clip the word is; clips of one length are taken whole, as published.
+    spoken = isinstance(recipe.encoder, StreamSettings)
+    kind = "" if recipe.data.classes == "label" else "-speakers"
+    return open_or_pack(manifests, recipe.data.folder / f"{name}{kind}{'' if spoken else '-whole'}", spoken=spoken)
+
+
+def _without_labels(manifest: Manifest) -> Manifest:
+    return replace(manifest, clips=tuple(replace(clip, label="") for clip in manifest))
+
+
+def _waves(sources: Sequence[Source]) -> list[Tensor]:
+    return [torch.from_numpy(read(manifest.locate(clip))) for manifest in map(selected, sources) for clip in manifest]

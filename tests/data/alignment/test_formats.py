@@ -1,0 +1,168 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from earmark.core.errors import InputError
+from earmark.data.alignment.forced import Phone, Word
+from earmark.data.alignment.formats import Alignments, read_alignments
+from earmark.data.manifest import Clip, Manifest
+
+WORDS = (Word("we", 0.5, 0.75), Word("call", 0.75, 1.25))
+
+LONG_GRID = """File type = "ooTextFile"
+Object class = "TextGrid"
+
+xmin = 0
+xmax = 2
+tiers? <exists>
+size = 2
+item []:
+    item [1]:
+        class = "IntervalTier"
+        name = "{words}"
+        xmin = 0
+        xmax = 2
+        intervals: size = 4
+        intervals [1]:
+            xmin = 0
+            xmax = 0.5
+            text = ""
+        intervals [2]:
+            xmin = 0.5
+            xmax = 0.75
+            text = "We"
+        intervals [3]:
+            xmin = 0.75
+            xmax = 1.25
+            text = "call"
+        intervals [4]:
+            xmin = 1.25
+            xmax = 2
+            text = "<unk>"
+    item [2]:
+        class = "IntervalTier"
+        name = "phones"
+        xmin = 0
+        xmax = 2
+        intervals: size = 3
+        intervals [1]:
+            xmin = 0.5
+            xmax = 0.6
+            text = "W"
+        intervals [2]:
+            xmin = 0.6
+            xmax = 0.75
+            text = "IY1"
+        intervals [3]:
+            xmin = 0.75
+            xmax = 1.25
+            text = "K"
+"""
+
+
+def plain(words: object) -> list[tuple[str, float, float]]:
+    assert isinstance(words, tuple)
+    return [(word.text, word.start_s, word.end_s) for word in words]
+
+
+def test_a_text_grid_gives_words_and_their_phones_without_silences(tmp_path: Path) -> None:
+    (tmp_path / "anna").mkdir()
+    (tmp_path / "anna" / "1.TextGrid").write_text(LONG_GRID.format(words="words"))
+    words = read_alignments(tmp_path).words["anna/1"]
+    assert words == (
+        Word("we", 0.5, 0.75, (Phone("W", 0.5, 0.6), Phone("IY1", 0.6, 0.75))),
+        Word("call", 0.75, 1.25, (Phone("K", 0.75, 1.25),)),
+    )
+
+
+def test_a_text_grid_that_names_the_speaker_in_its_tiers_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "1.TextGrid"
+    path.write_text(LONG_GRID.format(words="anna - words").replace('"phones"', '"anna - phones"'))
+    (words,) = read_alignments(path).words.values()
+    assert [len(word.phones) for word in words] == [2, 1]
+
+
+def test_a_text_grid_without_a_tier_of_words_is_an_error_that_names_its_tiers(tmp_path: Path) -> None:
+    (tmp_path / "1.TextGrid").write_text(LONG_GRID.format(words="sentence"))
+    with pytest.raises(
+        InputError, match=r"1\.TextGrid: no tier of words, called 'words'; its tiers are sentence, phones"
+    ):
+        read_alignments(tmp_path)
+    (tmp_path / "1.TextGrid").write_text("no grid")
+    with pytest.raises(InputError, match=r"1\.TextGrid: not a TextGrid that can be read"):
+        read_alignments(tmp_path)
+
+
+def test_ctm_lines_are_words_of_a_recording(tmp_path: Path) -> None:
+    path = tmp_path / "words.ctm"
+    path.write_text(";; made by hand\n1 A 0.75 0.5 Call 0.9\n1 A 0.5 0.25 we\n1 A 1.25 0.3 <eps>\n\n2 A 0.1 0.2 it\n")
+    words = read_alignments(path).words
+    assert plain(words["1"]) == plain(WORDS)
+    assert plain(words["2"]) == [("it", 0.1, 0.3)]
+    path.write_text("1 A 0.75 call\n")
+    with pytest.raises(InputError, match=r"words\.ctm:1: expected 'recording channel start duration word'"):
+        read_alignments(path)
+
+
+@pytest.mark.parametrize("form", ["array", "lines"])
+def test_json_is_an_array_or_one_record_a_line(tmp_path: Path, form: str) -> None:
+    records = [
+        {"made_by": {"aligner": "x"}},
+        {"path": "/corpus/wav/1.opus", "words": [{"text": "We", "start_s": 0.5, "end_s": 0.75}]},
+        {"path": "/corpus/wav/1.opus", "words": [{"text": "call", "start_s": 0.75, "end_s": 1.25}], "failure": ""},
+    ]
+    path = tmp_path / "words.json"
+    path.write_text(json.dumps(records) if form == "array" else "\n".join(map(json.dumps, records)))
+    assert plain(read_alignments(path).words["/corpus/wav/1"]) == plain(WORDS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", r"words\.json:1: not JSON"),
+        ("[1]", "record 1: expected an object, got int"),
+        ('{"path": "1.wav", "words": [{"text": "we"}]}', "record 1: not .*KeyError: 'start_s'"),
+        ('{"words": []}', "record 1: not .*KeyError: 'path'"),
+        ("{}", "holds no record with words"),
+    ],
+)
+def test_faulty_json_is_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "words.json").write_text(text)
+    with pytest.raises(InputError, match=message):
+        read_alignments(tmp_path / "words.json")
+
+
+def test_what_is_no_alignment_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file or folder of alignments"):
+        read_alignments(tmp_path / "absent.ctm")
+    with pytest.raises(InputError, match="no TextGrids in it"):
+        read_alignments(tmp_path)
+    (tmp_path / "words.lab").write_text("")
+    with pytest.raises(InputError, match=r"are \.TextGrid, \.ctm, \.json or \.jsonl, not \.lab"):
+        read_alignments(tmp_path / "words.lab")
+
+
+def test_recordings_are_found_by_the_end_of_their_path() -> None:
+    alignments = Alignments(Path("grids"), {"anna/1": WORDS[:1], "bob/1": WORDS[1:]})
+    manifest = Manifest((Clip("wav/bob/1.opus"), Clip("wav/anna/1.opus"), Clip("wav/anna/2.opus")))
+    found = alignments.of(manifest)
+    assert [[word.text for word in each.words] for each in found] == [["call"], ["we"], []]
+    assert found[2].failure == "no alignment"
+    with pytest.raises(InputError, match=r"anna/1 and bob/1 may both be wav/carl/1\.opus"):
+        alignments.of(Manifest((Clip("wav/carl/1.opus"),)))
+    with pytest.raises(InputError, match=r"grids: aligns none of the clips; its recordings are called anna/1, bob/1 …"):
+        alignments.of(Manifest((Clip("wav/anna/3.opus"),)))
+
+
+def test_a_stretch_of_a_file_gets_the_words_inside_it() -> None:
+    alignments = Alignments(Path("words.ctm"), {"1": WORDS})
+    found = alignments.of(Manifest((Clip("1.wav", 0.0, 0.75), Clip("1.wav", 0.75, 1.3))))
+    assert [[word.text for word in each.words] for each in found] == [["we"], ["call"]]
+
+
+def test_an_alignment_of_other_words_than_the_text_is_refused() -> None:
+    alignments = Alignments(Path("words.ctm"), {"1": WORDS})
+    assert alignments.of(Manifest((Clip("1.wav", text="WE, call it"),)))[0].words == WORDS
+    with pytest.raises(InputError, match=r"words\.ctm: 1 has 'call' at 0\.75 s, which the text of 1\.wav does not say"):
+        alignments.of(Manifest((Clip("1.wav", text="we fall"),)))

@@ -1,0 +1,289 @@
+import hashlib
+import io
+import tarfile
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from earmark.core.errors import EarmarkError, InputError
+from earmark.data.corpora.download import Archive, download, fetch, unpack
+
+
+class Server(ThreadingHTTPServer):
+    """Serves one file, as badly as a test asks for."""
+
+    block_on_close = False
+
+    def __init__(self, body: bytes) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.body = body
+        self.requests: list[str | None] = []  # the ranges that were asked for
+        self.cuts: list[int] = []  # after how many bytes the next answers end
+        self.statuses: list[int] = []  # what the next answers are instead of the file
+        self.sends_parts = True
+        self.says_length = True
+
+    def archive(self, **changes: object) -> Archive:
+        values: dict[str, object] = {
+            "url": f"http://127.0.0.1:{self.server_port}/data/words.tar.gz",
+            "sha256": hashlib.sha256(self.body).hexdigest(),
+            "size": len(self.body),
+        }
+        return Archive(**{**values, **changes})  # type: ignore[arg-type]
+
+    def handle_error(self, *_: object) -> None:
+        """Say nothing of a client that went away."""
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_GET(self) -> None:
+        asked = self.headers.get("Range")
+        self.server.requests.append(asked)
+        body = self.server.body
+        begin = int(asked.removeprefix("bytes=").removesuffix("-")) if asked and self.server.sends_parts else 0
+        if self.server.statuses:
+            self.send_error(self.server.statuses.pop(0))
+            return
+        if begin >= len(body):
+            self.send_error(416)
+            return
+        self.send_response(206 if begin else 200)
+        if begin:
+            self.send_header("Content-Range", f"bytes {begin}-{len(body) - 1}/{len(body)}")
+        if self.server.says_length:
+            self.send_header("Content-Length", str(len(body) - begin))
+        self.end_headers()
+        cut = self.server.cuts.pop(0) if self.server.cuts else len(body)
+        self.wfile.write(body[begin : begin + cut])
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def serve() -> Iterator[Callable[[bytes], Server]]:
+    servers: list[Server] = []
+
+    def start(body: bytes) -> Server:
+        server = Server(body)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def tar_gz(**files: bytes | None) -> bytes:
+    """An archive of files by name, `__` for a slash; None makes a link to ../outside."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as archive:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name.replace("__", "/"))
+            if content is None:
+                member.type, member.linkname = tarfile.SYMTYPE, "../outside"
+            else:
+                member.size = len(content)
+            archive.addfile(member, io.BytesIO(content or b""))
+    return packed.getvalue()
+
+
+def quiet(*_: object) -> None:
+    """Progress that nobody watches."""
+
+
+BODY = bytes(range(256)) * 20_000  # five blocks
+
+
+def test_a_file_arrives_whole_and_progress_ends_at_its_size(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    server, told = serve(BODY), []
+    path = download(server.archive(), tmp_path / "new", progress=lambda *at: told.append(at))
+    assert path == tmp_path / "new" / "words.tar.gz"
+    assert path.read_bytes() == BODY
+    assert [at for at in told if at[0] == "downloading"][-1] == ("downloading", len(BODY), len(BODY))
+    assert told[-1] == ("checking", len(BODY), len(BODY))
+    assert [entry.name for entry in path.parent.iterdir()] == ["words.tar.gz"]
+
+
+def test_a_broken_transfer_goes_on_where_it_ended(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    server = serve(BODY)
+    server.cuts = [1_500_000, 7, 0, 100_000]
+    assert download(server.archive(), tmp_path, progress=quiet, wait_s=0).read_bytes() == BODY
+    assert server.requests == [None, "bytes=1500000-", *["bytes=1500007-"] * 2, "bytes=1600007-"]
+
+
+def test_a_later_call_goes_on_with_what_an_earlier_one_left(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    server = serve(BODY)
+    server.cuts = [2_000_000, 0, 0]
+    with pytest.raises(
+        EarmarkError, match=r"the connection ended after 2,000,000 of 5,120,000 bytes\); 2.0 MB are kept"
+    ):
+        download(server.archive(), tmp_path, progress=quiet, attempts=2, wait_s=0)
+    assert (tmp_path / "words.tar.gz.partial").stat().st_size == 2_000_000
+    assert download(server.archive(), tmp_path, progress=quiet).read_bytes() == BODY
+    assert server.requests[-1] == "bytes=2000000-"
+
+
+def test_a_server_that_cannot_send_parts_sends_all_again(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    server = serve(BODY)
+    server.sends_parts = False
+    (tmp_path / "words.tar.gz.partial").write_bytes(BODY[:1000])
+    assert download(server.archive(), tmp_path, progress=quiet).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("size", [len(BODY), None])
+def test_a_partial_file_that_is_complete_is_only_checked(
+    tmp_path: Path, serve: Callable[[bytes], Server], size: int | None
+) -> None:
+    server = serve(BODY)
+    (tmp_path / "words.tar.gz.partial").write_bytes(BODY)
+    assert download(server.archive(size=size), tmp_path, progress=quiet).read_bytes() == BODY
+    assert server.requests == ([] if size else [f"bytes={len(BODY)}-"])
+
+
+def test_a_server_that_does_not_say_the_length_is_served_by_the_checksum(
+    tmp_path: Path, serve: Callable[[bytes], Server]
+) -> None:
+    server = serve(BODY)
+    server.says_length = False
+    assert download(server.archive(size=None), tmp_path, progress=quiet).read_bytes() == BODY
+
+
+def test_a_wrong_checksum_is_told_and_the_file_removed(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    archive = serve(BODY).archive(sha256="0" * 64)
+    found = hashlib.sha256(BODY).hexdigest()
+    with pytest.raises(EarmarkError, match=rf"has SHA-256 {found}, not 0{{64}}, and was removed"):
+        download(archive, tmp_path, progress=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_of_another_size_is_refused_before_it_is_transferred(
+    tmp_path: Path, serve: Callable[[bytes], Server]
+) -> None:
+    archive = serve(BODY).archive(size=2_428_923_189)
+    with pytest.raises(EarmarkError, match=r"has 5,120,000 bytes, not 2,428,923,189; name another address"):
+        download(archive, tmp_path, progress=quiet)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(
+    tmp_path: Path, serve: Callable[[bytes], Server]
+) -> None:
+    server = serve(BODY)
+    server.statuses = [503, 429]
+    assert download(server.archive(), tmp_path, progress=quiet, wait_s=0).read_bytes() == BODY
+    server.statuses = [404]
+    with pytest.raises(EarmarkError, match=r"404 Not Found; name another address with --url"):
+        download(server.archive(), tmp_path / "other", progress=quiet)
+    assert len(server.requests) == 4
+
+
+def test_a_server_that_does_not_answer_is_named_with_the_way_round_it(tmp_path: Path) -> None:
+    archive = Archive("http://127.0.0.1:9/words.tar.gz", sha256="0" * 64)
+    with pytest.raises(
+        EarmarkError, match=r"cannot be downloaded \(.*refused.*put the file at .*words.tar.gz yourself"
+    ):
+        download(archive, tmp_path, progress=quiet, attempts=1, wait_s=0)
+
+
+def test_a_file_that_is_there_is_checked_and_not_asked_for(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    server = serve(BODY)
+    (tmp_path / "words.tar.gz").write_bytes(BODY)
+    assert download(server.archive(), tmp_path, progress=quiet) == tmp_path / "words.tar.gz"
+    (tmp_path / "words.tar.gz").write_bytes(b"something else")
+    with pytest.raises(InputError, match=r"words.tar.gz: SHA-256 is .* remove it"):
+        download(server.archive(), tmp_path, progress=quiet)
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    ("url", "sha256", "message"),
+    [
+        ("file:///etc/passwd", "0" * 64, "begins with https"),
+        ("https://host/a.tar.gz", "abc", "64 hexadecimal digits"),
+        ("https://host/a.tar.gz", "G" * 64, "64 hexadecimal digits"),
+    ],
+)
+def test_an_address_or_checksum_that_is_none_is_refused(url: str, sha256: str, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        Archive(url, sha256)
+
+
+def test_what_was_unpacked_is_not_fetched_again(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+    server = serve(tar_gz(a_list__txt=b"x", yes__a=b"1", yes__b=b"2"))
+    assert fetch(server.archive(), tmp_path, last="a_list", progress=quiet)
+    assert (tmp_path / "yes" / "b").read_bytes() == b"2"
+    assert not fetch(server.archive(), tmp_path, last="a_list", progress=quiet)
+    assert len(server.requests) == 1
+
+
+def test_a_folder_with_other_folders_is_refused_before_anything_is_downloaded(
+    tmp_path: Path, serve: Callable[[bytes], Server]
+) -> None:
+    server = serve(tar_gz(yes__a=b"1"))
+    (tmp_path / "holiday").mkdir()
+    with pytest.raises(InputError, match=r"holiday: is there already; download words.tar.gz into an empty folder"):
+        fetch(server.archive(), tmp_path, last="yes", progress=quiet)
+    assert server.requests == []
+
+
+def test_the_last_entry_is_put_in_place_after_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.tar.gz").write_bytes(tar_gz(alist=b"", no__a=b"", yes__a=b""))
+    moved: list[str] = []
+    replace = Path.replace
+
+    def watched(path: Path, target: Path) -> Path:
+        moved.append(path.name)
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", watched)
+    unpack(tmp_path / "a.tar.gz", tmp_path, last="alist", progress=quiet)
+    assert moved == ["no", "yes", "alist"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({"yes__a": b"1", "..__stolen": b"2"}, r"outside the destination.*nothing of it was put in place"),
+        ({"yes__a": b"1", "link": None}, r"special file.*nothing of it was put in place"),
+    ],
+)
+def test_nothing_is_unpacked_out_of_the_folder(tmp_path: Path, files: dict[str, bytes | None], message: str) -> None:
+    folder = tmp_path / "corpus"
+    folder.mkdir()
+    (folder / "a.tar.gz").write_bytes(tar_gz(**files))
+    with pytest.raises(EarmarkError, match=message):
+        unpack(folder / "a.tar.gz", folder, progress=quiet)
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar.gz", "corpus"]
+
+
+@pytest.mark.parametrize("damage", [lambda packed: packed[:-200], lambda packed: b"no archive" + packed])
+def test_a_damaged_archive_leaves_nothing_behind(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    noise = hashlib.shake_128(b"seed").digest(5000)
+    (tmp_path / "a.tar.gz").write_bytes(damage(tar_gz(yes__a=b"1", yes__b=noise)))
+    with pytest.raises(EarmarkError, match=r"a.tar.gz: cannot be unpacked"):
+        unpack(tmp_path / "a.tar.gz", tmp_path, progress=quiet)
+    assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
+
+
+def test_files_of_the_user_are_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "yes").mkdir()
+    (tmp_path / "a.tar.gz").write_bytes(tar_gz(no__a=b"1", yes__a=b"1"))
+    with pytest.raises(InputError, match=r"yes: is there already; unpack a.tar.gz into an empty folder"):
+        unpack(tmp_path / "a.tar.gz", tmp_path, progress=quiet)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "yes"]
+
+
+def test_an_unpacking_that_was_stopped_begins_anew(tmp_path: Path) -> None:
+    (tmp_path / ".a.tar.gz.unpacking" / "yes").mkdir(parents=True)
+    (tmp_path / ".a.tar.gz.unpacking" / "yes" / "old").touch()
+    (tmp_path / "a.tar.gz").write_bytes(tar_gz(yes__a=b"1"))
+    unpack(tmp_path / "a.tar.gz", tmp_path, progress=quiet)
+    assert [path.name for path in (tmp_path / "yes").iterdir()] == ["a"]

@@ -1,0 +1,119 @@
+import pytest
+
+from earmark.core.errors import InputError
+from earmark.data.alignment.forced import Alignment, Phone, Word
+from earmark.data.lists.segments import Segment, read_segments, write_segments
+from earmark.data.lists.spans import Stretch
+from earmark.data.manifest import Clip
+from earmark.data.segments.ngrams import NgramRules, ngrams, stem, transcribe, units_of
+
+CLIP = Clip("a.wav", speaker="anna")
+
+
+def words(*texts, start_s=0.0, length_s=0.2, gap_s=0.0):
+    """Words one after the other, as an alignment."""
+    step_s = length_s + gap_s
+    return Alignment(
+        tuple(
+            Word(text, round(start_s + place * step_s, 6), round(start_s + place * step_s + length_s, 6))
+            for place, text in enumerate(texts)
+        )
+    )
+
+
+def labels(alignment, sections=None, **rules):
+    found = ngrams([CLIP], [alignment], NgramRules(**{"unit": "words", "most": 2, **rules}), sections=sections)
+    return [segment.label for segment in found]
+
+
+def test_all_ngrams_of_a_sentence_are_listed_with_their_places():
+    found = list(ngrams([CLIP], [words("we", "call", "it")], NgramRules("words", 1, 2)))
+    assert [(s.label, s.start_s, s.end_s) for s in found] == [
+        ("we", 0.0, 0.2),
+        ("we,call", 0.0, 0.4),
+        ("call", 0.2, 0.4),
+        ("call,it", 0.2, 0.6),
+        ("it", 0.4, 0.6),
+    ]
+    assert {segment.section for segment in found} == {Stretch("a.wav", "anna", 0.0, 0.6)}
+
+
+def test_phones_go_on_over_the_ends_of_words():
+    hello = Word("hi", 0.0, 0.2, (Phone("HH", 0.0, 0.1), Phone("AY", 0.1, 0.2)))
+    ann = Word("ann", 0.2, 0.5, (Phone("AE", 0.2, 0.35), Phone("sil", 0.35, 0.4), Phone("N", 0.4, 0.5)))
+    found = ngrams([CLIP], [Alignment((hello, ann))], NgramRules("phones", 3, 4))
+    assert [segment.label for segment in found] == ["HH,AY,AE", "HH,AY,AE,N", "AY,AE,N"]
+
+
+@pytest.mark.parametrize("count", [1, 2, 5])
+def test_repeated_words_are_all_listed_and_read_back_down_to_the_last(tmp_path, count):
+    found = list(ngrams([CLIP], [words(*["no"] * count)], NgramRules("words", 1, 1)))
+    assert len(found) == count
+    write_segments(found, tmp_path / "list.txt")
+    assert list(read_segments(tmp_path / "list.txt")) == found
+
+
+@pytest.mark.parametrize(("fewest", "most", "count"), [(1, 1, 6), (2, 2, 5), (1, 5, 20), (6, 9, 1), (7, 9, 0)])
+def test_there_are_as_many_ngrams_as_the_formula_says(fewest, most, count):
+    assert len(labels(words(*"abcdef"), fewest=fewest, most=most)) == count
+
+
+def test_no_ngram_reaches_over_a_long_pause():
+    alignment = Alignment((*words("a", "b").words, *words("c", start_s=0.8).words))
+    assert labels(alignment) == ["a", "a,b", "b", "c"]
+    assert "b,c" in labels(alignment, gap_s=0.5)
+
+
+def test_ngrams_that_are_too_short_or_too_long_are_left_out():
+    assert labels(words("a", "b", "c"), shortest_s=0.3) == ["a,b", "b,c"]
+    assert labels(words("a", "b", "c"), longest_s=0.3) == ["a", "b", "c"]
+
+
+def test_ngrams_lie_inside_given_sections_and_take_them_over():
+    alignment = words("a", "b", "c", "d")
+    sections = {"a": [Stretch("a.wav", "anna", 0.0, 0.4), Stretch("a.wav", "anna", 0.5, 0.9)]}
+    assert labels(alignment, sections) == ["a", "a,b", "b", "d"]
+    with pytest.raises(InputError, match="the sections are of other recordings, such as b"):
+        labels(alignment, {"b": []})
+
+
+def test_segments_are_labelled_by_the_units_whose_middle_they_hold():
+    section = Stretch("a.wav", "anna", 0.0, 1.0)
+    segments = [Segment(section, start, end) for start, end in ((0.0, 0.2), (0.05, 0.32), (0.11, 0.2), (0.9, 1.0))]
+    units = {"a": units_of(words("a", "b"), "words")}
+    found = list(transcribe(segments, units, NgramRules("words")))
+    assert [(segment.start_s, segment.end_s, segment.label) for segment in found] == [
+        (0.0, 0.2, "a"),
+        (0.05, 0.32, "a,b"),
+    ]
+    with pytest.raises(InputError, match="recordings without alignment, such as b"):
+        list(transcribe([Segment(Stretch("b.wav", "", 0, 1), 0, 1)], units))
+
+
+def test_words_without_phones_are_refused_with_the_cure():
+    with pytest.raises(InputError, match=r"a\.wav: no phones of 'yes' at 0 s .*--unit words"):
+        list(ngrams([CLIP], [words("yes")]))
+
+
+def test_a_comma_in_a_word_is_refused():
+    with pytest.raises(InputError, match="'a,b' at 0 s holds a comma"):
+        labels(words("a,b"))
+
+
+@pytest.mark.parametrize(
+    ("rules", "text"),
+    [
+        ({"fewest": 0}, "--n 0-5"),
+        ({"fewest": 3, "most": 2}, "--n 3-2"),
+        ({"shortest_s": 0.0}, "--shortest"),
+        ({"longest_s": 0.01}, "--longest"),
+        ({"gap_s": -1.0}, "--gap"),
+    ],
+)
+def test_rules_that_make_no_sense_are_refused(rules, text):
+    with pytest.raises(InputError, match=text):
+        NgramRules(**rules)
+
+
+def test_only_suffixes_of_sound_files_are_taken_off():
+    assert [stem(path) for path in ("x/a.WAV", "x.y/a", "a.b.flac")] == ["x/a", "x.y/a", "a.b"]

@@ -1,0 +1,91 @@
+from collections import Counter
+
+import pytest
+
+from earmark.core.errors import InputError
+from earmark.evaluation.protocols.probe import draw_from_lists, draw_from_speakers, keep_words
+from earmark.evaluation.protocols.trials import TrialClip
+
+WORDS = ("yes", "no", "zoom_in")
+
+
+def clips(speakers, takes=4):
+    return [TrialClip(word, f"{word}/{one}_{take}.wav") for word in WORDS for one in speakers for take in range(takes)]
+
+
+def speaker(clip):
+    return clip.path.split("/")[1][0]
+
+
+TRAIN, TEST = clips("abc"), clips("xy")
+
+
+def test_each_word_gets_its_labels_and_all_of_the_test_list_tests():
+    draws = draw_from_lists(TRAIN, TEST, labels=[2, 5], repetitions=3)
+    assert [(draw.labels, draw.repetition) for draw in draws] == [(2, 1), (2, 2), (2, 3), (5, 1), (5, 2), (5, 3)]
+    for draw in draws:
+        assert set(Counter(clip.label for clip in draw.train).values()) == {draw.labels}
+        assert len(set(draw.train)) == 3 * draw.labels
+        assert draw.test == tuple(TEST)
+
+
+def test_every_repetition_has_other_labels_and_a_seed_draws_them_again():
+    first, second, third = (draw_from_lists(TRAIN, TEST, labels=[3], repetitions=4, seed=seed) for seed in (0, 0, 1))
+    assert first == second
+    assert first != third
+    assert len({frozenset(draw.train) for draw in first}) == 4
+
+
+def test_fewer_labels_are_among_the_more_of_the_same_repetition():
+    few, many = draw_from_lists(TRAIN, TEST, labels=[2, 7], repetitions=1)
+    assert set(few.train) < set(many.train)
+    (alone,) = draw_from_lists(TRAIN, TEST, labels=[2], repetitions=1)
+    assert alone == few
+
+
+def test_without_a_number_all_clips_teach():
+    (draw,) = draw_from_lists(TRAIN, TEST, repetitions=1)
+    assert Counter(draw.train) == Counter(TRAIN)
+
+
+def test_in_every_repetition_other_halves_of_the_speakers_label_and_test():
+    everyone = clips("abcde")
+    draws = draw_from_speakers(everyone, {clip.path: speaker(clip) for clip in everyone}, labels=[4], repetitions=6)
+    halves = set()
+    for draw in draws:
+        teachers, tested = ({speaker(clip) for clip in part} for part in (draw.train, draw.test))
+        assert not teachers & tested
+        assert len(draw.test) == 2 * 3 * 4
+        assert len(tested) == 2
+        halves.add(frozenset(tested))
+    assert len(halves) > 1
+
+
+def test_words_are_kept_by_name_with_spaces_as_lists_write_them():
+    assert {clip.label for clip in keep_words(TRAIN, ["zoom in", "no"])} == {"zoom_in", "no"}
+    with pytest.raises(InputError, match="no clip says 'zoom_inn'; did you mean 'zoom_in'"):
+        keep_words(TRAIN, ["zoom inn"])
+    with pytest.raises(InputError, match="no clip says 'stop'; the words are no, yes, zoom_in"):
+        keep_words(TRAIN, ["stop"])
+
+
+@pytest.mark.parametrize(
+    ("train", "test", "number", "message"),
+    [
+        (TRAIN, TRAIN[:1], 2, "yes/a_0.wav: both labelled and tested; remove it from one list"),
+        (TRAIN[:12], TEST, 2, "no/x_0.wav: says 'no', which no labelled clip says; leave the word out"),
+        (TRAIN, TEST, 13, "'no': only 12 clips to draw 13 labels from; ask for fewer, or leave the word out"),
+        (TRAIN[:12], TEST[:8], 2, "a classifier needs two words or more"),
+    ],
+)
+def test_lists_that_cannot_be_judged_on_are_refused(train, test, number, message):
+    with pytest.raises(InputError, match=message):
+        draw_from_lists(train, test, labels=[number])
+
+
+def test_halves_need_speakers():
+    everyone = clips("ab")
+    with pytest.raises(InputError, match=r"yes/b_0.wav: nobody knows who speaks; name the split that labels"):
+        draw_from_speakers(everyone, {clip.path: speaker(clip).strip("b") for clip in everyone})
+    with pytest.raises(InputError, match="a is the only speaker; half of the speakers label"):
+        draw_from_speakers(everyone, dict.fromkeys((clip.path for clip in everyone), "a"))

@@ -1,0 +1,84 @@
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, precision_recall_fscore_support
+
+from earmark.core.errors import InputError
+from earmark.evaluation.simulation.results import (
+    COLUMNS,
+    Repetition,
+    read_results,
+    read_rows,
+    row_of,
+    score,
+    write_rows,
+)
+
+
+@pytest.fixture
+def answers():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(4, size=200)
+    return labels, np.where(rng.random(200) < 0.6, labels, rng.integers(1, 5, size=200))
+
+
+def test_scores_are_those_of_scikit_learn(answers):
+    labels, predictions = answers  # the fifth class is taken for, and never said
+    scores = score(labels, predictions, 5)
+    each = precision_recall_fscore_support(labels, predictions, labels=range(5), zero_division=0)
+    mean = precision_recall_fscore_support(labels, predictions, labels=range(5), average="weighted", zero_division=0)
+    assert scores.error == pytest.approx(1 - accuracy_score(labels, predictions))
+    assert np.allclose([scores.precision, scores.recall], each[:2])
+    assert [scores.weighted_precision, scores.weighted_recall] == pytest.approx(mean[:2])
+
+
+def test_precision_and_recall_are_not_exchanged():
+    # Everything is taken for the first class: all of it is found, and a quarter of what is found is right.
+    scores = score(np.array([0, 1, 1, 1]), np.zeros(4, int), 2)
+    assert scores.recall.tolist() == [1, 0]
+    assert scores.precision.tolist() == [0.25, 0]
+    assert scores.weighted_precision == 0.0625  # weighed with what was said, not with what it was taken for
+
+
+def test_a_table_has_the_ten_columns_and_reads_back(tmp_path, answers):
+    scores = [score(*answers, 5), score(answers[0], answers[0], 5)]
+    write_rows(tmp_path / "results.csv", [row_of(*scores), row_of(*reversed(scores))])
+    header = (tmp_path / "results.csv").read_text().splitlines()[0]
+    assert header.split(",") == list(COLUMNS)
+    assert len(COLUMNS) == 10
+    first, second = read_results(tmp_path / "results.csv")
+    assert first[0].error == scores[0].error
+    assert np.array_equal(first[0].precision, scores[0].precision)
+    assert first[1].weighted_recall == 1
+    assert second[1].error == scores[0].error
+    assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
+
+
+def test_errors_of_both_systems_are_fractions(answers):
+    row = row_of(score(*answers, 5), score(*answers, 5))
+    assert row["mfcc_error"] == row["ae_error"]
+    assert 0 < float(row["ae_error"]) < 1
+
+
+def test_another_table_is_refused(tmp_path):
+    with pytest.raises(InputError, match=r"no such results; run earmark spatial"):
+        read_rows(tmp_path / "none.csv")
+    (tmp_path / "other.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(InputError, match="not results of a simulation"):
+        read_rows(tmp_path / "other.csv")
+    write_rows(tmp_path / "odd.csv", [dict.fromkeys(COLUMNS, "much")])
+    with pytest.raises(InputError, match="row 1: a cell is no number"):
+        read_results(tmp_path / "odd.csv")
+
+
+def test_no_clip_has_no_scores():
+    with pytest.raises(InputError, match="no clip"):
+        score(np.array([], int), np.array([], int), 2)
+
+
+def test_a_file_that_is_no_repetition_is_refused(tmp_path):
+    np.savez(tmp_path / "repetition-01.npz", classes=np.array(["a"]))
+    (tmp_path / "repetition-02.npz").write_bytes((tmp_path / "repetition-01.npz").read_bytes()[:100])
+    with pytest.raises(InputError, match="no repetition of a simulation"):
+        Repetition.open(tmp_path / "repetition-02.npz")
+    with pytest.raises(InputError, match="no repetition of a simulation"):
+        Repetition.open(tmp_path / "repetition-01.npz")

@@ -1,0 +1,184 @@
+import time
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from earmark.core.audio import AudioError
+from earmark.core.errors import InputError
+from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.enrollment import enroll
+
+SAID = (("rise", 1.0), ("fall", 3.2), ("bow", 4.9), ("rise", 6.6), ("rise", 7.8))
+
+
+@pytest.fixture(scope="module")
+def encoder(make_encoder):
+    return make_encoder()
+
+
+@pytest.fixture(scope="module")
+def keywords(say, encoder):
+    return [
+        enroll(word, [say(word, seed=seed) for seed in range(3)], encoder=encoder) for word in ("rise", "fall", "bow")
+    ]
+
+
+@pytest.fixture(scope="module")
+def stream(say, hush):
+    """Ten seconds in which words are said, each for 0.6 s."""
+    wave = hush(10.0)
+    for seed, (word, start_s) in enumerate(SAID, start=20):
+        start = round(start_s * 16_000)
+        wave[start : start + 9600] += say(word, before_s=0, after_s=0, noise_db=-90.0, seed=seed)
+    return wave
+
+
+def listen(detector, wave, cuts=()):
+    heard = [hit for chunk in np.split(wave, cuts) for hit in detector.push(chunk)]
+    return heard + detector.finish()
+
+
+def test_each_word_is_heard_once_and_in_its_place(keywords, encoder, stream):
+    heard = listen(Detector(keywords, encoder=encoder), stream)
+    assert [hit.keyword for hit in heard] == [word for word, _ in SAID]
+    for hit, (_, start_s) in zip(heard, SAID, strict=True):
+        assert hit.start_s == pytest.approx(start_s, abs=0.2)
+        assert hit.end_s == pytest.approx(start_s + 0.6, abs=0.2)
+        assert 0.85 <= hit.score <= 1
+        assert 0.5 <= hit.probability < 1
+
+
+@given(cuts=st.lists(st.integers(0, 160_000), max_size=30).map(sorted))
+@settings(deadline=None, max_examples=25)
+def test_any_chunking_hears_the_same(keywords, encoder, stream, cuts):
+    detector = Detector(keywords, encoder=encoder)
+    whole, pieces = listen(detector, stream), listen(detector, stream, cuts)
+    assert [(hit.keyword, hit.start_s, hit.end_s) for hit in whole] == [
+        (hit.keyword, hit.start_s, hit.end_s) for hit in pieces
+    ]
+    np.testing.assert_allclose([hit.score for hit in whole], [hit.score for hit in pieces], atol=1e-4)
+
+
+@pytest.mark.parametrize("length", [1, 7, 640, 1280, 5000])
+def test_push_compares_the_numbers_that_scores_gives(keywords, encoder, stream, length, monkeypatch):
+    wave = stream[: 8_000 if length < 10 else 64_000]
+    detector = Detector(keywords, encoder=encoder)
+    times_s, offline = detector.scores(wave)
+    pushed = []
+    push = detector._picker.push
+    monkeypatch.setattr(detector._picker, "push", lambda scores, *rest: pushed.append(scores) or push(scores, *rest))
+    listen(detector, wave, range(length, len(wave), length))
+    np.testing.assert_allclose(np.concatenate(pushed), offline, atol=1e-4)
+    np.testing.assert_allclose(times_s, (np.arange(len(offline)) + 1) * 0.04, atol=1e-5)
+
+
+def test_scores_are_the_best_cosine_over_tempos_smoothed(keywords, encoder, stream):
+    detector = Detector(keywords, encoder=encoder)
+    _, scores = detector.scores(stream)
+    frames = encoder.frames(stream)
+    stops = np.arange(1, len(frames) + 1)
+    for column, keyword in enumerate(keywords):
+        lengths = [round(tempo * keyword.duration_s / 0.04) for tempo in (0.85, 1.0, 1.2)]
+        raw = np.max([encoder.embed_windows(frames, stops, length) @ keyword.prototype for length in lengths], axis=0)
+        slow = np.convolve(raw, np.ones(3) / 3)[: len(raw)]
+        np.testing.assert_allclose(scores[20:, column], slow[20:], atol=1e-5)
+
+
+def test_scores_leave_the_stream_alone(keywords, encoder, stream):
+    detector = Detector(keywords, encoder=encoder)
+    expected = listen(detector, stream)
+    heard = detector.push(stream[:50_000])
+    detector.scores(stream)
+    assert heard + listen(detector, stream[50_000:]) == expected
+
+
+def test_finish_begins_a_new_stream(keywords, encoder, stream):
+    detector = Detector(keywords, encoder=encoder)
+    assert listen(detector, stream) == listen(detector, stream)
+
+
+def test_more_sound_than_is_scored_at_once_gives_the_same_scores(keywords, encoder, stream, monkeypatch):
+    detector = Detector(keywords, encoder=encoder)
+    _, expected = detector.scores(stream)
+    monkeypatch.setattr("earmark.spotting.detector._PIECE", 17)
+    np.testing.assert_allclose(detector.scores(stream)[1], expected, atol=1e-5)
+
+
+def test_int16_chunks_are_heard(keywords, encoder, stream):
+    heard = listen(Detector(keywords, encoder=encoder), np.round(stream * 32_767).astype(np.int16))
+    assert [hit.keyword for hit in heard] == [word for word, _ in SAID]
+
+
+@pytest.mark.parametrize("chunk", [np.zeros((2, 100)), np.full(100, np.nan), np.array(["a"])])
+def test_a_chunk_that_is_no_sound_is_refused(keywords, encoder, chunk):
+    with pytest.raises(AudioError, match="sound"):
+        Detector(keywords, encoder=encoder).push(chunk)
+
+
+def test_empty_and_silent_streams_say_nothing(keywords, encoder):
+    detector = Detector(keywords, encoder=encoder)
+    assert listen(detector, np.zeros(0, np.float32)) == []
+    assert listen(detector, np.zeros(80_000, np.float32)) == []
+    times_s, scores = detector.scores(np.zeros(0, np.float32))
+    assert (times_s.shape, scores.shape) == ((0,), (0, 3))
+
+
+def test_a_word_at_the_very_beginning_and_at_the_very_end_is_heard(keywords, encoder, say):
+    detector = Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=0.7))
+    (hit,) = listen(detector, say("fall", before_s=0.0, after_s=1.0, seed=30))
+    assert (hit.keyword, hit.start_s) == ("fall", pytest.approx(0, abs=0.1))
+    (hit,) = listen(detector, say("fall", before_s=1.0, after_s=0.0, seed=31))
+    assert hit.keyword == "fall"
+
+
+def test_the_threshold_can_be_set_for_all(keywords, encoder, stream):
+    assert listen(Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=1.0)), stream) == []
+
+
+def test_keywords_alike_fire_once_unless_told_otherwise(keywords, encoder, stream, say):
+    twin = enroll("twin", [say("rise", seed=9)], encoder=encoder)
+    both = [keywords[0], twin]
+    assert len(listen(Detector(both, encoder=encoder), stream)) == 3
+    every = listen(Detector(both, encoder=encoder, settings=DetectorSettings(exclusive=False)), stream)
+    assert len(every) == 6
+
+
+def test_keywords_of_another_encoder_are_refused_with_the_cure(keywords, make_encoder):
+    with pytest.raises(InputError, match=r"'rise' was enrolled with encoder 57a4d1.*not with 'new'.*reembed"):
+        Detector(keywords, encoder=make_encoder(name="new", fingerprint="f" * 48))
+
+
+def test_no_keywords_twins_by_name_and_a_card_without_calibration_are_refused(keywords, encoder, make_encoder):
+    with pytest.raises(InputError, match="no keywords"):
+        Detector([], encoder=encoder)
+    with pytest.raises(InputError, match="'rise' is given twice"):
+        Detector([keywords[0], keywords[0]], encoder=encoder)
+    with pytest.raises(InputError, match="no calibration"):
+        Detector(keywords, encoder=make_encoder(card={}))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"tempos": ()}, {"tempos": (0.0,)}, {"smoothing_s": -1}, {"threshold": 2}, {"hold": 1}, {"refractory_s": -1}],
+)
+def test_settings_are_checked(wrong):
+    with pytest.raises(ValidationError):
+        DetectorSettings(**wrong)
+
+
+def test_twenty_keywords_cost_little_more_than_one(encoder, keywords, stream):
+    from dataclasses import replace
+
+    many = [replace(keywords[n % 3], name=f"k{n}") for n in range(20)]
+
+    def cost_s(chosen):
+        detector = Detector(chosen, encoder=encoder)
+        started = time.process_time()
+        listen(detector, stream, range(1280, len(stream), 1280))
+        return time.process_time() - started
+
+    one, twenty = (min(cost_s(chosen) for _ in range(3)) for chosen in (many[:3], many))
+    assert twenty < 2 * one + 0.05

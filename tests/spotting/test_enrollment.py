@@ -1,0 +1,166 @@
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from earmark.core.audio import AudioError
+from earmark.core.errors import InputError
+from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll, extend, reembed
+
+
+@pytest.fixture
+def takes(say):
+    return [say("rise", seed=seed) for seed in range(5)]
+
+
+def remarks_of(*args, **kwargs):
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        keyword = enroll(*args, **kwargs)
+    assert all(warning.category is TakeWarning for warning in caught)
+    kept = [remark for take in keyword.takes for remark in take.remarks]
+    assert kept == [str(warning.message) for warning in caught]
+    return kept
+
+
+def test_good_takes_make_a_keyword_without_remarks(takes, stand_in):
+    keyword = enroll("rise", takes, encoder=stand_in, sources=[f"{n}.wav" for n in range(5)])
+    assert (keyword.name, len(keyword.takes), keyword.embeddings.shape) == ("rise", 5, (5, 60))
+    assert keyword.encoder == stand_in.fingerprint
+    assert keyword.threshold == 0.85
+    assert keyword.duration_s == pytest.approx(0.6, abs=0.12)
+    np.testing.assert_allclose(np.linalg.norm(keyword.embeddings, axis=1), 1, atol=1e-5)
+    assert keyword.takes[3].source == "3.wav"
+    assert 0.3 < keyword.takes[0].start_s < 0.4
+
+
+def test_one_take_is_enough(takes, stand_in):
+    keyword = enroll("rise", takes[:1], encoder=stand_in)
+    np.testing.assert_allclose(keyword.prototype, keyword.embeddings[0], atol=1e-6)
+
+
+def test_fewer_false_alarms_mean_a_higher_threshold(takes, stand_in):
+    assert enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=0.1).threshold == 0.9
+
+
+def test_silence_around_a_take_changes_little(say, stand_in):
+    short = enroll("rise", [say("rise", before_s=0.2, after_s=0.2)], encoder=stand_in)
+    long = enroll("rise", [say("rise", before_s=3.0, after_s=2.0)], encoder=stand_in)
+    assert short.prototype @ long.prototype > 0.97
+    assert short.duration_s == pytest.approx(long.duration_s, abs=0.05)
+
+
+def test_int16_takes_are_welcome(takes, stand_in):
+    whole = [np.round(take * 32_767).astype(np.int16) for take in takes]
+    expected = enroll("rise", takes, encoder=stand_in).prototype
+    np.testing.assert_allclose(enroll("rise", whole, encoder=stand_in).prototype, expected, atol=0.02)
+
+
+@pytest.mark.parametrize(
+    ("wave", "message"),
+    [
+        (np.zeros(16_000, np.float32), r"take 2 \(b.wav\) is silent.*record it again"),
+        (np.zeros(0, np.float32), r"take 2 \(b.wav\) is empty: record it again"),
+        (np.full(16_000, 1e-4, np.float32), r"take 2 \(b.wav\) is silent"),
+        (0.1 * np.random.default_rng(0).standard_normal(16_000), r"take 2 \(b.wav\) is without speech"),
+        (np.zeros(31 * 16_000, np.float32), r"take 2 \(b.wav\) is 31 s long.*cut the word out"),
+    ],
+    ids=["silent", "empty", "nearly silent", "noise", "long"],
+)
+def test_a_take_without_the_word_is_refused_by_name(takes, stand_in, wave, message):
+    with pytest.raises(EnrollmentError, match=message):
+        enroll("rise", [takes[0], wave], encoder=stand_in, sources=["a.wav", "b.wav"])
+
+
+def test_a_take_with_too_little_speech_is_refused(say, stand_in):
+    with pytest.raises(EnrollmentError, match=r"take 1 holds only 0.1\d s of speech"):
+        enroll("rise", [say("rise", seconds=0.08)], encoder=stand_in)
+
+
+@pytest.mark.parametrize("wave", [np.full(16_000, np.nan), np.zeros((2, 16_000)), np.array(["sound"])])
+def test_what_is_no_sound_is_refused_by_name(takes, stand_in, wave):
+    with pytest.raises(AudioError, match=r"take 2 \(b.wav\): sound"):
+        enroll("rise", [takes[0], wave], encoder=stand_in, sources=["a.wav", "b.wav"])
+
+
+def test_no_takes_no_name_or_too_few_sources_are_refused(takes, stand_in):
+    with pytest.raises(EnrollmentError, match="no takes"):
+        enroll("rise", [], encoder=stand_in)
+    with pytest.raises(InputError, match="name"):
+        enroll("  ", takes, encoder=stand_in)
+    with pytest.raises(EnrollmentError, match="5 takes but 2 sources"):
+        enroll("rise", takes, encoder=stand_in, sources=["a", "b"])
+
+
+def test_a_clipped_take_is_remarked(takes, stand_in):
+    takes[1] = np.clip(takes[1] * 30, -1, 1)
+    assert remarks_of("rise", takes, encoder=stand_in)[0].startswith("take 2 is clipped: record it with less gain")
+
+
+def test_a_loud_take_is_not_called_clipped(takes, stand_in):
+    takes[1] = takes[1] / np.abs(takes[1]).max()
+    assert remarks_of("rise", takes, encoder=stand_in) == []
+
+
+def test_a_noisy_take_is_remarked(takes, say, stand_in):
+    takes[1] = say("rise", noise_db=-8.0, seed=1)
+    assert any("take 2 is noisy" in remark for remark in remarks_of("rise", takes, encoder=stand_in))
+
+
+def test_a_long_take_is_remarked_and_the_window_stays_two_seconds(say, stand_in):
+    with pytest.warns(TakeWarning, match=r"take 1 holds 2.\d s of speech"):
+        keyword = enroll("rise", [say("rise", seconds=2.6)], encoder=stand_in)
+    assert keyword.duration_s == 2.0
+
+
+def test_two_words_in_a_take_are_remarked(takes, stand_in):
+    takes[2] = np.concatenate([takes[2], takes[3]])
+    (remark,) = remarks_of("rise", takes, encoder=stand_in)
+    assert remark.startswith("take 3 holds more than one spoken part")
+
+
+@pytest.mark.parametrize("count", [3, 5, 8])
+@pytest.mark.parametrize("odd", ["fall", "bow"])
+def test_the_take_of_another_word_is_named(say, stand_in, count, odd):
+    waves = [say("rise", seed=seed) for seed in range(count - 1)]
+    sources = [f"{n}.wav" for n in range(count)]
+    (remark,) = remarks_of("rise", [*waves, say(odd, seed=50)], encoder=stand_in, sources=sources)
+    assert remark.startswith(f"take {count} ({count - 1}.wav) sounds unlike the others")
+
+
+def test_two_takes_cannot_outvote_each_other(say, stand_in):
+    assert remarks_of("rise", [say("rise"), say("fall")], encoder=stand_in) == []
+
+
+def test_another_encoder_hears_the_same_takes(takes, stand_in, make_encoder):
+    keyword = enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=5)
+    again = reembed(keyword, stand_in)
+    np.testing.assert_array_equal(again.embeddings, keyword.embeddings)
+    other = make_encoder(fingerprint="0" * 48)
+    converted = reembed(keyword, other, false_alarms_per_hour=10)
+    assert (converted.encoder, converted.threshold, converted.name) == ("0" * 48, 0.75, "rise")
+    assert converted.takes == keyword.takes
+
+
+def test_the_same_encoder_keeps_the_threshold_and_another_the_rate(takes, stand_in, make_encoder):
+    keyword = replace(enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=10), threshold=0.77)
+    assert (reembed(keyword, stand_in).threshold, extend(keyword, takes[:1], encoder=stand_in).threshold) == (
+        0.77,
+        0.77,
+    )
+    other = make_encoder(fingerprint="0" * 48)
+    for known, threshold in ((keyword, 0.75), (replace(keyword, false_alarms_per_hour=None), 0.85)):
+        assert (reembed(known, other).threshold, extend(known, takes[:1], encoder=other).threshold) == (threshold,) * 2
+    assert reembed(keyword, stand_in, false_alarms_per_hour=100).threshold == 0.5
+
+
+def test_a_keyword_with_more_takes_is_the_one_enrolled_with_all_of_them(takes, stand_in):
+    known = enroll("rise", takes[:3], encoder=stand_in, sources=["a", "b", "c"], only_speaker="alice")
+    longer = extend(known, takes[3:], encoder=stand_in, sources=["d", "e"])
+    whole = enroll("rise", takes, encoder=stand_in)
+    np.testing.assert_array_equal(longer.embeddings, whole.embeddings)
+    assert (longer.duration_s, longer.only_speaker) == (whole.duration_s, "alice")
+    assert [take.source for take in longer.takes] == list("abcde")
+    with pytest.raises(EnrollmentError, match=r"take 4 \(d\) is empty"):
+        extend(known, [np.zeros(0)], encoder=stand_in, sources=["d"])

@@ -1,0 +1,176 @@
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from earmark.core.audio import AudioError
+from earmark.core.errors import InputError
+from earmark.spotting.speaker import (
+    Speaker,
+    check_speaker,
+    enroll_speaker,
+    extend_speaker,
+    reembed_speaker,
+    spoken,
+    verify,
+)
+from earmark.spotting.takes import EnrollmentError, TakeWarning
+
+
+@pytest.fixture
+def alice(speak, stand_in_speaker):
+    takes = [speak(word, "alice", seed=seed) for seed, word in enumerate(("rise", "fall", "bow", "rise"))]
+    return enroll_speaker("Alice", takes, encoder=stand_in_speaker)
+
+
+def test_a_voice_is_known_again_whatever_it_says_and_another_is_not(alice, speak, stand_in_speaker):
+    for word in ("rise", "fall", "bow"):
+        own = verify(alice, speak(word, "alice", seed=9), encoder=stand_in_speaker)
+        other = verify(alice, speak(word, "bob", seed=9), encoder=stand_in_speaker)
+        assert own.is_same
+        assert own.probability > 0.5
+        assert not other.is_same
+        assert other.probability < 0.5
+        assert own.score > alice.threshold > other.score
+
+
+def test_a_speaker_holds_takes_unit_embeddings_and_the_threshold_of_the_wanted_rate(alice, stand_in_speaker):
+    assert (len(alice.takes), alice.embeddings.shape, alice.encoder) == (4, (4, 3), stand_in_speaker.fingerprint)
+    np.testing.assert_allclose(np.linalg.norm(alice.embeddings, axis=1), 1, atol=1e-5)
+    np.testing.assert_allclose(np.linalg.norm(alice.prototype), 1, atol=1e-5)
+    assert alice.threshold == pytest.approx(0.8)
+    strict = enroll_speaker("a", [take.wave for take in alice.takes], encoder=stand_in_speaker, false_accepts=0.01)
+    assert strict.threshold == pytest.approx(0.9)
+
+
+def test_only_speech_is_embedded(speak, stand_in_speaker, hush):
+    wave = np.concatenate([speak("rise", "alice"), hush(3.0), speak("fall", "alice", seed=1)])
+    enroll_speaker("a", [wave, wave], encoder=stand_in_speaker)
+    assert max(stand_in_speaker.heard) < 2.2 * 16_000
+    assert len(spoken(wave)) > 1.2 * 16_000
+    assert len(spoken(hush(1.0))) == 0
+
+
+def test_little_speech_is_remarked_once_and_kept(speak, stand_in_speaker):
+    with pytest.warns(
+        TakeWarning, match=r"alice: only 0\.\d s of speech in all: record 2 s or more, ten are good"
+    ) as told:
+        speaker = enroll_speaker("alice", [speak("rise", "alice")], encoder=stand_in_speaker)
+    assert len(told) == 1
+    assert "of speech in all" in speaker.takes[0].remarks[0]
+
+
+@pytest.mark.parametrize(
+    ("wave", "message"),
+    [
+        (np.zeros(0), r"take 1 \(a\.wav\) is empty: record it again"),
+        (np.zeros(32_000), r"take 1 \(a\.wav\) is silent: is the microphone muted\? record it again"),
+        (0.01 * np.random.default_rng(0).standard_normal(32_000), r"take 1 \(a\.wav\) is without speech: record it"),
+        (np.ones(121 * 16_000) * 0.1, r"take 1 \(a\.wav\) is 121 s long: a take is at most 120 s; cut a part out"),
+        (np.full(100, np.nan), r"take 1 \(a\.wav\): sound holds NaN"),
+    ],
+    ids=["empty", "silent", "noise", "long", "nan"],
+)
+def test_a_take_that_teaches_nothing_is_refused_with_the_cure(wave, message, stand_in_speaker):
+    with pytest.raises(InputError, match=message):
+        enroll_speaker("alice", [wave], encoder=stand_in_speaker, sources=["a.wav"])
+
+
+def test_a_take_with_too_little_speech_is_refused(speak, stand_in_speaker):
+    with pytest.raises(EnrollmentError, match=r"take 1 holds only 0\.\d\d s of speech: say something longer"):
+        enroll_speaker("alice", [speak("rise", "alice", seconds=0.15)], encoder=stand_in_speaker)
+
+
+def test_noisy_takes_are_remarked(speak, stand_in_speaker):
+    takes = [speak(word, "alice", seed=seed) for seed, word in enumerate(("rise", "fall", "bow", "rise"))]
+    takes[2] = takes[2] + 0.04 * np.random.default_rng(0).standard_normal(len(takes[2])).astype(np.float32)
+    with pytest.warns(TakeWarning, match="take 3 is noisy"):
+        enroll_speaker("alice", takes, encoder=stand_in_speaker)
+
+
+@pytest.mark.parametrize(
+    ("voices", "odd"), [("aab", [2]), ("baaa", [0]), ("aabb", [2, 3]), ("ab", [1]), ("abaab", [1, 4])]
+)
+def test_takes_of_another_voice_are_named(speak, stand_in_speaker, voices, odd):
+    who = {"a": "alice", "b": "bob"}
+    takes = [speak("rise", who[voice], seed=seed) for seed, voice in enumerate(voices)]
+    sources = [f"{number}.wav" for number in range(len(takes))]
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        enroll_speaker("alice", takes, encoder=stand_in_speaker, sources=sources)
+    remarks = [str(warning.message) for warning in told if "another voice" in str(warning.message)]
+    assert [remark.split(" sounds")[0] for remark in remarks] == [f"take {row + 1} ({row}.wav)" for row in odd]
+    assert all(remark.endswith("whose is it?") for remark in remarks)
+
+
+def test_one_voice_is_not_taken_for_two(speak, stand_in_speaker):
+    same = [speak("rise", "alice", seed=1)] * 3
+    words = [speak(word, "alice", seed=seed) for seed, word in enumerate(("rise", "fall", "bow", "fall", "rise"))]
+    for takes in (same[:2] + words, words):
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            enroll_speaker("alice", takes, encoder=stand_in_speaker)
+
+
+def test_names_takes_and_sources_are_checked(speak, stand_in_speaker):
+    with pytest.raises(InputError, match="a speaker's name is empty"):
+        enroll_speaker(" ", [speak("rise", "alice")], encoder=stand_in_speaker)
+    with pytest.raises(EnrollmentError, match="alice: no takes"):
+        enroll_speaker("alice", [], encoder=stand_in_speaker)
+    with pytest.raises(EnrollmentError, match="alice: 1 takes but 2 sources"):
+        enroll_speaker("alice", [speak("rise", "alice")], encoder=stand_in_speaker, sources=["a", "b"])
+    with pytest.raises(InputError, match=r"false_accepts: 0 is beyond .* choose one from 0\.01 to 0\.1"):
+        enroll_speaker("alice", [speak("rise", "alice")], encoder=stand_in_speaker, false_accepts=0)
+    with pytest.raises(InputError, match="speaker 'a': embeddings must be finite"):
+        Speaker("a", (), np.zeros((0, 3), np.float32), 0.5, "x")
+
+
+def test_without_calibration_nobody_is_enrolled(speak, make_speaker_encoder):
+    with pytest.raises(InputError, match="speaker encoder 'stand-in voices': its card holds no calibration"):
+        enroll_speaker("alice", [speak("rise", "alice")], encoder=make_speaker_encoder(card={}))
+
+
+def test_another_encoder_is_refused_until_the_takes_are_heard_again(alice, speak, make_speaker_encoder):
+    other = make_speaker_encoder(name="new", fingerprint="f" * 16)
+    with pytest.raises(InputError, match=r"'Alice' was enrolled with speaker encoder b01ce5.*reembed .*encoder new$"):
+        verify(alice, speak("rise", "alice"), encoder=other)
+    converted = reembed_speaker(alice, other, false_accepts=0.1)
+    check_speaker(converted, other)
+    assert converted.threshold == pytest.approx(0.7)
+    np.testing.assert_allclose(converted.embeddings, alice.embeddings)
+    assert verify(converted, speak("rise", "alice"), encoder=other).is_same
+
+
+def test_a_recording_without_speech_cannot_be_verified(alice, stand_in_speaker, hush):
+    with pytest.raises(AudioError, match="nobody speaks"):
+        verify(alice, hush(1.0), encoder=stand_in_speaker)
+    with pytest.raises(AudioError):
+        verify(alice, np.zeros((2, 9)), encoder=stand_in_speaker)
+
+
+def test_quiet_and_loud_count_alike(alice, speak, stand_in_speaker):
+    wave = speak("bow", "alice", seed=4)
+    scores = [verify(alice, gain * wave, encoder=stand_in_speaker).score for gain in (0.1, 1.0)]
+    assert scores[0] == pytest.approx(scores[1], abs=1e-2)
+
+
+def test_the_takes_of_a_speaker_need_no_warning_to_be_heard_again(alice, stand_in_speaker):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        again = reembed_speaker(replace(alice, name="b"), stand_in_speaker)
+    np.testing.assert_allclose(again.embeddings, alice.embeddings)
+
+
+def test_the_same_encoder_keeps_the_threshold_and_another_the_share(
+    alice, speak, stand_in_speaker, make_speaker_encoder
+):
+    known, more = replace(alice, threshold=0.77, false_accepts=0.1), [speak("bow", "alice", seed=5)]
+    longer = extend_speaker(known, more, encoder=stand_in_speaker, sources=["new.wav"])
+    assert (reembed_speaker(known, stand_in_speaker).threshold, longer.threshold) == (0.77, 0.77)
+    assert (len(longer.takes), longer.takes[4].source, longer.false_accepts) == (5, "new.wav", 0.1)
+    other = make_speaker_encoder(name="new", fingerprint="f" * 16)
+    for speaker, threshold in ((known, 0.7), (replace(known, false_accepts=None), 0.8)):
+        assert reembed_speaker(speaker, other).threshold == pytest.approx(threshold)
+        assert extend_speaker(speaker, more, encoder=other).threshold == pytest.approx(threshold)
+    assert reembed_speaker(known, stand_in_speaker, false_accepts=0.01).threshold == pytest.approx(0.9)

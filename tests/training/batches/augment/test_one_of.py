@@ -1,0 +1,232 @@
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from earmark.core.errors import InputError
+from earmark.training.batches.augment.one_of import OneOf, OneOfSettings
+
+CPU = torch.device("cpu")
+SIZE = 800
+NEVER = {"nothing": 0, "room": {"weight": 0}, "noise": {"weight": 0}, "music": {"weight": 0}, "speech": {"weight": 0}}
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def sound(count, size, seed):
+    return list(0.1 * torch.randn(count, size, generator=seeded(seed)))
+
+
+def only(effect, **settings):
+    """Settings under which one effect always happens."""
+    return OneOfSettings.model_validate(NEVER | {effect: {"weight": 1, **settings}})
+
+
+def one_of(settings=None, noise=(), music=(), speech=(), rooms=()):
+    return OneOf(settings or OneOfSettings(), list(noise), list(music), list(speech), list(rooms), CPU)
+
+
+@pytest.fixture
+def all_effects():
+    # Each kind has its own constant sign and size, so that what was added says where it came from.
+    rooms = [torch.tensor([0.0, 1.0, 0.0, 0.5]), torch.tensor([1.0, -0.3])]
+    return one_of(None, sound(3, 2000, 1), sound(2, 900, 2), sound(4, 300, 3), rooms)
+
+
+def power(waves):
+    return waves.double().square().mean(-1)
+
+
+def snr_db(clean, heard):
+    return 10 * torch.log10(power(clean) / power(heard.double() - clean.double()))
+
+
+def test_each_effect_comes_as_often_as_published(all_effects):
+    plan = all_effects.plan(12_000, SIZE, seeded())
+    first_music, first_speech = 3, 5
+    mixed, once = np.unique(plan.mixed.numpy(), return_index=True)
+    recording = plan.crops.recording[once]
+    assert len(plan.in_room) / 12_000 == pytest.approx(1 / 6, abs=0.015)
+    assert (recording < first_music).sum() / 12_000 == pytest.approx(1 / 6, abs=0.015)
+    assert ((recording >= first_music) & (recording < first_speech)).sum() / 12_000 == pytest.approx(1 / 6, abs=0.015)
+    assert (recording >= first_speech).sum() / 12_000 == pytest.approx(1 / 6, abs=0.015)
+    assert not {*mixed} & {*plan.in_room.tolist()}
+
+
+def test_clips_to_which_nothing_happens_keep_every_bit(all_effects):
+    waves = torch.stack(sound(300, SIZE, 7))
+    plan = all_effects.plan(300, SIZE, seeded())
+    heard = all_effects.apply(waves.clone(), plan)
+    touched = set(plan.in_room.tolist()) | set(plan.mixed.tolist())
+    for clip in range(300):
+        assert torch.equal(heard[clip], waves[clip]) == (clip not in touched)
+
+
+@pytest.mark.parametrize(("effect", "low", "high"), [("noise", 0, 15), ("music", 5, 15)])
+def test_the_measured_snr_is_the_published_one(effect, low, high):
+    ours = one_of(only(effect), **{effect: sound(3, 3000, 1)})
+    # A word in the middle of silence: the power is that of the whole clip.
+    clean = torch.stack(sound(500, SIZE, 7))
+    clean[:, :200] = 0
+    plan = ours.plan(500, SIZE, seeded())
+    measured = snr_db(clean, ours.apply(clean.clone(), plan))
+    torch.testing.assert_close(measured, plan.snr_db.double(), atol=1e-3, rtol=0)
+    assert low <= plan.snr_db.min() < low + 0.2
+    assert high - 0.2 < plan.snr_db.max() <= high
+
+
+def test_one_or_two_speakers_join_each_at_its_own_snr():
+    ours = one_of(only("speech"), speech=sound(4, 3000, 1))
+    clean = torch.stack(sound(400, SIZE, 7))
+    plan = ours.plan(400, SIZE, seeded())
+    joining = torch.bincount(plan.mixed, minlength=400)
+    assert joining.unique().tolist() == [1, 2]
+    assert (joining == 2).float().mean() == pytest.approx(0.5, abs=0.08)
+    heard = ours.apply(clean.clone(), plan)
+    voices = [
+        wave.numpy()[start : start + SIZE]
+        for wave, start in (
+            (sound(4, 3000, 1)[r], s)
+            for r, s in zip(*map(torch.Tensor.tolist, (plan.crops.recording, plan.crops.start)), strict=True)
+        )
+    ]
+    for clip in range(400):
+        expected = clean[clip].double().numpy()
+        mine = (plan.mixed == clip).nonzero()[:, 0].tolist()
+        for number in mine:
+            voice = voices[number].astype(np.float64)
+            ratio = 10 ** (-plan.snr_db[number].item() / 10)
+            expected = expected + voice * np.sqrt(power(clean[clip]).item() * ratio / np.mean(voice**2))
+        np.testing.assert_allclose(heard[clip], expected, atol=1e-6)
+    assert 13 <= plan.snr_db.min() < 13.2
+    assert 19.8 < plan.snr_db.max() <= 20
+
+
+def test_digital_silence_gets_noise_as_if_it_stood_at_the_published_floor():
+    ours = one_of(only("noise"), noise=sound(3, 3000, 1))
+    plan = ours.plan(200, SIZE, seeded())
+    heard = ours.apply(torch.zeros(200, SIZE), plan)
+    torch.testing.assert_close(10 * power(heard).log10(), -40 - plan.snr_db.double(), atol=1e-3, rtol=0)
+
+
+def test_silent_noise_adds_nothing():
+    ours = one_of(only("noise"), noise=[torch.zeros(3000)])
+    clean = torch.stack(sound(20, SIZE, 7))
+    assert torch.equal(ours.apply(clean.clone(), ours.plan(20, SIZE, seeded())), clean)
+
+
+def test_noise_comes_from_anywhere_in_its_recording():
+    noise = torch.arange(1.0, SIZE + 101)
+    ours = one_of(only("noise"), noise=[noise])
+    plan = ours.plan(3000, SIZE, seeded())
+    added = ours.apply(torch.zeros(3000, SIZE), plan)
+    first = (added[:, 0] / added.diff(dim=1).mean(1)).round().int()
+    assert set(first.tolist()) == set(range(1, 102))
+
+
+def test_noise_that_is_shorter_than_the_clip_begins_again():
+    ours = one_of(only("noise"), noise=[torch.rand(300, generator=seeded())])
+    added = ours.apply(torch.zeros(50, SIZE), ours.plan(50, SIZE, seeded()))
+    torch.testing.assert_close(added[:, 300:], added[:, :-300])
+
+
+def test_a_room_is_convolved_as_numpy_does_from_its_direct_sound_on():
+    response = torch.cat([torch.zeros(30), torch.tensor([0.1, -0.9]), 0.2 * torch.randn(2 * SIZE, generator=seeded())])
+    ours = one_of(only("room"), rooms=[response])
+    clean = torch.stack(sound(100, SIZE, 7))
+    plan = ours.plan(100, SIZE, seeded())
+    heard = ours.apply(clean.clone(), plan)
+    direct = response[31:].double().numpy()
+    direct /= np.sqrt(np.sum(direct**2))
+    for wave, room_gain, source in zip(heard.numpy(), plan.room_gain.tolist(), clean.numpy(), strict=True):
+        np.testing.assert_allclose(wave, room_gain * np.convolve(source, direct)[:SIZE], atol=1e-6)
+    assert 10**-0.7 <= plan.room_gain.min() < 10**-0.66
+    assert 10**0.26 < plan.room_gain.max() <= 10**0.3
+
+
+def test_rooms_of_any_length_are_all_used():
+    ours = one_of(only("room"), rooms=[torch.ones(1), torch.tensor([1.0, 0.0, 0.0, 0.5]), torch.rand(5000)])
+    assert ours.plan(100, SIZE, seeded()).room.unique().tolist() == [0, 1, 2]
+    waves = ours.apply(torch.stack(sound(100, SIZE, 7)), ours.plan(100, SIZE, seeded()))
+    assert waves.isfinite().all()
+
+
+@pytest.mark.parametrize("effect", ["room", "noise", "music", "speech"])
+def test_an_effect_without_recordings_is_refused_unless_it_never_happens(effect):
+    given = {"noise": sound(1, 900, 1), "music": sound(1, 900, 1), "speech": sound(1, 900, 1), "rooms": [torch.ones(9)]}
+    key = "rooms" if effect == "room" else effect
+    del given[key]
+    with pytest.raises(InputError, match=rf"^data\.{key}: no recordings, but augment\.{effect}\.weight is 1; "):
+        one_of(**given)
+    ours = one_of(OneOfSettings.model_validate({effect: {"weight": 0}}), **given)
+    waves = torch.stack(sound(60, SIZE, 7))
+    assert ours.apply(waves, ours.plan(60, SIZE, seeded())) is waves
+
+
+def test_nothing_at_all_needs_no_recordings():
+    ours = one_of(OneOfSettings.model_validate(NEVER | {"nothing": 1}))
+    waves = torch.stack(sound(4, SIZE, 7))
+    assert torch.equal(ours.apply(waves.clone(), ours.plan(4, SIZE, seeded())), waves)
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 20), slice(49, 50), slice(0, 50), slice(None, 10), slice(7, 7)])
+@pytest.mark.parametrize("size", [SIZE, 15_999, 16_000])
+def test_some_rows_of_a_plan_are_the_same_to_the_bit_as_those_of_the_whole(all_effects, rows, size):
+    waves = torch.stack(sound(50, size, 7))
+    plan = all_effects.plan(50, size, seeded())
+    assert torch.equal(all_effects.apply(waves[rows].clone(), plan, rows), all_effects.apply(waves.clone(), plan)[rows])
+
+
+def test_devices_that_mix_by_the_batch_make_what_the_cpu_makes_by_the_row(all_effects):
+    waves = torch.stack(sound(200, SIZE, 7))
+    waves[::9] = 0
+    plan = all_effects.plan(200, SIZE, seeded())
+    by_batch, by_row = waves.clone(), waves.clone()
+    all_effects._mix(by_batch, plan.mixed, plan.crops, 10 ** (-plan.snr_db / 20))
+    all_effects._mix_rows(by_row, plan.mixed, plan.crops, 10 ** (-plan.snr_db / 20))
+    torch.testing.assert_close(by_batch, by_row, atol=1e-6, rtol=0)
+
+
+def test_rooms_too_many_to_keep_their_spectra_sound_the_same(all_effects, monkeypatch):
+    waves = torch.stack(sound(50, SIZE, 7))
+    plan = all_effects.plan(50, SIZE, seeded())
+    kept = all_effects.apply(waves.clone(), plan)
+    monkeypatch.setattr("earmark.training.batches.augment.one_of._KEPT", 0)
+    again = all_effects.apply(waves.clone(), plan)
+    torch.testing.assert_close(again, kept, atol=1e-6, rtol=0)
+    assert torch.equal(all_effects.apply(waves[3:5].clone(), plan, slice(3, 5)), again[3:5])
+
+
+def test_one_seed_gives_one_plan(all_effects):
+    waves = torch.stack(sound(50, SIZE, 7))
+    one, same, other = (
+        all_effects.apply(waves.clone(), all_effects.plan(50, SIZE, seeded(seed))) for seed in (4, 4, 5)
+    )
+    assert torch.equal(one, same)
+    assert not torch.equal(one, other)
+
+
+def test_a_changed_setting_leaves_the_other_published_ones_as_they_are():
+    settings = OneOfSettings.model_validate({"speech": {"files": [3, 7]}, "music": {"weight": 0}})
+    assert settings.speech.files == (3, 7)
+    assert settings.speech.snr_db == (13, 20)
+    assert settings.music.snr_db == (5, 15)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        NEVER,
+        {"nothing": -1},
+        {"speech": {"files": (0, 2)}},
+        {"speech": {"files": (3, 2)}},
+        {"noise": {"snr_db": (9, 3)}},
+        {"room": {"gain": (3, -7)}},
+        {"noize": {}},
+    ],
+)
+def test_settings_that_mean_nothing_are_refused(wrong):
+    with pytest.raises(ValidationError):
+        OneOfSettings.model_validate(wrong)

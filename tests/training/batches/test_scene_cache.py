@@ -1,0 +1,75 @@
+import pytest
+import torch
+
+from earmark.training.batches.augment import Augmentation, FieldSettings
+from earmark.training.batches.scene_cache import StoredScenes, store_scenes
+from earmark.training.batches.scenes import Scenes, SceneSettings
+from earmark.training.nn.encoders import StreamSettings, build_encoder
+
+CPU = torch.device("cpu")
+
+
+class Teacher:
+    """Counts its batches, and stops working after a number of them."""
+
+    def __init__(self, lives):
+        self.tower, self.lives = build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2))).eval(), lives
+
+    def tower_frames(self, waves):
+        if not self.lives:
+            raise KeyboardInterrupt
+        self.lives -= 1
+        return self.tower.tower_frames(waves)
+
+
+@pytest.fixture
+def store(bank_of, tone, tmp_path):
+    """`store(copies, lives)`: scenes of five tones, kept."""
+    scenes = Scenes(bank_of([tone(300 * n, 0.3) for n in range(1, 6)]), SceneSettings(length_s=1.3, margin_s=0.3), CPU)
+    augmentation = Augmentation(FieldSettings(), [], [], CPU)
+
+    def make(copies, lives=99):
+        torch.manual_seed(0)
+        return store_scenes(scenes, augmentation, Teacher(lives), tmp_path / "kept", copies=copies, seed=1)
+
+    return make
+
+
+def drawn(stored, seed=0):
+    return stored.draw(torch.arange(5), torch.Generator().manual_seed(seed))
+
+
+def test_kept_scenes_come_with_the_frames_that_the_teacher_hears_in_them(store):
+    scenes, frames = drawn(store(2))
+    assert scenes.waves.shape == (5, 20_800)
+    assert scenes.spoken.shape == (5, 2)
+    torch.manual_seed(0)
+    heard = Teacher(1).tower_frames(scenes.waves)
+    assert torch.allclose(frames, heard, atol=1e-2)
+
+
+def test_each_copy_is_another_draw(store):
+    stored = store(2)
+    seen = {tuple(drawn(stored, seed)[0].spoken[0].tolist()) for seed in range(20)}
+    assert len(seen) == 2
+
+
+def test_an_interrupted_drawing_keeps_the_copies_that_are_complete(store, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        store(3, lives=1)
+    kept = tmp_path / "kept"
+    assert [path.name for path in sorted(kept.glob("copy_*"))] == ["copy_0"]
+    made = (kept / "copy_0" / "waves.i16").stat().st_mtime_ns
+    assert len(store(3, lives=2).copies) == 3
+    assert (kept / "copy_0" / "waves.i16").stat().st_mtime_ns == made
+    assert not list(kept.glob("partial_*"))
+    # Nothing is left to do, and who asks for fewer gets fewer.
+    assert len(store(3, lives=0).copies) == 3
+    assert len(store(2, lives=0).copies) == 2
+
+
+def test_a_draw_depends_on_the_generator_only(store, tmp_path):
+    one = drawn(store(2), seed=5)
+    again = drawn(StoredScenes(tmp_path / "kept", 2), seed=5)
+    assert torch.equal(one[0].waves, again[0].waves)
+    assert torch.equal(one[1], again[1])

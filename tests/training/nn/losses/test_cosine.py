@@ -1,0 +1,38 @@
+import math
+
+import pytest
+import torch
+
+from earmark.training.nn.losses.cosine import cosines, unit
+
+
+def test_cosines_are_those_of_a_plain_loop(embeddings):
+    queries, references = embeddings[:2], embeddings[2:4]
+    found = cosines(queries, references)
+    assert found.shape == (2, 4, 4)
+    for group in range(2):
+        for i, one in enumerate(queries[group].tolist()):
+            for j, other in enumerate(references[group].tolist()):
+                dot = sum(a * b for a, b in zip(one, other, strict=True))
+                assert found[group, i, j].item() == pytest.approx(dot / math.hypot(*one) / math.hypot(*other), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [1e-10, 1e-3, 1.0, 1e10])
+def test_unit_vectors_have_length_one_whatever_the_length_before(embeddings, size):
+    torch.testing.assert_close(unit(embeddings * size).norm(dim=-1), torch.ones(5, 4))
+
+
+def test_a_zero_vector_is_like_nothing_and_passes_no_gradient_on():
+    vectors = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
+    found = cosines(vectors, vectors)
+    torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
+    (found * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
+    assert torch.equal(vectors.grad[0], torch.zeros(2))
+    assert torch.isfinite(vectors.grad).all()
+
+
+def test_autocast_does_not_coarsen_cosines(embeddings):
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert (embeddings[0] @ embeddings[1].T).dtype == torch.bfloat16
+        found = cosines(embeddings[0], embeddings[1])
+    assert torch.equal(found, cosines(embeddings[0], embeddings[1]))

@@ -1,0 +1,138 @@
+import math
+
+import pytest
+import torch
+
+from earmark.core.errors import InputError
+from earmark.training.loop import train
+from earmark.training.run.checkpoint import load_checkpoint
+from earmark.training.words.recipe import parse_recipe
+
+CLIPS = {
+    "scenes": {"kind": "centred"},
+    "augment": {"kind": "one_of"} | {effect: {"weight": 0.0} for effect in ("room", "noise", "music", "speech")},
+    "encoder": {"kind": "res", "depth": 8, "maps": 3, "dimension": 6},
+    "loss": {"kind": "softmax"},
+    "episodes": {"words": 0, "utterances": 2},
+    "optimiser": {"steps": 3, "lr": 0.05},
+}
+
+
+def tensors(path):
+    return load_checkpoint(path).tensors
+
+
+@pytest.fixture
+def trained(table, tmp_path):
+    """`trained("one", **changes)`: the last checkpoint of a run of three steps, of a recipe of clips."""
+
+    def run(name, **changes):
+        recipe = parse_recipe(table | CLIPS | {"name": name} | changes, tmp_path, "recipe")
+        train(recipe, tmp_path / name, device="cpu")
+        return tmp_path / name / "last.safetensors"
+
+    return run
+
+
+def test_a_run_begins_with_the_tensors_of_another_and_keeps_the_frozen_ones(trained):
+    first = trained("first")
+    second = trained("second", start={"checkpoint": str(first), "freeze": ["network.layers.0", "network.layers.1"]})
+    before, after = tensors(first), tensors(second)
+    frozen = [name for name in before if name.startswith(("model.network.layers.0.", "model.network.layers.1."))]
+    assert any(name.endswith("running_mean") for name in frozen)
+    assert [name for name in frozen if not torch.equal(before[name], after[name])] == []
+    assert not torch.equal(
+        before["model.network.layers.2.convolution.weight"], after["model.network.layers.2.convolution.weight"]
+    )
+    assert not torch.equal(
+        before["model.network.layers.2.norm.running_mean"], after["model.network.layers.2.norm.running_mean"]
+    )
+
+
+def test_the_weights_of_equal_classes_are_taken_over(trained):
+    first = trained("first")
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow)
+    name = next(name for name in tensors(first) if name.startswith("loss.") and name.endswith("weight"))
+    assert torch.allclose(tensors(first)[name], tensors(second)[name], atol=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("then", "name"),
+    [("am_softmax", "weight"), ("a_softmax", "weight"), ("logistic_margin", "head.weight"), ("triplet", None)],
+)
+def test_another_loss_among_equal_classes_begins_with_their_weights(trained, then, name):
+    first = trained("first")
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow, loss={"kind": then})
+    if name is not None:
+        assert torch.allclose(tensors(first)["loss.head.weight"], tensors(second)[f"loss.{name}"], atol=1e-9)
+
+
+def test_a_scale_means_nothing_to_another_loss(trained):
+    first = trained("first", loss={"kind": "logistic_margin", "scale": 50.0})
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    loss = {"kind": "am_softmax", "scale": 100.0, "learned_scale": True}
+    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow, loss=loss)
+    assert tensors(second)["loss.scale"].item() == 100.0
+
+
+def test_the_weights_of_other_classes_begin_anew_with_a_message(trained, table):
+    first = trained("first")
+    fewer = table["data"] | {"targets": ["rise", "fall", "bow"], "others": "class"}
+    with pytest.warns(UserWarning, match=r"^last\.safetensors: it told 4 other classes apart; the 4 of this"):
+        trained("second", start={"checkpoint": str(first)}, data=fewer)
+
+
+def test_scale_and_bias_go_on_among_other_classes(trained, table):
+    first = trained("first", loss={"kind": "angular_prototypical"}, optimiser={"steps": 3, "lr": 0.3, "warmup": 0.0})
+    fewer = table["data"] | {"targets": ["rise", "fall"], "others": "leave-out"}
+    slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
+    second = trained(
+        "second", start={"checkpoint": str(first)}, data=fewer, loss={"kind": "angular_prototypical"}, optimiser=slow
+    )
+    assert tensors(second)["loss.log_scale"] == pytest.approx(float(tensors(first)["loss.log_scale"]), abs=1e-6)
+    assert tensors(first)["loss.log_scale"] != pytest.approx(math.log(10), abs=1e-3)
+
+
+def test_a_head_of_another_size_begins_anew_with_a_message(trained):
+    first = trained("first")
+    encoder = CLIPS["encoder"] | {"dimension": 9}
+    with pytest.warns(UserWarning, match=r"another size of network\.\S+, network\.\S+, which begin anew"):
+        second = trained("second", start={"checkpoint": str(first)}, encoder=encoder, loss={"kind": "ge2e"})
+    biases = [
+        tensor for name, tensor in tensors(second).items() if name.startswith("model.") and name.endswith(".bias")
+    ]
+    assert [tuple(bias.shape) for bias in biases] == [(9,)]
+
+
+def test_a_run_that_began_from_another_goes_on_from_its_own(trained):
+    first = trained("first")
+    second = trained("second", start={"checkpoint": str(first)})
+    before = tensors(second)
+    first.unlink()
+    first.with_name("best.safetensors").rename(first)  # it has to be there, but is not read again
+    after = tensors(trained("second", start={"checkpoint": str(first)}))
+    assert all(torch.equal(before[name], after[name]) for name in before)
+
+
+@pytest.mark.parametrize(
+    ("start", "message"),
+    [
+        ({"checkpoint": "nowhere.safetensors"}, "nowhere.safetensors: not a checkpoint of earmark train"),
+        ({"freeze": ["network.layer.0"]}, "start.freeze: no part 'network.layer.0'; there are frontend"),
+        ({"freeze": ["network"]}, "start.freeze: nothing is left to learn"),
+    ],
+)
+def test_what_cannot_be_begun_is_said(trained, start, message):
+    with pytest.raises(InputError) as error:
+        trained("first", start=start)
+    assert message in str(error.value)
+
+
+def test_another_network_altogether_is_refused(trained):
+    first = trained("first")
+    with pytest.raises(
+        InputError, match=r"^start\.checkpoint: \d+ of this encoder's \d+ tensors are in .*first/last\."
+    ):
+        trained("second", start={"checkpoint": str(first)}, encoder={"kind": "bc_resnet", "dimension": 6})

@@ -1,0 +1,220 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from earmark.core.errors import InputError
+from earmark.models.encoder import load_encoder
+from earmark.models.onnx_model import shipped_file
+from earmark.training.export.encoder import export
+from earmark.training.loop import train
+from earmark.training.recipe import check_any_recipe
+from earmark.training.run.checkpoint import load_checkpoint
+from earmark.training.run.distributed import Processes
+from earmark.training.sequences import draws
+from earmark.training.sequences.batches import Material
+from earmark.training.sequences.frames import build_source
+from earmark.training.sequences.task import begin_sequences
+
+CPU = torch.device("cpu")
+GENERATOR = torch.Generator()
+
+
+@pytest.fixture
+def of_kind(table, speech):
+    """`of_kind("pairs")`: a recipe's table whose batches are drawn so."""
+
+    def make(kind, **changes):
+        table["data"] |= {"pairs": str(speech / "pairs.txt"), "labelled": str(speech / "labelled.txt")}
+        table["episodes"] = {
+            "sections": table["episodes"],
+            "pairs": {"kind": "pairs", "pairs": 6},
+            "gold": {"kind": "gold", "labels": 4},
+        }[kind]
+        return table | changes
+
+    return make
+
+
+def recipe_of(table):
+    return check_any_recipe(table, "recipe")
+
+
+def tensors(folder):
+    return load_checkpoint(folder / "last.safetensors").tensors
+
+
+def log(folder):
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(("kind", "count"), [("sections", 12), ("pairs", 6), ("gold", 4)])
+def test_a_batch_holds_two_segments_of_each_label(of_kind, kind, count):
+    work = begin_sequences(recipe_of(of_kind(kind)), CPU, Processes())
+    batch = work.draw(0, GENERATOR, Processes())
+    assert batch.utterances == 2
+    assert len(batch.labels) == len(np.unique(batch.labels)) == count
+    assert batch.embeddings.shape == (2 * count, 16)
+    batch.embeddings.square().sum().backward()
+    assert all(parameter.grad is not None for parameter in work.model.parameters())
+    assert work.classes == ()
+
+
+@pytest.mark.parametrize("kind", ["sections", "pairs", "gold"])
+def test_processes_that_share_a_batch_embed_what_one_would(of_kind, kind):
+    work = begin_sequences(recipe_of(of_kind(kind)), CPU, Processes())
+    work.model.eval()
+    with torch.inference_mode():
+        whole = work.draw(1, GENERATOR, Processes())
+        shares = [work.draw(1, GENERATOR, Processes(rank, 2)) for rank in range(2)]
+    torch.testing.assert_close(torch.cat([share.embeddings for share in shares]), whole.embeddings)
+    for share in shares:
+        np.testing.assert_array_equal(share.labels, whole.labels)
+
+
+def test_a_draw_follows_from_the_step_and_not_from_what_was_drawn_before(of_kind):
+    work = begin_sequences(recipe_of(of_kind("sections")), CPU, Processes())
+    work.model.eval()
+    first = work.draw(3, GENERATOR, Processes())
+    work.draw(4, GENERATOR, Processes())
+    torch.testing.assert_close(work.draw(3, GENERATOR, Processes()).embeddings, first.embeddings)
+
+
+@pytest.mark.parametrize(("kind", "drawn"), [("sections", "SectionDraws"), ("pairs", "PairDraws")])
+def test_a_run_that_was_killed_goes_on_to_the_same_bits(of_kind, tmp_path, monkeypatch, kind, drawn):
+    recipe = recipe_of(of_kind(kind))
+    train(recipe, tmp_path / "whole", device="cpu")
+    draw = getattr(draws, drawn).draw
+
+    def killed(self, number):
+        if number == 3:
+            raise KeyboardInterrupt
+        return draw(self, number)
+
+    monkeypatch.setattr(getattr(draws, drawn), "draw", killed)
+    with pytest.raises(KeyboardInterrupt):
+        train(recipe, tmp_path / "parts", device="cpu")
+    assert load_checkpoint(tmp_path / "parts" / "last.safetensors").step == 2
+    monkeypatch.setattr(getattr(draws, drawn), "draw", draw)
+    train(recipe, tmp_path / "parts", device="cpu")
+    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
+    assert whole.keys() == parts.keys()
+    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+    assert log(tmp_path / "whole") == log(tmp_path / "parts")
+
+
+def test_learning_makes_pairs_alike(of_kind, tmp_path):
+    table = of_kind("gold", optimiser={"steps": 40, "lr": 3e-3}, checkpoint_every=20)
+    train(recipe_of(table), tmp_path / "run", device="cpu")
+    first, last = log(tmp_path / "run")
+    assert last["loss"] < first["loss"]
+    assert last["map"] > 0.5
+
+
+def test_a_run_ends_when_the_loss_of_what_is_held_out_no_longer_falls(of_kind, tmp_path):
+    table = of_kind("sections", watch="loss", stop_after=1, checkpoint_every=1)
+    table["data"] |= {"held_out": table["data"]["sections"]}
+    table["optimiser"] = {"steps": 20, "lr": 10.0, "clip_norm": 0.0}
+    best = train(recipe_of(table), tmp_path / "run", device="cpu")
+    lines = log(tmp_path / "run")
+    losses = [line["held_out_loss"] for line in lines]
+    assert len(losses) < 20
+    assert losses[-1] >= min(losses[:-1])
+    assert load_checkpoint(best).metrics["held_out_loss"] == min(losses)
+    assert {"map", "map_at_r", "loss"} < lines[0].keys()
+
+
+@pytest.fixture
+def of_streams(of_kind):
+    """A recipe's table that goes on from the shipped encoder."""
+    table = of_kind("pairs", frames={"kind": "tower", "late": 0})
+    shipped = load_encoder("base").card["recipe"]["encoder"]
+    return table | {
+        "encoder": {"kind": "stream"} | shipped,
+        "optimiser": {"steps": 1, "lr": 1e-12, "weight_decay": 0.0, "warmup": 0.0},
+        "start": {"checkpoint": str(shipped_file("base"))},
+        "checkpoint_every": 1,
+    }
+
+
+def test_a_run_that_starts_from_the_shipped_encoder_is_exported_as_the_same(of_streams, tmp_path):
+    last = train(recipe_of(of_streams), tmp_path / "run", device="cpu")
+    encoder = export(last, tmp_path / "again.onnx")
+    base = load_encoder("base")
+    sound = (0.1 * np.random.default_rng(0).standard_normal(20_000)).astype(np.float32)
+    frames = base.frames(sound)
+    np.testing.assert_allclose(encoder.frames(sound), frames, atol=1e-4 * np.abs(frames).max())
+
+
+def test_a_head_of_streams_learns_with_the_frames_beside_a_segment_and_no_more(of_streams):
+    recipe = recipe_of(of_streams)
+    batch = Material(recipe, build_source(recipe.frames), CPU).draws(0)(0)
+    around = {(cut.first, len(cut.frames) - cut.stop) for cut in batch.cut(np.arange(12))}
+    assert (1, 1) in around
+    assert around <= {(1, 1), (0, 1), (1, 0)}
+
+
+def test_a_head_that_starts_from_nothing_knows_the_scale_of_its_frames(of_streams):
+    of_streams["start"] = {}
+    work = begin_sequences(recipe_of(of_streams), CPU, Processes())
+    head = work.model.head
+    assert not torch.equal(head.mean, torch.zeros(96))
+    assert torch.isfinite(head.deviation).all()
+    assert bool((head.deviation > 0).all())
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"encoder": {"features": 13, "dimension": 16, "heads": 2}},
+            r"encoder\.features: 13, but a frame has 12 numbers",
+        ),
+        ({"episodes": {"least_sections": 5}}, r"data\.sections: none of 3 speakers has 5 sections"),
+        ({"data.held_out": "labelled.txt"}, r"labelled\.txt:1: 7 columns, expected 4"),
+        ({"data.sections": "broken.txt"}, r"broken\.txt:2: no file .*dora\.wav"),
+        ({"data.sections": "none.txt"}, r"none\.txt: No such file"),
+        (
+            {"data.validation": "unlabelled.txt"},
+            r"data\.validation: anna_0\.wav from 0\.3 s on has no label in .*; label all segments",
+        ),
+        ({"episodes": {"kind": "gold"}, "data.labelled": "unlabelled.txt"}, r"data\.labelled: .* has no label in"),
+        ({"data.validation": "single.txt"}, r"data\.validation: no label of .* comes twice"),
+        ({"episodes": {"kind": "pairs"}, "data.pairs": "own.txt"}, r"own\.txt: no pair is left"),
+        ({"episodes": {"kind": "pairs"}, "data.pairs": "one.txt"}, r"data\.pairs: 1 pairs are left; mine more of them"),
+        ({"episodes": {"kind": "pairs"}, "data.pairs": "between.txt"}, "lies in no section of data"),
+        ({"data.audio": None}, r"data\.audio: say which folder the paths in .*sections\.txt start from"),
+        ({"start": {"checkpoint": "none.onnx"}}, r"none\.onnx"),
+    ],
+)
+def test_what_cannot_be_learnt_from_is_named_before_a_step_is_taken(of_kind, speech, tmp_path, changes, message):
+    (tmp_path / "broken.txt").write_text("anna_0.wav anna 0.2 1.7\ndora.wav dora 0 1\n")
+    (tmp_path / "unlabelled.txt").write_text("".join(f"anna_{n}.wav anna 0.2 1.7 0.3 0.8 NOTRANS\n" for n in range(2)))
+    (tmp_path / "single.txt").write_text("anna_0.wav anna 0.2 1.7 0.3 0.8 rise\nanna_0.wav anna 0.2 1.7 0.8 1 bow\n")
+    pair = "anna_0.wav anna 0.3 0.8 {} anna {} 0.9\n"
+    (tmp_path / "own.txt").write_text(pair.format("anna_0.wav", "1.1 1.6"))
+    (tmp_path / "one.txt").write_text(pair.format("anna_1.wav", "1.1 1.6"))
+    (tmp_path / "between.txt").write_text(2 * pair.format("anna_1.wav", "1.5 2.0"))
+    table = of_kind("sections")
+    for key, value in changes.items():
+        if key.startswith("data."):
+            path = None if value is None else str((tmp_path if (tmp_path / value).exists() else speech) / value)
+            table["data"][key.removeprefix("data.")] = path
+        else:
+            table[key] = value
+    table["optimiser"], table["checkpoint_every"] = {"steps": 10_000}, 10_000
+    with pytest.raises(InputError, match=message) as caught:
+        train(recipe_of(table), tmp_path / "run", device="cpu")
+    assert "\n" not in str(caught.value)
+    assert not [*(tmp_path / "run").glob("*.safetensors")]
+
+
+def test_frames_and_sound_are_kept_for_the_next_run(of_kind, tmp_path, monkeypatch):
+    table = of_kind("pairs") | {"optimiser": {"steps": 1}}
+    train(recipe_of(table), tmp_path / "one", device="cpu")
+    monkeypatch.setattr("earmark.training.sequences.frames.store._store_speaker", None)
+    train(recipe_of(table | {"seed": 4}), tmp_path / "two", device="cpu")
+    monkeypatch.undo()
+    # Other frames are kept beside them.
+    train(recipe_of(table | {"frames": table["frames"] | {"low_hz": 100.0}}), tmp_path / "three", device="cpu")
