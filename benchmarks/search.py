@@ -30,7 +30,7 @@ from earmark.search import Archive, IndexSettings, Query, Recording, open_archiv
 from earmark.search.contents import SEGMENTS, SegmentEntry, write_contents
 from earmark.search.embedding import Embedded
 from earmark.search.segments import NEIGHBOURS, write_segment
-from earmark.search.windows import grid, measure_norms, quantise, restore
+from earmark.search.windows import grid, measure_norms, quantize, restore
 
 SEGMENT_FRAMES = 900_000
 NOISE = 0.1
@@ -54,7 +54,7 @@ class Searching:
 
     hours: float
     stored: int
-    neighbours: int
+    neighbors: int
     exact_s: float
     fast_s: float
     recall: float
@@ -116,7 +116,7 @@ def tile(seed: Path, place: Path, hours: float, encoder: str) -> float:
     archive = open_archive(seed)
     made_by = archive.contents.encoder
     wanted = round(3600 * hours / made_by.hop_s)
-    settings = archive.contents.settings.model_copy(update={"neighbours_from_h": 0.0})
+    settings = archive.contents.settings.model_copy(update={"neighbors_from_h": 0.0})
     (place / SEGMENTS).mkdir(parents=True)
     entries: list[SegmentEntry] = []
     group: list[Embedded] = []
@@ -149,7 +149,7 @@ def copies(archive: Archive, wanted: int) -> Iterator[Embedded]:
                 if count >= wanted or not len(recording.frames):
                     continue
                 frames = noisy(restore(recording.frames, recording.scales), rng)
-                numbers, scales = quantise(frames)
+                numbers, scales = quantize(frames)
                 begins = np.repeat(
                     np.cumsum(recording.sections[:, 1]) - recording.sections[:, 1], recording.sections[:, 1]
                 )
@@ -181,12 +181,12 @@ def measure(place: Path, count: int, learn_s: float) -> Searching:
         exact_s.append(middle - begun)
         fast_s.append(time.process_time() - middle)
         recall.append(np.mean([(hit.file, hit.start_s) in fast for hit in exact]))
-    neighbours = sum(file.stat().st_size for file in place.rglob(NEIGHBOURS))
-    neighbours += sum(file.stat().st_size for file in place.glob("codebook-*"))
+    neighbors = sum(file.stat().st_size for file in place.rglob(NEIGHBOURS))
+    neighbors += sum(file.stat().st_size for file in place.glob("codebook-*"))
     return Searching(
         archive.hours,
-        size_of(place) - neighbours,
-        neighbours,
+        size_of(place) - neighbors,
+        neighbors,
         # The first query reads the index from the disk.
         statistics.median(exact_s[1:]),
         statistics.median(fast_s[1:]),
@@ -254,14 +254,14 @@ def render(indexing: Indexing, found: Sequence[Searching], options: argparse.Nam
     for row in found:
         yield (
             f"| {row.hours:.3g} | {row.stored / 1e6:.0f} MB ({row.stored / row.hours / 1e6:.1f} an hour) "
-            f"| {row.neighbours / 1e6:.0f} MB ({row.neighbours / row.hours / 1e6:.1f} an hour) "
+            f"| {row.neighbors / 1e6:.0f} MB ({row.neighbors / row.hours / 1e6:.1f} an hour) "
             f"| {1000 * row.exact_s:.0f} ms | {1000 * row.fast_s:.0f} ms | {100 * row.recall:.0f} % "
             f"| {row.learn_s:.0f} s | {row.command_s:.1f} s |"
         )
     yield ""
     yield (
         f"Seconds of the processor; medians of {options.queries} queries. An index is searched through FAISS from "
-        f"{settings.neighbours_from_h:g} hours on, unless told otherwise."
+        f"{settings.neighbors_from_h:g} hours on, unless told otherwise."
     )
     yield ""
     yield "![Seconds a query and bytes, over hours](search.png)"
@@ -275,7 +275,7 @@ def draw(found: Sequence[Searching], path: Path) -> None:
     for number, (name, key) in enumerate({"all windows": "exact_s", "through FAISS": "fast_s"}.items()):
         latency.plot(hours, [getattr(row, key) for row in found], "o-", color=line_style(number)[0], label=name)
     latency.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="seconds of the processor a query")
-    for number, (name, key) in enumerate({"frames": "stored", "FAISS": "neighbours"}.items()):
+    for number, (name, key) in enumerate({"frames": "stored", "FAISS": "neighbors"}.items()):
         size.plot(hours, [getattr(row, key) / 1e6 for row in found], "o-", color=line_style(number)[0], label=name)
     size.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="MB")
     for axes in (latency, size):

@@ -3,7 +3,7 @@
     python benchmarks/speaker_gate.py DATA [--speaker-encoder FILE]
 
 DATA holds speechocean762, arabic_commands and dspspeech, each with a manifest.tsv. The voices that are tested are none
-of those that anything was learnt or calibrated on. Writes benchmarks/results/speaker-gate.md.
+of those that anything was learned or calibrated on. Writes benchmarks/results/speaker-gate.md.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
         f"# How well {encoder.name} tells voices apart",
         "",
         f"Made by `python benchmarks/speaker_gate.py DATA --every {settings.every}`.",
-        "Nothing was learnt or calibrated on these voices.",
+        "Nothing was learned or calibrated on these voices.",
         "",
         *sentences(settings.data / "speechocean762", encoder, settings.every),
         *words(settings.data, encoder, settings.every),
@@ -79,7 +79,7 @@ def words(data: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
         "## Single words",
         "",
         "A voice is enrolled with k clips of one word each and tested with one clip. *Other words*: none of those that",
-        "enrolled. *Same word*: enrolment and test say one word. False accepts and false rejects (%) at the card's",
+        "enrolled. *Same word*: enrollment and test say one word. False accepts and false rejects (%) at the card's",
         "thresholds for 1, 5 and 10 % of false accepts.",
         "",
         "| corpus | test | k | EER % | FA/FR at “1 %” | at “5 %” | at “10 %” |",
@@ -103,7 +103,7 @@ def words(data: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
 def enrolled(
     units: Floats, speakers: NDArray[np.str_], labels: NDArray[np.str_], k: int, *, same_word: bool
 ) -> Iterable[tuple[Floats, Floats]]:
-    """Scores of the same voice and of others, for each of several enrolments of each voice."""
+    """Scores of the same voice and of others, for each of several enrollments of each voice."""
     generator = np.random.default_rng(0)
     for name in np.unique(speakers).repeat(ROUNDS):
         own = speakers == name
@@ -156,7 +156,7 @@ def gate(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
     lines = [
         "## The gate, end to end",
         "",
-        "dspspeech: each voice enrols two words with three takes each (base, one false alarm an hour). The stream",
+        "dspspeech: each voice enrolls two words with three takes each (base, one false alarm an hour). The stream",
         "holds its three other takes and one take of each other voice. Without a gate,",
         f"{fired_right} of the voice's {right} and {fired_wrong} of the others' {wrong} words are heard. "
         "Of those that are heard,",

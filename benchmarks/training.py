@@ -32,7 +32,7 @@ from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.augment import Augmentation, FieldSettings
 from earmark.training.batches.augment.one_of import OneOf, OneOfSettings
-from earmark.training.batches.center_crop import CentredClips, CentredSettings
+from earmark.training.batches.center_crop import CenteredClips, CenteredSettings
 from earmark.training.batches.clip_bank import ClipBank, pack
 from earmark.training.batches.scenes import Scenes, SceneSettings
 from earmark.training.nn.encoders import (
@@ -87,7 +87,7 @@ class Sound:
 
 
 def make_sound(folder: Path, generator: np.random.Generator) -> Sound:
-    """Write a corpus of coloured noise; decoding and mixing take as long as with words."""
+    """Write a corpus of colored noise; decoding and mixing take as long as with words."""
 
     def write(name: str, count: int, seconds: tuple[float, float], decay_s: float = np.inf) -> list[Path]:
         paths = [folder / f"{name}_{number}.wav" for number in range(count)]
@@ -179,13 +179,13 @@ class Ours:
     def __init__(self, bank: ClipBank, sound: Sound, settings: OneOfSettings, device: torch.device) -> None:
         self.device = device
         noise, music, speech, rooms = map(_tensors, (sound.noise, sound.music, sound.speech, sound.rooms))
-        self.clips = CentredClips(bank, CentredSettings(), device, noise)
+        self.clips = CenteredClips(bank, CenteredSettings(), device, noise)
         self.augmentation = OneOf(settings, noise, music, speech, rooms, device)
         self.scenes = Scenes(bank, SceneSettings(), device)
         self.field = Augmentation(FieldSettings(), noise, rooms, device)
         self.generator = torch.Generator().manual_seed(0)
 
-    def centred(self, batch: int) -> Tensor:
+    def centered(self, batch: int) -> Tensor:
         """Augmented clips of one second, shape (batch, n)."""
         numbers = torch.randint(CLIPS, (batch,), generator=self.generator)
         waves = self.clips.draw(self.clips.plan(numbers, self.generator))
@@ -228,20 +228,20 @@ class Learner:
     def __init__(self, settings: EncoderSettings, device: torch.device) -> None:
         self.model: nn.Module = build_encoder(settings).to(device)
         self.loss = AngularPrototypical(AngularPrototypicalSettings(), classes=WORDS, dimension=128).to(device)
-        self.optimiser = torch.optim.Adam([*self.model.parameters(), *self.loss.parameters()], lr=1e-3)
+        self.optimizer = torch.optim.Adam([*self.model.parameters(), *self.loss.parameters()], lr=1e-3)
         self.labels = torch.arange(WORDS, device=device)
 
     def learn(self, waves: Tensor) -> float:
-        """One step: frontend, network, loss, backward, optimiser."""
+        """One step: frontend, network, loss, backward, optimizer."""
         if isinstance(self.model, FrameEncoder):
             whole = torch.tensor([[0, waves.shape[1]]], device=waves.device).expand(len(waves), 2)
             embeddings = sum_windows(self.model(waves), whole, self.model)
         else:
             embeddings = self.model(waves)
         loss = self.loss(embeddings.unflatten(0, (WORDS, -1)), self.labels)
-        self.optimiser.zero_grad()
+        self.optimizer.zero_grad()
         loss.backward()
-        self.optimiser.step()
+        self.optimizer.step()
         return loss.item()
 
 
@@ -258,7 +258,7 @@ def measure_input(
         for workers in sorted({0, count // 2, count} if count > 1 else {0}):
             loader = DataLoader(common, BATCH, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
             ways[f"common recipe, {workers} worker{'s' * (workers != 1)}"] = partial(_exhaust, loader)
-        ways[OURS] = lambda: [len(ours.centred(BATCH)) for _ in range(CLIPS // BATCH)]
+        ways[OURS] = lambda: [len(ours.centered(BATCH)) for _ in range(CLIPS // BATCH)]
         for work in ways.values():
             work()  # starts workers, fills caches
         for _ in range(repeats):
@@ -303,7 +303,7 @@ def measure_steps(ours: Ours, repeats: int) -> dict[str, Steps]:
     results = {}
     for name, settings in ENCODERS.items():
         learner = Learner(settings, ours.device)
-        source = ours.placed if isinstance(settings, StreamSettings) else ours.centred
+        source = ours.placed if isinstance(settings, StreamSettings) else ours.centered
         draw = partial(source, batch)
         learner.learn(draw())
         drawing, learning = [], []

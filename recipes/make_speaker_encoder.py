@@ -60,7 +60,7 @@ MARGIN_S = 0.1
 FOLDS, FEWEST = 3, 4
 
 CARD = {
-    "licence": "Apache-2.0",
+    "license": "Apache-2.0",
     "network": "GE2E voice encoder of Resemblyzer 0.1.4 (Apache-2.0, Corentin Jemine): 3 LSTM layers of 256",
     "trained_on": "LibriSpeech-other, VoxCeleb1, VoxCeleb2, as its author's repository says; the wheel does not say",
     "last_layer": {
@@ -368,7 +368,7 @@ def hidden_states(model: onnx.ModelProto, waves: list[Floats]) -> Floats:
     return np.concatenate([session.run(None, {"wave": wave[None]})[0] for wave in waves])
 
 
-def analyse(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> Layer:
+def analyze(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> Layer:
     """Linear discriminant analysis: the directions in which speakers differ most for how much each one varies.
 
     Args:
@@ -379,13 +379,13 @@ def analyse(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> Layer:
     means = np.zeros((len(count), points.shape[1]))
     np.add.at(means, number, points)
     means /= count[:, None]
-    centre = points.mean(axis=0)
+    center = points.mean(axis=0)
     within = np.cov((points - means[number]).T, bias=True)
     between = np.cov(means.T, fweights=count, bias=True)
     even = np.eye(len(within)) * np.trace(within) / len(within)
     _, directions = scipy.linalg.eigh(between, (1 - SHRINKAGE) * within + SHRINKAGE * even)
     weights = directions[:, ::-1][:, :DIMENSION].T
-    return weights.astype(np.float32), (-weights @ centre).astype(np.float32)
+    return weights.astype(np.float32), (-weights @ center).astype(np.float32)
 
 
 def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[str, Any]:
@@ -395,7 +395,7 @@ def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[s
     groups = []
     for fold in range(FOLDS):
         held = np.isin(speakers, every[fold::FOLDS])
-        weights, bias = analyse(points[~held], speakers[~held])
+        weights, bias = analyze(points[~held], speakers[~held])
         units = points @ weights.T + bias
         units /= np.linalg.norm(units, axis=1, keepdims=True)
         groups += [(units[chosen], speakers[chosen]) for name in WORDS if (chosen := held & (corpus == name)).any()]
@@ -404,13 +404,13 @@ def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[s
 
 
 def main() -> None:
-    """Convert the weights and analyse the recordings that the command line names."""
+    """Convert the weights and analyze the recordings that the command line names."""
     state = read_weights(Path(sys.argv[1]))
     published = state["linear.weight"], state["linear.bias"]
     names, waves = zip(*words(Path(sys.argv[2])), strict=True)
     hidden = hidden_states(build(state, published), list(waves)).astype(np.float64)
     points, speakers = hidden @ published[0].T + published[1], np.array(names)
-    weights, bias = analyse(points, speakers)
+    weights, bias = analyze(points, speakers)
     layer = weights @ published[0], weights @ published[1] + bias
     # As it is stored, in half precision; only directions count, so that the scale is free.
     scale = np.abs(layer[0]).max()

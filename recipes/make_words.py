@@ -162,7 +162,7 @@ def main() -> None:
     write = sys.stdout.write
     write("# Words for synthetic speech, one `language<TAB>word` a line (language codes of espeak-ng).\n")
     write("# Chosen by recipes/make_words.py from the frequency lists of wordfreq 3.1.1 (Robyn Speer and others),\n")
-    write("# whose data are under CC BY-SA 4.0; this list is under the same licence.\n")
+    write("# whose data are under CC BY-SA 4.0; this list is under the same license.\n")
     write("# None of the 35 Speech Commands words is in it, by spelling or by sound, in any language.\n")
     for language, (source, n_words) in LANGUAGES.items():
         words = list(candidates(language, source))

@@ -57,7 +57,7 @@ def run_alone(script: str) -> str:
 def test_the_demo_is_enrolled_and_found_without_anything_but_the_runtime():
     told = json.loads(run_alone(_DEMO))
     assert told["loaded"] == []
-    # Every detection is a true place, and at most one place is missed, of four by voices that did not enrol.
+    # Every detection is a true place, and at most one place is missed, of four by voices that did not enroll.
     assert len(told["heard"]) >= len(told["truth"]) - 1 > 0
     assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in told["truth"]) for found in told["heard"])
 

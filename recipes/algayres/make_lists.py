@@ -71,7 +71,7 @@ def from_here(manifest: Manifest, folder: Path) -> Iterator[Clip]:
 
 
 def cut_words(folder: Path, half: str) -> Iterator[Clip]:
-    """Words without their neighbours, which `earmark prepare keywords` has found."""
+    """Words without their neighbors, which `earmark prepare keywords` has found."""
     manifest = read_manifest(folder / "cut" / half / "tight.parquet")
     for clip in from_here(manifest, folder):
         if clip.end_s is not None and clip.end_s - clip.start_s >= SHORTEST_S:

@@ -82,11 +82,11 @@ def draw(found: dict[str, dict[str, Numbers]], systems: list[str], path: Path) -
     """MAP of each system, a line a list, with intervals."""
     figure, axes = one_panel(8.5, 4.2)
     for number, (name, numbers) in enumerate(found.items()):
-        colour, dashes = line_style(number)
+        color, dashes = line_style(number)
         there = [place for place, system in enumerate(systems) if system in numbers]
         values = [[100 * numbers[systems[place]]["map"][part] for place in there] for part in ("value", "low", "high")]
-        axes.plot(there, values[0], dashes, marker="o", color=colour, lw=1.4, ms=5, label=name)
-        axes.fill_between(there, values[1], values[2], color=colour, alpha=0.12, lw=0)
+        axes.plot(there, values[0], dashes, marker="o", color=color, lw=1.4, ms=5, label=name)
+        axes.fill_between(there, values[1], values[2], color=color, alpha=0.12, lw=0)
     axes.set_xticks(range(len(systems)), systems, rotation=25, ha="right")
     axes.set(ylabel="MAP against other speakers (%)", ylim=(0, None))
     axes.grid(axis="y", color="0.92", lw=0.6)

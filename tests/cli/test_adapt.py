@@ -49,7 +49,7 @@ def talk(run, monkeypatch, tmp_path, say):
             clips += [
                 Clip(name, 1.5 * place + 0.4, 1.5 * place + 1.1, f"v{voice}", word) for place, word in enumerate(WORDS)
             ]
-    write_manifest(Manifest(tuple(clip for clip in clips if clip.speaker == "v0")), "labelled.tsv")
+    write_manifest(Manifest(tuple(clip for clip in clips if clip.speaker == "v0")), "labeled.tsv")
     (tmp_path / "small.toml").write_text(RECIPE)
     return run
 

@@ -5,7 +5,7 @@ import pytest
 from earmark import audio, demo
 
 
-def test_the_demo_enrols_listens_compares_and_draws(run, tmp_path):
+def test_the_demo_enrolls_listens_compares_and_draws(run, tmp_path):
     result = run("demo", "--out", tmp_path / "demo.png")
     assert (result.code, result.err) == (0, "")
     assert all(path.name in result.out for path in demo.take_files())

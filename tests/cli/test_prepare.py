@@ -40,7 +40,7 @@ def test_synth_speaks_a_word_list(tmp_path: Path) -> None:
     assert {clip.label for clip in read_manifest(tmp_path / "out" / "manifest.parquet")} == {"river", "es:casa"}
 
 
-def test_an_unknown_synthesiser_is_refused_by_the_name_of_the_option(tmp_path: Path) -> None:
+def test_an_unknown_synthesizer_is_refused_by_the_name_of_the_option(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"^--engines: .*'espeak-ng', 'flite' or 'festival'"):
         run("synth", tmp_path / "words.tsv", "--out", tmp_path, "--engines", "mbrola")
 

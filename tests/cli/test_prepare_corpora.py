@@ -170,7 +170,7 @@ def test_lists_are_pairs_that_the_evaluation_reads(corpus: Path) -> None:
     assert {name: len(pairs) for name, pairs in found.items()} == {"k1": 2, "k3": 2}
     first = found["k3"][0]
     assert first.keywords == ("yes", "zoom_in")
-    assert len(first.enrolment) == 6
+    assert len(first.enrollment) == 6
     counts = {label: sum(clip.label == label for clip in first.test) for label in {clip.label for clip in first.test}}
     assert counts == {"yes": 10, "zoom_in": 10, "no": 3, "cat": 3, "dog": 3, "bed": 3, "_silence_": 4}
     assert sorted(path.name for path in (out / "_silence_").iterdir()) == [f"00{number}.wav" for number in range(4)]
@@ -234,10 +234,10 @@ def test_lists_of_another_draw_are_not_mixed_in(corpus: Path) -> None:
         (["--keywords", "gsc/digits"], r"--keywords: no group 'gsc/digits'; the groups are gsc/pre-defined, "),
         (["--keywords", "yes", "--takes", "0"], r"--takes 0: expected numbers from 1 on"),
         (["--keywords", "yes", "--takes", "13"], r"keyword 'yes': 12 speakers said it, and 13 takes need 13"),
-        (["--keywords", "yes", "--takes", "12"], r"keyword 'yes': with 12 takes every speaker enrols something"),
+        (["--keywords", "yes", "--takes", "12"], r"keyword 'yes': with 12 takes every speaker enrolls something"),
         (
             ["--keywords", "yes", "--from", "dev"],
-            r"no labelled clips in split dev; the manifest has noise, test, train",
+            r"no labeled clips in split dev; the manifest has noise, test, train",
         ),
         (["--keywords", "yes", "--from", ","], r"--from: names no split"),
         (["--keywords", "yes", "--voices", "13"], r"--voices 13: only 12 speakers said all 1 keywords"),

@@ -49,7 +49,7 @@ def test_words_are_cut_where_the_alignments_say(aligned: Path, tmp_path: Path) -
     assert (clip.label, clip.start_s, clip.end_s) == ("bears", 0.95, 1.95)
 
 
-def test_hypotheses_of_another_recogniser_filter(aligned: Path, tmp_path: Path) -> None:
+def test_hypotheses_of_another_recognizer_filter(aligned: Path, tmp_path: Path) -> None:
     (tmp_path / "heard.json").write_text(json.dumps([{"name": "seven_1_0", "text": "a seven bears"}]))
     call = ("keywords", aligned, "--text-from", "label", "--alignments", tmp_path / "words.ctm", "--common", 0)
     told = run(*call, "--out", tmp_path / "out" / "m.tsv", "--hypotheses", tmp_path / "heard.json")

@@ -69,7 +69,7 @@ def test_without_others_there_is_no_list_of_pairs(corpus, tmp_path):
     command = f"earmark evaluate identify {tmp_path / 'out' / 'iden_split.txt'} --audio {tmp_path} --encoder CHECKPOINT"
     assert told.splitlines()[-2:] == [
         f"paths in the lists start from {tmp_path}",
-        f"once an encoder has learnt them: {command}",
+        f"once an encoder has learned them: {command}",
     ]
     assert not (tmp_path / "out" / "veri_test.txt").exists()
     assert read_split_list(tmp_path / "out" / "iden_split.txt")[0].path.startswith("corpus/wav/train0/")

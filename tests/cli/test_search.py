@@ -167,7 +167,7 @@ def test_what_cannot_be_done_is_one_line_with_a_cure(
     assert "and not both" in refused("search", take, "--keyword", "rise", "--index", index)
     assert "choose one" in refused("search", take, "--index", index, "--json", "--ctm")
     assert "in one QUERY.wav" in refused("search", take, take, "--from", "1", "--index", index)
-    assert "no neighbours index" in refused("search", take, "--index", index, "--fast")
+    assert "no neighbors index" in refused("search", take, "--index", index, "--fast")
     assert "other settings (gate)" in refused("index", talks, "--index", index, "--gate", "none")
     assert "no such file or folder" in refused("index", talks / "absent", "--index", talks / "i")
     assert not (talks / "i").exists()
@@ -180,7 +180,7 @@ def test_what_cannot_be_done_is_one_line_with_a_cure(
 
 
 def test_a_large_index_is_searched_through_faiss(run, talks, take, tmp_path):
-    made = run("index", talks, "--index", tmp_path / "i", "--neighbours-from", "0")
+    made = run("index", talks, "--index", tmp_path / "i", "--neighbors-from", "0")
     assert "searched through FAISS" in made.out
     fast = run("search", take, "--index", tmp_path / "i", "--json", "--top", "2").out
     assert fast == run("search", take, "--index", tmp_path / "i", "--json", "--top", "2", "--exact").out

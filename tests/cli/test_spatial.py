@@ -18,11 +18,11 @@ repetitions = 2
 [data]
 folder = "packed"
 speakers = "drawn"
-unlabelled = [{ manifest = "words.tsv", split = "train" }]
-labelled = [{ manifest = "words.tsv", split = "val" }]
+unlabeled = [{ manifest = "words.tsv", split = "train" }]
+labeled = [{ manifest = "words.tsv", split = "val" }]
 [sizes]
-unlabelled = 0
-labelled = 0
+unlabeled = 0
+labeled = 0
 test = 0
 [autoencoder.fit]
 epochs = 1
@@ -90,7 +90,7 @@ def test_clips_are_packed_before_the_bar_of_repetitions_is_drawn(earmark, monkey
 def test_wrong_settings_end_in_one_line(earmark):
     code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.unlabeled=3")
     assert code == 2
-    assert err == "error: recipe.toml: sizes.unlabeled: no such key; did you mean 'unlabelled'?\n"
+    assert err == "error: recipe.toml: sizes.unlabeled: no such key; did you mean 'unlabeled'?\n"
     code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.test=300")
     assert code == 2
     assert "sizes.test: 300 clips of 4 that there are; ask for fewer, or 0 for all" in err

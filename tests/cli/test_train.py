@@ -29,7 +29,7 @@ dimension = 8
 [episodes]
 words = 3
 utterances = 2
-[optimiser]
+[optimizer]
 steps = 4
 """
 
@@ -72,11 +72,11 @@ def test_training_says_what_it_does_and_leaves_an_encoder(earmark, tmp_path):
     encoder = load_encoder(tmp_path / "runs" / "little" / "little.onnx")
     thresholds = encoder.card["calibration"]["threshold"]
     assert thresholds == sorted(thresholds, reverse=True)
-    assert encoder.card["recipe"]["optimiser"]["steps"] == 4
+    assert encoder.card["recipe"]["optimizer"]["steps"] == 4
 
 
 def test_the_same_command_again_goes_on_and_another_recipe_is_refused(earmark):
-    call = ("train", "recipe.toml", "--device", "cpu", "--run", "here", "--set", "optimiser.steps=2")
+    call = ("train", "recipe.toml", "--device", "cpu", "--run", "here", "--set", "optimizer.steps=2")
     assert earmark(*call)[0] == 0
     assert earmark(*call)[1].splitlines()[0] == "little: 2 steps in here, going on from step 2"
     code, _, err = earmark(*call, "--set", "seed=5")
@@ -85,7 +85,7 @@ def test_the_same_command_again_goes_on_and_another_recipe_is_refused(earmark):
 
 
 def test_a_checkpoint_is_exported_by_a_command_of_its_own(earmark):
-    earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimiser.steps=2")
+    earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimizer.steps=2")
     code, out, _ = earmark("export", "runs/little/last.safetensors", "--out", "models/mine.onnx")
     assert code == 0
     assert out.startswith("wrote models/mine.onnx: ")
@@ -94,15 +94,15 @@ def test_a_checkpoint_is_exported_by_a_command_of_its_own(earmark):
 
 
 def test_without_transcripts_the_encoder_is_written_and_said_to_lack_calibration(earmark, tmp_path):
-    call = ("train", "recipe.toml", "--device", "cpu", "--set", "data.sounds=[]", "--set", "optimiser.steps=1")
+    call = ("train", "recipe.toml", "--device", "cpu", "--set", "data.sounds=[]", "--set", "optimizer.steps=1")
     code, _, err = earmark(*call)
     assert code == 0
-    assert "not calibrated, so that it cannot enrol keywords yet: data.sounds: calibration needs" in err
+    assert "not calibrated, so that it cannot enroll keywords yet: data.sounds: calibration needs" in err
     assert "calibration" not in load_encoder(tmp_path / "runs" / "little" / "little.onnx").card
 
 
 CLIPS = (
-    *("--set", "encoder={kind='res', depth=8, maps=2, dimension=4}", "--set", "scenes={kind='centred'}"),
+    *("--set", "encoder={kind='res', depth=8, maps=2, dimension=4}", "--set", "scenes={kind='centered'}"),
     *("--set", "augment={kind='one_of', room.weight=0, noise.weight=0, music.weight=0, speech.weight=0}"),
 )
 
@@ -123,8 +123,8 @@ def test_an_encoder_of_clips_is_judged_by_its_checkpoint(earmark, tmp_path):
     ("arguments", "message"),
     [
         (("train", "absent.toml"), "absent.toml: no such recipe"),
-        (("train", "recipe.toml", "--set", "optimiser.lrr=1"), "optimiser.lrr: no such key; did you mean 'lr'?"),
-        (("train", "recipe.toml", "--set", "optimiser"), "--set optimiser: write it as key=value"),
+        (("train", "recipe.toml", "--set", "optimizer.lrr=1"), "optimizer.lrr: no such key; did you mean 'lr'?"),
+        (("train", "recipe.toml", "--set", "optimizer"), "--set optimizer: write it as key=value"),
         (("train", "recipe.toml", "--device", "gpu"), "--device gpu: torch cannot use it here"),
         (("train", "recipe.toml", "--set", "data.words=[{manifest='no.tsv'}]"), "no.tsv: no such manifest"),
         (("train", "recipe.toml", "--set", "episodes.words=99"), "episodes.words: 99 classes asked for, but only 3"),
@@ -142,7 +142,7 @@ def test_wrong_input_is_one_line_and_exit_code_two(earmark, arguments, message):
 
 
 def test_a_loss_that_is_no_number_is_exit_code_one(earmark):
-    code, _, err = earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimiser.lr=1e35")
+    code, _, err = earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimizer.lr=1e35")
     assert code == 1
     assert "the loss is nan at step" in err
 

@@ -42,32 +42,32 @@ def test_clips_are_sorted_by_word_and_path_once_each_and_only_of_the_wanted_spli
     ]
     found = words_of(clips)
     assert {word: paths(said) for word, said in found.items()} == {"zoom_in": ["a.wav", "b.wav"]}
-    with pytest.raises(InputError, match=r"no labelled clips in split val, dev; the manifest has test, train"):
+    with pytest.raises(InputError, match=r"no labeled clips in split val, dev; the manifest has test, train"):
         words_of(clips, "val", "dev")
 
 
 @pytest.mark.parametrize("takes", [1, 5, 10])
-def test_takes_are_by_different_speakers_and_nobody_enrols_and_tests(words, takes):
+def test_takes_are_by_different_speakers_and_nobody_enrolls_and_tests(words, takes):
     drawn = draw_few_shot(words, ["a", "c"], takes, seed=0)
     for word in "ac":
-        assert len({clip.speaker for clip in drawn.enrolment if clip.label == word}) == takes
-    assert Counter(clip.label for clip in drawn.enrolment) == {"a": takes, "c": takes}
-    assert not {clip.speaker for clip in drawn.enrolment} & {clip.speaker for clip in drawn.test}
+        assert len({clip.speaker for clip in drawn.enrollment if clip.label == word}) == takes
+    assert Counter(clip.label for clip in drawn.enrollment) == {"a": takes, "c": takes}
+    assert not {clip.speaker for clip in drawn.enrollment} & {clip.speaker for clip in drawn.test}
     assert {clip.label for clip in drawn.test} == set("abcdef")
-    heard = {clip.speaker for clip in drawn.enrolment}
+    heard = {clip.speaker for clip in drawn.enrollment}
     assert len(drawn.test) == 6 * 2 * (30 - len(heard))
 
 
 def test_more_takes_begin_with_the_fewer_ones_and_a_seed_gives_one_draw(words):
-    few, many = (draw_few_shot(words, ["a"], takes, seed=3).enrolment for takes in (2, 6))
+    few, many = (draw_few_shot(words, ["a"], takes, seed=3).enrollment for takes in (2, 6))
     assert many[:2] == few
     assert draw_few_shot(words, ["a"], 6, seed=3) == draw_few_shot(words, ["a"], 6, seed=3)
     assert draw_few_shot(words, ["a"], 6, seed=3) != draw_few_shot(words, ["a"], 6, seed=4)
 
 
-def test_a_keyword_enrols_the_same_clips_whatever_is_drawn_beside_it(words):
-    alone = draw_few_shot(words, ["b"], 3, seed=1).enrolment
-    beside = draw_few_shot(words_of(corpus("abcxyz")), ["x", "b"], 3, seed=1).enrolment
+def test_a_keyword_enrolls_the_same_clips_whatever_is_drawn_beside_it(words):
+    alone = draw_few_shot(words, ["b"], 3, seed=1).enrollment
+    beside = draw_few_shot(words_of(corpus("abcxyz")), ["x", "b"], 3, seed=1).enrollment
     assert [clip for clip in beside if clip.label == "b"] == list(alone)
 
 
@@ -78,10 +78,10 @@ def test_the_published_sizes_come_out(words):
     assert len(set(paths(drawn.test))) == len(drawn.test)
 
 
-def test_speakers_may_enrol_and_test_but_files_never_do(words):
+def test_speakers_may_enroll_and_test_but_files_never_do(words):
     drawn = draw_few_shot(words, ["a", "b"], 20, seed=0, new_speakers=False)
-    assert {clip.speaker for clip in drawn.enrolment} & {clip.speaker for clip in drawn.test}
-    assert not {*paths(drawn.enrolment)} & {*paths(drawn.test)}
+    assert {clip.speaker for clip in drawn.enrollment} & {clip.speaker for clip in drawn.test}
+    assert not {*paths(drawn.enrollment)} & {*paths(drawn.test)}
     assert len(drawn.test) == 6 * 60 - 40
 
 
@@ -90,16 +90,16 @@ def test_impostors_can_be_chosen(words):
     assert {clip.label for clip in drawn.test} == {"a", "d"}
 
 
-def test_a_few_voices_enrol_every_keyword_in_turn():
+def test_a_few_voices_enroll_every_keyword_in_turn():
     words = words_of(corpus(speakers=6, takes=5))
     draws = [draw_few_shot(words, ["a", "b"], takes, seed=0, voices=3) for takes in (1, 3, 10)]
-    pools = [{clip.speaker for clip in drawn.enrolment} for drawn in draws]
+    pools = [{clip.speaker for clip in drawn.enrollment} for drawn in draws]
     assert list(map(len, pools)) == [1, 3, 3]
     for word in "ab":
-        said = [clip.speaker for clip in draws[2].enrolment if clip.label == word]
+        said = [clip.speaker for clip in draws[2].enrollment if clip.label == word]
         assert sorted(Counter(said).values()) == [3, 3, 4]
         assert said[:3] == said[3:6]
-    # The same three speakers are left for testing, however many takes enrol.
+    # The same three speakers are left for testing, however many takes enroll.
     assert draws[0].test == draws[1].test == draws[2].test
     assert len({clip.speaker for clip in draws[0].test}) == 3
     assert not pools[2] & {clip.speaker for clip in draws[0].test}
@@ -107,7 +107,7 @@ def test_a_few_voices_enrol_every_keyword_in_turn():
 
 def test_voices_are_speakers_of_every_keyword():
     words = words_of(corpus(speakers=6, b=4))
-    assert {clip.speaker for clip in draw_few_shot(words, ["a", "b"], 4, seed=0, voices=2).enrolment} <= {
+    assert {clip.speaker for clip in draw_few_shot(words, ["a", "b"], 4, seed=0, voices=2).enrollment} <= {
         f"test{number:02}" for number in range(4)
     }
     with pytest.raises(InputError, match=r"--voices 5: only 4 speakers said all 2 keywords"):
@@ -120,7 +120,7 @@ def test_voices_are_speakers_of_every_keyword():
     ("asked", "message"),
     [
         ({"keywords": ["a"], "takes": 31}, r"keyword 'a': 30 speakers said it, and 31 takes need 31; draw fewer"),
-        ({"keywords": ["a"], "takes": 30}, r"keyword 'a': with 30 takes every speaker enrols something"),
+        ({"keywords": ["a"], "takes": 30}, r"keyword 'a': with 30 takes every speaker enrolls something"),
         ({"keywords": ["aa"], "takes": 1}, r"'aa': no clip says it in these splits .* did you mean 'a'\?"),
         ({"keywords": ["zoom"], "takes": 1}, r"'zoom': no clip says it .* it has a, b, c, d, e, f"),
         ({"keywords": ["a", "a"], "takes": 1}, r"'a' is named twice"),
@@ -140,7 +140,7 @@ def test_clips_without_a_speaker_are_refused_unless_anybody_may_test():
         draw_few_shot(words_of(clips), ["a"], 1, seed=0)
     nameless = words_of([Clip(f"{number}.wav", label="a", split="test") for number in range(4)])
     drawn = draw_few_shot(nameless, ["a"], 3, seed=0, new_speakers=False)
-    assert len({*paths(drawn.enrolment), *paths(drawn.test)}) == 4
+    assert len({*paths(drawn.enrollment), *paths(drawn.test)}) == 4
 
 
 def test_silence_needs_no_speaker():
@@ -157,13 +157,13 @@ def test_training_takes_every_clip_once_or_repeats_the_words_that_have_too_few()
     assert by_word["b"] == [*paths(words["b"]), words["b"][0].path]
 
 
-def test_what_enrols_or_tests_never_trains(words):
+def test_what_enrolls_or_tests_never_trains(words):
     tested = draw_few_shot(words, ["a", "b"], 2, seed=0, per_keyword=5, per_impostor=5)
-    used = {*paths(tested.enrolment), *paths(tested.test)}
+    used = {*paths(tested.enrollment), *paths(tested.test)}
     trained = draw_training(words, ["a", "c"], seed=0, per_word=200, without=used)
     assert not used & {*paths(trained)}
     assert Counter(clip.label for clip in trained) == {"a": 200, "c": 200}
-    with pytest.raises(InputError, match=r"word 'c': all of its clips enrol or test, .* \(--train-from\)"):
+    with pytest.raises(InputError, match=r"word 'c': all of its clips enroll or test, .* \(--train-from\)"):
         draw_training(words, ["c"], seed=0, without=paths(words["c"]))
 
 

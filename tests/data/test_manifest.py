@@ -81,7 +81,7 @@ def test_only_keeps_the_clips_of_some_splits() -> None:
     ("text", "message"),
     [
         ("path\tlable\na.wav\tyes\n", "no such column 'lable'; did you mean 'label'?"),
-        ("path\tcolour\na.wav\tred\n", "no such column 'colour'; the columns are path, start_s, "),
+        ("path\tcolor\na.wav\tred\n", "no such column 'color'; the columns are path, start_s, "),
         ("label\nyes\n", "column 'path' is missing"),
         ("path\tpath\na\tb\n", "column 'path' stands there twice"),
         ("path\n", "the manifest holds no clips"),

@@ -26,8 +26,8 @@ def corpus(tmp_path, say):
             rows.append(f"{label}/{voice}.wav\tvoice{voice}\t{label}\ttest\t1.4")
     (clips / "manifest.tsv").write_text("\n".join(rows) + "\n")
     for name, voices in {"k1_s0": [0], "k1_s1": [1], "k2_s0": [0, 1]}.items():
-        enrol = [f"{label} {label}/{voice}.wav" for label in LABELS[:2] for voice in voices]
+        enroll = [f"{label} {label}/{voice}.wav" for label in LABELS[:2] for voice in voices]
         test = [f"{label} {label}/{voice}.wav" for label in LABELS for voice in range(4) if voice not in voices]
-        (lists / f"enroll_{name}.txt").write_text("\n".join(enrol) + "\n")
+        (lists / f"enroll_{name}.txt").write_text("\n".join(enroll) + "\n")
         (lists / f"test_{name}.txt").write_text("\n".join(test) + "\n")
     return lists, clips

@@ -80,7 +80,7 @@ def test_every_back_end_can_be_chosen_and_is_named_in_the_results(run, backend):
     assert f"tiny, {backend}" in result.stdout
 
 
-def test_only_the_target_words_enrol(run):
+def test_only_the_target_words_enroll(run):
     document = json.loads((run("--target-words", "rise")[1] / "results.json").read_text())
     first = document["conditions"][0]["lists"][0]
     assert (first["keywords"], first["takes"], first["clips"], first["impostors"]) == (1, 1, 9, 6)

@@ -19,8 +19,8 @@ def test_bands_are_those_of_librosa_but_for_their_weights():
 def test_a_tone_is_loudest_in_the_band_around_it(hz):
     tone = np.sin(2 * np.pi * hz * np.arange(16_000) / 16_000).astype(np.float32)
     band = log_mel(tone).mean(axis=0).argmax()
-    centre = np.linspace(*(2595 * np.log10(1 + np.array([60, 7600]) / 700)), 42)[1:-1][band]
-    assert abs(centre - 2595 * np.log10(1 + hz / 700)) < 70
+    center = np.linspace(*(2595 * np.log10(1 + np.array([60, 7600]) / 700)), 42)[1:-1][band]
+    assert abs(center - 2595 * np.log10(1 + hz / 700)) < 70
 
 
 def test_ten_times_the_sound_is_the_same_shape_of_spectrum_higher_up():

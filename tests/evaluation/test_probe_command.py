@@ -16,10 +16,10 @@ def run(corpus, stand_in, tmp_path, monkeypatch):
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
     lists, clips = corpus
-    for name, voices in {"labelled": "01", "test": "23"}.items():
+    for name, voices in {"labeled": "01", "test": "23"}.items():
         paths = sorted(path.relative_to(clips).as_posix() for path in clips.glob(f"*/[{voices}].wav"))
         (lists / f"{name}.txt").write_text("".join(f"{path.split('/')[0]} {path}\n" for path in paths))
-    standard = [str(lists / "labelled.txt"), str(lists / "test.txt"), "--audio", str(clips)]
+    standard = [str(lists / "labeled.txt"), str(lists / "test.txt"), "--audio", str(clips)]
 
     def invoke(*words, of=standard, probe="linear", draw=False):
         if not draw:  # the pictures are most of the work
@@ -50,7 +50,7 @@ def test_a_probe_writes_tables_results_and_pictures(run):
     assert (document["kind"], document["classifier"], document["lists"]) == ("probe", "linear", "tiny")
     assert [one["name"] for one in document["results"]] == ["1 label a word", "2 labels a word"]
     many = document["results"][1]
-    assert (many["repetitions"], many["labelled"], many["tested"]) == (2, 6, 6)
+    assert (many["repetitions"], many["labeled"], many["tested"]) == (2, 6, 6)
     assert set(many["words"]) == {"rise", "fall", "other"}
     assert many["numbers"]["error"]["low"] <= many["numbers"]["error"]["mean"] <= many["numbers"]["error"]["high"]
     table = (out / "table.md").read_text()
@@ -69,7 +69,7 @@ def test_pictures_are_titled_with_the_corpus_and_what_labels_and_tests(run, mani
         )
     corpus = Path(manifest).parent.name
     assert titles == [
-        "stand-in, linear: tiny, labelled → test",
+        "stand-in, linear: tiny, labeled → test",
         f"stand-in, linear: {corpus}, half of the speakers → the others",
         "stand-in, linear: few, half of the speakers → the others",
     ]
@@ -78,14 +78,14 @@ def test_pictures_are_titled_with_the_corpus_and_what_labels_and_tests(run, mani
 def test_without_a_number_all_labels_teach_and_two_runs_give_the_same(run):
     (first, second) = (results_of(run("--repetitions", "1")[1])["results"] for _ in range(2))
     assert first == second
-    assert (first[0]["name"], first[0]["labelled"]) == ("all labels", 6)
+    assert (first[0]["name"], first[0]["labeled"]) == ("all labels", 6)
     assert first[0]["numbers"]["error"]["sd"] is None
 
 
 def test_halves_of_the_speakers_of_a_manifest(run, manifest):
     document = results_of(run("--repetitions", "3", "--words", "rise,fall", of=[manifest])[1])
     (result,) = document["results"]
-    assert (document["lists"], result["labelled"], result["tested"]) == ("clips", 4, 4)
+    assert (document["lists"], result["labeled"], result["tested"]) == ("clips", 4, 4)
     assert result["confusion"]["rows"] == ["fall", "rise"]
 
 
@@ -116,7 +116,7 @@ def test_vectors_of_clips_in_another_folder_of_the_same_names_are_not_taken(run,
     other = shutil.copytree(clips, tmp_path / "other")
     for path in other.glob("rise/*.wav"):
         shutil.copy(other / "fall" / path.name, path)
-    of = [str(lists / "labelled.txt"), str(lists / "test.txt"), "--audio", str(other)]
+    of = [str(lists / "labeled.txt"), str(lists / "test.txt"), "--audio", str(other)]
     fresh = results_of(run(of=of)[1])["results"]
     assert results_of(run(*kept, of=of)[1])["results"] == fresh
     assert results_of(run(*kept)[1])["results"] != fresh
@@ -128,8 +128,8 @@ def test_vectors_of_clips_in_another_folder_of_the_same_names_are_not_taken(run,
         (["--labels", "five"], None, r"--labels 'five': write whole numbers above 0 with commas between them"),
         (["--labels", "0"], None, r"--labels '0': write whole numbers above 0"),
         (["--labels", "3"], None, r"only 2 clips to draw 3 labels from; ask for fewer"),
-        (["--train-split", "train"], None, r"labelled.txt is a list; they choose from a manifest"),
-        ([], ["labelled.txt"], r"labelled.txt is a list: name the list of the test after it, and --audio FOLDER"),
+        (["--train-split", "train"], None, r"labeled.txt is a list; they choose from a manifest"),
+        ([], ["labeled.txt"], r"labeled.txt is a list: name the list of the test after it, and --audio FOLDER"),
         ([], ["manifest.tsv", "test.txt"], r"manifest.tsv is a manifest: name its splits by --train-split and"),
         (["--train-split", "val"], ["manifest.tsv"], r"--train-split and --test-split: give both"),
         (["--train-split", "val", "--test-split", "test", "--split", "a"], ["manifest.tsv"], "--split alone"),

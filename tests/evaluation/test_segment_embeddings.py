@@ -83,8 +83,8 @@ def test_words_are_nearer_to_themselves_than_to_others_even_by_log_mel_means(rec
     assert (unit @ unit.T)[0, 2] > (unit @ unit.T)[0, [1, 3]].max()
 
 
-def test_centred_frames_have_no_mean(recordings):
-    (frames,) = mel_frames(recordings.locate("a.wav"), [(0.4, 1.0)], centred=True)
+def test_centered_frames_have_no_mean(recordings):
+    (frames,) = mel_frames(recordings.locate("a.wav"), [(0.4, 1.0)], centered=True)
     assert frames.shape == (60, 40)
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
 

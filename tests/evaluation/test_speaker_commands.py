@@ -97,7 +97,7 @@ def test_verify_writes_numbers_vectors_scores_and_pictures(run, corpus):
     assert numbers["eer"]["value"] == pytest.approx(verification.metrics.equal_error_rate(curve))
 
 
-def test_all_pairs_of_a_manifest_are_normalised_by_a_cohort(run, corpus):
+def test_all_pairs_of_a_manifest_are_normalized_by_a_cohort(run, corpus):
     manifest = corpus / "corpus" / "all.tsv"
     result, out = run("verify", manifest, "--norm", "as-norm", "--cohort", manifest, "--top", "3")
     assert result.exit_code == 0

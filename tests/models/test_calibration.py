@@ -43,7 +43,7 @@ def test_a_card_without_calibration_says_how_to_get_one(make_encoder, card):
         calibration.probability(encoder, 0.5, 0.5)
 
 
-def test_an_uncalibrated_encoder_that_learnt_from_sequences_is_not_sent_to_the_export_that_cannot_help(make_encoder):
+def test_an_uncalibrated_encoder_that_learned_from_sequences_is_not_sent_to_the_export_that_cannot_help(make_encoder):
     encoder = make_encoder(card={"recipe": {"kind": "sequences"}})
     with pytest.raises(InputError, match=r"no calibration; adapt from base with `earmark adapt`.*encoder of words$"):
         calibration.threshold(encoder, 1)

@@ -31,7 +31,7 @@ def little_file(tmp_path_factory):
     recipe = parse_recipe(table, folder, "recipe")
     torch.manual_seed(0)
     model = build_encoder(recipe.encoder).train()
-    # Normalisation that has seen sound: else all frames would be nearly the same, and no mistake in time would show.
+    # Normalization that has seen sound: else all frames would be nearly the same, and no mistake in time would show.
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0

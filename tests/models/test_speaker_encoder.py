@@ -107,9 +107,9 @@ def test_silence_has_an_embedding_too(shipped):
     assert np.isfinite(shipped.embed(np.zeros(16_000))).all()
 
 
-def test_the_card_says_what_was_learnt_from_and_what_scores_mean(shipped):
+def test_the_card_says_what_was_learned_from_and_what_scores_mean(shipped):
     calibration = shipped.card["calibration"]
-    assert shipped.card["licence"] == "Apache-2.0"
+    assert shipped.card["license"] == "Apache-2.0"
     assert "VoxCeleb2" in shipped.card["trained_on"]
     assert len(calibration["false_accepts"]) == len(calibration["threshold"])
     assert sorted(calibration["threshold"], reverse=True) == calibration["threshold"]

@@ -41,7 +41,7 @@ PARAMETERS = {"norm": 1_536, "convolution": 3_146_752, "dropout": 0, "transforme
 WORD_S, BEFORE_S = 0.4, 0.3
 SMALL = [
     "--device", "cpu", "--set", "encoder.dimension=16", "--set", "encoder.feed_forward=24", "--set", "threads=1",
-    "--set", "optimiser.steps=2", "--set", "checkpoint_every=1",
+    "--set", "optimizer.steps=2", "--set", "checkpoint_every=1",
 ]  # fmt: skip
 SECTIONS = ["--set", "episodes.least_sections=2", "--set", "episodes.segments=40"]
 MORE = {
@@ -159,9 +159,9 @@ def full_size(corpus, commands_of, wav2vec2):
 def test_the_commands_of_full_size_run_with_little_of_everything(follow, full_size):
     lines, more = full_size
     follow(lines, more)
-    for name in ("init", "pairs", "gold", "unlabelled"):
+    for name in ("init", "pairs", "gold", "unlabeled"):
         assert Path(f"runs/algayres-{name}/best.safetensors").is_file()
-    logged = Path("runs/algayres-unlabelled/log.jsonl").read_text().splitlines()
+    logged = Path("runs/algayres-unlabeled/log.jsonl").read_text().splitlines()
     assert all("held_out_loss" in json.loads(line) for line in logged)
     for rankings in measured("map-dev-ngrams").values():
         assert rankings["published"]["map"]["value"] > rankings["all"]["map"]["value"]
@@ -176,9 +176,9 @@ def test_segments_of_the_grid_take_the_labels_of_an_alignment(follow, full_size)
     lines, more = full_size
     follow([line for line in lines if re.match("earmark prepare (librispeech|vad|segments)|.*--segments ", line)], more)
     every = {(s.section.path, s.start_s, s.end_s) for s in read_segments(Path("data/algayres/segments.txt"))}
-    labelled = list(read_segments(Path("data/algayres/train-ngrams.txt")))
-    assert {(s.section.path, s.start_s, s.end_s) for s in labelled} < every
-    for segment in labelled:
+    labeled = list(read_segments(Path("data/algayres/train-ngrams.txt")))
+    assert {(s.section.path, s.start_s, s.end_s) for s in labeled} < every
+    for segment in labeled:
         place, number = segment.section.path.rsplit("/", 1)[0], int(segment.section.path[-9:-5])
         said = [phone for word in spoken(SENTENCES[place][number]) for phone in word.phones]
         middles = [(phone.start_s + phone.end_s) / 2 for phone in said]
@@ -234,10 +234,10 @@ def test_a_recipe_trains_the_published_network_as_published(name, every, epochs,
     assert sizes == PARAMETERS
     assert sum(sizes.values()) == 6_825_984
     assert (found.frames.kind, found.frames.layer, found.loss.temperature) == ("wav2vec2", 8, 0.15)
-    optimiser = found.optimiser
-    assert (optimiser.kind, optimiser.lr, optimiser.weight_decay, optimiser.clip_norm) == ("adam", 1e-4, 0, 0)
-    assert {learning_rate(step, optimiser) for step in (0, 1, optimiser.steps - 1)} == {1e-4}
-    assert (found.checkpoint_every, optimiser.steps, found.stop_after) == (every, every * epochs, patience)
+    optimizer = found.optimizer
+    assert (optimizer.kind, optimizer.lr, optimizer.weight_decay, optimizer.clip_norm) == ("adam", 1e-4, 0, 0)
+    assert {learning_rate(step, optimizer) for step in (0, 1, optimizer.steps - 1)} == {1e-4}
+    assert (found.checkpoint_every, optimizer.steps, found.stop_after) == (every, every * epochs, patience)
     assert (found.watch, found.start.checkpoint, found.effects.is_active) == ("map", None, False)
 
 

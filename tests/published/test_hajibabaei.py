@@ -19,7 +19,7 @@ from earmark.training.words.recipe import read_recipe
 FOLDER = Path(__file__).parents[2] / "recipes" / "hajibabaei"
 STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.toml"))
 PUBLISHED = [name for name in STEMS if "small" not in name and name not in {"resnet-se", "aam-softmax"}]
-LITTLE = ["--device", "cpu", "--set", "encoder.widths=[2,4,4,8]", "--set", "optimiser.steps=2", "--set", "threads=1"]
+LITTLE = ["--device", "cpu", "--set", "encoder.widths=[2,4,4,8]", "--set", "optimizer.steps=2", "--set", "threads=1"]
 FEW = ["--set", "episodes.words=4", "--set", "checkpoint_every=2"]
 VIDEO = "1zcIwhmdeo4"
 
@@ -105,10 +105,10 @@ def test_the_commands_of_full_size_run_with_little_of_everything(follow, voxcele
     assert (official["pairs"], official["crops"]) == ({"one_speaker": 8, "two_speakers": 8}, 2)
     every = document("verify-verification-hajibabaei-am-softmax-128")
     assert every["pairs"] == {"one_speaker": 30, "two_speakers": 36}
-    normalised = document("verify-normalised")
-    assert set(normalised["results"]) == {"cosine", "as-norm"}
-    assert normalised["results"]["cosine"] == official["results"]["cosine"]
-    assert normalised["cohort"]["speakers"] == 5
+    normalized = document("verify-normalized")
+    assert set(normalized["results"]) == {"cosine", "as-norm"}
+    assert normalized["results"]["cosine"] == official["results"]["cosine"]
+    assert normalized["cohort"]["speakers"] == 5
 
 
 @pytest.mark.parametrize("name", STEMS)
@@ -134,11 +134,11 @@ def test_the_networks_features_and_crops_are_the_published_ones(name):
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_rates_fall_as_published(name):
     found = recipe(name)
-    optimiser = found.optimiser
-    assert (optimiser.kind, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.93, 5e-4)
-    assert (optimiser.steps, found.checkpoint_every, optimiser.lr_scale) == (61_600, 1_000, {"network.output": 2.0})
+    optimizer = found.optimizer
+    assert (optimizer.kind, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.93, 5e-4)
+    assert (optimizer.steps, found.checkpoint_every, optimizer.lr_scale) == (61_600, 1_000, {"network.output": 2.0})
     first = 0.05 if name.startswith("softmax") else 0.005
-    rates = [learning_rate(step, optimiser) for step in (0, 2_799, 2_800, 28_000)]
+    rates = [learning_rate(step, optimizer) for step in (0, 2_799, 2_800, 28_000)]
     assert rates == pytest.approx([first, first, 0.75 * first, 0.75**10 * first])
     assert (found.episodes.words, found.episodes.utterances) == (50, 1)
 

@@ -15,7 +15,7 @@ from earmark.training.words.corpus import prepare_corpus
 from earmark.training.words.recipe import read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "huh"
-LITTLE = ["--device", "cpu", "--set", "encoder.maps=4", "--set", "optimiser.steps=2", "--set", "threads=1"]
+LITTLE = ["--device", "cpu", "--set", "encoder.maps=4", "--set", "optimizer.steps=2", "--set", "threads=1"]
 STEMS = sorted(path.stem for path in FOLDER.glob("[!_]*.toml"))
 
 
@@ -57,9 +57,9 @@ def test_the_commands_of_the_other_methods_run(follow, prepared):
 
 def test_no_clip_and_no_speaker_of_the_test_is_trained_on(prepared):
     assert prepared
-    learnt = read_manifest("data/huh/manifest.tsv")
+    learned = read_manifest("data/huh/manifest.tsv")
     tested = [clip.path for clip in read_list(Path("data/huh/lists/test.txt")) if clip.label != "_silence_"]
-    assert {Path(path).name.partition("_")[0] for path in tested}.isdisjoint({clip.speaker for clip in learnt})
+    assert {Path(path).name.partition("_")[0] for path in tested}.isdisjoint({clip.speaker for clip in learned})
 
 
 @pytest.mark.parametrize("name", STEMS)
@@ -91,9 +91,9 @@ def test_non_targets_are_a_class_or_background(prepared):
 
 @pytest.mark.parametrize(("name", "times"), [("cross-entropy", 1), ("ap-fc", 3.5)])
 def test_the_rate_is_that_of_honk_over_as_many_clips(name, times):
-    optimiser = recipe(name).optimiser
-    assert (optimiser.kind, optimiser.momentum, optimiser.weight_decay) == ("sgd", 0.9, 1e-5)
-    rates = [learning_rate(round(times * step), optimiser) for step in (0, 2_999, 3_000, 5_999, 6_000, 8_999)]
+    optimizer = recipe(name).optimizer
+    assert (optimizer.kind, optimizer.momentum, optimizer.weight_decay) == ("sgd", 0.9, 1e-5)
+    rates = [learning_rate(round(times * step), optimizer) for step in (0, 2_999, 3_000, 5_999, 6_000, 8_999)]
     assert rates == pytest.approx([0.1, 0.1, 0.01, 0.01, 0.001, 0.001])
 
 

@@ -15,7 +15,7 @@ from earmark.evaluation.simulation.results import COLUMNS, Repetition, read_resu
 from earmark.training.spatial.settings import SpatialSettings, read_spatial
 
 PROJECT = Path(__file__).parents[2]
-ALL_CLIPS = [word for role in ("unlabelled", "labelled", "test") for word in ("--set", f"sizes.{role}=0")]
+ALL_CLIPS = [word for role in ("unlabeled", "labeled", "test") for word in ("--set", f"sizes.{role}=0")]
 LITTLE = [
     *ALL_CLIPS,
     "--set",
@@ -48,16 +48,16 @@ def test_the_worked_examples_run(follow, examples, monkeypatch):
     results = read_results(run / "results.csv")
     assert len(results) == 2
     first, second = (Repetition.open(repetition_path(run, number)) for number in (1, 2))
-    assert first.labelled_paths.tolist() != second.labelled_paths.tolist()
-    assert (first.labelled_spatial.shape, first.labelled_mfcc.shape) == ((210, 75), (210, 640))
-    for (mfcc, learnt), one in zip(results, (first, second), strict=True):
+    assert first.labeled_paths.tolist() != second.labeled_paths.tolist()
+    assert (first.labeled_spatial.shape, first.labeled_mfcc.shape) == ((210, 75), (210, 640))
+    for (mfcc, learned), one in zip(results, (first, second), strict=True):
         assert mfcc.error == one.scores("mfcc").error
-        assert learnt.error == one.scores("spatial").error
-        assert 0 <= learnt.weighted_recall == pytest.approx(1 - learnt.error)
+        assert learned.error == one.scores("spatial").error
+        assert 0 <= learned.weighted_recall == pytest.approx(1 - learned.error)
     for encoder in ("spatial-01-dense", "mfcc-conv1d"):
         (found,) = Path("runs").glob(f"probe-*{encoder}/results.json")
         (two,) = json.loads(found.read_text())["results"]
-        assert (two["labelled"], two["tested"], len(two["words"])) == (70, 140, 35)
+        assert (two["labeled"], two["tested"], len(two["words"])) == (70, 140, 35)
 
     costs = {"one": Cost(np.array([1, 2]), np.array([1.0, 2.0]))}
     monkeypatch.setattr("earmark.training.spatial.cost.measure_cost", lambda *_, **__: costs)
@@ -72,20 +72,20 @@ def test_the_worked_examples_run(follow, examples, monkeypatch):
 def test_the_recipe_says_what_they_published():
     found = read_spatial(PROJECT / "recipes" / "humayun" / "published.toml")
     assert (found.repetitions, found.seed) == (10, 1)
-    assert (found.sizes.unlabelled, found.sizes.labelled, found.sizes.test) == (12_000, 6_000, 6_000)
-    assert [source.split for role in ("unlabelled", "labelled", "test") for source in getattr(found.data, role)] == [
+    assert (found.sizes.unlabeled, found.sizes.labeled, found.sizes.test) == (12_000, 6_000, 6_000)
+    assert [source.split for role in ("unlabeled", "labeled", "test") for source in getattr(found.data, role)] == [
         "train",
         "val",
         "test",
     ]
     learning = (found.autoencoder.fit, found.classifier, found.benchmark)
-    assert [(one.optimiser, one.batch, one.epochs, one.patience, one.validation) for one in learning] == [
+    assert [(one.optimizer, one.batch, one.epochs, one.patience, one.validation) for one in learning] == [
         ("adamax", 32, 500, 5, 0),
         ("nadam", 32, 500, 5, 0.5),
         ("adamax", 32, 100, 5, 0.5),
     ]
     assert not any(one.keep_best for one in learning)
-    assert (found.autoencoder.position_weight, found.autoencoder.anchors, found.autoencoder.standardise) == (
+    assert (found.autoencoder.position_weight, found.autoencoder.anchors, found.autoencoder.standardize) == (
         1,
         1,
         False,

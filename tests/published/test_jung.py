@@ -16,7 +16,7 @@ from earmark.training.words.corpus import selected
 from earmark.training.words.recipe import read_recipe
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "jung"
-LITTLE = ["--device", "cpu", "--set", "encoder.maps=4", "--set", "optimiser.steps=2", "--set", "threads=1"]
+LITTLE = ["--device", "cpu", "--set", "encoder.maps=4", "--set", "optimizer.steps=2", "--set", "threads=1"]
 FEW = ["--takes", "1,2", "--seeds", "1", "--any-speakers", "--silence", "4"]
 PARAMETERS = {"res15": 283_376, "res26": 483_851, "convmixer": 246_969}
 
@@ -143,10 +143,10 @@ def test_fine_tuning_keeps_four_convolutions_or_what_comes_before_the_mixing(nam
 )
 def test_rates_fall_by_epochs_of_the_published_lists(name, epoch, lr):
     found = recipe(name)
-    optimiser = found.optimiser
-    assert (optimiser.kind, optimiser.lr, optimiser.weight_decay, optimiser.warmup) == ("adam", lr, 0, 0)
-    assert (optimiser.schedule, optimiser.decay, optimiser.decay_every) == ("step", 0.95, epoch)
-    assert (optimiser.steps, found.checkpoint_every) == (150 * epoch, epoch)
+    optimizer = found.optimizer
+    assert (optimizer.kind, optimizer.lr, optimizer.weight_decay, optimizer.warmup) == ("adam", lr, 0, 0)
+    assert (optimizer.schedule, optimizer.decay, optimizer.decay_every) == ("step", 0.95, epoch)
+    assert (optimizer.steps, found.checkpoint_every) == (150 * epoch, epoch)
     assert (found.episodes.words, found.episodes.utterances, found.data.silence) == (16, 2, True)
     assert found.scenes.silence_gain == (0, 0)
 

@@ -12,7 +12,7 @@ from earmark.cli import app
 PROJECT = Path(__file__).parents[2]
 TRAINED = ["jung", "huh", "hajibabaei"]
 PAGES = [*TRAINED, "humayun", "algayres"]
-ROOMS = "data|scenes|augment|encoder|start|episodes|loss|optimiser"
+ROOMS = "data|scenes|augment|encoder|start|episodes|loss|optimizer"
 TABLES = {page: (["recipes"], ROOMS) for page in TRAINED} | {
     "algayres": (["recipes", "sequence-recipes"], f"{ROOMS}|hearing|frames|effects")
 }

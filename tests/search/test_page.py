@@ -39,7 +39,7 @@ def test_numbers_on_the_page_are_those_of_the_code():
     assert f"every {COMMIT_S / 60:.0f} minutes of sound" in PAGE
     assert f"β = {BETA}" in PAGE
     assert f"`--tolerance` ({TOLERANCE_S} s)" in " ".join(PAGE.split())
-    assert IndexSettings().neighbours_from_h == 10
+    assert IndexSettings().neighbors_from_h == 10
     assert "only from ten hours on" in PAGE
     assert f"most {LARGEST_BYTES / 1e6:.0f} MB of sound files" in PAGE
     assert MOST_ATTEMPTS == 10

@@ -144,26 +144,26 @@ def test_a_query_of_another_encoder_is_refused(archive, query):
 
 
 def test_faiss_is_refused_where_it_knows_nothing(archive, query):
-    with pytest.raises(InputError, match="no neighbours index"):
+    with pytest.raises(InputError, match="no neighbors index"):
         search(archive, query, exact=False)
 
 
 @pytest.fixture
 def fast(tmp_path, recordings, sum_encoder):
     """An archive that is searched through FAISS."""
-    settings = IndexSettings(neighbours_from_h=0)
+    settings = IndexSettings(neighbors_from_h=0)
     update(tmp_path / "fast.index", recordings[:4], sum_encoder, settings=settings)
     update(tmp_path / "fast.index", recordings, sum_encoder)
     return open_archive(tmp_path / "fast.index")
 
 
 def test_faiss_names_the_places_that_comparing_all_windows_finds(fast, archive, query):
-    assert fast.has_neighbours
-    assert not archive.has_neighbours
+    assert fast.has_neighbors
+    assert not archive.has_neighbors
     assert search(fast, query, top=3) == search(fast, query, top=3, exact=True) == search(archive, query, top=3)
 
 
-def test_a_damaged_neighbours_index_is_told(fast, query):
+def test_a_damaged_neighbors_index_is_told(fast, query):
     path = fast.segments[0].folder / "windows.faiss"
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(EarmarkError, match=r"windows\.faiss: damaged or missing .*index anew") as told:

@@ -26,10 +26,10 @@ def slow_scores(encoder, frames, begins, vector, lengths):
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_scores_are_the_cosines_of_the_encoders_own_embeddings(make_sum_encoder, parts, sizes, seed):
     encoder = make_sum_encoder(parts=parts)
-    numbers, scales = windows.quantise(random_frames(sum(sizes), seed=seed))
+    numbers, scales = windows.quantize(random_frames(sum(sizes), seed=seed))
     frames = windows.restore(numbers, scales)
     begins = np.repeat(np.cumsum([0, *sizes[:-1]]), sizes)
-    vector = windows.restore(*windows.quantise(random_frames(1, seed=seed + 1)))[0]
+    vector = windows.restore(*windows.quantize(random_frames(1, seed=seed + 1)))[0]
     vector /= np.linalg.norm(vector)
     lengths = windows.grid(0.04)
     norms = windows.measure_norms(numbers, scales, begins, lengths, parts)
@@ -56,7 +56,7 @@ def test_embeddings_are_the_encoders_own(make_sum_encoder, parts):
 
 def test_pieces_make_no_difference(monkeypatch):
     frames = random_frames(300)
-    numbers, scales = windows.quantise(frames)
+    numbers, scales = windows.quantize(frames)
     begins = np.repeat([0, 90, 100], [90, 10, 200])
     whole = (
         windows.measure_norms(numbers, scales, begins, [3, 17], 1),
@@ -73,9 +73,9 @@ def test_pieces_make_no_difference(monkeypatch):
 
 def test_packed_frames_are_nearly_the_frames():
     frames = random_frames(50)
-    restored = windows.restore(*windows.quantise(frames))
+    restored = windows.restore(*windows.quantize(frames))
     assert np.abs(restored - frames).max() < 0.005 * np.abs(frames).max()
-    assert windows.restore(*windows.quantise(np.zeros((2, 4), np.float32))).tolist() == np.zeros((2, 4)).tolist()
+    assert windows.restore(*windows.quantize(np.zeros((2, 4), np.float32))).tolist() == np.zeros((2, 4)).tolist()
 
 
 def test_the_grid_reaches_from_a_syllable_to_a_phrase_in_steps_of_a_quarter():

@@ -286,7 +286,7 @@ def test_threads_may_share_a_store(store: KeywordStore):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 @pytest.mark.parametrize("after", [1, 7, 20])
-def test_killed_in_the_middle_of_many_enrolments_what_was_reported_saved_is_there(
+def test_killed_in_the_middle_of_many_enrollments_what_was_reported_saved_is_there(
     store: KeywordStore, tmp_path: Path, after: int
 ):
     writer = enrolling(tmp_path, store.path, "word", 100_000)
@@ -302,7 +302,7 @@ def test_killed_in_the_middle_of_many_enrolments_what_was_reported_saved_is_ther
     assert set(reported) <= set(store.names())
     assert len(store.names()) <= len(reported) + 1
     assert {len(word.takes) for word in store.all()} == {2}
-    store.save(keyword("afterwards"))
+    store.save(keyword("afterward"))
 
 
 def test_a_store_that_stays_in_use_is_an_error_after_a_while(store: KeywordStore, monkeypatch: pytest.MonkeyPatch):

@@ -81,7 +81,7 @@ def table(corpus, tmp_path):
         "scenes": {"length_s": 1.3, "margin_s": 0.3},
         "encoder": {"widths": [4, 4, 6, 6, 8], "hidden": 12, "dimension": 8},
         "episodes": {"words": 3, "utterances": 2},
-        "optimiser": {"steps": 6, "lr": 2e-3},
+        "optimizer": {"steps": 6, "lr": 2e-3},
     }
 
 

@@ -95,8 +95,8 @@ def test_a_run_goes_on_whatever_folder_its_recipe_was_read_from(table, tmp_path,
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(table, tmp_path):
-    table["optimiser"]["lr"] = 1e35
-    with pytest.raises(EarmarkError, match=r"^little: the loss is nan at step \d; try a smaller optimiser\.lr$"):
+    table["optimizer"]["lr"] = 1e35
+    with pytest.raises(EarmarkError, match=r"^little: the loss is nan at step \d; try a smaller optimizer\.lr$"):
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
     assert not (tmp_path / "run" / "last.safetensors").exists()
 
@@ -133,7 +133,7 @@ def _small_sample(monkeypatch):
 @pytest.mark.parametrize("copies", [0, 1])
 def test_a_student_learns_the_frames_of_its_teacher_too(table, tmp_path, corpus, copies):
     table["data"] |= {"sounds": [{"manifest": str(corpus / "judge.tsv")}], "copies": copies}
-    table["optimiser"]["steps"] = 1
+    table["optimizer"]["steps"] = 1
     losses = []
     for weight in (1.0, 3.0):
         table["distillation"] = {"weight": weight, "sounds": 3}
@@ -148,12 +148,12 @@ def test_a_student_learns_the_frames_of_its_teacher_too(table, tmp_path, corpus,
 def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
     table["data"]["copies"] = copies
     table["encoder"] = {"frames": "published", "hidden": 8, "dimension": 6}
-    table["optimiser"]["steps"] = 2
+    table["optimizer"]["steps"] = 2
     best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
     kept = load_checkpoint(best).tensors
     published = build_encoder(StreamSettings(frames="published")).state_dict()
     assert all(torch.equal(kept[f"model.{name}"], published[name]) for name in published if name.startswith("tower."))
-    assert sum(name.startswith("optimiser.") and name.endswith(".exp_avg") for name in kept) == 8
+    assert sum(name.startswith("optimizer.") and name.endswith(".exp_avg") for name in kept) == 8
 
 
 def test_a_run_ends_early_when_validation_no_longer_improves(table, tmp_path, monkeypatch):
@@ -188,12 +188,12 @@ def test_the_log_holds_the_mean_loss_since_the_last_checkpoint(table, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
-def test_other_optimisers_go_on_to_the_same_bits_too(table, tmp_path, kind):
-    table["optimiser"] = {"kind": kind, "steps": 4, "lr": 1e-3, "schedule": "step", "decay_every": 2}
+def test_other_optimizers_go_on_to_the_same_bits_too(table, tmp_path, kind):
+    table["optimizer"] = {"kind": kind, "steps": 4, "lr": 1e-3, "schedule": "step", "decay_every": 2}
     table["checkpoint_every"] = 2
     recipe = parse_recipe(table, tmp_path, "recipe")
     train(recipe, tmp_path / "whole", device="cpu")
-    half = parse_recipe(table | {"optimiser": table["optimiser"] | {"steps": 2}}, tmp_path, "recipe")
+    half = parse_recipe(table | {"optimizer": table["optimizer"] | {"steps": 2}}, tmp_path, "recipe")
     train(half, tmp_path / "parts", device="cpu")
     kept = load_checkpoint(tmp_path / "parts" / "last.safetensors")
     save_checkpoint(tmp_path / "parts" / "last.safetensors", replace(kept, recipe=json.loads(recipe.model_dump_json())))
@@ -204,10 +204,10 @@ def test_other_optimisers_go_on_to_the_same_bits_too(table, tmp_path, kind):
 
 
 def test_mixed_precision_is_near_full_precision(table, tmp_path):
-    table["optimiser"]["steps"] = 1
+    table["optimizer"]["steps"] = 1
     losses = []
     for precision in ("float32", "bfloat16"):
-        table["optimiser"]["precision"] = precision
+        table["optimizer"]["precision"] = precision
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / precision, device="cpu")
         losses.append(log(tmp_path / precision)[0]["loss"])
     assert losses[0] != losses[1]
@@ -222,8 +222,8 @@ def test_mixed_precision_is_near_full_precision(table, tmp_path):
             "episodes.background: softmax has",
         ),
         ({"loss": {"kind": "ge2e"}, "episodes": {"utterances": 1, "words": 3}}, "episodes.utterances: ge2e needs 2"),
-        ({"encoder": {"kind": "res"}}, "scenes.kind: res learns from clips of one length; say kind = 'centred'"),
-        ({"scenes": {"kind": "centred"}}, "scenes.kind: an encoder of streams learns from placed scenes"),
+        ({"encoder": {"kind": "res"}}, "scenes.kind: res learns from clips of one length; say kind = 'centered'"),
+        ({"scenes": {"kind": "centered"}}, "scenes.kind: an encoder of streams learns from placed scenes"),
         ({"augment": {"kind": "one_of"}}, "augment.kind: placed scenes sound in the field; say kind = 'field'"),
         ({"stop_after": 3, "data": {"validation": []}}, "stop_after: without data.validation nothing says when"),
         ({"encoder": {"kind": "bcresnet"}}, "encoder.kind: no such kind 'bcresnet'; did you mean 'bc_resnet'?"),

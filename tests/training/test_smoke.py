@@ -1,4 +1,4 @@
-"""All of it, as a user does it: speak words, train on them, export, enrol, detect."""
+"""All of it, as a user does it: speak words, train on them, export, enroll, detect."""
 
 import re
 import shutil
@@ -53,7 +53,7 @@ def test_the_smoke_recipe_learns_and_its_encoder_finds_a_word(earmark, tmp_path)
     recipe = (tmp_path / "recipes" / "smoke.toml").read_text(encoding="utf-8")
     for call in re.findall(r"^#   earmark (prepare .*)$", recipe, re.MULTILINE):
         earmark(*call.split())
-    told = earmark("train", "recipes/smoke.toml", "--device", "cpu", "--set", "optimiser.steps=80")
+    told = earmark("train", "recipes/smoke.toml", "--device", "cpu", "--set", "optimizer.steps=80")
 
     settings = read_recipe(tmp_path / "recipes" / "smoke.toml")
     torch.manual_seed(settings.seed)

@@ -1,4 +1,4 @@
-"""`earmark adapt`: a better encoder from recordings that nobody has labelled."""
+"""`earmark adapt`: a better encoder from recordings that nobody has labeled."""
 
 import os
 import re
@@ -43,7 +43,7 @@ def adapt(
         Path | None,
         typer.Option(
             metavar="RECIPE",
-            help="A recipe of sequences that says frames, encoder, optimiser; its data are filled in.",
+            help="A recipe of sequences that says frames, encoder, optimizer; its data are filled in.",
             show_default="",
         ),
     ] = None,
@@ -78,13 +78,13 @@ def adapt(
         ),
     ] = None,
     coverage: Annotated[
-        float | None, typer.Option(help="Share of segments that shall have a neighbour.", show_default="0.2")
+        float | None, typer.Option(help="Share of segments that shall have a neighbor.", show_default="0.2")
     ] = None,
     mutual: Annotated[
         bool | None,
         typer.Option(
             "--mutual/--one-way",
-            help="Learn from a pair where each is a neighbour of the other, or where one is.",
+            help="Learn from a pair where each is a neighbor of the other, or where one is.",
             show_default="mutual",
         ),
     ] = None,

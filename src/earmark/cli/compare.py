@@ -59,7 +59,7 @@ def compare(
         from earmark.training.compare.protocol import read_protocol
         from earmark.training.compare.report import write_report
         from earmark.training.compare.runs import plan_runs, train_runs
-        from earmark.training.compare.summary import summarise
+        from earmark.training.compare.summary import summarize
 
     tests = read_protocol(protocol)
     judge = Judge(tests)
@@ -83,5 +83,5 @@ def compare(
             run: judge.judge(run.folder / f"{run.recipe.choose}.safetensors", progress=embedded)
             for run in progress.track(runs, description="judging")
         }
-    report = write_report(summarise(judged), tests, runs, folder, command=["earmark", *sys.argv[1:]])
+    report = write_report(summarize(judged), tests, runs, folder, command=["earmark", *sys.argv[1:]])
     console.say(f"wrote {report}")

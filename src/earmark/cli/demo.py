@@ -1,4 +1,4 @@
-"""`earmark demo`: enrol, detect and draw, with sound that comes with earmark."""
+"""`earmark demo`: enroll, detect and draw, with sound that comes with earmark."""
 
 import warnings
 from pathlib import Path
@@ -22,7 +22,7 @@ def demo(
 ) -> None:
     """Show in a few seconds what earmark does.
 
-    Enrols "hey jupiter" from five takes, listens to a noisy stream in which other voices say it, and says how that
+    Enrolls "hey jupiter" from five takes, listens to a noisy stream in which other voices say it, and says how that
     went. All voices are synthetic.
     """
     from earmark import audio
@@ -48,7 +48,7 @@ def demo(
     _compare(sound.true_places(), detections, len(stream) / audio.SAMPLE_RATE)
     try:
         target = out or Path("earmark-demo.png")
-        title = f"“{keyword.name}”, said by voices that did not enrol"
+        title = f"“{keyword.name}”, said by voices that did not enroll"
         picture.draw(target, stream, detector, detections, title=title, truth=sound.true_places())
         console.say(f"Drew {target}")
     except InputError as error:

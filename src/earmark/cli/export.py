@@ -45,7 +45,7 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
     _say_written(out, encoder.dimension)
     if recipe.kind == "sequences":
         warnings.warn(
-            f"{out}: not calibrated, so that it can search but not enrol keywords: it learnt without labelled words; "
+            f"{out}: not calibrated, so that it can search but not enroll keywords: it learned without labeled words; "
             "earmark adapt calibrates what it makes",
             stacklevel=2,
         )
@@ -53,7 +53,7 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
     try:
         calibration = calibrate(out, recipe)
     except InputError as error:
-        warnings.warn(f"{out}: not calibrated, so that it cannot enrol keywords yet: {error}", stacklevel=2)
+        warnings.warn(f"{out}: not calibrated, so that it cannot enroll keywords yet: {error}", stacklevel=2)
         return
     misses = dict(zip(calibration["false_alarms_per_hour"], calibration["frr"], strict=True))
     console.say(f"calibrated: at one false alarm an hour {100 * misses[1.0]:.1f} % of keywords are missed")
@@ -70,7 +70,7 @@ def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
     try:
         calibration = calibrate_speaker(out, recipe)
     except InputError as error:
-        warnings.warn(f"{out}: not calibrated, so that it cannot enrol speakers yet: {error}", stacklevel=2)
+        warnings.warn(f"{out}: not calibrated, so that it cannot enroll speakers yet: {error}", stacklevel=2)
         return
     misses = dict(zip(calibration["false_accepts"], calibration["false_rejects"], strict=True))
     console.say(f"calibrated: where 5 % of other voices pass, {100 * misses[0.05]:.1f} % of the right one are refused")

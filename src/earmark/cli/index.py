@@ -61,7 +61,7 @@ def index(
             show_default="energy",
         ),
     ] = None,
-    neighbours_from: Annotated[
+    neighbors_from: Annotated[
         float | None,
         typer.Option(
             metavar="HOURS",
@@ -116,7 +116,7 @@ def index(
             place,
             recordings,
             load_encoder(encoder or _own_encoder(place)),
-            settings=_settings(place, gate, neighbours_from),
+            settings=_settings(place, gate, neighbors_from),
             folders=[source for source in sources if source.is_dir()],
             crew=crew,
             progress=seen,
@@ -128,7 +128,7 @@ def index(
     size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
     console.say(
         f"{place}: {archive.file_count} files, {archive.hours:.2f} h of sections, {size / 1e6:.1f} MB"
-        f"{', searched through FAISS' if archive.has_neighbours else ''}"
+        f"{', searched through FAISS' if archive.has_neighbors else ''}"
     )
     raise typer.Exit(2 if report.failures else 0)
 
@@ -180,14 +180,14 @@ def _own_encoder(place: Path) -> str | None:
     return name if name in SHIPPED else None
 
 
-def _settings(place: Path, gate: Gate | None, neighbours_from: float | None) -> "IndexSettings | None":
+def _settings(place: Path, gate: Gate | None, neighbors_from: float | None) -> "IndexSettings | None":
     """The settings that the command line names; None where it names none."""
     from earmark.search import IndexSettings
     from earmark.search.contents import NAME, read_contents
 
     given = {
         name: value
-        for name, value in {"gate": gate and gate.value, "neighbours_from_h": neighbours_from}.items()
+        for name, value in {"gate": gate and gate.value, "neighbors_from_h": neighbors_from}.items()
         if value is not None
     }
     if not given:

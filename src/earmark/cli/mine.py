@@ -26,21 +26,21 @@ def mine(
     encoder: retrieve.EncoderName = None,
     split: retrieve.Split = None,
     same_speaker: Annotated[
-        bool, typer.Option("--same-speaker", help="Neighbours are segments of the same speaker.")
+        bool, typer.Option("--same-speaker", help="Neighbors are segments of the same speaker.")
     ] = False,
     across_speakers: Annotated[
-        bool, typer.Option("--across-speakers", help="Neighbours are segments of other speakers.")
+        bool, typer.Option("--across-speakers", help="Neighbors are segments of other speakers.")
     ] = False,
-    anybody: Annotated[bool, typer.Option("--any", help="Neighbours are segments of anybody: the default.")] = False,
+    anybody: Annotated[bool, typer.Option("--any", help="Neighbors are segments of anybody: the default.")] = False,
     mutual: Annotated[
-        bool, typer.Option("--mutual", help="Keep a pair only where each is a neighbour of the other.")
+        bool, typer.Option("--mutual", help="Keep a pair only where each is a neighbor of the other.")
     ] = False,
     coverage: Annotated[
         float | None,
-        typer.Option(help="Share of segments that shall have a neighbour; sets the threshold.", show_default="0.5"),
+        typer.Option(help="Share of segments that shall have a neighbor; sets the threshold.", show_default="0.5"),
     ] = None,
-    neighbours: Annotated[
-        int | None, typer.Option("-k", "--neighbours", help="Neighbours of a segment.", show_default="10")
+    neighbors: Annotated[
+        int | None, typer.Option("-k", "--neighbors", help="Neighbors of a segment.", show_default="10")
     ] = None,
     snippets: Annotated[bool, typer.Option("--snippets", help="Also write the examples as sound files.")] = False,
     overrides: Annotated[
@@ -48,9 +48,9 @@ def mine(
         typer.Option("--set", metavar="KEY=VALUE", help="Another value for any setting; may be repeated."),
     ] = None,
 ) -> None:
-    """Find segments that are alike: nearest neighbours of their embeddings, as many as make the wanted coverage.
+    """Find segments that are alike: nearest neighbors of their embeddings, as many as make the wanted coverage.
 
-    A segment's neighbours are never itself, nor what overlaps with it in its recording. Writes the pairs as pairs.txt
+    A segment's neighbors are never itself, nor what overlaps with it in its recording. Writes the pairs as pairs.txt
     ('file1 spk1 s1 e1 file2 spk2 s2 e2 similarity') and as a manifest, pairs.parquet, in which the two clips of a pair
     share a label; report.md, results.json and two pictures. The folder keeps the embeddings: the same command goes on
     where it was stopped, and another threshold takes seconds.
@@ -66,7 +66,7 @@ def mine(
     if len(relations) > 1:
         raise InputError("--same-speaker, --across-speakers, --any: one of them, not several")
     table: dict[str, Any] = {"relation": relations[0]} if relations else {}
-    given = {"coverage": coverage, "neighbours": neighbours, "is_mutual": mutual or None}
+    given = {"coverage": coverage, "neighbors": neighbors, "is_mutual": mutual or None}
     table |= {key: value for key, value in given.items() if value is not None}
     for override in overrides or []:
         set_key(table, override)

@@ -1,4 +1,4 @@
-"""`earmark spatial`: do features learnt from unlabelled clips beat MFCC where labels are few?"""
+"""`earmark spatial`: do features learned from unlabeled clips beat MFCC where labels are few?"""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -36,7 +36,7 @@ def spatial(
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Repetitions at a time, each on a core of its own.")] = 1,
 ) -> None:
-    """Learn features from unlabelled clips, with and without their position, and words from few labels; beside MFCC.
+    """Learn features from unlabeled clips, with and without their position, and words from few labels; beside MFCC.
 
     Each repetition draws the clips anew. It adds a row to results.csv, in fractions, and keeps its encoders, which
     every evaluation takes by --encoder. Pictures of the words and of class means lie beside it. A run that was
@@ -46,7 +46,7 @@ def spatial(
         from earmark.evaluation.simulation.plots import draw_simulation
         from earmark.training.spatial.pools import prepare_pools
         from earmark.training.spatial.settings import read_spatial
-        from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarise
+        from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarize
 
     settings = read_spatial(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
@@ -64,7 +64,7 @@ def spatial(
         repetitions = simulate(
             settings, folder, pools=pools, jobs=jobs, report=show, on_done=lambda _: progress.update(whole, advance=1)
         )
-    summary = summarise(repetitions)
+    summary = summarize(repetitions)
     rows = [[SYSTEMS[stage], *(_percent(numbers[name]) for name in NUMBERS)] for stage, numbers in summary.items()]
     count = len(repetitions)
     interval = ", with the 95 % interval of the mean" if count >= _ENOUGH else f"; from {_ENOUGH} on with an interval"

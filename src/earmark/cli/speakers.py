@@ -11,7 +11,7 @@ from earmark.cli import console, options
 from earmark.cli.takes import read_take, whence
 
 app = typer.Typer(
-    name="speakers", help="Enrol, list, verify, convert and remove the voices of people.", no_args_is_help=True
+    name="speakers", help="Enroll, list, verify, convert and remove the voices of people.", no_args_is_help=True
 )
 
 _Name = Annotated[str, typer.Argument(help="Name of a speaker.", show_default=False)]

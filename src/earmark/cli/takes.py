@@ -1,4 +1,4 @@
-"""What the commands that enrol share: reading takes, and saying where a threshold came from."""
+"""What the commands that enroll share: reading takes, and saying where a threshold came from."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING

@@ -13,7 +13,7 @@ from earmark.cli.extras import needs
 if TYPE_CHECKING:
     from earmark.training.recipe import AnyRecipe
 
-EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimiser.steps=50 --run runs/short[/bold]"
+EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimizer.steps=50 --run runs/short[/bold]"
 
 
 def train(
@@ -53,7 +53,7 @@ def train(
     last = folder / "last.safetensors"
     begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
     if is_first():
-        console.say(f"{settings.name}: {settings.optimiser.steps} steps in {folder}{begun}")
+        console.say(f"{settings.name}: {settings.optimizer.steps} steps in {folder}{begun}")
     best = loop.train(
         settings,
         folder,
@@ -73,7 +73,7 @@ def train(
 
 
 def _test_of(recipe: "AnyRecipe") -> str:
-    """The evaluation that suits what was learnt."""
+    """The evaluation that suits what was learned."""
     if recipe.kind == "sequences":
         return "map SEGMENTS"
     if recipe.data.classes == "speaker":

@@ -9,6 +9,7 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from earmark.core.errors import InputError
+from earmark.core.renamed_keys import RENAMED_KEYS, RENAMED_KINDS
 
 
 class Settings(BaseModel):
@@ -79,7 +80,7 @@ def set_key(table: dict[str, Any], override: str) -> None:
     """
     key, equals, value = override.partition("=")
     if not equals:
-        raise InputError(f"--set {override}: write it as key=value, for example optimiser.lr=0.001")
+        raise InputError(f"--set {override}: write it as key=value, for example optimizer.lr=0.001")
     *parents, last = key.strip().split(".")
     for parent in parents:
         table = table.setdefault(parent, {})
@@ -121,16 +122,20 @@ def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
 
 
 def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
-    """The first problem in one line: ``optimiser.lrr: no such key; did you mean 'lr'?``."""
-    # A misspelt key is often a missing one too, and says more.
+    """The first problem in one line: ``optimizer.lrr: no such key; did you mean 'lr'?``."""
+    # A misspelled key is often a missing one too, and says more.
     problem = next((one for one in error.errors() if one["type"] == "extra_forbidden"), error.errors()[0])
     path, keys, kinds = _followed(problem["loc"], root)
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
+        if RENAMED_KEYS.get(path[-1]) in keys:
+            return f"{key}: this key is now called {RENAMED_KEYS[path[-1]]!r}; rename it"
         close = get_close_matches(path[-1], keys, 1)
         return f"{key}: no such key" + (f"; did you mean {close[0]!r}?" if close else "")
     if problem["type"] == "union_tag_invalid":
         said = str(problem["ctx"]["tag"])
+        if RENAMED_KINDS.get(said) in kinds:
+            return f"{key}.kind: {said!r} is now called {RENAMED_KINDS[said]!r}; rename it"
         close = get_close_matches(said, kinds, 1)
         cure = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(kinds)}"
         return f"{key}.kind: no such kind {said!r}; {cure}"

@@ -1,1 +1,1 @@
-"""Corpora as manifests: read and write them, make them from folders, split them by speaker, synthesise speech."""
+"""Corpora as manifests: read and write them, make them from folders, split them by speaker, synthesize speech."""

@@ -1,4 +1,4 @@
-"""Draws of lists: what enrols, what tests, what trains, and which clips are compared, from a seed.
+"""Draws of lists: what enrolls, what tests, what trains, and which clips are compared, from a seed.
 
 Each word is drawn from the seed and its own name, so that leaving a word out changes nothing for the others, and
 more takes begin with the fewer ones.
@@ -20,9 +20,9 @@ Words = Mapping[str, Sequence[Clip]]
 
 @dataclass(frozen=True)
 class FewShotDraw:
-    """What enrols the keywords, and what tests them."""
+    """What enrolls the keywords, and what tests them."""
 
-    enrolment: tuple[Clip, ...]
+    enrollment: tuple[Clip, ...]
     test: tuple[Clip, ...]
 
 
@@ -46,10 +46,10 @@ class OpenSetDraw:
 
 
 def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tuple[Clip, ...]]:
-    """The labelled clips of some splits, by word and in the order of their paths, each file once.
+    """The labeled clips of some splits, by word and in the order of their paths, each file once.
 
     Raises:
-        InputError: the manifest has no labelled clips of these splits.
+        InputError: the manifest has no labeled clips of these splits.
     """
     found: dict[str, dict[str, Clip]] = {}
     for clip in sorted(manifest.only(*splits), key=lambda clip: clip.path):
@@ -58,7 +58,7 @@ def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tupl
     if not found:
         there = sorted({clip.split or "(none)" for clip in manifest if clip.label})
         raise InputError(
-            f"{manifest.folder}: no labelled clips in split {', '.join(splits)}; the manifest has"
+            f"{manifest.folder}: no labeled clips in split {', '.join(splits)}; the manifest has"
             f" {', '.join(there) or 'no labels'}"
         )
     return {word: tuple(found[word].values()) for word in sorted(found)}
@@ -76,14 +76,14 @@ def draw_few_shot(
     per_keyword: int | None = None,
     per_impostor: int | None = None,
 ) -> FewShotDraw:
-    """Draw which clips enrol each keyword and which test it. No file does both.
+    """Draw which clips enroll each keyword and which test it. No file does both.
 
     Args:
         words: clips to draw from.
-        keywords: words to enrol.
-        takes: clips that enrol a keyword, each by another speaker.
+        keywords: words to enroll.
+        takes: clips that enroll a keyword, each by another speaker.
         seed: of the draw.
-        voices: so many speakers, who said every keyword, enrol all of them and test none; a speaker may then give
+        voices: so many speakers, who said every keyword, enroll all of them and test none; a speaker may then give
             several takes of a word. None: the speakers are drawn for each keyword by itself.
         new_speakers: no test clip is by a speaker who enrolled anything.
         impostors: words that test beside the keywords; None for all others.
@@ -102,25 +102,25 @@ def draw_few_shot(
     if new_speakers or voices is not None:
         _check_speakers({word: words[word] for word in (*keywords, *others)})
     if voices is None:
-        enrolment = [clip for word in keywords for clip in _of_different_speakers(word, words[word], takes, seed)]
-        enrolled = {clip.speaker for clip in enrolment}
+        enrollment = [clip for word in keywords for clip in _of_different_speakers(word, words[word], takes, seed)]
+        enrolled = {clip.speaker for clip in enrollment}
     else:
         pool = _pool(words, keywords, voices, seed)
-        enrolment = [clip for word in keywords for clip in _in_turn(word, words[word], pool, takes, seed)]
+        enrollment = [clip for word in keywords for clip in _in_turn(word, words[word], pool, takes, seed)]
         enrolled = set(pool)
     known = enrolled - {""} if new_speakers else set()
-    enrols = {clip.path for clip in enrolment}
+    enrolls = {clip.path for clip in enrollment}
     test: list[Clip] = []
     for word in sorted({*keywords, *others}):
-        left = [clip for clip in words[word] if clip.path not in enrols and clip.speaker not in known]
+        left = [clip for clip in words[word] if clip.path not in enrolls and clip.speaker not in known]
         if not left and word in keywords:
             raise InputError(
-                f"keyword {word!r}: with {takes} takes every speaker enrols something, and nobody is left to test;"
-                " draw fewer takes (--takes), let the same few speakers enrol all keywords (--voices),"
+                f"keyword {word!r}: with {takes} takes every speaker enrolls something, and nobody is left to test;"
+                " draw fewer takes (--takes), let the same few speakers enroll all keywords (--voices),"
                 " or test on known speakers too (--any-speakers)"
             )
         test += _pick(left, per_keyword if word in keywords else per_impostor, _rng(seed, "test", word))
-    return FewShotDraw(tuple(enrolment), tuple(test))
+    return FewShotDraw(tuple(enrollment), tuple(test))
 
 
 def draw_training(
@@ -133,7 +133,7 @@ def draw_training(
         chosen: words to train on.
         seed: of the draw.
         per_word: exactly so many lines a word; None for every clip once.
-        without: paths that enrol or test, and therefore never train.
+        without: paths that enroll or test, and therefore never train.
 
     Raises:
         InputError: an unknown word, or one of which nothing is left.
@@ -144,7 +144,7 @@ def draw_training(
         left = [clip for clip in words[word] if clip.path not in without]
         if not left:
             raise InputError(
-                f"word {word!r}: all of its clips enrol or test, and none is left to train;"
+                f"word {word!r}: all of its clips enroll or test, and none is left to train;"
                 " draw training from another split (--train-from), or put a limit on the test clips"
             )
         drawn = _pick(left, per_word, _rng(seed, "train", word))
@@ -260,7 +260,7 @@ def _pick(clips: Sequence[Clip], count: int | None, rng: np.random.Generator) ->
 
 def _of_different_speakers(word: str, clips: Sequence[Clip], takes: int, seed: int) -> list[Clip]:
     by_speaker: dict[str, Clip] = {}
-    for index in _rng(seed, "enrol", word).permutation(len(clips)):
+    for index in _rng(seed, "enroll", word).permutation(len(clips)):
         # Somebody unknown counts as somebody else every time.
         by_speaker.setdefault(clips[index].speaker or clips[index].path, clips[index])
     if len(by_speaker) < takes:
@@ -281,7 +281,7 @@ def _pool(words: Words, keywords: Sequence[str], voices: int, seed: int) -> list
 
 def _in_turn(word: str, clips: Sequence[Clip], pool: Sequence[str], takes: int, seed: int) -> list[Clip]:
     """A take of each speaker, then another of each."""
-    rng = _rng(seed, "enrol", word)
+    rng = _rng(seed, "enroll", word)
     own = [[clip for clip in clips if clip.speaker == speaker] for speaker in pool]
     mixed = [[said[index] for index in rng.permutation(len(said))] for said in own]
     in_turn = [said[turn] for turn in range(max(map(len, mixed))) for said in mixed if turn < len(said)]

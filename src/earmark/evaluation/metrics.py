@@ -78,7 +78,7 @@ def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | Non
 
 
 def corners(curve: ErrorCurve) -> ErrorCurve:
-    """The same line without the points that lie straight between their neighbours (what sklearn's ROC keeps)."""
+    """The same line without the points that lie straight between their neighbors (what sklearn's ROC keeps)."""
     alarms, hits = curve.alarms[1:], curve.hits[1:]
     bends = (np.diff(alarms, 2) != 0) | (np.diff(hits, 2) != 0)
     ends = np.ones(min(alarms.size, 2), np.bool_)

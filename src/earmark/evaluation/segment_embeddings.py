@@ -155,16 +155,16 @@ class LogMelMean:
 
     def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
         """Vectors, shape (m, 40)."""
-        return np.stack([frames.mean(axis=0) for frames in mel_frames(path, spans, centred=False)])
+        return np.stack([frames.mean(axis=0) for frames in mel_frames(path, spans, centered=False)])
 
 
-def mel_frames(path: Path, spans: Sequence[Span], *, centred: bool) -> list[Floats]:
+def mel_frames(path: Path, spans: Sequence[Span], *, centered: bool) -> list[Floats]:
     """Log-mel frames of spans of a recording, less their mean over bands; of a whole recording, the spoken part's.
 
     Args:
         path: of the recording.
         spans: of it.
-        centred: also less the mean over each span, which takes away much of microphone and voice.
+        centered: also less the mean over each span, which takes away much of microphone and voice.
 
     Returns:
         Shapes (t, 40), a frame every 10 ms.
@@ -179,7 +179,7 @@ def mel_frames(path: Path, spans: Sequence[Span], *, centred: bool) -> list[Floa
     for start_s, end_s in bounds_of(path, spans, len(wave)):
         stop = min(len(frames), max(1, round(end_s / HOP_S)))
         part = frames[min(round(start_s / HOP_S), stop - 1) : stop]
-        found.append(part - part.mean(axis=0) if centred else part)
+        found.append(part - part.mean(axis=0) if centered else part)
     return found
 
 

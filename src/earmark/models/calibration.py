@@ -141,7 +141,7 @@ def _card(encoder: Encoder) -> tuple[list[float], list[float], float]:
                 return rates, thresholds, slope
     cure = "export it anew with `earmark export`"
     match encoder.card.get("recipe"):
-        case {"kind": "sequences"}:  # an export cannot calibrate what learnt without labelled words
+        case {"kind": "sequences"}:  # an export cannot calibrate what learned without labeled words
             cure = "adapt from base with `earmark adapt`, which calibrates, or export an encoder of words"
     raise InputError(f"encoder {encoder.name!r}: its card holds no calibration; {cure}")
 

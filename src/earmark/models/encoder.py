@@ -33,7 +33,7 @@ class Encoder:
         hop_s: time between frames, in seconds.
         lag_s: how much sound after an instant the network hears before it describes that instant, in seconds.
         fingerprint: 16 hexadecimal digits that tell this file from every other.
-        card: the model card: data, licences, recipe, numbers, calibration.
+        card: the model card: data, licenses, recipe, numbers, calibration.
         path: the .onnx file.
     """
 

@@ -31,7 +31,7 @@ class SpeakerEncoder:
         dimension: length of an embedding.
         samples: how much sound its graph takes at a time; None for any amount.
         fingerprint: 16 hexadecimal digits that tell this file from every other.
-        card: the model card: data, licences, numbers, calibration.
+        card: the model card: data, licenses, numbers, calibration.
     """
 
     def __init__(self, session: onnxruntime.InferenceSession, description: dict[str, Any], fingerprint: str) -> None:

@@ -57,7 +57,7 @@ class SegmentEntry(BaseModel):
     removed: tuple[int, ...] = ()
     """Numbers of its files that no longer count."""
     codebook: str | None = None
-    """What its neighbours index was made with; None where it has none."""
+    """What its neighbors index was made with; None where it has none."""
 
 
 class Contents(BaseModel):
@@ -70,7 +70,7 @@ class Contents(BaseModel):
     settings: IndexSettings
     segments: tuple[SegmentEntry, ...] = ()
     codebook: str | None = None
-    """The file by which neighbours indexes are made now; None while all windows are compared."""
+    """The file by which neighbors indexes are made now; None while all windows are compared."""
     codebook_frames: int = 0
     """How many frames the index held when that file was made."""
     versions: dict[str, str] = Field(default_factory=dict)

@@ -15,7 +15,7 @@ from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
 from earmark.search.sections import LevelMeter, find_sections, within
 from earmark.search.settings import IndexSettings
-from earmark.search.windows import grid, measure_norms, quantise
+from earmark.search.windows import grid, measure_norms, quantize
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -119,8 +119,8 @@ def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSetti
         samples += len(block)
         if settings.gate != "none":
             meter.push(block)
-        packed.append(quantise(stream.push(block)))
-    packed.append(quantise(stream.finish()))
+        packed.append(quantize(stream.push(block)))
+    packed.append(quantize(stream.finish()))
     count = -(-samples // round(encoder.hop_s * audio.SAMPLE_RATE))
     frames = np.concatenate([numbers for numbers, _ in packed])[:count]
     scales = np.concatenate([scale for _, scale in packed])[:count]

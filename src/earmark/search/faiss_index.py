@@ -1,7 +1,7 @@
-"""Windows that are near a query, found without comparing all: FAISS, inverted lists of product-quantised embeddings.
+"""Windows that are near a query, found without comparing all: FAISS, inverted lists of product-quantized embeddings.
 
 What is found here is only where to look: each place is compared anew, from its frames (`earmark.search.searching`).
-A segment's neighbours index is made of its frames alone, so it can be made, and made anew, without the sound.
+A segment's neighbors index is made of its frames alone, so it can be made, and made anew, without the sound.
 """
 
 from collections.abc import Iterator, Sequence
@@ -98,8 +98,8 @@ def learn_codebook(
     return bytes(package.serialize_index(index))
 
 
-def add_neighbours(segment: Segment, codebook: bytes, settings: IndexSettings, *, hop_s: float, parts: int) -> None:
-    """Write the neighbours index of a segment into its folder.
+def add_neighbors(segment: Segment, codebook: bytes, settings: IndexSettings, *, hop_s: float, parts: int) -> None:
+    """Write the neighbors index of a segment into its folder.
 
     Args:
         segment: its windows are found by the row before which they end, and their length.
@@ -117,8 +117,8 @@ def add_neighbours(segment: Segment, codebook: bytes, settings: IndexSettings, *
     partial.replace(segment.folder / NEIGHBOURS)
 
 
-class Neighbours:
-    """The opened neighbours index of a segment; its lists stay on the disk until they are looked into."""
+class Neighbors:
+    """The opened neighbors index of a segment; its lists stay on the disk until they are looked into."""
 
     def __init__(self, folder: Path, lengths: Sequence[int]) -> None:
         package = faiss()

@@ -29,7 +29,7 @@ from earmark.search.contents import (
 )
 from earmark.search.embedding import Embedded, Failure, FileEntry, Recording, entry_of
 from earmark.search.executors import Crew, Due, Team, Threads
-from earmark.search.faiss_index import add_neighbours, learn_codebook
+from earmark.search.faiss_index import add_neighbors, learn_codebook
 from earmark.search.segments import Segment, Stored, open_segment, write_segment
 from earmark.search.settings import IndexSettings
 from earmark.search.shards import clear_job, left_over
@@ -42,7 +42,7 @@ COMMIT_S = 900.0
 """Seconds of sound after which what was embedded is committed."""
 
 LARGEST_FRAMES = 1_000_000  # of a segment, about eleven hours of sections; a longer recording is one of its own
-RETRAIN_FACTOR = 8  # a codebook is learnt anew when the index has grown by this much
+RETRAIN_FACTOR = 8  # a codebook is learned anew when the index has grown by this much
 
 
 class Progress(Protocol):
@@ -113,7 +113,7 @@ def update(
             clear_job(path, is_done=True)
             report.forgotten = writer.forget(folders)
             writer.merge()
-            writer.make_neighbours()
+            writer.make_neighbors()
     return report
 
 
@@ -199,11 +199,11 @@ class _Writer:
             for old in group:
                 shutil.rmtree(self._path / SEGMENTS / old.name, ignore_errors=True)
 
-    def make_neighbours(self) -> None:
+    def make_neighbors(self) -> None:
         """Let FAISS know the windows of every segment, once there are enough of them."""
         contents = self._contents
         frames = sum(self._open(entry).kept_frames for entry in contents.segments)
-        if not frames or frames * contents.encoder.hop_s < 3600 * contents.settings.neighbours_from_h:
+        if not frames or frames * contents.encoder.hop_s < 3600 * contents.settings.neighbors_from_h:
             return
         hop_s, parts = contents.encoder.hop_s, contents.encoder.parts
         if contents.codebook is None or frames > RETRAIN_FACTOR * contents.codebook_frames:
@@ -212,13 +212,13 @@ class _Writer:
             )
             name = f"codebook-{self._next_number():06d}.faiss"
             write_bytes(self._path / name, codebook)
-            # Segments of the old codebook are written anew: a neighbours index is only replaced as a whole.
+            # Segments of the old codebook are written anew: a neighbors index is only replaced as a whole.
             stale = [one.model_copy(update={"codebook": None}) for one in contents.segments]
             self._save(stale, name, frames)
         codebook = (self._path / str(self._contents.codebook)).read_bytes()
         for entry in self._contents.segments:
             if entry.codebook != self._contents.codebook:
-                add_neighbours(self._open(entry), codebook, contents.settings, hop_s=hop_s, parts=parts)
+                add_neighbors(self._open(entry), codebook, contents.settings, hop_s=hop_s, parts=parts)
                 done = entry.model_copy(update={"codebook": self._contents.codebook})
                 self._save([done if one.name == entry.name else one for one in self._contents.segments])
 

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from earmark.core.errors import EarmarkError, InputError
 from earmark.search.contents import SEGMENTS, Contents, read_contents
-from earmark.search.faiss_index import Neighbours, lengths_of
+from earmark.search.faiss_index import Neighbors, lengths_of
 from earmark.search.hits import Hit
 from earmark.search.query import Query
 from earmark.search.segments import Segment, open_segment
@@ -61,15 +61,15 @@ class Archive:
         return sum(entry.files - len(entry.removed) for entry in self.contents.segments)
 
     @property
-    def has_neighbours(self) -> bool:
+    def has_neighbors(self) -> bool:
         """Whether FAISS can name places in all segments."""
         return bool(self.segments) and all(entry.codebook for entry in self.contents.segments)
 
     @cached_property
-    def neighbours(self) -> tuple[Neighbours, ...]:
-        """The neighbours index of each segment."""
+    def neighbors(self) -> tuple[Neighbors, ...]:
+        """The neighbors index of each segment."""
         lengths = lengths_of(self.contents.settings, self.contents.encoder.hop_s)
-        return tuple(Neighbours(segment.folder, lengths) for segment in self.segments)
+        return tuple(Neighbors(segment.folder, lengths) for segment in self.segments)
 
 
 class _Span(NamedTuple):
@@ -164,11 +164,11 @@ def search(
             f"was embedded by {query.encoder[:12]}; embed it with that one, or index anew"
         )
     if exact is None:
-        exact = not archive.has_neighbours
-    if not exact and not archive.has_neighbours:
+        exact = not archive.has_neighbors
+    if not exact and not archive.has_neighbors:
         raise InputError(
-            f"{archive.path}: holds no neighbours index, since it is below "
-            f"{archive.contents.settings.neighbours_from_h:g} h; search it exactly"
+            f"{archive.path}: holds no neighbors index, since it is below "
+            f"{archive.contents.settings.neighbors_from_h:g} h; search it exactly"
         )
     lengths = grid(encoder.hop_s)
     columns = _columns(lengths, query.duration_s / encoder.hop_s, settings)
@@ -179,7 +179,7 @@ def search(
         spans = _all_rows(segment, span[1])
         if not exact:
             wanted = max(settings.candidates, 10 * (top or 0))
-            near = archive.neighbours[number].near(query.vector, wanted, settings.probes)
+            near = archive.neighbors[number].near(query.vector, wanted, settings.probes)
             spans = _rows_around(segment, *near, span, round(settings.around_s / encoder.hop_s))
         for together in _grouped(spans):
             rows, begins, is_wanted = _rows_of(segment, together)

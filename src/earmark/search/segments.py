@@ -7,7 +7,7 @@
 | `frames.npy` | int8 (n, width): the frames of all sections, one after the other |
 | `scales.npy` | float16 (n,): what a frame's numbers are multiplied with |
 | `norms.npy` | float16 (n, g): how long the summed vectors of windows are (`earmark.search.windows`) |
-| `windows.faiss` | the neighbours index of its windows, where there is one (`earmark.search.faiss_index`) |
+| `windows.faiss` | the neighbors index of its windows, where there is one (`earmark.search.faiss_index`) |
 """
 
 import json

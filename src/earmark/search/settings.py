@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field
 
 Seconds = Annotated[float, Field(gt=0.1, le=5)]
 
@@ -20,7 +20,9 @@ class IndexSettings(BaseModel):
     """Kept on either side of what stands above the floor."""
     bridge_s: float = Field(default=0.5, ge=0, le=10)
     """Shorter pauses are kept, so that a phrase stays in one section."""
-    neighbours_from_h: float = Field(default=10.0, ge=0)
+    neighbors_from_h: float = Field(
+        default=10.0, ge=0, validation_alias=AliasChoices("neighbors_from_h", "neighbours_from_h")
+    )
     """Hours of sections from which on windows are found through FAISS; below, all of them are compared."""
     window_lengths_s: tuple[Seconds, ...] = Field(default=(0.3, 0.5, 0.85), min_length=1)
     """Lengths of the windows that FAISS knows; what it finds is compared anew at the query's own lengths."""

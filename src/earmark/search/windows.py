@@ -39,8 +39,8 @@ def dot_products(numbers: NDArray[np.int8], scales: Halves, vector: Floats, part
     """Dot product of each frame with a vector, part by part.
 
     Args:
-        numbers: shape (n, width), from `quantise`.
-        scales: shape (n,), from `quantise`.
+        numbers: shape (n, width), from `quantize`.
+        scales: shape (n,), from `quantize`.
         vector: shape (width,).
         parts: of an embedding.
 
@@ -105,8 +105,8 @@ def measure_norms(
     """How long the summed vectors of the windows that end with each frame are, divided by the windows' lengths.
 
     Args:
-        numbers: shape (n, width), from `quantise`; sections one after the other.
-        scales: shape (n,), from `quantise`.
+        numbers: shape (n, width), from `quantize`; sections one after the other.
+        scales: shape (n,), from `quantize`.
         begins: shape (n,), for each frame, the row in which its section begins.
         lengths: frames a window, shape (g,).
         parts: of an embedding.
@@ -166,7 +166,7 @@ def _shares(length: int, parts: int) -> Ints:
     return np.round(length * np.arange(parts + 1) / parts).astype(np.int64)
 
 
-def quantise(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
+def quantize(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
     """Frames in a quarter of the space: whole numbers from -127 to 127, and a scale for each frame.
 
     Args:
@@ -176,7 +176,7 @@ def quantise(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
         Numbers, shape (n, width), and scales, shape (n,); their product is the frames, within 1/254 of the largest
         number of each.
 
-    >>> numbers, scales = quantise(np.float32([[1.0, -0.5], [0.0, 0.0]]))
+    >>> numbers, scales = quantize(np.float32([[1.0, -0.5], [0.0, 0.0]]))
     >>> restore(numbers, scales).round(2).tolist()
     [[1.0, -0.5], [0.0, 0.0]]
     """
@@ -188,5 +188,5 @@ def quantise(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
 
 
 def restore(numbers: NDArray[np.int8], scales: Halves) -> Floats:
-    """The frames that `quantise` packed; shape (n, width)."""
+    """The frames that `quantize` packed; shape (n, width)."""
     return numbers.astype(np.float32) * scales.astype(np.float32)[:, None]

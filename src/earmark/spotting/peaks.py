@@ -32,7 +32,7 @@ class PeakPicker:
     below the threshold in between.
 
     Of peaks of several keywords on the same sound the best is reported: a peak that is over waits while another on its
-    sound is open. What has been reported cannot be taken back: a better one that begins only afterwards is reported as
+    sound is open. What has been reported cannot be taken back: a better one that begins only afterward is reported as
     well.
 
     Args:

@@ -56,7 +56,7 @@ class Gate:
     def judge(self, name: str, start_s: float, end_s: float) -> Verdict:
         """Compare the voice in a stretch of the kept sound with a speaker's.
 
-        Only the speech in it and right around it is heard, as at enrolment: what a room or a microphone adds to the
+        Only the speech in it and right around it is heard, as at enrollment: what a room or a microphone adds to the
         silence is the same for everybody, and makes voices alike.
 
         Args:
@@ -86,7 +86,7 @@ def speakers_of(keywords: Sequence[Keyword], speakers: Sequence[Speaker]) -> lis
         if folded not in known:
             raise InputError(
                 f"keyword {keyword.name!r} answers to {keyword.only_speaker!r} alone, who is not among the speakers; "
-                f"enrol the voice: earmark speakers enroll {keyword.only_speaker} FILE..., and pass it as speakers="
+                f"enroll the voice: earmark speakers enroll {keyword.only_speaker} FILE..., and pass it as speakers="
             )
         needed[folded] = known[folded]
     return list(needed.values())

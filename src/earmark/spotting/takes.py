@@ -17,7 +17,7 @@ CLIPPED_LEVEL, CLIPPED_RUN, CLIPPED_SHARE = 0.98, 3, 0.001
 
 
 class EnrollmentError(InputError):
-    """A take that nothing can be learnt from."""
+    """A take that nothing can be learned from."""
 
 
 class TakeWarning(UserWarning):
@@ -33,7 +33,7 @@ class Take:
         start_s: where the word, or the first of the speech, begins, in seconds.
         end_s: where it ends, in seconds.
         source: where the recording came from, a file's name for example.
-        remarks: what enrolment noticed about it.
+        remarks: what enrollment noticed about it.
     """
 
     wave: Wave

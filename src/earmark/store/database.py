@@ -76,7 +76,7 @@ def explained(path: Path, error: sqlite3.Error) -> EarmarkError:
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return InputError(f"{path}: cannot be opened or written; change its permissions or name another store")
         case sqlite3.SQLITE_CORRUPT:
-            return EarmarkError(f"{path}: the store is damaged; put a copy of it in its place, or enrol anew")
+            return EarmarkError(f"{path}: the store is damaged; put a copy of it in its place, or enroll anew")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return EarmarkError(f"{path}: in use by another program for {PATIENCE_S:.0f} s; try again later")
         case sqlite3.SQLITE_FULL:

@@ -129,7 +129,7 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
             false_alarms_per_hour=rate,
         )
     except (ValueError, TypeError) as error:
-        message = f"{path}: keyword '{name}' is damaged ({error}); remove it and enrol it again"
+        message = f"{path}: keyword '{name}' is damaged ({error}); remove it and enroll it again"
         raise EarmarkError(message) from error
 
 
@@ -144,7 +144,7 @@ def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Spe
         takes = _takes(connection, "speaker_take", "speaker", key)
         return Speaker(name, takes, _matrix(embeddings, dimension), threshold, encoder, created, rate)
     except (ValueError, TypeError) as error:
-        message = f"{path}: speaker '{name}' is damaged ({error}); enrol the voice again with --replace"
+        message = f"{path}: speaker '{name}' is damaged ({error}); enroll the voice again with --replace"
         raise EarmarkError(message) from error
 
 

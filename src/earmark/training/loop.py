@@ -18,7 +18,7 @@ from earmark.training.run.allocator import keep_freed_memory
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
 from earmark.training.run.distributed import Processes, joined, own_device, synchronise_statistics
 from earmark.training.run.initialization import begin_from, freeze
-from earmark.training.run.optimizer import build_optimiser, clip_gradients, learning_rate, learnt_by
+from earmark.training.run.optimizer import build_optimizer, clip_gradients, learned_by, learning_rate
 from earmark.training.run.progress import step_bar
 from earmark.training.run.task import Work
 from earmark.training.sequences.task import begin_sequences
@@ -70,7 +70,7 @@ def is_finished(recipe: AnyRecipe, folder: Path) -> bool:
     """
     last = _last_of(recipe, folder)
     return last is not None and (
-        last.step >= recipe.optimiser.steps or _has_waited(recipe, last.step, _best_so_far(recipe, folder)[1])
+        last.step >= recipe.optimizer.steps or _has_waited(recipe, last.step, _best_so_far(recipe, folder)[1])
     )
 
 
@@ -96,8 +96,8 @@ class _Run:
         if processes.count > 1:
             synchronise_statistics(self.model)
         self.frozen = freeze(self.model, recipe.start.freeze)
-        self.optimiser = build_optimiser(recipe.optimiser, self.model, self.objective)
-        self.parameters = learnt_by(self.optimiser)
+        self.optimizer = build_optimizer(recipe.optimizer, self.model, self.objective)
+        self.parameters = learned_by(self.optimizer)
         self.first = self._resume()
         self.least, self.best_step = _best_so_far(recipe, folder)
 
@@ -105,24 +105,24 @@ class _Run:
         """Take all steps that are left."""
         recipe, losses = self.recipe, []
         with step_bar(self.processes.is_first) as progress, self._board() as board:
-            task = progress.add_task(recipe.name, total=recipe.optimiser.steps, completed=self.first, loss=math.nan)
-            for step in range(self.first, recipe.optimiser.steps):
+            task = progress.add_task(recipe.name, total=recipe.optimizer.steps, completed=self.first, loss=math.nan)
+            for step in range(self.first, recipe.optimizer.steps):
                 if _has_waited(recipe, step, self.best_step):
                     break
                 losses.append(self._step(step))
                 progress.update(task, advance=1, loss=losses[-1])
                 if board is not None:
                     board.add_scalar("loss", losses[-1], step + 1)
-                    board.add_scalar("learning rate", learning_rate(step, recipe.optimiser), step + 1)
+                    board.add_scalar("learning rate", learning_rate(step, recipe.optimizer), step + 1)
                 done = step + 1
-                if done % recipe.checkpoint_every == 0 or done == recipe.optimiser.steps:
+                if done % recipe.checkpoint_every == 0 or done == recipe.optimizer.steps:
                     self._checkpoint(done, sum(losses) / len(losses), board, report)
                     losses.clear()
 
     def _step(self, step: int) -> float:
         recipe = self.recipe
-        for group in self.optimiser.param_groups:
-            group["lr"] = group["lr_scale"] * learning_rate(step, recipe.optimiser)
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["lr_scale"] * learning_rate(step, recipe.optimizer)
         # Every draw of a step follows from the seed and the step, so that a run can stop and go on anywhere.
         generator = torch.Generator().manual_seed(_entropy(recipe.seed, step))
         torch.manual_seed(_entropy(recipe.seed, step, 1 + self.processes.rank))
@@ -131,17 +131,17 @@ class _Run:
             part.eval()
         loss, told = self._loss(step, generator)
         if not math.isfinite(told):
-            raise EarmarkError(f"{recipe.name}: the loss is {told} at step {step}; try a smaller optimiser.lr")
-        self.optimiser.zero_grad()
+            raise EarmarkError(f"{recipe.name}: the loss is {told} at step {step}; try a smaller optimizer.lr")
+        self.optimizer.zero_grad()
         loss.backward()
         self.processes.average_gradients(self.parameters)
-        clip_gradients(self.parameters, recipe.optimiser)
-        self.optimiser.step()
+        clip_gradients(self.parameters, recipe.optimizer)
+        self.optimizer.step()
         return told
 
     def _loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, float]:
         """The loss to follow down, and its value over all processes."""
-        with torch.autocast(self.device.type, torch.bfloat16, self.recipe.optimiser.precision == "bfloat16"):
+        with torch.autocast(self.device.type, torch.bfloat16, self.recipe.optimizer.precision == "bfloat16"):
             batch = self.work.draw(step, generator, self.processes)
         embeddings = self.processes.gather(batch.embeddings.float())
         shape = len(batch.labels), batch.utterances
@@ -176,7 +176,7 @@ class _Run:
             report(done, numbers)
 
     def _save(self, name: str, done: int, numbers: dict[str, float]) -> None:
-        tensors = state_of(self.model, self.objective, self.optimiser)
+        tensors = state_of(self.model, self.objective, self.optimizer)
         state = Checkpoint(self.recipe.model_dump(mode="json"), done, numbers, tensors, self.classes)
         save_checkpoint(self.folder / f"{name}.safetensors", state)
 
@@ -184,7 +184,7 @@ class _Run:
         last = _last_of(self.recipe, self.folder)
         if last is None:
             return 0
-        restore(last.tensors, self.model, self.objective, self.optimiser)
+        restore(last.tensors, self.model, self.objective, self.optimizer)
         return last.step
 
     def _board(self) -> "SummaryWriter | nullcontext[None]":

@@ -8,7 +8,7 @@ import pytest
 
 from earmark.core.audio import SAMPLE_RATE, duration_s, read, write
 from earmark.core.errors import InputError
-from earmark.data.alignment.recognition import Recogniser, Stretch, corpus_recogniser, read_hypotheses, recognise
+from earmark.data.alignment.recognition import Recognizer, Stretch, corpus_recognizer, read_hypotheses, recognize
 
 COUNTS = {"river": 3, "hammer": 2, "the": 9, "under": 1, "qqq": 4}
 
@@ -25,50 +25,50 @@ def river(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_recogniser_of_some_words_hears_them_again_and_remembers(river: Path, tmp_path: Path) -> None:
-    recogniser = corpus_recogniser(COUNTS, tmp_path)
+def test_a_recognizer_of_some_words_hears_them_again_and_remembers(river: Path, tmp_path: Path) -> None:
+    recognizer = corpus_recognizer(COUNTS, tmp_path)
     cuts: list[Stretch] = [(str(river), 0.0, duration_s(river)), (str(river), 0.0, 0.02)]
     calls: list[tuple[int, int]] = []
-    heard = recognise(cuts, recogniser, tmp_path / "heard.jsonl", on_cut=lambda *counts: calls.append(counts))
+    heard = recognize(cuts, recognizer, tmp_path / "heard.jsonl", on_cut=lambda *counts: calls.append(counts))
     assert heard[0].count("river") == 1
     assert heard[1] == ()
     assert calls == [(1, 2), (2, 2)]
     lines = (tmp_path / "heard.jsonl").read_text().splitlines(keepends=True)
     (tmp_path / "heard.jsonl").write_text("".join(lines[:-1]))
     calls.clear()
-    two = recognise(cuts, recogniser, tmp_path / "heard.jsonl", workers=2, on_cut=lambda *counts: calls.append(counts))
+    two = recognize(cuts, recognizer, tmp_path / "heard.jsonl", workers=2, on_cut=lambda *counts: calls.append(counts))
     assert two == heard
     assert calls == [(2, 2)]
 
 
 def test_what_was_heard_with_other_words_is_heard_again(river: Path, tmp_path: Path) -> None:
     cuts: list[Stretch] = [(str(river), 0.0, duration_s(river))]
-    recognise(cuts, corpus_recogniser(COUNTS, tmp_path), tmp_path / "heard.jsonl")
-    only_hammer = corpus_recogniser({"hammer": 1}, tmp_path)
-    heard = recognise(cuts, only_hammer, tmp_path / "heard.jsonl")
+    recognize(cuts, corpus_recognizer(COUNTS, tmp_path), tmp_path / "heard.jsonl")
+    only_hammer = corpus_recognizer({"hammer": 1}, tmp_path)
+    heard = recognize(cuts, only_hammer, tmp_path / "heard.jsonl")
     assert set(heard[0]) <= {"hammer"}
 
 
 def test_the_language_model_gives_each_known_word_its_share(tmp_path: Path) -> None:
-    recogniser = corpus_recogniser(COUNTS, tmp_path, (("qqq", "K Y UW"),))
-    assert recogniser.model is not None
-    rows = [line.split() for line in recogniser.model.read_text().splitlines() if len(line.split()) == 3]
+    recognizer = corpus_recognizer(COUNTS, tmp_path, (("qqq", "K Y UW"),))
+    assert recognizer.model is not None
+    rows = [line.split() for line in recognizer.model.read_text().splitlines() if len(line.split()) == 3]
     shares = {word: 10 ** float(share) for share, word, _ in rows if word in COUNTS}
     assert shares == pytest.approx({word: 0.9 * count / 19 for word, count in COUNTS.items()}, abs=1e-4)
-    known = corpus_recogniser(COUNTS, tmp_path / "known").model
+    known = corpus_recognizer(COUNTS, tmp_path / "known").model
     assert known is not None
     assert "qqq" not in known.read_text()
 
 
-def test_words_that_no_dictionary_has_make_no_recogniser(tmp_path: Path) -> None:
+def test_words_that_no_dictionary_has_make_no_recognizer(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="none of the words is in pocketsphinx's dictionary"):
-        corpus_recogniser({"qqq": 1}, tmp_path)
+        corpus_recognizer({"qqq": 1}, tmp_path)
 
 
 def test_a_file_that_cannot_be_read_is_heard_as_nothing(tmp_path: Path) -> None:
-    recogniser = corpus_recogniser(COUNTS, tmp_path)
-    assert recognise([(str(tmp_path / "absent.wav"), 0.0, 1.0)], recogniser, tmp_path / "heard.jsonl") == [()]
-    assert Recogniser().model is None
+    recognizer = corpus_recognizer(COUNTS, tmp_path)
+    assert recognize([(str(tmp_path / "absent.wav"), 0.0, 1.0)], recognizer, tmp_path / "heard.jsonl") == [()]
+    assert Recognizer().model is None
 
 
 def test_hypotheses_are_read_from_ctm_and_json(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from earmark.data.keyword_corpus.cuts import (
     cut_words,
     enough_clips,
     most_frequent,
-    said_as_labelled,
+    said_as_labeled,
     sentence_ends,
     sentence_names,
     tight,
@@ -82,7 +82,7 @@ def test_a_word_is_heard_within_a_fifth_of_its_letters(label: str, heard: list[s
 def test_a_cut_stays_when_its_word_is_heard_exactly_once() -> None:
     cuts = cuts_of("bear", "bear", "bear", "bear")
     heard = {"bear_1_0": ["a", "bear"], "bear_1_1": ["bear", "bear"], "bear_1_2": ["pear"]}
-    kept, dropped = said_as_labelled(cuts, lambda each: heard.get(each.name), PLAIN)
+    kept, dropped = said_as_labeled(cuts, lambda each: heard.get(each.name), PLAIN)
     assert [each.name for each in kept] == ["bear_1_0"]
     assert dropped == {"heard more than once": 1, "not heard": 1, "no hypothesis": 1}
 

@@ -77,7 +77,7 @@ def test_ngrams_lie_inside_given_sections_and_take_them_over():
         labels(alignment, {"b": []})
 
 
-def test_segments_are_labelled_by_the_units_whose_middle_they_hold():
+def test_segments_are_labeled_by_the_units_whose_middle_they_hold():
     section = Stretch("a.wav", "anna", 0.0, 1.0)
     segments = [Segment(section, start, end) for start, end in ((0.0, 0.2), (0.05, 0.32), (0.11, 0.2), (0.9, 1.0))]
     units = {"a": units_of(words("a", "b"), "words")}

@@ -10,7 +10,7 @@ from earmark.core.audio import SAMPLE_RATE, Wave, read
 from earmark.core.errors import InputError
 from earmark.data.manifest import read_manifest
 from earmark.data.synth import voices
-from earmark.data.synth.synthesis import SynthSettings, label_of, plan, read_words, spoken_part, synthesise
+from earmark.data.synth.synthesis import SynthSettings, label_of, plan, read_words, spoken_part, synthesize
 from earmark.data.synth.voices import Engine, SynthError, Voice, speak, stretches_between_pauses
 
 WORDS = [("en", "river"), ("en", "hammer"), ("en", "window"), ("en", "paper"), ("es", "casa"), ("es", "ventana")]
@@ -102,7 +102,7 @@ def test_the_same_seed_gives_the_same_plan_and_each_word_its_number_of_voices() 
 
 @needs("espeak-ng")
 def test_each_clip_of_the_manifest_is_one_spoken_word(tmp_path: Path) -> None:
-    report = synthesise(WORDS, tmp_path, SMALL)
+    report = synthesize(WORDS, tmp_path, SMALL)
     clips = read_manifest(tmp_path / "manifest.parquet").clips
     assert (report.clips, report.words, report.failures) == (12, 6, {})
     assert report.voices == len({clip.speaker for clip in clips})
@@ -118,12 +118,12 @@ def test_each_clip_of_the_manifest_is_one_spoken_word(tmp_path: Path) -> None:
 
 @needs("espeak-ng")
 def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
-    first = synthesise(WORDS, tmp_path, SMALL)
+    first = synthesize(WORDS, tmp_path, SMALL)
     manifest = (tmp_path / "manifest.parquet").read_bytes()
     lost = sorted(tmp_path.glob("*.json"))[0]
     lost.unlink()
     seen: list[tuple[int, int]] = []
-    second = synthesise(WORDS, tmp_path, SMALL, on_shard=lambda done, total: seen.append((done, total)))
+    second = synthesize(WORDS, tmp_path, SMALL, on_shard=lambda done, total: seen.append((done, total)))
     assert (second.shards_made, second.shards_kept) == (1, first.shards_made - 1)
     assert seen == [(first.shards_made, first.shards_made)]
     assert (tmp_path / "manifest.parquet").read_bytes() == manifest
@@ -132,8 +132,8 @@ def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
 
 @needs("espeak-ng")
 def test_two_workers_make_what_one_makes(tmp_path: Path) -> None:
-    one = synthesise(WORDS, tmp_path / "one", SMALL)
-    two = synthesise(WORDS, tmp_path / "two", SMALL, workers=2)
+    one = synthesize(WORDS, tmp_path / "one", SMALL)
+    two = synthesize(WORDS, tmp_path / "two", SMALL, workers=2)
     assert (one.clips, one.speech_s) == (two.clips, two.speech_s)
     for path in (tmp_path / "one").iterdir():
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
@@ -141,7 +141,7 @@ def test_two_workers_make_what_one_makes(tmp_path: Path) -> None:
 
 @needs("espeak-ng")
 def test_words_that_cannot_be_spoken_are_counted_and_the_others_stay_in_place(tmp_path: Path) -> None:
-    report = synthesise([("en", "river"), ("en", ","), ("en", "a<b>&amp")], tmp_path, SMALL)
+    report = synthesize([("en", "river"), ("en", ","), ("en", "a<b>&amp")], tmp_path, SMALL)
     clips = read_manifest(tmp_path / "manifest.parquet").clips
     assert {clip.label for clip in clips} == {"river", "a<b>&amp"}
     assert sum(report.failures.values()) == 2
@@ -150,7 +150,7 @@ def test_words_that_cannot_be_spoken_are_counted_and_the_others_stay_in_place(tm
 @needs("espeak-ng")
 def test_a_run_that_spoke_nothing_fails_and_says_why(tmp_path: Path) -> None:
     with pytest.raises(SynthError, match=r"no word could be spoken: .* \(2\)"):
-        synthesise([("en", ",")], tmp_path, SMALL)
+        synthesize([("en", ",")], tmp_path, SMALL)
 
 
 @pytest.mark.parametrize(
@@ -174,13 +174,13 @@ def test_a_slower_rate_makes_words_longer(voice: Voice) -> None:
 
 
 @pytest.mark.parametrize("engine", ["espeak-ng", "flite", "festival"])
-def test_a_missing_synthesiser_is_an_error_that_says_how_to_install_it(
+def test_a_missing_synthesizer_is_an_error_that_says_how_to_install_it(
     engine: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     voices.festival_voices.cache_clear()
     with pytest.raises(SynthError, match=f"^{engine}: no such program; apt install .*{engine}"):
-        synthesise([("en", "river")], tmp_path / "out", SynthSettings(engines=(engine,)))
+        synthesize([("en", "river")], tmp_path / "out", SynthSettings(engines=(engine,)))
     assert not (tmp_path / "out").exists()
 
 

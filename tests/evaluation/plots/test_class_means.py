@@ -26,7 +26,7 @@ def test_columns_are_scaled_over_all_clips_before_the_means_are_taken(clips):
 
 def test_the_dots_are_the_principal_components_of_the_means(clips):
     vectors, labels = clips
-    figure = plots.class_means_plot({"MFCC": vectors, "learnt": vectors[:, :5]}, labels, title="labelled clips")
+    figure = plots.class_means_plot({"MFCC": vectors, "learned": vectors[:, :5]}, labels, title="labeled clips")
     for axes, features in zip(figure.axes, (vectors, vectors[:, :5]), strict=True):
         words, means = plots.class_means(features, labels)
         fitted = PCA(2).fit(means)
@@ -34,13 +34,13 @@ def test_the_dots_are_the_principal_components_of_the_means(clips):
         assert axes.get_xlabel() == f"first component ({fitted.explained_variance_ratio_[0]:.0%})"
         places = {text.get_text(): text.xy for text in axes.texts}
         np.testing.assert_allclose([places[word] for word in words], axes.get_lines()[0].get_xydata())
-    assert [axes.get_title(loc="left") for axes in figure.axes] == ["MFCC", "learnt"]
+    assert [axes.get_title(loc="left") for axes in figure.axes] == ["MFCC", "learned"]
 
 
-def test_embeddings_of_another_set_than_the_labelled_one_are_refused(clips):
+def test_embeddings_of_another_set_than_the_labeled_one_are_refused(clips):
     vectors, labels = clips
-    with pytest.raises(InputError, match=r"\(599, 20\) for 600 labels: embed the labelled clips themselves"):
-        plots.class_means_plot({"learnt": vectors[1:]}, labels)
+    with pytest.raises(InputError, match=r"\(599, 20\) for 600 labels: embed the labeled clips themselves"):
+        plots.class_means_plot({"learned": vectors[1:]}, labels)
 
 
 def test_one_word_alone_is_refused():

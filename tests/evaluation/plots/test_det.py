@@ -7,7 +7,7 @@ from earmark.evaluation.metrics import equal_error_rate, error_curve
 from earmark.evaluation.plots.det import POINTS_A_LINE
 
 
-def test_a_det_plot_has_one_named_line_a_condition_and_labelled_axes(curves, lines_of):
+def test_a_det_plot_has_one_named_line_a_condition_and_labeled_axes(curves, lines_of):
     (axes,) = plots.det_plot(curves, title="base on gsc10").axes
     assert [line.get_label().split()[0] for line in lines_of(axes)] == ["k1", "k5"]
     assert axes.get_xlabel() == "false acceptances of trials (%)"

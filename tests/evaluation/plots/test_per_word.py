@@ -24,14 +24,14 @@ def dots_of(axes):
 
 
 def test_each_system_has_a_dot_a_word_in_the_order_of_the_last_ones_recall(legend_of):
-    figure = plots.per_word_plot({"MFCC": rates([0.2, 0.3, 0.4]), "learnt": rates([0.5, 0.9, 0.7])}, title="both")
+    figure = plots.per_word_plot({"MFCC": rates([0.2, 0.3, 0.4]), "learned": rates([0.5, 0.9, 0.7])}, title="both")
     precision, recall = figure.axes
     assert words_of(precision) == ["no", "go", "yes"]
-    np.testing.assert_allclose(dots_of(recall)["learnt"][0], [90, 70, 50])
+    np.testing.assert_allclose(dots_of(recall)["learned"][0], [90, 70, 50])
     np.testing.assert_allclose(dots_of(recall)["MFCC"][0], [30, 40, 20])
     np.testing.assert_allclose(dots_of(precision)["MFCC"][0], [15, 20, 10])
     assert (precision.get_xlabel(), recall.get_xlabel()) == ("precision (%)", "recall (%)")
-    assert legend_of(figure.legends[0]) == ["MFCC", "learnt"]
+    assert legend_of(figure.legends[0]) == ["MFCC", "learned"]
 
 
 def test_words_are_matched_by_name_and_not_by_place():
@@ -50,7 +50,7 @@ def test_bars_reach_one_standard_deviation_over_the_repetitions():
 
 def test_differences_are_in_points_in_falling_order_beside_the_clips(legend_of):
     figure = plots.word_difference_plot(
-        rates([0.2, 0.5, 0.5], clips=[7, 8, 9]), rates([0.6, 0.4, 0.5]), names=("MFCC", "learnt")
+        rates([0.2, 0.5, 0.5], clips=[7, 8, 9]), rates([0.6, 0.4, 0.5]), names=("MFCC", "learned")
     )
     precision, recall, clips = figure.axes
     assert words_of(precision) == ["yes", "go", "no"]
@@ -58,7 +58,7 @@ def test_differences_are_in_points_in_falling_order_beside_the_clips(legend_of):
     assert [bar.get_width() for bar in precision.patches] == pytest.approx([20, 0, -5])
     assert [bar.get_width() for bar in clips.patches] == [7, 9, 8]
     assert recall.get_xlim() == precision.get_xlim() == pytest.approx((-42, 42))
-    assert legend_of(figure.legends[0]) == ["MFCC is ahead", "learnt is ahead"]
+    assert legend_of(figure.legends[0]) == ["MFCC is ahead", "learned is ahead"]
     assert [bar.get_facecolor() == recall.patches[0].get_facecolor() for bar in recall.patches] == [True, True, False]
     assert len(set(COLOURS)) == len(COLOURS)
 

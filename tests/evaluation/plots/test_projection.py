@@ -3,7 +3,7 @@ import pytest
 from sklearn.decomposition import PCA
 
 from earmark.evaluation import plots
-from earmark.evaluation.plots.figures import GREYS, word_colours
+from earmark.evaluation.plots.figures import GREYS, word_colors
 from earmark.evaluation.svm import unit
 
 WORDS = ("yes", "no", "go")
@@ -37,7 +37,7 @@ def test_the_left_map_is_that_of_the_principal_components(clouds, legend_of):
     assert legend_of(figure.legends[0]) == ["impostor", *WORDS]
 
 
-def test_neighbours_stay_neighbours_on_the_right_map(clouds):
+def test_neighbors_stay_neighbors_on_the_right_map(clouds):
     vectors, labels = clouds
     _, right = plots.projection_plot(vectors, labels, WORDS).axes
     groups = points_of(right)
@@ -58,20 +58,20 @@ def test_a_seed_draws_the_same_map_again(clouds):
         np.testing.assert_array_equal(one[label], other[label])
 
 
-def test_only_what_is_no_word_is_grey(clouds):
+def test_only_what_is_no_word_is_gray(clouds):
     vectors, labels = clouds
     left, _ = plots.projection_plot(vectors, labels, WORDS).axes
-    colours = {dots.get_label(): tuple(dots.get_facecolor()[0][:3]) for dots in left.collections}
-    assert colours["impostor"] == (float(GREYS[0]),) * 3
-    assert all(len(set(colours[word])) > 1 for word in WORDS)
+    colors = {dots.get_label(): tuple(dots.get_facecolor()[0][:3]) for dots in left.collections}
+    assert colors["impostor"] == (float(GREYS[0]),) * 3
+    assert all(len(set(colors[word])) > 1 for word in WORDS)
 
 
 @pytest.mark.parametrize("count", [2, 9, 10, 40])
-def test_every_word_has_a_colour_of_its_own(count):
+def test_every_word_has_a_color_of_its_own(count):
     words = [f"word{number}" for number in range(count)]
-    colours = word_colours(words)
-    assert list(colours) == words
-    assert len(set(colours.values())) == count
+    colors = word_colors(words)
+    assert list(colors) == words
+    assert len(set(colors.values())) == count
 
 
 def test_many_words_are_named_on_the_map_and_not_in_the_legend(legend_of):

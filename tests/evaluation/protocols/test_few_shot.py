@@ -40,7 +40,7 @@ def test_scores_equal_cosines_to_the_prototype_taken_one_by_one(corpus, conditio
 
     for row, clip in enumerate(scored.pair.test):
         for column, keyword in enumerate(scored.pair.keywords):
-            takes = [vector(take.path) for take in scored.pair.enrolment if take.label == keyword]
+            takes = [vector(take.path) for take in scored.pair.enrollment if take.label == keyword]
             prototype = np.mean([take / np.linalg.norm(take) for take in takes], axis=0)
             query = vector(clip.path)
             expected = query @ prototype / np.linalg.norm(query) / np.linalg.norm(prototype)
@@ -141,8 +141,8 @@ def test_background_and_settings_reach_the_machines(corpus, conditions, stand_in
     (scored,) = few_shot.score_vectors(conditions, vectors, backend="svm", background=background, svm=Svm(c=3))["k2"]
     expected = backends.score(
         stacked(scored.pair.test, vectors),
-        stacked(scored.pair.enrolment, vectors),
-        np.array([scored.pair.keywords.index(clip.label) for clip in scored.pair.enrolment]),
+        stacked(scored.pair.enrollment, vectors),
+        np.array([scored.pair.keywords.index(clip.label) for clip in scored.pair.enrollment]),
         backend="svm",
         background=background,
         svm=Svm(c=3),

@@ -71,9 +71,9 @@ def test_a_missing_recording_is_named_with_its_line(tmp_path):
         read_list(tmp_path / "list.txt", audio=tmp_path)
 
 
-def test_a_clip_that_enrols_and_tests_is_refused(tmp_path):
+def test_a_clip_that_enrolls_and_tests_is_refused(tmp_path):
     write_lists(tmp_path, enroll_k1_s0="yes a.wav\n", test_k1_s0="no b.wav\nyes a.wav\n")
-    with pytest.raises(InputError, match=r"test_k1_s0.txt:2: a.wav also enrols in enroll_k1_s0.txt"):
+    with pytest.raises(InputError, match=r"test_k1_s0.txt:2: a.wav also enrolls in enroll_k1_s0.txt"):
         read_pair(tmp_path / "enroll_k1_s0.txt", tmp_path / "test_k1_s0.txt")
 
 
@@ -125,7 +125,7 @@ def test_the_real_lists_have_the_sizes_that_the_benchmark_states():
     gsc = find_pairs(data / "trials" / "gsc10", audio=data / "speech_commands_test")
     assert {name: len(pairs) for name, pairs in gsc.items()} == {"k1": 5, "k5": 5, "k10": 5}
     first = gsc["k5"][0]
-    assert (len(first.enrolment), len(first.test), len(first.keywords)) == (50, 3515, 10)
+    assert (len(first.enrollment), len(first.test), len(first.keywords)) == (50, 3515, 10)
     assert sum(clip.label not in first.keywords for clip in first.test) > 408  # silence and other words
     arabic = find_pairs(data / "trials" / "arabic40", audio=data / "arabic_commands")
     assert {name: len(pairs) for name, pairs in arabic.items()} == {
@@ -144,18 +144,18 @@ def three_words(folder):
     return find_pairs(folder)
 
 
-def test_only_the_wanted_words_enrol_and_the_others_become_impostors(tmp_path):
+def test_only_the_wanted_words_enroll_and_the_others_become_impostors(tmp_path):
     (pair,) = keep_words(three_words(tmp_path), ["yes", "zoom in"])["k1"]
     assert pair.keywords == ("yes", "zoom_in")
-    assert [clip.path for clip in pair.enrolment] == ["a.wav", "c.wav"]
+    assert [clip.path for clip in pair.enrollment] == ["a.wav", "c.wav"]
     assert [clip.label for clip in pair.test] == ["yes", "no", "zoom_in"]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["yes", "zom in"], r"k1_s0: 'zom_in' is not in its enrolment list; did you mean 'zoom_in'\?"),
-        (["stop"], r"k1_s0: 'stop' is not in its enrolment list; it has no, yes, zoom_in"),
+        (["yes", "zom in"], r"k1_s0: 'zom_in' is not in its enrollment list; did you mean 'zoom_in'\?"),
+        (["stop"], r"k1_s0: 'stop' is not in its enrollment list; it has no, yes, zoom_in"),
     ],
 )
 def test_a_wanted_word_that_is_not_enrolled_is_named_with_the_cure(tmp_path, words, message):

@@ -77,7 +77,7 @@ def plain_as_norm(rows, pairs, cohort, top, names, strangers):
 
 @pytest.mark.parametrize("piece", [50, 2**24])
 @pytest.mark.parametrize("top", [2, 7, 300])
-def test_normalised_scores_are_those_of_plain_loops_without_the_own_speaker(monkeypatch, piece, top):
+def test_normalized_scores_are_those_of_plain_loops_without_the_own_speaker(monkeypatch, piece, top):
     monkeypatch.setattr(verification, "_PIECE", piece)
     rows, names = voices(4, 3)
     others, strangers = voices(12, 1, seed=3)
@@ -92,7 +92,7 @@ def test_normalised_scores_are_those_of_plain_loops_without_the_own_speaker(monk
     )
 
 
-def test_normalisation_heals_speakers_who_are_all_like_each_other():
+def test_normalization_heals_speakers_who_are_all_like_each_other():
     rng = np.random.default_rng(0)
     people, strangers = rng.normal(size=(2, 40, 16))
     people[::2, 0] += 3  # half of the people share a language that the encoder hears

@@ -22,12 +22,12 @@ def repetition(seed, words=WORDS):
 
     return Repetition(
         classes=words,
-        labelled_paths=np.array([f"{number}.wav" for number in range(30)]),
-        labelled_labels=labels,
-        labelled_speakers=np.array([""] * 30),
-        labelled_mfcc=rng.normal(size=(30, 640)) + labels[:, None],
-        labelled_plain=rng.normal(size=(30, 75)),
-        labelled_spatial=rng.normal(size=(30, 75)),
+        labeled_paths=np.array([f"{number}.wav" for number in range(30)]),
+        labeled_labels=labels,
+        labeled_speakers=np.array([""] * 30),
+        labeled_mfcc=rng.normal(size=(30, 640)) + labels[:, None],
+        labeled_plain=rng.normal(size=(30, 75)),
+        labeled_spatial=rng.normal(size=(30, 75)),
         test_paths=np.array([f"{number}.wav" for number in range(30, 51)]),
         test_labels=test,
         test_speakers=np.array([""] * 21),
@@ -77,7 +77,7 @@ def test_words_have_the_precision_and_recall_that_a_run_writes_into_its_table(ru
             np.testing.assert_allclose(rates.recall[number], one.scores(system).recall)
 
 
-def test_class_means_are_those_of_the_labelled_clips(run, monkeypatch):
+def test_class_means_are_those_of_the_labeled_clips(run, monkeypatch):
     drawn = {}
     real = plots.class_means_plot
     monkeypatch.setattr(
@@ -86,9 +86,9 @@ def test_class_means_are_those_of_the_labelled_clips(run, monkeypatch):
     draw_simulation(run, dpi=30)
     panels, labels = drawn["args"]
     first, _ = read_repetitions(run)
-    assert labels == [WORDS[label] for label in first.labelled_labels]
+    assert labels == [WORDS[label] for label in first.labeled_labels]
     assert list(panels) == ["MFCC (640 numbers)", "auto-encoder (75 numbers)", "spatial auto-encoder (75 numbers)"]
-    np.testing.assert_array_equal(panels["spatial auto-encoder (75 numbers)"], first.labelled_spatial)
+    np.testing.assert_array_equal(panels["spatial auto-encoder (75 numbers)"], first.labeled_spatial)
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, run):

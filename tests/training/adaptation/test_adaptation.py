@@ -34,7 +34,7 @@ kind = "segment"
 features = 20
 dimension = 16
 feed_forward = 16
-[optimiser]
+[optimizer]
 lr = 3e-3
 """
 BRIEF = AdaptSettings(rounds=2, steps=4, checks=2, pairs=16, held_out=0.3, threads=1)
@@ -79,24 +79,24 @@ def start(tmp_path):
 
 
 @pytest.fixture
-def labelled(tmp_path, talkers):
+def labeled(tmp_path, talkers):
     """The words of two voices, with their names."""
     clips = [
         Clip(str(talkers.folder / f"{voice}_0.wav"), 1.5 * place + 0.4, 1.5 * place + 1.1, f"voice{voice}", word)
         for voice in (0, 1)
         for place, word in enumerate(WORDS)
     ]
-    write_manifest(Manifest(tuple(clips)), tmp_path / "labelled.tsv")
-    return tmp_path / "labelled.tsv"
+    write_manifest(Manifest(tuple(clips)), tmp_path / "labeled.tsv")
+    return tmp_path / "labeled.tsv"
 
 
 def test_whole_speakers_are_held_out_and_pauses_are_no_part_of_any_segment(talkers, tmp_path):
     material = prepare(talkers, tmp_path, share=0.3, seed=0)
-    parts = [list(read_clips(part.segments, part.audio)[0]) for part in (material.learnt, material.held_out)]
-    learnt, held_out = ({clip.speaker for clip in clips} for clips in parts)
-    assert (material.unit, len(held_out), len(learnt)) == ("speakers", 2, 4)
-    assert not learnt & held_out
-    assert [len(clips) for clips in parts] == [material.learnt.count, material.held_out.count]
+    parts = [list(read_clips(part.segments, part.audio)[0]) for part in (material.learned, material.held_out)]
+    learned, held_out = ({clip.speaker for clip in clips} for clips in parts)
+    assert (material.unit, len(held_out), len(learned)) == ("speakers", 2, 4)
+    assert not learned & held_out
+    assert [len(clips) for clips in parts] == [material.learned.count, material.held_out.count]
     waves = {clip.path: audio.read(talkers.folder / clip.path) for clips in parts for clip in clips}
     edges = [waves[clip.path][round(clip.start_s * SAMPLE_RATE) :][:800] for clip in parts[0]]
     assert min(np.abs(edge).max() for edge in edges) > 0.02
@@ -105,7 +105,7 @@ def test_whole_speakers_are_held_out_and_pauses_are_no_part_of_any_segment(talke
 def test_recordings_are_held_out_where_nobody_says_who_speaks(talkers, tmp_path):
     unknown = Manifest(tuple(Clip(clip.path) for clip in talkers), talkers.folder)
     material = prepare(unknown, tmp_path, share=0.25, seed=0)
-    assert (material.unit, material.held_out.units, material.learnt.units) == ("recordings", 3, 9)
+    assert (material.unit, material.held_out.units, material.learned.units) == ("recordings", 3, 9)
 
 
 def test_recordings_with_spaces_in_their_names_get_manifests(talkers, tmp_path):
@@ -113,8 +113,8 @@ def test_recordings_with_spaces_in_their_names_get_manifests(talkers, tmp_path):
         audio.write(tmp_path / f"a {clip.path}", audio.read(talkers.folder / clip.path))
     spaced = Manifest(tuple(Clip(f"a {clip.path}") for clip in talkers), tmp_path)
     material = prepare(spaced, tmp_path / "out", share=0.25, seed=0)
-    assert material.learnt.segments.suffix == ".parquet"
-    clips, recordings = read_clips(material.learnt.segments)
+    assert material.learned.segments.suffix == ".parquet"
+    clips, recordings = read_clips(material.learned.segments)
     assert all(recordings.locate(clip.path).is_file() for clip in clips)
 
 
@@ -122,7 +122,7 @@ def test_recordings_that_measure_teach_nothing(talkers, tmp_path):
     measured = talkers.folder / "3_1.wav"
     material = prepare(talkers, tmp_path, share=0.3, seed=0, without=frozenset({measured.resolve()}), has_labels=True)
     assert material.held_out is None
-    assert "3_1.wav" not in {clip.path for clip in read_clips(material.learnt.segments, talkers.folder)[0]}
+    assert "3_1.wav" not in {clip.path for clip in read_clips(material.learned.segments, talkers.folder)[0]}
 
 
 def test_what_is_too_little_is_said(talkers, tmp_path):
@@ -158,9 +158,9 @@ def test_rounds_go_on_where_they_were_stopped_to_the_same_bits(talkers, start, t
     assert whole.kept == 0 or best["held_out_loss"] == load_checkpoint(whole.checkpoint).metrics["held_out_loss"]
 
 
-def test_a_round_that_teaches_nothing_is_the_last_and_the_start_stays(talkers, start, labelled, tmp_path):
+def test_a_round_that_teaches_nothing_is_the_last_and_the_start_stays(talkers, start, labeled, tmp_path):
     still = BRIEF.model_copy(update={"lr": 1e-20, "anew": False, "rounds": 3})
-    found = adapt(talkers, tmp_path / "out", start, still, validation=labelled, device="cpu")
+    found = adapt(talkers, tmp_path / "out", start, still, validation=labeled, device="cpu")
     assert (found.watch, found.kept, len(found.rounds)) == ("map", 0, 1)
     assert found.rounds[0].numbers["map"] == pytest.approx(found.start["map"])
     init = load_checkpoint(tmp_path / "out" / "init" / "run" / "best.safetensors").tensors
@@ -174,20 +174,20 @@ def test_whoever_adds_recordings_as_told_may_begin_in_the_same_folder(talkers, s
     assert adapt(talkers, tmp_path / "out", start, BRIEF.model_copy(update={"rounds": 1}), device="cpu").rounds
 
 
-def test_a_start_or_labels_of_another_day_are_not_taken_for_these(talkers, labelled, tmp_path):
+def test_a_start_or_labels_of_another_day_are_not_taken_for_these(talkers, labeled, tmp_path):
     path = tmp_path / "start.safetensors"
     path.write_bytes(b"one")
     chosen = Start("start", {}, path, False, {})
-    stamp = rounds._stamp(talkers, chosen, BRIEF, labelled)
+    stamp = rounds._stamp(talkers, chosen, BRIEF, labeled)
     rounds.write_json(tmp_path / "adapt.json", stamp)
     rounds._check_own(tmp_path, stamp)
     path.write_bytes(b"two")
     with pytest.raises(InputError, match="adaptation of another start; name another --out"):
-        rounds._check_own(tmp_path, rounds._stamp(talkers, chosen, BRIEF, labelled))
+        rounds._check_own(tmp_path, rounds._stamp(talkers, chosen, BRIEF, labeled))
     path.write_bytes(b"one")
-    labelled.write_text(labelled.read_text() + "\n")
+    labeled.write_text(labeled.read_text() + "\n")
     with pytest.raises(InputError, match="adaptation of another validation"):
-        rounds._check_own(tmp_path, rounds._stamp(talkers, chosen, BRIEF, labelled))
+        rounds._check_own(tmp_path, rounds._stamp(talkers, chosen, BRIEF, labeled))
 
 
 def test_more_threads_may_go_on(talkers, start, tmp_path):
@@ -240,7 +240,7 @@ def test_a_written_recipe_reads_back_as_it_was(start, tmp_path):
         data["pairs"],
         tmp_path / "e.safetensors",
     )
-    assert (recipe.optimiser.steps, recipe.checkpoint_every, recipe.episodes.pairs) == (4, 2, 16)
+    assert (recipe.optimizer.steps, recipe.checkpoint_every, recipe.episodes.pairs) == (4, 2, 16)
     assert recipe.encoder.dimension == 16
 
 

@@ -4,7 +4,7 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.training.batches.center_crop import SILENCE, CentredClips, CentredSettings
+from earmark.training.batches.center_crop import SILENCE, CenteredClips, CenteredSettings
 
 CPU = torch.device("cpu")
 LENGTHS = (9, 16, 23, 100, 1, 16)
@@ -18,7 +18,7 @@ def bank(bank_of):
 
 
 def clips(bank, noise=(), **settings):
-    return CentredClips(bank, CentredSettings(length_s=16 / 16_000, **settings), CPU, list(noise))
+    return CenteredClips(bank, CenteredSettings(length_s=16 / 16_000, **settings), CPU, list(noise))
 
 
 def seeded(seed=0):
@@ -26,7 +26,7 @@ def seeded(seed=0):
 
 
 def slow(wave, size, shift=0):
-    """Centre, then shift, one sample at a time."""
+    """Center, then shift, one sample at a time."""
     placed = np.zeros(size, np.float32)
     for sample in range(size):
         source = sample - shift - (size - len(wave)) // 2 if len(wave) < size else sample - shift
@@ -133,4 +133,4 @@ def test_devices_that_gather_hear_what_the_cpu_copies(bank):
 )
 def test_settings_that_make_no_clip_are_refused(wrong):
     with pytest.raises(ValidationError):
-        CentredSettings(**wrong)
+        CenteredSettings(**wrong)

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.crops import middle, random_crops
 from earmark.training.batches.tiled_crop import RepeatedSettings
 
@@ -14,7 +14,7 @@ def repeated(**settings):
 
 
 def test_the_middle_of_a_long_wave_is_the_same_for_all():
-    for hearing in (CentredSettings(length_s=SIZE / 16_000), repeated(), repeated(repetition=False)):
+    for hearing in (CenteredSettings(length_s=SIZE / 16_000), repeated(), repeated(repetition=False)):
         assert middle(WAVES["long"], hearing).tolist() == list(range(13, 29))
 
 
@@ -43,7 +43,7 @@ def test_every_crop_is_a_stretch_of_the_repeated_wave_in_either_direction(name):
     assert set(first.tolist()) == set(range(len(wave)))
 
 
-def test_crops_of_clips_that_are_centred_lie_inside():
-    crops = random_crops(WAVES["long"], CentredSettings(length_s=SIZE / 16_000), 300, seed=0)
+def test_crops_of_clips_that_are_centered_lie_inside():
+    crops = random_crops(WAVES["long"], CenteredSettings(length_s=SIZE / 16_000), 300, seed=0)
     assert set(crops[:, 0].tolist()) == set(range(1, 26))
     assert (np.diff(crops, axis=1) == 1).all()

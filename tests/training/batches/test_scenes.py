@@ -6,7 +6,7 @@ from pydantic import ValidationError
 from earmark.core.audio import SAMPLE_RATE
 from earmark.training.batches.scenes import Scenes, SceneSettings
 
-CALM = {"length_s": 2.0, "margin_s": 0.4, "speed": (1.0, 1.0), "neighbour": 0.0}
+CALM = {"length_s": 2.0, "margin_s": 0.4, "speed": (1.0, 1.0), "neighbor": 0.0}
 
 
 def draw(bank, clips, seed=0, **settings):
@@ -44,10 +44,10 @@ def test_speed_moves_length_and_pitch(bank_of, tone, speed):
     assert pitch_hz(scenes.waves[0, first:last].numpy()) == pytest.approx(1000 * speed, rel=0.005)
 
 
-def test_neighbours_sound_outside_the_gap_only(bank_of, tone):
-    # The word that is drawn is the only one of 1 kHz; its neighbours are of 500 Hz, except where it is its own.
+def test_neighbors_sound_outside_the_gap_only(bank_of, tone):
+    # The word that is drawn is the only one of 1 kHz; its neighbors are of 500 Hz, except where it is its own.
     bank = bank_of([tone(1000, 0.3), *(tone(500, 1.5) for _ in range(30))])
-    scenes = draw(bank, [0] * 10, neighbour=1.0, gap_s=(0.1, 0.1), neighbour_db=0.0)
+    scenes = draw(bank, [0] * 10, neighbor=1.0, gap_s=(0.1, 0.1), neighbor_db=0.0)
     gap = round(0.1 * SAMPLE_RATE)
     for wave, (first, last) in zip(scenes.waves.numpy(), scenes.spoken.tolist(), strict=True):
         assert np.abs(wave[first - gap + 2 : first - 2]).max() < 1e-3
@@ -57,9 +57,9 @@ def test_neighbours_sound_outside_the_gap_only(bank_of, tone):
         assert [float(np.sqrt(np.mean(piece**2))) for piece in beyond] == pytest.approx([0.1, 0.1], rel=0.05)
 
 
-def test_a_neighbour_is_as_much_louder_or_softer_as_the_settings_allow(bank_of, tone):
+def test_a_neighbor_is_as_much_louder_or_softer_as_the_settings_allow(bank_of, tone):
     bank = bank_of([tone(1000, 0.3)] * 2)
-    scenes = draw(bank, [0] * 40, neighbour=1.0, gap_s=(0.05, 0.05), neighbour_db=6.0)
+    scenes = draw(bank, [0] * 40, neighbor=1.0, gap_s=(0.05, 0.05), neighbor_db=6.0)
     levels = []
     for wave, (_, last) in zip(scenes.waves, scenes.spoken.tolist(), strict=True):
         begin = last + round(0.06 * SAMPLE_RATE)
@@ -75,7 +75,7 @@ def test_of_a_word_longer_than_the_room_a_piece_is_heard(bank_of, tone):
 
 def test_the_same_generator_draws_the_same_scenes(bank_of, tone):
     bank = bank_of([tone(1000, 0.3), tone(2000, 0.5)])
-    one, same, other = (draw(bank, [0, 1, 0], seed, neighbour=0.5, speed=(0.9, 1.1)) for seed in (4, 4, 5))
+    one, same, other = (draw(bank, [0, 1, 0], seed, neighbor=0.5, speed=(0.9, 1.1)) for seed in (4, 4, 5))
     assert torch.equal(one.waves, same.waves)
     assert not torch.equal(one.waves, other.waves)
 

@@ -27,7 +27,7 @@ words = [{ manifest = "clips/clips.tsv", split = "train" }]
 validation = [{ manifest = "clips/clips.tsv", split = "val" }]
 known_validation = true
 [scenes]
-kind = "centred"
+kind = "centered"
 [augment]
 kind = "one_of"
 room.weight = 0.0
@@ -42,7 +42,7 @@ dimension = 6
 [episodes]
 words = 0
 utterances = 2
-[optimiser]
+[optimizer]
 steps = 4
 """
 PROTOCOL = """

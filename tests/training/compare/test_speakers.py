@@ -13,7 +13,7 @@ from earmark.cli import main
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.evaluation.protocols import identification, verification
-from earmark.training.compare import evaluator as judgement
+from earmark.training.compare import evaluator as judgment
 from earmark.training.compare.evaluator import Judge
 from earmark.training.compare.protocol import read_protocol
 from earmark.training.compare.report import average_text
@@ -47,7 +47,7 @@ length_s = 0.5
 [episodes]
 words = 0
 utterances = 2
-[optimiser]
+[optimizer]
 steps = 4
 """
 PROTOCOL = """
@@ -198,7 +198,7 @@ def test_a_recording_is_embedded_once_for_all_tests_that_crop_alike(folder, trai
 
         return Counting
 
-    monkeypatch.setattr(judgement, "load_embedder", counting)
+    monkeypatch.setattr(judgment, "load_embedder", counting)
     Judge(read_protocol(folder / "protocol.toml")).judge(trained["a-softmax"])
     # Two test clips of each known voice and six clips in pairs; all strangers' and the cohort's.
     assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 2 * 4}
@@ -208,10 +208,10 @@ def test_a_recording_is_embedded_once_for_all_tests_that_crop_alike(folder, trai
     assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 3 * 4}
 
 
-def test_judgements_are_kept_until_a_list_or_a_test_changes(folder, trained, monkeypatch):
+def test_judgments_are_kept_until_a_list_or_a_test_changes(folder, trained, monkeypatch):
     checkpoint = trained["prototypes"]
     first = Judge(read_protocol(folder / "protocol.toml")).judge(checkpoint)
-    monkeypatch.setattr(judgement, "load_embedder", None)
+    monkeypatch.setattr(judgment, "load_embedder", None)
     assert Judge(read_protocol(folder / "protocol.toml")).judge(checkpoint) == first
     for path, old, new in (
         ("lists/veri_test.txt", "0 eve_0.wav", "0 eve_2.wav"),
@@ -270,9 +270,9 @@ def test_lists_that_cannot_be_judged_stop_before_any_training(folder, path, chan
 def test_a_protocol_of_words_alone_is_stamped_as_it_was_before_speakers(tmp_path, monkeypatch):
     (tmp_path / "checkpoint").write_bytes(b"weights")
     (tmp_path / "protocol.toml").write_text('title = "Words"\n', encoding="utf-8")
-    monkeypatch.setattr(judgement, "__version__", "0.1.0")
-    monkeypatch.setattr(judgement.few_shot, "NUMBERS", {"eer": "EER"})
-    monkeypatch.setattr(judgement.open_set, "NUMBERS", {"map": "MAP"})
+    monkeypatch.setattr(judgment, "__version__", "0.1.0")
+    monkeypatch.setattr(judgment.few_shot, "NUMBERS", {"eer": "EER"})
+    monkeypatch.setattr(judgment.open_set, "NUMBERS", {"map": "MAP"})
     stamp = Judge(read_protocol(tmp_path / "protocol.toml"))._stamp(tmp_path / "checkpoint")
     parts = b"weights", b'{"title":"Words","few_shot":[],"open_set":[]}', b"('0.1.0', ['eer'], ['map'])"
     assert stamp == hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

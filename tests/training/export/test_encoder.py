@@ -53,8 +53,8 @@ def test_the_graph_takes_chunks_of_any_number_of_hops(checkpoint, tmp_path):
 
 
 def test_the_card_lies_in_the_file_and_says_nothing_of_this_machine(checkpoint, tmp_path):
-    encoder = export(checkpoint, tmp_path / "out.onnx", card={"licence": "Apache-2.0"})
-    assert (encoder.name, encoder.card["step"], encoder.card["licence"]) == ("little", 40, "Apache-2.0")
+    encoder = export(checkpoint, tmp_path / "out.onnx", card={"license": "Apache-2.0"})
+    assert (encoder.name, encoder.card["step"], encoder.card["license"]) == ("little", 40, "Apache-2.0")
     assert encoder.card["validation"] == {"eer": 0.125}
     assert encoder.card["recipe"]["encoder"]["parts"] == 2
     assert str(tmp_path).encode() not in (tmp_path / "out.onnx").read_bytes()

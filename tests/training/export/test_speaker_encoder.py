@@ -68,8 +68,8 @@ def test_the_exported_graph_computes_what_the_checkpoint_does(kind, tmp_path):
 
 
 def test_the_card_says_what_was_trained_and_nothing_of_this_machine(tmp_path):
-    encoder = export_speaker(saved(tmp_path, ENCODERS["res"]), tmp_path / "voices.onnx", card={"licence": "MIT"})
-    assert (encoder.card["step"], encoder.card["validation"], encoder.card["licence"]) == (40, {"eer": 0.125}, "MIT")
+    encoder = export_speaker(saved(tmp_path, ENCODERS["res"]), tmp_path / "voices.onnx", card={"license": "MIT"})
+    assert (encoder.card["step"], encoder.card["validation"], encoder.card["license"]) == (40, {"eer": 0.125}, "MIT")
     assert encoder.card["recipe"]["data"]["classes"] == "speaker"
     assert str(tmp_path).encode() not in (tmp_path / "voices.onnx").read_bytes()
     assert load_speaker_encoder(tmp_path / "voices.onnx").fingerprint == encoder.fingerprint
@@ -88,10 +88,10 @@ def test_an_encoder_of_words_is_refused_with_the_cure(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("centred", "padding", "window"), [(True, "reflect", 400), (True, "zeros", 401), (False, "reflect", 512)]
+    ("centered", "padding", "window"), [(True, "reflect", 400), (True, "zeros", 401), (False, "reflect", 512)]
 )
-def test_the_convolution_is_the_spectrogram(centred, padding, window):
-    plain = Spectrogram(torch.hamming_window(window), 160, 512, centred=centred, padding=padding)
+def test_the_convolution_is_the_spectrogram(centered, padding, window):
+    plain = Spectrogram(torch.hamming_window(window), 160, 512, centered=centered, padding=padding)
     waves = torch.randn(2, 5000, generator=torch.Generator().manual_seed(0))
     torch.testing.assert_close(_Convolved(plain)(waves), plain(waves), rtol=1e-4, atol=1e-3)
 

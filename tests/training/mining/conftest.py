@@ -41,4 +41,4 @@ def made():
 @pytest.fixture
 def exact():
     """Settings by which all segments are compared."""
-    return MiningSettings(neighbours=6)
+    return MiningSettings(neighbors=6)

@@ -90,7 +90,7 @@ def test_other_settings_take_over_the_embeddings(run, monkeypatch):
     result, out = run("--any", "--mutual")
     assert result.exit_code == 0, result.output
     monkeypatch.setattr(shards, "embed_stream", None)  # is not called again
-    result, _ = run("--same-speaker", "--coverage", "0.7", "--set", "neighbours=4")
+    result, _ = run("--same-speaker", "--coverage", "0.7", "--set", "neighbors=4")
     assert result.exit_code == 0, result.output
     document = json.loads((out / "results.json").read_text())
     assert document["settings"]["relation"] == "same"
@@ -185,11 +185,11 @@ def test_names_with_any_white_space_stand_in_the_manifest_alone(corpus):
     assert len(read_manifest(corpus / "out" / "pairs.parquet")) > 0
 
 
-def test_a_list_without_neighbours_says_what_to_do(error_of, corpus):
+def test_a_list_without_neighbors_says_what_to_do(error_of, corpus):
     (corpus / "one.txt").write_text("0.wav voice0 0 4.2 0.4 1.0 rise\n0.wav voice0 0 4.2 1.8 2.4 fall\n")
     code, line = error_of("--across-speakers", source="one.txt")
     assert code == 2
-    assert "no segment has a neighbour among those of other speakers; list segments of more speakers" in line
+    assert "no segment has a neighbor among those of other speakers; list segments of more speakers" in line
 
 
 def test_two_relations_at_once_are_refused(error_of):
@@ -201,7 +201,7 @@ def test_two_relations_at_once_are_refused(error_of):
 def test_an_unknown_setting_is_told(error_of):
     code, line = error_of("--set", "neighbors=3")
     assert code == 2
-    assert "did you mean 'neighbours'" in line
+    assert "did you mean 'neighbors'" in line
 
 
 @pytest.mark.parametrize("stage", ["write_array", "write_segment_pairs", "write_results"])
@@ -230,5 +230,5 @@ def test_a_full_disk_leaves_no_half_written_output(error_of, run, corpus, monkey
 
 def test_defaults_are_the_published_ones():
     settings = MiningSettings()
-    assert (settings.neighbours, settings.dimension, settings.coverage, settings.bin_width) == (10, 128, 0.5, 0.01)
+    assert (settings.neighbors, settings.dimension, settings.coverage, settings.bin_width) == (10, 128, 0.5, 0.01)
     assert (settings.pca_rows, settings.most_segments, settings.longest_s) == (1_000_000, 4_000_000, 2.0)

@@ -3,8 +3,8 @@ import pytest
 
 from earmark.data.lists.segment_pairs import manifest_of_pairs, read_segment_pairs, write_segment_pairs
 from earmark.data.manifest import read_manifest
-from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
-from earmark.training.mining.neighbors import find_neighbours
+from earmark.training.mining.counts import chance, count_pairs, tally_neighbors
+from earmark.training.mining.neighbors import find_neighbors
 from earmark.training.mining.pairs import kept_pairs, listed_pairs, write_pair_manifest
 
 THRESHOLD = 0.45
@@ -13,7 +13,7 @@ THRESHOLD = 0.45
 @pytest.fixture
 def mined(made, tmp_path, exact):
     places, vectors = made(shared=True, unknown=True)
-    return places, find_neighbours(vectors, places, exact, tmp_path)
+    return places, find_neighbors(vectors, places, exact, tmp_path)
 
 
 def by_loop(found, *, is_mutual):
@@ -71,7 +71,7 @@ def test_pairs_are_counted_by_who_speaks_and_what_is_said(mined):
     assert counts.same_speaker == sum(one == other != "" for one, other in speakers) > 0
     assert counts.across_speakers == counts.pairs - counts.unknown_speaker - counts.same_speaker
     assert counts.same_recording == sum(places.stretch(one).path == places.stretch(other).path for one, other in pairs)
-    assert counts.labelled == len(pairs)
+    assert counts.labeled == len(pairs)
     assert counts.agreeing == sum(places.label(one) == places.label(other) for one, other in pairs)
 
 
@@ -82,9 +82,9 @@ def test_labels_agree_by_chance_as_often_as_drawn_pairs_do(mined):
     assert chance(places) == pytest.approx((is_same.sum() - len(labels)) / (len(labels) * (len(labels) - 1)))
 
 
-def test_tallies_count_every_neighbour_that_is_there(mined):
+def test_tallies_count_every_neighbor_that_is_there(mined):
     places, found = mined
-    tallies = tally_neighbours(found, places, 0.01, is_mutual=False)
-    assert tallies.neighbours.sum() == (np.asarray(found.rows) >= 0).sum()
+    tallies = tally_neighbors(found, places, 0.01, is_mutual=False)
+    assert tallies.neighbors.sum() == (np.asarray(found.rows) >= 0).sum()
     assert tallies.nearest.sum() == len(places)
-    assert tallies.purity_from()[-1] == tallies.agreeing.sum() / tallies.labelled.sum()
+    assert tallies.purity_from()[-1] == tallies.agreeing.sum() / tallies.labeled.sum()

@@ -23,18 +23,18 @@ def test_components_are_those_of_faiss(vectors):
 
 
 def test_components_are_those_of_a_singular_value_decomposition(vectors):
-    centred = vectors - vectors.mean(axis=0)
-    _, values, axes = np.linalg.svd(centred.astype(np.float64), full_matrices=False)
+    centered = vectors - vectors.mean(axis=0)
+    _, values, axes = np.linalg.svd(centered.astype(np.float64), full_matrices=False)
     projection = fit_projection([vectors], 6)
     np.testing.assert_allclose(np.abs((axes[:6] * projection.axes.T).sum(axis=1)), 1, atol=1e-5)
     assert projection.explained == pytest.approx((values[:6] ** 2).sum() / (values**2).sum())
 
 
-def test_all_components_keep_the_cosines_of_what_is_centred(vectors):
-    centred = vectors - vectors.mean(axis=0)
-    centred /= np.linalg.norm(centred, axis=1, keepdims=True)
+def test_all_components_keep_the_cosines_of_what_is_centered(vectors):
+    centered = vectors - vectors.mean(axis=0)
+    centered /= np.linalg.norm(centered, axis=1, keepdims=True)
     found = fit_projection([vectors], 128).apply(vectors)
-    np.testing.assert_allclose(found @ found.T, centred @ centred.T, atol=1e-4)
+    np.testing.assert_allclose(found @ found.T, centered @ centered.T, atol=1e-4)
 
 
 def test_a_vector_that_is_the_mean_is_like_no_other():

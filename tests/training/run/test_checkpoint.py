@@ -14,16 +14,16 @@ from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore
 
 
 def trained(seed, steps=2):
-    """A small network, its loss and its optimiser, after some steps."""
+    """A small network, its loss and its optimizer, after some steps."""
     torch.manual_seed(seed)
     model = build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2), hidden=3, dimension=4))
     objective = build_loss(AngularPrototypicalSettings(), classes=2, dimension=4)
-    optimiser = torch.optim.AdamW([*model.parameters(), *objective.parameters()], lr=0.01)
+    optimizer = torch.optim.AdamW([*model.parameters(), *objective.parameters()], lr=0.01)
     for _ in range(steps):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         objective(model(torch.randn(4, 16_000)).sum(1).unflatten(0, (2, 2)), torch.arange(2)).backward()
-        optimiser.step()
-    return model, objective, optimiser
+        optimizer.step()
+    return model, objective, optimizer
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
@@ -47,8 +47,8 @@ def test_a_restored_run_is_in_the_state_that_was_saved(tmp_path):
 
 
 def test_a_state_does_not_change_when_training_goes_on():
-    model, objective, optimiser = trained(0)
-    kept = state_of(model, objective, optimiser)
+    model, objective, optimizer = trained(0)
+    kept = state_of(model, objective, optimizer)
     with torch.no_grad():
         model.head.leave.bias += 1
     assert not torch.equal(kept["model.head.leave.bias"], model.head.leave.bias)

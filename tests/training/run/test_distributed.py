@@ -46,15 +46,15 @@ def trained(table, folder: Path, processes: int, eers=None) -> list[float]:
 
 @pytest.fixture
 def clips(table):
-    """A recipe of clips of one length, with a normalisation and a loss that has weights of its own."""
+    """A recipe of clips of one length, with a normalization and a loss that has weights of its own."""
     silent = {effect: {"weight": 0.0} for effect in ("room", "noise", "music", "speech")}
     table |= {
-        "scenes": {"kind": "centred", "shift_s": 0.1, "shift_probability": 0.5},
+        "scenes": {"kind": "centered", "shift_s": 0.1, "shift_probability": 0.5},
         "augment": {"kind": "one_of"} | silent,
         "encoder": {"kind": "res", "depth": 8, "maps": 4, "dimension": 8},
         "loss": {"kind": "softmax_angular_prototypical"},
         "episodes": {"words": 4, "utterances": 2},
-        "optimiser": {"steps": 4, "lr": 0.01},
+        "optimizer": {"steps": 4, "lr": 0.01},
         "checkpoint_every": 1,
     }
     return table
@@ -73,7 +73,7 @@ def test_two_processes_learn_what_one_learns(clips, tmp_path):
 
 
 def test_processes_agree_on_what_is_best_and_when_to_end(clips, tmp_path):
-    clips["optimiser"] |= {"steps": 9, "precision": "bfloat16"}
+    clips["optimizer"] |= {"steps": 9, "precision": "bfloat16"}
     losses = trained(clips | {"stop_after": 2}, tmp_path / "two", 2, eers=[0.1, 0.2, 0.05, 0.2, 0.05, 0.01])
     assert len(losses) == 5
     assert load_checkpoint(tmp_path / "two" / "run" / "best.safetensors").step == 3
@@ -84,7 +84,7 @@ def test_a_student_of_streams_learns_alike_in_two_processes(table, tmp_path, cor
     table["episodes"] = {"words": 4, "utterances": 2, "background": 2}
     table["distillation"] = {"weight": 1.0, "sounds": 4}
     table["encoder"]["dropout"] = 0.0
-    table["optimiser"] = {"kind": "sgd", "steps": 3, "lr": 0.01}
+    table["optimizer"] = {"kind": "sgd", "steps": 3, "lr": 0.01}
     table["checkpoint_every"] = 1
     alone = trained(table, tmp_path / "one", 1)
     together = trained(table, tmp_path / "two", 2)

@@ -9,12 +9,12 @@ from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.words.recipe import parse_recipe
 
 CLIPS = {
-    "scenes": {"kind": "centred"},
+    "scenes": {"kind": "centered"},
     "augment": {"kind": "one_of"} | {effect: {"weight": 0.0} for effect in ("room", "noise", "music", "speech")},
     "encoder": {"kind": "res", "depth": 8, "maps": 3, "dimension": 6},
     "loss": {"kind": "softmax"},
     "episodes": {"words": 0, "utterances": 2},
-    "optimiser": {"steps": 3, "lr": 0.05},
+    "optimizer": {"steps": 3, "lr": 0.05},
 }
 
 
@@ -52,7 +52,7 @@ def test_a_run_begins_with_the_tensors_of_another_and_keeps_the_frozen_ones(trai
 def test_the_weights_of_equal_classes_are_taken_over(trained):
     first = trained("first")
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
-    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow)
+    second = trained("second", start={"checkpoint": str(first)}, optimizer=slow)
     name = next(name for name in tensors(first) if name.startswith("loss.") and name.endswith("weight"))
     assert torch.allclose(tensors(first)[name], tensors(second)[name], atol=1e-9)
 
@@ -64,7 +64,7 @@ def test_the_weights_of_equal_classes_are_taken_over(trained):
 def test_another_loss_among_equal_classes_begins_with_their_weights(trained, then, name):
     first = trained("first")
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
-    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow, loss={"kind": then})
+    second = trained("second", start={"checkpoint": str(first)}, optimizer=slow, loss={"kind": then})
     if name is not None:
         assert torch.allclose(tensors(first)["loss.head.weight"], tensors(second)[f"loss.{name}"], atol=1e-9)
 
@@ -73,7 +73,7 @@ def test_a_scale_means_nothing_to_another_loss(trained):
     first = trained("first", loss={"kind": "logistic_margin", "scale": 50.0})
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
     loss = {"kind": "am_softmax", "scale": 100.0, "learned_scale": True}
-    second = trained("second", start={"checkpoint": str(first)}, optimiser=slow, loss=loss)
+    second = trained("second", start={"checkpoint": str(first)}, optimizer=slow, loss=loss)
     assert tensors(second)["loss.scale"].item() == 100.0
 
 
@@ -85,11 +85,11 @@ def test_the_weights_of_other_classes_begin_anew_with_a_message(trained, table):
 
 
 def test_scale_and_bias_go_on_among_other_classes(trained, table):
-    first = trained("first", loss={"kind": "angular_prototypical"}, optimiser={"steps": 3, "lr": 0.3, "warmup": 0.0})
+    first = trained("first", loss={"kind": "angular_prototypical"}, optimizer={"steps": 3, "lr": 0.3, "warmup": 0.0})
     fewer = table["data"] | {"targets": ["rise", "fall"], "others": "leave-out"}
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
     second = trained(
-        "second", start={"checkpoint": str(first)}, data=fewer, loss={"kind": "angular_prototypical"}, optimiser=slow
+        "second", start={"checkpoint": str(first)}, data=fewer, loss={"kind": "angular_prototypical"}, optimizer=slow
     )
     assert tensors(second)["loss.log_scale"] == pytest.approx(float(tensors(first)["loss.log_scale"]), abs=1e-6)
     assert tensors(first)["loss.log_scale"] != pytest.approx(math.log(10), abs=1e-3)

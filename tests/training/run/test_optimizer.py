@@ -7,26 +7,26 @@ from torch import nn
 
 from earmark.core.errors import InputError
 from earmark.training.run.optimizer import (
-    OptimiserSettings,
-    build_optimiser,
+    OptimizerSettings,
+    build_optimizer,
     clip_gradients,
+    learned_by,
     learning_rate,
-    learnt_by,
 )
 
 
 def test_the_rate_rises_in_a_line_and_falls_as_a_cosine():
-    settings = OptimiserSettings(steps=100, lr=2.0, warmup=0.1)
+    settings = OptimizerSettings(steps=100, lr=2.0, warmup=0.1)
     rates = [learning_rate(step, settings) for step in range(100)]
     assert rates[:10] == pytest.approx([0.2 * step for step in range(1, 11)])
     assert rates[10] == 2.0
     assert rates[55] == pytest.approx(1 + math.cos(math.pi / 2))
     assert 0 < rates[99] < 0.01
-    assert learning_rate(0, OptimiserSettings(steps=1)) > 0
+    assert learning_rate(0, OptimizerSettings(steps=1)) > 0
 
 
 def test_the_rate_falls_in_steps_as_published():
-    settings = OptimiserSettings(steps=100, lr=1e-3, warmup=0, schedule="step", decay=0.95, decay_every=10)
+    settings = OptimizerSettings(steps=100, lr=1e-3, warmup=0, schedule="step", decay=0.95, decay_every=10)
     assert [learning_rate(step, settings) for step in (0, 9, 10, 25)] == pytest.approx(
         [1e-3, 1e-3, 0.95e-3, 0.95**2 * 1e-3]
     )
@@ -34,7 +34,7 @@ def test_the_rate_falls_in_steps_as_published():
 
 def test_steps_of_unknown_length_are_refused():
     with pytest.raises(ValueError, match="decay_every: the schedule 'step' needs to know"):
-        OptimiserSettings(schedule="step")
+        OptimizerSettings(schedule="step")
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "sgd"])
@@ -42,43 +42,43 @@ def test_only_weights_decay_and_frozen_ones_are_left_out(kind):
     model = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
     model[0].requires_grad_(False)
     loss = nn.ParameterList([nn.Parameter(torch.tensor(1.0))])
-    optimiser = build_optimiser(OptimiserSettings(kind=kind, weight_decay=0.1), model, loss)
-    decaying, others = optimiser.param_groups
+    optimizer = build_optimizer(OptimizerSettings(kind=kind, weight_decay=0.1), model, loss)
+    decaying, others = optimizer.param_groups
     assert [tuple(parameter.shape) for parameter in decaying["params"]] == [(2, 4)]
     assert others["weight_decay"] == 0
-    assert len(learnt_by(optimiser)) == 5
+    assert len(learned_by(optimizer)) == 5
 
 
 def test_gradients_are_shortened_to_the_largest_norm():
     parameter = nn.Parameter(torch.zeros(2))
     parameter.grad = torch.tensor([3.0, 4.0])
-    clip_gradients([parameter], OptimiserSettings(clip_norm=0))
+    clip_gradients([parameter], OptimizerSettings(clip_norm=0))
     assert parameter.grad.tolist() == [3, 4]
-    clip_gradients([parameter], OptimiserSettings(clip_norm=1.0))
+    clip_gradients([parameter], OptimizerSettings(clip_norm=1.0))
     assert parameter.grad.norm().item() == pytest.approx(1, abs=1e-3)
 
 
 def test_parts_of_the_encoder_learn_at_rates_of_their_own():
     model = nn.Sequential(OrderedDict(first=nn.Linear(3, 4), last=nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))))
     loss = nn.ParameterList([nn.Parameter(torch.tensor(1.0))])
-    settings = OptimiserSettings(kind="sgd", lr=0.1, lr_scale={"last.1": 2.0, "last": 3.0})
-    optimiser = build_optimiser(settings, model, loss)
-    found = {id(one): group["lr"] for group in optimiser.param_groups for one in group["params"]}
+    settings = OptimizerSettings(kind="sgd", lr=0.1, lr_scale={"last.1": 2.0, "last": 3.0})
+    optimizer = build_optimizer(settings, model, loss)
+    found = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
     expected = {0.1: [*model.first.parameters(), *loss], 0.3: model.last[0].parameters()}
     expected[0.2] = model.last[1].parameters()
     assert found == {id(one): pytest.approx(rate) for rate, parameters in expected.items() for one in parameters}
-    assert sorted(map(id, learnt_by(optimiser))) == sorted(map(id, (*model.parameters(), *loss)))
-    assert all(group["lr"] == group["lr_scale"] * settings.lr for group in optimiser.param_groups)
-    weights = {id(one) for group in optimiser.param_groups if group["weight_decay"] for one in group["params"]}
+    assert sorted(map(id, learned_by(optimizer))) == sorted(map(id, (*model.parameters(), *loss)))
+    assert all(group["lr"] == group["lr_scale"] * settings.lr for group in optimizer.param_groups)
+    weights = {id(one) for group in optimizer.param_groups if group["weight_decay"] for one in group["params"]}
     assert weights == {id(one) for one in model.parameters() if one.dim() > 1}
 
 
 def test_a_rate_for_no_part_of_the_encoder_is_refused():
     model, loss = nn.Sequential(OrderedDict(first=nn.Linear(3, 4))), nn.ParameterList()
-    with pytest.raises(InputError, match=r"optimiser.lr_scale: no part 'frist'; there are first, and what is inside"):
-        build_optimiser(OptimiserSettings(lr_scale={"frist": 2.0}), model, loss)
+    with pytest.raises(InputError, match=r"optimizer.lr_scale: no part 'frist'; there are first, and what is inside"):
+        build_optimizer(OptimizerSettings(lr_scale={"frist": 2.0}), model, loss)
 
 
 def test_settings_tell_runs_apart():
-    one, same, other = (OptimiserSettings(lr_scale={"first": scale}) for scale in (2.0, 2.0, 3.0))
+    one, same, other = (OptimizerSettings(lr_scale={"first": scale}) for scale in (2.0, 2.0, 3.0))
     assert len({one, same, other}) == 2

@@ -12,9 +12,9 @@ SOURCE = {"kind": "log_mel", "n_mels": 12, "hop_s": 0.02}
 
 @pytest.fixture(scope="session")
 def speech(tmp_path_factory, say):
-    """A folder with recordings, `sections.txt`, `labelled.txt` and `pairs.txt`: each voice in two files, 3.5 s each."""
+    """A folder with recordings, `sections.txt`, `labeled.txt` and `pairs.txt`: each voice in two files, 3.5 s each."""
     folder = tmp_path_factory.mktemp("speech")
-    sections, labelled, places = [], [], {}
+    sections, labeled, places = [], [], {}
     for number, voice in enumerate(VOICES):
         for take in range(2):
             path = f"{voice}_{take}.wav"
@@ -34,10 +34,10 @@ def speech(tmp_path_factory, say):
             for place, word in enumerate(WORDS):
                 start_s = round(0.3 + 0.8 * place, 2)
                 section = f"{path} {voice} {0.2 if place < 2 else 1.8} {1.7 if place < 2 else 3.3}"
-                labelled.append(f"{section} {start_s} {start_s + 0.5:g} {word}")
+                labeled.append(f"{section} {start_s} {start_s + 0.5:g} {word}")
                 places.setdefault(word, []).append(f"{path} {voice} {start_s} {start_s + 0.5:g}")
     pairs = [f"{a} {b} 0.9" for found in places.values() for i, a in enumerate(found) for b in found[i + 1 :]]
-    for name, lines in (("sections", sections), ("labelled", labelled), ("pairs", pairs)):
+    for name, lines in (("sections", sections), ("labeled", labeled), ("pairs", pairs)):
         (folder / f"{name}.txt").write_text("\n".join(lines) + "\n")
     return folder
 
@@ -54,10 +54,10 @@ def table(speech, tmp_path):
             "folder": str(tmp_path / "kept"),
             "audio": str(speech),
             "sections": str(speech / "sections.txt"),
-            "validation": str(speech / "labelled.txt"),
+            "validation": str(speech / "labeled.txt"),
         },
         "frames": SOURCE,
         "encoder": {"features": 12, "dimension": 16, "heads": 2, "feed_forward": 24},
         "episodes": {"segments": 12, "seconds": 2.0, "least_sections": 4},
-        "optimiser": {"steps": 4, "lr": 1e-3},
+        "optimizer": {"steps": 4, "lr": 1e-3},
     }

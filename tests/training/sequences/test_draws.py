@@ -227,5 +227,5 @@ def test_segments_of_a_label_are_equally_likely():
 
 
 def test_gold_needs_two_labels_with_two_segments():
-    with pytest.raises(InputError, match=r"data\.labelled: 1 labels have two segments"):
+    with pytest.raises(InputError, match=r"data\.labeled: 1 labels have two segments"):
         GoldDraws(np.array([0, 0, 1, 2]), GoldSettings(), 0)

@@ -17,7 +17,7 @@ from earmark.training.sequences.segments import SegmentFrames, read_listed
 
 @pytest.fixture
 def checkpoint(table, tmp_path):
-    """A checkpoint of a network that learnt nothing."""
+    """A checkpoint of a network that learned nothing."""
     recipe = check_any_recipe(table, "recipe")
     torch.manual_seed(0)
     network = build_network(recipe.encoder, 12)
@@ -30,7 +30,7 @@ def checkpoint(table, tmp_path):
 def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_path):
     path, recipe, network = checkpoint
     embedder = load_embedder(path)
-    listed = read_listed(speech / "labelled.txt", speech)
+    listed = read_listed(speech / "labeled.txt", speech)
     frames = SegmentFrames(listed, None, build_source(recipe.frames), tmp_path / "stored", recipe.hearing)
     with torch.inference_mode():
         wanted = embed_cuts(network, frames.cuts(range(24)), torch.device("cpu")).numpy()

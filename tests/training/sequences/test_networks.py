@@ -67,7 +67,7 @@ def test_the_published_network_sees_nothing_around_a_segment(cuts):
     np.testing.assert_allclose(embedded(network, cuts[3:4]), wanted, atol=1e-5)
 
 
-def test_a_head_of_streams_sees_a_segments_neighbours(cuts):
+def test_a_head_of_streams_sees_a_segments_neighbors(cuts):
     network = network_of(STREAM)
     (cut,) = cuts[3:4]
     changed = cut.frames.copy()
@@ -122,8 +122,8 @@ def test_a_network_that_starts_from_a_shipped_encoder_has_all_of_its_tensors(bas
     encoder, network = base
     fresh = FrameEncoder(network.settings)
     for part in ("enter", "middle", "leave"):
-        learnt, own = (getattr(of.head, part).weight for of in (network, fresh))
-        assert not torch.equal(learnt, own)
+        learned, own = (getattr(of.head, part).weight for of in (network, fresh))
+        assert not torch.equal(learned, own)
     assert not torch.equal(network.head.mean, fresh.head.mean)
     tower = build_source(TowerFrameSettings(late=0))
     with torch.inference_mode():

@@ -27,6 +27,6 @@ def test_the_page_names_nothing_else():
 
 def test_what_is_shared_is_in_the_tables_that_the_page_sends_to():
     words = (DOCS / "recipes.md").read_text(encoding="utf-8")
-    for part in ("The run", "`start`", "`optimiser`", "`loss`, kind `nt_xent`", "`encoder`, kind `stream`"):
+    for part in ("The run", "`start`", "`optimizer`", "`loss`, kind `nt_xent`", "`encoder`, kind `stream`"):
         assert f"## {part}" in words
         assert part in PAGE

@@ -39,10 +39,10 @@ def changed(table):
     [
         ({"data.sections": None}, "data.sections: episodes of kind 'sections' are drawn from it; name the list"),
         ({"episodes": {"kind": "pairs"}}, "data.pairs: episodes of kind 'pairs' are drawn from it; name the list"),
-        ({"episodes": {"kind": "gold"}}, "data.labelled: episodes of kind 'gold' are drawn from it; name the list"),
+        ({"episodes": {"kind": "gold"}}, "data.labeled: episodes of kind 'gold' are drawn from it; name the list"),
         (
             {"episodes": {"kind": "pairs"}, "data.pairs": "p.txt", "effects": {"noise": {"probability": 0.5}}},
-            "effects: pairs are learnt from stored frames; leave them out",
+            "effects: pairs are learned from stored frames; leave them out",
         ),
         (
             {"data.validation": None, "stop_after": 2},
@@ -82,7 +82,7 @@ def test_what_does_not_fit_together_is_said_with_its_cure(changed, changes, mess
         {},
         {"data.validation": None},
         {"episodes": {"kind": "pairs"}, "data.pairs": "pairs.txt"},
-        {"episodes": {"kind": "gold"}, "data.labelled": "labelled.txt", "data.sections": None},
+        {"episodes": {"kind": "gold"}, "data.labeled": "labeled.txt", "data.sections": None},
         {"watch": "loss", "data.held_out": "held.txt", "stop_after": 2},
         {"encoder": STREAM, "frames": TOWER},
         {"effects": {"reverb": {"probability": 0.5}}},

@@ -34,7 +34,7 @@ def frames_of(cut):
 
 @pytest.mark.parametrize("with_sections", [True, False])
 def test_a_segments_frames_are_those_whose_instants_lie_in_it(speech, tmp_path, with_sections):
-    listed = read_listed(speech / "labelled.txt", speech)
+    listed = read_listed(speech / "labeled.txt", speech)
     sections = [*read_sections(speech / "sections.txt")] if with_sections else None
     frames = SegmentFrames(listed, sections, SOURCE, tmp_path / "kept", HEARING)
     assert frames.kept.tolist() == list(range(24))
@@ -76,7 +76,7 @@ def test_segments_without_a_frame_are_left_out(speech, tmp_path):
 
 
 def test_two_lists_of_the_same_speakers_are_kept_in_one_folder_at_the_same_time(speech, tmp_path):
-    first = read_listed(speech / "labelled.txt", speech)
+    first = read_listed(speech / "labeled.txt", speech)
     one = SegmentFrames(first, [*read_sections(speech / "sections.txt")], SOURCE, tmp_path / "kept", HEARING)
     two = SegmentFrames(first, None, SOURCE, tmp_path / "kept", HEARING)
     # Nothing of the first had been read when the second was encoded beside it.

@@ -26,7 +26,7 @@ def of_kind(table, speech):
     """`of_kind("pairs")`: a recipe's table whose batches are drawn so."""
 
     def make(kind, **changes):
-        table["data"] |= {"pairs": str(speech / "pairs.txt"), "labelled": str(speech / "labelled.txt")}
+        table["data"] |= {"pairs": str(speech / "pairs.txt"), "labeled": str(speech / "labeled.txt")}
         table["episodes"] = {
             "sections": table["episodes"],
             "pairs": {"kind": "pairs", "pairs": 6},
@@ -105,7 +105,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(of_kind, tmp_path, monke
 
 
 def test_learning_makes_pairs_alike(of_kind, tmp_path):
-    table = of_kind("gold", optimiser={"steps": 40, "lr": 3e-3}, checkpoint_every=20)
+    table = of_kind("gold", optimizer={"steps": 40, "lr": 3e-3}, checkpoint_every=20)
     train(recipe_of(table), tmp_path / "run", device="cpu")
     first, last = log(tmp_path / "run")
     assert last["loss"] < first["loss"]
@@ -115,7 +115,7 @@ def test_learning_makes_pairs_alike(of_kind, tmp_path):
 def test_a_run_ends_when_the_loss_of_what_is_held_out_no_longer_falls(of_kind, tmp_path):
     table = of_kind("sections", watch="loss", stop_after=1, checkpoint_every=1)
     table["data"] |= {"held_out": table["data"]["sections"]}
-    table["optimiser"] = {"steps": 20, "lr": 10.0, "clip_norm": 0.0}
+    table["optimizer"] = {"steps": 20, "lr": 10.0, "clip_norm": 0.0}
     best = train(recipe_of(table), tmp_path / "run", device="cpu")
     lines = log(tmp_path / "run")
     losses = [line["held_out_loss"] for line in lines]
@@ -132,7 +132,7 @@ def of_streams(of_kind):
     shipped = load_encoder("base").card["recipe"]["encoder"]
     return table | {
         "encoder": {"kind": "stream"} | shipped,
-        "optimiser": {"steps": 1, "lr": 1e-12, "weight_decay": 0.0, "warmup": 0.0},
+        "optimizer": {"steps": 1, "lr": 1e-12, "weight_decay": 0.0, "warmup": 0.0},
         "start": {"checkpoint": str(shipped_file("base"))},
         "checkpoint_every": 1,
     }
@@ -172,14 +172,14 @@ def test_a_head_that_starts_from_nothing_knows_the_scale_of_its_frames(of_stream
             r"encoder\.features: 13, but a frame has 12 numbers",
         ),
         ({"episodes": {"least_sections": 5}}, r"data\.sections: none of 3 speakers has 5 sections"),
-        ({"data.held_out": "labelled.txt"}, r"labelled\.txt:1: 7 columns, expected 4"),
+        ({"data.held_out": "labeled.txt"}, r"labeled\.txt:1: 7 columns, expected 4"),
         ({"data.sections": "broken.txt"}, r"broken\.txt:2: no file .*dora\.wav"),
         ({"data.sections": "none.txt"}, r"none\.txt: No such file"),
         (
-            {"data.validation": "unlabelled.txt"},
+            {"data.validation": "unlabeled.txt"},
             r"data\.validation: anna_0\.wav from 0\.3 s on has no label in .*; label all segments",
         ),
-        ({"episodes": {"kind": "gold"}, "data.labelled": "unlabelled.txt"}, r"data\.labelled: .* has no label in"),
+        ({"episodes": {"kind": "gold"}, "data.labeled": "unlabeled.txt"}, r"data\.labeled: .* has no label in"),
         ({"data.validation": "single.txt"}, r"data\.validation: no label of .* comes twice"),
         ({"episodes": {"kind": "pairs"}, "data.pairs": "own.txt"}, r"own\.txt: no pair is left"),
         ({"episodes": {"kind": "pairs"}, "data.pairs": "one.txt"}, r"data\.pairs: 1 pairs are left; mine more of them"),
@@ -188,9 +188,9 @@ def test_a_head_that_starts_from_nothing_knows_the_scale_of_its_frames(of_stream
         ({"start": {"checkpoint": "none.onnx"}}, r"none\.onnx"),
     ],
 )
-def test_what_cannot_be_learnt_from_is_named_before_a_step_is_taken(of_kind, speech, tmp_path, changes, message):
+def test_what_cannot_be_learned_from_is_named_before_a_step_is_taken(of_kind, speech, tmp_path, changes, message):
     (tmp_path / "broken.txt").write_text("anna_0.wav anna 0.2 1.7\ndora.wav dora 0 1\n")
-    (tmp_path / "unlabelled.txt").write_text("".join(f"anna_{n}.wav anna 0.2 1.7 0.3 0.8 NOTRANS\n" for n in range(2)))
+    (tmp_path / "unlabeled.txt").write_text("".join(f"anna_{n}.wav anna 0.2 1.7 0.3 0.8 NOTRANS\n" for n in range(2)))
     (tmp_path / "single.txt").write_text("anna_0.wav anna 0.2 1.7 0.3 0.8 rise\nanna_0.wav anna 0.2 1.7 0.8 1 bow\n")
     pair = "anna_0.wav anna 0.3 0.8 {} anna {} 0.9\n"
     (tmp_path / "own.txt").write_text(pair.format("anna_0.wav", "1.1 1.6"))
@@ -203,7 +203,7 @@ def test_what_cannot_be_learnt_from_is_named_before_a_step_is_taken(of_kind, spe
             table["data"][key.removeprefix("data.")] = path
         else:
             table[key] = value
-    table["optimiser"], table["checkpoint_every"] = {"steps": 10_000}, 10_000
+    table["optimizer"], table["checkpoint_every"] = {"steps": 10_000}, 10_000
     with pytest.raises(InputError, match=message) as caught:
         train(recipe_of(table), tmp_path / "run", device="cpu")
     assert "\n" not in str(caught.value)
@@ -211,7 +211,7 @@ def test_what_cannot_be_learnt_from_is_named_before_a_step_is_taken(of_kind, spe
 
 
 def test_frames_and_sound_are_kept_for_the_next_run(of_kind, tmp_path, monkeypatch):
-    table = of_kind("pairs") | {"optimiser": {"steps": 1}}
+    table = of_kind("pairs") | {"optimizer": {"steps": 1}}
     train(recipe_of(table), tmp_path / "one", device="cpu")
     monkeypatch.setattr("earmark.training.sequences.frames.store._store_speaker", None)
     train(recipe_of(table | {"seed": 4}), tmp_path / "two", device="cpu")

@@ -25,8 +25,8 @@ def network(table):
 
 
 @pytest.fixture(scope="module")
-def labelled(speech, tmp_path_factory):
-    listed = read_listed(speech / "labelled.txt", speech)
+def labeled(speech, tmp_path_factory):
+    listed = read_listed(speech / "labeled.txt", speech)
     return SegmentFrames(listed, None, SOURCE, tmp_path_factory.mktemp("kept"), HearingSettings())
 
 
@@ -57,25 +57,25 @@ def plain_map(embeddings, labels, speakers=None):
     return np.mean([average_precision(*both) for both in zip(orders, is_right, strict=True)])
 
 
-def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network, labelled):
-    clips = labelled.listed.clips
+def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network, labeled):
+    clips = labeled.listed.clips
     labels, speakers = (np.array([getattr(clip, name) for clip in clips]) for name in ("label", "speaker"))
-    measured = SequenceValidation(network, NTXentSettings(), labelled, None, CPU).measure()
+    measured = SequenceValidation(network, NTXentSettings(), labeled, None, CPU).measure()
     assert measured.keys() == {"map", "map_at_r"}
-    assert measured["map"] == pytest.approx(plain_map(alone(network, labelled), labels, speakers), abs=1e-5)
+    assert measured["map"] == pytest.approx(plain_map(alone(network, labeled), labels, speakers), abs=1e-5)
 
 
-def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labelled):
-    bare = tuple(dataclasses.replace(clip, speaker="anna") for clip in labelled.listed.clips)
+def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labeled):
+    bare = tuple(dataclasses.replace(clip, speaker="anna") for clip in labeled.listed.clips)
     frames = SegmentFrames.__new__(SegmentFrames)
-    vars(frames).update(vars(labelled) | {"listed": Listed(bare, labelled.listed.folder)})
+    vars(frames).update(vars(labeled) | {"listed": Listed(bare, labeled.listed.folder)})
     labels = np.array([clip.label for clip in bare])
     measured = SequenceValidation(network, NTXentSettings(), frames, None, CPU).measure()
-    assert measured["map"] == pytest.approx(plain_map(alone(network, labelled), labels), abs=1e-5)
+    assert measured["map"] == pytest.approx(plain_map(alone(network, labeled), labels), abs=1e-5)
 
 
 def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, tmp_path):
-    listed = read_listed(speech / "labelled.txt", speech)
+    listed = read_listed(speech / "labeled.txt", speech)
     short = Clip("anna_0.wav", 0.301, 0.302, "anna", "rise")
     some = SegmentFrames(Listed((short, *listed.clips), speech), None, SOURCE, tmp_path / "kept", HearingSettings())
     every = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HearingSettings())
@@ -85,7 +85,7 @@ def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, t
 
 @pytest.mark.parametrize("kind", ["sections", "pairs", "gold"])
 def test_the_held_out_loss_is_measured_in_the_space_that_is_trained(network, table, speech, kind):
-    lists = {"sections": "sections", "pairs": "pairs", "gold": "labelled"}
+    lists = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}
     table["data"] |= {"held_out": str(speech / f"{lists[kind]}.txt"), lists[kind]: str(speech / f"{lists[kind]}.txt")}
     table["episodes"] = {"kind": kind} | (table["episodes"] if kind == "sections" else {})
     held_out = Material(check_any_recipe(table, "recipe"), SOURCE, CPU).held_out()
@@ -116,8 +116,8 @@ def test_what_is_held_out_is_drawn_as_what_teaches_but_by_other_numbers(table):
         np.testing.assert_array_equal(one.frames, other.frames)
 
 
-def test_measuring_twice_gives_the_same_however_the_network_was_left(network, labelled):
-    validation = SequenceValidation(network, NTXentSettings(), labelled, None, CPU)
+def test_measuring_twice_gives_the_same_however_the_network_was_left(network, labeled):
+    validation = SequenceValidation(network, NTXentSettings(), labeled, None, CPU)
     network.train()
     first = validation.measure()
     network.train()

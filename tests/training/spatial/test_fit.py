@@ -55,7 +55,7 @@ def nadam(gradients, lr, betas=(0.9, 0.999), epsilon=1e-7):
 @pytest.mark.parametrize(("name", "plain"), [("adamax", adamax), ("nadam", nadam)])
 def test_steps_are_those_of_the_papers(name, plain):
     point = Point()
-    fit(point, point.loss, 2, FitSettings(optimiser=name, lr=0.01, batch=2, epochs=5), generator())
+    fit(point, point.loss, 2, FitSettings(optimizer=name, lr=0.01, batch=2, epochs=5), generator())
     assert point.value.item() == pytest.approx(plain(lambda value: 2 * (value - 3), 0.01), rel=1e-5)
 
 

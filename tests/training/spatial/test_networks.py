@@ -13,7 +13,7 @@ SHORT = FitSettings(epochs=2)
 
 
 def count(module):
-    """Numbers that Keras counts: parameters, and means and variances of normalisations."""
+    """Numbers that Keras counts: parameters, and means and variances of normalizations."""
     state = module.state_dict()
     return sum(tensor.numel() for name, tensor in state.items() if not name.endswith("num_batches_tracked"))
 
@@ -65,7 +65,7 @@ def test_a_head_of_no_weight_changes_nothing():
     assert plain.history == spatial.history
 
 
-def test_the_position_is_learnt_when_it_weighs():
+def test_the_position_is_learned_when_it_weighs():
     inputs = torch.randn(200, 640, generator=generator())
     places = inputs[:, :1] * 0.3
     heavy = AutoencoderSettings(position_weight=1e4, fit=FitSettings(epochs=12, lr=5e-3))
@@ -76,10 +76,10 @@ def test_the_position_is_learnt_when_it_weighs():
     assert losses[0] < 0.9 * losses[1]
 
 
-def test_standardised_inputs_need_no_care_afterwards():
+def test_standardized_inputs_need_no_care_afterward():
     scale, offset = torch.rand(640, generator=generator()) * 90 + 1, torch.randn(640, generator=generator()) * 100
     inputs = torch.randn(80, 640, generator=generator())
-    settings = AutoencoderSettings(standardise=True, fit=SHORT)
+    settings = AutoencoderSettings(standardize=True, fit=SHORT)
     places = torch.rand(80, 1, generator=generator())
     first = learn(inputs, places, settings, generator(3))
     other = learn(inputs * scale + offset, 5 * places + 2, settings, generator(3))
@@ -110,7 +110,7 @@ def test_few_labels_teach_words_that_lie_apart(words):
     assert np.mean(logits.argmax(axis=1) == labels[160:]) > 0.85
 
 
-def test_a_seed_decides_what_is_learnt(words):
+def test_a_seed_decides_what_is_learned(words):
     vectors, labels = words
     settings = ClassifierSettings(epochs=2)
     first, again, other = (classify(vectors, labels, vectors, classes=3, seed=s, settings=settings) for s in (1, 1, 2))

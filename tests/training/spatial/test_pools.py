@@ -19,8 +19,8 @@ def pools_of(tmp_path):
 def test_clips_keep_their_names_speakers_and_words(pools_of, spatial_table):
     pools = pools_of(spatial_table)
     assert pools.classes == ("bow", "fall", "rise")
-    assert [len(pools.unlabelled), len(pools.labelled), len(pools.test)] == [36, 24, 24]
-    for role, split in ((pools.unlabelled, "train"), (pools.labelled, "val"), (pools.test, "test")):
+    assert [len(pools.unlabeled), len(pools.labeled), len(pools.test)] == [36, 24, 24]
+    for role, split in ((pools.unlabeled, "train"), (pools.labeled, "val"), (pools.test, "test")):
         for number in role:
             word, of, voice, _ = pools.paths[number].removesuffix(".wav").split("_")
             assert of == split
@@ -33,21 +33,21 @@ def test_clips_keep_their_names_speakers_and_words(pools_of, spatial_table):
 def test_features_are_those_of_the_clip_that_is_named(pools_of, spatial_table):
     # The same recordings in another order, and without the others.
     few = spatial_table | {"data": spatial_table["data"] | {"folder": spatial_table["data"]["folder"] + "-few"}}
-    few["data"]["labelled"] = [few["data"]["labelled"][0] | {"labels": ["rise"]}]
+    few["data"]["labeled"] = [few["data"]["labeled"][0] | {"labels": ["rise"]}]
     many, some = pools_of(spatial_table), pools_of(few)
-    assert len(some.labelled) == 8
+    assert len(some.labeled) == 8
     rows = {path: row for path, row in zip(many.paths, many.mfcc, strict=True)}
     for path, row in zip(some.paths, some.mfcc, strict=True):
         assert np.allclose(row, rows[path], atol=1e-3)
-    spectra = dict(zip(many.paths[many.unlabelled], many.mel, strict=True))
-    for path, row in zip(some.paths[some.unlabelled], some.mel, strict=True):
+    spectra = dict(zip(many.paths[many.unlabeled], many.mel, strict=True))
+    for path, row in zip(some.paths[some.unlabeled], some.mel, strict=True):
         assert np.allclose(row, spectra[path])
 
 
 def test_each_draw_is_another(pools_of, spatial_table):
     pools = pools_of(spatial_table)
-    draws = [draw(pools, Sizes(unlabelled=30, labelled=20, test=20), np.random.default_rng(seed)) for seed in (1, 1, 2)]
-    for role in ("unlabelled", "labelled", "test"):
+    draws = [draw(pools, Sizes(unlabeled=30, labeled=20, test=20), np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    for role in ("unlabeled", "labeled", "test"):
         first, again, other = (getattr(one, role) for one in draws)
         assert np.array_equal(first, again)
         assert {*first.tolist()} != {*other.tolist()}
@@ -59,12 +59,12 @@ def test_nobody_both_labels_and_tests(pools_of, spatial_table):
     pools = pools_of(spatial_table)
     halves = set()
     for seed in range(6):
-        drawn = draw(pools, Sizes(unlabelled=0, labelled=0, test=0), np.random.default_rng(seed))
-        labelling, testing = ({*pools.speakers[rows]} for rows in (drawn.labelled, drawn.test))
-        assert not labelling & testing
-        assert len(labelling) == len(testing) == 4
-        assert len(drawn.labelled) + len(drawn.test) == 48
-        halves.add(frozenset(labelling))
+        drawn = draw(pools, Sizes(unlabeled=0, labeled=0, test=0), np.random.default_rng(seed))
+        labeling, testing = ({*pools.speakers[rows]} for rows in (drawn.labeled, drawn.test))
+        assert not labeling & testing
+        assert len(labeling) == len(testing) == 4
+        assert len(drawn.labeled) + len(drawn.test) == 48
+        halves.add(frozenset(labeling))
     assert len(halves) > 1
 
 
@@ -73,31 +73,31 @@ def test_drawn_speakers_need_no_test_clips_of_their_own(pools_of, spatial_table)
     with pytest.raises(InputError, match=r"data: test: no clips to tell apart"):
         pools_of(spatial_table)
     spatial_table["data"]["speakers"] = "drawn"
-    assert len(pools_of(spatial_table).labelled) == 24
+    assert len(pools_of(spatial_table).labeled) == 24
 
 
 def test_the_same_clips_in_other_roles_have_spectra_of_their_own(pools_of, spatial_table):
     data = spatial_table["data"]
     data["speakers"] = "drawn"
-    for sources in ([*data["unlabelled"], *data["labelled"]], data["unlabelled"]):
-        others = [*data["unlabelled"], *data["labelled"], *data["test"]][len(sources) :]
-        pools = pools_of(spatial_table | {"data": data | {"unlabelled": sources, "labelled": others, "test": []}})
-        assert len(pools.mel) == len(pools.unlabelled) == 36 + 24 * (len(sources) - 1)
+    for sources in ([*data["unlabeled"], *data["labeled"]], data["unlabeled"]):
+        others = [*data["unlabeled"], *data["labeled"], *data["test"]][len(sources) :]
+        pools = pools_of(spatial_table | {"data": data | {"unlabeled": sources, "labeled": others, "test": []}})
+        assert len(pools.mel) == len(pools.unlabeled) == 36 + 24 * (len(sources) - 1)
 
 
 def test_a_clip_has_one_role(pools_of, spatial_table):
-    del spatial_table["data"]["unlabelled"][0]["split"]
+    del spatial_table["data"]["unlabeled"][0]["split"]
     with pytest.raises(InputError, match=r"both data\.\w+ and data\.\w+ name it; narrow them"):
         pools_of(spatial_table)
 
 
 def test_more_clips_than_there_are_cannot_be_drawn(pools_of, spatial_table):
-    with pytest.raises(InputError, match=r"sizes\.labelled: 25 clips of 24"):
-        draw(pools_of(spatial_table), Sizes(unlabelled=0, labelled=25), np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"sizes\.labeled: 25 clips of 24"):
+        draw(pools_of(spatial_table), Sizes(unlabeled=0, labeled=25), np.random.default_rng(0))
 
 
 def test_one_word_is_no_task(pools_of, spatial_table):
-    for role in ("labelled", "test"):
+    for role in ("labeled", "test"):
         spatial_table["data"][role][0]["labels"] = ["bow"]
     with pytest.raises(InputError, match="1 words"):
         pools_of(spatial_table)

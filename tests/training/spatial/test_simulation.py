@@ -13,7 +13,7 @@ from earmark.evaluation.simulation.results import Repetition, read_results, repe
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.spatial import simulation
 from earmark.training.spatial.settings import parse_spatial, read_spatial
-from earmark.training.spatial.simulation import gain, simulate, summarise
+from earmark.training.spatial.simulation import gain, simulate, summarize
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "humayun").glob("*.toml"))
 
@@ -33,14 +33,14 @@ def test_a_simulation_leaves_a_row_arrays_and_encoders_for_each_repetition(finis
         *(f"spatial-{number:02}.safetensors" for number in (1, 2)),
     ]
     for table, system in (("results.csv", "spatial"), ("results-plain.csv", "plain")):
-        for (mfcc, learnt), repetition in zip(read_results(finished / table), repetitions, strict=True):
+        for (mfcc, learned), repetition in zip(read_results(finished / table), repetitions, strict=True):
             assert mfcc.error == repetition.scores("mfcc").error
-            assert np.array_equal(learnt.recall, repetition.scores(system).recall)
+            assert np.array_equal(learned.recall, repetition.scores(system).recall)
     first = repetitions[0]
-    assert first.labelled_mfcc.shape == (20, 640)
-    assert first.labelled_spatial.shape == first.labelled_plain.shape == (20, 75)
+    assert first.labeled_mfcc.shape == (20, 640)
+    assert first.labeled_spatial.shape == first.labeled_plain.shape == (20, 75)
     assert first.positions.shape == (30, 1)
-    assert not {*first.labelled_paths} & {*first.test_paths}
+    assert not {*first.labeled_paths} & {*first.test_paths}
     for path, label in zip(first.test_paths, first.test_labels, strict=True):
         assert path.startswith(first.classes[label])
     said = json.loads((finished / "settings.json").read_text())
@@ -48,7 +48,7 @@ def test_a_simulation_leaves_a_row_arrays_and_encoders_for_each_repetition(finis
     manifest = f"{recordings.name}/manifest.tsv"
     assert said["sources"] == {
         role: [{"manifest": manifest, "split": split}]
-        for role, split in (("unlabelled", "train"), ("labelled", "val"), ("test", "test"))
+        for role, split in (("unlabeled", "train"), ("labeled", "val"), ("test", "test"))
     }
     assert str(recordings) not in json.dumps(said)
 
@@ -56,7 +56,7 @@ def test_a_simulation_leaves_a_row_arrays_and_encoders_for_each_repetition(finis
 def test_repetitions_have_splits_of_their_own(repetitions):
     first, second = repetitions
     assert {*first.test_paths} != {*second.test_paths}
-    assert {*first.labelled_paths} != {*second.labelled_paths}
+    assert {*first.labeled_paths} != {*second.labeled_paths}
     assert not np.array_equal(first.positions, second.positions)
 
 
@@ -93,7 +93,7 @@ def test_a_folder_of_other_settings_is_refused(finished, settings):
     with pytest.raises(InputError, match=r"holds results of other settings \(seed\); give another folder"):
         simulate(settings.model_copy(update={"seed": 5}), finished)
     data = settings.data
-    swapped = data.model_copy(update={"unlabelled": data.test, "test": data.unlabelled})
+    swapped = data.model_copy(update={"unlabeled": data.test, "test": data.unlabeled})
     with pytest.raises(InputError, match=r"holds results of other settings \("):
         simulate(settings.model_copy(update={"data": swapped}), finished)
     (finished / "settings.json").unlink()
@@ -118,13 +118,13 @@ def test_repetitions_at_a_time_give_what_they_give_one_by_one(finished, settings
     assert (tmp_path / "both" / "results.csv").read_text() == (finished / "results.csv").read_text()
 
 
-def test_a_learnt_encoder_is_an_encoder_for_every_evaluation(finished, repetitions, recordings, tmp_path):
+def test_a_learned_encoder_is_an_encoder_for_every_evaluation(finished, repetitions, recordings, tmp_path):
     first = repetitions[0]
-    for system, kept in (("spatial", first.labelled_spatial), ("plain", first.labelled_plain)):
+    for system, kept in (("spatial", first.labeled_spatial), ("plain", first.labeled_plain)):
         embedder = load_embedder(finished / f"{system}-01.safetensors")
         assert embedder.name == f"little-{system}-01"
         assert embedder.classes == ()
-        waves = [audio.read(recordings / path) for path in first.labelled_paths]
+        waves = [audio.read(recordings / path) for path in first.labeled_paths]
         # A bank keeps 16 bits, and so do the recordings, in steps that differ by one in 32,768.
         assert np.allclose(embedder.embed_batch(waves), kept, rtol=0, atol=0.02 * np.abs(kept).max())
         assert embedder.classify(kept) is None
@@ -135,7 +135,7 @@ def test_a_learnt_encoder_is_an_encoder_for_every_evaluation(finished, repetitio
 
 
 def test_a_summary_has_the_mean_of_each_system(repetitions):
-    summary = summarise(repetitions)
+    summary = summarize(repetitions)
     errors = [one.scores("mfcc").error for one in repetitions]
     assert summary["mfcc"]["error"].mean == pytest.approx(np.mean(errors))
     assert gain(repetitions, "spatial", "mfcc").mean == pytest.approx(
@@ -144,7 +144,7 @@ def test_a_summary_has_the_mean_of_each_system(repetitions):
 
 
 def test_several_anchors_are_as_many_positions(spatial_table, tmp_path):
-    spatial_table["autoencoder"] |= {"anchors": 3, "standardise": True}
+    spatial_table["autoencoder"] |= {"anchors": 3, "standardize": True}
     spatial_table["repetitions"] = 1
     (repetition,) = simulate(parse_spatial(spatial_table, tmp_path, "recipe"), tmp_path / "run")
     assert isinstance(repetition, Repetition)
@@ -155,7 +155,7 @@ def test_both_systems_take_the_features_that_the_recipe_asks_for(spatial_table, 
     spatial_table["autoencoder"]["encoder"] = {"frontend": {"kind": "mfcc", "coefficients": 13}}
     spatial_table["repetitions"] = 1
     (repetition,) = simulate(parse_spatial(spatial_table, tmp_path, "recipe"), tmp_path / "run")
-    assert repetition.labelled_mfcc.shape == (20, 101 * 13)
+    assert repetition.labeled_mfcc.shape == (20, 101 * 13)
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
@@ -165,18 +165,18 @@ def test_recipes_can_be_read(path):
 
 def test_defaults_are_the_published_numbers():
     settings = read_spatial(RECIPES[0].with_name("published.toml"))
-    assert (settings.sizes.unlabelled, settings.sizes.labelled, settings.sizes.test) == (12_000, 6_000, 6_000)
+    assert (settings.sizes.unlabeled, settings.sizes.labeled, settings.sizes.test) == (12_000, 6_000, 6_000)
     assert (settings.repetitions, settings.seed) == (10, 1)
     learning = settings.autoencoder.fit, settings.classifier, settings.benchmark
-    assert [fit.optimiser for fit in learning] == ["adamax", "nadam", "adamax"]
+    assert [fit.optimizer for fit in learning] == ["adamax", "nadam", "adamax"]
     assert [fit.epochs for fit in learning] == [500, 500, 100]
     assert [fit.validation for fit in learning] == [0, 0.5, 0.5]
     assert {(fit.batch, fit.patience, fit.keep_best) for fit in learning} == {(32, 5, False)}
     assert settings.autoencoder.position_weight == 1
-    assert not settings.autoencoder.standardise
+    assert not settings.autoencoder.standardize
 
 
-def test_a_misspelt_key_is_named(spatial_table, tmp_path):
+def test_a_misspelled_key_is_named(spatial_table, tmp_path):
     spatial_table["autoencoder"]["anchor"] = 2
     with pytest.raises(InputError, match=r"autoencoder\.anchor: no such key; did you mean 'anchors'"):
         parse_spatial(spatial_table, tmp_path, "recipe")

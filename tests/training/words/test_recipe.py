@@ -43,13 +43,13 @@ def test_paths_start_from_the_folder_of_the_recipe(write, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("[optimiser]\nlrr = 1\n", "optimiser.lrr: no such key; did you mean 'lr'?"),
-        ("[optimizer]\nlr = 1\n", "optimizer: no such key; did you mean 'optimiser'?"),
+        ("[optimizer]\nlrr = 1\n", "optimizer.lrr: no such key; did you mean 'lr'?"),
+        ("[optimzer]\nlr = 1\n", "optimzer: no such key; did you mean 'optimizer'?"),
         ("[augment.noise]\nsnr_bd = [1, 2]\n", "augment.noise.snr_bd: no such key; did you mean 'snr_db'?"),
         ("[scenes]\nqqqqqq = 1\n", "scenes.qqqqqq: no such key"),
         ("[[data.noise]]\nmanifst = 'a'\n", "data.noise.0.manifst: no such key; did you mean 'manifest'?"),
         ("[[data.noise]]\nmanifest = 'a'\nsplt = 'b'\n", "data.noise.0.splt: no such key; did you mean 'split'?"),
-        ("[optimiser]\nsteps = 'many'\n", "optimiser.steps: input should be a valid integer"),
+        ("[optimizer]\nsteps = 'many'\n", "optimizer.steps: input should be a valid integer"),
         ("[scenes]\nspeed = [1.0]\n", "scenes.speed.1: field required"),
         ("[encoder]\ncontext = 2\n", "encoder: context: 2 frames have no middle; choose an odd number"),
         ("[distillation]\nsounds = 4\n", "distillation.sounds asks for clips of data.sounds, which names none"),
@@ -85,8 +85,8 @@ def test_a_missing_recipe_is_refused(tmp_path, name):
 @pytest.mark.parametrize(
     ("override", "value"),
     [
-        ("optimiser.lr=0.5", ("optimiser", "lr", 0.5)),
-        (" optimiser.steps = 7", ("optimiser", "steps", 7)),
+        ("optimizer.lr=0.5", ("optimizer", "lr", 0.5)),
+        (" optimizer.steps = 7", ("optimizer", "steps", 7)),
         ("scenes.speed=[0.9, 1.1]", ("scenes", "speed", (0.9, 1.1))),
         ("loss.queries=each", ("loss", "queries", "each")),
         ('loss.queries="each"', ("loss", "queries", "each")),
@@ -105,8 +105,8 @@ def test_a_key_can_be_set_on_the_command_line(write, override, value):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimiser.lr", "--set optimiser.lr: write it as key=value"),
-        ("optimiser.lrr=1", "optimiser.lrr: no such key; did you mean 'lr'"),
+        ("optimizer.lr", "--set optimizer.lr: write it as key=value"),
+        ("optimizer.lrr=1", "optimizer.lrr: no such key; did you mean 'lr'"),
         ("=1", "no such key"),
         ("name.first=a", "--set name.first=a: 'name' holds no keys"),
         ("data.words.0.split=a", "--set data.words.0.split=a: 'words' holds no keys"),
@@ -119,10 +119,10 @@ def test_what_is_wrong_on_the_command_line_is_said_too(write, override, message)
 
 
 def test_a_recipe_says_only_what_differs_from_the_one_it_extends(write, tmp_path):
-    write("[optimiser]\nlr = 0.25\nsteps = 9\n")
-    (tmp_path / "other.toml").write_text('extends = "recipe.toml"\nname = "other"\noptimiser.steps = 3\n')
+    write("[optimizer]\nlr = 0.25\nsteps = 9\n")
+    (tmp_path / "other.toml").write_text('extends = "recipe.toml"\nname = "other"\noptimizer.steps = 3\n')
     other = read_recipe(tmp_path / "other.toml", ["seed=4"])
-    assert (other.name, other.seed, other.optimiser.lr, other.optimiser.steps) == ("other", 4, 0.25, 3)
+    assert (other.name, other.seed, other.optimizer.lr, other.optimizer.steps) == ("other", 4, 0.25, 3)
 
 
 def test_recipes_that_extend_each_other_are_refused(tmp_path):

@@ -1,4 +1,4 @@
-"""`earmark evaluate few-shot`: enrol keywords from a few clips, test on others."""
+"""`earmark evaluate few-shot`: enroll keywords from a few clips, test on others."""
 
 import sys
 from enum import StrEnum
@@ -58,7 +58,7 @@ def few_shot(
     ] = None,
     target_words: Annotated[
         str | None,
-        typer.Option(metavar="WORD,WORD", help="Enrol only these; the other words of the lists become impostors."),
+        typer.Option(metavar="WORD,WORD", help="Enroll only these; the other words of the lists become impostors."),
     ] = None,
     spoken: judged.Spoken = None,
     out: Annotated[
@@ -67,7 +67,7 @@ def few_shot(
     limit_seeds: Annotated[int | None, typer.Option(min=1, help="Only the first lists of each condition.")] = None,
     seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers, and of the map.")] = 0,
 ) -> None:
-    """Enrol keywords from a few clips, test on others; writes table.md, results.json and five pictures."""
+    """Enroll keywords from a few clips, test on others; writes table.md, results.json and five pictures."""
     _check(encoder, scoring, backend, background, spoken)
     with needs("plots"):
         from earmark.evaluation.protocols import few_shot as protocol

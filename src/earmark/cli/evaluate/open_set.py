@@ -38,7 +38,7 @@ def open_set(
     ],
     audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists start from.")],
     targets: Annotated[
-        str, typer.Option(metavar="WORD,WORD", help="Words to recognise; all other words are to be refused.")
+        str, typer.Option(metavar="WORD,WORD", help="Words to recognize; all other words are to be refused.")
     ],
     encoder: judged.EncoderName = None,
     backend: Annotated[

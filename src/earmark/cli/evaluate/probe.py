@@ -1,4 +1,4 @@
-"""`earmark evaluate probe`: how much an encoder makes of few labelled clips."""
+"""`earmark evaluate probe`: how much an encoder makes of few labeled clips."""
 
 import sys
 from enum import StrEnum
@@ -29,14 +29,14 @@ MFCC, CONV1D = "mfcc", "mfcc+conv1d"
 
 
 class Probe(StrEnum):
-    """What learns from the labelled clips."""
+    """What learns from the labeled clips."""
 
     dense = "dense"
     linear = "linear"
 
 
 def probe(
-    labelled: Annotated[
+    labeled: Annotated[
         Path, typer.Argument(help="Clips with labels to draw from: a list, one 'label path' a line, or a manifest.")
     ],
     test: Annotated[Path | None, typer.Argument(help="List of the clips that are told apart.")] = None,
@@ -54,7 +54,7 @@ def probe(
         ),
     ] = None,
     labels: Annotated[
-        str | None, typer.Option(metavar="N,N", help="How many labelled clips of each word.", show_default="all")
+        str | None, typer.Option(metavar="N,N", help="How many labeled clips of each word.", show_default="all")
     ] = None,
     classifier: Annotated[
         Probe,
@@ -87,7 +87,7 @@ def probe(
     words: Annotated[
         str | None, typer.Option(metavar="WORD,WORD", help="Only these words.", show_default="all")
     ] = None,
-    repetitions: Annotated[int, typer.Option(min=1, help="Draws of labelled clips.")] = 5,
+    repetitions: Annotated[int, typer.Option(min=1, help="Draws of labeled clips.")] = 5,
     spoken: judged.Spoken = None,
     vectors: Annotated[
         Path | None,
@@ -108,7 +108,7 @@ def probe(
     import numpy as np
 
     numbers = _numbers(labels)
-    clips = _read(labelled, test, audio, (train_split, test_split), split)
+    clips = _read(labeled, test, audio, (train_split, test_split), split)
     if words is not None:
         clips = clips.only(judged.words(words, "--words"))
     draws = clips.draw(numbers, repetitions, seed)
@@ -138,7 +138,7 @@ def probe(
 
 
 def _read(
-    labelled: Path,
+    labeled: Path,
     test: Path | None,
     audio: Path | None,
     splits: tuple[str | None, str | None],
@@ -146,19 +146,19 @@ def _read(
 ) -> "ProbeClips":
     from earmark.evaluation.protocols.probe.clips import read_lists, read_splits
 
-    is_manifest = labelled.suffix in MANIFESTS
+    is_manifest = labeled.suffix in MANIFESTS
     if not is_manifest and (split or any(splits)):
-        raise InputError(f"--split, --train-split, --test-split: {labelled} is a list; they choose from a manifest")
+        raise InputError(f"--split, --train-split, --test-split: {labeled} is a list; they choose from a manifest")
     if is_manifest and test is not None:
-        raise InputError(f"{labelled} is a manifest: name its splits by --train-split and --test-split, not {test}")
+        raise InputError(f"{labeled} is a manifest: name its splits by --train-split and --test-split, not {test}")
     if (splits[0] is None) != (splits[1] is None) or (split and any(splits)):
         raise InputError("--train-split and --test-split: give both; or --split alone for halves of the speakers")
     if is_manifest:
         chosen = [[] if names is None else judged.words(names, "--split") for names in (splits[0] or split, splits[1])]
-        return read_splits(labelled, *chosen, audio=audio)
+        return read_splits(labeled, *chosen, audio=audio)
     if test is None or audio is None:
-        raise InputError(f"{labelled} is a list: name the list of the test after it, and --audio FOLDER")
-    return read_lists(labelled, test, audio)
+        raise InputError(f"{labeled} is a list: name the list of the test after it, and --audio FOLDER")
+    return read_lists(labeled, test, audio)
 
 
 def _numbers(text: str | None) -> list[int | None]:

@@ -204,7 +204,7 @@ def _warping_frames(
     frames: dict[int, Floats] = {}
     for path, some in rows.items():
         spans = [(segments[row].start_s, segments[row].end_s) for row in some]
-        heard = mel_frames(recordings.locate(path), spans, centred=True)
+        heard = mel_frames(recordings.locate(path), spans, centered=True)
         frames |= {row: halved(part) for row, part in zip(some, heard, strict=True)}
         progress(len(frames), len(segments))
     return [frames[row] for row in range(len(segments))]

@@ -100,7 +100,7 @@ def search(
         "files": len(files),
         "sound_s": round(sound_s, 3),
         "top": top,
-        "exact": not archive.has_neighbours if exact is None else exact,
+        "exact": not archive.has_neighbors if exact is None else exact,
         "tolerance_s": tolerance_s,
         "beta": numbers.BETA,
         "mtwv_threshold": threshold,

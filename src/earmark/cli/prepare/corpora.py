@@ -86,7 +86,7 @@ def musan(
     ],
     out: Out,
 ) -> None:
-    """Make a manifest of MUSAN: noise for augmentation, labelled music, noise or speech."""
+    """Make a manifest of MUSAN: noise for augmentation, labeled music, noise or speech."""
     from earmark.data.corpora.musan import KINDS, read_musan
     from earmark.data.manifest import write_manifest
 

@@ -83,10 +83,10 @@ def keywords(
     listen_again: Annotated[
         bool,
         typer.Option(
-            "--filter/--no-filter", help="Keep a cut only if its word is recognised in it.", rich_help_panel=CHOICE
+            "--filter/--no-filter", help="Keep a cut only if its word is recognized in it.", rich_help_panel=CHOICE
         ),
     ] = True,
-    recogniser: Annotated[
+    recognizer: Annotated[
         Literal["corpus", "english"],
         typer.Option(
             help="What pocketsphinx expects: the words of these sentences, or English text (slow).",
@@ -97,7 +97,7 @@ def keywords(
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="What another recogniser heard in the cuts: .ctm, .json or .jsonl.",
+            help="What another recognizer heard in the cuts: .ctm, .json or .jsonl.",
             rich_help_panel=CHOICE,
             show_default="none",
         ),
@@ -105,7 +105,7 @@ def keywords(
     error_rate: Annotated[
         float | None,
         typer.Option(
-            help="Wrong letters that a recognised word may have, over the word's.",
+            help="Wrong letters that a recognized word may have, over the word's.",
             rich_help_panel=CHOICE,
             show_default="0.2",
         ),
@@ -131,9 +131,9 @@ def keywords(
     seed: Annotated[int | None, typer.Option(help="Seed of the draws.", show_default="0")] = None,
     workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
 ) -> None:
-    """Cut words out of sentences: align, cut, recognise again, choose.
+    """Cut words out of sentences: align, cut, recognize again, choose.
 
-    Beside the manifest stand tight.parquet (the words without their neighbours), report.md and report.json. Started
+    Beside the manifest stand tight.parquet (the words without their neighbors), report.md and report.json. Started
     again, the command goes on where it stopped.
     """
     from earmark.data.alignment.forced import read_pronunciations
@@ -163,7 +163,7 @@ def keywords(
     manifest = _chosen(read_manifest(sentences), sentences, text_from, split)
     sources = Sources(
         alignments=read_alignments(alignments) if alignments else None,
-        listener=_listener(listen_again, recogniser, hypotheses),
+        listener=_listener(listen_again, recognizer, hypotheses),
         phones=phones,
         pronunciations=read_pronunciations(pronunciations) if pronunciations else (),
     )
@@ -208,11 +208,11 @@ def _excluded(parts: list[str]) -> frozenset[str]:
     return frozenset(words)
 
 
-def _listener(listen_again: bool, recogniser: Literal["corpus", "english"], hypotheses: Path | None) -> "Listener":
+def _listener(listen_again: bool, recognizer: Literal["corpus", "english"], hypotheses: Path | None) -> "Listener":
     from earmark.data.alignment.recognition import read_hypotheses
 
     if hypotheses is None:
-        return recogniser if listen_again else None
+        return recognizer if listen_again else None
     if not listen_again:
         raise InputError("--hypotheses and --no-filter: give one of them")
     return read_hypotheses(hypotheses)

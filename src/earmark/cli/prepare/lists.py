@@ -35,7 +35,7 @@ Audio = Annotated[
     Path | None,
     typer.Option(help="Folder that the paths in the lists start from.", show_default="the manifest's folder"),
 ]
-From = Annotated[str, typer.Option("--from", metavar="SPLITS", help="Splits to enrol and test from.")]
+From = Annotated[str, typer.Option("--from", metavar="SPLITS", help="Splits to enroll and test from.")]
 TestFrom = Annotated[str, typer.Option("--from", metavar="SPLITS", help="Splits to test from.")]
 TrainFrom = Annotated[str, typer.Option(metavar="SPLITS", help="Splits to train from.")]
 TrainPerWord = Annotated[
@@ -54,9 +54,9 @@ def _most(what: str) -> Any:
 
 def lists(
     manifest: ManifestFile,
-    keywords: Annotated[str, typer.Option(metavar="WORDS", help=f"Words to enrol, {words.HELP}.", show_default=False)],
+    keywords: Annotated[str, typer.Option(metavar="WORDS", help=f"Words to enroll, {words.HELP}.", show_default=False)],
     out: Folder,
-    takes: Annotated[str, typer.Option(metavar="NUMBERS", help="Takes that enrol a keyword.")] = "1,5,10",
+    takes: Annotated[str, typer.Option(metavar="NUMBERS", help="Takes that enroll a keyword.")] = "1,5,10",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of each number of takes.")] = 5,
     splits: From = "test",
     impostors: Annotated[
@@ -68,7 +68,7 @@ def lists(
         int | None,
         typer.Option(
             min=1,
-            help="So few speakers enrol every keyword, several takes each, and the others test.",
+            help="So few speakers enroll every keyword, several takes each, and the others test.",
             show_default="drawn anew for each keyword, a take each",
         ),
     ] = None,
@@ -85,11 +85,11 @@ def lists(
     train_from: TrainFrom = "train",
     audio: Audio = None,
 ) -> None:
-    """Draw lists for few-shot evaluation: which clips enrol keywords and which test them.
+    """Draw lists for few-shot evaluation: which clips enroll keywords and which test them.
 
     For each number of takes and each seed, DIR gets a pair of lists such as enroll_k5_s0.txt and test_k5_s0.txt.
     Each take of a keyword is by another speaker; labels that are no keyword are impostors. No file stands in two of
-    the enrolment, test and training lists.
+    the enrollment, test and training lists.
     """
     from earmark.data.draws import clips_by_word, draw_few_shot, draw_training
     from earmark.data.manifest import read_manifest
@@ -113,7 +113,7 @@ def lists(
         for number in words.read_numbers(takes, "--takes")
         for seed in range(seeds)
     }
-    used = [clip for draw in draws.values() for clip in (*draw.enrolment, *draw.test)]
+    used = [clip for draw in draws.values() for clip in (*draw.enrollment, *draw.test)]
     training: Sequence[Clip] = ()
     if train_words is not None:
         training = draw_training(
@@ -126,7 +126,7 @@ def lists(
     audio = audio or clips.folder
     listed = _listing(audio, clips)
     quiet = _silence(clips, noise, silence, out, audio)
-    files = {f"enroll_{name}.txt": listed(draw.enrolment) for name, draw in draws.items()}
+    files = {f"enroll_{name}.txt": listed(draw.enrollment) for name, draw in draws.items()}
     files |= {f"test_{name}.txt": [*listed(draw.test), *quiet] for name, draw in draws.items()}
     files |= {"train.txt": listed(training)} if training else {}
     _write(files, out, ("enroll_*.txt", "test_*.txt", "train.txt"))
@@ -323,7 +323,7 @@ def _print_draws(draws: "Mapping[str, FewShotDraw]", keywords: Sequence[str], si
     rows = []
     for name, draw in draws.items():
         positive = sum(listed_label(clip.label) in keywords for clip in draw.test)
-        counts = (len(keywords), len(draw.enrolment), positive, len(draw.test) - positive, silence)
+        counts = (len(keywords), len(draw.enrollment), positive, len(draw.test) - positive, silence)
         rows.append([name, *map(str, counts)])
     console.print_table(["lists", ">keywords", ">takes", ">test clips", ">of other words", ">of silence"], rows)
 

@@ -51,7 +51,7 @@ def segments(
         ),
     ] = None,
 ) -> None:
-    """List all segments of sections that begin and end on a grid, labelled NOTRANS.
+    """List all segments of sections that begin and end on a grid, labeled NOTRANS.
 
     The grid begins where a section begins. The list is written line by line: millions of them take no memory.
     """

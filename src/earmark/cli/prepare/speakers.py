@@ -25,7 +25,7 @@ def speakers(
         Path, typer.Argument(metavar="MANIFEST", help="Clips with speakers; whole files.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder for the manifest and lists.", show_default=False)],
-    split: Annotated[str, typer.Option(help="Split whose speakers are learnt.")] = "train",
+    split: Annotated[str, typer.Option(help="Split whose speakers are learned.")] = "train",
     val: Annotated[int, typer.Option(min=0, help="Utterances of each of them that validate.")] = 2,
     test: Annotated[int, typer.Option(min=0, help="Utterances of each of them that test.")] = 4,
     verify_split: Annotated[
@@ -68,8 +68,8 @@ def speakers(
     read = read_manifest(manifest)
     home = audio or read.folder
     everybody = speaker_splits.utterances_by_speaker(read, split)
-    learnt = speaker_splits.without_few(everybody, val + test + 1, skip=skip_few)
-    held = speaker_splits.hold_out(learnt, val=val, test=test, seed=seed)
+    learned = speaker_splits.without_few(everybody, val + test + 1, skip=skip_few)
+    held = speaker_splits.hold_out(learned, val=val, test=test, seed=seed)
     strangers = {} if verify_split is None else speaker_splits.utterances_by_speaker(read, verify_split)
     judged = speaker_splits.without_few(strangers, 2, skip=skip_few) if pairs is not None else strangers
     made = speaker_splits.with_unseen(read, held, judged)
@@ -78,7 +78,7 @@ def speakers(
     write_split_list([Utterance(clip.split, paths[clip.path]) for clip in held], out / "iden_split.txt")
     write_manifest(made, out / "manifest.tsv")
     parts = ", ".join(f"{part} {sum(clip.split == part for clip in held)}" for part in ("train", "val", "test"))
-    console.say(f"{out / 'iden_split.txt'}: {len(learnt)} speakers, {len(held)} utterances ({parts})")
+    console.say(f"{out / 'iden_split.txt'}: {len(learned)} speakers, {len(held)} utterances ({parts})")
     if judged:
         drawn = [
             ClipPair(same, paths[one.path], paths[other.path])
@@ -89,7 +89,7 @@ def speakers(
         console.say(
             f"{out / 'veri_test.txt'}: {len(judged)} speakers, {len(drawn)} pairs, {same} of them of one speaker"
         )
-    skipped = len(everybody) - len(learnt) + len(strangers) - len(judged)
+    skipped = len(everybody) - len(learned) + len(strangers) - len(judged)
     if skip_few:
         console.say(f"left out: {skipped} speakers with too few utterances")
     console.say(f"{out / 'manifest.tsv'}: {len(made)} clips")
@@ -97,9 +97,9 @@ def speakers(
     if judged:
         verify = f"earmark evaluate verify {quote(str(out / 'veri_test.txt'))} --audio {quote(str(home))}"
         console.say(f"try it: {verify}")
-    elif test:  # only what learnt from these speakers can name them
+    elif test:  # only what learned from these speakers can name them
         identify = f"earmark evaluate identify {quote(str(out / 'iden_split.txt'))} --audio {quote(str(home))}"
-        console.say(f"once an encoder has learnt them: {identify} --encoder CHECKPOINT")
+        console.say(f"once an encoder has learned them: {identify} --encoder CHECKPOINT")
 
 
 def _paths(clips: "Iterable[Clip]", audio: Path, manifest: "Manifest") -> dict[str, str]:

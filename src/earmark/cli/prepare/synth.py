@@ -27,13 +27,13 @@ def synth(
     ] = None,
     engines: Annotated[
         str | None,
-        typer.Option(help="Synthesisers, parted by commas.", show_default="espeak-ng,flite,festival"),
+        typer.Option(help="Synthesizers, parted by commas.", show_default="espeak-ng,flite,festival"),
     ] = None,
     workers: Annotated[int, typer.Option(min=1, help="Processes that speak at the same time.")] = 1,
     seed: Annotated[int | None, typer.Option(help="Seed of all draws.", show_default="0")] = None,
 ) -> None:
     """Speak a word list with many synthetic voices; started again, it goes on where it stopped."""
-    from earmark.data.synth.synthesis import read_words, synthesise
+    from earmark.data.synth.synthesis import read_words, synthesize
 
     settings = _settings(
         voices=voices, words_per_voice=words_per_voice, languages=_parts(languages), engines=_parts(engines), seed=seed
@@ -41,7 +41,7 @@ def synth(
     listed = read_words(words)
     with console.progress_bar() as progress:
         task = progress.add_task("speaking", total=None)
-        report = synthesise(
+        report = synthesize(
             listed,
             out,
             settings,

@@ -22,7 +22,7 @@ from earmark.data.alignment.forced import Alignment, Phone, Word, alignment_from
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.data.manifest import Clip, Manifest
 
-# What aligners and recognisers write where nothing, noise or an unknown word is heard.
+# What aligners and recognizers write where nothing, noise or an unknown word is heard.
 _NO_WORD = re.compile(r"(?:|sil|sp|spn|[<\[{+].*)", re.IGNORECASE)
 _ROUNDING_S = 0.011
 _TIERS = ("words", "word")

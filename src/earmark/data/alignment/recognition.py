@@ -1,4 +1,4 @@
-"""Recognise short cuts of speech again, to see whether they say what an alignment claims (US English).
+"""Recognize short cuts of speech again, to see whether they say what an alignment claims (US English).
 
 pocketsphinx searches with one of two language models. `corpus` is the words of the sentences that the cuts come from,
 as often as they are said there, without any order: a cut starts and ends in the middle of a sentence. `english` is
@@ -35,8 +35,8 @@ Stretch = tuple[str, float, float]
 
 
 @dataclass(frozen=True)
-class Recogniser:
-    """What recognises the cuts; without files, pocketsphinx's own model and dictionary of English.
+class Recognizer:
+    """What recognizes the cuts; without files, pocketsphinx's own model and dictionary of English.
 
     Attributes:
         model: language model in ARPA format.
@@ -49,8 +49,8 @@ class Recogniser:
     fingerprint: str = "english"
 
 
-def corpus_recogniser(counts: Mapping[str, int], folder: Path, pronunciations: Pronunciations = ()) -> Recogniser:
-    """A recogniser that knows some words only, each as likely as its count says.
+def corpus_recognizer(counts: Mapping[str, int], folder: Path, pronunciations: Pronunciations = ()) -> Recognizer:
+    """A recognizer that knows some words only, each as likely as its count says.
 
     Args:
         counts: words and how often they are said; words without pronunciation are left out.
@@ -74,12 +74,12 @@ def corpus_recogniser(counts: Mapping[str, int], folder: Path, pronunciations: P
     for name, text in files.items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     fingerprint = blake2b("".join(files.values()).encode(), digest_size=8).hexdigest()
-    return Recogniser(folder / "words.arpa", folder / "words.dict", fingerprint)
+    return Recognizer(folder / "words.arpa", folder / "words.dict", fingerprint)
 
 
-def recognise(
+def recognize(
     cuts: Sequence[Stretch],
-    recogniser: Recogniser,
+    recognizer: Recognizer,
     journal: Path,
     *,
     workers: int = 1,
@@ -89,7 +89,7 @@ def recognise(
 
     Args:
         cuts: stretches of files.
-        recogniser: what to hear them with.
+        recognizer: what to hear them with.
         journal: file that keeps what was heard; cuts that an earlier run heard are not heard again.
         workers: processes.
         on_cut: called with the number of finished cuts and of all.
@@ -98,16 +98,16 @@ def recognise(
         InputError: pocketsphinx is not installed.
     """
     made_by = {
-        "recogniser": f"pocketsphinx {pocketsphinx_version()}",
+        "recognizer": f"pocketsphinx {pocketsphinx_version()}",
         "search": {name: str(value) for name, value in _SEARCH.items()},
-        "model": recogniser.fingerprint,
+        "model": recognizer.fingerprint,
     }
     with Journal(journal, made_by) as kept:
         todo = sorted({cut for cut in cuts if _key(cut) not in kept.done})
         total = len(set(cuts))
         done = total - len(todo)
         by_file = [list(group) for _, group in groupby(todo, key=lambda cut: cut[0])]
-        for results in mapped(partial(_hear_file, recogniser=recogniser), by_file, workers):
+        for results in mapped(partial(_hear_file, recognizer=recognizer), by_file, workers):
             for cut, words in results:
                 kept.add(_key(cut), {"words": words})
                 done += 1
@@ -117,7 +117,7 @@ def recognise(
 
 
 def read_hypotheses(path: Path) -> dict[str, tuple[str, ...]]:
-    """What another recogniser heard in each cut, by the cut's name: a .ctm, .json or .jsonl file.
+    """What another recognizer heard in each cut, by the cut's name: a .ctm, .json or .jsonl file.
 
     JSON is an array of records, or one record a line: {"name": "hello_anna_1_0", "text": "well hello"}.
 
@@ -145,10 +145,10 @@ def _key(cut: Stretch) -> str:
     return f"{path} {start_s:g} {end_s:g}"
 
 
-def _hear_file(cuts: Sequence[Stretch], *, recogniser: Recogniser) -> list[tuple[Stretch, list[str]]]:
+def _hear_file(cuts: Sequence[Stretch], *, recognizer: Recognizer) -> list[tuple[Stretch, list[str]]]:
     """What is heard in the cuts of one file; nothing where it cannot be read."""
     path = cuts[0][0]
-    decoder = _decoder(recogniser)
+    decoder = _decoder(recognizer)
     try:
         wave = read(path)
     except AudioError:
@@ -173,9 +173,9 @@ def _dictionary_lines() -> list[str]:
 
 
 @cache
-def _decoder(recogniser: Recogniser) -> Any:
+def _decoder(recognizer: Recognizer) -> Any:
     settings: dict[str, Any] = {"loglevel": "FATAL", **_SEARCH}
-    if recogniser.model:
+    if recognizer.model:
         # A dictionary of the model's words only: with all the others, decoders of few words take long to make.
-        settings |= {"lm": str(recogniser.model), "dict": str(recogniser.dictionary)}
+        settings |= {"lm": str(recognizer.model), "dict": str(recognizer.dictionary)}
     return pocketsphinx().Decoder(**settings)

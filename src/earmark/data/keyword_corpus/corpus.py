@@ -23,7 +23,7 @@ from earmark.data.alignment.forced import (
     stretch,
 )
 from earmark.data.alignment.formats import Alignments
-from earmark.data.alignment.recognition import Recogniser, corpus_recogniser, recognise
+from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, recognize
 from earmark.data.draws import draw_pairs
 from earmark.data.keyword_corpus.cuts import (
     Cut,
@@ -34,7 +34,7 @@ from earmark.data.keyword_corpus.cuts import (
     enough_clips,
     file_name,
     option_of,
-    said_as_labelled,
+    said_as_labeled,
     sentence_ends,
     tight,
 )
@@ -118,7 +118,7 @@ def cut_keywords(
     given = Counter(cut.label for cut in cuts)
     unheard: Dropped = Counter()
     if cuts and sources.listener is not None:
-        cuts, unheard = said_as_labelled(cuts, work.listen(cuts, alignments), rules)
+        cuts, unheard = said_as_labeled(cuts, work.listen(cuts, alignments), rules)
     cuts, rare_now = enough_clips(cuts, rules, "too few clips of the word left")
     train, val, unwanted = choose_words(cuts, rules)
     dropped = dropped + rare + unheard + rare_now + unwanted
@@ -181,13 +181,13 @@ class _Work:
             return lambda cut: listener.get(cut.name)
         if listener == "corpus":
             said = Counter(word.text for alignment in alignments for word in alignment.words)
-            recogniser = corpus_recogniser(said, self.folder, self.sources.pronunciations)
+            recognizer = corpus_recognizer(said, self.folder, self.sources.pronunciations)
         else:
-            recogniser = Recogniser()
+            recognizer = Recognizer()
         places = [(cut.clip.path, cut.start_s, cut.end_s) for cut in cuts]
         mean_s = sum(end_s - start_s for _, start_s, end_s in places) / max(1, len(places))
         with self._timed("listening", mean_s) as count:
-            heard = recognise(places, recogniser, self.folder / "hypotheses.jsonl", workers=self.workers, on_cut=count)
+            heard = recognize(places, recognizer, self.folder / "hypotheses.jsonl", workers=self.workers, on_cut=count)
         by_name = {cut.name: words for cut, words in zip(cuts, heard, strict=True)}
         return lambda cut: by_name[cut.name]
 

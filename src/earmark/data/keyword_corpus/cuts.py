@@ -1,7 +1,7 @@
 """Cut words out of sentences, and choose which cuts make a keyword corpus.
 
 The rules are those of LibriSpeech Keywords (LSK; J. Jung et al., “Metric learning for user-defined keyword spotting”,
-ICASSP 2023, arXiv 2211.00439): one second around each word with its real neighbours, a second recogniser that has to
+ICASSP 2023, arXiv 2211.00439): one second around each word with its real neighbors, a second recognizer that has to
 hear the word, no commonest words, no words that encoders are judged on.
 """
 
@@ -218,7 +218,7 @@ def ranked(counts: Mapping[str, int]) -> list[str]:
     return sorted(counts, key=lambda word: (-counts[word], word))
 
 
-def said_as_labelled(
+def said_as_labeled(
     cuts: Sequence[Cut], heard: Callable[[Cut], Sequence[str] | None], rules: CutRules
 ) -> tuple[list[Cut], Dropped]:
     """The cuts in which the label, or nearly it, is heard exactly once.

@@ -50,7 +50,7 @@ class KeywordReport:
         aligned: clips of each kept word before anybody listened again.
         kept: clips of each kept word.
         val_words: those of them that are for validation.
-        speech_s: what is spoken in the kept clips, without their neighbours.
+        speech_s: what is spoken in the kept clips, without their neighbors.
         pairs: lines of the list of validation pairs.
         speed: of `aligning` and `listening`.
     """

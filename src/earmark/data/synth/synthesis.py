@@ -1,4 +1,4 @@
-"""Speak words with the synthesisers that are installed, for many voices, rates and pitches.
+"""Speak words with the synthesizers that are installed, for many voices, rates and pitches.
 
 One FLAC file holds the words of one voice, one after another; the manifest says where each of them starts and ends.
 """
@@ -33,7 +33,7 @@ class SynthSettings(BaseModel):
     Attributes:
         voices: voice settings that speak each word.
         words_per_voice: about how many words one voice setting speaks; fewer words make more voices.
-        engines: synthesisers to draw from; other languages than English need espeak-ng.
+        engines: synthesizers to draw from; other languages than English need espeak-ng.
         languages: languages of the word list to speak; empty for all.
         rate_wpm: slowest and fastest rate in words a minute.
         pitch: lowest and highest pitch, 0 to 99 as espeak-ng counts.
@@ -181,7 +181,7 @@ def plan(words: Sequence[tuple[str, str]], settings: SynthSettings) -> list[Shar
     return shards
 
 
-def synthesise(
+def synthesize(
     words: Sequence[tuple[str, str]],
     folder: str | Path,
     settings: SynthSettings | None = None,
@@ -201,7 +201,7 @@ def synthesise(
         on_shard: called after each finished file with the number of finished files and of all files.
 
     Raises:
-        SynthError: a synthesiser is not installed, or no word could be spoken.
+        SynthError: a synthesizer is not installed, or no word could be spoken.
         InputError: see `plan`.
     """
     started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Voices of the synthesisers that are installed: draw settings of them, and let them speak words."""
+"""Voices of the synthesizers that are installed: draw settings of them, and let them speak words."""
 
 import shutil
 import subprocess
@@ -57,12 +57,12 @@ FRAME = SAMPLE_RATE // 200
 
 
 class SynthError(EarmarkError):
-    """A synthesiser is missing, or spoke nothing at all."""
+    """A synthesizer is missing, or spoke nothing at all."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One setting of one synthesiser.
+    """One setting of one synthesizer.
 
     Attributes:
         engine: the program.
@@ -111,7 +111,7 @@ def draw_voices(
         language: espeak-ng's code.
         n: how many.
         rng: source of the draw.
-        engines: synthesisers to draw from.
+        engines: synthesizers to draw from.
         rate_wpm: slowest and fastest rate in words a minute.
         pitch: lowest and highest pitch, 0 to 99.
 
@@ -191,9 +191,9 @@ def _spoken(command: Sequence[str], path: Path) -> Wave | str:
         _run(command)
         return read(path)
     except subprocess.TimeoutExpired:
-        return "synthesiser hung"
+        return "synthesizer hung"
     except subprocess.CalledProcessError:
-        return "synthesiser failed"
+        return "synthesizer failed"
     except AudioError:
         return "no audio"
 
@@ -251,9 +251,9 @@ def _festival(voice: Voice, words: Sequence[str], folder: Path) -> Iterator[Wave
     try:
         _run(["festival", "-b", str(script)], timeout_s=60 + 2.0 * len(words))
     except subprocess.TimeoutExpired:
-        reason = "synthesiser hung"
+        reason = "synthesizer hung"
     except subprocess.CalledProcessError:
-        reason = "synthesiser failed"
+        reason = "synthesizer failed"
     for index in range(len(words)):
         try:
             wave = read(folder / f"{index}.wav")

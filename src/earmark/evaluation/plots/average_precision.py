@@ -46,9 +46,9 @@ def _draw_labels(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
     first = next(iter(systems.values()))
     order = sorted(first, key=lambda label: first[label][1])
     for number, (name, some) in enumerate(systems.items()):
-        colour, _ = line_style(number)
+        color, _ = line_style(number)
         values = [100 * some[label][1] if label in some else np.nan for label in order]
-        axes.plot(values, range(len(order)), "o", color=colour, ms=4.5, mew=0, label=name)
+        axes.plot(values, range(len(order)), "o", color=color, ms=4.5, mew=0, label=name)
     axes.set_yticks(
         range(len(order)), [f"{label}  ({first[label][0]})" for label in order], fontsize=8, family=word_families()
     )
@@ -67,13 +67,13 @@ def _draw_frequencies(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> Non
             inside = (tokens >= low) & (tokens < low * _WIDEST)
             if inside.any():
                 weights = tokens[inside]
-                centre = float(np.exp(np.average(np.log(weights), weights=weights)))
-                dots.append((centre, 100 * np.average(values[inside], weights=weights), weights.sum()))
+                center = float(np.exp(np.average(np.log(weights), weights=weights)))
+                dots.append((center, 100 * np.average(values[inside], weights=weights), weights.sum()))
             low *= _WIDEST
         x, y, size = np.array(dots).T
-        colour, dash = line_style(number)
-        axes.plot(x, y, dash, color=colour, lw=1.4, label=name)
-        axes.scatter(x, y, 20 + 120 * size / size.max(), color=colour, lw=0)
+        color, dash = line_style(number)
+        axes.plot(x, y, dash, color=color, lw=1.4, label=name)
+        axes.scatter(x, y, 20 + 120 * size / size.max(), color=color, lw=0)
         highest = max(highest, float(y.max()))
     axes.set(xscale="log", xlabel="tokens of a label", ylabel="MAP (%)", ylim=(0, min(102, 1.15 * highest + 1)))
     # Of few tokens no power of ten may lie inside: a tick at 2 and 5 of each as well.

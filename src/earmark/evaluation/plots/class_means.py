@@ -24,7 +24,7 @@ def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, tit
     """The mean of each word's clips on two principal components, a panel a kind of feature.
 
     Args:
-        panels: features of the same labelled clips, shape (n, d) each, by name.
+        panels: features of the same labeled clips, shape (n, d) each, by name.
         labels: what each clip says, shape (n,).
         title: above all.
 
@@ -66,7 +66,7 @@ def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...]
     """
     rows, names = np.asarray(vectors, np.float64), np.asarray(labels)
     if rows.ndim != 2 or len(rows) != len(names):
-        raise InputError(f"features of shape {rows.shape} for {len(names)} labels: embed the labelled clips themselves")
+        raise InputError(f"features of shape {rows.shape} for {len(names)} labels: embed the labeled clips themselves")
     words, owner = np.unique(names, return_inverse=True)
     if len(words) < 2:
         raise InputError("class means on a plane need two words or more")

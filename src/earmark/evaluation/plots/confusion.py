@@ -49,8 +49,8 @@ def _draw(axes: Axes, panel: Confusion, name: str, *, is_many: bool) -> None:
     font = 5 if is_many else 7
     for row, column in zip(*np.nonzero(percent.round() >= (2 if is_many else 1)), strict=True):
         value = percent[row, column]
-        colour = "white" if value > 40 else "black"
-        axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=font, color=colour)
+        color = "white" if value > 40 else "black"
+        axes.text(column, row, f"{value:.0f}", ha="center", va="center", fontsize=font, color=color)
     axes.set_xticks(range(len(panel.columns)), panel.columns, rotation=90, fontsize=font + 1)
     rows = [f"{word} ({count:.0f})" for word, (count,) in zip(panel.rows, clips, strict=True)]
     axes.set_yticks(range(len(rows)), rows, fontsize=font + 1)

@@ -13,9 +13,9 @@ _POWERS = {1: "O(n)", 2: "O(n²)"}
 
 
 def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:
-    """CPU seconds over n on logarithmic axes; grey lines grow as n and as n².
+    """CPU seconds over n on logarithmic axes; gray lines grow as n and as n².
 
-    The grey lines meet the measured one that ends fastest and the one that ends slowest at their last point.
+    The gray lines meet the measured one that ends fastest and the one that ends slowest at their last point.
 
     Args:
         costs: by name.

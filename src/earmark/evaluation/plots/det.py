@@ -22,17 +22,17 @@ def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     """Miss rate against false-alarm rate on normal-deviate axes. The dot on a line is its equal error rate.
 
     Args:
-        curves: by name, at most 28 of them told apart by colour and dashes.
+        curves: by name, at most 28 of them told apart by color and dashes.
         title: above the axes.
         of: what is accepted or rejected.
     """
     figure, axes = one_panel(5.6, 5.4)
     for index, (name, curve) in enumerate(curves.items()):
         eer = equal_error_rate(curve)
-        colour, dash = line_style(index)
-        axes.plot(*_det_line(curve), dash, color=colour, lw=1.8, label=f"{name}  (EER {100 * eer:.1f} %)")
+        color, dash = line_style(index)
+        axes.plot(*_det_line(curve), dash, color=color, lw=1.8, label=f"{name}  (EER {100 * eer:.1f} %)")
         if RATES[0] <= eer <= RATES[-1]:
-            axes.plot(*[normal_deviate([eer])] * 2, "o", color=colour, ms=5, mec="white", mew=0.8, zorder=3)
+            axes.plot(*[normal_deviate([eer])] * 2, "o", color=color, ms=5, mec="white", mew=0.8, zorder=3)
     ends = normal_deviate([RATES[0], RATES[-1]])
     ticks = normal_deviate(RATES)
     labels = [f"{100 * rate:g}" for rate in RATES]

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without global state, colours, files."""
+"""What all pictures share: figures without global state, colors, files."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-# Okabe & Ito's colours, told apart by colour-blind readers; the yellow is too pale for a line and left out.
+# Okabe & Ito's colors, told apart by color-blind readers; the yellow is too pale for a line and left out.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", "-.", ":")
 _MANY_LETTERS = (
@@ -40,19 +40,19 @@ def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
 
 
 def line_style(index: int) -> tuple[str, str]:
-    """Colour and dashes of a line; 28 of them differ."""
+    """Color and dashes of a line; 28 of them differ."""
     return COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
 
 
-def word_colours(words: Sequence[str]) -> dict[str, str]:
-    """A colour for each word, none of them grey; beyond ten words, hues in pairs of light and dark.
+def word_colors(words: Sequence[str]) -> dict[str, str]:
+    """A color for each word, none of them gray; beyond ten words, hues in pairs of light and dark.
 
-    >>> word_colours(["yes", "no"])
+    >>> word_colors(["yes", "no"])
     {'yes': '#1f77b4', 'no': '#ff7f0e'}
     """
     if len(words) <= 10:
         strong = [to_hex(colormaps["tab10"](number)) for number in range(10)]
-        strong[7] = "#000000"  # in place of grey
+        strong[7] = "#000000"  # in place of gray
         return dict(zip(words, strong, strict=False))
     pairs = (len(words) + 1) // 2
     found = {}

@@ -35,11 +35,11 @@ def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figur
     for axes, kind in zip(panels, KINDS, strict=True):
         lanes = 0.3 * (np.arange(len(systems)) - (len(systems) - 1) / 2) * min(1, 2.4 / len(systems))
         for number, (name, rates) in enumerate(systems.items()):
-            colour, _ = line_style(number)
+            color, _ = line_style(number)
             mean, sd = _moments(getattr(rates, kind)[:, _places(rates.words, words)])
             y = np.arange(len(words)) + lanes[number]
-            axes.hlines(y, 100 * (mean - sd).clip(0), 100 * (mean + sd).clip(max=1), color=colour, lw=1, alpha=0.5)
-            axes.plot(100 * mean, y, "o", color=colour, ms=4, mew=0, label=name)
+            axes.hlines(y, 100 * (mean - sd).clip(0), 100 * (mean + sd).clip(max=1), color=color, lw=1, alpha=0.5)
+            axes.plot(100 * mean, y, "o", color=color, ms=4, mew=0, label=name)
         _dress(axes, words, f"{kind} (%)")
         axes.set_xlim(-2, 102)
     panels[0].invert_yaxis()
@@ -80,7 +80,7 @@ def word_difference_plot(first: WordRates, second: WordRates, *, names: Sequence
     panels[2].barh(y, first.clips[order], 0.62, color="0.75")
     _dress(panels[2], words, "test clips")
     panels[0].invert_yaxis()
-    ahead = [Patch(color=colour, label=f"{name} is ahead") for name, colour in zip(names, (_LOSS, _GAIN), strict=True)]
+    ahead = [Patch(color=color, label=f"{name} is ahead") for name, color in zip(names, (_LOSS, _GAIN), strict=True)]
     figure.legend(handles=ahead, loc="outside lower center", ncols=2, frameon=False)
     figure.suptitle(title)
     return figure

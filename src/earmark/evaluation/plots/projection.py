@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
-from earmark.evaluation.plots.figures import GREYS, empty_figure, word_colours
+from earmark.evaluation.plots.figures import GREYS, empty_figure, word_colors
 from earmark.evaluation.svm import unit
 
 Floats = NDArray[np.floating]
@@ -24,14 +24,14 @@ IN_A_LEGEND = 14
 def projection_plot(
     vectors: Floats, labels: Sequence[str], words: Sequence[str], *, title: str = "", seed: int = 0
 ) -> Figure:
-    """Two maps of the same vectors: principal components, which keep distances, and t-SNE, which keeps neighbours.
+    """Two maps of the same vectors: principal components, which keep distances, and t-SNE, which keeps neighbors.
 
     Vectors are made unit length first, so that distances on the maps are angles.
 
     Args:
         vectors: shape (n, d); draw them by `sampled` where there are more than 2,000.
         labels: of the rows, shape (n,).
-        words: labels that get a colour; rows with another label are grey.
+        words: labels that get a color; rows with another label are gray.
         title: above both.
         seed: of t-SNE.
     """
@@ -43,7 +43,7 @@ def projection_plot(
     left.set(xlabel=f"first component ({shares[0]:.0%})", ylabel=f"second component ({shares[1]:.0%})")
     _scatter(left, components, names, words)
     left.set_title("principal components", loc="left", fontsize="medium")
-    places = _neighbours(rows, seed)
+    places = _neighbors(rows, seed)
     _scatter(right, places, names, words)
     right.set_title("t-SNE", loc="left", fontsize="medium")
     right.set(xlabel="distances between far groups mean nothing", xticks=[], yticks=[])
@@ -80,11 +80,11 @@ def principal(rows: Floats) -> tuple[Floats, Floats]:
     return fitted.transform(rows), fitted.explained_variance_ratio_
 
 
-def _neighbours(rows: Floats, seed: int) -> Floats:
+def _neighbors(rows: Floats, seed: int) -> Floats:
     """Places by t-SNE, shape (n, 2)."""
     if not _spreads(rows) or len(rows) < 4:
         return np.zeros((len(rows), 2))
-    # The fifty strongest components hold the neighbourhoods and are several times faster.
+    # The fifty strongest components hold the neighborhoods and are several times faster.
     if min(rows.shape) > 50:
         rows = PCA(50, svd_solver="full").fit_transform(rows)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
@@ -103,9 +103,9 @@ def _scatter(axes: Axes, places: Floats, names: NDArray[np.str_], words: Sequenc
     for number, name in enumerate(sorted(others)):
         x, y = places[names == name].T
         axes.scatter(x, y, s=7, marker="x", lw=0.7, color=GREYS[number % len(GREYS)], label=name, zorder=1)
-    for word, colour in word_colours(words).items():
+    for word, color in word_colors(words).items():
         x, y = places[names == word].T
-        axes.scatter(x, y, s=7, color=colour, lw=0, alpha=0.8, label=word, zorder=2)
+        axes.scatter(x, y, s=7, color=color, lw=0, alpha=0.8, label=word, zorder=2)
     axes.spines[["top", "right"]].set_visible(False)
 
 

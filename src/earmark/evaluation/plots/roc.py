@@ -12,21 +12,21 @@ LEAST = 0.001
 
 
 def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
-    """Share of positives accepted against the share of negatives accepted, from 0.1 % on. The grey line is chance.
+    """Share of positives accepted against the share of negatives accepted, from 0.1 % on. The gray line is chance.
 
     Args:
-        curves: by name, at most 28 of them told apart by colour and dashes.
+        curves: by name, at most 28 of them told apart by color and dashes.
         title: above the axes.
         of: what is accepted or rejected.
     """
     figure, axes = one_panel(5.6, 4.8)
     for index, (name, curve) in enumerate(curves.items()):
-        colour, dash = line_style(index)
+        color, dash = line_style(index)
         label = f"{name}  (AUC {100 * area_under_curve(curve):.1f} %)"
         kept = corners(curve)
         # A false-alarm rate of zero lies infinitely far to the left; the line enters at the edge.
         far = np.maximum(kept.far, LEAST / 10)
-        axes.plot(100 * far, 100 * (1 - kept.frr), dash, color=colour, lw=1.8, label=label)
+        axes.plot(100 * far, 100 * (1 - kept.frr), dash, color=color, lw=1.8, label=label)
     chance = np.geomspace(LEAST, 1, 100)
     axes.plot(100 * chance, 100 * chance, color="0.75", lw=0.8, zorder=0)
     axes.set(xscale="log", xlim=(100 * LEAST, 100), ylim=(0, 100), title=title)

@@ -36,11 +36,11 @@ def score_plot(
     high = max(np.quantile(values, 0.999, method="lower") for values in every)
     edges = np.linspace(low, high + 1e-6, BARS + 1)
     for axes, (name, kinds) in zip(rows, panels.items(), strict=True):
-        for (kind, values), colour in zip(kinds.items(), COLOURS, strict=False):
+        for (kind, values), color in zip(kinds.items(), COLOURS, strict=False):
             if values.size:
                 inside = values.clip(edges[0], edges[-1])
-                axes.hist(inside, edges, density=True, histtype="stepfilled", color=colour, alpha=0.25)
-                axes.hist(inside, edges, density=True, histtype="step", color=colour, lw=1.4, label=kind)
+                axes.hist(inside, edges, density=True, histtype="stepfilled", color=color, alpha=0.25)
+                axes.hist(inside, edges, density=True, histtype="step", color=color, lw=1.4, label=kind)
         if threshold is not None:
             axes.axvline(threshold, color="0.3", lw=1, ls="--", label="threshold")
         axes.set_title(name, loc="left", fontsize="small", pad=3)

@@ -1,4 +1,4 @@
-"""The few-shot protocol: enrol keywords from a few clips, score every test clip against every keyword.
+"""The few-shot protocol: enroll keywords from a few clips, score every test clip against every keyword.
 
 `score_vectors` compares vectors that somebody has embedded. `score_clips` embeds each clip once, whatever the number of
 lists, with any function from a wave to a vector. `score_streams` runs what users run: `enroll` on the takes and a
@@ -69,7 +69,7 @@ class ListResult:
     Attributes:
         name: of the pair, such as `k5_s0`.
         keywords: how many.
-        takes: enrolment clips in all.
+        takes: enrollment clips in all.
         clips: test clips.
         impostors: those of them that say no keyword.
         numbers: rates in [0, 1] by name, see `NUMBERS`.
@@ -136,8 +136,8 @@ def score_vectors(
             pair,
             backends.score(
                 stacked(pair.test, vectors),
-                stacked(pair.enrolment, vectors),
-                _indices(pair.enrolment, pair.keywords),
+                stacked(pair.enrollment, vectors),
+                _indices(pair.enrollment, pair.keywords),
                 backend=backend,
                 background=background,
                 svm=svm,
@@ -189,7 +189,7 @@ def score_streams(
     Args:
         conditions: from `trials.find_pairs`.
         folder: of the corpus.
-        encoder: enrols and detects.
+        encoder: enrolls and detects.
         progress: told after each test clip.
 
     Raises:
@@ -322,7 +322,7 @@ def _measure_condition(
 def _list_result(scored: ScoredPair, numbers: dict[str, float]) -> ListResult:
     pair = scored.pair
     impostors = int((scored.targets < 0).sum())
-    return ListResult(pair.name, len(pair.keywords), len(pair.enrolment), len(pair.test), impostors, numbers)
+    return ListResult(pair.name, len(pair.keywords), len(pair.enrollment), len(pair.test), impostors, numbers)
 
 
 def _title(pair: ListPair, label: str) -> str:
@@ -341,7 +341,7 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword
 
     enrolled = []
     for label in pair.keywords:
-        paths = [clip.path for clip in pair.enrolment if clip.label == label]
+        paths = [clip.path for clip in pair.enrollment if clip.label == label]
         try:
             enrolled.append(keyword(label, paths))
         except EnrollmentError:

@@ -1,4 +1,4 @@
-"""Does the same thing said elsewhere come first? Mean average precision over labelled segments.
+"""Does the same thing said elsewhere come first? Mean average precision over labeled segments.
 
 Every segment is a query: all others are ranked by their similarity to it, and those of its label should lead. With
 R right answers among the candidates, P(k) the share of right answers among the first k, and rel(k) = 1 where the k-th

@@ -1,7 +1,7 @@
-"""Trial lists: which clips enrol a keyword and which clips test it.
+"""Trial lists: which clips enroll a keyword and which clips test it.
 
 Two lists in the format of `earmark.data.lists.clip_lists` make a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The
-keywords of a pair are the labels of its enrolment list; a test clip with any other label is an impostor.
+keywords of a pair are the labels of its enrollment list; a test clip with any other label is an impostor.
 """
 
 import re
@@ -33,18 +33,18 @@ TrialClip = ListedClip
 
 @dataclass(frozen=True)
 class ListPair:
-    """An enrolment list and the list that tests it.
+    """An enrollment list and the list that tests it.
 
     Attributes:
         condition: what the pair measures, such as `k5`, `across_k5` or `personal_k3`.
         draw: which of the condition's draws this is: a seed (`s0`) or a speaker.
-        enrolment: the clips that enrol; all of one label make one keyword.
+        enrollment: the clips that enroll; all of one label make one keyword.
         test: the clips that are scored against every keyword.
     """
 
     condition: str
     draw: str
-    enrolment: tuple[TrialClip, ...]
+    enrollment: tuple[TrialClip, ...]
     test: tuple[TrialClip, ...]
 
     @property
@@ -55,29 +55,29 @@ class ListPair:
     @property
     def keywords(self) -> tuple[str, ...]:
         """The enrolled labels, sorted."""
-        return tuple(sorted({clip.label for clip in self.enrolment}))
+        return tuple(sorted({clip.label for clip in self.enrollment}))
 
     @property
     def paths(self) -> frozenset[str]:
         """Every recording that the pair names."""
-        return frozenset(clip.path for clip in (*self.enrolment, *self.test))
+        return frozenset(clip.path for clip in (*self.enrollment, *self.test))
 
 
-def read_pair(enrolment: Path, test: Path, *, audio: Path | None = None) -> ListPair:
+def read_pair(enrollment: Path, test: Path, *, audio: Path | None = None) -> ListPair:
     """Read two lists that belong together and check them against each other.
 
     Raises:
-        InputError: as `read_list`; or a test clip that also enrols; or a test list without any enrolled word.
+        InputError: as `read_list`; or a test clip that also enrolls; or a test list without any enrolled word.
     """
-    condition, draw = _condition_and_draw(enrolment)
-    pair = ListPair(condition, draw, read_list(enrolment, audio=audio), read_list(test, audio=audio))
-    enrols = {clip.path for clip in pair.enrolment}
+    condition, draw = _condition_and_draw(enrollment)
+    pair = ListPair(condition, draw, read_list(enrollment, audio=audio), read_list(test, audio=audio))
+    enrolls = {clip.path for clip in pair.enrollment}
     for clip in pair.test:
-        if clip.path in enrols:
+        if clip.path in enrolls:
             number = next(number for number, line in read_lines(test) if line.partition(" ")[2].strip() == clip.path)
-            raise InputError(f"{test}:{number}: {clip.path} also enrols in {enrolment.name}; remove it from one list")
+            raise InputError(f"{test}:{number}: {clip.path} also enrolls in {enrollment.name}; remove it from one list")
     if not {clip.label for clip in pair.test} & set(pair.keywords):
-        raise InputError(f"{test}: no clip of any keyword that {enrolment.name} enrols")
+        raise InputError(f"{test}: no clip of any keyword that {enrollment.name} enrolls")
     return pair
 
 
@@ -95,17 +95,17 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
     Raises:
         InputError: no list in the folder, a list without its partner, or a list that `read_pair` refuses.
     """
-    enrolments = sorted(folder.glob("enroll_*.txt"), key=lambda path: _natural(path.name))
-    if not enrolments:
+    enrollments = sorted(folder.glob("enroll_*.txt"), key=lambda path: _natural(path.name))
+    if not enrollments:
         raise InputError(f"{folder}: no list named enroll_<condition>_<draw>.txt")
     tests = {path.name.removeprefix("test_") for path in folder.glob("test_*.txt")}
-    unpaired = tests ^ {path.name.removeprefix("enroll_") for path in enrolments}
+    unpaired = tests ^ {path.name.removeprefix("enroll_") for path in enrollments}
     if unpaired:
         name = min(unpaired)
         present, missing = ("test_", "enroll_") if name in tests else ("enroll_", "test_")
         raise InputError(f"{folder / (present + name)}: its partner {missing + name} is missing")
     found: dict[str, list[Path]] = {}
-    for path in enrolments:
+    for path in enrollments:
         found.setdefault(_condition_and_draw(path)[0], []).append(path)
     return {
         condition: tuple(_read_with_partner(path, audio) for path in paths[:draws])
@@ -123,17 +123,17 @@ def keep_words(
         words: labels; spaces count as `_`.
 
     Raises:
-        InputError: a word that some list does not enrol, or does not test.
+        InputError: a word that some list does not enroll, or does not test.
     """
     wanted = {listed_label(word) for word in words}
 
     def kept(pair: ListPair) -> ListPair:
-        for what, present in {"enrolment": pair.keywords, "test": {clip.label for clip in pair.test}}.items():
+        for what, present in {"enrollment": pair.keywords, "test": {clip.label for clip in pair.test}}.items():
             if missing := sorted(wanted.difference(present)):
                 near = get_close_matches(missing[0], present, n=1)
                 cure = f"did you mean {near[0]!r}?" if near else f"it has {', '.join(sorted(present))}"
                 raise InputError(f"{pair.name}: {missing[0]!r} is not in its {what} list; {cure}")
-        return replace(pair, enrolment=tuple(clip for clip in pair.enrolment if clip.label in wanted))
+        return replace(pair, enrollment=tuple(clip for clip in pair.enrollment if clip.label in wanted))
 
     return {condition: tuple(kept(pair) for pair in pairs) for condition, pairs in conditions.items()}
 
@@ -161,8 +161,8 @@ def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
     return sorted({path for pairs in conditions.values() for pair in pairs for path in pair.paths})
 
 
-def _read_with_partner(enrolment: Path, audio: Path | None) -> ListPair:
-    return read_pair(enrolment, enrolment.with_name("test_" + enrolment.name.removeprefix("enroll_")), audio=audio)
+def _read_with_partner(enrollment: Path, audio: Path | None) -> ListPair:
+    return read_pair(enrollment, enrollment.with_name("test_" + enrollment.name.removeprefix("enroll_")), audio=audio)
 
 
 def _condition_and_draw(path: Path) -> tuple[str, str]:

@@ -1,7 +1,7 @@
 """Is it the same speaker? Pairs of clips, their scores, and how often a threshold on the scores would be wrong.
 
 A pair is one trial: positive where both clips are by one speaker. Its score is the cosine of the clips' embeddings,
-perhaps normalised by what each clip scores against a cohort of strangers. All pairs of 4,874 clips are 12 million;
+perhaps normalized by what each clip scores against a cohort of strangers. All pairs of 4,874 clips are 12 million;
 nothing here holds more than a few numbers for each.
 """
 
@@ -125,7 +125,7 @@ def as_norm(
     speakers: Sequence[str] | None = None,
     cohort_speakers: Sequence[str] | None = None,
 ) -> Floats:
-    """Scores by adaptive symmetric normalisation.
+    """Scores by adaptive symmetric normalization.
 
     P. Matějka et al., “Analysis of Score Normalization in Multilingual Speaker Recognition”, Interspeech 2017,
     adaptive S-norm 1: from a score each clip's mean over its `top` nearest strangers is taken, divided by their

@@ -50,7 +50,7 @@ def draw_few_shot(
 def clips_to_map(conditions: Mapping[str, tuple[ListPair, ...]], *, seed: int = 0) -> tuple[TrialClip, ...]:
     """At most 2,000 of the clips that the lists name, each once: those that `draw_few_shot` shows on the map."""
     clips = {
-        clip.path: clip for pairs in conditions.values() for pair in pairs for clip in (*pair.enrolment, *pair.test)
+        clip.path: clip for pairs in conditions.values() for pair in pairs for clip in (*pair.enrollment, *pair.test)
     }
     return _some(sorted(clips.values(), key=lambda clip: clip.path), seed)
 

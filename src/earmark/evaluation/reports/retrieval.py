@@ -1,4 +1,4 @@
-"""What an evaluation of labelled segments leaves behind: `results.json` for machines, a Markdown table for people."""
+"""What an evaluation of labeled segments leaves behind: `results.json` for machines, a Markdown table for people."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass

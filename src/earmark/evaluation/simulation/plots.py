@@ -48,12 +48,12 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
             title=f"What the position head adds, {times}" if other == "plain" else f"Differences, {times}",
         )
     first = repetitions[0]
-    features = {system: getattr(first, f"labelled_{system}") for system in FEATURES}
-    labels = first.classes[first.labelled_labels].tolist()
+    features = {system: getattr(first, f"labeled_{system}") for system in FEATURES}
+    labels = first.classes[first.labeled_labels].tolist()
     drawn["class-means.png"] = plots.class_means_plot(
         {FEATURES[system].format(rows.shape[1]): rows for system, rows in features.items()},
         labels,
-        title=f"Means of each word over {len(labels):,} labelled clips, repetition 1",
+        title=f"Means of each word over {len(labels):,} labeled clips, repetition 1",
     )
     if (folder / COSTS).exists():
         drawn["cost.png"] = plots.cost_plot(read_costs(folder / COSTS), title="Time to say where clips lie")

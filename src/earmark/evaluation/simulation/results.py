@@ -3,7 +3,7 @@
 A folder of a run (:mod:`earmark.training.spatial.simulation`) holds
 
 - ``settings.json``: the settings, and ``classes``, the words in the order of every vector and number below;
-- ``results.csv``: the columns :data:`COLUMNS`, a row a repetition, in order. The features that are learnt with the
+- ``results.csv``: the columns :data:`COLUMNS`, a row a repetition, in order. The features that are learned with the
   position stand beside MFCC. Every number is a fraction from 0 to 1, a vector has one for each class, as JSON;
 - ``results-plain.csv``: the same table for the auto-encoder without position, the ablation;
 - ``repetition-01.npz``, …: a :class:`Repetition`;
@@ -80,15 +80,15 @@ def score(labels: Ints, predictions: Ints, classes: int) -> Scores:
     )
 
 
-def row_of(mfcc: Scores, learnt: Scores) -> dict[str, str]:
+def row_of(mfcc: Scores, learned: Scores) -> dict[str, str]:
     """A row of the table, by column."""
-    values = [getattr(scores, number) for scores in (mfcc, learnt) for number in _NUMBERS]
+    values = [getattr(scores, number) for scores in (mfcc, learned) for number in _NUMBERS]
     cells = [json.dumps(value.tolist()) if isinstance(value, np.ndarray) else repr(value) for value in values]
     return dict(zip(COLUMNS, cells, strict=True))
 
 
 def read_results(path: Path) -> list[tuple[Scores, Scores]]:
-    """A table: for each repetition the scores of MFCC and those of the learnt features.
+    """A table: for each repetition the scores of MFCC and those of the learned features.
 
     Raises:
         InputError: no such file, other columns, or a cell that is no number.
@@ -130,8 +130,8 @@ def _scores_of(row: dict[str, str], where: str) -> tuple[Scores, Scores]:
     except (TypeError, ValueError):
         raise InputError(f"{where}: a cell is no number; delete the file and run earmark spatial again") from None
     half = len(_NUMBERS)
-    mfcc, learnt = (Scores(*part) for part in (found[:half], found[half:]))
-    return mfcc, learnt
+    mfcc, learned = (Scores(*part) for part in (found[:half], found[half:]))
+    return mfcc, learned
 
 
 @dataclass(frozen=True)
@@ -140,30 +140,30 @@ class Repetition:
 
     Attributes:
         classes: the words, shape (c,).
-        labelled_paths: files of the labelled clips, shape (l,); those that train and those that validate.
-        labelled_labels: class of each, shape (l,).
-        labelled_speakers: who speaks, shape (l,); empty where nobody knows.
-        labelled_mfcc: their MFCC, shape (l, 640), of each coefficient all frames.
-        labelled_plain: their embeddings, shape (l, d).
-        labelled_spatial: likewise.
+        labeled_paths: files of the labeled clips, shape (l,); those that train and those that validate.
+        labeled_labels: class of each, shape (l,).
+        labeled_speakers: who speaks, shape (l,); empty where nobody knows.
+        labeled_mfcc: their MFCC, shape (l, 640), of each coefficient all frames.
+        labeled_plain: their embeddings, shape (l, d).
+        labeled_spatial: likewise.
         test_paths: files of the test clips, shape (m,).
         test_labels: class of each, shape (m,).
         test_speakers: who speaks, shape (m,).
         mfcc_predictions: class that the convolutions on MFCC took each test clip for, shape (m,).
         plain_predictions: likewise the classifier on embeddings.
         spatial_predictions: likewise.
-        positions: of the unlabelled clips to each anchor, as the head learnt them, shape (n, k).
+        positions: of the unlabeled clips to each anchor, as the head learned them, shape (n, k).
         plain_loss: mean loss of each epoch of the auto-encoder, shape (epochs,).
         spatial_loss: likewise.
     """
 
     classes: Names
-    labelled_paths: Names
-    labelled_labels: Ints
-    labelled_speakers: Names
-    labelled_mfcc: Floats
-    labelled_plain: Floats
-    labelled_spatial: Floats
+    labeled_paths: Names
+    labeled_labels: Ints
+    labeled_speakers: Names
+    labeled_mfcc: Floats
+    labeled_plain: Floats
+    labeled_spatial: Floats
     test_paths: Names
     test_labels: Ints
     test_speakers: Names

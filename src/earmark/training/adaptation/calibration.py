@@ -68,7 +68,7 @@ def calibrate_like(
     manifest = read_manifest(pairs)
     keywords, sources = _keywords(manifest.clips, manifest.folder, start, generator)
     if not keywords:
-        raise InputError(f"{pairs}: no pairs as long as words to enrol")
+        raise InputError(f"{pairs}: no pairs as long as words to enroll")
     again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in keywords]
     detectors = Detector(keywords, encoder=start), Detector(again, encoder=adapted)
     counts = np.zeros((2, len(_GRID)))

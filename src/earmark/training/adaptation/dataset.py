@@ -42,7 +42,7 @@ class Material:
     """What there is to learn from and to measure on.
 
     Attributes:
-        learnt: what teaches.
+        learned: what teaches.
         held_out: what the loss is measured on; None where there are too few recordings, or labels measure.
         speech_s: seconds of speech in both.
         recordings: with speech.
@@ -50,7 +50,7 @@ class Material:
         failures: why recordings were left out.
     """
 
-    learnt: Part
+    learned: Part
     held_out: Part | None
     speech_s: float
     recordings: int
@@ -78,8 +78,8 @@ def prepare(
         out: folder for the lists; a journal in it keeps what was heard.
         share: of the speakers or recordings to hold out.
         seed: of the draw.
-        without: recordings that nothing is learnt from, because labels of them measure what is.
-        has_labels: labelled segments measure: nothing need be held out.
+        without: recordings that nothing is learned from, because labels of them measure what is.
+        has_labels: labeled segments measure: nothing need be held out.
         workers: processes.
         on_file: called with the number of finished recordings and of all.
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from earmark.core.config import read_table
 from earmark.core.errors import InputError
+from earmark.core.renamed_keys import with_current_names
 from earmark.models.encoder import load_encoder
 from earmark.models.onnx_model import shipped_file
 from earmark.search.storage import replace_file
@@ -23,17 +24,17 @@ BASE, NOTHING = "base", "none"
 _STEPS = 300
 _SHORTEST_S = 0.4  # of a section for the first learning: without pauses they are short
 _NOWHERE = dict.fromkeys(
-    ("folder", "sections", "pairs", "labelled"), "nowhere"
+    ("folder", "sections", "pairs", "labeled"), "nowhere"
 )  # what a recipe must say of data, until there are lists
 
 # As published but for the size, which a CPU trains in minutes, and the frames, which need no download.
 _SMALL: Table = {
     "frames": {"kind": "log_mel"},
     "encoder": {"kind": "segment", "features": 40, "dimension": 128, "feed_forward": 512, "dropout": 0.1},
-    "optimiser": {"lr": 1e-3},
+    "optimizer": {"lr": 1e-3},
 }
-# The shipped encoder knows words already: a little is learnt, and what it knows is to stay.
-_GENTLY: Table = {"optimiser": {"lr": 2e-4}}
+# The shipped encoder knows words already: a little is learned, and what it knows is to stay.
+_GENTLY: Table = {"optimizer": {"lr": 2e-4}}
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Start:
     Attributes:
         title: for reports.
         table: of a recipe of sequences, without data, episodes and start.
-        checkpoint: a checkpoint or an exported encoder; None: the first one is learnt from sections in two tempos.
+        checkpoint: a checkpoint or an exported encoder; None: the first one is learned from sections in two tempos.
         anew: whether rounds learn from nothing, unless somebody says otherwise.
         init: what a recipe says of the sections of that first learning.
     """
@@ -82,16 +83,16 @@ def round_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, 
     Args:
         start: where the adaptation starts.
         settings: of the adaptation.
-        name: of what is learnt.
+        name: of what is learned.
         data: the lists.
         begin: a checkpoint or an exported encoder to go on from; None: from nothing.
     """
     episodes = start.table.get("episodes", {})
     own = episodes if episodes.get("kind") == "pairs" else {"pairs": settings.pairs}
-    learnt = {"data": data, "episodes": {**own, "kind": "pairs"}}
+    learned = {"data": data, "episodes": {**own, "kind": "pairs"}}
     run = _run(start, settings, name)
-    run.pop("effects", None)  # they happen to sections; pairs are learnt from stored frames
-    return run | learnt | ({"start": {"checkpoint": begin}} if begin else {})
+    run.pop("effects", None)  # they happen to sections; pairs are learned from stored frames
+    return run | learned | ({"start": {"checkpoint": begin}} if begin else {})
 
 
 def init_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, least_sections: int) -> Table:
@@ -100,7 +101,7 @@ def init_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, l
     Args:
         start: where the adaptation starts.
         settings: of the adaptation.
-        name: of what is learnt.
+        name: of what is learned.
         data: the lists.
         least_sections: of a speaker.
     """
@@ -109,12 +110,12 @@ def init_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, l
 
 
 def _run(start: Start, settings: AdaptSettings, name: str) -> Table:
-    optimiser = {"steps": _STEPS, **start.table.get("optimiser", {})}
+    optimizer = {"steps": _STEPS, **start.table.get("optimizer", {})}
     given = {"steps": settings.steps, "lr": settings.lr}
-    optimiser |= {key: value for key, value in given.items() if value}
+    optimizer |= {key: value for key, value in given.items() if value}
     run = {"name": name, "seed": settings.seed}
-    every = -(-optimiser["steps"] // settings.checks)
-    return {**run, "checkpoint_every": every, **start.table, "optimiser": optimiser}
+    every = -(-optimizer["steps"] // settings.checks)
+    return {**run, "checkpoint_every": every, **start.table, "optimizer": optimizer}
 
 
 def write_recipe(table: Mapping[str, Any], path: Path, title: str) -> None:
@@ -153,17 +154,17 @@ def _from_checkpoint(path: Path) -> Start:
     state = load_checkpoint(path)
     recipe = check_any_recipe(state.recipe, str(path))
     if not isinstance(recipe, SequenceRecipe):
-        raise InputError(f"--start {path}: learnt from words; adapt takes base, none, or what learnt from sequences")
+        raise InputError(f"--start {path}: learned from words; adapt takes base, none, or what learned from sequences")
     kept = ("hearing", "frames", "encoder", "loss")
     return Start(path.stem, {key: state.recipe[key] for key in kept} | _GENTLY, path.resolve(), False, {})
 
 
 def _from_exported(path: Path, name: str) -> Start:
     encoder = load_encoder(path)
-    said = encoder.card.get("recipe", {}).get("encoder", {})
+    said = with_current_names(encoder.card.get("recipe", {})).get("encoder", {})
     if said.get("frames") != "published":
         raise InputError(
-            f"--start {name}: has a tower of its own, which was trained on labelled words; start from base, or none"
+            f"--start {name}: has a tower of its own, which was trained on labeled words; start from base, or none"
         )
     settings = StreamSettings.model_validate(said)
     table = {"frames": {"kind": "tower", "late": 0}, "encoder": {"kind": "stream"} | settings.model_dump(mode="json")}

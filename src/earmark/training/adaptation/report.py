@@ -85,7 +85,7 @@ def _lines(adapted: Adapted, corpus: str, command: Sequence[str]) -> Iterator[st
 def _measure(adapted: Adapted) -> str:
     held_out = adapted.material.held_out
     if adapted.watch == "map":
-        return "MAP of labelled segments, across speakers where there are several, decides."
+        return "MAP of labeled segments, across speakers where there are several, decides."
     assert held_out is not None
     return (
         f"{held_out.units} {adapted.material.unit} teach nothing: the loss on pairs that the start's encoder found "

@@ -1,4 +1,4 @@
-"""Mining and training in turn, as long as what is learnt measures better."""
+"""Mining and training in turn, as long as what is learned measures better."""
 
 import hashlib
 import math
@@ -50,7 +50,7 @@ class Round:
     Attributes:
         numbers: what its encoder measures: `map` and `map_at_r`, or `held_out_loss`, or all of them.
         pairs: that were mined, with the start's encoder or the best before this round.
-        coverage: share of the segments that have a neighbour.
+        coverage: share of the segments that have a neighbor.
         threshold: cosine from which on segments count as alike.
         minutes: that the round took.
         is_better: than all before it.
@@ -77,7 +77,7 @@ class Adapted:
         kept: which round's encoder is the result; 0: the start's.
         checkpoint: the result; None where that is an encoder that came exported, unchanged.
         encoder: the result as .onnx; None where it cannot listen to streams, or is unchanged.
-        material: what was learnt from.
+        material: what was learned from.
         commands: that repeat each step.
     """
 
@@ -119,7 +119,7 @@ def adapt(
         start: from `choose_start`.
         settings: how many rounds, and how long.
         name: of the encoder.
-        validation: labelled segments whose MAP decides, a list or manifest.
+        validation: labeled segments whose MAP decides, a list or manifest.
         validation_audio: folder that the paths of such a list start from.
         device: to train on; a GPU where there is one.
         workers: processes that look for speech.
@@ -131,7 +131,7 @@ def adapt(
         EarmarkError: nobody speaks; the disk is full. What was finished stays.
     """
     out = out.resolve()
-    measuring = _labelled(validation, validation_audio)
+    measuring = _labeled(validation, validation_audio)
     stamp = _stamp(manifest, start, settings, validation)
     _check_own(out, stamp)
     if settings.threads:
@@ -178,8 +178,8 @@ class _Adaptation:
         self.device, self.material, self.say, self.progress = device, material, say, progress
         self.watch = "held_out_loss" if validation is None else "map"
         self.data: Table = {"folder": out / "frames"}
-        if material.learnt.audio is not None:
-            self.data["audio"] = material.learnt.audio.resolve()
+        if material.learned.audio is not None:
+            self.data["audio"] = material.learned.audio.resolve()
         if validation is not None:
             self.data["validation"] = validation.resolve()
             if validation_audio is not None:
@@ -208,7 +208,7 @@ class _Adaptation:
     def _round(self, number: int, best: Path, measured: list[Mapping[str, float]]) -> tuple[Round, Path]:
         began = time.monotonic()
         folder, settings = self.out / f"round-{number}", self.settings
-        pairs = self._mine(self.material.learnt, best, f"round-{number}")
+        pairs = self._mine(self.material.learned, best, f"round-{number}")
         found = read_json(pairs / "results.json")
         anew = self.start.anew if settings.anew is None else settings.anew
         data = {**self.data, "pairs": self._pairs(pairs)}
@@ -240,7 +240,7 @@ class _Adaptation:
 
     def _init(self) -> Path:
         """The first encoder, from sections in two tempos."""
-        part, held_out = self.material.learnt, self.material.held_out
+        part, held_out = self.material.learned, self.material.held_out
         data: Table = {**self.data, "sections": part.sections}
         least = _least_sections(part)
         if held_out is not None:
@@ -347,17 +347,17 @@ class _Adaptation:
         reason = "its start is not calibrated itself"
         if before is not None and before.suffix == ".onnx":
             try:
-                found = calibrate_like(encoder, before, self._unlearnt(), self.sounds, seed=self.settings.seed)
+                found = calibrate_like(encoder, before, self._unlearned(), self.sounds, seed=self.settings.seed)
             except InputError as error:
                 reason = str(error)
             else:
                 hours, like = found["keyword_hours"], found["as_often_as"]
                 self.say(f"calibrated on {hours:g} keyword-hours: it fires as often as {like} did")
                 return
-        self.say(f"not calibrated, so that it can search but not enrol keywords: {reason}")
+        self.say(f"not calibrated, so that it can search but not enroll keywords: {reason}")
 
-    def _unlearnt(self) -> Path:
-        """Pairs to enrol keywords from: those held out, or where none are, those that the start's encoder found."""
+    def _unlearned(self) -> Path:
+        """Pairs to enroll keywords from: those held out, or where none are, those that the start's encoder found."""
         part = "round-1" if self.material.held_out is None else "held-out"
         return self.out / part / "pairs" / "pairs.parquet"
 
@@ -376,11 +376,11 @@ def told(watch: str, *steps: Mapping[str, float]) -> str:
 
 def _described(material: Material) -> str:
     held_out = f", {material.held_out.units} of them held out" if material.held_out else ""
-    units = material.learnt.units + (material.held_out.units if material.held_out else 0)
+    units = material.learned.units + (material.held_out.units if material.held_out else 0)
     whose = f"{units} {material.unit}{held_out}"
     if material.unit != "recordings":
         whose = f"{material.recordings} recordings of {whose}"
-    return f"{material.speech_s / 60:.1f} min of speech in {whose}; {material.learnt.count:,} segments to mine"
+    return f"{material.speech_s / 60:.1f} min of speech in {whose}; {material.learned.count:,} segments to mine"
 
 
 def _embedder(path: Path) -> SegmentEmbedder:
@@ -399,7 +399,7 @@ def _least_sections(part: Part) -> int:
     return next((least for least in (20, 10, 5, 2) if sizes[sizes >= least].sum() >= sizes.sum() / 2), 1)
 
 
-def _labelled(validation: Path | None, audio: Path | None) -> frozenset[Path]:
+def _labeled(validation: Path | None, audio: Path | None) -> frozenset[Path]:
     """The recordings that measure."""
     if validation is None:
         return frozenset()

@@ -11,7 +11,7 @@ TIGHT = VadSettings(least_speech_s=0.16, least_silence_s=0.1, padding_s=0.0)
 """Sections without pauses, which are alike whatever is said around them, and would be most of what is mined."""
 
 GRID = Grid(shortest_s=0.32)
-"""Segments that are learnt from: the most similar of all are as short as one sound, and say nothing of words."""
+"""Segments that are learned from: the most similar of all are as short as one sound, and say nothing of words."""
 
 
 class AdaptSettings(Settings):
@@ -24,11 +24,11 @@ class AdaptSettings(Settings):
     lr: float = Field(default=0.0, ge=0, description="Highest learning rate; 0: that of the start.")
     anew: bool | None = Field(
         default=None,
-        description="Whether each round learns from nothing, and what was learnt before only mines; by default after "
+        description="Whether each round learns from nothing, and what was learned before only mines; by default after "
         "the start `none`.",
     )
-    coverage: float = Field(default=0.2, gt=0, le=1, description="Share of segments that are to have a neighbour.")
-    is_mutual: bool = Field(default=True, description="Learn from a pair only where each is a neighbour of the other.")
+    coverage: float = Field(default=0.2, gt=0, le=1, description="Share of segments that are to have a neighbor.")
+    is_mutual: bool = Field(default=True, description="Learn from a pair only where each is a neighbor of the other.")
     most_segments: int = Field(
         default=100_000, ge=2, description="Segments that are mined; of more, so many are drawn."
     )

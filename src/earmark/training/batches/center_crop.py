@@ -19,12 +19,12 @@ from earmark.training.batches.recordings import Crops, Recordings
 from earmark.training.batches.threads import share_rows
 
 SILENCE = -1
-"""The number that asks :class:`CentredClips` for silence instead of a clip."""
+"""The number that asks :class:`CenteredClips` for silence instead of a clip."""
 
 _STEP = np.float32(1 / 32_768)  # of 16 bits
 
 
-class CentredSettings(BaseModel):
+class CenteredSettings(BaseModel):
     """How clips are cut to one length.
 
     The defaults are those of Jung et al. (2023); Huh et al. (2021) shift 20 % of the clips by up to ± 0.2 s.
@@ -32,7 +32,7 @@ class CentredSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["centred"] = Field("centred", description="clips of one length, the word in the middle")
+    kind: Literal["centered"] = Field("centered", description="clips of one length, the word in the middle")
     length_s: PositiveFloat = Field(
         1.0, description="length of a clip, in seconds; a shorter one gets silence on both sides, a longer one is cut"
     )
@@ -76,7 +76,7 @@ class ClipPlan:
         return len(self.begin)
 
 
-class CentredClips:
+class CenteredClips:
     """Draws clips of one length from a bank.
 
     Args:
@@ -89,7 +89,7 @@ class CentredClips:
         InputError: silence should sound, but there is no noise.
     """
 
-    def __init__(self, bank: ClipBank, settings: CentredSettings, device: torch.device, noise: list[Tensor]) -> None:
+    def __init__(self, bank: ClipBank, settings: CenteredSettings, device: torch.device, noise: list[Tensor]) -> None:
         if settings.silence_gain[1] > 0 and not noise:
             raise InputError(
                 "data.noise: no recordings to make silence of; name some, or set scenes.silence_gain to [0, 0]"

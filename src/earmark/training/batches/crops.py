@@ -7,16 +7,16 @@ import torch
 from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE, Wave
-from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.tiled_crop import RepeatedSettings, crop, first_samples
 
-Hearing = CentredSettings | RepeatedSettings
+Hearing = CenteredSettings | RepeatedSettings
 
 
 def middle(wave: Wave, hearing: Hearing) -> Wave:
-    """The middle of a wave; a shorter one is repeated, or stands in silence, as its encoder learnt.
+    """The middle of a wave; a shorter one is repeated, or stands in silence, as its encoder learned.
 
-    >>> settings = CentredSettings(length_s=5 / 16_000)
+    >>> settings = CenteredSettings(length_s=5 / 16_000)
     >>> middle(np.float32([1, 2, 3]), settings).tolist(), middle(np.float32(range(8)), settings).tolist()
     ([0.0, 1.0, 2.0, 3.0, 0.0], [1.0, 2.0, 3.0, 4.0, 5.0])
     """

@@ -28,9 +28,9 @@ class SceneSettings(BaseModel):
     speed: tuple[PositiveFloat, PositiveFloat] = Field(
         (0.88, 1.14), description="range of the playing speed; it moves pitch and tempo"
     )
-    neighbour: float = Field(0.5, ge=0, le=1, description="probability of another clip before, and likewise after")
-    gap_s: tuple[float, float] = Field((0.02, 0.3), description="range of the pause between neighbours, in seconds")
-    neighbour_db: float = Field(6.0, ge=0, description="a neighbour is up to this much louder or softer, in dB")
+    neighbor: float = Field(0.5, ge=0, le=1, description="probability of another clip before, and likewise after")
+    gap_s: tuple[float, float] = Field((0.02, 0.3), description="range of the pause between neighbors, in seconds")
+    neighbor_db: float = Field(6.0, ge=0, description="a neighbor is up to this much louder or softer, in dB")
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
@@ -95,10 +95,10 @@ class Scenes:
         begin = self.spoken[clips, 0] + uniform(0, 1) * (spoken - room).clamp(min=0) * speed
         wave = self._place(clips, speed, first, begin, size)
         for after in (False, True):
-            present = (torch.rand(batch, generator=generator) < options.neighbour).to(self.device)
+            present = (torch.rand(batch, generator=generator) < options.neighbor).to(self.device)
             other = torch.randint(len(self.start), (batch,), generator=generator).to(self.device)[present]
             gap = uniform(*options.gap_s)[present] * SAMPLE_RATE
-            level = 10 ** (uniform(-options.neighbour_db, options.neighbour_db)[present, None] / 20)
+            level = 10 ** (uniform(-options.neighbor_db, options.neighbor_db)[present, None] / 20)
             pace = uniform(*options.speed)[present]
             if after:
                 edge, anchor = last[present] + gap, self.spoken[other, 0]
@@ -123,6 +123,6 @@ class Scenes:
 
 
 def _fade(size: int, edge: Tensor, *, after: bool) -> Tensor:
-    """1 on the neighbour's side of the edge, 0 on the other, a ramp of 5 ms between. Shape (batch, size)."""
+    """1 on the neighbor's side of the edge, 0 on the other, a ramp of 5 ms between. Shape (batch, size)."""
     ramp = (torch.arange(size, device=edge.device) - edge[:, None]) / (0.005 * SAMPLE_RATE)
     return (ramp if after else -ramp).clamp(0, 1)

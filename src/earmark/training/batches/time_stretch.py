@@ -55,7 +55,7 @@ class Stretched:
         """
         samples = samples.round().long()
         middles = self.places + _PIECE // 2
-        # Pieces of slow speech may lie in another order than they were taken in; a few neighbours settle it.
+        # Pieces of slow speech may lie in another order than they were taken in; a few neighbors settle it.
         nearest = torch.searchsorted(middles.cummax(dim=1).values, samples.contiguous())
         near = (nearest[:, :, None] + torch.arange(-3, 4, device=samples.device)).clamp(0, middles.shape[1] - 1)
         offsets = samples[:, :, None] - middles.gather(1, near.flatten(1)).view_as(near)

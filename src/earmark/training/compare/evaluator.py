@@ -134,7 +134,7 @@ class Judge:
         folders = [test.lists for test in self.protocol.few_shot] + [test.lists for test in self.protocol.open_set]
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
         speakers = [one.content for one in self.speakers]
-        # A number that is counted otherwise, or anew, asks for another judgement too.
+        # A number that is counted otherwise, or anew, asks for another judgment too.
         counted = [__version__, list(few_shot.NUMBERS), list(open_set.NUMBERS)]
         if speakers:
             counted += [list(identification.NUMBERS), list(verification.NUMBERS)]

@@ -13,7 +13,7 @@ VerificationBackend = Literal["cosine", "as-norm"]
 
 
 class FewShotTest(Settings):
-    """Words that a user enrols, among others."""
+    """Words that a user enrolls, among others."""
 
     name: str = Field(description="what the report calls it")
     lists: Path = Field(description="folder of enroll_*.txt and test_*.txt; relative to the protocol's folder")
@@ -74,12 +74,12 @@ class VerificationTest(Settings):
     crops: int = Field(0, ge=0, description="random crops of a recording that are averaged; 0: its middle")
     seed: int = Field(0, ge=0, description="of the crops")
     backends: tuple[VerificationBackend, ...] = Field(
-        ("cosine",), min_length=1, description="how a pair gets its score: a cosine, or one normalised by a cohort"
+        ("cosine",), min_length=1, description="how a pair gets its score: a cosine, or one normalized by a cohort"
     )
     cohort: Path | None = Field(None, description="a manifest of other speakers, needed by `as-norm`")
     cohort_split: str = Field("train", description="the clips of the cohort")
     cohort_clips: int = Field(0, ge=0, description="clips of each speaker of the cohort, the first ones; 0: all")
-    top: int = Field(300, ge=2, description="speakers of the cohort that normalise a clip's scores: the nearest")
+    top: int = Field(300, ge=2, description="speakers of the cohort that normalize a clip's scores: the nearest")
 
     @model_validator(mode="after")
     def _names_clips(self) -> Self:
@@ -93,7 +93,7 @@ class Protocol(Settings):
     """All tests of a comparison."""
 
     title: str = Field(description="of the report")
-    few_shot: tuple[FewShotTest, ...] = Field((), description="tests of words that a user enrols")
+    few_shot: tuple[FewShotTest, ...] = Field((), description="tests of words that a user enrolls")
     open_set: tuple[OpenSetTest, ...] = Field((), description="tests of fixed targets")
     identification: tuple[IdentificationTest, ...] = Field((), description="tests of known speakers")
     verification: tuple[VerificationTest, ...] = Field((), description="tests of pairs of speakers")

@@ -85,7 +85,7 @@ def average_text(average: Average, *, percent: bool = True) -> str:
 
 def _how(runs: Sequence[Run], command: Sequence[str]) -> list[str]:
     seeds = sorted({run.seed for run in runs})
-    steps = sorted({run.recipe.optimiser.steps for run in runs})
+    steps = sorted({run.recipe.optimizer.steps for run in runs})
     chosen = sorted({run.recipe.choose for run in runs})
     lines = [
         f"{len({run.system for run in runs})} systems, {len(seeds)} seeds each, "
@@ -164,13 +164,13 @@ def _dots(summary: Summary, test: str, condition: str) -> Figure:
 def _draw_average(axes: Axes, average: Average, y: float, number: int, unit: int) -> None:
     if not average.values:
         return
-    colour, _ = line_style(number)
+    color, _ = line_style(number)
     margin = 0.0 if math.isnan(average.margin) else average.margin
     # A rate cannot leave 0 to 100 %, nor a cost 0 to 1, though an interval of Student's t can.
     ends = np.clip([average.mean - margin, average.mean + margin], 0, 1)
-    axes.plot(unit * ends, [y, y], "-", color=colour, lw=1.2, alpha=0.5)
-    axes.plot(unit * np.array(average.values), [y] * len(average.values), "o", color=colour, ms=3, alpha=0.6, mew=0)
-    axes.plot(unit * average.mean, y, "|", color=colour, ms=9, mew=2)
+    axes.plot(unit * ends, [y, y], "-", color=color, lw=1.2, alpha=0.5)
+    axes.plot(unit * np.array(average.values), [y] * len(average.values), "o", color=color, ms=3, alpha=0.6, mew=0)
+    axes.plot(unit * average.mean, y, "|", color=color, ms=9, mew=2)
 
 
 def _det(summary: Summary, test: str, condition: str) -> Figure:
@@ -192,11 +192,9 @@ def _curve(far: Sequence[float], frr: Sequence[float]) -> ErrorCurve:
 def _learning(summary: Summary) -> Figure:
     figure, axes = one_panel(6.4, 4.2)
     for number, (system, seeds) in enumerate(summary.learning.items()):
-        colour, dash = line_style(number)
+        color, dash = line_style(number)
         for seed, (steps, eers) in enumerate(seeds):
-            axes.plot(
-                steps, 100 * np.array(eers), dash, color=colour, lw=1.2, alpha=0.8, label=None if seed else system
-            )
+            axes.plot(steps, 100 * np.array(eers), dash, color=color, lw=1.2, alpha=0.8, label=None if seed else system)
     axes.set(xlabel="step", ylabel="EER on validation clips (%)")
     axes.grid(color="0.9", lw=0.6)
     axes.spines[["top", "right"]].set_visible(False)

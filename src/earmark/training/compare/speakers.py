@@ -68,7 +68,7 @@ class Identification:
 
 @dataclass(frozen=True)
 class Verification:
-    """A test of pairs, the recordings that it names, and strangers that normalise scores, perhaps none.
+    """A test of pairs, the recordings that it names, and strangers that normalize scores, perhaps none.
 
     Raises:
         InputError: when made by `of`, for a list, manifest or recording that cannot be read, or pairs of one kind.

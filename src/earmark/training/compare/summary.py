@@ -77,7 +77,7 @@ class Summary:
         }
 
 
-def summarise(judged: Mapping[Run, Sequence[Verdict]]) -> Summary:
+def summarize(judged: Mapping[Run, Sequence[Verdict]]) -> Summary:
     """Average the verdicts of each system's runs.
 
     Args:

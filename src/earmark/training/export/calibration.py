@@ -51,7 +51,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     """
     bank = validation_bank(recipe)
     if bank is None:
-        raise InputError("data.validation: calibration needs labelled clips of words that were not trained on")
+        raise InputError("data.validation: calibration needs labeled clips of words that were not trained on")
     encoder = load_encoder(path)
     encoder.card = encoder.card | {"calibration": NOT_YET}
     generator = np.random.default_rng(seed)

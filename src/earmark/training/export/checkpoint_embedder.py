@@ -15,7 +15,7 @@ from earmark.core.audio import Wave
 from earmark.core.config import checked
 from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Embedder, Exported
-from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.crops import Hearing, middle, random_crops
 from earmark.training.batches.scenes import SceneSettings
 from earmark.training.export.encoder import export
@@ -84,7 +84,7 @@ class ClipEmbedder:
 
 
 def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
-    """What a checkpoint has learnt, on the CPU; an encoder of streams runs as its export would.
+    """What a checkpoint has learned, on the CPU; an encoder of streams runs as its export would.
 
     Args:
         path: the checkpoint.
@@ -96,7 +96,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     """
     checkpoint = load_checkpoint(path)
     if checkpoint.recipe.get("kind") == "spatial":
-        return _learnt_without_labels(path, checkpoint, crops, seed)
+        return _learned_without_labels(path, checkpoint, crops, seed)
     recipe = check_any_recipe(checkpoint.recipe, str(path))
     if isinstance(recipe.encoder, StreamSettings):
         if crops:
@@ -126,11 +126,11 @@ def _of_sequences(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, cr
     return SequenceEmbedder(recipe.name, fingerprint, network.eval(), source, recipe.hearing)
 
 
-def _learnt_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
+def _learned_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
     """The encoder of an auto-encoder, see `earmark.training.spatial`."""
     settings = checked(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
     model = build_encoder(settings)
     fill(model, under(checkpoint.tensors, "model."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    hearing = CentredSettings(length_s=settings.length_s)
+    hearing = CenteredSettings(length_s=settings.length_s)
     return ClipEmbedder(checkpoint.recipe["name"], fingerprint, (), model.eval(), None, hearing, crops, seed)

@@ -42,7 +42,7 @@ class _Convolved(nn.Module):
         super().__init__()
         self.hop, self.padding = spectrogram.hop, spectrogram.padding
         n_fft = spectrogram.n_fft
-        self.reach = n_fft // 2 if spectrogram.centred else 0
+        self.reach = n_fft // 2 if spectrogram.centered else 0
         turns = torch.outer(torch.arange(n_fft // 2 + 1), torch.arange(n_fft)) % n_fft
         angles = 2 * torch.pi * turns.double() / n_fft
         spare = n_fft - len(spectrogram.window)

@@ -1,4 +1,4 @@
-"""Mining: which segments of speech sound alike, found as nearest neighbours of their embeddings."""
+"""Mining: which segments of speech sound alike, found as nearest neighbors of their embeddings."""
 
 from earmark.training.mining.mining import mine
 from earmark.training.mining.report import Mined

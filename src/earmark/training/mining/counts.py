@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.training.mining.neighbors import Neighbours
+from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.pairs import kept_pairs
 from earmark.training.mining.segment_table import Bools, Ints, Places
 from earmark.training.mining.threshold import tally
@@ -25,7 +25,7 @@ class Counts:
         across_speakers: pairs of two speakers.
         unknown_speaker: pairs in which at least one speaker is unknown.
         same_recording: pairs from one recording.
-        labelled: pairs in which both labels are known.
+        labeled: pairs in which both labels are known.
         agreeing: those of them whose labels are the same.
     """
 
@@ -35,13 +35,13 @@ class Counts:
     across_speakers: int = 0
     unknown_speaker: int = 0
     same_recording: int = 0
-    labelled: int = 0
+    labeled: int = 0
     agreeing: int = 0
 
     @property
     def purity(self) -> float:
-        """Share of labelled pairs whose labels agree; NaN without labels."""
-        return self.agreeing / self.labelled if self.labelled else float("nan")
+        """Share of labeled pairs whose labels agree; NaN without labels."""
+        return self.agreeing / self.labeled if self.labeled else float("nan")
 
     def document(self) -> dict[str, Any]:
         """For results.json."""
@@ -50,44 +50,44 @@ class Counts:
 
 @dataclass(frozen=True, eq=False)
 class Tallies:
-    """How many neighbours lie in each bin of similarity, from the lowest up; each shape (b,).
+    """How many neighbors lie in each bin of similarity, from the lowest up; each shape (b,).
 
     Attributes:
-        neighbours: all that were found.
+        neighbors: all that were found.
         nearest: the nearest one of each segment.
-        labelled: neighbours where both labels are known.
+        labeled: neighbors where both labels are known.
         agreeing: those of them whose labels are the same.
     """
 
-    neighbours: Ints
+    neighbors: Ints
     nearest: Ints
-    labelled: Ints
+    labeled: Ints
     agreeing: Ints
 
     def purity_from(self) -> Floats:
-        """Share of agreeing neighbours from each threshold on, the highest first, shape (b,); NaN where none is."""
-        agreeing, labelled = (np.cumsum(counts[::-1]) for counts in (self.agreeing, self.labelled))
-        return np.where(labelled > 0, agreeing / np.maximum(labelled, 1), np.nan)
+        """Share of agreeing neighbors from each threshold on, the highest first, shape (b,); NaN where none is."""
+        agreeing, labeled = (np.cumsum(counts[::-1]) for counts in (self.agreeing, self.labeled))
+        return np.where(labeled > 0, agreeing / np.maximum(labeled, 1), np.nan)
 
 
-def count_pairs(neighbours: Neighbours, places: Places, threshold: float, *, is_mutual: bool) -> Counts:
+def count_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_mutual: bool) -> Counts:
     """Count the pairs from a threshold on."""
     sums = dict.fromkeys(asdict(Counts()), 0)
     is_used = np.zeros(len(places), np.bool_)
     is_named = _is_known(places.names.speaker)
-    for first, second, _ in kept_pairs(neighbours, threshold, is_mutual=is_mutual):
+    for first, second, _ in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
         one, other = places.rows[first], places.rows[second]
         is_used[first] = is_used[second] = True
         both = is_named[one["speaker"]] & is_named[other["speaker"]]
         is_same = one["speaker"] == other["speaker"]
-        labelled, agreeing = _labels(places, first, second)
+        labeled, agreeing = _labels(places, first, second)
         found = {
             "pairs": np.ones(len(first), np.bool_),
             "same_speaker": both & is_same,
             "across_speakers": both & ~is_same,
             "unknown_speaker": ~both,
             "same_recording": one["file"] == other["file"],
-            "labelled": labelled,
+            "labeled": labeled,
             "agreeing": agreeing,
         }
         for name, values in found.items():
@@ -95,15 +95,15 @@ def count_pairs(neighbours: Neighbours, places: Places, threshold: float, *, is_
     return Counts(**{**sums, "segments": int(is_used.sum())})
 
 
-def tally_neighbours(neighbours: Neighbours, places: Places, bin_width: float, *, is_mutual: bool) -> Tallies:
-    """Count neighbours by their similarity."""
+def tally_neighbors(neighbors: Neighbors, places: Places, bin_width: float, *, is_mutual: bool) -> Tallies:
+    """Count neighbors by their similarity."""
     sums: list[Ints] = []
-    for queries, similarities, rows in neighbours.pieces(is_mutual=is_mutual):
-        labelled, agreeing = _labels(places, queries[:, None], rows)
+    for queries, similarities, rows in neighbors.pieces(is_mutual=is_mutual):
+        labeled, agreeing = _labels(places, queries[:, None], rows)
         counted = (
             tally(similarities, bin_width),
             tally(similarities.max(axis=1), bin_width),
-            tally(similarities, bin_width, labelled),
+            tally(similarities, bin_width, labeled),
             tally(similarities, bin_width, agreeing),
         )
         sums = [total + some for total, some in zip(sums, counted, strict=True)] if sums else list(counted)
@@ -111,7 +111,7 @@ def tally_neighbours(neighbours: Neighbours, places: Places, bin_width: float, *
 
 
 def chance(places: Places) -> float:
-    """How likely the labels of two labelled segments agree that are drawn blindly; NaN without labels."""
+    """How likely the labels of two labeled segments agree that are drawn blindly; NaN without labels."""
     takes = np.bincount(places.rows["label"], minlength=len(places.names.label))[_is_known(places.names.label)]
     total = takes.sum()
     return float((takes * (takes - 1)).sum() / (total * (total - 1))) if total > 1 else float("nan")

@@ -1,4 +1,4 @@
-"""Neighbours to listen to, from the most similar down to the least."""
+"""Neighbors to listen to, from the most similar down to the least."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -12,7 +12,7 @@ from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.data.lists.segment_pairs import SegmentPair
 from earmark.data.lists.spans import Recordings, Stretch
-from earmark.training.mining.neighbors import Neighbours
+from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.segment_table import Places
 
 Floats = NDArray[np.floating]
@@ -24,7 +24,7 @@ _AROUND_S = 0.02
 
 @dataclass(frozen=True)
 class Example:
-    """A segment and its nearest neighbour.
+    """A segment and its nearest neighbor.
 
     Attributes:
         pair: both, and how similar they are.
@@ -48,15 +48,15 @@ class Example:
         }
 
 
-def choose_examples(neighbours: Neighbours, places: Places, best: Floats, threshold: float) -> list[Example]:
-    """Segments with their nearest neighbour, at even steps of similarity.
+def choose_examples(neighbors: Neighbors, places: Places, best: Floats, threshold: float) -> list[Example]:
+    """Segments with their nearest neighbor, at even steps of similarity.
 
     From the highest similarity to that which 1 in 100 segments do not reach.
 
     Args:
-        neighbours: of all segments.
+        neighbors: of all segments.
         places: of them.
-        best: similarity of each segment's nearest neighbour, shape (n,); -inf where it has none.
+        best: similarity of each segment's nearest neighbor, shape (n,); -inf where it has none.
         threshold: from which on they make a pair.
     """
     known = np.flatnonzero(np.isfinite(best))
@@ -67,9 +67,9 @@ def choose_examples(neighbours: Neighbours, places: Places, best: Floats, thresh
     found, seen = [], set[tuple[int, int]]()
     for place in wanted:
         query = int(known[min(place, len(known) - 1)])
-        # Where only mutual neighbours count, the nearest is the first of those; its similarity says which.
-        column = int(np.argmin(np.abs(np.asarray(neighbours.similarities[query]) - best[query])))
-        other = int(neighbours.rows[query, column])
+        # Where only mutual neighbors count, the nearest is the first of those; its similarity says which.
+        column = int(np.argmin(np.abs(np.asarray(neighbors.similarities[query]) - best[query])))
+        other = int(neighbors.rows[query, column])
         if (min(query, other), max(query, other)) in seen:
             continue
         seen.add((min(query, other), max(query, other)))

@@ -1,6 +1,6 @@
 """From a list of segments to pairs that are alike, as R. Algayres et al. (2022, arXiv 2204.05148) mine them.
 
-Embed, reduce to principal components, find nearest neighbours, set a threshold by how many segments shall have one.
+Embed, reduce to principal components, find nearest neighbors, set a threshold by how many segments shall have one.
 """
 
 import time
@@ -19,10 +19,10 @@ from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.search.faiss_index import faiss
 from earmark.search.storage import new_file, new_folder, write_head
-from earmark.training.mining.counts import chance, count_pairs, tally_neighbours
+from earmark.training.mining.counts import chance, count_pairs, tally_neighbors
 from earmark.training.mining.examples import choose_examples, write_snippets
 from earmark.training.mining.folders import map_array, read_json, renew, write_json
-from earmark.training.mining.neighbors import Neighbours, find_neighbours, recall
+from earmark.training.mining.neighbors import Neighbors, find_neighbors, recall
 from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
 from earmark.training.mining.plots import coverage_plot, similarity_plot
 from earmark.training.mining.projection import fit_projection
@@ -59,7 +59,7 @@ def mine(
 ) -> Mined:
     """Mine pairs of segments that are alike.
 
-    The folder keeps embeddings, components and neighbours: a run that was stopped goes on, and one of other settings
+    The folder keeps embeddings, components and neighbors: a run that was stopped goes on, and one of other settings
     takes over what they leave as it was. `pairs.parquet`, `pairs.txt`, `report.md`, `results.json` and two pictures
     are complete, or not there.
 
@@ -75,7 +75,7 @@ def mine(
         progress: told how far the work is.
 
     Raises:
-        InputError: a broken list; the folder holds embeddings of another encoder or list; no segment has a neighbour.
+        InputError: a broken list; the folder holds embeddings of another encoder or list; no segment has a neighbor.
         EarmarkError: the folder cannot be written, or the disk is full. What was finished stays.
     """
     faiss()  # missing, it is known before the work
@@ -95,33 +95,33 @@ def mine(
         with _timed(seconds, "components"):
             vectors, explained = _reduce(shards, order, out / "components", settings, partial(progress, "components"))
         chosen = settings.model_dump(exclude={"is_mutual", "coverage", "bin_width"})
-        renew(out / "neighbours", {**shards.stamp, **chosen})
-        with _timed(seconds, "neighbours"):
-            neighbours = find_neighbours(
-                vectors, places, settings, out / "neighbours", progress=partial(progress, "neighbours")
+        renew(out / "neighbors", {**shards.stamp, **chosen})
+        with _timed(seconds, "neighbors"):
+            neighbors = find_neighbors(
+                vectors, places, settings, out / "neighbors", progress=partial(progress, "neighbors")
             )
-            found = recall(vectors, places, neighbours, settings) if neighbours.is_approximate else 1.0
+            found = recall(vectors, places, neighbors, settings) if neighbors.is_approximate else 1.0
         with _timed(seconds, "pairs"):
-            best = _best(neighbours, settings)
+            best = _best(neighbors, settings)
             if not np.isfinite(best).any():
                 raise InputError(_lonely(source, settings))
             curve = choose_threshold(best, settings.coverage, settings.bin_width)
             _clear(out)
             how = {"is_mutual": settings.is_mutual}
-            write_pair_manifest(neighbours, places, curve.threshold, out / "pairs.parquet", shards.folder, **how)
+            write_pair_manifest(neighbors, places, curve.threshold, out / "pairs.parquet", shards.folder, **how)
             # Any white space, such as an ideographic space: lists are parted wherever there is some.
             has_list = not any(len(name.split()) > 1 for name in (*shards.names.file, *shards.names.speaker))
             if has_list:
-                write_segment_pairs(listed_pairs(neighbours, places, curve.threshold, **how), out / "pairs.txt")
+                write_segment_pairs(listed_pairs(neighbors, places, curve.threshold, **how), out / "pairs.txt")
         mined = Mined(
             out=out,
             encoder=(embedder.name, embedder.fingerprint),
             lists=source.stem,
             settings=settings,
-            counts=count_pairs(neighbours, places, curve.threshold, **how),
+            counts=count_pairs(neighbors, places, curve.threshold, **how),
             curve=curve,
-            tallies=tally_neighbours(neighbours, places, settings.bin_width, **how),
-            examples=choose_examples(neighbours, places, best, curve.threshold),
+            tallies=tally_neighbors(neighbors, places, settings.bin_width, **how),
+            examples=choose_examples(neighbors, places, best, curve.threshold),
             segments=len(places),
             recordings=len(shards.names.file),
             speakers=len(set(shards.names.speaker) - {""}),
@@ -187,9 +187,9 @@ def _pieces(rows: Ints) -> Iterator[Ints]:
         yield rows[start : start + _PIECE_ROWS]
 
 
-def _best(neighbours: Neighbours, settings: MiningSettings) -> Floats:
-    """Similarity of each segment's nearest neighbour, shape (n,)."""
-    pieces = neighbours.pieces(is_mutual=settings.is_mutual)
+def _best(neighbors: Neighbors, settings: MiningSettings) -> Floats:
+    """Similarity of each segment's nearest neighbor, shape (n,)."""
+    pieces = neighbors.pieces(is_mutual=settings.is_mutual)
     return np.concatenate([similarities.max(axis=1) for _, similarities, _ in pieces])
 
 
@@ -199,7 +199,7 @@ def _lonely(source: Path, settings: MiningSettings) -> str:
         "same": "list more segments of a speaker, or mine with --any",
         "across": "list segments of more speakers, or mine with --any",
     }[settings.relation]
-    return f"{source}: no segment has a neighbour among those of {RELATIONS[settings.relation]}; {cure}"
+    return f"{source}: no segment has a neighbor among those of {RELATIONS[settings.relation]}; {cure}"
 
 
 @contextmanager

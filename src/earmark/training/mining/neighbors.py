@@ -1,4 +1,4 @@
-"""The nearest neighbours of every segment, on disk: found chunk by chunk, so that a run goes on where it stopped."""
+"""The nearest neighbors of every segment, on disk: found chunk by chunk, so that a run goes on where it stopped."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -23,11 +23,11 @@ _PIECE = 2**22
 
 
 @dataclass(frozen=True, eq=False)
-class Neighbours:
+class Neighbors:
     """What was found for each segment, the most similar first.
 
     Attributes:
-        similarities: cosines, shape (n, k); -inf where there is no such neighbour.
+        similarities: cosines, shape (n, k); -inf where there is no such neighbor.
         rows: which segments they are, shape (n, k); -1 where there is none.
         is_approximate: whether inverted lists were used.
     """
@@ -37,10 +37,10 @@ class Neighbours:
     is_approximate: bool
 
     def pieces(self, *, is_mutual: bool) -> Iterator[tuple[Ints, Floats, Ints]]:
-        """Queries, shape (b,), with their neighbours, shapes (b, k).
+        """Queries, shape (b,), with their neighbors, shapes (b, k).
 
         Args:
-            is_mutual: leave out (-inf) neighbours whose own neighbours do not hold the query.
+            is_mutual: leave out (-inf) neighbors whose own neighbors do not hold the query.
         """
         count, width = self.rows.shape
         step = max(1, _PIECE // width**2)
@@ -52,15 +52,15 @@ class Neighbours:
             yield queries, similarities, rows
 
     def holds(self, rows: Ints, others: Ints, threshold: float = -np.inf) -> Bools:
-        """Whether segments have others among their neighbours, at least so similar; shapes are broadcast."""
+        """Whether segments have others among their neighbors, at least so similar; shapes are broadcast."""
         is_other = self.rows[rows] == others[..., None]
         return (is_other & (self.similarities[rows] >= threshold)).any(axis=-1) & (rows >= 0)
 
 
-def find_neighbours(
+def find_neighbors(
     vectors: Floats, places: Places, settings: MiningSettings, folder: Path, *, progress: Progress = silent
-) -> Neighbours:
-    """Find the nearest neighbours of every segment among those that it may be paired with.
+) -> Neighbors:
+    """Find the nearest neighbors of every segment among those that it may be paired with.
 
     None is lost where all are compared, that is up to `settings.exact_rows` segments; beyond, inverted lists find
     most of them (see `recall`).
@@ -68,7 +68,7 @@ def find_neighbours(
     Args:
         vectors: of unit length, in the order of `places`, shape (n, d) float32; may be mapped from a file.
         places: the segments.
-        settings: how many neighbours, and of whom.
+        settings: how many neighbors, and of whom.
         folder: that keeps what is found.
         progress: told how many segments are done.
 
@@ -98,18 +98,18 @@ def find_neighbours(
             folder,
             [[files[part, chunk] for part, _ in enumerate(spans)] for chunk, _ in enumerate(chunks)],
             len(places),
-            settings.neighbours,
+            settings.neighbors,
         )
         write_json(folder / "done.json", {"is_approximate": is_approximate})
         for file in files.values():
             for suffix in (".similarities.npy", ".rows.npy", ".json"):
                 file.with_suffix(suffix).unlink(missing_ok=True)
     similarities, rows = (map_array(folder / f"{name}.npy") for name in ("similarities", "rows"))
-    return Neighbours(similarities, rows, read_json(folder / "done.json")["is_approximate"])
+    return Neighbors(similarities, rows, read_json(folder / "done.json")["is_approximate"])
 
 
-def exact_neighbours(vectors: Floats, places: Places, queries: Ints, settings: MiningSettings) -> Found:
-    """Neighbours of some segments, each compared with all others: slow, and lacks nothing."""
+def exact_neighbors(vectors: Floats, places: Places, queries: Ints, settings: MiningSettings) -> Found:
+    """Neighbors of some segments, each compared with all others: slow, and lacks nothing."""
     found: list[Found] = []
     for low in range(0, len(places), _TILE_ROWS):
         candidates = np.arange(low, min(low + _TILE_ROWS, len(places)))
@@ -118,30 +118,30 @@ def exact_neighbours(vectors: Floats, places: Places, queries: Ints, settings: M
             some = queries[start : start + 16]
             similarities = np.asarray(vectors[some]) @ tile.T
             similarities[~places.may_pair(some[:, None], candidates[None], settings.relation)] = -np.inf
-            found.append(_best_columns(similarities, low, settings.neighbours))
+            found.append(_best_columns(similarities, low, settings.neighbors))
     blocks = -(-len(queries) // 16)
     tiles = [found[start : start + blocks] for start in range(0, len(found), blocks)]
     joined = [
         (np.concatenate([one for one, _ in tile]), np.concatenate([other for _, other in tile])) for tile in tiles
     ]
-    return best_of(joined, settings.neighbours)
+    return best_of(joined, settings.neighbors)
 
 
 def recall(
-    vectors: Floats, places: Places, neighbours: Neighbours, settings: MiningSettings, *, queries: int = 256
+    vectors: Floats, places: Places, neighbors: Neighbors, settings: MiningSettings, *, queries: int = 256
 ) -> float:
-    """Share of the true neighbours of some segments that were found; NaN where they have none."""
+    """Share of the true neighbors of some segments that were found; NaN where they have none."""
     rng = np.random.default_rng(settings.seed)
     some = np.sort(rng.choice(len(places), min(queries, len(places)), replace=False))
-    _, right = exact_neighbours(vectors, places, some, settings)
-    is_found = (right[:, :, None] == np.asarray(neighbours.rows[some])[:, None]).any(axis=2) & (right >= 0)
+    _, right = exact_neighbors(vectors, places, some, settings)
+    is_found = (right[:, :, None] == np.asarray(neighbors.rows[some])[:, None]).any(axis=2) & (right >= 0)
     return float(is_found.sum() / (right >= 0).sum()) if (right >= 0).any() else float("nan")
 
 
 def _answered(
     vectors: Floats, places: Places, part: Part, batch: Batch, settings: MiningSettings, with_gap: bool
 ) -> Found:
-    """Neighbours of a batch in a part, and, once, those in its gap."""
+    """Neighbors of a batch in a part, and, once, those in its gap."""
     queries = np.arange(*batch.rows)
     found = [_nothing(len(queries))]
     for similarities, rows in part.search(batch):
@@ -153,8 +153,8 @@ def _answered(
         candidates = np.arange(*batch.gap)
         similarities = np.asarray(vectors[slice(*batch.rows)]) @ np.asarray(vectors[slice(*batch.gap)]).T
         similarities[~places.may_pair(queries[:, None], candidates[None], settings.relation)] = -np.inf
-        found.append(_best_columns(similarities, batch.gap[0], settings.neighbours))
-    return best_of(found, settings.neighbours)
+        found.append(_best_columns(similarities, batch.gap[0], settings.neighbors))
+    return best_of(found, settings.neighbors)
 
 
 def _nothing(count: int) -> Found:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from earmark.core.errors import InputError
 from earmark.data.lists.segment_pairs import SegmentPair
 from earmark.search.storage import new_file
-from earmark.training.mining.neighbors import Neighbours
+from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.segment_table import Ints, Places
 
 Floats = NDArray[np.floating]
@@ -19,43 +19,43 @@ Floats = NDArray[np.floating]
 _GROUP_ROWS = 65_536
 
 
-def kept_pairs(neighbours: Neighbours, threshold: float, *, is_mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
+def kept_pairs(neighbors: Neighbors, threshold: float, *, is_mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
     """Pairs from a threshold on, piece by piece: first and second segments and similarities, shapes (m,).
 
     Args:
-        neighbours: of all segments.
+        neighbors: of all segments.
         threshold: least similarity.
-        is_mutual: only where each is a neighbour of the other.
+        is_mutual: only where each is a neighbor of the other.
     """
-    for queries, similarities, rows in neighbours.pieces(is_mutual=is_mutual):
+    for queries, similarities, rows in neighbors.pieces(is_mutual=is_mutual):
         is_kept = similarities >= threshold
         # A pair that both sides found is the first one's.
-        is_kept &= (queries[:, None] < rows) | ~neighbours.holds(rows, queries[:, None], threshold)
+        is_kept &= (queries[:, None] < rows) | ~neighbors.holds(rows, queries[:, None], threshold)
         which, columns = np.nonzero(is_kept)
         yield queries[which], rows[which, columns], similarities[which, columns]
 
 
-def listed_pairs(neighbours: Neighbours, places: Places, threshold: float, *, is_mutual: bool) -> Iterator[SegmentPair]:
+def listed_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_mutual: bool) -> Iterator[SegmentPair]:
     """The same pairs as lists write them, one after the other."""
-    for first, second, similarities in kept_pairs(neighbours, threshold, is_mutual=is_mutual):
+    for first, second, similarities in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
         for one, other, similarity in zip(first.tolist(), second.tolist(), similarities.tolist(), strict=True):
             yield SegmentPair(places.stretch(one), places.stretch(other), similarity)
 
 
 def write_pair_manifest(
-    neighbours: Neighbours, places: Places, threshold: float, path: Path, corpus: Path, *, is_mutual: bool
+    neighbors: Neighbors, places: Places, threshold: float, path: Path, corpus: Path, *, is_mutual: bool
 ) -> int:
     """Write pairs as a Parquet manifest, as `manifest_of_pairs` makes it, but piece by piece; returns how many.
 
     The two clips of pair n, and no others, have the label `pairn`.
 
     Args:
-        neighbours: of all segments.
+        neighbors: of all segments.
         places: of them.
         threshold: least similarity.
         path: .parquet; complete, or not there.
         corpus: folder that the paths start from.
-        is_mutual: only where each is a neighbour of the other.
+        is_mutual: only where each is a neighbor of the other.
     """
     arrow = _pyarrow(path)
     names = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
@@ -65,7 +65,7 @@ def write_pair_manifest(
     speakers = np.array(places.names.speaker, np.object_)
     count = 0
     with new_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for first, second, _ in kept_pairs(neighbours, threshold, is_mutual=is_mutual):
+        for first, second, _ in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
             rows = places.rows[np.stack([first, second], axis=1).ravel()]
             columns = {name: rows[name] for name in times}
             columns |= {"path": files[rows["file"]], "speaker": speakers[rows["speaker"]]}

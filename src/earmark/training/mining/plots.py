@@ -12,7 +12,7 @@ from earmark.training.mining.threshold import Curve
 
 
 def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
-    """How similar neighbours are: all that were found, and the nearest of each segment; the threshold.
+    """How similar neighbors are: all that were found, and the nearest of each segment; the threshold.
 
     Args:
         tallies: by bin, from the lowest similarity up.
@@ -21,13 +21,13 @@ def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
     """
     figure, axes = one_panel(6.4, 3.6)
     left = curve.thresholds[::-1]
-    for counts, words, colour in (
-        (tallies.neighbours, "all neighbours", "0.75"),
-        (tallies.nearest, "nearest neighbour", COLOURS[0]),
+    for counts, words, color in (
+        (tallies.neighbors, "all neighbors", "0.75"),
+        (tallies.nearest, "nearest neighbor", COLOURS[0]),
     ):
-        axes.bar(left, counts, bin_width, align="edge", color=colour, lw=0, label=words)
+        axes.bar(left, counts, bin_width, align="edge", color=color, lw=0, label=words)
     _mark(axes, curve)
-    seen = np.flatnonzero(tallies.neighbours)
+    seen = np.flatnonzero(tallies.neighbors)
     axes.set(
         xlim=(left[seen[0]] - bin_width, min(1.0, left[seen[-1]]) + 2 * bin_width),
         xlabel="cosine",
@@ -38,7 +38,7 @@ def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
 
 
 def coverage_plot(tallies: Tallies, curve: Curve, wanted: float) -> Figure:
-    """Which share of segments each threshold covers; and where labels are known, how many neighbours agree.
+    """Which share of segments each threshold covers; and where labels are known, how many neighbors agree.
 
     Args:
         tallies: by bin, from the lowest similarity up.
@@ -46,10 +46,10 @@ def coverage_plot(tallies: Tallies, curve: Curve, wanted: float) -> Figure:
         wanted: coverage.
     """
     figure, axes = one_panel(6.4, 3.6)
-    axes.plot(curve.thresholds, 100 * curve.coverage, color=COLOURS[0], label="segments with a neighbour")
-    if tallies.labelled.any():
+    axes.plot(curve.thresholds, 100 * curve.coverage, color=COLOURS[0], label="segments with a neighbor")
+    if tallies.labeled.any():
         axes.plot(
-            curve.thresholds, 100 * tallies.purity_from(), "--", color=COLOURS[1], label="neighbours of the same label"
+            curve.thresholds, 100 * tallies.purity_from(), "--", color=COLOURS[1], label="neighbors of the same label"
         )
     axes.axhline(100 * wanted, color="0.6", lw=0.8, ls=":")
     _mark(axes, curve)

@@ -26,7 +26,7 @@ class Mined:
         settings: how it was mined.
         counts: of the pairs.
         curve: coverage of each threshold, and which was chosen.
-        tallies: neighbours by similarity.
+        tallies: neighbors by similarity.
         examples: to listen to.
         segments: how many were compared.
         recordings: that they are from.
@@ -34,7 +34,7 @@ class Mined:
         left_out: segments that were too long.
         not_drawn: segments that chance left out.
         explained: share of the variance that the principal components keep.
-        recall: share of true neighbours that were found; 1 where all were compared.
+        recall: share of true neighbors that were found; 1 where all were compared.
         chance: share of agreeing labels among pairs drawn blindly; NaN without labels.
         has_list: whether the pairs stand in pairs.txt too; not where a path or name has spaces.
         seconds: of each stage of this run.
@@ -61,17 +61,17 @@ class Mined:
 
     @property
     def coverage(self) -> float:
-        """Share of segments that have a neighbour at the threshold."""
+        """Share of segments that have a neighbor at the threshold."""
         return float(self.curve.coverage[self.curve.chosen])
 
 
 def rows(mined: Mined) -> list[tuple[str, str]]:
     """What there is to say, and its value."""
     counts, settings = mined.counts, mined.settings
-    kept = f"{settings.neighbours} nearest of {RELATIONS[settings.relation]}"
+    kept = f"{settings.neighbors} nearest of {RELATIONS[settings.relation]}"
     found = [
         ("segments", f"{mined.segments:,} of {mined.recordings:,} recordings, {mined.speakers:,} speakers"),
-        ("neighbours", kept + (", mutual" if settings.is_mutual else "")),
+        ("neighbors", kept + (", mutual" if settings.is_mutual else "")),
         ("threshold", f"cosine {mined.curve.threshold:g}"),
         ("coverage", f"{_percent(mined.coverage)} of segments, {_percent(settings.coverage)} wanted"),
         ("pairs", f"{counts.pairs:,}, of {counts.segments:,} segments"),
@@ -79,12 +79,12 @@ def rows(mined: Mined) -> list[tuple[str, str]]:
         ("two speakers", _share(counts.across_speakers, counts.pairs)),
         ("same recording", _share(counts.same_recording, counts.pairs)),
         ("variance kept by the components", _percent(mined.explained)),
-        ("true neighbours found", "all: exact" if mined.recall == 1 else _percent(mined.recall)),
+        ("true neighbors found", "all: exact" if mined.recall == 1 else _percent(mined.recall)),
     ]
     if counts.unknown_speaker:
         found.insert(7, ("a speaker unknown", _share(counts.unknown_speaker, counts.pairs)))
-    if counts.labelled:
-        words = f"{_percent(counts.purity)} of {counts.labelled:,} labelled pairs; blindly {_percent(mined.chance)}"
+    if counts.labeled:
+        words = f"{_percent(counts.purity)} of {counts.labeled:,} labeled pairs; blindly {_percent(mined.chance)}"
         found.append(("same label", words))
     if mined.left_out:
         found.append((f"longer than {settings.longest_s:g} s, left out", f"{mined.left_out:,}"))
@@ -106,13 +106,13 @@ def write_report(mined: Mined, folder: Path) -> None:
         table_row(["---", "---"]),
         *map(table_row, rows(mined)),
         "",
-        "![How similar neighbours are](similarities.png)",
+        "![How similar neighbors are](similarities.png)",
         "",
         "![Coverage by threshold](coverage.png)",
         "",
         "## Listen to these",
         "",
-        "Segments and their nearest neighbours, from the most similar down.",
+        "Segments and their nearest neighbors, from the most similar down.",
         "",
         table_row(heads),
         table_row(["---:", "---:", "---", "---", "---", *(["---"] if has_labels else [])]),
@@ -133,11 +133,11 @@ def write_results(mined: Mined, folder: Path, command: Sequence[str]) -> None:
     """Write `results.json` into a folder; NaN becomes null."""
     curve, tallies = mined.curve, mined.tallies
     # From the highest threshold to where nothing more is found.
-    last = len(curve.thresholds) - int(np.argmax(tallies.neighbours > 0))
+    last = len(curve.thresholds) - int(np.argmax(tallies.neighbors > 0))
     columns = {
         "threshold": curve.thresholds[:last],
         "coverage": curve.coverage[:last],
-        "neighbours": np.cumsum(tallies.neighbours[::-1])[:last],
+        "neighbors": np.cumsum(tallies.neighbors[::-1])[:last],
         "purity": tallies.purity_from()[:last],
     }
     document: dict[str, Any] = {

@@ -1,4 +1,4 @@
-"""Plain nearest neighbours by cosine within a part of the segments: all compared, or FAISS's inverted lists."""
+"""Plain nearest neighbors by cosine within a part of the segments: all compared, or FAISS's inverted lists."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -39,10 +39,10 @@ class Part:
         self._vectors, self._settings = vectors, settings
 
     def search(self, batch: Batch) -> Iterator[Found]:
-        """Neighbours of a batch outside of its gap; those that the batch's `spare` warns of are among them."""
+        """Neighbors of a batch outside of its gap; those that the batch's `spare` warns of are among them."""
         reach = cut(batch.reach, self.span)
         queries = np.ascontiguousarray(self._vectors[slice(*batch.rows)])
-        wanted = self._settings.neighbours + batch.spare
+        wanted = self._settings.neighbors + batch.spare
         if reach[1] - reach[0] > self._settings.exact_rows:
             yield self._search_lists(queries, wanted, batch)
             return
@@ -94,7 +94,7 @@ def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> 
     Args:
         queries: unit vectors, shape (b, d).
         candidates: unit vectors, shape (m, d).
-        wanted: neighbours of each.
+        wanted: neighbors of each.
         first: row of the first candidate.
     """
     package = faiss()
@@ -110,7 +110,7 @@ def best_of(found: list[Found], wanted: int) -> Found:
 
     Args:
         found: for the same queries.
-        wanted: neighbours of each.
+        wanted: neighbors of each.
     """
     similarities = np.concatenate([one for one, _ in found], axis=1, dtype=np.float32)
     rows = np.concatenate([other for _, other in found], axis=1, dtype=np.int64)

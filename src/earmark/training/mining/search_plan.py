@@ -1,6 +1,6 @@
-"""In which portions neighbours are looked for, so that none is lost to segments that may not be paired.
+"""In which portions neighbors are looked for, so that none is lost to segments that may not be paired.
 
-To ask for more neighbours than are wanted and drop those that may not be, one has to ask for as many more as there may
+To ask for more neighbors than are wanted and drop those that may not be, one has to ask for as many more as there may
 be: all of a speaker's, where others are wanted. Segments lie in order of speaker, recording and time, so what may not
 be paired with a batch lies in one narrow range around it, the gap: within it every pair is looked at; all that lies
 outside may be paired, and can be left to a plain search.
@@ -22,11 +22,11 @@ BATCH_ROWS = 1024
 
 @dataclass(frozen=True)
 class Batch:
-    """Segments whose neighbours are looked for together.
+    """Segments whose neighbors are looked for together.
 
     Attributes:
         rows: of the segments.
-        reach: where their neighbours may lie.
+        reach: where their neighbors may lie.
         gap: inside of it, where each pair has to be looked at.
         is_gap_open: whether any pair in the gap may be allowed.
         spare: so many rows outside of the gap may not be paired with one of the segments, at most: another speaker's

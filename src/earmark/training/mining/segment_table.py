@@ -100,7 +100,7 @@ class Places:
         return self.names.label[self.rows["label"][row]]
 
     def may_pair(self, first: Ints, second: Ints, relation: Relation) -> Bools:
-        """Whether segments may be each other's neighbours; shapes are broadcast.
+        """Whether segments may be each other's neighbors; shapes are broadcast.
 
         Not those that overlap in time in one recording, whoever speaks: they are the same sound.
         """

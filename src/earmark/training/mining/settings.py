@@ -8,17 +8,17 @@ from earmark.core.config import Settings
 
 Relation = Literal["any", "same", "across"]
 RELATIONS: dict[Relation, str] = {"any": "anybody", "same": "the same speaker", "across": "other speakers"}
-"""Whose segments may be a segment's neighbours."""
+"""Whose segments may be a segment's neighbors."""
 
 
 class MiningSettings(Settings):
-    """Which segments are looked at, how their neighbours are found, and which pairs are kept."""
+    """Which segments are looked at, how their neighbors are found, and which pairs are kept."""
 
-    relation: Relation = Field(default="any", description="Whose segments may be neighbours: any, same, across.")
-    neighbours: int = Field(default=10, ge=1, le=100, description="Neighbours of a segment that are looked at.")
-    is_mutual: bool = Field(default=False, description="Keep a pair only where each is a neighbour of the other.")
+    relation: Relation = Field(default="any", description="Whose segments may be neighbors: any, same, across.")
+    neighbors: int = Field(default=10, ge=1, le=100, description="Neighbors of a segment that are looked at.")
+    is_mutual: bool = Field(default=False, description="Keep a pair only where each is a neighbor of the other.")
     coverage: float = Field(
-        default=0.5, gt=0, le=1, description="Share of segments that are to have a neighbour; sets the threshold."
+        default=0.5, gt=0, le=1, description="Share of segments that are to have a neighbor; sets the threshold."
     )
     bin_width: float = Field(default=0.01, gt=0, le=0.5, description="Steps of similarity in which it is set.")
     dimension: int = Field(default=128, ge=2, description="Principal components that are compared.")

@@ -1,4 +1,4 @@
-"""From which similarity on two segments count as alike: so that the wanted share of segments has a neighbour."""
+"""From which similarity on two segments count as alike: so that the wanted share of segments has a neighbor."""
 
 from dataclasses import dataclass
 
@@ -16,7 +16,7 @@ class Curve:
 
     Attributes:
         thresholds: in steps of a bin, shape (b,).
-        coverage: share of all segments that have a neighbour at least so similar, shape (b,).
+        coverage: share of all segments that have a neighbor at least so similar, shape (b,).
         chosen: which threshold comes closest to the wanted coverage.
     """
 
@@ -59,15 +59,15 @@ def tally(similarities: Floats, bin_width: float, counted: Bools | None = None) 
 def choose_threshold(best: Floats, wanted: float, bin_width: float) -> Curve:
     """Lower the threshold bin by bin, and take the one at which the covered segments are closest to what is wanted.
 
-    Where any segment has a neighbour, some are covered.
+    Where any segment has a neighbor, some are covered.
 
     Args:
-        best: similarity of each segment's nearest neighbour, shape (n,); -inf where it has none.
+        best: similarity of each segment's nearest neighbor, shape (n,); -inf where it has none.
         wanted: coverage, as a share of all n segments.
         bin_width: of similarity.
     """
     counts = np.cumsum(tally(best, bin_width)[::-1])
-    # None at all may be closest to a few, where all segments lie in one bin; but nothing can be learnt from it.
+    # None at all may be closest to a few, where all segments lie in one bin; but nothing can be learned from it.
     distance = np.where(counts > 0, np.abs(counts - wanted * len(best)), np.inf)
     # The first of equally close ones is the highest.
     chosen = int(np.argmin(distance))

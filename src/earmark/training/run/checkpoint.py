@@ -12,6 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
+from earmark.core.renamed_keys import with_current_names
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class Checkpoint:
         recipe: the resolved recipe, as JSON values.
         step: steps done.
         metrics: what the validation after that step measured.
-        tensors: model, loss and optimiser, each under its prefix.
+        tensors: model, loss and optimizer, each under its prefix.
         classes: what the loss tells apart, by number.
     """
 
@@ -57,32 +58,34 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["earmark"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        return Checkpoint(meta["recipe"], meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
+        tensors = {name.replace("optimiser.", "optimizer.", 1): tensor for name, tensor in tensors.items()}
+        recipe = with_current_names(meta["recipe"])
+        return Checkpoint(recipe, meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         raise InputError(f"{path}: not a checkpoint of earmark train ({error})") from None
 
 
-def state_of(model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
+def state_of(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """All tensors that decide how a run goes on."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
-    for number, state in optimiser.state_dict()["state"].items():
-        tensors |= {f"optimiser.{number}.{name}": value for name, value in state.items() if value is not None}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer.{number}.{name}": value for name, value in state.items() if value is not None}
     return {name: tensor.clone() for name, tensor in tensors.items()}
 
 
 def restore(
-    tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimiser: torch.optim.Optimizer | None = None
+    tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
     """Put the tensors back where :func:`state_of` took them."""
     fill(model, under(tensors, "model."))
     fill(loss, under(tensors, "loss."))
-    if optimiser is not None:
+    if optimizer is not None:
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in under(tensors, "optimiser.").items():
+        for name, value in under(tensors, "optimizer.").items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
-        optimiser.load_state_dict(optimiser.state_dict() | {"state": state})
+        optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
 def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:

@@ -127,7 +127,7 @@ def own_device(name: str) -> str:
 
 
 def synchronise_statistics(module: nn.Module) -> None:
-    """Make batch normalisation measure the whole batch, not only this process's share of it, on any device."""
+    """Make batch normalization measure the whole batch, not only this process's share of it, on any device."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             setattr(module, name, _Synchronised(child))
@@ -136,7 +136,7 @@ def synchronise_statistics(module: nn.Module) -> None:
 
 
 class _Synchronised(nn.Module):
-    """A batch normalisation over the batches of all processes, each as large as the others.
+    """A batch normalization over the batches of all processes, each as large as the others.
 
     torch's own SyncBatchNorm does the same for CUDA alone.
     """
@@ -161,10 +161,10 @@ class _Synchronised(nn.Module):
             values = x.float()
             mean = _Sum.apply(values.mean(axes)) / processes  # type: ignore[no-untyped-call]
             # The mean is taken off before squaring: the difference of two large squares would be all rounding.
-            centred = values - mean.view(shape)
-            variance = _Sum.apply(centred.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
+            centered = values - mean.view(shape)
+            variance = _Sum.apply(centered.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
             self._remember(norm, mean, variance, values.numel() // values.shape[1] * processes)
-            normal = centred * (variance.view(shape) + norm.eps).rsqrt()
+            normal = centered * (variance.view(shape) + norm.eps).rsqrt()
             if norm.affine:
                 normal = normal * norm.weight.view(shape) + norm.bias.view(shape)
         return normal.to(x.dtype)

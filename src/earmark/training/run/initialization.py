@@ -48,15 +48,15 @@ def begin_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes
         )
     if left:
         warnings.warn(f"{path.name}: another size of {', '.join(left)}, which begin anew", stacklevel=2)
-    learnt = under(checkpoint.tensors, "loss.")
+    learned = under(checkpoint.tensors, "loss.")
     if checkpoint.recipe["loss"]["kind"] != kind:
         # Another loss means something else by its scale.
-        learnt = {name: tensor for name, tensor in learnt.items() if tensor.dim() > 0}
+        learned = {name: tensor for name, tensor in learned.items() if tensor.dim() > 0}
     if tuple(classes) == checkpoint.classes:
-        _fill(loss, _weights_renamed(learnt, loss))
+        _fill(loss, _weights_renamed(learned, loss))
         return
     # A scale or a bias means the same among any classes.
-    _fill(loss, {name: tensor for name, tensor in learnt.items() if tensor.dim() == 0})
+    _fill(loss, {name: tensor for name, tensor in learned.items() if tensor.dim() == 0})
     if any(parameter.dim() > 1 for parameter in loss.parameters()):
         warnings.warn(
             f"{path.name}: it told {len(checkpoint.classes)} other classes apart; the {len(classes)} of this run "
@@ -73,7 +73,7 @@ def _begin_from_exported(path: Path, model: nn.Module) -> None:
     stored = {part.name: onnx.numpy_helper.to_array(part) for part in graph.initializer}
     tensors = {name: torch.from_numpy(array.copy()) for name, array in stored.items()}
     _, left = _fill(model, under(tensors, "model."))
-    # What a normalisation has counted is no part of what it computes, and is not exported.
+    # What a normalization has counted is no part of what it computes, and is not exported.
     left = [name for name in left if not name.endswith(".num_batches_tracked")]
     if left:
         raise InputError(
@@ -90,7 +90,7 @@ def freeze(model: nn.Module, parts: Sequence[str]) -> list[nn.Module]:
         parts: names of modules, such as ``network.layers.0``; of a module all that is inside.
 
     Returns:
-        The modules. Normalisations among them must stay in evaluation mode, or their statistics go on moving.
+        The modules. Normalizations among them must stay in evaluation mode, or their statistics go on moving.
 
     Raises:
         InputError: no such part.

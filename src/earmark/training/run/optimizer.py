@@ -1,4 +1,4 @@
-"""Optimisers, and how the learning rate goes over a run."""
+"""Optimizers, and how the learning rate goes over a run."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,12 +11,12 @@ from torch import nn
 from earmark.training.run.initialization import part_of
 
 
-class OptimiserSettings(BaseModel):
+class OptimizerSettings(BaseModel):
     """What moves the weights, and how far."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["adamw", "adam", "sgd"] = Field("adamw", description="which optimiser")
+    kind: Literal["adamw", "adam", "sgd"] = Field("adamw", description="which optimizer")
     steps: int = Field(1000, ge=1, description="training steps")
     lr: float = Field(2e-3, gt=0, description="highest learning rate")
     lr_scale: dict[str, PositiveFloat] = Field(
@@ -43,20 +43,20 @@ class OptimiserSettings(BaseModel):
         return hash(self.model_dump_json())
 
 
-def build_optimiser(settings: OptimiserSettings, model: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
-    """The optimiser over all parameters that are learnt.
+def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
+    """The optimizer over all parameters that are learned.
 
-    Weights decay; biases, scales of normalisations and the loss's scale and bias do not: nothing would be gained by
+    Weights decay; biases, scales of normalizations and the loss's scale and bias do not: nothing would be gained by
     drawing those to zero. Of each group of parameters ``lr_scale`` says what the rate is multiplied with.
 
     Raises:
         InputError: a rate for a part that the encoder does not have.
     """
     scale_of = _scales(settings.lr_scale, model)
-    learnt = [parameter for parameter in (*model.parameters(), *loss.parameters()) if parameter.requires_grad]
+    learned = [parameter for parameter in (*model.parameters(), *loss.parameters()) if parameter.requires_grad]
     groups = [
         {
-            "params": [one for one in learnt if scale_of.get(one, 1.0) == scale and (one.dim() > 1) == is_weight],
+            "params": [one for one in learned if scale_of.get(one, 1.0) == scale and (one.dim() > 1) == is_weight],
             "weight_decay": settings.weight_decay if is_weight else 0.0,
             "lr": scale * settings.lr,
             "lr_scale": scale,
@@ -78,16 +78,16 @@ def _scales(scales: Mapping[str, float], model: nn.Module) -> dict[nn.Parameter,
     """The scale of each parameter in a named part; of a part inside another its own counts."""
     found: dict[nn.Parameter, float] = {}
     for name, scale in sorted(scales.items(), key=lambda item: len(item[0])):
-        found |= dict.fromkeys(part_of(model, name, "optimiser.lr_scale").parameters(), scale)
+        found |= dict.fromkeys(part_of(model, name, "optimizer.lr_scale").parameters(), scale)
     return found
 
 
-def learnt_by(optimiser: torch.optim.Optimizer) -> list[nn.Parameter]:
-    """All parameters of an optimiser."""
-    return [parameter for group in optimiser.param_groups for parameter in group["params"]]
+def learned_by(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+    """All parameters of an optimizer."""
+    return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
-def learning_rate(step: int, settings: OptimiserSettings) -> float:
+def learning_rate(step: int, settings: OptimizerSettings) -> float:
     """The rate of a step, counted from 0: linear warm-up, then the schedule."""
     rise = max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0
     if step < rise:
@@ -101,7 +101,7 @@ def learning_rate(step: int, settings: OptimiserSettings) -> float:
             return settings.lr
 
 
-def clip_gradients(parameters: Iterable[nn.Parameter], settings: OptimiserSettings) -> None:
+def clip_gradients(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> None:
     """Shorten the gradient to the largest norm that is allowed."""
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(parameters, settings.clip_norm)

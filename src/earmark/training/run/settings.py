@@ -8,7 +8,7 @@ from typing import Literal, Self
 from pydantic import Field
 
 from earmark.core.config import Settings
-from earmark.training.run.optimizer import OptimiserSettings
+from earmark.training.run.optimizer import OptimizerSettings
 
 
 class StartSettings(Settings):
@@ -36,7 +36,7 @@ class RunSettings(Settings):
     name: str = Field(pattern=r"^[\w-][\w.-]*$", description="the encoder's name; it names files too")
     seed: int = Field(0, ge=0, description="of all draws")
     start: StartSettings = StartSettings()
-    optimiser: OptimiserSettings = OptimiserSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
     checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints, each followed by a validation")
     stop_after: int = Field(
         0, ge=0, description="checkpoints without a better validation after which the run ends; 0: it never ends early"

@@ -1,4 +1,4 @@
-"""What the training loop asks of what is learnt: a network, batches of its embeddings, and perhaps a validation."""
+"""What the training loop asks of what is learned: a network, batches of its embeddings, and perhaps a validation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field

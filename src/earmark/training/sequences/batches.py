@@ -73,8 +73,8 @@ class Material:
                 assert data.pairs is not None, "the recipe checks it"
                 return self._pairs(data.pairs, settings, seed, self.sections, "data.pairs")
             case GoldSettings() as settings:
-                assert data.labelled is not None, "the recipe checks it"
-                return self._gold(data.labelled, settings, seed, self.sections, "data.labelled")
+                assert data.labeled is not None, "the recipe checks it"
+                return self._gold(data.labeled, settings, seed, self.sections, "data.labeled")
 
     def held_out(self) -> DrawCuts | None:
         """What the loss is measured on, drawn as what teaches is."""
@@ -91,7 +91,7 @@ class Material:
                 return self._gold(data.held_out, settings, seed, None, where)
 
     def validation(self) -> SegmentFrames | None:
-        """Labelled segments whose MAP is measured.
+        """Labeled segments whose MAP is measured.
 
         Their recordings are heard whole, 20 s at a time, as whoever embeds segments later hears them; the published
         code hears each section with what stands around it.
@@ -162,7 +162,7 @@ class Material:
 
 
 def _check_labels(listed: Listed, source: Path, where: str) -> None:
-    if unlabelled := next((clip for clip in listed.clips if not clip.label), None):
+    if unlabeled := next((clip for clip in listed.clips if not clip.label), None):
         raise InputError(
-            f"{where}: {unlabelled.path} from {unlabelled.start_s:g} s on has no label in {source}; label all segments"
+            f"{where}: {unlabeled.path} from {unlabeled.start_s:g} s on has no label in {source}; label all segments"
         )

@@ -1,4 +1,4 @@
-"""What a batch is made of: stretched sections, pairs, or labelled segments, as Algayres et al. (2022) draw them.
+"""What a batch is made of: stretched sections, pairs, or labeled segments, as Algayres et al. (2022) draw them.
 
 Draw number i depends on the seed and on i alone, so that a run can resume anywhere.
 """
@@ -60,7 +60,7 @@ class PairSettings(Settings):
 
 
 class GoldSettings(Settings):
-    """Segments of the same label: what could be learnt if all were transcribed."""
+    """Segments of the same label: what could be learned if all were transcribed."""
 
     kind: Literal["gold"] = Field("gold", description="two segments of a label")
     labels: int = Field(256, ge=2, description="labels a batch, no two alike; frequent ones come more often")
@@ -197,7 +197,7 @@ class GoldDraws:
         InputError: fewer than two labels have two segments.
     """
 
-    def __init__(self, labels: Ints, settings: GoldSettings, seed: int, where: str = "data.labelled") -> None:
+    def __init__(self, labels: Ints, settings: GoldSettings, seed: int, where: str = "data.labeled") -> None:
         self.settings, self.seed = settings, seed
         order = np.argsort(labels, kind="stable")
         groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)

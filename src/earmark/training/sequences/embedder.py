@@ -1,4 +1,4 @@
-"""What a checkpoint of sequences has learnt, as evaluations and mining ask for it."""
+"""What a checkpoint of sequences has learned, as evaluations and mining ask for it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field

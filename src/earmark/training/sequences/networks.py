@@ -1,7 +1,7 @@
 """The two networks that embed segments, behind one way to call them.
 
 The published one sees a segment's frames and nothing else. The head of an encoder of streams sees a frame or two around
-each of its frames, and its vectors are summed over the segment, so that what was learnt can listen to streams.
+each of its frames, and its vectors are summed over the segment, so that what was learned can listen to streams.
 """
 
 from collections.abc import Sequence

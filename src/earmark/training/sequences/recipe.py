@@ -17,7 +17,7 @@ from earmark.training.run.settings import RunSettings
 from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
 from earmark.training.sequences.frames import FrameSettings, HearingSettings, LogMelFrameSettings, TowerFrameSettings
 
-_PATHS = ("folder", "audio", "sections", "pairs", "labelled", "held_out", "validation", "validation_audio")
+_PATHS = ("folder", "audio", "sections", "pairs", "labeled", "held_out", "validation", "validation_audio")
 
 
 class SequenceData(Settings):
@@ -31,9 +31,10 @@ class SequenceData(Settings):
     pairs: Path | None = Field(
         None, description="list of pairs of segments that are alike, such as `earmark mine` finds"
     )
-    labelled: Path | None = Field(None, description="list of segments with labels")
+    labeled: Path | None = Field(None, description="list of segments with labels")
     held_out: Path | None = Field(
-        None, description="a list as the one that is drawn from, of which nothing is learnt: the loss on it is measured"
+        None,
+        description="a list as the one that is drawn from, of which nothing is learned: the loss on it is measured",
     )
     validation: Path | None = Field(None, description="list of segments with labels, whose MAP is measured")
     validation_audio: Path | None = Field(None, description="folder that its paths start from; without it, `audio`")
@@ -71,11 +72,11 @@ class SequenceRecipe(RunSettings):
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         data, episodes = self.data, self.episodes
-        needed = {"sections": "sections", "pairs": "pairs", "gold": "labelled"}[episodes.kind]
+        needed = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}[episodes.kind]
         if getattr(data, needed) is None:
             raise ValueError(f"data.{needed}: episodes of kind {episodes.kind!r} are drawn from it; name the list")
         if self.effects.is_active and episodes.kind != "sections":
-            raise ValueError(f"effects: {episodes.kind} are learnt from stored frames; leave them out")
+            raise ValueError(f"effects: {episodes.kind} are learned from stored frames; leave them out")
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:

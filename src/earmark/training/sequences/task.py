@@ -1,4 +1,4 @@
-"""Learning to embed segments: batches of stretched sections, of pairs, or of labelled segments."""
+"""Learning to embed segments: batches of stretched sections, of pairs, or of labeled segments."""
 
 import numpy as np
 import torch
@@ -26,7 +26,7 @@ def begin_sequences(recipe: SequenceRecipe, device: torch.device, processes: Pro
         material = Material(recipe, source, device)
         drawn = material.draws(recipe.seed)
         held_out = material.held_out() if processes.is_first else None
-        labelled = material.validation() if processes.is_first else None
+        labeled = material.validation() if processes.is_first else None
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.encoder, source.width).to(device)
     if isinstance(network, FrameEncoder):
@@ -38,8 +38,8 @@ def begin_sequences(recipe: SequenceRecipe, device: torch.device, processes: Pro
         rows = np.arange(2 * len(batch.labels))[processes.share(2 * len(batch.labels))]
         return Batch(batch.labels, 2, project(network, embed_cuts(network, batch.cut(rows), device)))
 
-    validation = SequenceValidation(network, recipe.loss, labelled, held_out, device)
-    is_measured = labelled is not None or held_out is not None
+    validation = SequenceValidation(network, recipe.loss, labeled, held_out, device)
+    is_measured = labeled is not None or held_out is not None
     return Work(network, (), draw, validation.measure if is_measured else None)
 
 

@@ -16,12 +16,12 @@ _BATCHES = 8
 
 
 class SequenceValidation:
-    """MAP of labelled segments, and the loss on batches that nothing is learnt from.
+    """MAP of labeled segments, and the loss on batches that nothing is learned from.
 
     Args:
         network: that learns.
         loss: which loss; a scale that it learns is here as it begins.
-        labelled: segments with labels, or None.
+        labeled: segments with labels, or None.
         held_out: batches, or None.
         device: where the network is.
     """
@@ -30,11 +30,11 @@ class SequenceValidation:
         self,
         network: Network,
         loss: LossSettings,
-        labelled: SegmentFrames | None,
+        labeled: SegmentFrames | None,
         held_out: Callable[[int], Drawn] | None,
         device: torch.device,
     ) -> None:
-        self.network, self.labelled, self.device = network, labelled, device
+        self.network, self.labeled, self.device = network, labeled, device
         # Always the same batches; what a stretched wave costs is paid once.
         self.held_out = [] if held_out is None else [_kept(held_out(number)) for number in range(_BATCHES)]
         self.loss = build_loss(loss, classes=0, dimension=network.settings.dimension) if self.held_out else None
@@ -47,17 +47,17 @@ class SequenceValidation:
         """
         self.network.eval()
         numbers: dict[str, float] = {}
-        if self.labelled is not None:
-            numbers |= self._precision(self.labelled)
+        if self.labeled is not None:
+            numbers |= self._precision(self.labeled)
         if self.held_out:
             numbers["held_out_loss"] = float(np.mean([self._loss(batch) for batch in self.held_out]))
         return numbers
 
-    def _precision(self, labelled: SegmentFrames) -> dict[str, float]:
-        rows = labelled.kept.tolist()
+    def _precision(self, labeled: SegmentFrames) -> dict[str, float]:
+        rows = labeled.kept.tolist()
         pieces = [rows[first : first + _AT_ONCE] for first in range(0, len(rows), _AT_ONCE)]
-        vectors = torch.cat([embed_cuts(self.network, labelled.cuts(some), self.device) for some in pieces])
-        clips = [labelled.listed.clips[row] for row in rows]
+        vectors = torch.cat([embed_cuts(self.network, labeled.cuts(some), self.device) for some in pieces])
+        clips = [labeled.listed.clips[row] for row in rows]
         speakers = [clip.speaker for clip in clips]
         similarities = retrieval.cosine_similarities(vectors.float().cpu().numpy())
         found = retrieval.measure(

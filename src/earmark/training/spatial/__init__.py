@@ -1,1 +1,1 @@
-"""Features learnt from the reconstruction of MFCC and a clip's place among others (Humayun, Yassin and Abas 2021)."""
+"""Features learned from the reconstruction of MFCC and a clip's place among others (Humayun, Yassin and Abas 2021)."""

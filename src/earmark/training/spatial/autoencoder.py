@@ -20,9 +20,9 @@ class AutoencoderSettings(Settings):
     position_weight: float = Field(
         1.0, ge=0, description="weight of the positions' squared error beside that of the reconstruction, 1"
     )
-    standardise: bool = Field(
+    standardize: bool = Field(
         False,
-        description="bring each input and each position to mean 0 and variance 1 over the unlabelled clips first",
+        description="bring each input and each position to mean 0 and variance 1 over the unlabeled clips first",
     )
     anchors: int = Field(1, ge=1, description="anchors that positions are measured to")
 
@@ -57,11 +57,11 @@ class Autoencoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Learnt:
-    """What was learnt without labels.
+class Learned:
+    """What was learned without labels.
 
     Attributes:
-        encoder: takes features as they are, whether inputs were standardised in training or not.
+        encoder: takes features as they are, whether inputs were standardized in training or not.
         history: of the loss.
     """
 
@@ -80,7 +80,7 @@ def learn(
     settings: AutoencoderSettings,
     generator: torch.Generator,
     on_epoch: Callable[[int, float], object] = lambda *_: None,
-) -> Learnt:
+) -> Learned:
     """Learn to reconstruct features, and, where positions are given, where a clip lies.
 
     The loss is the mean square of what the reconstruction misses + ``position_weight`` times that of the positions.
@@ -95,7 +95,7 @@ def learn(
     with seeded(generator):
         network = Autoencoder(settings.encoder, 0 if positions is None else positions.shape[1])
     mean, deviation = torch.zeros(inputs.shape[1]), torch.ones(inputs.shape[1])
-    if settings.standardise:
+    if settings.standardize:
         mean, deviation = _moments(inputs)
         inputs = (inputs - mean) / deviation
         if positions is not None:
@@ -117,7 +117,7 @@ def learn(
         # What was done to the inputs becomes part of the first layer, so that the encoder takes them as they are.
         first.weight /= deviation
         first.bias.copy_(first.bias - first.weight @ mean)
-    return Learnt(network.encoder, history)
+    return Learned(network.encoder, history)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,4 +1,4 @@
-"""The dense classifier that learns words from few labelled embeddings."""
+"""The dense classifier that learns words from few labeled embeddings."""
 
 from collections.abc import Callable
 from typing import Literal
@@ -20,7 +20,7 @@ Ints = NDArray[np.integer]
 class ClassifierSettings(FitSettings):
     """How the classifier learns."""
 
-    optimiser: Literal["adamax", "nadam"] = Field("nadam", description="which one")
+    optimizer: Literal["adamax", "nadam"] = Field("nadam", description="which one")
     validation: float = Field(
         0.5, ge=0, lt=1, description="share of the examples, drawn by chance, whose loss says when to end; 0: all teach"
     )
@@ -30,7 +30,7 @@ _PUBLISHED = ClassifierSettings()
 
 
 def classifier(classes: int, dimension: int) -> nn.Sequential:
-    """A hidden layer half as wide as classes and embedding together, normalised, with PReLU and dropout; logits."""
+    """A hidden layer half as wide as classes and embedding together, normalized, with PReLU and dropout; logits."""
     hidden = (classes + dimension) // 2
     return nn.Sequential(
         linear(dimension, hidden), norm(hidden), prelu(hidden), nn.Dropout(0.1), linear(hidden, classes)
@@ -46,7 +46,7 @@ def classify(
     seed: int = 0,
     settings: ClassifierSettings = _PUBLISHED,
 ) -> Floats:
-    """Learn from labelled embeddings, and tell others apart.
+    """Learn from labeled embeddings, and tell others apart.
 
     Args:
         train: embeddings of any encoder, shape (n, d); ``settings.validation`` of them say when to end.

@@ -1,4 +1,4 @@
-"""The system that the learnt features are compared with: one convolution on MFCC."""
+"""The system that the learned features are compared with: one convolution on MFCC."""
 
 from collections.abc import Callable
 
@@ -23,7 +23,7 @@ class Conv1dSettings(FitSettings):
 
 
 class Conv1d(nn.Module):
-    """64 filters that slide along the *coefficients*, two at a step, and see all frames at once; normalised, pooled.
+    """64 filters that slide along the *coefficients*, two at a step, and see all frames at once; normalized, pooled.
 
     Nothing but pooling makes it more than linear.
 
@@ -62,7 +62,7 @@ def classify_mfcc(
     shape: tuple[int, int] = (32, 20),
     on_epoch: Callable[[int, float], object] = lambda *_: None,
 ) -> Floats:
-    """Learn from labelled MFCC, shape (n, 640), and tell others apart, shape (m, 640): logits (m, classes).
+    """Learn from labeled MFCC, shape (n, 640), and tell others apart, shape (m, 640): logits (m, classes).
 
     ``shape`` is how many frames a clip has, and how many coefficients a frame.
     """

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE
-from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.crops import middle
 from earmark.training.nn.encoders.dense import flat
@@ -76,7 +76,7 @@ def compute(
     """
     if not path.exists() or len(np.load(path, mmap_mode="r", allow_pickle=False)) != len(clips):
         partial = path.with_suffix(".partial")
-        hearing = CentredSettings(length_s=length_s)
+        hearing = CenteredSettings(length_s=length_s)
         rows: np.memmap[tuple[int, int], np.dtype[np.float32]] | None = None
         for start in follow(range(0, len(clips), _AT_ONCE), title):
             some = clips[start : start + _AT_ONCE]

@@ -1,4 +1,4 @@
-"""One loop for small networks over arrays: shuffled batches, Keras's optimisers, and an early end."""
+"""One loop for small networks over arrays: shuffled batches, Keras's optimizers, and an early end."""
 
 import copy
 import math
@@ -24,7 +24,7 @@ _EPSILON = 1e-7
 class FitSettings(Settings):
     """How a network learns. Rates and constants are Keras's defaults where the paper says nothing."""
 
-    optimiser: Literal["adamax", "nadam"] = Field("adamax", description="which one")
+    optimizer: Literal["adamax", "nadam"] = Field("adamax", description="which one")
     lr: float = Field(1e-3, gt=0, description="its rate")
     batch: int = Field(32, ge=2, description="examples in a step")
     epochs: int = Field(500, ge=1, description="most times that every example is seen")
@@ -39,7 +39,7 @@ class FitSettings(Settings):
 
 @dataclass(frozen=True)
 class History:
-    """How a network learnt.
+    """How a network learned.
 
     Attributes:
         loss: mean over each epoch's batches.
@@ -58,7 +58,7 @@ def fit(
     generator: torch.Generator,
     on_epoch: Callable[[int, float], object] = lambda *_: None,
 ) -> History:
-    """Teach a network, which is in evaluation mode afterwards.
+    """Teach a network, which is in evaluation mode afterward.
 
     Args:
         network: its parameters learn.
@@ -79,7 +79,7 @@ def fit(
         raise InputError(f"{count} examples, of which {len(held_out)} validate, leave too few to learn from; give more")
     steps: dict[str, type[torch.optim.Optimizer]] = {"adamax": torch.optim.Adamax, "nadam": torch.optim.NAdam}
     # All parameters in one go: a fifth less of the step than one after another.
-    optimiser = steps[settings.optimiser](  # type: ignore[call-arg]
+    optimizer = steps[settings.optimizer](  # type: ignore[call-arg]
         network.parameters(), lr=settings.lr, eps=_EPSILON, foreach=True
     )
     losses: list[float] = []
@@ -89,7 +89,7 @@ def fit(
         for epoch in range(1, settings.epochs + 1):
             shuffled = learning[torch.randperm(len(learning), generator=generator)]
             network.train()
-            losses.append(_learn(loss, shuffled.split(settings.batch), optimiser))
+            losses.append(_learn(loss, shuffled.split(settings.batch), optimizer))
             if len(held_out):
                 network.eval()
                 validation.append(_mean(loss, held_out))
@@ -111,16 +111,16 @@ def fit(
     return History(tuple(losses), tuple(validation))
 
 
-def _learn(loss: Loss, batches: Sequence[Tensor], optimiser: torch.optim.Optimizer) -> float:
+def _learn(loss: Loss, batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
     """One epoch; the mean over its examples of the loss that they had when it was their turn."""
     total, seen = torch.zeros(()), 0
     for rows in batches:
         if len(rows) < 2:
-            continue  # batch normalisation has nothing to say about one example
+            continue  # batch normalization has nothing to say about one example
         value = loss(rows)
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.zero_grad(set_to_none=True)
         value.backward()
-        optimiser.step()
+        optimizer.step()
         total += value.detach() * len(rows)
         seen += len(rows)
     return float(total) / seen

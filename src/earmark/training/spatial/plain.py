@@ -1,4 +1,4 @@
-"""MFCC as they are: what learnt features are to beat."""
+"""MFCC as they are: what learned features are to beat."""
 
 import hashlib
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from earmark.core.audio import Wave
-from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.crops import middle
 from earmark.training.nn.encoders.dense import DenseSettings, flat
 from earmark.training.nn.frontends import build_frontend
@@ -18,7 +18,7 @@ from earmark.training.nn.frontends import build_frontend
 Floats = NDArray[np.float32]
 
 _SETTINGS = DenseSettings()
-_HEARING = CentredSettings(length_s=_SETTINGS.length_s)
+_HEARING = CenteredSettings(length_s=_SETTINGS.length_s)
 _BATCH = 256
 
 
@@ -45,7 +45,7 @@ class PlainMfcc:
 
     @torch.inference_mode()
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Coefficients of waves, each centred in a second as the auto-encoder has them; shape (m, 640)."""
+        """Coefficients of waves, each centered in a second as the auto-encoder has them; shape (m, 640)."""
         rows = [
             flat(self._frontend(torch.from_numpy(np.stack([middle(wave, _HEARING) for wave in some]))))
             for some in (waves[first : first + _BATCH] for first in range(0, len(waves), _BATCH))

@@ -1,4 +1,4 @@
-"""The clips of a simulation: who may be unlabelled, labelled or tested, and what one repetition draws of them."""
+"""The clips of a simulation: who may be unlabeled, labeled or tested, and what one repetition draws of them."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -25,15 +25,15 @@ class Pools:
 
     Attributes:
         stamp: tells these clips from others.
-        classes: the words of the labelled and the test clips, sorted.
+        classes: the words of the labeled and the test clips, sorted.
         paths: file of each clip, as its manifest names it.
         speakers: of each clip, shape (n,).
         labels: number of each clip's class, shape (n,); -1 where it has none.
-        unlabelled: numbers of clips, shape (u,).
-        labelled: likewise.
-        test: likewise; none where speakers are drawn, and ``labelled`` has all.
+        unlabeled: numbers of clips, shape (u,).
+        labeled: likewise.
+        test: likewise; none where speakers are drawn, and ``labeled`` has all.
         mfcc: shape (n, f · t), mapped into memory.
-        mel: of the unlabelled clips in their order, shape (u, 4096), mapped into memory.
+        mel: of the unlabeled clips in their order, shape (u, 4096), mapped into memory.
     """
 
     stamp: str
@@ -41,8 +41,8 @@ class Pools:
     paths: NDArray[np.str_]
     speakers: NDArray[np.str_]
     labels: Ints
-    unlabelled: Ints
-    labelled: Ints
+    unlabeled: Ints
+    labeled: Ints
     test: Ints
     mfcc: Floats
     mel: Floats
@@ -53,13 +53,13 @@ class Draw:
     """The clips of one repetition, in the order in which they were drawn.
 
     Attributes:
-        unlabelled: rows of ``Pools.unlabelled``, sorted: the auto-encoders shuffle them themselves.
-        labelled: numbers of clips.
+        unlabeled: rows of ``Pools.unlabeled``, sorted: the auto-encoders shuffle them themselves.
+        labeled: numbers of clips.
         test: likewise.
     """
 
-    unlabelled: Ints
-    labelled: Ints
+    unlabeled: Ints
+    labeled: Ints
     test: Ints
 
 
@@ -80,26 +80,26 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
             f"{data.folder}: {len(listed) - len(bank)} of {len(listed)} clips hold no sample; check their times"
         )
     role = np.array([name for name, _, _ in listed])
-    unlabelled = np.flatnonzero(role == "unlabelled")
-    labelled, test = np.flatnonzero(role == "labelled"), np.flatnonzero(role == "test")
+    unlabeled = np.flatnonzero(role == "unlabeled")
+    labeled, test = np.flatnonzero(role == "labeled"), np.flatnonzero(role == "test")
     if data.speakers == "drawn":
-        labelled, test = np.sort(np.concatenate([labelled, test])), test[:0]
+        labeled, test = np.sort(np.concatenate([labeled, test])), test[:0]
     clips = [clip for _, clip, _ in listed]
-    classes = sorted({clips[number].label for number in np.concatenate([labelled, test])})
+    classes = sorted({clips[number].label for number in np.concatenate([labeled, test])})
     if len(classes) < 2 or "" in classes:
-        raise InputError(f"data.labelled: {len(classes)} words, of which each needs a name; give two or more")
+        raise InputError(f"data.labeled: {len(classes)} words, of which each needs a name; give two or more")
     number_of = {label: number for number, label in enumerate(classes)}
-    labels = [-1 if name == "unlabelled" else number_of[clip.label] for name, clip, _ in listed]
+    labels = [-1 if name == "unlabeled" else number_of[clip.label] for name, clip, _ in listed]
     return Pools(
         stamp_of(folder),
         tuple(classes),
         np.array([clip.path for clip in clips]),
         np.array([clip.speaker for clip in clips]),
         np.array(labels),
-        unlabelled,
-        labelled,
+        unlabeled,
+        labeled,
         test,
-        *_features(bank, unlabelled, encoder, data),
+        *_features(bank, unlabeled, encoder, data),
     )
 
 
@@ -120,7 +120,7 @@ def _listed(roles: dict[str, list[Manifest]]) -> list[tuple[str, Clip, str]]:
     return listed
 
 
-def _features(bank: ClipBank, unlabelled: Ints, encoder: DenseSettings, data: SpatialData) -> tuple[Floats, Floats]:
+def _features(bank: ClipBank, unlabeled: Ints, encoder: DenseSettings, data: SpatialData) -> tuple[Floats, Floats]:
     # Beside the samples: a bank that is packed anew takes its features with it.
     folder = data.folder / "clips"
     mfcc = folder / f"features-{digest([encoder.frontend.model_dump_json(), str(encoder.length_s)])}.npy"
@@ -129,7 +129,7 @@ def _features(bank: ClipBank, unlabelled: Ints, encoder: DenseSettings, data: Sp
     frontend = build_frontend(encoder.frontend)
     return (
         compute(bank, everything, frontend, mfcc, length_s=encoder.length_s, title="MFCC"),
-        compute(bank, unlabelled, MelPower(), mel, length_s=encoder.length_s, title="mel spectrograms"),
+        compute(bank, unlabeled, MelPower(), mel, length_s=encoder.length_s, title="mel spectrograms"),
     )
 
 
@@ -139,26 +139,26 @@ def draw(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> Draw:
     Raises:
         InputError: fewer clips than asked for, or speakers that are not known and should be drawn.
     """
-    labelled, test = pools.labelled, pools.test
+    labeled, test = pools.labeled, pools.test
     if not len(test):
-        labelled, test = _by_speakers(pools, generator)
+        labeled, test = _by_speakers(pools, generator)
     return Draw(
-        np.sort(_some(np.arange(len(pools.unlabelled)), sizes.unlabelled, "unlabelled", generator)),
-        _some(labelled, sizes.labelled, "labelled", generator),
+        np.sort(_some(np.arange(len(pools.unlabeled)), sizes.unlabeled, "unlabeled", generator)),
+        _some(labeled, sizes.labeled, "labeled", generator),
         _some(test, sizes.test, "test", generator),
     )
 
 
 def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """The labelled clips, and those of other speakers, about half as many speakers each."""
-    speaker = pools.speakers[pools.labelled]
+    """The labeled clips, and those of other speakers, about half as many speakers each."""
+    speaker = pools.speakers[pools.labeled]
     names = np.unique(speaker)
     if len(names) < 2 or "" in names:
         raise InputError(
             "data.speakers: drawn needs two speakers or more, and the speaker of each clip; list them instead"
         )
     chosen = np.isin(speaker, generator.permutation(names)[: len(names) // 2])
-    return pools.labelled[chosen], pools.labelled[~chosen]
+    return pools.labeled[chosen], pools.labeled[~chosen]
 
 
 def _some(pool: Ints, count: int, role: str, generator: np.random.Generator) -> Ints:

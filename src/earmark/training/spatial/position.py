@@ -32,11 +32,11 @@ def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
     >>> positions(np.float32([[3, 0], [0, 1], [0, 0]]), np.float32([[1, 0]])).tolist()
     [[0.0], [1.0], [1.0]]
     """
-    towards = _unit(np.asarray(anchors, np.float64)).T.astype(np.float32)
+    toward = _unit(np.asarray(anchors, np.float64)).T.astype(np.float32)
     found = np.empty((len(vectors), len(anchors)), np.float32)
     for rows, piece in _pieces(vectors):
         norms = np.linalg.norm(piece, axis=1, keepdims=True)
-        found[rows] = 1 - (piece @ towards) / np.where(norms > 0, norms, 1)
+        found[rows] = 1 - (piece @ toward) / np.where(norms > 0, norms, 1)
     return found
 
 

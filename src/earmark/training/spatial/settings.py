@@ -14,24 +14,24 @@ from earmark.training.words.recipe import Source
 
 
 class SpatialData(Settings):
-    """Where clips come from. Labels of the unlabelled ones are never looked at."""
+    """Where clips come from. Labels of the unlabeled ones are never looked at."""
 
     folder: Path = Field(
         description="where the packed clips and their features go; relative to the recipe's folder, shared by its runs"
     )
-    unlabelled: tuple[Source, ...] = Field(min_length=1, description="clips that the auto-encoders learn from")
-    labelled: tuple[Source, ...] = Field(min_length=1, description="clips that the classifiers learn from")
+    unlabeled: tuple[Source, ...] = Field(min_length=1, description="clips that the auto-encoders learn from")
+    labeled: tuple[Source, ...] = Field(min_length=1, description="clips that the classifiers learn from")
     test: tuple[Source, ...] = Field((), description="clips that are told apart")
     speakers: Literal["listed", "drawn"] = Field(
         "listed",
-        description="listed: each clip stays with the source that names it; drawn: of the speakers of `labelled` and "
+        description="listed: each clip stays with the source that names it; drawn: of the speakers of `labeled` and "
         "`test` together half label and the others test, drawn anew for each repetition",
     )
 
     @property
     def roles(self) -> dict[str, tuple[Source, ...]]:
         """The sources of each role."""
-        return {"unlabelled": self.unlabelled, "labelled": self.labelled, "test": self.test}
+        return {"unlabeled": self.unlabeled, "labeled": self.labeled, "test": self.test}
 
     @model_validator(mode="after")
     def _has_tests(self) -> Self:
@@ -43,8 +43,8 @@ class SpatialData(Settings):
 class Sizes(Settings):
     """How many clips each repetition draws; 0: all that there are."""
 
-    unlabelled: int = Field(12_000, ge=0, description="clips without labels")
-    labelled: int = Field(6_000, ge=0, description="clips with labels; half of them teach, half say when to end")
+    unlabeled: int = Field(12_000, ge=0, description="clips without labels")
+    labeled: int = Field(6_000, ge=0, description="clips with labels; half of them teach, half say when to end")
     test: int = Field(6_000, ge=0, description="clips that are told apart")
 
 
@@ -54,13 +54,13 @@ class SpatialSettings(Settings):
     kind: Literal["spatial"] = Field("spatial", description="what the recipe is for: `earmark spatial`")
     name: str = Field(pattern=r"^[\w-][\w.-]*$", description="names the run's folder and its encoders")
     seed: int = Field(1, ge=0, description="of all draws; each repetition has its own from it")
-    repetitions: int = Field(10, ge=1, le=99, description="how often all is drawn and learnt anew")
+    repetitions: int = Field(10, ge=1, le=99, description="how often all is drawn and learned anew")
     data: SpatialData
     sizes: Sizes = Sizes()
     autoencoder: AutoencoderSettings = Field(
         AutoencoderSettings(), description="both auto-encoders; the plain one has no head"
     )
-    classifier: ClassifierSettings = Field(ClassifierSettings(), description="of the learnt features")
+    classifier: ClassifierSettings = Field(ClassifierSettings(), description="of the learned features")
     benchmark: Conv1dSettings = Field(Conv1dSettings(), description="the convolution on MFCC")
     threads: int = Field(1, ge=0, description="threads of torch on a CPU; 0: torch's choice")
 

@@ -1,10 +1,10 @@
-"""The simulation: the same few labels for MFCC and for learnt features, on a fresh random split each time.
+"""The simulation: the same few labels for MFCC and for learned features, on a fresh random split each time.
 
-One repetition draws unlabelled, labelled and test clips; a convolution learns words from the MFCC of the labelled ones,
-two auto-encoders learn from the unlabelled clips, with and without their position, and a dense classifier learns words
-from either one's embeddings of the labelled clips. All three are asked about the same test clips.
+One repetition draws unlabeled, labeled and test clips; a convolution learns words from the MFCC of the labeled ones,
+two auto-encoders learn from the unlabeled clips, with and without their position, and a dense classifier learns words
+from either one's embeddings of the labeled clips. All three are asked about the same test clips.
 
-What lies in the run's folder afterwards, and how to read it: :mod:`earmark.evaluation.simulation.results`.
+What lies in the run's folder afterward, and how to read it: :mod:`earmark.evaluation.simulation.results`.
 """
 
 import json
@@ -31,7 +31,7 @@ from earmark.evaluation.simulation.results import (
 )
 from earmark.training.compare.summary import Average
 from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
-from earmark.training.spatial.autoencoder import Learnt, learn
+from earmark.training.spatial.autoencoder import Learned, learn
 from earmark.training.spatial.classifier import classify
 from earmark.training.spatial.conv1d import classify_mfcc
 from earmark.training.spatial.pools import Pools, draw, prepare_pools
@@ -94,7 +94,7 @@ def simulate(
     return [Repetition.open(path) for path in kept if path.exists()]
 
 
-def summarise(repetitions: list[Repetition]) -> dict[Stage, dict[str, Average]]:
+def summarize(repetitions: list[Repetition]) -> dict[Stage, dict[str, Average]]:
     """Mean and interval over repetitions of each system's :data:`NUMBERS`.
 
     Repetitions draw from the same clips, so that the intervals say how much the draw matters, not other clips.
@@ -126,29 +126,29 @@ def run_repetition(
     generator = np.random.default_rng((settings.seed, number))
     drawn = draw(pools, settings.sizes, generator)
     seed = int(generator.integers(2**31))
-    mel = pools.mel[drawn.unlabelled]
+    mel = pools.mel[drawn.unlabeled]
     places = positions(mel, choose_anchors(mel, settings.autoencoder.anchors, generator))
-    mfcc = {name: pools.mfcc[rows] for name, rows in (("labelled", drawn.labelled), ("test", drawn.test))}
-    labels = pools.labels[drawn.labelled]
+    mfcc = {name: pools.mfcc[rows] for name, rows in (("labeled", drawn.labeled), ("test", drawn.test))}
+    labels = pools.labels[drawn.labeled]
     classes = len(pools.classes)
 
     def told(stage: Stage, most: int) -> Callable[[int, float], object]:
         return lambda epoch, loss: report(number, stage, epoch, most, loss)
 
-    def taught(stage: Stage, given: Tensor | None) -> Learnt:
+    def taught(stage: Stage, given: Tensor | None) -> Learned:
         # The same seed for both: they begin alike, see the clips in the same order, and differ by the head alone.
         start = torch.Generator().manual_seed(seed)
         encoder = settings.autoencoder
-        learnt = learn(unlabelled, given, encoder, start, told(stage, encoder.fit.epochs))
-        save_encoder(learnt, settings, folder / f"{stage}-{number:02}.safetensors")
-        return learnt
+        learned = learn(unlabeled, given, encoder, start, told(stage, encoder.fit.epochs))
+        save_encoder(learned, settings, folder / f"{stage}-{number:02}.safetensors")
+        return learned
 
     def predicted(embeddings: Mapping[str, Any]) -> Any:
-        train, test = embeddings["labelled"], embeddings["test"]
+        train, test = embeddings["labeled"], embeddings["test"]
         return classify(train, labels, test, classes=classes, seed=seed, settings=settings.classifier).argmax(axis=1)
 
     convolution = classify_mfcc(
-        mfcc["labelled"],
+        mfcc["labeled"],
         labels,
         mfcc["test"],
         classes=classes,
@@ -157,21 +157,21 @@ def run_repetition(
         shape=settings.autoencoder.encoder.shape,
         on_epoch=told("mfcc", settings.benchmark.epochs),
     )
-    unlabelled = torch.from_numpy(pools.mfcc[pools.unlabelled[drawn.unlabelled]])
+    unlabeled = torch.from_numpy(pools.mfcc[pools.unlabeled[drawn.unlabeled]])
     plain = taught("plain", None)
     spatial = taught("spatial", torch.from_numpy(places))
     embedded = {
-        stage: {name: learnt.embed(torch.from_numpy(rows)).numpy() for name, rows in mfcc.items()}
-        for stage, learnt in (("plain", plain), ("spatial", spatial))
+        stage: {name: learned.embed(torch.from_numpy(rows)).numpy() for name, rows in mfcc.items()}
+        for stage, learned in (("plain", plain), ("spatial", spatial))
     }
     Repetition(
         classes=np.array(pools.classes),
-        labelled_paths=pools.paths[drawn.labelled],
-        labelled_labels=labels,
-        labelled_speakers=pools.speakers[drawn.labelled],
-        labelled_mfcc=mfcc["labelled"],
-        labelled_plain=embedded["plain"]["labelled"],
-        labelled_spatial=embedded["spatial"]["labelled"],
+        labeled_paths=pools.paths[drawn.labeled],
+        labeled_labels=labels,
+        labeled_speakers=pools.speakers[drawn.labeled],
+        labeled_mfcc=mfcc["labeled"],
+        labeled_plain=embedded["plain"]["labeled"],
+        labeled_spatial=embedded["spatial"]["labeled"],
         test_paths=pools.paths[drawn.test],
         test_labels=pools.labels[drawn.test],
         test_speakers=pools.speakers[drawn.test],
@@ -184,15 +184,15 @@ def run_repetition(
     ).save(repetition_path(folder, number))
 
 
-def save_encoder(learnt: Learnt, settings: SpatialSettings, path: Path) -> None:
+def save_encoder(learned: Learned, settings: SpatialSettings, path: Path) -> None:
     """A checkpoint that `--encoder` of every evaluation opens: the encoder with its frontend."""
     recipe = {
         "kind": settings.kind,
         "name": f"{settings.name}-{path.stem}",
         "autoencoder": settings.autoencoder.model_dump(mode="json"),
     }
-    tensors = {f"model.network.{name}": tensor for name, tensor in learnt.encoder.state_dict().items()}
-    losses = learnt.history.loss
+    tensors = {f"model.network.{name}": tensor for name, tensor in learned.encoder.state_dict().items()}
+    losses = learned.history.loss
     save_checkpoint(path, Checkpoint(recipe, len(losses), {"loss": losses[-1]}, tensors))
 
 
@@ -217,7 +217,7 @@ def _claim(folder: Path, settings: SpatialSettings, pools: Pools) -> None:
 
 def _said(source: Source) -> dict[str, Any]:
     """What a source chooses, of the manifest's path the last two parts."""
-    chosen = source.model_dump(mode="json", exclude={"manifest", "licence"}, exclude_defaults=True)
+    chosen = source.model_dump(mode="json", exclude={"manifest", "license"}, exclude_defaults=True)
     return {"manifest": "/".join(source.manifest.parts[-2:]), **chosen}
 
 

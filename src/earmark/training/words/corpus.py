@@ -65,7 +65,7 @@ def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
     """Which clip is of which class: targets, perhaps the unknown and silence, and background.
 
     Raises:
-        InputError: a target that no clip is labelled with, or a label that means something else here.
+        InputError: a target that no clip is labeled with, or a label that means something else here.
     """
     for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
         raise InputError(f"data.words: {label} is no word; leave it out by `exclude`, see data.silence and data.others")
@@ -100,8 +100,8 @@ def validation_bank(recipe: Recipe) -> ClipBank | None:
     if not data.validation:
         return None
     manifests = [selected(source, data.classes) for source in data.validation]
-    learnt = {clip.label for source in data.words for clip in selected(source, data.classes)}
-    both = sorted(learnt & {clip.label for manifest in manifests for clip in manifest})
+    learned = {clip.label for source in data.words for clip in selected(source, data.classes)}
+    both = sorted(learned & {clip.label for manifest in manifests for clip in manifest})
     if both and not data.known_validation:
         raise InputError(
             f"data.validation: {both[0]!r} is a training label too; exclude it from one of both, "
@@ -126,7 +126,7 @@ def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = 
 
 
 def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
-    """The clips of a source, labelled with what is said or with who says it, the source's prefix before it.
+    """The clips of a source, labeled with what is said or with who says it, the source's prefix before it.
 
     Raises:
         InputError: none are left, or the manifest does not say who speaks.

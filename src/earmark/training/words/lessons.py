@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from earmark.training.batches.augment import Augmentation, FieldSettings, OneOf, OneOfSettings
-from earmark.training.batches.center_crop import CentredClips, CentredSettings
+from earmark.training.batches.center_crop import CenteredClips, CenteredSettings
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.crops import middle
 from earmark.training.batches.episodes import Episode
@@ -30,7 +30,7 @@ Embed = Callable[[], Tensor]
 
 _SAMPLE = 512  # scenes that the scale of a tower is measured on
 _BATCH = 64
-_PLAIN = SceneSettings(length_s=1.9, margin_s=0.45, speed=(1.0, 1.0), neighbour=0.0)
+_PLAIN = SceneSettings(length_s=1.9, margin_s=0.45, speed=(1.0, 1.0), neighbor=0.0)
 
 
 class Lesson(Protocol):
@@ -76,10 +76,10 @@ class ClipLesson:
         self.model: ClipEncoder = build_encoder(recipe.encoder).to(device)
         sounds = recorded(recipe.data)
         self.hearing = recipe.scenes
-        self.clips: CentredClips | RepeatedClips
+        self.clips: CenteredClips | RepeatedClips
         match recipe.scenes:
-            case CentredSettings():
-                self.clips = CentredClips(corpus.bank, recipe.scenes, device, sounds.noise)
+            case CenteredSettings():
+                self.clips = CenteredClips(corpus.bank, recipe.scenes, device, sounds.noise)
             case RepeatedSettings():
                 self.clips = RepeatedClips(corpus.bank, recipe.scenes, device)
         self.augmentation: OneOf | Augmentation
@@ -103,7 +103,7 @@ class ClipLesson:
 
     def _draw(self, clips: Tensor, generator: torch.Generator, rows: slice) -> Tensor:
         match self.clips:
-            case CentredClips():
+            case CenteredClips():
                 return self.clips.draw(self.clips.plan(clips, generator), rows)
             case RepeatedClips():
                 return self.clips.draw(self.clips.plan(clips, generator), rows)
@@ -171,7 +171,7 @@ class StreamLesson:
         embeddings = sum_windows(self.model.head(heard[:count]), windows[own], self.model)
         if is_frozen or taught is None or self.teacher is None:
             return embeddings, torch.zeros((), device=self.device)
-        frame_loss = nn.functional.smooth_l1_loss(heard, self.teacher.head.normalise(taught))
+        frame_loss = nn.functional.smooth_l1_loss(heard, self.teacher.head.normalize(taught))
         return embeddings, self.distillation.weight * frame_loss
 
     def judge(self, bank: ClipBank, clips: NDArray[np.int64]) -> Embed:

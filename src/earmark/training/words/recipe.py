@@ -9,7 +9,7 @@ from pydantic import Field, Tag, model_validator
 from earmark.core.config import Settings, checked, end_of_path, merged, read_table, set_key
 from earmark.core.tagged_union import by_kind
 from earmark.training.batches.augment import AugmentSettings, FieldSettings
-from earmark.training.batches.center_crop import CentredSettings
+from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.episodes import EpisodeSettings
 from earmark.training.batches.scenes import SceneSettings
 from earmark.training.batches.tiled_crop import RepeatedSettings
@@ -27,14 +27,14 @@ class Source(Settings):
     prefix: str = Field("", description="put before each label, so that equal names of two languages stay two words")
     labels: tuple[str, ...] = Field((), description="only the clips with these labels; empty: all")
     exclude: tuple[str, ...] = Field((), description="labels that are left out")
-    licence: str = Field("", description="name and licence of the set, for the model card")
+    license: str = Field("", description="name and license of the set, for the model card")
 
 
 class DataSettings(Settings):
     """What is heard."""
 
     folder: Path = Field(description="where the packed clips go; relative to the recipe's folder")
-    words: tuple[Source, ...] = Field(min_length=1, description="labelled clips")
+    words: tuple[Source, ...] = Field(min_length=1, description="labeled clips")
     classes: Literal["label", "speaker"] = Field(
         "label", description="what is told apart, here and in the validation: what is said, or who says it"
     )
@@ -45,13 +45,13 @@ class DataSettings(Settings):
     )
     silence: bool = Field(False, description="a class `_silence_` beside the words; `scenes` says how it sounds")
     sounds: tuple[Source, ...] = Field(
-        (), description="clips whose labels are not used: neighbours of words, and sound for a student"
+        (), description="clips whose labels are not used: neighbors of words, and sound for a student"
     )
     noise: tuple[Source, ...] = Field((), description="background noise; without any, noise is made")
     music: tuple[Source, ...] = Field((), description="music, for augmentation")
     speech: tuple[Source, ...] = Field((), description="other people's speech, for augmentation")
     rooms: tuple[Source, ...] = Field((), description="room impulse responses; without any, rooms are made")
-    validation: tuple[Source, ...] = Field((), description="labelled clips to choose the best checkpoint by")
+    validation: tuple[Source, ...] = Field((), description="labeled clips to choose the best checkpoint by")
     known_validation: bool = Field(
         False, description="validation words may be training labels too, as where targets are fixed"
     )
@@ -74,13 +74,13 @@ class DistillationSettings(Settings):
 
 
 class Recipe(RunSettings):
-    """All settings of a run that learns words, or voices, from labelled clips."""
+    """All settings of a run that learns words, or voices, from labeled clips."""
 
     kind: Literal["words"] = Field("words", description="what the recipe is for")
     data: DataSettings
     scenes: Annotated[
         Annotated[SceneSettings, Tag("placed")]
-        | Annotated[CentredSettings, Tag("centred")]
+        | Annotated[CenteredSettings, Tag("centered")]
         | Annotated[RepeatedSettings, Tag("repeated")],
         by_kind("placed"),
     ] = SceneSettings()
@@ -118,11 +118,11 @@ def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
             yield "data.silence: a stream is silent between words anyway; leave it out, or use episodes.background"
         return
     if isinstance(scenes, SceneSettings):
-        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'centred' or 'repeated'"
+        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'centered' or 'repeated'"
     elif scenes.length_s != encoder.length_s:
         yield f"scenes.length_s: {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s"
     if isinstance(scenes, RepeatedSettings) and recipe.data.silence:
-        yield "data.silence: repeated silence is not offered; say scenes.kind = 'centred', or leave it out"
+        yield "data.silence: repeated silence is not offered; say scenes.kind = 'centered', or leave it out"
     if recipe.distillation.weight or recipe.data.copies:
         yield f"distillation and data.copies are for encoders of streams; {encoder.kind} has no frames to learn"
 

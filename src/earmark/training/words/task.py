@@ -1,4 +1,4 @@
-"""Learning from labelled clips: words, or voices."""
+"""Learning from labeled clips: words, or voices."""
 
 import torch
 

@@ -19,7 +19,7 @@ class Validation:
     Where fewer than two labels have more than five clips, one take is enough.
 
     Args:
-        bank: labelled clips that nothing is learnt from.
+        bank: labeled clips that nothing is learned from.
         lesson: embeds them.
 
     Raises:

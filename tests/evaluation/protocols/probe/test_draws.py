@@ -72,8 +72,8 @@ def test_words_are_kept_by_name_with_spaces_as_lists_write_them():
 @pytest.mark.parametrize(
     ("train", "test", "number", "message"),
     [
-        (TRAIN, TRAIN[:1], 2, "yes/a_0.wav: both labelled and tested; remove it from one list"),
-        (TRAIN[:12], TEST, 2, "no/x_0.wav: says 'no', which no labelled clip says; leave the word out"),
+        (TRAIN, TRAIN[:1], 2, "yes/a_0.wav: both labeled and tested; remove it from one list"),
+        (TRAIN[:12], TEST, 2, "no/x_0.wav: says 'no', which no labeled clip says; leave the word out"),
         (TRAIN, TEST, 13, "'no': only 12 clips to draw 13 labels from; ask for fewer, or leave the word out"),
         (TRAIN[:12], TEST[:8], 2, "a classifier needs two words or more"),
     ],

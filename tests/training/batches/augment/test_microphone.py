@@ -35,7 +35,7 @@ def test_what_is_too_loud_is_clipped_to_full_scale(waves):
     assert (loud.abs() == 1).float().mean() > 0.1
 
 
-def test_without_colour_the_wave_keeps_its_shape(waves):
+def test_without_color_the_wave_keeps_its_shape(waves):
     plain = heard(waves, tilt_db=0.0, ripple_db=0.0, level_db=(-30.0, -30.0))
     ratio = plain / waves
     assert torch.allclose(ratio, ratio.median(1, keepdim=True).values.expand_as(ratio), rtol=0.05)

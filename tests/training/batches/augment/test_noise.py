@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from earmark.training.batches.augment.noise import Noise, NoiseSettings, coloured_noise, spoken_power
+from earmark.training.batches.augment.noise import Noise, NoiseSettings, colored_noise, spoken_power
 
 SPOKEN = torch.tensor([[8000, 16_000], [4000, 20_000], [100, 9000]])
 
@@ -27,7 +27,7 @@ RECORDINGS = [torch.sin(torch.arange(90_000) * 0.3) * torch.linspace(0.01, 1, 90
 @pytest.mark.parametrize("recordings", [[], RECORDINGS], ids=["made", "recorded"])
 @pytest.mark.parametrize("snr_db", [-3.0, 7.0, 25.0])
 def test_the_measured_ratio_is_the_wanted_one(waves, recordings, snr_db):
-    heard = mix(waves, recordings, probability=1.0, snr_db=(snr_db, snr_db), coloured=0.0)
+    heard = mix(waves, recordings, probability=1.0, snr_db=(snr_db, snr_db), colored=0.0)
     for row, (first, last) in enumerate(SPOKEN.tolist()):
         noise_power = (heard - waves)[row].square().mean()
         measured = 10 * torch.log10(waves[row, first:last].square().mean() / noise_power).item()
@@ -54,7 +54,7 @@ def test_recordings_shorter_than_a_scene_are_replaced_by_made_noise(waves):
 
 
 def test_made_noise_falls_by_no_more_than_six_decibels_an_octave():
-    noise = coloured_noise(40, 16_000, torch.Generator().manual_seed(2))
+    noise = colored_noise(40, 16_000, torch.Generator().manual_seed(2))
     power = torch.fft.rfft(noise).abs().square()
     octaves = [power[:, low : 2 * low].mean(1).log10() * 10 for low in (500, 1000, 2000, 4000)]
     slope = (octaves[-1] - octaves[0]) / 3

@@ -34,15 +34,15 @@ def test_features_that_do_not_split_into_five_parts_are_refused():
         BCResNetSettings(frontend=LogMelSettings(n_mels=32))
 
 
-def test_sub_spectral_normalisation_is_batch_normalisation_of_each_part():
+def test_sub_spectral_normalization_is_batch_normalization_of_each_part():
     torch.manual_seed(0)
     x = torch.randn(4, 3, 10, 7) * torch.arange(1.0, 11)[:, None] + torch.arange(10.0)[:, None]
-    normalised = SubSpectralNorm(3)(x)
+    normalized = SubSpectralNorm(3)(x)
     for channel in range(3):
         for first in range(0, 10, 2):
             part = x[:, channel, first : first + 2]
             expected = (part - part.mean()) / (part.var(correction=0) + 1e-5).sqrt()
-            assert torch.allclose(normalised[:, channel, first : first + 2], expected, atol=1e-5)
+            assert torch.allclose(normalized[:, channel, first : first + 2], expected, atol=1e-5)
 
 
 @pytest.mark.parametrize(("channels_in", "stride"), [(8, 1), (6, 1), (6, 2)])

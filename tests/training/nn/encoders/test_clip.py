@@ -63,8 +63,8 @@ def test_in_evaluation_a_clip_is_the_same_alone_and_among_others(settings, waves
 def test_the_gradient_reaches_every_parameter(settings, waves):
     model = encoder(settings)
     model(waves).square().mean().backward()
-    learnt = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert [name for name, parameter in learnt.items() if not parameter.grad.abs().sum() > 0] == []
+    learned = {name: parameter for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert [name for name, parameter in learned.items() if not parameter.grad.abs().sum() > 0] == []
 
 
 @networks
@@ -77,13 +77,13 @@ def test_the_seed_decides_the_weights(settings):
 @networks
 def test_a_few_steps_lessen_the_loss(settings, waves):
     model, labels = encoder(settings), torch.tensor([0, 1, 2, 0])
-    optimiser = torch.optim.Adam(model.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
     for _ in range(3):
         loss = torch.nn.functional.cross_entropy(model(waves[:4]), labels)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < losses[0]
 

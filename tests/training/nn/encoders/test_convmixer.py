@@ -26,7 +26,7 @@ def test_a_block_is_that_of_a_plain_computation():
     block.eval()
     state = block.state_dict()
 
-    def normalised(x, name):
+    def normalized(x, name):
         shape = (-1, *(1,) * (x.dim() - 2))
         mean, variance, weight, bias = (
             state[f"{name}.{part}"].reshape(shape) for part in ("running_mean", "running_var", "weight", "bias")
@@ -45,9 +45,9 @@ def test_a_block_is_that_of_a_plain_computation():
     frequency = swish(functional.conv2d(x[:, None], state["frequency.0.weight"], padding=1))
     frequency = swish(functional.conv2d(frequency, state["frequency.2.weight"], padding=(2, 0), groups=6))
     frequency = functional.conv2d(frequency, state["frequency.4.weight"])
-    frequency = swish(normalised(frequency, "filtered.0"))[:, 0]
+    frequency = swish(normalized(frequency, "filtered.0"))[:, 0]
     time = functional.conv1d(frequency, state["time.0.weight"], padding=4, groups=64)
-    time = swish(normalised(functional.conv1d(time, state["time.1.weight"]), "time.2"))
+    time = swish(normalized(functional.conv1d(time, state["time.1.weight"]), "time.2"))
     mixed = time + perceptron(time, "mixer.0.over_time")
     mixed = mixed + perceptron(mixed.transpose(1, 2), "mixer.0.over_channels").transpose(1, 2)
     assert torch.allclose(block(x), x + frequency + swish(mixed), atol=1e-4)

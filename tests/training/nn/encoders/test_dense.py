@@ -9,7 +9,7 @@ from earmark.training.words.recipe import parse_recipe
 
 
 def count(module):
-    """Numbers that Keras counts: parameters, and means and variances of normalisations."""
+    """Numbers that Keras counts: parameters, and means and variances of normalizations."""
     state = module.state_dict()
     return sum(tensor.numel() for name, tensor in state.items() if not name.endswith("num_batches_tracked"))
 
@@ -25,13 +25,13 @@ def plain(state, rows):
     def layer(number, x):
         return x @ state[f"layers.{number}.weight"].T + state[f"layers.{number}.bias"]
 
-    def normalised(number, x):
+    def normalized(number, x):
         mean, variance = state[f"layers.{number}.running_mean"], state[f"layers.{number}.running_var"]
         return (x - mean) / np.sqrt(variance + 1e-3) * state[f"layers.{number}.weight"] + state[f"layers.{number}.bias"]
 
-    x = normalised(1, layer(0, rows))
+    x = normalized(1, layer(0, rows))
     x = np.where(x > 0, x, x * state["layers.2.weight"])
-    return layer(6, normalised(5, layer(4, x)))
+    return layer(6, normalized(5, layer(4, x)))
 
 
 def test_the_network_is_that_of_a_plain_computation():
@@ -57,7 +57,7 @@ def test_layers_begin_as_those_of_keras():
     assert prelu(3).weight.tolist() == [0, 0, 0]
 
 
-def test_normalisation_moves_by_a_hundredth():
+def test_normalization_moves_by_a_hundredth():
     layer = norm(1)
     layer(torch.tensor([[1.0], [3.0]]))
     assert layer.running_mean.item() == pytest.approx(0.02)
@@ -72,7 +72,7 @@ def test_a_clip_of_another_length_is_refused():
 def test_the_encoder_embeds_waves_in_any_recipe(table, tmp_path):
     table |= {
         "encoder": {"kind": "dense", "dimension": 6},
-        "scenes": {"kind": "centred"},
+        "scenes": {"kind": "centered"},
         "augment": {"kind": "one_of"},
     }
     recipe = parse_recipe(table, tmp_path, "recipe")

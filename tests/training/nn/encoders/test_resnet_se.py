@@ -12,7 +12,7 @@ SMALL = {"widths": (8, 8, 16, 24), "blocks": (1, 2, 1, 1), "dimension": 7}
 
 @pytest.mark.parametrize(("pooling", "count"), [("sap", 1_437_078), ("asp", 1_502_614)])
 def test_the_standard_network_has_one_and_a_half_million_parameters(pooling, count):
-    # Counted by hand: convolutions 1,329,424, their normalisations 4256, excitations 20,710, attention 16,640, and
+    # Counted by hand: convolutions 1,329,424, their normalizations 4256, excitations 20,710, attention 16,640, and
     # the last layer 66,048, or 131,584 where there are deviations too.
     assert sum(parameter.numel() for parameter in ResNetSE(ResNetSESettings(pooling=pooling)).parameters()) == count
 
@@ -88,10 +88,10 @@ def test_a_single_frame_has_one_even_in_training():
     assert torch.isfinite(ResNetSE(ResNetSESettings(**SMALL))(torch.randn(3, 1, 40))).all()
 
 
-def test_loudness_and_the_colour_of_a_channel_change_nothing():
+def test_loudness_and_the_color_of_a_channel_change_nothing():
     network = ResNetSE(ResNetSESettings(**SMALL)).eval()
-    features, colour = torch.randn(2, 50, 40), torch.randn(40)
-    assert torch.allclose(network(features + colour), network(features), atol=1e-4)
+    features, color = torch.randn(2, 50, 40), torch.randn(40)
+    assert torch.allclose(network(features + color), network(features), atol=1e-4)
 
 
 def test_the_kind_chooses_the_network():

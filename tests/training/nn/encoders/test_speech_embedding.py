@@ -22,7 +22,7 @@ def glide_and_buzz():
 
 
 def encoder(settings):
-    """An encoder whose normalisation has seen something, so that forgetting it would show."""
+    """An encoder whose normalization has seen something, so that forgetting it would show."""
     torch.manual_seed(0)
     model = build_encoder(settings)
     if settings.frames == "own":

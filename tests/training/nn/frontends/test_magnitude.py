@@ -19,7 +19,7 @@ def waves():
     return torch.tensor(np.stack([*spoken, noise]).astype(np.float32))
 
 
-def frame_by_frame(wave, *, pre_emphasis=0.97, window=400, hop=160, n_fft=512, normalise=True):
+def frame_by_frame(wave, *, pre_emphasis=0.97, window=400, hop=160, n_fft=512, normalize=True):
     wave = np.float64(wave)
     wave = wave - wave.mean()
     wave = np.array([wave[i] - pre_emphasis * wave[i - 1] for i in range(1, len(wave))])
@@ -27,7 +27,7 @@ def frame_by_frame(wave, *, pre_emphasis=0.97, window=400, hop=160, n_fft=512, n
     while begin + window <= len(wave):
         frames.append(np.abs(np.fft.rfft(wave[begin : begin + window] * np.hamming(window), n_fft)))
         begin += hop
-    if not normalise:
+    if not normalize:
         return np.stack(frames)
     return np.stack([(line - line.mean()) / line.std() for line in np.stack(frames).T]).T
 
@@ -36,8 +36,8 @@ def frame_by_frame(wave, *, pre_emphasis=0.97, window=400, hop=160, n_fft=512, n
     "changes",
     [
         {},
-        {"normalise": False},
-        {"pre_emphasis": 0.0, "normalise": False},
+        {"normalize": False},
+        {"pre_emphasis": 0.0, "normalize": False},
         {"window_s": 0.032, "hop_s": 0.016},
         {"n_fft": 400, "pre_emphasis": 0.9},
     ],
@@ -96,7 +96,7 @@ def test_frequencies_that_hold_nothing_but_rounding_stay_near_nought():
     assert build_frontend(MagnitudeSettings(floor=0))(tone).abs().max() > 2
 
 
-def test_a_clip_is_normalised_by_itself(waves):
+def test_a_clip_is_normalized_by_itself(waves):
     magnitude = build_frontend(MagnitudeSettings())
     together = magnitude(torch.cat([waves, torch.zeros(1, SAMPLES)]))
     assert torch.allclose(together[:1], magnitude(waves[:1]), atol=1e-5)

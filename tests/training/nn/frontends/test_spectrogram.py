@@ -10,35 +10,35 @@ def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed)) * 0.1
 
 
-def plain(wave, window, hop, n_fft, *, centred):
+def plain(wave, window, hop, n_fft, *, centered):
     """One Fourier transform after another, the window in the middle of each frame."""
     before = (n_fft - len(window)) // 2
     weights = np.pad(window, (before, n_fft - len(window) - before))
-    if centred:
+    if centered:
         wave = np.pad(wave, n_fft // 2, mode="reflect")
     starts = range(0, len(wave) - n_fft + 1, hop)
     return np.array([np.abs(np.fft.rfft(wave[start : start + n_fft] * weights)) ** 2 for start in starts])
 
 
-@pytest.mark.parametrize("centred", [True, False])
+@pytest.mark.parametrize("centered", [True, False])
 @pytest.mark.parametrize(("window", "hop", "n_fft"), [(480, 160, 480), (400, 160, 512), (301, 77, 333)])
-def test_the_frames_are_those_of_a_fourier_transform(window, hop, n_fft, centred):
+def test_the_frames_are_those_of_a_fourier_transform(window, hop, n_fft, centered):
     weights, waves = torch.hamming_window(window), noise(2, 3000)
-    frames = Spectrogram(weights, hop, n_fft, centred=centred)(waves).numpy()
+    frames = Spectrogram(weights, hop, n_fft, centered=centered)(waves).numpy()
     for ours, wave in zip(frames, waves.double().numpy(), strict=True):
-        expected = plain(wave, weights.double().numpy(), hop, n_fft, centred=centred)
+        expected = plain(wave, weights.double().numpy(), hop, n_fft, centered=centered)
         assert ours.shape == expected.shape
         assert np.allclose(ours, expected, rtol=1e-4, atol=1e-6)
 
 
 @pytest.mark.parametrize("samples", [241, 16_000, 16_001])
-def test_a_centred_wave_gives_a_frame_for_each_hop_and_one_more(samples):
+def test_a_centered_wave_gives_a_frame_for_each_hop_and_one_more(samples):
     assert Spectrogram(torch.hann_window(480), 160, 480)(noise(1, samples)).shape == (1, samples // 160 + 1, 241)
 
 
-@pytest.mark.parametrize(("centred", "least"), [(True, 241), (False, 480)])
-def test_a_wave_that_is_too_short_is_refused_with_the_length_it_needs(centred, least):
-    spectrogram = Spectrogram(torch.hann_window(480), 160, 480, centred=centred)
+@pytest.mark.parametrize(("centered", "least"), [(True, 241), (False, 480)])
+def test_a_wave_that_is_too_short_is_refused_with_the_length_it_needs(centered, least):
+    spectrogram = Spectrogram(torch.hann_window(480), 160, 480, centered=centered)
     spectrogram(noise(1, least))
     with pytest.raises(InputError, match=f"{least - 1} samples .* pad it to {least}"):
         spectrogram(noise(1, least - 1))

@@ -22,17 +22,17 @@ def test_the_filters_are_those_of_a_plain_computation():
     corners = [mel(100) + (mel(3000) - mel(100)) * step / 9 for step in range(10)]
     expected = np.zeros((65, 8))
     for number in range(8):
-        left, centre, right = corners[number : number + 3]
+        left, center, right = corners[number : number + 3]
         for line in range(1, 65):
             at = mel(line * 16_000 / 128)
-            if left < at <= centre:
-                expected[line, number] = (at - left) / (centre - left)
-            elif centre < at < right:
-                expected[line, number] = (right - at) / (right - centre)
+            if left < at <= center:
+                expected[line, number] = (at - left) / (center - left)
+            elif center < at < right:
+                expected[line, number] = (right - at) / (right - center)
     assert np.allclose(filters, expected, atol=1e-4)
 
 
-def test_between_the_outer_centres_the_filters_share_each_line_out_completely():
+def test_between_the_outer_centers_the_filters_share_each_line_out_completely():
     filters = mel_filters(32, 512, 60.0, 3800.0, 16_000)
     peaks = filters.argmax(axis=0)
     assert (np.diff(peaks) >= 0).all()
@@ -44,8 +44,8 @@ def test_between_the_outer_centres_the_filters_share_each_line_out_completely():
 def test_a_tone_lights_its_band(log_mel, frequency_hz):
     time_s = torch.arange(16_000) / 16_000
     frames = log_mel(torch.sin(2 * math.pi * frequency_hz * time_s)[None])[0]
-    centres = np.linspace(mel(60), mel(3800), 34)[1:-1]
-    assert abs(frames.mean(0).argmax().item() - np.abs(centres - mel(frequency_hz)).argmin()) <= 1
+    centers = np.linspace(mel(60), mel(3800), 34)[1:-1]
+    assert abs(frames.mean(0).argmax().item() - np.abs(centers - mel(frequency_hz)).argmin()) <= 1
 
 
 def test_the_frames_are_those_of_a_fourier_transform(log_mel):

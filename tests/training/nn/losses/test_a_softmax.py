@@ -100,9 +100,9 @@ def test_only_training_counts_steps(embeddings, labels):
 
 def test_a_resumed_run_goes_on_with_its_lambda(embeddings, labels):
     objective, again, model = built(), built(), torch.nn.Linear(2, 2)
-    optimiser = torch.optim.SGD(objective.parameters(), lr=0.1)
+    optimizer = torch.optim.SGD(objective.parameters(), lr=0.1)
     for _ in range(50):
         objective(embeddings, labels)
-    restore(state_of(model, objective, optimiser), model, again)
+    restore(state_of(model, objective, optimizer), model, again)
     assert again.steps.item() == 50
     assert torch.equal(again(embeddings, labels), objective(embeddings, labels))

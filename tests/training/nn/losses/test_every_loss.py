@@ -157,12 +157,12 @@ def test_a_gpu_gives_the_same_loss_and_gradients(embeddings, labels, background)
 def test_training_brings_a_class_together_and_apart_from_the_others(settings, embeddings, labels):
     objective = built(settings)
     embeddings = (embeddings + 1).requires_grad_()
-    optimiser = torch.optim.Adam([embeddings, *objective.parameters()], lr=0.1)
+    optimizer = torch.optim.Adam([embeddings, *objective.parameters()], lr=0.1)
     first = objective(embeddings, labels).item()
     for _ in range(60):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         objective(embeddings, labels).backward()
-        optimiser.step()
+        optimizer.step()
     assert objective(embeddings, labels).item() < 0.5 * first
     if settings.has_classes:
         logits = objective.logits(embeddings.flatten(0, 1))[:, labels]
@@ -187,11 +187,11 @@ def test_training_brings_a_class_together_and_apart_from_the_others(settings, em
 def test_learned_scales_stay_positive_however_large_the_steps(settings, embeddings, labels, background):
     objective = built(settings)
     (log_scale,) = (value for name, value in objective.named_parameters() if name.endswith("log_scale"))
-    optimiser = torch.optim.SGD(objective.parameters(), lr=5.0)
+    optimizer = torch.optim.SGD(objective.parameters(), lr=5.0)
     for _ in range(20):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         objective(embeddings, labels, background).backward()
-        optimiser.step()
+        optimizer.step()
         assert log_scale.exp() > 0
         assert torch.isfinite(objective(embeddings, labels, background))
     assert log_scale.exp().item() != pytest.approx(10.0)

@@ -5,7 +5,7 @@ import torch
 
 from earmark.training.nn.losses.logistic_margin import LogisticMargin, LogisticMarginSettings
 from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
-from earmark.training.run.optimizer import OptimiserSettings, build_optimiser
+from earmark.training.run.optimizer import OptimizerSettings, build_optimizer
 
 
 def plain(embeddings, labels, objective, margin):
@@ -56,8 +56,8 @@ def test_scores_to_judge_by_have_neither_scale_nor_margin(embeddings):
 
 def test_scale_and_bias_are_learned_and_do_not_decay(embeddings, labels):
     objective = LogisticMargin(LogisticMarginSettings(), classes=9, dimension=7)
-    optimiser = build_optimiser(OptimiserSettings(kind="sgd", weight_decay=0.1), torch.nn.Linear(2, 2), objective)
-    decaying, others = optimiser.param_groups
+    optimizer = build_optimizer(OptimizerSettings(kind="sgd", weight_decay=0.1), torch.nn.Linear(2, 2), objective)
+    decaying, others = optimizer.param_groups
     assert any(one is objective.head.weight for one in decaying["params"])
     for name in ("scale", "bias"):
         assert any(one is getattr(objective, name) for one in others["params"])

@@ -111,7 +111,7 @@ def test_pieces_of_a_long_section_fit_together(sources, sound, kind):
     pieces, same_s = section_frames(source, sound, 0.3, 5.7, HearingSettings(longest_s=1.37, context_s=0.9))
     assert same_s == first_s
     assert pieces.shape == whole.shape
-    if kind != "wav2vec2":  # whose attention and normalisation hear all that there is
+    if kind != "wav2vec2":  # whose attention and normalization hear all that there is
         np.testing.assert_allclose(pieces, whole, atol=1e-3)
 
 
@@ -152,12 +152,12 @@ def test_a_section_beyond_the_recording_is_refused():
         section_frames(Listener(), np.zeros(16_000, np.float32), 2.0, 3.0, HearingSettings())
 
 
-def test_centred_bands_have_no_mean_over_what_is_heard():
+def test_centered_bands_have_no_mean_over_what_is_heard():
     sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
-    plain, centred = (
-        build_source(LogMelFrameSettings(centred=is_centred)).frames(sound) for is_centred in (False, True)
+    plain, centered = (
+        build_source(LogMelFrameSettings(centered=is_centered)).frames(sound) for is_centered in (False, True)
     )
-    np.testing.assert_allclose(centred, plain - plain.mean(axis=0), atol=1e-5)
+    np.testing.assert_allclose(centered, plain - plain.mean(axis=0), atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["log_mel", "tower"])

@@ -44,11 +44,11 @@ def test_the_last_layer_can_be_tapped(wav2vec2, wave):
     np.testing.assert_allclose(source_of(wav2vec2, 3).frames(wave), expected, atol=1e-3)
 
 
-def test_loudness_matters_only_where_the_feature_extractor_does_not_normalise(make_wav2vec2, wave):
-    for normalises in (True, False):
-        source = source_of(make_wav2vec2(do_normalize=normalises, feat_extract_norm="layer"))
+def test_loudness_matters_only_where_the_feature_extractor_does_not_normalize(make_wav2vec2, wave):
+    for normalizes in (True, False):
+        source = source_of(make_wav2vec2(do_normalize=normalizes, feat_extract_norm="layer"))
         is_same = np.allclose(source.frames(wave), source.frames(3 * wave), atol=1e-3)
-        assert is_same == normalises
+        assert is_same == normalizes
 
 
 @pytest.mark.parametrize(("size", "count"), [(0, 0), (399, 0), (400, 1), (719, 1), (720, 2), (16_000, 49)])

@@ -54,7 +54,7 @@ class OpenSetLists:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The targets; and silence, where the training list has it: it is one more thing to recognise."""
+        """The targets; and silence, where the training list has it: it is one more thing to recognize."""
         has_silence = SILENCE not in self.targets and any(clip.label == SILENCE for clip in self.train)
         return (*self.targets, SILENCE) if has_silence else self.targets
 

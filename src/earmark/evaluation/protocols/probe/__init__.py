@@ -1,10 +1,10 @@
-"""The few-label judgement of an encoder: few labelled clips of each word teach a classifier, others test it.
+"""The few-label judgment of an encoder: few labeled clips of each word teach a classifier, others test it.
 
-Humayun, Yassin and Abas 2021 judge a representation so, by 3,000 labelled clips of 30 words and a dense classifier.
+Humayun, Yassin and Abas 2021 judge a representation so, by 3,000 labeled clips of 30 words and a dense classifier.
 """
 
 from earmark.evaluation.protocols.probe.draws import Draw, draw_from_lists, draw_from_speakers, keep_words
-from earmark.evaluation.protocols.probe.judgement import (
+from earmark.evaluation.protocols.probe.judgment import (
     Answers,
     Classifier,
     ProbeResult,

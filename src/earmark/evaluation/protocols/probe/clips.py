@@ -21,15 +21,15 @@ class ProbeClips:
         name: for folders: the corpus.
         title: for pictures: the corpus, and what labels and what tests.
         folder: that paths start from.
-        labelled: clips that labels are drawn from.
-        test: clips that are told apart; None where the speakers of `labelled` are halved.
+        labeled: clips that labels are drawn from.
+        test: clips that are told apart; None where the speakers of `labeled` are halved.
         speakers: by path.
     """
 
     name: str
     title: str
     folder: Path
-    labelled: tuple[TrialClip, ...]
+    labeled: tuple[TrialClip, ...]
     test: tuple[TrialClip, ...] | None
     speakers: dict[str, str]
 
@@ -40,43 +40,43 @@ class ProbeClips:
             InputError: a word that nobody says.
         """
         test = None if self.test is None else keep_words(self.test, words)
-        return replace(self, labelled=keep_words(self.labelled, words), test=test)
+        return replace(self, labeled=keep_words(self.labeled, words), test=test)
 
     def draw(self, labels: Sequence[int | None], repetitions: int, seed: int) -> tuple[Draw, ...]:
         """Draws from both lists, or from halves of the speakers; see `draw_from_lists`, `draw_from_speakers`."""
         if self.test is None:
-            return draw_from_speakers(self.labelled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
-        return draw_from_lists(self.labelled, self.test, labels=labels, repetitions=repetitions, seed=seed)
+            return draw_from_speakers(self.labeled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
+        return draw_from_lists(self.labeled, self.test, labels=labels, repetitions=repetitions, seed=seed)
 
 
-def read_lists(labelled: Path, test: Path, audio: Path) -> ProbeClips:
+def read_lists(labeled: Path, test: Path, audio: Path) -> ProbeClips:
     """Clips from two lists whose paths start from a folder.
 
     Raises:
         InputError: a list that `earmark.data.lists.clip_lists.read_list` refuses.
     """
-    first, second = read_list(labelled, audio=audio), read_list(test, audio=audio)
+    first, second = read_list(labeled, audio=audio), read_list(test, audio=audio)
     speakers = speakers_of(audio, [clip.path for clip in (*first, *second)])
-    name = labelled.resolve().parent.name
-    return ProbeClips(name, f"{name}, {labelled.stem} → {test.stem}", audio, first, second, speakers)
+    name = labeled.resolve().parent.name
+    return ProbeClips(name, f"{name}, {labeled.stem} → {test.stem}", audio, first, second, speakers)
 
 
 def read_splits(
-    path: Path, labelled: Sequence[str] = (), test: Sequence[str] = (), *, audio: Path | None = None
+    path: Path, labeled: Sequence[str] = (), test: Sequence[str] = (), *, audio: Path | None = None
 ) -> ProbeClips:
     """Clips from a manifest.
 
     Args:
         path: of the manifest.
-        labelled: splits that labels are drawn from; none: all but noise and responses of rooms.
+        labeled: splits that labels are drawn from; none: all but noise and responses of rooms.
         test: splits that are told apart; none: the speakers are halved.
         audio: folder that paths start from; None for the manifest's.
 
     Raises:
-        InputError: a manifest that cannot be read, a split without a clip, or a clip that is no labelled whole file.
+        InputError: a manifest that cannot be read, a split without a clip, or a clip that is no labeled whole file.
     """
     manifest, folder = read_manifest(path), audio or path.parent
-    splits = labelled or sorted({clip.split for clip in manifest} - NOT_SPOKEN)
+    splits = labeled or sorted({clip.split for clip in manifest} - NOT_SPOKEN)
     first = _listed(manifest, splits, folder)
     second = _listed(manifest, test, folder) if test else None
     speaker = known_speakers(manifest, folder)
@@ -84,7 +84,7 @@ def read_splits(
     place = path.resolve()
     # Most manifests are called so, and it is their folder that is called like the corpus.
     name = place.parent.name if place.stem == "manifest" else place.stem
-    title = f"{name}, {'+'.join(labelled)} → {'+'.join(test)}" if test else f"{name}, half of the speakers → the others"
+    title = f"{name}, {'+'.join(labeled)} → {'+'.join(test)}" if test else f"{name}, half of the speakers → the others"
     return ProbeClips(name, title, folder, first, second, speakers)
 
 

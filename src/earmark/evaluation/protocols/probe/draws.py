@@ -1,4 +1,4 @@
-"""Who teaches and who tests: draws of a few labelled clips of each word, the same for every encoder that is judged."""
+"""Who teaches and who tests: draws of a few labeled clips of each word, the same for every encoder that is judged."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Draw:
     """The clips of one repetition.
 
     Attributes:
-        labels: how many labelled clips of each word teach; None for all there are.
+        labels: how many labeled clips of each word teach; None for all there are.
         repetition: from 1.
         train: the clips that teach.
         test: the clips that are told apart.
@@ -36,7 +36,7 @@ def draw_from_lists(
     repetitions: int = 5,
     seed: int = 0,
 ) -> tuple[Draw, ...]:
-    """Labelled clips from one list, drawn anew in each repetition; all of the other list tests.
+    """Labeled clips from one list, drawn anew in each repetition; all of the other list tests.
 
     Fewer labels are the first of more: a repetition with 5 has them among those that it has with 20.
 
@@ -48,12 +48,12 @@ def draw_from_lists(
         seed: of all draws.
 
     Raises:
-        InputError: a clip in both lists, a test word that has no labelled clip, or a word with too few of them.
+        InputError: a clip in both lists, a test word that has no labeled clip, or a word with too few of them.
     """
     known = {clip.path for clip in train}
     for clip in test:
         if clip.path in known:
-            raise InputError(f"{clip.path}: both labelled and tested; remove it from one list")
+            raise InputError(f"{clip.path}: both labeled and tested; remove it from one list")
     _check_words(train, test)
     draws = []
     for repetition in range(1, repetitions + 1):
@@ -81,7 +81,7 @@ def draw_from_speakers(
         seed: of all draws.
 
     Raises:
-        InputError: a clip without a speaker, fewer than two speakers, or a word with too few labelled clips.
+        InputError: a clip without a speaker, fewer than two speakers, or a word with too few labeled clips.
     """
     for clip in clips:
         if not speaker_of.get(clip.path):
@@ -143,7 +143,7 @@ def _check_words(train: Iterable[TrialClip], test: Iterable[TrialClip]) -> None:
     present = {clip.label for clip in train}
     for clip in test:
         if clip.label not in present:
-            raise InputError(f"{clip.path}: says {clip.label!r}, which no labelled clip says; leave the word out")
+            raise InputError(f"{clip.path}: says {clip.label!r}, which no labeled clip says; leave the word out")
     if len(present) < 2:
         raise InputError("a classifier needs two words or more")
 

@@ -12,9 +12,9 @@ STRENGTH = 1.0
 
 
 def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int = 0) -> Floats:
-    """Learn a weight for each number and word from labelled vectors; tell others apart.
+    """Learn a weight for each number and word from labeled vectors; tell others apart.
 
-    Numbers are first brought to mean 0 and variance 1 over the labelled vectors, because encoders differ in scale.
+    Numbers are first brought to mean 0 and variance 1 over the labeled vectors, because encoders differ in scale.
 
     Args:
         train: shape (n, d).

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from earmark.evaluation import plots
 from earmark.evaluation.protocols.few_shot import Spread
-from earmark.evaluation.protocols.probe.judgement import Answers, ProbeResult, labels_text, rates_of
+from earmark.evaluation.protocols.probe.judgment import Answers, ProbeResult, labels_text, rates_of
 from earmark.evaluation.protocols.probe.rates import NUMBERS
 from earmark.evaluation.reports.spotting import heading, table_row, write_document
 
@@ -18,7 +18,7 @@ def table(results: Sequence[ProbeResult], *, system: str) -> str:
     """Markdown: a row a number of labels with every number, then a row a word.
 
     Args:
-        results: from `judgement.measure`.
+        results: from `judgment.measure`.
         system: encoder and classifier.
 
     Returns:
@@ -73,12 +73,12 @@ def write_results(
 
     Args:
         path: of the file.
-        results: from `judgement.measure`.
+        results: from `judgment.measure`.
         command: the words of the command line.
         encoder: its name.
         fingerprint: of the encoder's file.
         lists: what was judged on.
-        classifier: what learnt from the labels.
+        classifier: what learned from the labels.
         seed: of draws and classifier.
     """
     document = {
@@ -96,7 +96,7 @@ def draw(folder: Path, answers: Sequence[Answers], results: Sequence[ProbeResult
 
     Args:
         folder: where to.
-        answers: from `judgement.answer`.
+        answers: from `judgment.answer`.
         results: what they gave.
         title: above each picture.
     """

@@ -1,7 +1,7 @@
 """Augmentation of batches of waves on the training device: one effect a file, drawn from one generator.
 
 Two ways: in the field, where all effects come in the order of nature (the word sounds in a room, noise joins it, a
-microphone colours and scales the sum), and one effect a clip, as published keyword systems do it.
+microphone colors and scales the sum), and one effect a clip, as published keyword systems do it.
 """
 
 from typing import Annotated, Literal

@@ -1,4 +1,4 @@
-"""What a microphone does: a coloured response, a level, and clipping when it is driven too hard."""
+"""What a microphone does: a colored response, a level, and clipping when it is driven too hard."""
 
 import torch
 from pydantic import BaseModel, ConfigDict, Field
@@ -8,7 +8,7 @@ from earmark.training.batches.augment.noise import spoken_power
 
 
 class MicrophoneSettings(BaseModel):
-    """Colour and level."""
+    """Color and level."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -22,12 +22,12 @@ class MicrophoneSettings(BaseModel):
 def through_microphone(
     waves: Tensor, spoken: Tensor, settings: MicrophoneSettings, generator: torch.Generator
 ) -> Tensor:
-    """Colour, scale and clip waves.
+    """Color, scale and clip waves.
 
     Args:
         waves: shape (batch, n).
         spoken: first and last + 1 sample of each spoken part, shape (batch, 2).
-        settings: colour and level.
+        settings: color and level.
         generator: source of randomness, on the CPU.
 
     Returns:
@@ -40,8 +40,8 @@ def through_microphone(
     knots = settings.ripple_db * torch.randn(batch, 1, 12, generator=generator)
     ripple = torch.nn.functional.interpolate(knots, size=bins, mode="linear", align_corners=True)[:, 0]
     response = (10 ** ((tilt + ripple) / 20)).to(waves.device)
-    coloured = torch.fft.irfft(torch.fft.rfft(waves) * response, n=size)
+    colored = torch.fft.irfft(torch.fft.rfft(waves) * response, n=size)
     low, high = settings.level_db
     level_db = (low + (high - low) * torch.rand(batch, generator=generator)).to(waves.device)
-    gain = 10 ** (level_db / 20) / spoken_power(coloured, spoken).sqrt().clamp(min=1e-6)
-    return (coloured * gain[:, None]).clamp(-1, 1)
+    gain = 10 ** (level_db / 20) / spoken_power(colored, spoken).sqrt().clamp(min=1e-6)
+    return (colored * gain[:, None]).clamp(-1, 1)

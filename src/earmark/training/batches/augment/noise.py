@@ -14,7 +14,7 @@ class NoiseSettings(BaseModel):
     snr_db: tuple[float, float] = Field(
         (0.0, 30.0), description="range of the ratio of speech power to noise power, in dB"
     )
-    coloured: float = Field(
+    colored: float = Field(
         0.25, ge=0, le=1, description="share of the noise that is made (white to brown), not recorded"
     )
 
@@ -52,16 +52,16 @@ class Noise:
 
     def _draw(self, waves: Tensor, generator: torch.Generator) -> Tensor:
         batch, size = waves.shape
-        made = coloured_noise(batch, size, generator).to(waves.device)
+        made = colored_noise(batch, size, generator).to(waves.device)
         if self.recordings is None or len(self.recordings) <= size:
             return made
         start = torch.randint(len(self.recordings) - size, (batch,), generator=generator).to(waves.device)
         recorded = self.recordings[start[:, None] + torch.arange(size, device=waves.device)]
-        is_made = torch.rand(batch, generator=generator).to(waves.device) < self.settings.coloured
+        is_made = torch.rand(batch, generator=generator).to(waves.device) < self.settings.colored
         return torch.where(is_made[:, None], made, recorded)
 
 
-def coloured_noise(batch: int, size: int, generator: torch.Generator) -> Tensor:
+def colored_noise(batch: int, size: int, generator: torch.Generator) -> Tensor:
     """Noise whose power falls by 0 to 6 dB an octave (white to brown), shape (batch, size)."""
     spectrum = torch.fft.rfft(torch.randn(batch, size, generator=generator))
     slope = torch.rand(batch, 1, generator=generator)

@@ -46,7 +46,7 @@ class BCResNetSettings(ClipSettings):
 
 
 class SubSpectralNorm(nn.Module):
-    """Batch normalisation of each of five equal parts of the frequency axis (Chang et al. 2021, arXiv 2103.13620)."""
+    """Batch normalization of each of five equal parts of the frequency axis (Chang et al. 2021, arXiv 2103.13620)."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()

@@ -21,7 +21,7 @@ class ConvMixerSettings(ClipSettings):
 
 
 def separable(channels_in: int, channels: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """A convolution over time of each channel by itself, then over channels; normalised, with Swish."""
+    """A convolution over time of each channel by itself, then over channels; normalized, with Swish."""
     padding = kernel // 2 * dilation
     return nn.Sequential(
         nn.Conv1d(channels_in, channels_in, kernel, padding=padding, dilation=dilation, groups=channels_in, bias=False),

@@ -33,9 +33,9 @@ class DenseSettings(ClipSettings):
 
 
 class Dense(nn.Module):
-    """Features to embedding: 300 numbers, normalised, with PReLU and dropout; 150, normalised; the embedding.
+    """Features to embedding: 300 numbers, normalized, with PReLU and dropout; 150, normalized; the embedding.
 
-    Nothing but the normalisation stands between the second layer and the last, which together are linear.
+    Nothing but the normalization stands between the second layer and the last, which together are linear.
     """
 
     def __init__(self, settings: DenseSettings) -> None:
@@ -83,7 +83,7 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def norm(features: int) -> nn.BatchNorm1d:
-    """Batch normalisation as Keras has it: statistics move by a hundredth a step, and 1e-3 is added to the variance."""
+    """Batch normalization as Keras has it: statistics move by a hundredth a step, and 1e-3 is added to the variance."""
     return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
 
 

@@ -13,7 +13,7 @@ def in_pieces(layers: Callable[[Tensor], Tensor], clips: Tensor, most: int = 4) 
     come from the system and go back to it in every step. ConvMixer learns 2.6 times as fast this way.
 
     Args:
-        layers: none of which looks from clip to clip, as batch normalisation does.
+        layers: none of which looks from clip to clip, as batch normalization does.
         clips: shape (batch, …).
         most: clips in a piece.
     """

@@ -18,7 +18,7 @@ class ResSettings(ClipSettings):
 
 
 class Layer(nn.Module):
-    """A 3×3 convolution, rectified, the sum with a shortcut, and its normalisation, which has no weights of its own."""
+    """A 3×3 convolution, rectified, the sum with a shortcut, and its normalization, which has no weights of its own."""
 
     def __init__(self, maps: int, dilation: int) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class Layer(nn.Module):
         self.norm = nn.BatchNorm2d(maps, affine=False)
 
     def forward(self, x: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Shape (batch, maps, t, f), as what comes out: the sum, and the sum normalised."""
+        """Shape (batch, maps, t, f), as what comes out: the sum, and the sum normalized."""
         total = self.convolution(x).relu()
         if shortcut is not None:
             total = total + shortcut
@@ -36,12 +36,12 @@ class Layer(nn.Module):
 class Res(nn.Module):
     """Features to embedding.
 
-    The first layer has no normalisation. After it, every second layer adds to what it gives the sum that the last
-    such layer made, as it was before normalisation. In res15 convolutions spread out over time and frequency, 2^⌊i/3⌋
+    The first layer has no normalization. After it, every second layer adds to what it gives the sum that the last
+    such layer made, as it was before normalization. In res15 convolutions spread out over time and frequency, 2^⌊i/3⌋
     apart, and the last of 13 has no shortcut; in res8 and res26 the first layer pools instead. A linear layer follows
     the mean over time and frequency.
 
-    Freeze ``layers.0`` … by name: each holds a convolution and its normalisation.
+    Freeze ``layers.0`` … by name: each holds a convolution and its normalization.
     """
 
     def __init__(self, settings: ResSettings) -> None:

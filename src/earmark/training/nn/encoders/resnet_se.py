@@ -60,8 +60,8 @@ class Excitation(nn.Module):
 class Block(nn.Module):
     """relu(shortcut(x) + what two 3×3 convolutions and an excitation make of x).
 
-    The first convolution is rectified before it is normalised. Where size or channels change, the shortcut is a 1×1
-    convolution, normalised.
+    The first convolution is rectified before it is normalized. Where size or channels change, the shortcut is a 1×1
+    convolution, normalized.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -88,7 +88,7 @@ class Block(nn.Module):
 class ResNetSE(nn.Module):
     """Features to embedding: a 7×7 convolution, four stages of residual blocks, attentive pooling, a linear layer.
 
-    Each band of a clip is normalised over its frames first, to mean 0 and deviation 1. The first convolution halves
+    Each band of a clip is normalized over its frames first, to mean 0 and deviation 1. The first convolution halves
     the frequencies, and of the four stages the second and third halve time and frequency. Frames are the means over
     the frequencies that remain. The number of frames may be any.
 
@@ -120,7 +120,7 @@ class ResNetSE(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape (batch, t, f) to (batch, dimension)."""
-        centred = features - features.mean(dim=1, keepdim=True)
-        normalised = centred / (centred.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
-        x = self.stages(self.norm(in_pieces(self.entry, normalised[:, None])))
+        centered = features - features.mean(dim=1, keepdim=True)
+        normalized = centered / (centered.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
+        x = self.stages(self.norm(in_pieces(self.entry, normalized[:, None])))
         return self.output(self.pooling(x.mean(dim=3).mT))

@@ -39,13 +39,13 @@ class SegmentSettings(BaseModel):
 class SegmentEncoder(nn.Module):
     """Frames to embedding.
 
-    Layer normalisation, a gated convolution over time (GLU), a transformer that normalises after each of its parts,
+    Layer normalization, a gated convolution over time (GLU), a transformer that normalizes after each of its parts,
     and the greatest value over time. Frames beyond a segment's length are hidden from each of them, so that a segment
     has one embedding whatever it is padded with; in the published code they are not.
 
     The convolution's output is as long as its input. With an even number of frames in its view there is no middle:
     of the published 4, frame i sees i - 1 to i + 2, as PyTorch's ``padding="same"`` has it. Beyond either end of a
-    segment it sees zeros, after the normalisation, so that they are the frames' mean.
+    segment it sees zeros, after the normalization, so that they are the frames' mean.
     """
 
     def __init__(self, settings: SegmentSettings) -> None:

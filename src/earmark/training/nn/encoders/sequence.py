@@ -38,13 +38,13 @@ class SequenceHead(nn.Module):
         self.mean.copy_(frames.mean(0))
         self.deviation.copy_(frames.std(0))
 
-    def normalise(self, frames: Tensor) -> Tensor:
+    def normalize(self, frames: Tensor) -> Tensor:
         """Tower vectors at zero mean and unit deviation."""
         return (frames - self.mean) / self.deviation
 
     def forward(self, frames: Tensor, memory: Memory | None = None) -> Tensor:
         """Shape (batch, t, channels) gives (batch, t - context + 1, dimension), or t frames in a stream."""
-        x = with_memory(self.normalise(frames), memory, self.context - 1, axis=1).transpose(1, 2)
+        x = with_memory(self.normalize(frames), memory, self.context - 1, axis=1).transpose(1, 2)
         x = nn.functional.gelu(self.enter(x))
         x = x + nn.functional.gelu(self.middle(self.dropout(x)))
         return self.leave(x).transpose(1, 2)

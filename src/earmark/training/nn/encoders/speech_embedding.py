@@ -27,11 +27,11 @@ class ClippedLeak(nn.Module):
 class Separable(nn.Module):
     """A 1×3 convolution over frequency and a 3×1 convolution over time, each with the activation."""
 
-    def __init__(self, channels_in: int, channels: int, *, normalised: bool = False) -> None:
+    def __init__(self, channels_in: int, channels: int, *, normalized: bool = False) -> None:
         super().__init__()
         self.frequency = nn.Conv2d(channels_in, channels, (1, 3), padding=(0, 1))
         self.time = nn.Conv2d(channels, channels, (3, 1))
-        self.norm = nn.BatchNorm2d(channels) if normalised else nn.Identity()
+        self.norm = nn.BatchNorm2d(channels) if normalized else nn.Identity()
         self.activation = ClippedLeak()
 
     def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
@@ -46,22 +46,22 @@ class SpeechEmbedding(nn.Module):
     Args:
         widths: channels of the five stages.
         dimension: length of a frame vector.
-        normalised: with batch normalisation, for training from scratch; the published network has it folded in.
+        normalized: with batch normalization, for training from scratch; the published network has it folded in.
     """
 
     mel_frames_per_frame = 4
     receptive_mel_frames = 76
 
     def __init__(
-        self, widths: tuple[int, ...] = PUBLISHED_WIDTHS, dimension: int = 96, *, normalised: bool = False
+        self, widths: tuple[int, ...] = PUBLISHED_WIDTHS, dimension: int = 96, *, normalized: bool = False
     ) -> None:
         super().__init__()
         self.entry = nn.Conv2d(1, widths[0], (3, 3), padding=(0, 1), bias=False)
         self.entry_norm = nn.BatchNorm2d(widths[0], eps=1e-3)
         self.activation = ClippedLeak()
-        first = Separable(widths[0], widths[0], normalised=normalised)
+        first = Separable(widths[0], widths[0], normalized=normalized)
         pairs = [
-            (Separable(a, b, normalised=normalised), Separable(b, b, normalised=normalised))
+            (Separable(a, b, normalized=normalized), Separable(b, b, normalized=normalized))
             for a, b in pairwise(widths)
         ]
         self.stages = nn.ModuleList([nn.ModuleList([first]), *(nn.ModuleList(pair) for pair in pairs)])
@@ -93,7 +93,7 @@ class SpeechEmbedding(nn.Module):
 
 
 def load_published() -> SpeechEmbedding:
-    """The published network (Apache-2.0), with its normalisation folded into the convolutions behind the first."""
+    """The published network (Apache-2.0), with its normalization folded into the convolutions behind the first."""
     model = SpeechEmbedding()
     model.load_state_dict(load_file(Path(__file__).with_suffix(".safetensors")))
     return model

@@ -66,7 +66,7 @@ class Unit(nn.Module):
 class Sphere(nn.Module):
     """Features to embedding: four stages, the mean over time, a linear layer.
 
-    A stage is a 3×3 convolution in strides of 2, a PReLU, and residual units. There is no normalisation, and the mean
+    A stage is a 3×3 convolution in strides of 2, a PReLU, and residual units. There is no normalization, and the mean
     over time keeps apart the columns that remain of the frequencies: 17 of 512 numbers.
 
     Freeze ``stages.0`` … by name.

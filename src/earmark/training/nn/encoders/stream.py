@@ -57,10 +57,10 @@ class FrameEncoder(nn.Module):
         self.frontend = LogMel()
         match settings.frames:
             case "published":
-                # In evaluation mode from the first call on, lest its normalisation learn from what it hears.
+                # In evaluation mode from the first call on, lest its normalization learn from what it hears.
                 self.tower = load_published().requires_grad_(False).eval()
             case "own":
-                self.tower = SpeechEmbedding(settings.widths, normalised=True)
+                self.tower = SpeechEmbedding(settings.widths, normalized=True)
         self.head = SequenceHead(settings.hidden, settings.context, settings.dimension, settings.dropout)
 
     @property

@@ -130,9 +130,9 @@ def mel_triangles(settings: MelSettings) -> NDArray[np.float64]:
         _mel(settings.low_hz, settings.scale), _mel(settings.high_hz, settings.scale), settings.n_mels + 2
     )
     corners = _hz(corners_mel, settings.scale)
-    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
+    left, center, right = corners[:-2], corners[1:-1], corners[2:]
     lines = np.fft.rfftfreq(settings.points, 1 / SAMPLE_RATE)[:, None]
-    triangles = np.maximum(0, np.minimum((lines - left) / (centre - left), (right - lines) / (right - centre)))
+    triangles = np.maximum(0, np.minimum((lines - left) / (center - left), (right - lines) / (right - center)))
     return triangles if settings.scale == "htk" else triangles * 2 / (right - left)
 
 

@@ -1,4 +1,4 @@
-"""Magnitude spectra of a clip, each frequency normalised over time (Hajibabaei and Dai 2018, arXiv 1807.08312)."""
+"""Magnitude spectra of a clip, each frequency normalized over time (Hajibabaei and Dai 2018, arXiv 1807.08312)."""
 
 from typing import Literal, Self
 
@@ -27,7 +27,7 @@ class MagnitudeSettings(BaseModel):
     window_s: float = Field(0.025, gt=0, description="length of a frame, in seconds; its weights are Hamming's")
     hop_s: float = Field(0.01, gt=0, description="time from frame to frame, in seconds")
     n_fft: int = Field(512, ge=2, description="points of the Fourier transform; frames are filled up with zeros")
-    normalise: bool = Field(True, description="whether each frequency has mean 0 and deviation 1 over a clip's frames")
+    normalize: bool = Field(True, description="whether each frequency has mean 0 and deviation 1 over a clip's frames")
     floor: float = Field(
         1e-5, ge=0, description="lesser deviations count as this; in parts of the clip's root mean square magnitude"
     )
@@ -73,7 +73,7 @@ class Magnitude(nn.Module):
     """Magnitudes, not their logarithms, of frames that begin ``hop_s`` apart.
 
     The mean of the wave is taken away, then from each sample its share of the one before. Each frequency is then
-    normalised over the clip's frames. The published system divides by the deviation whatever it is, so that digital
+    normalized over the clip's frames. The published system divides by the deviation whatever it is, so that digital
     silence gives no number; here it is at least ``floor`` times the root mean square of all the clip's magnitudes.
     That is some 50 times the rounding of 32-bit numbers, which therefore never grows into features, and a hundredth of
     what rounding to 16 bits leaves beside speech, which comes out as published. A silent clip, or frequency, gives
@@ -89,7 +89,7 @@ class Magnitude(nn.Module):
         # The zeros follow the samples, so that a frame begins where it should and not where the transform does.
         self.filling = settings.n_fft - settings.window
         window = functional.pad(window, (0, self.filling))
-        self.spectrogram = Spectrogram(window, settings.hop, settings.n_fft, centred=False)
+        self.spectrogram = Spectrogram(window, settings.hop, settings.n_fft, centered=False)
 
     def forward(self, waves: Tensor) -> Tensor:
         """Frames of clips.
@@ -115,10 +115,10 @@ class Magnitude(nn.Module):
             power = self.spectrogram(functional.pad(waves, (0, self.filling)))
             # Nought has no square root that could be differentiated.
             magnitudes = power.clamp(min=_NOTHING**2).sqrt()
-            return self._normalised(magnitudes) if settings.normalise else magnitudes
+            return self._normalized(magnitudes) if settings.normalize else magnitudes
 
-    def _normalised(self, magnitudes: Tensor) -> Tensor:
+    def _normalized(self, magnitudes: Tensor) -> Tensor:
         loudness = magnitudes.square().mean(dim=(1, 2), keepdim=True)
         least = (loudness * self.settings.floor**2).clamp(min=_NOTHING**2)
-        centred = magnitudes - magnitudes.mean(dim=1, keepdim=True)
-        return centred / centred.square().mean(dim=1, keepdim=True).maximum(least).sqrt()
+        centered = magnitudes - magnitudes.mean(dim=1, keepdim=True)
+        return centered / centered.square().mean(dim=1, keepdim=True).maximum(least).sqrt()

@@ -30,7 +30,7 @@ class Masks(nn.Module):
 
     Each mask has a width uniform over 0 … the most and a place uniform over those where it fits. What it hides is
     replaced by the mean of the batch, band by band: nothing of the clip itself, and nothing out of the ordinary.
-    (The paper's mean of 0 is that of features normalised beforehand.)
+    (The paper's mean of 0 is that of features normalized beforehand.)
     """
 
     def __init__(self, settings: MaskSettings) -> None:

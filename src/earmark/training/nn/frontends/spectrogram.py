@@ -15,9 +15,9 @@ class Spectrogram(nn.Module):
         window: weights of a frame's samples, shape (samples,), for example ``torch.hann_window(480)``.
         hop: samples between frames.
         n_fft: points of the Fourier transform, no fewer than the window's; the window stands in their middle.
-        centred: whether frame i has its middle at sample i · hop, the wave being continued at both ends; otherwise it
+        centered: whether frame i has its middle at sample i · hop, the wave being continued at both ends; otherwise it
             begins there, and only whole frames are made.
-        padding: how a centred wave is continued: mirrored, or by zeros.
+        padding: how a centered wave is continued: mirrored, or by zeros.
     """
 
     window: Tensor
@@ -28,13 +28,13 @@ class Spectrogram(nn.Module):
         hop: int,
         n_fft: int,
         *,
-        centred: bool = True,
+        centered: bool = True,
         padding: Literal["reflect", "zeros"] = "reflect",
     ) -> None:
         super().__init__()
         self.hop = hop
         self.n_fft = n_fft
-        self.centred = centred
+        self.centered = centered
         self.padding: Literal["reflect", "constant"] = "constant" if padding == "zeros" else "reflect"
         self.register_buffer("window", window, persistent=False)
 
@@ -45,12 +45,12 @@ class Spectrogram(nn.Module):
             waves: shape (batch, n), values in [-1, 1].
 
         Returns:
-            Shape (batch, t, n_fft // 2 + 1); t = n // hop + 1 when centred and n_fft is even.
+            Shape (batch, t, n_fft // 2 + 1); t = n // hop + 1 when centered and n_fft is even.
 
         Raises:
             InputError: the waves are shorter than what is mirrored, or than one frame.
         """
-        least = self.n_fft // 2 + 1 if self.centred else self.n_fft
+        least = self.n_fft // 2 + 1 if self.centered else self.n_fft
         if waves.shape[-1] < least:
             raise InputError(f"a wave of {waves.shape[-1]} samples is too short for a frame; pad it to {least}")
         with torch.autocast(waves.device.type, enabled=False):
@@ -60,7 +60,7 @@ class Spectrogram(nn.Module):
                 self.hop,
                 len(self.window),
                 self.window,
-                center=self.centred,
+                center=self.centered,
                 pad_mode=self.padding,
                 return_complex=True,
             )

@@ -26,8 +26,8 @@ def mel_filters(n_mels: int, n_fft: int, low_hz: float, high_hz: float, rate_hz:
     mel = htk_mel(np.arange(n_fft // 2 + 1)[:, None] * rate_hz / n_fft)
     low, high = htk_mel(np.array([low_hz, high_hz]))
     corners = np.linspace(low, high, n_mels + 2)
-    left, centre, right = corners[:-2], corners[1:-1], corners[2:]
-    filters = np.maximum(0, np.minimum((mel - left) / (centre - left), (right - mel) / (right - centre)))
+    left, center, right = corners[:-2], corners[1:-1], corners[2:]
+    filters = np.maximum(0, np.minimum((mel - left) / (center - left), (right - mel) / (right - center)))
     filters[0] = 0
     return filters
 

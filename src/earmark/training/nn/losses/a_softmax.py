@@ -55,7 +55,7 @@ class ASoftmax(nn.Module):
         self.register_buffer("steps", torch.zeros(1, dtype=torch.int64))
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch; in training mode a step towards the full margin.
+        """The loss of one batch; in training mode a step toward the full margin.
 
         Args:
             embeddings: shape (N, M, d).

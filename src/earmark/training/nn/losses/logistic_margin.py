@@ -26,7 +26,7 @@ class LogisticMarginSettings(BaseModel):
 class LogisticMargin(nn.Module):
     """Cross-entropy over a linear layer on unit embeddings, the right class of which counts for less.
 
-    With z = A e / ‖e‖ + a the scores of an embedding e, where neither A nor a is normalised, the loss is the mean of
+    With z = A e / ‖e‖ + a the scores of an embedding e, where neither A nor a is normalized, the loss is the mean of
     -log softmax_k(γ · z[k] + β - m · [k = y]) at the right class y. γ and β are learned, γ as it is and not through
     its logarithm: from 50 on, steps of the logarithm would be 2500 times as large.
 

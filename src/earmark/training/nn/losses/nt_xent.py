@@ -1,4 +1,4 @@
-"""Normalised temperature-scaled cross-entropy, NT-Xent (Chen et al. 2020, SimCLR, arXiv 2002.05709, equation 1)."""
+"""Normalized temperature-scaled cross-entropy, NT-Xent (Chen et al. 2020, SimCLR, arXiv 2002.05709, equation 1)."""
 
 from typing import ClassVar, Literal
 
@@ -59,5 +59,5 @@ class NTXent(nn.Module):
         scores = cosines(samples, torch.cat([samples, batch.background])) / self.settings.temperature
         index = torch.arange(len(samples), device=scores.device)
         scores = scores.scatter(1, index[:, None], -torch.inf)
-        # Views of one clip are neighbours: 0 and 1, 2 and 3, …
+        # Views of one clip are neighbors: 0 and 1, 2 and 3, …
         return nn.functional.cross_entropy(scores, index ^ 1)

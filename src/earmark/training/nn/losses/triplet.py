@@ -83,6 +83,6 @@ class Triplet(nn.Module):
         if self.settings.unit:
             one, other = unit(one), unit(other)
         with torch.autocast(one.device.type, enabled=False):
-            # Through inner products, the distance of near neighbours would be lost in rounding.
+            # Through inner products, the distance of near neighbors would be lost in rounding.
             distances = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square() if self.settings.squared else distances

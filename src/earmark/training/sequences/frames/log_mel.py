@@ -15,7 +15,7 @@ from earmark.training.sequences.frames.source import Floats
 class LogMelFrameSettings(LogMelSettings):
     """Bands, and whether what is always there is taken off them."""
 
-    centred: bool = Field(
+    centered: bool = Field(
         False,
         description="take each band's mean off, and with it much of the microphone and the voice. The mean is over all "
         "that is heard at once, pauses too: a section (of a longer one `hearing.longest_s`) and `hearing.context_s` on "
@@ -40,7 +40,7 @@ class LogMelFrames:
         self.hop = settings.hop
         self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
         # A mean, or the loudest band, is of all that is heard.
-        is_global = settings.centred or settings.range_db > 0
+        is_global = settings.centered or settings.range_db > 0
         self.reach_s = math.inf if is_global else (settings.points + settings.hop) / SAMPLE_RATE
         self._settings = settings
         self._frontend = ClipLogMel(settings).to(device)
@@ -50,7 +50,7 @@ class LogMelFrames:
     def frames(self, wave: Wave) -> Floats:
         """Shape (1 + n // hop, bands); frame i has its middle at sample i · hop.
 
-        Where they are centred, each band's mean over just this wave is taken off.
+        Where they are centered, each band's mean over just this wave is taken off.
         """
         wave = as_wave(wave)
         if not len(wave):
@@ -59,4 +59,4 @@ class LogMelFrames:
         enough = np.pad(wave, (0, max(0, self._settings.points // 2 + 1 - len(wave))))
         made = self._frontend(torch.from_numpy(enough).to(self._device)[None])[0]
         made = made[: self._settings.frames(len(wave))]
-        return (made - made.mean(dim=0) if self._settings.centred else made).cpu().numpy()
+        return (made - made.mean(dim=0) if self._settings.centered else made).cpu().numpy()

@@ -1,4 +1,4 @@
-"""Frames of Google's speech_embedding, on which the shipped encoders stand: they were learnt from millions of clips."""
+"""Frames of Google's speech_embedding, on which the shipped encoders are built: learned from millions of clips."""
 
 import hashlib
 from typing import Literal

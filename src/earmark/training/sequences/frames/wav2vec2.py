@@ -65,18 +65,18 @@ class Wav2Vec2Frames:
         reach, self.hop = _reach_and_hop(config.conv_kernel, config.conv_stride)
         self.first_s = reach / 2 / SAMPLE_RATE
         self._reach = reach
-        self._normalise: bool = extractor.do_normalize
+        self._normalize: bool = extractor.do_normalize
         self._states: list[Tensor] = []
         layers = model.encoder.layers[: max(1, settings.layer)]
         model.encoder.layers = layers
-        # Not the network's own last output: some models normalise after the last layer, and this may be an earlier.
+        # Not the network's own last output: some models normalize after the last layer, and this may be an earlier.
         if settings.layer:
             layers[-1].register_forward_hook(lambda _, __, state: self._states.append(state))
         else:
             layers[0].register_forward_pre_hook(lambda _, given: self._states.append(given[0]))
         self._model: nn.Module = model.eval().requires_grad_(False).to(device)
         self._device = device
-        self.fingerprint = _fingerprint(model, f"{settings.layer} {self._normalise}")
+        self.fingerprint = _fingerprint(model, f"{settings.layer} {self._normalize}")
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
@@ -84,7 +84,7 @@ class Wav2Vec2Frames:
         wave = as_wave(wave)
         if len(wave) < self._reach:
             return np.zeros((0, self.width), np.float32)
-        if self._normalise:
+        if self._normalize:
             wave = (wave - wave.mean()) / np.sqrt(wave.var() + 1e-7)
         try:
             self._model(torch.from_numpy(wave).to(self._device)[None])
@@ -125,7 +125,7 @@ def _load(name: str) -> tuple[Any, Any]:
 
 @contextmanager
 def _silence() -> Iterator[None]:
-    """Without bars and reports of weights that go unused, such as those of the quantiser."""
+    """Without bars and reports of weights that go unused, such as those of the quantizer."""
     from transformers.utils import logging
 
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

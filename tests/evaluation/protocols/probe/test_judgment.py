@@ -38,7 +38,7 @@ def draws(corpus):
     return draw_from_speakers(clips, speakers, labels=[2, 6], repetitions=3)
 
 
-def test_the_classifier_gets_the_labelled_clips_alone_and_a_seed_a_repetition(corpus, draws):
+def test_the_classifier_gets_the_labeled_clips_alone_and_a_seed_a_repetition(corpus, draws):
     _, vectors, _ = corpus
     calls = []
 
@@ -61,7 +61,7 @@ def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, draws):
     answers = answer(draws, vectors, classify_linear)
     few, many = measure(answers)
     assert (few.labels, many.labels, few.repetitions) == (2, 6, 3)
-    assert (few.labelled, few.tested) == (6, 60)
+    assert (few.labeled, few.tested) == (6, 60)
     own = [one for one in answers if one.draw.labels == 6]
     said = [[WORDS.index(clip.label) for clip in one.draw.test] for one in own]
     expected = [

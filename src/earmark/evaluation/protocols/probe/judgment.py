@@ -1,4 +1,4 @@
-"""Teach a classifier from few labelled vectors, ask it about others, and put its answers into numbers."""
+"""Teach a classifier from few labeled vectors, ask it about others, and put its answers into numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ Ints = NDArray[np.integer]
 
 
 class Classifier(Protocol):
-    """Whatever learns words from few labelled vectors."""
+    """Whatever learns words from few labeled vectors."""
 
     def __call__(self, train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int) -> Floats:
         """Vectors (n, d) with labels (n,) from 0 to classes - 1, and others (m, d), to logits (m, classes)."""
@@ -59,9 +59,9 @@ class ProbeResult:
     """What one number of labels gave; spreads are over its repetitions.
 
     Attributes:
-        labels: labelled clips of each word; None for all there were.
+        labels: labeled clips of each word; None for all there were.
         repetitions: how many.
-        labelled: clips that taught, mean over the repetitions.
+        labeled: clips that taught, mean over the repetitions.
         tested: clips that were told apart, likewise.
         numbers: by name, see `rates.NUMBERS`; fractions.
         words: by word.
@@ -70,7 +70,7 @@ class ProbeResult:
 
     labels: int | None
     repetitions: int
-    labelled: float
+    labeled: float
     tested: float
     numbers: dict[str, Spread]
     words: dict[str, WordResult]
@@ -109,7 +109,7 @@ def answer(
     Args:
         draws: of the same words.
         vectors: shape (d,) each, by path.
-        classifier: learns from nothing but the labelled clips of a draw.
+        classifier: learns from nothing but the labeled clips of a draw.
         seed: of the classifier, with the repetition's number.
         progress: told after each draw.
     """

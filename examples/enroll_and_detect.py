@@ -1,6 +1,6 @@
-"""Enrol a word from a few recordings and find it in another one.
+"""Enroll a word from a few recordings and find it in another one.
 
-python examples/enrol_and_detect.py
+python examples/enroll_and_detect.py
 """
 
 from earmark import Detector, audio, demo, enroll, load_encoder

@@ -1,0 +1,42 @@
+"""Keys and kinds of recipes that earlier versions spelled otherwise.
+
+Checkpoints and model cards hold the recipe of their run; `with_current_names` reads those of any version. A recipe file
+is the user's own: there an old name is an error that names the new one.
+"""
+
+from typing import Any
+
+RENAMED_KEYS = {
+    "coloured": "colored",
+    "labelled": "labeled",
+    "licence": "license",
+    "neighbour": "neighbor",
+    "neighbour_db": "neighbor_db",
+    "neighbours": "neighbors",
+    "normalise": "normalize",
+    "optimiser": "optimizer",
+    "standardise": "standardize",
+    "unlabelled": "unlabeled",
+}
+"""Old key: new key."""
+
+RENAMED_KINDS = {"centred": "centered"}
+"""Old value of a field `kind`: new value."""
+
+
+def with_current_names(table: Any) -> Any:
+    """The same table with today's keys and kinds, at any depth.
+
+    >>> with_current_names({"optimiser": {"lr": 0.1}, "scenes": {"kind": "centred"}})
+    {'optimizer': {'lr': 0.1}, 'scenes': {'kind': 'centered'}}
+    """
+    match table:
+        case dict():
+            current = {RENAMED_KEYS.get(key, key): with_current_names(value) for key, value in table.items()}
+            if isinstance(current.get("kind"), str):
+                current["kind"] = RENAMED_KINDS.get(current["kind"], current["kind"])
+            return current
+        case list():
+            return [with_current_names(item) for item in table]
+        case _:
+            return table
