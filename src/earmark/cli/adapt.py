@@ -4,7 +4,7 @@ import os
 import re
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -12,9 +12,6 @@ from earmark.cli import console
 from earmark.cli.extras import needs
 from earmark.cli.prepare.vad import given, read_speech
 from earmark.core.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 EXAMPLE = "Example: [bold]earmark adapt recordings --rounds 3[/bold]"
 
@@ -146,16 +143,7 @@ def adapt(
     out = out or Path("runs") / f"adapt-{corpus}"
     if validation is not None and validation_audio is None and validation.suffix not in {".tsv", ".parquet"}:
         validation_audio = manifest.folder
-    with console.progress_bar() as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def progress(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                for task in tasks.values():
-                    bar.update(task, visible=False)
-                tasks[stage] = bar.add_task(stage, total=None)
-            bar.update(tasks[stage], completed=done, total=total, visible=done < total)
-
+    with console.progress_bar() as progress:
         adapted = adapt_encoder(
             manifest,
             out,

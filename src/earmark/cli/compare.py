@@ -1,6 +1,8 @@
 """`earmark compare`: train a grid of recipes, encoders and seeds, judge all alike, and write one report."""
 
 import sys
+from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -8,6 +10,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.extras import needs
+from earmark.core.progress import follow
 
 if TYPE_CHECKING:
     from earmark.training.compare.runs import Run
@@ -66,22 +69,20 @@ def compare(
     folder = out or Path("runs") / protocol.stem
     runs = plan_runs(recipes, range(1, seeds + 1), folder, encoders=encoders or [], sets=overrides or [])
     with console.progress_bar() as progress:
-        task = progress.add_task("training runs", total=len(runs))
+        finished = count(1)
+        progress("training runs", 0, len(runs))
 
         def trained(run: "Run") -> None:
-            progress.update(task, advance=1)
+            progress("training runs", next(finished), len(runs))
             console.say(f"trained {run.system}, seed {run.seed}")
 
         train_runs(runs, device=device, jobs=jobs, on_done=trained)
     with console.progress_bar() as progress:
-        recordings = progress.add_task("embedding recordings", total=None, visible=False)
-
-        def embedded(done: int, total: int) -> None:
-            progress.update(recordings, completed=done, total=total, visible=True)
-
         judged = {
-            run: judge.judge(run.folder / f"{run.recipe.choose}.safetensors", progress=embedded)
-            for run in progress.track(runs, description="judging")
+            run: judge.judge(
+                run.folder / f"{run.recipe.choose}.safetensors", progress=partial(progress, "embedding recordings")
+            )
+            for run in follow(runs, "judging", progress)
         }
     report = write_report(summarize(judged), tests, runs, folder, command=["earmark", *sys.argv[1:]])
     console.say(f"wrote {report}")

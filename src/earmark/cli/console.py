@@ -1,14 +1,17 @@
 """What the commands say on the terminal: tables on stdout, errors, warnings and progress on stderr."""
 
 import sys
+import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
-    from rich.progress import Progress
+    from rich.progress import Progress as Bars
+    from rich.progress import TaskID
 
     from earmark.spotting.detector import Detection
     from earmark.spotting.takes import Take
@@ -111,12 +114,59 @@ def print_detections(detections: Sequence["Detection"], title: str, *, refused: 
     print_table(columns, rows, title)
 
 
+REDRAW_S = 0.05
+"""Calls that come faster than this are not drawn."""
+
+
 @contextmanager
-def progress_bar() -> Iterator["Progress"]:
-    """A progress bar on stderr, seen only when that is a terminal, and gone when done."""
+def progress_bar() -> Iterator[Progress]:
+    """Draw one bar per stage on stderr, where that is a terminal, and remove the bars at the end.
+
+    A stage is the text before `` (``; what follows may change from call to call. The bar of a finished stage is removed
+    when another stage begins.
+
+    ```python
+    with console.progress_bar() as progress:
+        embed_files(files, progress=progress)
+    ```
+    """
     from rich.console import Console
-    from rich.progress import Progress
 
     console = Console(stderr=True)
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
-        yield progress
+    if not console.is_terminal:
+        yield no_progress
+        return
+    from rich.progress import BarColumn, TaskProgressColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bars
+
+    columns = (
+        TextColumn("{task.description}", markup=False),  # a file may be called [red].wav
+        BarColumn(),
+        TaskProgressColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Bars(*columns, console=console, transient=True) as bars:
+        yield _drawn_in(bars)
+
+
+def _drawn_in(bars: "Bars") -> Progress:
+    """The callback that draws each stage as a task of `bars`."""
+    tasks: dict[str, TaskID] = {}
+    drawn_s: dict[str, float] = {}
+
+    def draw(stage: str, done: float, total: float | None) -> None:
+        name, now_s = stage.split(" (", 1)[0], time.monotonic()
+        if name not in tasks:
+            for task in bars.tasks:
+                if task.finished:
+                    bars.update(task.id, visible=False)
+            tasks[name] = bars.add_task(stage, total=None)
+        elif 0 < done != total and now_s - drawn_s[name] < REDRAW_S:
+            return
+        if not done:
+            bars.reset(tasks[name])  # a stage that runs again
+        bars.update(tasks[name], description=stage, completed=done, total=total, visible=True)
+        drawn_s[name] = now_s
+
+    return draw

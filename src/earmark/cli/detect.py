@@ -166,13 +166,14 @@ def _search(file: Path, detector: "Detector") -> "Iterator[Detection]":
 
     try:
         with console.progress_bar() as progress:
-            task = progress.add_task(file.name, total=audio.duration_s(file))
+            done_s, length_s = 0.0, audio.duration_s(file)
             for block in audio.blocks(file):
                 try:
                     yield from detector.push(block)
                 except audio.AudioError as error:
                     raise audio.AudioError(f"{file}: {error}") from None
-                progress.advance(task, len(block) / audio.SAMPLE_RATE)
+                done_s += len(block) / audio.SAMPLE_RATE
+                progress(file.name, done_s, length_s)
         yield from detector.finish()
     except BaseException:
         detector.finish()  # the next file begins at 0 s

@@ -1,17 +1,15 @@
 """`earmark embed`: embeddings of segments or clips, in a file."""
 
-from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from earmark.cli import console
 from earmark.cli.evaluate import retrieve
 from earmark.core.errors import InputError
-
-if TYPE_CHECKING:
-    from earmark.data.manifest import Clip
+from earmark.core.progress import follow
 
 EXAMPLE = "Example: [bold]earmark embed data/segments.txt --audio corpus --out data/segments.parquet[/bold]"
 
@@ -41,26 +39,13 @@ def embed(
         raise InputError(f"{out}: embeddings are .npz or .parquet, not {out.suffix or 'a file without suffix'}")
     embedder = retrieve.load(encoder, spoken=spoken)
     clips, recordings = read_clips(source, audio, split=split)
-    with console.progress_bar() as bar:
-        task = bar.add_task(f"embedding by {embedder.name}", total=None)
+    stage = f"embedding by {embedder.name}"
+    with console.progress_bar() as progress:
         if out.suffix == ".npz":
             every = list(clips)
-            embed_all(
-                every,
-                recordings,
-                embedder,
-                out,
-                progress=lambda done, total: bar.update(task, completed=done, total=total),
-            )
+            embed_all(every, recordings, embedder, out, progress=partial(progress, stage))
             count = len(every)
         else:
-
-            def told(some: "Iterable[Clip]") -> "Iterator[Clip]":
-                for number, clip in enumerate(some, 1):
-                    if number % 1000 == 0:
-                        bar.update(task, description=f"{number:,} segments by {embedder.name}")
-                    yield clip
-
             made_by = {"encoder": embedder.name, "fingerprint": embedder.fingerprint}
-            count = write_table(out, embed_stream(told(clips), recordings, embedder), made_by)
+            count = write_table(out, embed_stream(follow(clips, stage, progress), recordings, embedder), made_by)
     console.say(f"{out}: {count} embeddings by {embedder.name}, {out.stat().st_size / 2**20:.1f} MiB")

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
 from enum import StrEnum
 from io import StringIO
+from itertools import count as counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -103,14 +104,16 @@ def index(
     heard_s = 0.0
     crew = Cluster(ray, threads) if ray else Threads(threads or _processors())
     # Of workers that died, and whose work others took over, Ray tells on stdout, where our results are to stand.
-    with redirect_stdout(StringIO()) if ray else nullcontext(), console.progress_bar() as bar:
-        task = bar.add_task("indexing", total=len(recordings))
+    with redirect_stdout(StringIO()) if ray else nullcontext(), console.progress_bar() as progress:
+        finished = counter(1)
+        progress("indexing", 0, len(recordings))
 
         def seen(path: Path, duration_s: float) -> None:
             nonlocal heard_s
             heard_s += duration_s
             speed = heard_s / max(1e-3, time.monotonic() - begun)
-            bar.update(task, advance=1, description=f"{path.name[-30:]}  {speed:.0f} × real time")
+            stage = f"indexing ({speed:.0f} × real time, {path.name[-30:]})"
+            progress(stage, next(finished), len(recordings))
 
         report = update(
             place,

@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
@@ -10,9 +10,6 @@ from earmark.cli import console
 from earmark.cli.evaluate import retrieve
 from earmark.cli.extras import needs
 from earmark.core.errors import InputError
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 EXAMPLE = "Example: [bold]earmark mine data/segments.txt --audio corpus --out runs/pairs[/bold]"
 
@@ -72,14 +69,7 @@ def mine(
         set_key(table, override)
     settings = checked(MiningSettings, table, "earmark mine")
     embedder = retrieve.load(encoder, spoken=True)
-    with console.progress_bar() as bar:
-        tasks: dict[str, TaskID] = {}
-
-        def told(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bar.add_task(stage, total=None)
-            bar.update(tasks[stage], completed=done, total=total)
-
+    with console.progress_bar() as progress:
         mined = mine_pairs(
             source,
             embedder,
@@ -89,7 +79,7 @@ def mine(
             split=split,
             snippets=snippets,
             command=["earmark", *sys.argv[1:]],
-            progress=told,
+            progress=progress,
         )
     console.print_table(["of", "found"], rows(mined), f"{source}: {mined.counts.pairs:,} pairs")
     if not mined.speakers and settings.relation != "any":

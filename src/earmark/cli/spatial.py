@@ -1,5 +1,6 @@
 """`earmark spatial`: do features learned from unlabeled clips beat MFCC where labels are few?"""
 
+from itertools import count as counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -54,16 +55,16 @@ def spatial(
     # Under bars of its own, which the one below would hide.
     pools = prepare_pools(settings.data, settings.autoencoder.encoder)
     with console.progress_bar() as progress:
-        whole = progress.add_task("repetitions", total=settings.repetitions)
-        current = progress.add_task("", total=None, visible=False)
+        finished = counter(1)
+        progress("repetitions", 0, settings.repetitions)
 
         def show(number: int, stage: str, epoch: int, most: int, loss: float) -> None:
-            title = f"repetition {number}, {stage}, loss {loss:.4g}"
-            progress.update(current, description=title, completed=epoch, total=most, visible=True)
+            progress(f"repetition {number}: {stage} (loss {loss:.4g})", epoch, most)
 
-        repetitions = simulate(
-            settings, folder, pools=pools, jobs=jobs, report=show, on_done=lambda _: progress.update(whole, advance=1)
-        )
+        def done(_number: int) -> None:
+            progress("repetitions", next(finished), settings.repetitions)
+
+        repetitions = simulate(settings, folder, pools=pools, jobs=jobs, report=show, on_done=done)
     summary = summarize(repetitions)
     rows = [[SYSTEMS[stage], *(_percent(numbers[name]) for name in NUMBERS)] for stage, numbers in summary.items()]
     count = len(repetitions)

@@ -1,5 +1,6 @@
 """`earmark spatial-figures`: draw the pictures of a simulation that has run."""
 
+from itertools import count
 from pathlib import Path
 from typing import Annotated
 
@@ -36,6 +37,6 @@ def _measure(path: Path) -> None:
         from earmark.evaluation.simulation.costs import write_costs
         from earmark.training.spatial.cost import SIZES, measure_cost
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("measuring", total=len(SIZES))
-        write_costs(path, measure_cost(SIZES, on_done=lambda _: bar.advance(task)))
+    with console.progress_bar() as progress:
+        finished = count(1)
+        write_costs(path, measure_cost(SIZES, on_done=lambda _: progress("measuring", next(finished), len(SIZES))))

@@ -19,7 +19,7 @@ function get the outer name by `within`.
 from collections.abc import Callable, Iterable, Iterator, Sized
 from typing import TypeVar
 
-Progress = Callable[[str, float, float | None], object]
+Progress = Callable[[str, float, float | None], None]
 """Called with the stage, the number of finished items, and the number of all items or None."""
 
 Item = TypeVar("Item")
@@ -62,7 +62,7 @@ def within(outer: str, progress: Progress) -> Progress:
     round 2: mining 3 10
     """
 
-    def inner(stage: str, done: float, total: float | None) -> object:
-        return progress(f"{outer}: {stage}", done, total)
+    def inner(stage: str, done: float, total: float | None) -> None:
+        progress(f"{outer}: {stage}", done, total)
 
     return inner

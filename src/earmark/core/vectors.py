@@ -1,7 +1,7 @@
 """Unit vectors and cosines of NumPy arrays, with one rule for vectors without a direction.
 
 Embeddings, prototypes and scores are scaled and compared by these functions. Their counterpart for PyTorch, whose
-gradients need care, is `earmark.training.losses.cosine`.
+gradients need care, is `earmark.training.nn.losses.cosine`.
 """
 
 from typing import Any

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -126,13 +127,8 @@ def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str
     """Vectors by path, with a progress bar."""
     from earmark.evaluation.embedders import embed_clips
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("embedding clips", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return embed_clips(paths, folder, embedder.embed_batch, progress=progress)
+    with console.progress_bar() as progress:
+        return embed_clips(paths, folder, embedder.embed_batch, progress=partial(progress, "embedding clips"))
 
 
 def key(embedder: "Embedder", *, crops: int, seed: int, spoken: bool | None = None) -> "Key":
@@ -153,12 +149,7 @@ def embed_into(
     """Embeddings of recordings, kept in a file, with a progress bar; arguments as of `embeddings.embed_into`."""
     from earmark.evaluation import embedding_cache as embeddings
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("embedding recordings", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
+    with console.progress_bar() as progress:
         return embeddings.embed_into(
             file,
             places,
@@ -167,7 +158,7 @@ def embed_into(
             speakers=speakers,
             silence=silence,
             refuse_others=refuse_others,
-            progress=progress,
+            progress=partial(progress, "embedding recordings"),
         )
 
 

@@ -2,6 +2,7 @@
 
 import sys
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -157,13 +158,8 @@ def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[
 def _streams(conditions: "Mapping[str, tuple[ListPair, ...]]", audio: Path, encoder: "Encoder") -> "protocol.Scored":
     from earmark.evaluation.protocols import few_shot as protocol
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("detecting in clips", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return protocol.score_streams(conditions, audio, encoder, progress=progress)
+    with console.progress_bar() as progress:
+        return protocol.score_streams(conditions, audio, encoder, progress=partial(progress, "detecting in clips"))
 
 
 def _print(results: "Sequence[protocol.ConditionResult]", title: str, out: Path) -> None:

@@ -215,13 +215,8 @@ def _answers(
 ) -> "tuple[Answers, ...]":
     from earmark.evaluation.protocols.probe import answer
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("learning words", total=None)
-
-        def progress(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return answer(draws, vectors, learner, seed=seed, progress=progress)
+    with console.progress_bar() as progress:
+        return answer(draws, vectors, learner, seed=seed, progress=partial(progress, "learning words"))
 
 
 def _print(results: "Sequence[ProbeResult]", title: str, out: Path) -> None:

@@ -1,6 +1,7 @@
 """`earmark evaluate map`: does the same thing said elsewhere come first?"""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,8 +14,6 @@ from earmark.core.errors import InputError, writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-
-    from rich.progress import Progress
 
     from earmark.data.lists.spans import Recordings
     from earmark.data.manifest import Clip
@@ -106,9 +105,9 @@ def retrieve(
     systems = []
     for name in encoder or ["base"]:
         title, fingerprint, similarities = _similarities(name, segments, recordings, out, spoken=spoken)
-        with console.progress_bar() as bar:
+        with console.progress_bar() as progress:
             found = retrieval.precisions(
-                similarities, labels, speakers, published=published, progress=_told(bar, "ranking")
+                similarities, labels, speakers, published=published, progress=partial(progress, "ranking")
             )
         numbers = retrieval.measure(found, speakers, np.random.default_rng(seed))
         systems.append(retrieval_report.System(title, fingerprint, found, numbers))
@@ -152,13 +151,13 @@ def _similarities(
 
     if name != WARPING:
         embedder = load(name, spoken=spoken)
-        with console.progress_bar() as bar:
+        with console.progress_bar() as progress:
             vectors = embed_all(
                 segments,
                 recordings,
                 embedder,
                 out / f"embeddings-{embedder.name}.npz",
-                progress=_told(bar, f"embedding by {embedder.name}"),
+                progress=partial(progress, f"embedding by {embedder.name}"),
             )
         return embedder.name, embedder.fingerprint, retrieval.cosine_similarities(vectors)
     if len(segments) > warping.MOST_SEQUENCES:  # told before, not after reading all recordings
@@ -166,9 +165,9 @@ def _similarities(
             f"--encoder {WARPING}: {len(segments)} segments, and dynamic time warping takes {warping.MOST_SEQUENCES} at"
             f" most; draw fewer, or take {MEAN}"
         )
-    with console.progress_bar() as bar:
-        frames = _warping_frames(segments, recordings, _told(bar, "reading"))
-        distances = warping.warped_distances(frames, progress=_told(bar, "warping"))
+    with console.progress_bar() as progress:
+        frames = _warping_frames(segments, recordings, partial(progress, "reading"))
+        distances = warping.warped_distances(frames, progress=partial(progress, "warping"))
 
     def similarities(rows: "Ints", columns: "Ints") -> "Floats":
         return -distances[np.ix_(rows, columns)]
@@ -192,7 +191,7 @@ def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
 
 
 def _warping_frames(
-    segments: "Sequence[Clip]", recordings: "Recordings", progress: "Callable[[int, int], None]"
+    segments: "Sequence[Clip]", recordings: "Recordings", progress: "Callable[[int, int], object]"
 ) -> "list[Floats]":
     """What warping compares, in the order of the segments; each recording is read once."""
     from earmark.evaluation.dtw import halved
@@ -217,9 +216,3 @@ def _write(out: Path, systems: "Sequence[System]", labels: "Sequence[str]", list
     retrieval_report.write_results(
         out / "results.json", systems, labels, command=["earmark", *sys.argv[1:]], lists=lists, about=about
     )
-
-
-def _told(bar: "Progress", words: str) -> "Callable[[int, int], None]":
-    """Progress of one stage, in its own line of the bar."""
-    task = bar.add_task(words, total=None)
-    return lambda done, total: bar.update(task, completed=done, total=total)

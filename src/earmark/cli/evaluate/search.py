@@ -13,6 +13,7 @@ from earmark.cli import console
 from earmark.cli.index import IndexPath
 from earmark.cli.options import Exact
 from earmark.core.errors import InputError
+from earmark.core.progress import follow
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -134,8 +135,8 @@ def _judged(
 
     names = {os.path.realpath(file.path): file.path for segment in archive.segments for file in segment.files}
     judged = []
-    with console.progress_bar() as bar:
-        for query in bar.track(listed, description="searching"):
+    with console.progress_bar() as progress:
+        for query in follow(listed, "searching", progress):
             own = {names.get(os.path.realpath(take.path), "") for take in query.takes}
             elsewhere = [place for place in places.get(query.label, ()) if place.file not in own]
             if elsewhere:

@@ -114,8 +114,8 @@ def verify(
     arrays: dict[str, Any] = {"first": pairs.first, "second": pairs.second, "is_same": pairs.is_same, **scores}
     np.savez(out / "scores.npz", **arrays)
 
-    with console.progress_bar() as bar:
-        bar.add_task("measuring", total=None)
+    with console.progress_bar() as progress:
+        progress("measuring", 0, None)
         results = {
             kind: verification.measure(values, pairs, names, np.random.default_rng(seed))
             for kind, values in scores.items()

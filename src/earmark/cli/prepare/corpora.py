@@ -10,6 +10,7 @@ from earmark.cli import console
 from earmark.cli.prepare import words
 from earmark.cli.prepare.folder import counted
 from earmark.core.errors import InputError
+from earmark.core.progress import within
 
 if TYPE_CHECKING:
     from earmark.data.corpora.download import Archive
@@ -131,10 +132,5 @@ def _archive(version: Version, url: str | None, sha256: str | None) -> "Archive"
 def _download(archive: "Archive", directory: Path) -> None:
     from earmark.data.corpora.speech_commands import download_speech_commands
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("connecting", total=None)
-
-        def progress(doing: str, done: int, total: int | None) -> None:
-            bar.update(task, description=f"{doing} {archive.name}", completed=done, total=total)
-
-        download_speech_commands(archive, directory, progress=progress)
+    with console.progress_bar() as progress:
+        download_speech_commands(archive, directory, progress=within(archive.name, progress))

@@ -168,7 +168,6 @@ def keywords(
         pronunciations=read_pronunciations(pronunciations) if pronunciations else (),
     )
     with console.progress_bar() as progress:
-        task = progress.add_task("reading", total=None)
         report = cut_keywords(
             manifest,
             out,
@@ -176,9 +175,7 @@ def keywords(
             sources,
             write_audio=write_audio,
             workers=workers or os.cpu_count() or 1,
-            on_progress=lambda stage, done, total: progress.update(
-                task, description=stage, completed=done, total=total
-            ),
+            on_progress=progress,
         )
     console.say(f"{out}: {summary(report)}")
     lost = [f"{count} {reason}" for reason, count in [*report.failures.items(), *report.dropped.items()] if count]

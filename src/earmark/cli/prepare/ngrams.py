@@ -4,6 +4,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 from enum import StrEnum
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -184,14 +185,13 @@ def _aligned(
     manifest = _sentences(source, text_from, split)
     if not any(clip.text for clip in manifest):
         raise InputError(f"{source}: no sentence has a text; if it stands in the column label, say --text-from label")
-    with console.progress_bar() as bar:
-        task = bar.add_task("aligning", total=None)
+    with console.progress_bar() as progress:
         return manifest, align_sentences(
             manifest,
             out.with_suffix(".jsonl"),
             phones=rules.unit == "phones",
             workers=workers or os.cpu_count() or 1,
-            on_sentence=lambda done, total: bar.update(task, completed=done, total=total),
+            on_sentence=partial(progress, "aligning"),
         )
 
 

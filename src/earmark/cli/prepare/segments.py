@@ -9,6 +9,7 @@ import typer
 from earmark.cli import console
 from earmark.cli.prepare.vad import check_out, given
 from earmark.core.errors import EarmarkError
+from earmark.core.progress import follow
 
 if TYPE_CHECKING:
     from earmark.data.lists.segments import Segment
@@ -70,16 +71,8 @@ def segments(
             too_short += not grid.count(section)
             yield from grid_segments([section], grid)
 
-    with console.progress_bar() as bar:
-        task = bar.add_task("cutting", total=None)
-
-        def told() -> Iterator["Segment"]:
-            for number, segment in enumerate(made(), 1):
-                if number % 10_000 == 0:
-                    bar.update(task, description=f"{number:,} segments")
-                yield segment
-
-        count = write_segments(told(), out, folder=audio or sections.parent)
+    with console.progress_bar() as progress:
+        count = write_segments(follow(made(), "cutting segments", progress), out, folder=audio or sections.parent)
     if not count:
         out.unlink(missing_ok=True)
         raise EarmarkError(f"{sections}: all {asked} sections are shorter than {grid.least_s:g} s; lower --shortest")

@@ -1,5 +1,6 @@
 """`earmark prepare synth`: recordings of a word list by synthetic voices."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,13 +41,12 @@ def synth(
     )
     listed = read_words(words)
     with console.progress_bar() as progress:
-        task = progress.add_task("speaking", total=None)
         report = synthesize(
             listed,
             out,
             settings,
             workers=workers,
-            on_shard=lambda done, total: progress.update(task, completed=done, total=total),
+            on_shard=partial(progress, "speaking"),
         )
     console.say(f"{out / 'manifest.parquet'}: {_told(report)}")
 

@@ -1,6 +1,7 @@
 """`earmark prepare vad`: where somebody speaks in recordings."""
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -81,14 +82,13 @@ def vad(
         for clip in manifest:
             listed(clip.path)
             listed(clip.speaker or "-", "speaker")
-    with console.progress_bar() as bar:
-        task = bar.add_task("listening", total=None)
+    with console.progress_bar() as progress:
         sections, failures = find_sections(
             manifest,
             out.with_suffix(".jsonl"),
             settings,
             workers=workers or os.cpu_count() or 1,
-            on_file=lambda done, total: bar.update(task, completed=done, total=total),
+            on_file=partial(progress, "listening"),
         )
     if not sections:
         reason = next(iter(failures.values()), "nobody speaks in them; try a lower --threshold")
