@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from earmark.core.arrays import read_array, write_array
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.files import (
     DRAFT,
@@ -19,12 +20,9 @@ from earmark.core.files import (
     atomic_folder,
     atomic_path,
     folder_lock,
-    read_array,
     read_json,
     remove_drafts,
     scratch_folder,
-    write_array,
-    write_array_header,
     write_bytes,
     write_json,
     write_text,
@@ -122,7 +120,7 @@ import resource, signal, sys
 from pathlib import Path
 import numpy as np
 from earmark.core.errors import EarmarkError
-from earmark.core.files import write_array
+from earmark.core.arrays import write_array
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
 try:
@@ -317,34 +315,3 @@ def test_json_is_written_and_read(tmp_path: Path):
     for broken in (path, tmp_path / "missing.json"):
         with pytest.raises(InputError, match="mine again"):
             read_json(broken, "mine again")
-
-
-@pytest.mark.parametrize(
-    "array", [np.zeros((0, 3), np.float16), np.eye(2, 3, dtype=np.float32).T, np.array(["a", "bc"])]
-)
-def test_an_array_is_written_and_mapped(tmp_path: Path, array: np.ndarray):
-    path = tmp_path / "array.npy"
-    write_array(path, array)
-    found = read_array(path)
-    assert (found.dtype, found.tolist()) == (array.dtype, array.tolist())
-    assert isinstance(found, np.memmap) == bool(array.size)
-
-
-def test_rows_may_follow_a_header(tmp_path: Path):
-    path = tmp_path / "array.npy"
-    with atomic_file(path) as file:
-        write_array_header(file, np.dtype(np.int64), (0, 2))
-        file.write(np.arange(4).tobytes())
-        file.seek(0)
-        write_array_header(file, np.dtype(np.int64), (2, 2))
-    assert read_array(path).tolist() == [[0, 1], [2, 3]]
-
-
-def test_a_damaged_array_is_reported(tmp_path: Path):
-    path = tmp_path / "array.npy"
-    write_array(path, np.arange(100))
-    path.write_bytes(path.read_bytes()[:200])
-    np.save(tmp_path / "objects.npy", np.array([{}]), allow_pickle=True)
-    for broken in (path, tmp_path / "objects.npy", tmp_path / "missing.npy"):
-        with pytest.raises(InputError, match="mine again"):
-            read_array(broken, "mine again")

@@ -27,9 +27,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from earmark.core.errors import EarmarkError, InputError, writing
 
 if TYPE_CHECKING:
@@ -38,8 +35,10 @@ if TYPE_CHECKING:
 DRAFT = ".partial-"
 """Prefix of the names of drafts."""
 
+CURE = "delete it and run the same command again"
+"""What to do about a damaged file, for messages."""
+
 _DRAFT_NAME = re.compile(re.escape(DRAFT) + "[0-9a-f]{16}")
-_CURE = "delete it and run the same command again"
 _IS_POSIX = os.name == "posix"
 
 
@@ -181,7 +180,7 @@ def write_json(path: Path, document: Any, *, indent: int | None = None) -> None:
     write_text(path, json.dumps(document, ensure_ascii=False, indent=indent, separators=separators) + "\n")
 
 
-def read_json(path: Path, cure: str = _CURE) -> Any:
+def read_json(path: Path, cure: str = CURE) -> Any:
     """Read a JSON file.
 
     Args:
@@ -194,35 +193,6 @@ def read_json(path: Path, cure: str = _CURE) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise InputError(f"{path}: damaged or missing; {cure}") from None
-
-
-def write_array(path: Path, array: NDArray[Any]) -> None:
-    """Write an .npy file atomically."""
-    with atomic_file(path) as file:
-        write_array_header(file, array.dtype, array.shape)
-        file.write(array.tobytes())  # not np.save: on a full disk its message does not name the reason
-
-
-def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Write the header of an .npy file whose rows follow.
-
-    For arrays larger than memory: on a full disk, a file that grows as a memory map would end the process.
-    """
-    header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(file, header)
-
-
-def read_array(path: Path, cure: str = _CURE) -> NDArray[Any]:
-    """Map an .npy file into memory, read-only; an empty array is read.
-
-    Raises:
-        InputError: it is damaged or missing; `cure` says what to do.
-    """
-    try:
-        # An empty array cannot be mapped; 128 bytes are the header.
-        return np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
-    except (OSError, EOFError, ValueError):
         raise InputError(f"{path}: damaged or missing; {cure}") from None
 
 
