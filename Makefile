@@ -12,7 +12,7 @@ VOICES := $(VENV)/.installed-voices
 SYNTHESISERS := espeak-ng flite festival
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check format clean
+.PHONY: help demo test quick check format clean
 
 help: ## say what there is
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -22,6 +22,9 @@ demo: $(RUNTIME) ## install the runtime and find a word in a recording
 
 test: $(DEV) $(VOICES) ## install what development needs and run every test
 	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+quick: $(DEV) ## every test that takes less than five seconds
+	$(BIN)/python -m pytest $(PYTEST_ARGS) -m "not slow"
 
 check: $(DEV) ## formatting, lint, types
 	$(BIN)/ruff format --check .
