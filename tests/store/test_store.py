@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import signal
 import sqlite3
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -221,3 +224,51 @@ def test_voices_are_readable_by_their_owner_alone_exported_ones_too(store: Keywo
     store.export_to(tmp_path / "exported.earmark")
     for path in (store.path, tmp_path / "exported.earmark"):
         assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals as POSIX has them")
+def test_a_killed_export_leaves_no_voices_after_the_next_one(store: KeywordStore, tmp_path: Path):
+    store.save(keyword("lights"))
+    store.save_speaker(speaker("Alice"))
+    store.save(keyword("music", "Alice"))
+    # Killed at the commit, when the voices are on the disk, and just before the draft gets its name.
+    program = """
+import os, signal, sqlite3, sys
+from earmark.store import database
+from earmark.store.store import KeywordStore
+def killing(statement):
+    return lambda found: os.kill(os.getpid(), signal.SIGKILL) if found.startswith(statement) else None
+connect = database.connect
+def traced(path, mode):
+    connection = connect(path, mode)
+    if "exported" in path.name:
+        connection.set_trace_callback(killing(sys.argv[3]))
+    return connection
+database.connect = traced
+KeywordStore(sys.argv[1]).export_to(sys.argv[2])
+"""
+    folder = tmp_path / "out"
+    folder.mkdir()
+    for statement in ("COMMIT", "PRAGMA journal_mode = DELETE"):
+        command = [sys.executable, "-c", program, str(store.path), str(folder / "exported.earmark"), statement]
+        assert subprocess.run(command, check=False).returncode == -signal.SIGKILL
+    left = [path for path in folder.rglob("*") if path.is_file() and path.stat().st_size]
+    assert left
+    store.export_to(folder / "other.earmark")
+    assert os.listdir(folder) == ["other.earmark"]
+    assert KeywordStore(folder / "other.earmark").names() == ["lights", "music"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links as POSIX has them")
+def test_an_export_follows_no_link(store: KeywordStore, tmp_path: Path):
+    store.save(keyword("lights"))
+    victim, target = tmp_path / "victim", tmp_path / "exported.earmark"
+    victim.write_text("mine")
+    for number in (os.getpid(), 0):
+        (tmp_path / f".{target.name}.{number}").symlink_to(victim)
+    target.symlink_to(tmp_path / "missing")
+    store.export_to(target)
+    assert not target.is_symlink()
+    assert KeywordStore(target).names() == ["lights"]
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "missing").exists()

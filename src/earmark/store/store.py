@@ -18,6 +18,7 @@ from typing import Self, TypeVar
 import platformdirs
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.files import atomic_path
 from earmark.core.names import fold
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.speaker import Speaker
@@ -217,6 +218,7 @@ class KeywordStore:
         Raises:
             InputError: the file exists, is not so named or cannot be written, or there is nothing to export.
             KeywordNotFound: there is no keyword of one of the names.
+            EarmarkError: the disk is full, or the file cannot be written for another reason.
         """
         target = Path(path).expanduser()
         if target.suffix != SUFFIX:
@@ -233,15 +235,12 @@ class KeywordStore:
         if not keywords:
             raise InputError(f"{self.path}: no keyword to export; make one with: earmark enroll")
         needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
-        draft = KeywordStore(target.with_name(f".{target.name}.{os.getpid()}"))
-        try:
+        with atomic_path(target, mode=0o600) as path:
+            draft = KeywordStore(path)
             draft._write(keywords, replace=False, speakers=[self.get_speaker(name) for name in needed])
             # Without WAL the file can be read where nothing may be written, a read-only share for example.
             with closing(database.connect(draft.path, "rw")) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE")
-            draft.path.replace(target)
-        finally:
-            draft.path.unlink(missing_ok=True)
 
     def import_from(self, path: str | Path, replace: bool = False) -> list[str]:
         """Take over all keywords and speakers of an exported file or of another store.
