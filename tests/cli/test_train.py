@@ -124,7 +124,7 @@ def test_an_encoder_of_clips_is_judged_by_its_checkpoint(earmark, tmp_path):
     [
         (("train", "absent.toml"), "absent.toml: no such recipe"),
         (("train", "recipe.toml", "--set", "optimizer.lrr=1"), "optimizer.lrr: no such key; did you mean 'lr'?"),
-        (("train", "recipe.toml", "--set", "optimizer"), "--set optimizer: write it as key=value"),
+        (("train", "recipe.toml", "--set", "optimizer"), "optimizer: write it as key=value"),
         (("train", "recipe.toml", "--device", "gpu"), "--device gpu: torch cannot use it here"),
         (("train", "recipe.toml", "--set", "data.words=[{manifest='no.tsv'}]"), "no.tsv: no such manifest"),
         (("train", "recipe.toml", "--set", "episodes.words=99"), "episodes.words: 99 classes asked for, but only 3"),

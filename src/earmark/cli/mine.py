@@ -53,7 +53,7 @@ def mine(
     where it was stopped, and another threshold takes seconds.
     """
     with needs("train"):
-        from earmark.core.config import checked, set_key
+        from earmark.core.config import checked, set_keys
         from earmark.training.mining import MiningSettings
         from earmark.training.mining import mine as mine_pairs
         from earmark.training.mining.report import rows
@@ -65,8 +65,7 @@ def mine(
     table: dict[str, Any] = {"relation": relations[0]} if relations else {}
     given = {"coverage": coverage, "neighbors": neighbors, "is_mutual": mutual or None}
     table |= {key: value for key, value in given.items() if value is not None}
-    for override in overrides or []:
-        set_key(table, override)
+    set_keys(table, overrides or [], MiningSettings)
     settings = checked(MiningSettings, table, "earmark mine")
     embedder = retrieve.load(encoder, spoken=True)
     with console.progress_bar() as progress:

@@ -1,7 +1,7 @@
 """Settings written as TOML tables: read, laid over each other, and checked with a message that names key and cure."""
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, TypeVar, get_args
@@ -19,22 +19,40 @@ class Settings(BaseModel):
 
 
 Model = TypeVar("Model", bound=BaseModel)
+Models = tuple[type[BaseModel], ...]
+Table = dict[str, Any]
+
+NAME_OR_PATH = "name or path"
+"""Marks a field, as in ``Annotated[str, NAME_OR_PATH]``, whose value is a path only where a model is found there."""
 
 READERS = {"words": "earmark train", "sequences": "earmark train", "spatial": "earmark spatial"}
 """The command that reads a recipe, by the recipe's kind; one that says no kind is of words."""
 
 
-def read_table(path: Path) -> dict[str, Any]:
-    """The table of a TOML file, over that of the file that it ``extends``.
+def read_table(path: Path, *models: type[BaseModel], overrides: Sequence[str] = (), over: Path | None = None) -> Table:
+    """The table of a TOML file, over that of the file that it ``extends``, with every path absolute.
+
+    A relative path starts from the folder of the file that it is written in; one in an override, from the current
+    folder.
+
+    Args:
+        path: the file.
+        models: the settings that the table may be read as; their fields say which values are paths.
+        overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string).
+        over: a file with parts of a table, such as ``[encoder]``, that replace those of the first.
 
     Raises:
-        InputError: no such file, not TOML, or files that extend each other.
+        InputError: no such file, not TOML, files that extend each other, or an override that sets no key.
     """
-    return _table(path, ())
+    table = _table(path, models, ())
+    if over is not None:
+        table = merged(table, _table(over, models, ()), models)
+    set_keys(table, overrides, *models)
+    return table
 
 
-def own_table(path: Path) -> dict[str, Any]:
-    """The table of a TOML file alone.
+def own_table(path: Path) -> Table:
+    """The table of a TOML file alone, its paths as they are written.
 
     Raises:
         InputError: no such file, or not TOML.
@@ -47,52 +65,141 @@ def own_table(path: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not TOML: {error}") from None
 
 
-def _table(path: Path, extending: tuple[Path, ...]) -> dict[str, Any]:
+def _table(path: Path, models: Models, extending: tuple[Path, ...]) -> Table:
     """The table of a file, over that of the file that it extends."""
     if path in extending:
         raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn")
     table = own_table(path)
     parent = table.pop("extends", None)
-    return table if parent is None else merged(_table(path.parent / str(parent), (*extending, path)), table)
+    table = placed(table, models, path.parent)
+    if parent is None:
+        return table
+    return merged(_table(path.parent / str(parent), models, (*extending, path)), table, models)
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """One table over another. A table of another ``kind`` replaces what it lies on: its keys mean something else."""
-    both = {key: merged(under[key], over[key]) for key in over if _is_alike(under.get(key), over[key])}
-    return {**under, **over, **both}
+def merged(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) -> Table:
+    """One table over another.
+
+    Where the upper table names a ``kind``, the lower one keeps the keys that this kind has too.
+    """
+    table = {**under, **over}
+    for key, value in over.items():
+        below = under.get(key)
+        if isinstance(value, dict) and isinstance(below, dict):
+            parts = _models(_leaves_at(models, key))
+            kept = of_kind(below, value["kind"], parts) if "kind" in value else below
+            table[key] = merged(kept, value, parts)
+    return table
 
 
-def _is_alike(under: object, over: object) -> bool:
-    if not (isinstance(under, dict) and isinstance(over, dict)):
-        return False
-    return "kind" not in over or over["kind"] == under.get("kind")
+def of_kind(table: Mapping[str, Any], kind: object, models: Models, keep: Container[str] = ()) -> Table:
+    """A table without the keys that belong to other kinds.
+
+    Args:
+        table: of one of the models.
+        kind: which of them it is to be.
+        models: the members of a union, each with a ``kind``.
+        keep: keys that stay even so.
+    """
+    chosen = tuple(model for model in models if _kind_of(model) == kind)
+    return _without_others(table, chosen, models, keep) if chosen else dict(table)
 
 
-def _is_table(value: object) -> bool:
-    return isinstance(value, dict)
+def _without_others(table: Mapping[str, Any], chosen: Models, models: Models, keep: Container[str] = ()) -> Table:
+    # A key that no kind has stays: it is misspelt, and the check says so.
+    kept = {}
+    for key, value in table.items():
+        if key in keep or _has(chosen, key) or not _has(models, key):
+            below, all_below = (_models(_leaves_at(some, key)) for some in (chosen, models))
+            kept[key] = _without_others(value, below, all_below) if isinstance(value, dict) and below else value
+    return kept
 
 
-def set_key(table: dict[str, Any], override: str) -> None:
-    """Give a key another value, as ``--set a.b=c`` does.
+def set_keys(table: Table, overrides: Sequence[str], *models: type[BaseModel]) -> None:
+    """Give keys other values, as ``a.b=value`` each says.
+
+    Another ``kind`` keeps the keys that it shares with the one before, and those of overrides before it.
 
     Raises:
         InputError: no ``=``, or a key inside of what holds none.
     """
-    key, equals, value = override.partition("=")
-    if not equals:
-        raise InputError(f"--set {override}: write it as key=value, for example optimizer.lr=0.001")
-    *parents, last = key.strip().split(".")
-    for parent in parents:
-        table = table.setdefault(parent, {})
-        if not _is_table(table):
-            raise InputError(f"--set {override}: {parent!r} holds no keys; only whole values and lists can be set")
+    given: set[tuple[str, ...]] = set()
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise InputError(f"{override}: write it as key=value, for example optimizer.lr=0.001")
+        *parents, last = key.strip().split(".")
+        inside, at = table, models
+        for parent in parents:
+            inside, at = inside.setdefault(parent, {}), _models(_leaves_at(at, parent))
+            if not isinstance(inside, dict):
+                raise InputError(f"{override}: {parent!r} holds no keys; only whole values and lists can be set")
+        found = placed(_value(value), _leaves_at(at, last), Path.cwd())
+        if last == "kind" and parents:
+            own = {name for *above, name in given if above == parents}
+            kept = of_kind(inside, found, at, own)
+            inside.clear()
+            inside.update(kept)
+        inside[last] = found
+        given.add((*parents, last))
+
+
+def _value(text: str) -> Any:
     try:
-        found = tomllib.loads(f"value = {value}")["value"]
+        return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
-        found = value
-    if last == "kind" and table.get("kind") != found:
-        table.clear()  # the other keys are those of another kind
-    table[last] = found
+        return text
+
+
+def placed(value: Any, leaves: Iterable[Any], folder: Path) -> Any:
+    """A value, or all in a table, with paths that start from the folder made absolute.
+
+    Args:
+        value: as TOML has it.
+        leaves: the types that the value may have; those of settings say which values in a table are paths.
+        folder: where relative paths start.
+    """
+    leaves = tuple(leaves)
+    match value:
+        case dict():
+            models = _models(leaves)
+            return {key: placed(inner, _leaves_at(models, key), folder) for key, inner in value.items()}
+        case list():
+            return [placed(inner, leaves, folder) for inner in value]
+        case str() if Path in leaves or (NAME_OR_PATH in leaves and _is_model(folder / value)):
+            return str((folder / value).resolve())
+    return value
+
+
+def _is_model(path: Path) -> bool:
+    return path.is_file() or (path / "config.json").is_file()
+
+
+def _models(leaves: Iterable[Any]) -> Models:
+    return tuple(leaf for leaf in leaves if isinstance(leaf, type) and issubclass(leaf, BaseModel))
+
+
+def _leaves_at(models: Models, key: str) -> tuple[Any, ...]:
+    """The types that a key of any of the models may have."""
+    fields = [model.model_fields[key] for model in models if key in model.model_fields]
+    return tuple(leaf for field in fields for leaf in (*_leaves(field.annotation), *field.metadata))
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:
+    """The types that an annotation is made of, without unions, tuples and lists around them."""
+    parts = get_args(annotation)
+    if not parts:
+        yield annotation
+    for part in parts:
+        yield from _leaves(part)
+
+
+def _has(models: Models, key: str) -> bool:
+    return any(key in model.model_fields for model in models)
+
+
+def _kind_of(model: type[BaseModel]) -> object:
+    return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
 def end_of_path(path: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from earmark.core.config import checked, read_table, set_key
+from earmark.core.config import checked, read_table
 from earmark.training.sequences import recipe as sequences
 from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.words import recipe as words
@@ -24,12 +24,7 @@ def read_any_recipe(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecip
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
     path = Path(path)
-    table = read_table(path)
-    for override in overrides:
-        set_key(table, override)
-    if not _is_of_sequences(table):
-        return words.parse_recipe(table, path.parent, str(path))
-    return sequences.located(checked(SequenceRecipe, table, str(path)), path.parent)
+    return check_any_recipe(read_table(path, Recipe, SequenceRecipe, overrides=overrides), str(path)).resolved()
 
 
 def check_any_recipe(table: Mapping[str, Any], where: str) -> AnyRecipe:

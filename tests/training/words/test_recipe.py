@@ -105,11 +105,11 @@ def test_a_key_can_be_set_on_the_command_line(write, override, value):
 @pytest.mark.parametrize(
     ("override", "message"),
     [
-        ("optimizer.lr", "--set optimizer.lr: write it as key=value"),
+        ("optimizer.lr", "optimizer.lr: write it as key=value"),
         ("optimizer.lrr=1", "optimizer.lrr: no such key; did you mean 'lr'"),
         ("=1", "no such key"),
-        ("name.first=a", "--set name.first=a: 'name' holds no keys"),
-        ("data.words.0.split=a", "--set data.words.0.split=a: 'words' holds no keys"),
+        ("name.first=a", "name.first=a: 'name' holds no keys"),
+        ("data.words.0.split=a", "data.words.0.split=a: 'words' holds no keys"),
         ("seed=soon", "seed: input should be a valid integer"),
     ],
 )
@@ -146,13 +146,68 @@ def test_what_a_recipe_says_does_not_depend_on_the_folder_it_is_read_from(write,
     assert isinstance(check_recipe(values, "a card"), Recipe)
 
 
-def test_another_kind_forgets_the_keys_of_the_first(write):
-    path = write("[loss]\nkind = 'angular_prototypical'\nqueries = 'each'\n")
+@pytest.mark.parametrize(
+    "overrides", [["optimizer.kind=sgd", "optimizer.lr=0.5"], ["optimizer.lr=0.5", "optimizer.kind=sgd"]]
+)
+def test_another_kind_keeps_the_keys_that_both_have(write, overrides):
+    optimizer = read_recipe(write("[optimizer]\nsteps = 160\nlr = 0.25\n"), overrides).optimizer
+    assert (optimizer.kind, optimizer.steps, optimizer.lr) == ("sgd", 160, 0.5)
+
+
+def test_another_kind_drops_the_keys_that_it_lacks(write):
+    path = write("[loss]\nkind = 'angular_prototypical'\nqueries = 'each'\nscale = 7.0\n")
+    assert read_recipe(path, ["loss.kind=ge2e"]).loss.scale == 7.0
     assert read_recipe(path, ["loss.kind=ge2e", "loss.scale=3.0"]).loss.scale == 3.0
     assert read_recipe(path, ["loss.kind=angular_prototypical"]).loss.queries == "each"
 
 
+def test_another_kind_drops_the_keys_that_it_lacks_in_tables_too(write):
+    path = write("[augment]\nroom.probability = 0.0\n")
+    clips = ["encoder.kind=res", "scenes.kind=centred", "augment.kind=one_of", "augment.room.weight=0.5"]
+    assert read_recipe(path, clips).augment.room.weight == 0.5
+
+
+def test_a_key_that_was_set_and_is_of_another_kind_is_an_error(write):
+    with pytest.raises(InputError, match=r"loss\.queries: no such key"):
+        read_recipe(write(), ["loss.queries=each", "loss.kind=ge2e"])
+
+
+def test_a_misspelt_key_is_an_error_under_another_kind_too(write):
+    with pytest.raises(InputError, match=r"loss\.qeries: no such key"):
+        read_recipe(write("[loss]\nqeries = 'each'\n"), ["loss.kind=ge2e"])
+
+
+def test_a_recipe_of_another_kind_than_the_one_it_extends_keeps_the_keys_that_both_have(write, tmp_path):
+    write("[optimizer]\nsteps = 9\n[loss]\nqueries = 'each'\nscale = 7.0\n")
+    path = tmp_path / "other.toml"
+    path.write_text('extends = "recipe.toml"\nloss.kind = "ge2e"\noptimizer.kind = "sgd"\n')
+    other = read_recipe(path)
+    assert (other.loss.kind, other.loss.scale) == ("ge2e", 7.0)
+    assert (other.optimizer.kind, other.optimizer.steps) == ("sgd", 9)
+
+
+def test_a_path_starts_from_the_file_that_it_is_written_in(write, tmp_path):
+    write("[start]\ncheckpoint = 'runs/{seed}/last.safetensors'\n")
+    inner = tmp_path / "inner"
+    inner.mkdir()
+    (inner / "other.toml").write_text('extends = "../recipe.toml"\n[[data.noise]]\nmanifest = "noise.tsv"\n')
+    recipe = read_recipe(inner / "other.toml", ["seed=3"])
+    assert recipe.data.folder == tmp_path / "packed"
+    assert recipe.data.words[0].manifest == tmp_path / "words.tsv"
+    assert recipe.data.noise[0].manifest == inner / "noise.tsv"
+    assert recipe.start.checkpoint == tmp_path / "runs" / "3" / "last.safetensors"
+
+
+def test_a_path_on_the_command_line_starts_from_the_current_folder(write, tmp_path, monkeypatch):
+    path = write()
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    recipe = read_recipe(path, ['data.words=[{manifest="recordings/manifest.tsv"}]', "data.folder=packed"])
+    assert recipe.data.words[0].manifest == tmp_path / "here" / "recordings" / "manifest.tsv"
+    assert recipe.data.folder == tmp_path / "here" / "packed"
+
+
 def test_a_file_laid_over_a_recipe_changes_its_parts(write, tmp_path):
     (tmp_path / "wide.toml").write_text("[encoder]\nhidden = 7\n", encoding="utf-8")
-    recipe = read_recipe(write("[encoder]\ncontext = 5\n"), under=tmp_path / "wide.toml")
+    recipe = read_recipe(write("[encoder]\ncontext = 5\n"), over=tmp_path / "wide.toml")
     assert (recipe.encoder.hidden, recipe.encoder.context) == (7, 5)

@@ -1,10 +1,11 @@
 """The recipes of an adaptation: where it starts, and what each round is trained by."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+import tomli_w
 
 from earmark.core.config import read_table
 from earmark.core.errors import InputError
@@ -120,12 +121,12 @@ def _run(start: Start, settings: AdaptSettings, name: str) -> Table:
 
 def write_recipe(table: Mapping[str, Any], path: Path, title: str) -> None:
     """Write a recipe that `earmark train` reads."""
-    lines = [f"# {title}", *_lines({"kind": "sequences"} | dict(table), ())]
-    replace_file(path, ("\n".join(lines) + "\n").encode())
+    text = tomli_w.dumps(_plain({"kind": "sequences"} | dict(table)))
+    replace_file(path, f"# {title}\n{text}".encode())
 
 
 def _from_recipe(name: str | None, recipe: Path) -> Start:
-    table = read_table(recipe)
+    table = read_table(recipe, SequenceRecipe)
     if table.get("kind") != "sequences":
         raise InputError(f'{recipe}: adapt takes a recipe of sequences; begin it with kind = "sequences"')
     start = table.pop("start", {}).get("checkpoint")
@@ -171,16 +172,13 @@ def _from_exported(path: Path, name: str) -> Start:
     return Start(name, table | _GENTLY, path.resolve(), False, {})
 
 
-def _lines(table: Mapping[str, Any], above: tuple[str, ...]) -> list[str]:
-    """TOML of a table of plain values, lists of them, and tables."""
-    plain = {key: value for key, value in table.items() if value is not None}
-    found = [f"{key} = {_value(value)}" for key, value in plain.items() if not isinstance(value, Mapping)]
-    for key, value in plain.items():
-        if isinstance(value, Mapping):
-            found += ["", f"[{'.'.join((*above, key))}]", *_lines(value, (*above, key))]
-    return found
-
-
-def _value(value: Any) -> str:
-    # Of plain values TOML is JSON, also of strings with quotes and backslashes.
-    return json.dumps(str(value) if isinstance(value, Path) else value, ensure_ascii=False)
+def _plain(value: Any) -> Any:
+    """A value as TOML can hold it: without nothing in tables, paths as text."""
+    match value:
+        case Mapping():
+            return {key: _plain(inner) for key, inner in value.items() if inner is not None}
+        case list() | tuple():
+            return [_plain(inner) for inner in value]
+        case Path():
+            return str(value)
+    return value

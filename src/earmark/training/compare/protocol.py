@@ -1,7 +1,7 @@
 """What the systems of a comparison are judged on: lists, recordings and back-ends, in one TOML file."""
 
 from pathlib import Path
-from typing import Literal, Self, TypeVar
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -99,32 +99,13 @@ class Protocol(Settings):
     verification: tuple[VerificationTest, ...] = Field((), description="tests of pairs of speakers")
 
 
-Test = TypeVar("Test", bound=Settings)
-
-
 def read_protocol(path: Path) -> Protocol:
-    """Read a protocol; its paths start from its folder.
+    """Read a protocol; a path in it starts from the folder of the file that it is written in.
 
     Raises:
         InputError: no such file, not TOML, an unknown key.
     """
-    protocol = checked(Protocol, read_table(path), str(path))
-    folder = path.parent
-
-    def placed(tests: tuple[Test, ...]) -> tuple[Test, ...]:
-        return tuple(
-            test.model_copy(update={key: (folder / value).resolve() for key, value in test if isinstance(value, Path)})
-            for test in tests
-        )
-
-    return protocol.model_copy(
-        update={
-            "few_shot": placed(protocol.few_shot),
-            "open_set": placed(protocol.open_set),
-            "identification": placed(protocol.identification),
-            "verification": placed(protocol.verification),
-        }
-    )
+    return checked(Protocol, read_table(path, Protocol), str(path))
 
 
 def _check_one(key: str, listed: Path | None, manifest: Path | None, audio: Path | None) -> None:

@@ -65,7 +65,7 @@ def plan_runs(
     for path in [recipe for given in recipes for recipe in recipes_in(given)]:
         for encoder in encoders or (None,):
             for seed in seeds:
-                recipe = read_recipe(path, [*sets, f"seed={seed}"], under=encoder)
+                recipe = read_recipe(path, [*sets, f"seed={seed}"], over=encoder)
                 system = recipe.name if encoder is None else f"{recipe.name} {encoder.stem}"
                 if named.setdefault(recipe.name, path) != path:
                     raise InputError(f"{path}: its name is {recipe.name!r}, and so is that of {named[recipe.name]}")

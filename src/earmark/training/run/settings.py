@@ -23,12 +23,6 @@ class StartSettings(Settings):
         (), description="parts of the encoder that stay as they are, statistics too, such as `network.layers.0`"
     )
 
-    def located(self, folder: Path, seed: int) -> Self:
-        """With the checkpoint's whole path, of the run with this seed."""
-        begin = self.checkpoint
-        named = begin and (folder / str(begin).replace("{seed}", str(seed))).resolve()
-        return self.model_copy(update={"checkpoint": named})
-
 
 class RunSettings(Settings):
     """The part of a recipe that the training loop reads."""
@@ -45,6 +39,12 @@ class RunSettings(Settings):
         "best", description="the checkpoint that is exported: the best by the validation, or the last"
     )
     threads: int = Field(0, ge=0, description="threads of torch on a CPU; 0: torch's choice")
+
+    def resolved(self) -> Self:
+        """With the recipe's seed in the path of the checkpoint that it starts from."""
+        begin = self.start.checkpoint
+        named = begin and Path(str(begin).replace("{seed}", str(self.seed))).resolve()
+        return self.model_copy(update={"start": self.start.model_copy(update={"checkpoint": named})})
 
     def cost(self, numbers: Mapping[str, float]) -> float:
         """What the best checkpoint has least of, from what its validation measured; infinite where it did not."""

@@ -99,14 +99,6 @@ class SequenceRecipe(RunSettings):
         return -numbers.get("map", float("-inf"))
 
 
-def located(recipe: SequenceRecipe, folder: Path) -> SequenceRecipe:
-    """The recipe with all paths whole, relative ones from the recipe's folder."""
-    paths = {name: getattr(recipe.data, name) for name in _PATHS}
-    whole = {name: (folder / path).resolve() for name, path in paths.items() if path is not None}
-    start = recipe.start.located(folder, recipe.seed)
-    return recipe.model_copy(update={"data": recipe.data.model_copy(update=whole), "start": start})
-
-
 def portable(recipe: SequenceRecipe) -> dict[str, Any]:
     """See :func:`earmark.training.words.recipe.portable`."""
     values = recipe.model_dump(mode="json")

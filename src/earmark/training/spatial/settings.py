@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from earmark.core.config import Settings, checked, read_table, set_key
+from earmark.core.config import Settings, checked, placed, read_table
 from earmark.training.spatial.autoencoder import AutoencoderSettings
 from earmark.training.spatial.classifier import ClassifierSettings
 from earmark.training.spatial.conv1d import Conv1dSettings
@@ -75,10 +75,7 @@ def read_spatial(path: Path, overrides: Sequence[str] = ()) -> SpatialSettings:
     Raises:
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
-    table = read_table(path)
-    for override in overrides:
-        set_key(table, override)
-    return parse_spatial(table, path.parent, str(path))
+    return checked(SpatialSettings, read_table(path, SpatialSettings, overrides=overrides), str(path))
 
 
 def parse_spatial(table: dict[str, Any], folder: Path, where: str) -> SpatialSettings:
@@ -87,12 +84,4 @@ def parse_spatial(table: dict[str, Any], folder: Path, where: str) -> SpatialSet
     Raises:
         InputError: an unknown key, a value of the wrong kind.
     """
-    settings = checked(SpatialSettings, table, where)
-    data = settings.data
-
-    def located(sources: tuple[Source, ...]) -> tuple[Source, ...]:
-        return tuple(source.model_copy(update={"manifest": (folder / source.manifest).resolve()}) for source in sources)
-
-    places: dict[str, Any] = {role: located(sources) for role, sources in data.roles.items()}
-    places["folder"] = (folder / data.folder).resolve()
-    return settings.model_copy(update={"data": data.model_copy(update=places)})
+    return checked(SpatialSettings, placed(table, [SpatialSettings], folder), where)

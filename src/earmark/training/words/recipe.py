@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, Tag, model_validator
 
-from earmark.core.config import Settings, checked, end_of_path, merged, read_table, set_key
+from earmark.core.config import Settings, checked, end_of_path, placed, read_table
 from earmark.core.tagged_union import by_kind
 from earmark.training.batches.augment import AugmentSettings, FieldSettings
 from earmark.training.batches.center_crop import CenteredSettings
@@ -135,42 +135,26 @@ def _clashing_loss(recipe: Recipe) -> Iterator[str]:
         yield f"episodes.background: {loss.kind} has no use for it; set it to 0"
 
 
-def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, under: Path | None = None) -> Recipe:
+def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, over: Path | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
         path: a TOML file; relative paths in it start from its folder. With ``extends = "other.toml"`` it says only
-            what differs from another recipe, whose folder it should share.
-        overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string).
-        under: a file with parts of a recipe, such as ``[encoder]``, that are laid over this one.
+            what differs from another recipe.
+        overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string); relative paths start from the
+            current folder.
+        over: a file with parts of a recipe, such as ``[encoder]``, that replace those of this one.
 
     Raises:
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
     path = Path(path)
-    table = read_table(path)
-    if under is not None:
-        table = merged(table, read_table(under))
-    for override in overrides:
-        set_key(table, override)
-    return parse_recipe(table, path.parent, str(path))
+    return check_recipe(read_table(path, Recipe, overrides=overrides, over=over), str(path)).resolved()
 
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
     """A recipe from a table whose relative paths start from ``folder``."""
-    recipe = check_recipe(table, where)
-    data = recipe.data
-
-    def located(sources: tuple[Source, ...]) -> tuple[Source, ...]:
-        return tuple(source.model_copy(update={"manifest": (folder / source.manifest).resolve()}) for source in sources)
-
-    groups = {name: located(getattr(data, name)) for name in _SOURCES}
-    return recipe.model_copy(
-        update={
-            "data": data.model_copy(update={"folder": (folder / data.folder).resolve(), **groups}),
-            "start": recipe.start.located(folder, recipe.seed),
-        }
-    )
+    return check_recipe(placed(table, [Recipe], folder), where).resolved()
 
 
 def check_recipe(table: dict[str, Any], where: str) -> Recipe:

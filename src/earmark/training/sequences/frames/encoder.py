@@ -1,11 +1,12 @@
 """Frame vectors of an encoder of ours: a shipped one, or one that `earmark export` wrote."""
 
 import math
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from earmark.core.audio import Wave
+from earmark.core.config import NAME_OR_PATH
 from earmark.models.encoder import load_encoder
 from earmark.training.sequences.frames.source import Floats
 
@@ -16,7 +17,9 @@ class EncoderFrameSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["encoder"] = Field("encoder", description="which source of frames")
-    model: str = Field("base", description="base or tiny, or the path of an .onnx file that earmark export wrote")
+    model: Annotated[str, NAME_OR_PATH] = Field(
+        "base", description="base or tiny, or the path of an .onnx file that earmark export wrote"
+    )
 
 
 class EncoderFrames:

@@ -5,7 +5,7 @@ import math
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE, Wave, as_wave
+from earmark.core.config import NAME_OR_PATH
 from earmark.core.errors import InputError
 from earmark.training.sequences.frames.source import Floats
 
@@ -24,7 +25,7 @@ class Wav2Vec2FrameSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     kind: Literal["wav2vec2"] = Field("wav2vec2", description="which source of frames")
-    model: str = Field(
+    model: Annotated[str, NAME_OR_PATH] = Field(
         "facebook/wav2vec2-base", description="a folder that holds a Wav2Vec2Model, or its name on Hugging Face's hub"
     )
     layer: int = Field(
