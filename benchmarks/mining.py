@@ -168,7 +168,7 @@ def main():
             print(row, flush=True)
             rows = [one for one in rows if (one["segments"], one["relation"]) != (count, relation)] + [row]
             rows.sort(key=lambda one: (one["relation"], one["segments"]))
-            kept.write_text(json.dumps(rows, indent=1) + "\n")
+            kept.write_text(json.dumps(rows, indent=1, allow_nan=False) + "\n")
             write(rows)
 
 

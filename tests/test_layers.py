@@ -40,7 +40,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training.mining": (LOWER, RUNTIME | {"matplotlib", "pyarrow"}),
     "training": (TASKS, TRAINING),
     "training.export": (LOOP, TRAINING | {"onnx"}),
-    "training.adaptation": (LOOP | {"training.export", "training.mining"}, TRAINING),
+    "training.adaptation": (LOOP | {"training.export", "training.mining"}, TRAINING | {"tomli_w"}),
     "training.compare": (LOOP | {"training.export"}, TRAINING | {"matplotlib", "scipy"}),
     "training.spatial": (LOOP | {"training.compare"}, TRAINING | {"scipy", "sklearn"}),
     "serving": (SPOTTING | {"store"}, RUNTIME | {"starlette", "uvicorn", "websockets", "wyoming"}),

@@ -36,7 +36,7 @@ def main() -> None:
     systems = [system for system in named if any(system in numbers for numbers in found.values())]
     given.out.mkdir(parents=True, exist_ok=True)
     (given.out / "report.md").write_text(report(lists, found, systems), encoding="utf-8")
-    (given.out / "results.json").write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+    (given.out / "results.json").write_text(json.dumps(found, indent=1, allow_nan=False) + "\n", encoding="utf-8")
     draw(found, systems, given.out / "map.png")
     print(f"wrote {given.out}")
 

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 import warnings
@@ -8,7 +9,7 @@ from typer.main import get_command
 
 from earmark import audio
 from earmark.cli import app, main
-from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from earmark.models.encoder import load_encoder
 
 RECIPE = """
@@ -99,6 +100,38 @@ def test_without_transcripts_the_encoder_is_written_and_said_to_lack_calibration
     assert code == 0
     assert "not calibrated, so that it cannot enroll keywords yet: data.sounds: calibration needs" in err
     assert "calibration" not in load_encoder(tmp_path / "runs" / "little" / "little.onnx").card
+
+
+def test_validation_words_with_few_clips_leave_the_encoder_without_calibration(earmark, tmp_path):
+    judge = read_manifest("judge.tsv")
+    few = [clip for word in ("low", "high") for clip in [clip for clip in judge if clip.label == word][:5]]
+    write_manifest(Manifest(tuple(few)), "judge.tsv")
+    code, out, err = earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimizer.steps=1")
+    assert code == 0
+    assert "not measured" in err
+    assert "nan" not in out + err
+    assert "calibration" not in load_encoder(tmp_path / "runs" / "little" / "little.onnx").card
+
+
+@pytest.mark.slow
+def test_torchrun_trains_with_an_option_that_it_could_take_for_its_own(earmark, tmp_path):
+    del earmark  # its folder holds a recipe
+    launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", "-m", "--"]
+    call = [
+        *launcher,
+        "earmark",
+        "train",
+        "recipe.toml",
+        "--device",
+        "cpu",
+        "--run",
+        "two",
+        "--set",
+        "optimizer.steps=1",
+    ]
+    done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "two" / "little.onnx").is_file()
 
 
 CLIPS = (

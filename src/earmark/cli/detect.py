@@ -140,7 +140,7 @@ def _show(file: Path, detections: "Sequence[Detection]", refused: "Sequence[Dete
 
 def _say_json(file: Path, detection: "Detection", **more: bool) -> None:
     known = {key: value for key, value in asdict(detection).items() if value is not None}
-    console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False))
+    console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False, allow_nan=False))
 
 
 def _is_same_sound(one: "Detection", other: "Detection") -> bool:

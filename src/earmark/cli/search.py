@@ -86,7 +86,7 @@ def search(
     hits = find(archive, query, top=top, threshold=threshold, exact=exact)
     if as_json:
         for hit in hits:
-            console.say(json.dumps({"query": query.name, **asdict(hit)}, ensure_ascii=False))
+            console.say(json.dumps({"query": query.name, **asdict(hit)}, ensure_ascii=False, allow_nan=False))
     elif ctm:
         console.say(as_ctm(hits, query.name).rstrip("\n")) if hits else None
     else:

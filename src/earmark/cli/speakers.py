@@ -9,6 +9,7 @@ import typer
 
 from earmark.cli import console, options
 from earmark.cli.takes import read_take, whence
+from earmark.core.numbers import finite
 
 app = typer.Typer(
     name="speakers", help="Enroll, list, verify, convert and remove the voices of people.", no_args_is_help=True
@@ -103,7 +104,7 @@ def list_(
                 "created": speaker.created,
                 "keywords": answering,
             }
-            console.say(json.dumps(entry, ensure_ascii=False))
+            console.say(json.dumps(finite(entry), ensure_ascii=False, allow_nan=False))
         rows.append(
             [
                 speaker.name,
@@ -157,7 +158,7 @@ def verify(
                 "probability": round(verdict.probability, 4),
                 "is_same": verdict.is_same,
             }
-            console.say(json.dumps(answer, ensure_ascii=False))
+            console.say(json.dumps(finite(answer), ensure_ascii=False, allow_nan=False))
         rows.append(
             [
                 str(file),

@@ -39,7 +39,7 @@ def train(
     """Learn an encoder from a recipe, and export the checkpoint that the recipe chooses: the best, or the last.
 
     A run that was stopped goes on when the same command is given again. Several processes share the work when
-    torchrun starts them: torchrun --nproc-per-node 4 -m earmark train RECIPE.
+    torchrun starts them: torchrun --nproc-per-node 4 -m -- earmark train RECIPE.
     """
     with needs("train"):
         from earmark.training import loop

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import EarmarkError
+from earmark.core.numbers import finite
 
 PARTIAL = ".partial-"
 """What names of unfinished files and folders begin with."""
@@ -130,4 +131,4 @@ def only_writer(folder: Path) -> Iterator[None]:
 
 def as_json(document: Any) -> bytes:
     """A document as one line of JSON."""
-    return (json.dumps(document, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    return (json.dumps(finite(document), ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode()

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.numbers import finite
 from earmark.training.nn.losses import build_loss
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory
@@ -168,7 +169,7 @@ class _Run:
 
     def _tell(self, done: int, numbers: dict[str, float], board: "SummaryWriter | None", report: Report | None) -> None:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps({"step": done} | numbers) + "\n")
+            log.write(json.dumps(finite({"step": done} | numbers), allow_nan=False) + "\n")
         if board is not None:
             for name, number in numbers.items():
                 board.add_scalar(f"checkpoint/{name}", number, done)

@@ -6,6 +6,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from earmark.core.numbers import finite
+
 _LISTED = 30
 _STEPS = (100, 50, 20, 10, 5, 2, 1)
 
@@ -78,7 +80,7 @@ class KeywordReport:
 
 def write_report(report: KeywordReport, folder: Path) -> None:
     """Write `report.json` and `report.md`."""
-    text = json.dumps(asdict(report), ensure_ascii=False, indent=1)
+    text = json.dumps(finite(asdict(report)), ensure_ascii=False, indent=1, allow_nan=False)
     (folder / "report.json").write_text(text + "\n", encoding="utf-8", newline="\n")
     (folder / "report.md").write_text(as_markdown(report), encoding="utf-8", newline="\n")
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from earmark import __version__
+from earmark.core.numbers import finite
 from earmark.evaluation.protocols import open_set
 from earmark.evaluation.protocols.few_shot import NUMBERS, ConditionResult
 from earmark.evaluation.protocols.open_set import Estimate, OpenSetResult
@@ -196,22 +197,9 @@ def heading(kind: str, command: Sequence[str], encoder: str, fingerprint: str, l
 
 def write_document(path: Path, document: dict[str, Any]) -> None:
     """Write a document as JSON; NaN becomes null."""
-    path.write_text(json.dumps(_finite(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    path.write_text(json.dumps(finite(document), indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 def table_row(cells: Sequence[str]) -> str:
     """A row of a Markdown table."""
     return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-
-def _finite(value: Any) -> Any:
-    """JSON has no NaN."""
-    match value:
-        case float() if not math.isfinite(value):
-            return None
-        case dict():
-            return {key: _finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [_finite(item) for item in value]
-        case _:
-            return value

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from earmark import __version__, audio
 from earmark.core.audio import Wave
 from earmark.core.errors import InputError
+from earmark.core.numbers import finite
 from earmark.data.lists.clip_lists import listed_label
 from earmark.evaluation.embedders import Embedder, Progress, silent
 from earmark.evaluation.embedding_cache import Key, embed_into
@@ -21,7 +22,7 @@ from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.protocols import few_shot, identification, open_set, verification
 from earmark.evaluation.protocols.trials import ListPair, find_pairs, read_list, speakers_of
 from earmark.training.compare.protocol import FewShotTest, OpenSetTest, Protocol
-from earmark.training.compare.results import OPEN_SET, Verdict, finite, thinned
+from earmark.training.compare.results import OPEN_SET, Verdict, thinned
 from earmark.training.compare.speakers import Identification, Verification, crops_of
 from earmark.training.export.checkpoint_embedder import load_embedder
 
@@ -73,7 +74,7 @@ class Judge:
         verdicts = [*self._judge_words(checkpoint), *self._judge_speakers(checkpoint, progress)]
         document = {"stamp": stamp, "verdicts": [vars(verdict) for verdict in verdicts]}
         partial = kept.with_suffix(".partial")
-        partial.write_text(json.dumps(document), encoding="utf-8")
+        partial.write_text(json.dumps(document, allow_nan=False), encoding="utf-8")
         partial.replace(kept)
         return verdicts
 

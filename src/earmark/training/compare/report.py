@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from earmark import __version__
+from earmark.core.numbers import finite
 from earmark.evaluation.metrics import ErrorCurve
 from earmark.evaluation.plots import det_plot, save
 from earmark.evaluation.plots.figures import empty_figure, line_style, one_panel
@@ -217,9 +218,6 @@ def _write_json(summary: Summary, protocol: Protocol, runs: Sequence[Run], path:
 
 
 def _json_row(place: Place, numbers: Mapping[str, Average]) -> dict[str, object]:
-    def finite(value: float) -> float | None:
-        return value if math.isfinite(value) else None
-
     return vars(place) | {
         "numbers": {
             name: {"mean": finite(average.mean), "margin": finite(average.margin), "seeds": average.values}

@@ -37,8 +37,3 @@ def thinned(curve: ErrorCurve, points: int = 400) -> tuple[tuple[float, ...], tu
     kept = corners(curve)
     rows = np.unique(np.linspace(0, len(kept.alarms) - 1, points).round().astype(int))
     return tuple(kept.far[rows].tolist()), tuple(kept.frr[rows].tolist())
-
-
-def finite(value: float) -> float | None:
-    """The number; None for one that is none, which JSON cannot hold."""
-    return float(value) if np.isfinite(value) else None

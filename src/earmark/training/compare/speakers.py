@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.numbers import finite
 from earmark.evaluation.embedders import Embedder
 from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.protocols import identification, verification
@@ -16,7 +17,7 @@ from earmark.evaluation.protocols.speaker_trials import (
     read_verification,
 )
 from earmark.training.compare.protocol import IdentificationTest, VerificationTest
-from earmark.training.compare.results import IDENTIFICATION, VERIFICATION, Verdict, finite, thinned
+from earmark.training.compare.results import IDENTIFICATION, VERIFICATION, Verdict, thinned
 
 Floats = NDArray[np.floating]
 

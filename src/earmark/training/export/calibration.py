@@ -47,7 +47,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
         The calibration: ``false_alarms_per_hour`` and the ``threshold`` for each, a keyword; ``slope``.
 
     Raises:
-        InputError: the recipe names no validation clips, or no sentences with transcripts.
+        InputError: the recipe names no validation clips, too few of each word, or no sentences with transcripts.
     """
     bank = validation_bank(recipe)
     if bank is None:
@@ -56,6 +56,10 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     encoder.card = encoder.card | {"calibration": NOT_YET}
     generator = np.random.default_rng(seed)
     keywords, own, others = _keywords(bank, encoder, generator)
+    if not others:
+        raise InputError(
+            f"data.validation: no word has more than {_TAKES} clips, so that misses are not measured; add clips"
+        )
     detector = Detector(keywords, encoder=encoder)
     background = [
         detector.scores(wave)[1] for wave in follow(_background(recipe, bank, hours, generator), "calibrating")

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.numbers import finite
 from earmark.models.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
 from earmark.training.nn.encoders import FrameEncoder, StreamSettings, build_encoder
 from earmark.training.nn.stream_state import Memory
@@ -58,7 +59,7 @@ def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -
 @contextmanager
 def new_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any]) -> Iterator[Path]:
     """A file of a graph with what the runtime must know of it, to check; it gets its name when nothing is wrong."""
-    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(description))
+    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(finite(description), allow_nan=False))
     partial = out.with_suffix(".partial.onnx")
     partial.parent.mkdir(parents=True, exist_ok=True)
     try:

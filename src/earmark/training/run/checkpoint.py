@@ -1,6 +1,7 @@
 """Checkpoints: tensors in safetensors, everything else in JSON. Nothing is ever unpickled."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,12 +40,12 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     meta = {
         "recipe": checkpoint.recipe,
         "step": checkpoint.step,
-        "metrics": checkpoint.metrics,
+        "metrics": {name: value for name, value in checkpoint.metrics.items() if math.isfinite(value)},
         "classes": checkpoint.classes,
     }
     partial = path.with_suffix(".partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    save_file(tensors, partial, metadata={"earmark": json.dumps(meta)})
+    save_file(tensors, partial, metadata={"earmark": json.dumps(meta, allow_nan=False)})
     partial.replace(path)
 
 
@@ -58,7 +59,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["earmark"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        tensors = {name.replace("optimiser.", "optimizer.", 1): tensor for name, tensor in tensors.items()}
+        tensors = {name.replace("optimizer.", "optimizer.", 1): tensor for name, tensor in tensors.items()}
         recipe = with_current_names(meta["recipe"])
         return Checkpoint(recipe, meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
     except (OSError, SafetensorError, KeyError, ValueError) as error:

@@ -64,7 +64,7 @@ class SequenceValidation:
             retrieval.precisions(similarities, [clip.label for clip in clips], speakers), speakers
         )
         ranking = found["across"] if np.isfinite(found["across"]["map"].value) else found["all"]
-        return {name: ranking[name].value for name in ("map", "map_at_r")}
+        return {name: value for name in ("map", "map_at_r") if np.isfinite(value := ranking[name].value)}
 
     def _loss(self, batch: Drawn) -> float:
         assert self.loss is not None
