@@ -244,6 +244,13 @@ def test_a_written_recipe_reads_back_as_it_was(start, tmp_path):
     assert recipe.encoder.dimension == 16
 
 
+def test_a_written_recipe_keeps_keys_with_dots_and_control_characters(tmp_path):
+    table = {"optimizer": {"lr_scale": {"transformer.0": 0.1}}, "name": "a\x7fb", "start": {"checkpoint": None}}
+    write_recipe(table, tmp_path / "round.toml", "round")
+    found = own_table(tmp_path / "round.toml")
+    assert found == table | {"kind": "sequences", "start": {}}
+
+
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [

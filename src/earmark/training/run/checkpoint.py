@@ -59,7 +59,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             meta = json.loads((file.metadata() or {})["earmark"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
-        tensors = {name.replace("optimizer.", "optimizer.", 1): tensor for name, tensor in tensors.items()}
+        tensors = {name.replace("optimiser.", "optimizer.", 1): tensor for name, tensor in tensors.items()}
         recipe = with_current_names(meta["recipe"])
         return Checkpoint(recipe, meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
