@@ -8,6 +8,7 @@ import torch
 
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import own_table
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data import vad
 from earmark.data.lists.segments import read_clips
