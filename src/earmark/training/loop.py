@@ -17,11 +17,11 @@ from earmark.training.nn.losses import build_loss
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
-from earmark.training.run.distributed import Processes, joined, own_device, synchronise_statistics
+from earmark.training.run.distributed import Processes, joined, own_device, synchronize_statistics
 from earmark.training.run.initialization import begin_from, freeze
 from earmark.training.run.optimizer import build_optimizer, clip_gradients, learned_by, learning_rate
 from earmark.training.run.progress import step_bar
-from earmark.training.run.task import Work
+from earmark.training.run.task import Work, batch_loss
 from earmark.training.sequences.task import begin_sequences
 from earmark.training.words.recipe import Recipe
 from earmark.training.words.task import begin_words
@@ -95,7 +95,7 @@ class _Run:
         if recipe.start.checkpoint is not None:
             begin_from(recipe.start.checkpoint, self.model, self.objective, recipe.loss.kind, self.classes)
         if processes.count > 1:
-            synchronise_statistics(self.model)
+            synchronize_statistics(self.model)
         self.frozen = freeze(self.model, recipe.start.freeze)
         self.optimizer = build_optimizer(recipe.optimizer, self.model, self.objective)
         self.parameters = learned_by(self.optimizer)
@@ -144,12 +144,7 @@ class _Run:
         """The loss to follow down, and its value over all processes."""
         with torch.autocast(self.device.type, torch.bfloat16, self.recipe.optimizer.precision == "bfloat16"):
             batch = self.work.draw(step, generator, self.processes)
-        embeddings = self.processes.gather(batch.embeddings.float())
-        shape = len(batch.labels), batch.utterances
-        of_classes, background = embeddings.tensor_split([math.prod(shape)])
-        labels = torch.from_numpy(batch.labels)
-        others = background if len(background) else None
-        loss = self.objective(of_classes.unflatten(0, shape), labels, others) + batch.extra
+        loss = batch_loss(batch, self.objective, self.processes)
         return loss, self.processes.mean(loss).item()
 
     def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None", report: Report | None) -> None:

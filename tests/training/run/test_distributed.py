@@ -1,4 +1,11 @@
-"""Two processes with half the batch each learn what one process with the whole batch learns."""
+"""Two processes with half a batch each compute what one process with the whole batch computes.
+
+Run by `torchrun` as a script, this file is one of the two processes.
+
+A loss is a continuous function of the weights, but its gradient is not: max pooling, ReLU and clipping switch. In
+float32 a rounding error can move one pooling winner of 80,000, which changes the gradient by 0.1 to 1 % and the next
+steps by more. Therefore gradients are compared in float64, where no rounding error reaches a switch, and for one step.
+"""
 
 import json
 import os
@@ -8,91 +15,145 @@ from pathlib import Path
 
 import pytest
 import torch
-from torch import nn
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
 
 from earmark.core.errors import InputError
+from earmark.training.loop import begin, train
+from earmark.training.nn.losses import build_loss
 from earmark.training.run.checkpoint import load_checkpoint
-from earmark.training.run.distributed import Processes
-
-SCRIPT = """
-import json, sys, warnings
-from pathlib import Path
-import torch
-warnings.simplefilter("error")
-from earmark.training.loop import train
+from earmark.training.run.distributed import Processes, joined, synchronize_statistics
+from earmark.training.run.task import batch_loss
 from earmark.training.words.recipe import parse_recipe
 from earmark.training.words.validation import Validation
-torch.set_num_threads(1)
-if len(sys.argv) > 3:
-    eers = iter(json.loads(sys.argv[3]))
-    Validation.measure = lambda self: {"eer": next(eers)}
-table, folder = json.loads(Path(sys.argv[1]).read_text()), Path(sys.argv[2])
-train(parse_recipe(table, folder.parent, "recipe"), folder, device="cpu")
-"""
+
+CPU = torch.device("cpu")
 
 
-def trained(table, folder: Path, processes: int, eers=None) -> list[float]:
-    """The losses of a run in so many processes, one a step; ``eers`` are what its validations shall say."""
+def first_gradients(table, folder: Path, processes: Processes) -> dict[str, Tensor]:
+    """Loss, gradients and running statistics of the first step, in float64 unless the recipe says bfloat16."""
+    recipe = parse_recipe(table, folder, "recipe")
+    work = begin(recipe, CPU, processes)
+    objective = build_loss(recipe.loss, classes=len(work.classes), dimension=recipe.encoder.dimension)
+    is_mixed = recipe.optimizer.precision == "bfloat16"
+    if processes.count > 1:
+        synchronize_statistics(work.model)
+    inputs = []
+    work.model.frontend.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    if not is_mixed:
+        work.model.double()
+        objective.double()
+        work.model.frontend.register_forward_pre_hook(lambda _, args: (args[0].double(), *args[1:]))
+    work.model.train()
+    with torch.autocast("cpu", torch.bfloat16, is_mixed):
+        batch = work.draw(0, torch.Generator().manual_seed(1), processes)
+    loss = batch_loss(batch, objective, processes)
+    loss.backward()
+    named = {f"model.{name}": parameter for name, parameter in work.model.named_parameters()}
+    named |= {f"loss.{name}": parameter for name, parameter in objective.named_parameters()}
+    processes.average_gradients([*named.values()])
+    found = {"loss": processes.mean(loss).detach(), "waves": processes.gather(inputs[0])}
+    found |= {f"gradient.{name}": parameter.grad for name, parameter in named.items()}
+    return found | {name: buffer.clone() for name, buffer in work.model.named_buffers() if "running" in name}
+
+
+def worker(job: Path) -> None:
+    """One process of `torchrun`."""
+    torch.set_num_threads(1)
+    tables = json.loads(job.read_text(encoding="utf-8"))
+    if "eers" in tables:
+        eers = iter(tables["eers"])
+        Validation.measure = lambda _: {"eer": next(eers)}
+        train(parse_recipe(tables["recipe"], job.parent, "recipe"), job.parent / "run", device="cpu")
+        return
+    with joined(CPU) as processes:
+        for name, table in tables.items():
+            found = first_gradients(table, job.parent, processes)
+            save_file(found, job.parent / f"{name}-{processes.rank}.safetensors")
+
+
+def in_two_processes(tables, folder: Path) -> Path:
+    """The folder of the results of two workers."""
     folder.mkdir()
-    (folder / "recipe.json").write_text(json.dumps(table), encoding="utf-8")
-    (folder / "script.py").write_text(SCRIPT, encoding="utf-8")
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={processes}"] * (processes > 1)
-    files = [folder / name for name in ("script.py", "recipe.json", "run")]
-    call = [sys.executable, *launcher, *map(str, files), *([json.dumps(eers)] if eers else [])]
+    job = folder / "job.json"
+    job.write_text(json.dumps(tables), encoding="utf-8")
+    launcher = ["-W", "error", "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    call = [sys.executable, *launcher, __file__, str(job)]
     done = subprocess.run(call, capture_output=True, text=True, check=False, env=os.environ | {"OMP_NUM_THREADS": "1"})
     assert done.returncode == 0, done.stderr
-    return [json.loads(line)["loss"] for line in (folder / "run" / "log.jsonl").read_text().splitlines()]
+    return folder
 
 
 @pytest.fixture
 def clips(table):
-    """A recipe of clips of one length, with a normalization and a loss that has weights of its own."""
+    """A recipe of clips of one length, with normalizations and a loss that has weights."""
     silent = {effect: {"weight": 0.0} for effect in ("room", "noise", "music", "speech")}
-    table |= {
+    return table | {
         "scenes": {"kind": "centered", "shift_s": 0.1, "shift_probability": 0.5},
         "augment": {"kind": "one_of"} | silent,
         "encoder": {"kind": "res", "depth": 8, "maps": 4, "dimension": 8},
         "loss": {"kind": "softmax_angular_prototypical"},
         "episodes": {"words": 4, "utterances": 2},
-        "optimizer": {"steps": 4, "lr": 0.01},
+        "optimizer": {"kind": "sgd", "steps": 9, "lr": 0.01},
         "checkpoint_every": 1,
     }
-    return table
 
 
-def test_two_processes_learn_what_one_learns(clips, tmp_path):
-    alone = trained(clips, tmp_path / "one", 1)
-    together = trained(clips, tmp_path / "two", 2)
-    assert together == pytest.approx(alone, rel=1e-4)
-    one = load_checkpoint(tmp_path / "one" / "run" / "last.safetensors")
-    two = load_checkpoint(tmp_path / "two" / "run" / "last.safetensors")
+@pytest.fixture
+def student(table, corpus):
+    """A recipe of a student of streams with background: its rows have three kinds, and it has two losses."""
+    return table | {
+        "data": table["data"] | {"sounds": [{"manifest": str(corpus / "judge.tsv")}]},
+        "episodes": {"words": 4, "utterances": 2, "background": 2},
+        "distillation": {"weight": 1.0, "sounds": 4},
+        "encoder": table["encoder"] | {"dropout": 0.0},
+    }
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_loss_gradients_and_statistics_of_one(clips, student, tmp_path):
+    tables = {"clips": clips, "student": student}
+    mixed = {"mixed": clips | {"optimizer": clips["optimizer"] | {"precision": "bfloat16"}}}
+    folder = in_two_processes(tables | mixed, tmp_path / "two")
+    for name, table in tables.items():
+        one = first_gradients(table, tmp_path, Processes())
+        for rank in range(2):
+            two = load_file(folder / f"{name}-{rank}.safetensors")
+            assert two.keys() == one.keys()
+            # As sets: each process has a share of a student's clips, then a share of the other sounds.
+            waves = [{row.numpy().tobytes() for row in found.pop("waves")} for found in (two, {**one})]
+            assert waves[0] == waves[1]
+            gradient = torch.cat([tensor.flatten() for key, tensor in one.items() if "gradient" in key]).norm()
+            for key in one.keys() - {"waves"}:
+                # Measured: 7e-13; the teacher of a student stays in float32.
+                scale = gradient if "gradient" in key else one[key].norm()
+                assert (two[key] - one[key]).norm() < 1e-6 * scale, (name, rank, key)
+    one = first_gradients(clips, tmp_path, Processes())
+    two = load_file(folder / "mixed-0.safetensors")
+    assert two["loss"].dtype == torch.float32
+    assert two["loss"].item() == pytest.approx(one["loss"].item(), rel=0.05)
+
+
+@pytest.mark.slow
+def test_a_run_in_two_processes_follows_one_and_ends_as_both_processes_agree(clips, tmp_path):
+    folder = in_two_processes({"recipe": clips | {"stop_after": 2}, "eers": [0.05, 0.2, 0.05, 0.01]}, tmp_path / "two")
+    log = [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["step"] for line in log] == [1, 2, 3]
+    two = load_checkpoint(folder / "run" / "best.safetensors")
+    assert two.step == 1
+    shorter = clips["optimizer"] | {"steps": 1, "warmup": 1.0}
+    alone = train(parse_recipe(clips | {"optimizer": shorter}, tmp_path, "recipe"), tmp_path / "one", device="cpu")
+    one = load_checkpoint(alone)
     assert one.tensors.keys() == two.tensors.keys()
-    for name, tensor in one.tensors.items():
-        if name.startswith("model."):
-            assert torch.allclose(two.tensors[name].float(), tensor.float(), rtol=1e-2, atol=1e-3), name
-
-
-def test_processes_agree_on_what_is_best_and_when_to_end(clips, tmp_path):
-    clips["optimizer"] |= {"steps": 9, "precision": "bfloat16"}
-    losses = trained(clips | {"stop_after": 2}, tmp_path / "two", 2, eers=[0.1, 0.2, 0.05, 0.2, 0.05, 0.01])
-    assert len(losses) == 5
-    assert load_checkpoint(tmp_path / "two" / "run" / "best.safetensors").step == 3
-
-
-def test_a_student_of_streams_learns_alike_in_two_processes(table, tmp_path, corpus):
-    table["data"]["sounds"] = [{"manifest": str(corpus / "judge.tsv")}]
-    table["episodes"] = {"words": 4, "utterances": 2, "background": 2}
-    table["distillation"] = {"weight": 1.0, "sounds": 4}
-    table["encoder"]["dropout"] = 0.0
-    table["optimizer"] = {"kind": "sgd", "steps": 3, "lr": 0.01}
-    table["checkpoint_every"] = 1
-    alone = trained(table, tmp_path / "one", 1)
-    together = trained(table, tmp_path / "two", 2)
-    assert together == pytest.approx(alone, rel=1e-3)
+    # The momentum after the first step is its gradient. Measured: 8e-6 apart, and 6.9 without averaging.
+    names = sorted(name for name in one.tensors if name.endswith("momentum_buffer"))
+    assert names
+    first, second = (torch.cat([state.tensors[name].flatten() for name in names]) for state in (one, two))
+    assert (second - first).norm() < 0.1 * first.norm()
 
 
 def test_a_batch_that_cannot_be_shared_out_is_refused():
-    with pytest.raises(InputError, match=r"^episodes: 7 clips a batch cannot be shared out among 2 processes evenly$"):
+    with pytest.raises(InputError, match=r"^episodes: "):
         Processes(0, 2).share(7)
     assert Processes(1, 2).share(8) == slice(4, 8)
 
@@ -104,3 +165,7 @@ def test_one_process_alone_changes_nothing():
     assert parameter.grad.tolist() == [1, 1]
     rows = torch.ones(3, 2, requires_grad=True)
     assert Processes().gather(rows) is rows
+
+
+if __name__ == "__main__":
+    worker(Path(sys.argv[1]))

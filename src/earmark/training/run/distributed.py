@@ -76,13 +76,6 @@ class Processes:
             value /= self.count
         return value
 
-    def agree(self, *modules: nn.Module) -> None:
-        """Give every process the tensors of the first."""
-        if self.count > 1:
-            for module in modules:
-                for tensor in module.state_dict().values():
-                    dist.broadcast(tensor, src=0)
-
     @contextmanager
     def first_alone(self) -> Iterator[None]:
         """What is inside runs in the first process before it runs in the others: files are made once."""
@@ -126,57 +119,75 @@ def own_device(name: str) -> str:
     return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and "LOCAL_RANK" in os.environ else name
 
 
-def synchronise_statistics(module: nn.Module) -> None:
+def single_or_double(x: Tensor) -> Tensor:
+    """At least single precision: bfloat16 becomes float32, float64 stays.
+
+    >>> single_or_double(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return x.to(torch.promote_types(x.dtype, torch.float32))
+
+
+def synchronize_statistics(module: nn.Module) -> None:
     """Make batch normalization measure the whole batch, not only this process's share of it, on any device."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            setattr(module, name, _Synchronised(child))
+            setattr(module, name, _Synchronized(child))
         else:
-            synchronise_statistics(child)
+            synchronize_statistics(child)
 
 
-class _Synchronised(nn.Module):
-    """A batch normalization over the batches of all processes, each as large as the others.
+class _Synchronized(nn.Module):
+    """Batch normalization over the equal shares of all processes.
 
-    torch's own SyncBatchNorm does the same for CUDA alone.
+    torch's SyncBatchNorm does the same on CUDA only.
     """
+
+    # The parameters and buffers keep their names: checkpoints do not depend on the number of processes.
+    weight: nn.Parameter | None
+    bias: nn.Parameter | None
+    running_mean: Tensor | None
+    running_var: Tensor | None
+    num_batches_tracked: Tensor | None
 
     def __init__(self, norm: nn.BatchNorm1d | nn.BatchNorm2d) -> None:
         super().__init__()
-        # The parameters and statistics keep their names, so that checkpoints of one and of several processes are alike.
-        for name, parameter in norm.named_parameters(recurse=False):
-            self.register_parameter(name, parameter)
-        for name, buffer in norm.named_buffers(recurse=False):
-            self.register_buffer(name, buffer)
-        self._norm = [norm]  # in a list, lest it become a child
+        self.eps, self.momentum = norm.eps, norm.momentum
+        for name in ("weight", "bias"):
+            self.register_parameter(name, getattr(norm, name))
+        for name in ("running_mean", "running_var", "num_batches_tracked"):
+            self.register_buffer(name, getattr(norm, name))
 
     def forward(self, x: Tensor) -> Tensor:
-        norm = self._norm[0]
-        if not self.training:
-            return norm.eval()(x)
+        """Shape (batch, channels, …), normalized with the statistics of all processes."""
+        if not self.training and self.running_mean is not None:
+            return nn.functional.batch_norm(
+                x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
+            )
         axes = [axis for axis in range(x.dim()) if axis != 1]
         shape = [1, -1] + [1] * (x.dim() - 2)
         processes = dist.get_world_size()
         with torch.autocast(x.device.type, enabled=False):
-            values = x.float()
+            values = single_or_double(x)
             mean = _Sum.apply(values.mean(axes)) / processes  # type: ignore[no-untyped-call]
-            # The mean is taken off before squaring: the difference of two large squares would be all rounding.
+            # The mean is subtracted before squaring: the difference of two large squares would lose all digits.
             centered = values - mean.view(shape)
             variance = _Sum.apply(centered.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
-            self._remember(norm, mean, variance, values.numel() // values.shape[1] * processes)
-            normal = centered * (variance.view(shape) + norm.eps).rsqrt()
-            if norm.affine:
-                normal = normal * norm.weight.view(shape) + norm.bias.view(shape)
+            if self.training:
+                self._update_statistics(mean, variance, values.numel() // values.shape[1] * processes)
+            normal = centered * (variance.view(shape) + self.eps).rsqrt()
+            if self.weight is not None and self.bias is not None:
+                normal = normal * self.weight.view(shape) + self.bias.view(shape)
         return normal.to(x.dtype)
 
     @torch.no_grad()
-    def _remember(self, norm: nn.BatchNorm1d | nn.BatchNorm2d, mean: Tensor, variance: Tensor, count: int) -> None:
-        if norm.running_mean is None or norm.running_var is None or norm.num_batches_tracked is None:
+    def _update_statistics(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        if self.running_mean is None or self.running_var is None or self.num_batches_tracked is None:
             return
-        norm.num_batches_tracked += 1
-        share = 1 / float(norm.num_batches_tracked) if norm.momentum is None else norm.momentum
-        norm.running_mean.lerp_(mean, share)
-        norm.running_var.lerp_(variance * (count / max(1, count - 1)), share)
+        self.num_batches_tracked += 1
+        share = 1 / float(self.num_batches_tracked) if self.momentum is None else self.momentum
+        self.running_mean.lerp_(mean, share)
+        self.running_var.lerp_(variance * (count / max(1, count - 1)), share)
 
 
 class _Gather(torch.autograd.Function):

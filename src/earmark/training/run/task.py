@@ -1,5 +1,6 @@
 """What the training loop asks of what is learned: a network, batches of its embeddings, and perhaps a validation."""
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -8,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.training.run.distributed import Processes
+from earmark.training.run.distributed import Processes, single_or_double
 
 
 @dataclass(frozen=True)
@@ -47,3 +48,18 @@ class Work:
     classes: tuple[str, ...]
     draw: Draw
     validate: Callable[[], dict[str, float]] | None
+
+
+def batch_loss(batch: Batch, objective: nn.Module, processes: Processes) -> Tensor:
+    """Loss of the whole batch, whose embeddings are gathered from all processes.
+
+    Each process adds the extra loss of its own share; :meth:`Processes.average_gradients` makes the gradient that of
+    one process with the whole batch.
+    """
+    embeddings = processes.gather(single_or_double(batch.embeddings))
+    shape = len(batch.labels), batch.utterances
+    of_classes, background = embeddings.tensor_split([math.prod(shape)])
+    loss: Tensor = objective(
+        of_classes.unflatten(0, shape), torch.from_numpy(batch.labels), background if len(background) else None
+    )
+    return loss + batch.extra
