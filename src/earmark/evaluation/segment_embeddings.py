@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import InputError, writing
-from earmark.data.lists.spans import FRAME_S, Recordings
+from earmark.data.lists.spans import FRAME_S, AudioFolder
 from earmark.data.manifest import Clip
 from earmark.evaluation.embedders import Embedder, Exported, Progress, silent
 from earmark.evaluation.log_mel import HOP_S, log_mel
@@ -198,7 +198,7 @@ def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbed
 
 
 def embed_stream(
-    clips: Iterable[Clip], recordings: Recordings, embedder: SegmentEmbedder
+    clips: Iterable[Clip], recordings: AudioFolder, embedder: SegmentEmbedder
 ) -> Iterator[tuple[list[Clip], Floats]]:
     """Embed segments in their order, recording by recording; what was given is not kept.
 
@@ -233,7 +233,7 @@ def embed_stream(
 
 def embed_all(
     clips: Sequence[Clip],
-    recordings: Recordings,
+    recordings: AudioFolder,
     embedder: SegmentEmbedder,
     file: Path,
     *,
@@ -349,7 +349,7 @@ def _cut(wave: Wave, bounds: Floats) -> Wave:
     return wave[round(float(bounds[0]) * SAMPLE_RATE) : round(float(bounds[1]) * SAMPLE_RATE)]
 
 
-def _key(clips: Sequence[Clip], recordings: Recordings, embedder: SegmentEmbedder) -> str:
+def _key(clips: Sequence[Clip], recordings: AudioFolder, embedder: SegmentEmbedder) -> str:
     """Changes with the list, its folder and the encoder."""
     digest = hashlib.sha256(f"{embedder.fingerprint}\n{recordings.folder.resolve()}\n".encode())
     for clip in clips:

@@ -8,7 +8,7 @@ import pytest
 
 from earmark.core.audio import SAMPLE_RATE, duration_s, read, write
 from earmark.core.errors import InputError
-from earmark.data.alignment.recognition import Recognizer, Stretch, corpus_recognizer, read_hypotheses, recognize
+from earmark.data.alignment.recognition import FileSpan, Recognizer, corpus_recognizer, read_hypotheses, recognize
 
 COUNTS = {"river": 3, "hammer": 2, "the": 9, "under": 1, "qqq": 4}
 
@@ -27,7 +27,7 @@ def river(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_recognizer_of_some_words_hears_them_again_and_remembers(river: Path, tmp_path: Path) -> None:
     recognizer = corpus_recognizer(COUNTS, tmp_path)
-    cuts: list[Stretch] = [(str(river), 0.0, duration_s(river)), (str(river), 0.0, 0.02)]
+    cuts: list[FileSpan] = [(str(river), 0.0, duration_s(river)), (str(river), 0.0, 0.02)]
     calls: list[tuple[int, int]] = []
     heard = recognize(cuts, recognizer, tmp_path / "heard.jsonl", on_cut=lambda *counts: calls.append(counts))
     assert heard[0].count("river") == 1
@@ -42,7 +42,7 @@ def test_a_recognizer_of_some_words_hears_them_again_and_remembers(river: Path, 
 
 
 def test_what_was_heard_with_other_words_is_heard_again(river: Path, tmp_path: Path) -> None:
-    cuts: list[Stretch] = [(str(river), 0.0, duration_s(river))]
+    cuts: list[FileSpan] = [(str(river), 0.0, duration_s(river))]
     recognize(cuts, corpus_recognizer(COUNTS, tmp_path), tmp_path / "heard.jsonl")
     only_hammer = corpus_recognizer({"hammer": 1}, tmp_path)
     heard = recognize(cuts, only_hammer, tmp_path / "heard.jsonl")

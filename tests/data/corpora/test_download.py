@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from earmark.core.errors import EarmarkError, InputError
-from earmark.data.corpora.download import Archive, download, fetch, unpack
+from earmark.data.corpora.download import RemoteArchive, download, fetch, unpack
 
 
 class Server(ThreadingHTTPServer):
@@ -26,13 +26,13 @@ class Server(ThreadingHTTPServer):
         self.sends_parts = True
         self.says_length = True
 
-    def archive(self, **changes: object) -> Archive:
+    def archive(self, **changes: object) -> RemoteArchive:
         values: dict[str, object] = {
             "url": f"http://127.0.0.1:{self.server_port}/data/words.tar.gz",
             "sha256": hashlib.sha256(self.body).hexdigest(),
             "size": len(self.body),
         }
-        return Archive(**{**values, **changes})  # type: ignore[arg-type]
+        return RemoteArchive(**{**values, **changes})  # type: ignore[arg-type]
 
     def handle_error(self, *_: object) -> None:
         """Say nothing of a client that went away."""
@@ -186,7 +186,7 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(
 
 
 def test_a_server_that_does_not_answer_is_named_with_the_way_round_it(tmp_path: Path) -> None:
-    archive = Archive("http://127.0.0.1:9/words.tar.gz", sha256="0" * 64)
+    archive = RemoteArchive("http://127.0.0.1:9/words.tar.gz", sha256="0" * 64)
     with pytest.raises(
         EarmarkError, match=r"cannot be downloaded \(.*refused.*put the file at .*words.tar.gz yourself"
     ):
@@ -213,7 +213,7 @@ def test_a_file_that_is_there_is_checked_and_not_asked_for(tmp_path: Path, serve
 )
 def test_an_address_or_checksum_that_is_none_is_refused(url: str, sha256: str, message: str) -> None:
     with pytest.raises(InputError, match=message):
-        Archive(url, sha256)
+        RemoteArchive(url, sha256)
 
 
 def test_what_was_unpacked_is_not_fetched_again(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:

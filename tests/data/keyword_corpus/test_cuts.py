@@ -11,8 +11,8 @@ from earmark.core.audio import write
 from earmark.core.errors import InputError
 from earmark.data.alignment.forced import Alignment, Word
 from earmark.data.keyword_corpus.cuts import (
-    Cut,
     CutRules,
+    WordCut,
     character_error_rate,
     choose_words,
     cut_words,
@@ -31,15 +31,15 @@ LETTERS = st.text("abc", min_size=1, max_size=6)
 PLAIN = CutRules(common=0, letters=1)
 
 
-def cuts_of(*labels: str) -> list[Cut]:
+def cuts_of(*labels: str) -> list[WordCut]:
     clip = Clip("/corpus/1.wav", 0.0, 9.0, split="train")
     return [
-        Cut(f"{label}_1_{number}", label, clip, Word(label, number, number + 0.4), number, number + 1.0)
+        WordCut(f"{label}_1_{number}", label, clip, Word(label, number, number + 0.4), number, number + 1.0)
         for number, label in enumerate(labels)
     ]
 
 
-def cut(words: Sequence[Word], rules: CutRules = PLAIN, end_s: float = 5.0) -> tuple[list[Cut], Counter[str]]:
+def cut(words: Sequence[Word], rules: CutRules = PLAIN, end_s: float = 5.0) -> tuple[list[WordCut], Counter[str]]:
     manifest = Manifest((Clip("1.wav", speaker="anna", split="train", text="…"),))
     found, dropped = cut_words(manifest, [end_s], [Alignment(tuple(words))], rules)
     return found, +dropped

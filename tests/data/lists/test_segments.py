@@ -9,11 +9,11 @@ from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.lists.sections import by_path, read_sections, write_sections
 from earmark.data.lists.segment_pairs import SegmentPair, manifest_of_pairs, read_segment_pairs, write_segment_pairs
-from earmark.data.lists.segments import Segment, read_clips, read_segments, write_segments
-from earmark.data.lists.spans import Recordings, Stretch
+from earmark.data.lists.segments import SpeechSegment, read_clips, read_segments, write_segments
+from earmark.data.lists.spans import AudioFolder, Span
 from earmark.data.manifest import read_manifest
 
-SECTION = Stretch("wav/a.wav", "anna", 0.5, 2.0)
+SECTION = Span("wav/a.wav", "anna", 0.5, 2.0)
 
 
 @pytest.fixture
@@ -38,19 +38,19 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("suffix", [".txt", ".tsv", ".parquet"])
 def test_sections_are_read_back_as_they_were_written(folder, suffix):
-    sections = [SECTION, Stretch("wav/a.wav", "", 0.0, 0.123456)]
+    sections = [SECTION, Span("wav/a.wav", "", 0.0, 0.123456)]
     path = folder / f"sections{suffix}"
     assert write_sections(iter(sections), path, folder=folder) == 2
     assert list(read_sections(path)) == sections
 
 
 def test_a_section_list_has_the_published_columns(tmp_path):
-    write_sections([SECTION, Stretch("b.wav", "", 1.0, 1.48)], tmp_path / "list")
+    write_sections([SECTION, Span("b.wav", "", 1.0, 1.48)], tmp_path / "list")
     assert (tmp_path / "list").read_text() == "wav/a.wav anna 0.5 2.0\nb.wav - 1.0 1.48\n"
 
 
 def test_segments_are_read_back_as_they_were_written(tmp_path):
-    segments = [Segment(SECTION, 0.5, 0.66, "HH,AH"), Segment(SECTION, 0.66, 0.98)]
+    segments = [SpeechSegment(SECTION, 0.5, 0.66, "HH,AH"), SpeechSegment(SECTION, 0.66, 0.98)]
     write_segments(iter(segments), tmp_path / "list.txt")
     assert (tmp_path / "list.txt").read_text().splitlines()[1] == "wav/a.wav anna 0.5 2.0 0.66 0.98 NOTRANS"
     assert list(read_segments(tmp_path / "list.txt")) == segments
@@ -69,14 +69,14 @@ def test_a_last_line_without_line_break_counts(tmp_path):
 
 @pytest.mark.parametrize("batch", [None, 3])
 def test_pairs_are_read_back_with_and_without_a_batch(tmp_path, batch):
-    pair = SegmentPair(SECTION, Stretch("b.wav", "", 1.0, 1.48), 0.8125, batch)
+    pair = SegmentPair(SECTION, Span("b.wav", "", 1.0, 1.48), 0.8125, batch)
     write_segment_pairs([pair], tmp_path / "pairs")
     assert len((tmp_path / "pairs").read_text().split()) == (9 if batch is None else 10)
     assert list(read_segment_pairs(tmp_path / "pairs")) == [pair]
 
 
 def test_in_a_manifest_of_pairs_only_the_two_of_a_pair_are_alike():
-    pair = SegmentPair(SECTION, Stretch("b.wav", "", 1.0, 1.48), 0.8)
+    pair = SegmentPair(SECTION, Span("b.wav", "", 1.0, 1.48), 0.8)
     clips = manifest_of_pairs([pair, pair], Path()).clips
     assert [clip.label for clip in clips] == ["pair0", "pair0", "pair1", "pair1"]
     assert (clips[1].path, clips[1].start_s, clips[1].end_s) == ("b.wav", 1.0, 1.48)
@@ -157,25 +157,25 @@ def test_a_section_beyond_the_end_of_its_file_is_told(folder, written):
 
 
 def test_a_recording_is_found_without_its_suffix(folder):
-    assert Recordings(folder).locate("wav/a") == folder / "wav" / "a.wav"
+    assert AudioFolder(folder).locate("wav/a") == folder / "wav" / "a.wav"
 
 
 @pytest.mark.parametrize(("path", "speaker"), [("my file.wav", "anna"), ("a.wav", "anna maria"), ("", "anna")])
 def test_what_a_list_cannot_hold_is_told_with_the_cure_and_nothing_is_written(tmp_path, path, speaker):
     with pytest.raises(InputError, match="rename it without spaces, or write a manifest"):
-        write_sections([SECTION, Stretch(path, speaker, 0.0, 1.0)], tmp_path / "list.txt")
+        write_sections([SECTION, Span(path, speaker, 0.0, 1.0)], tmp_path / "list.txt")
     assert not list(tmp_path.iterdir())
 
 
 def test_a_manifest_keeps_what_a_list_cannot_hold(tmp_path):
-    segments = [Segment(Stretch("my file.wav", "anna maria", 0.0, 2.0), 0.5, 1.0, "zoom in")]
+    segments = [SpeechSegment(Span("my file.wav", "anna maria", 0.0, 2.0), 0.5, 1.0, "zoom in")]
     write_segments(segments, tmp_path / "m.tsv", folder=tmp_path)
     (clip,) = read_manifest(tmp_path / "m.tsv")
     assert (clip.path, clip.speaker, clip.label) == ("my file.wav", "anna maria", "zoom in")
 
 
 def test_clips_of_lists_and_of_manifests_are_read_alike(folder):
-    segments = [Segment(SECTION, 0.5, 1.0, "yes")]
+    segments = [SpeechSegment(SECTION, 0.5, 1.0, "yes")]
     write_segments(segments, folder / "list.txt")
     write_segments(segments, folder / "m.tsv", folder=folder)
     from_list, recordings = read_clips(folder / "list.txt", folder)
@@ -185,8 +185,8 @@ def test_clips_of_lists_and_of_manifests_are_read_alike(folder):
 
 
 def test_a_list_needs_a_folder_and_a_manifest_needs_none(folder):
-    write_segments([Segment(SECTION, 0.5, 1.0)], folder / "list.txt")
-    write_segments([Segment(SECTION, 0.5, 1.0)], folder / "m.tsv", folder=folder)
+    write_segments([SpeechSegment(SECTION, 0.5, 1.0)], folder / "list.txt")
+    write_segments([SpeechSegment(SECTION, 0.5, 1.0)], folder / "m.tsv", folder=folder)
     with pytest.raises(InputError, match="--audio FOLDER: say where the paths"):
         read_clips(folder / "list.txt")
     with pytest.raises(InputError, match="--audio: for lists of segments"):
@@ -196,20 +196,20 @@ def test_a_list_needs_a_folder_and_a_manifest_needs_none(folder):
 
 
 def test_sections_are_grouped_by_recording():
-    sections = [SECTION, Stretch("b.wav", "", 0.0, 1.0), Stretch("wav/a.wav", "anna", 3.0, 4.0)]
+    sections = [SECTION, Span("b.wav", "", 0.0, 1.0), Span("wav/a.wav", "anna", 3.0, 4.0)]
     assert {path: len(some) for path, some in by_path(sections).items()} == {"b.wav": 1, "wav/a.wav": 2}
 
 
 def test_a_clip_without_end_is_a_section_to_the_end_of_its_file(folder):
     (folder / "m.tsv").write_text("path\tspeaker\nwav/a.wav\tanna\n")
-    assert list(read_sections(folder / "m.tsv")) == [Stretch("wav/a.wav", "anna", 0.0, 2.0)]
+    assert list(read_sections(folder / "m.tsv")) == [Span("wav/a.wav", "anna", 0.0, 2.0)]
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".tsv", ".parquet"])
 def test_a_full_disk_is_told_with_the_list_and_leaves_the_old_one(tmp_path, tiny_files, suffix):
     path = tmp_path / f"sections{suffix}"
     write_sections([SECTION], path)
-    many = [Stretch(f"wav/{number}.wav", "anna", number * 0.317, number * 0.317 + 1) for number in range(2000)]
+    many = [Span(f"wav/{number}.wav", "anna", number * 0.317, number * 0.317 + 1) for number in range(2000)]
     with tiny_files(4096), pytest.raises(EarmarkError, match=rf"sections\{suffix}: cannot be written .*make room"):
         write_sections(many, path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]

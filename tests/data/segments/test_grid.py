@@ -5,12 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.data.segments.grid import Grid, grid_segments
 
 
 def section(start_s, length_s):
-    return Stretch("a.wav", "anna", start_s, start_s + length_s)
+    return Span("a.wav", "anna", start_s, start_s + length_s)
 
 
 def spans(start_s, length_s, **settings):

@@ -2,8 +2,8 @@ import pytest
 
 from earmark.core.errors import InputError
 from earmark.data.alignment.forced import Alignment, Phone, Word
-from earmark.data.lists.segments import Segment, read_segments, write_segments
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.segments import SpeechSegment, read_segments, write_segments
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip
 from earmark.data.segments.ngrams import NgramRules, ngrams, stem, transcribe, units_of
 
@@ -35,7 +35,7 @@ def test_all_ngrams_of_a_sentence_are_listed_with_their_places():
         ("call,it", 0.2, 0.6),
         ("it", 0.4, 0.6),
     ]
-    assert {segment.section for segment in found} == {Stretch("a.wav", "anna", 0.0, 0.6)}
+    assert {segment.section for segment in found} == {Span("a.wav", "anna", 0.0, 0.6)}
 
 
 def test_phones_go_on_over_the_ends_of_words():
@@ -71,15 +71,17 @@ def test_ngrams_that_are_too_short_or_too_long_are_left_out():
 
 def test_ngrams_lie_inside_given_sections_and_take_them_over():
     alignment = words("a", "b", "c", "d")
-    sections = {"a": [Stretch("a.wav", "anna", 0.0, 0.4), Stretch("a.wav", "anna", 0.5, 0.9)]}
+    sections = {"a": [Span("a.wav", "anna", 0.0, 0.4), Span("a.wav", "anna", 0.5, 0.9)]}
     assert labels(alignment, sections) == ["a", "a,b", "b", "d"]
     with pytest.raises(InputError, match="the sections are of other recordings, such as b"):
         labels(alignment, {"b": []})
 
 
 def test_segments_are_labeled_by_the_units_whose_middle_they_hold():
-    section = Stretch("a.wav", "anna", 0.0, 1.0)
-    segments = [Segment(section, start, end) for start, end in ((0.0, 0.2), (0.05, 0.32), (0.11, 0.2), (0.9, 1.0))]
+    section = Span("a.wav", "anna", 0.0, 1.0)
+    segments = [
+        SpeechSegment(section, start, end) for start, end in ((0.0, 0.2), (0.05, 0.32), (0.11, 0.2), (0.9, 1.0))
+    ]
     units = {"a": units_of(words("a", "b"), "words")}
     found = list(transcribe(segments, units, NgramRules("words")))
     assert [(segment.start_s, segment.end_s, segment.label) for segment in found] == [
@@ -87,7 +89,7 @@ def test_segments_are_labeled_by_the_units_whose_middle_they_hold():
         (0.05, 0.32, "a,b"),
     ]
     with pytest.raises(InputError, match="recordings without alignment, such as b"):
-        list(transcribe([Segment(Stretch("b.wav", "", 0, 1), 0, 1)], units))
+        list(transcribe([SpeechSegment(Span("b.wav", "", 0, 1), 0, 1)], units))
 
 
 def test_words_without_phones_are_refused_with_the_cure():

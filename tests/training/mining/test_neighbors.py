@@ -18,7 +18,7 @@ CORPORA = [
 
 def brute_force(places, vectors, relation, wanted):
     """Neighbors by loops over all pairs of segments: for each, the most similar first."""
-    stretches = [places.stretch(row) for row in range(len(places))]
+    stretches = [places.span(row) for row in range(len(places))]
     similarities = (vectors.astype(np.float64) @ vectors.T).tolist()
     found = []
     for one, first in enumerate(stretches):

@@ -64,13 +64,13 @@ def test_pairs_are_counted_by_who_speaks_and_what_is_said(mined):
     places, found = mined
     counts = count_pairs(found, places, THRESHOLD, is_mutual=False)
     pairs = by_loop(found, is_mutual=False)
-    speakers = [[places.stretch(row).speaker for row in pair] for pair in pairs]
+    speakers = [[places.span(row).speaker for row in pair] for pair in pairs]
     assert counts.pairs == len(pairs)
     assert counts.segments == len({row for pair in pairs for row in pair})
     assert counts.unknown_speaker == sum("" in some for some in speakers) > 0
     assert counts.same_speaker == sum(one == other != "" for one, other in speakers) > 0
     assert counts.across_speakers == counts.pairs - counts.unknown_speaker - counts.same_speaker
-    assert counts.same_recording == sum(places.stretch(one).path == places.stretch(other).path for one, other in pairs)
+    assert counts.same_recording == sum(places.span(one).path == places.span(other).path for one, other in pairs)
     assert counts.labeled == len(pairs)
     assert counts.agreeing == sum(places.label(one) == places.label(other) for one, other in pairs)
 

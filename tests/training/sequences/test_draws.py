@@ -5,7 +5,7 @@ import pytest
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.training.sequences.draws import (
     GoldDraws,
     GoldSettings,
@@ -19,7 +19,7 @@ from earmark.training.sequences.draws import (
 def sections_of(counts, length_s=1.3):
     """`sections_of({"anna": 20})`: so many sections of each speaker, one after the other in a file."""
     return [
-        Stretch(f"{speaker}.wav", speaker, 2.0 * number, 2.0 * number + length_s)
+        Span(f"{speaker}.wav", speaker, 2.0 * number, 2.0 * number + length_s)
         for speaker, count in counts.items()
         for number in range(count)
     ]
@@ -83,7 +83,7 @@ def test_segments_of_a_batch_are_any_of_all():
 
 def test_sections_are_drawn_without_replacement_until_they_are_longer_than_20_s_or_20():
     lengths = np.random.default_rng(1).uniform(1.2, 9.0, 40)
-    sections = [Stretch("a.wav", "anna", 10.0 * n, 10.0 * n + length) for n, length in enumerate(lengths.tolist())]
+    sections = [Span("a.wav", "anna", 10.0 * n, 10.0 * n + length) for n, length in enumerate(lengths.tolist())]
     for number in range(30):
         chosen = SectionDraws(sections, settings(segments=2), 7).draw(number).sections
         total = np.cumsum(lengths[chosen])
@@ -124,7 +124,7 @@ def test_the_two_tempos_of_a_section_are_even_and_know_nothing_of_each_other():
 
 
 def test_speakers_with_fewer_than_20_sections_of_1_2_s_never_come():
-    sections = sections_of({"anna": 19, "bert": 20}) + [Stretch("a2.wav", "anna", 0.0, 1.19)] * 9
+    sections = sections_of({"anna": 19, "bert": 20}) + [Span("a2.wav", "anna", 0.0, 1.19)] * 9
     draws = SectionDraws(sections, SectionSettings(segments=2), 0)
     assert {sections[draws.draw(number).sections[0]].speaker for number in range(40)} == {"bert"}
     with pytest.raises(InputError, match=r"data\.held_out: none of 1 speakers has 20 sections of 1\.2 s or more"):
@@ -132,7 +132,7 @@ def test_speakers_with_fewer_than_20_sections_of_1_2_s_never_come():
 
 
 def test_who_speaks_in_a_recording_of_nobody_known_is_told_by_the_recording():
-    sections = [Stretch(f"{name}.wav", "", 2.0 * n, 2.0 * n + 1.3) for name in "ab" for n in range(20)]
+    sections = [Span(f"{name}.wav", "", 2.0 * n, 2.0 * n + 1.3) for name in "ab" for n in range(20)]
     draws = SectionDraws(sections, SectionSettings(segments=2), 0)
     for number in range(10):
         assert len({sections[row].path for row in draws.draw(number).sections.tolist()}) == 1

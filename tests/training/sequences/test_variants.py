@@ -5,7 +5,7 @@ import torch
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.training.batches.effects import EffectSettings
 from earmark.training.sequences.draws import SectionDraws, SectionSettings, StretchedSegments
 from earmark.training.sequences.frames import LogMelFrameSettings, build_source, store_frames
@@ -31,7 +31,7 @@ def melody(tmp_path_factory):
     hiss = 1e-3 * np.random.default_rng(0).standard_normal((2, len(time_s)))
     for name, noise in zip("ab", hiss, strict=True):
         audio.write(folder / f"{name}.wav", 0.3 * np.sin(phase) + noise)
-    return folder, [Stretch("a.wav", "anna", 0.5, 3.3), Stretch("b.wav", "anna", 0.5, 4.2)]
+    return folder, [Span("a.wav", "anna", 0.5, 3.3), Span("b.wav", "anna", 0.5, 4.2)]
 
 
 def heard(melody, tmp_path, context_s=0.0, **effects):
@@ -161,7 +161,7 @@ def test_all_segments_that_are_drawn_lie_in_what_is_heard(melody, tmp_path):
 
 def test_a_section_after_the_end_of_its_recording_is_refused(melody, tmp_path):
     folder, sections = melody
-    beyond = [*sections, Stretch("a.wav", "anna", 5.0, 6.5)]
+    beyond = [*sections, Span("a.wav", "anna", 5.0, 6.5)]
     with pytest.raises(InputError, match="1 sections start after"):
         Variants(beyond, folder, tmp_path / "bank", 0.0, SOURCE, EffectSettings(), CPU)
 

@@ -15,7 +15,7 @@ from earmark.core.errors import InputError, writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from earmark.data.lists.spans import Recordings
+    from earmark.data.lists.spans import AudioFolder
     from earmark.data.manifest import Clip
     from earmark.evaluation.protocols.retrieval import Floats, Ints, Similarities
     from earmark.evaluation.reports.retrieval import System
@@ -140,7 +140,7 @@ def _check_labels(source: Path, segments: "Sequence[Clip]") -> None:
 
 
 def _similarities(
-    name: str, segments: "Sequence[Clip]", recordings: "Recordings", out: Path, *, spoken: bool
+    name: str, segments: "Sequence[Clip]", recordings: "AudioFolder", out: Path, *, spoken: bool
 ) -> "tuple[str, str, Similarities]":
     """The encoder's name and fingerprint, and its similarities of any segments."""
     import numpy as np
@@ -191,7 +191,7 @@ def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
 
 
 def _warping_frames(
-    segments: "Sequence[Clip]", recordings: "Recordings", progress: "Callable[[int, int], object]"
+    segments: "Sequence[Clip]", recordings: "AudioFolder", progress: "Callable[[int, int], object]"
 ) -> "list[Floats]":
     """What warping compares, in the order of the segments; each recording is read once."""
     from earmark.evaluation.dtw import halved

@@ -13,7 +13,7 @@ from earmark.core.errors import InputError
 from earmark.core.progress import within
 
 if TYPE_CHECKING:
-    from earmark.data.corpora.download import Archive
+    from earmark.data.corpora.download import RemoteArchive
 
 SPEECH_COMMANDS_EXAMPLE = (
     "Example: [bold]earmark prepare speech-commands corpora/gsc --out corpora/gsc/manifest.tsv --download[/bold]"
@@ -118,7 +118,7 @@ def librispeech(
     console.say(f"{out}: {len(manifest)} sentences ({by_split}), {speakers} speakers")
 
 
-def _archive(version: Version, url: str | None, sha256: str | None) -> "Archive":
+def _archive(version: Version, url: str | None, sha256: str | None) -> "RemoteArchive":
     from dataclasses import replace
 
     from earmark.data.corpora.speech_commands import VERSIONS
@@ -129,7 +129,7 @@ def _archive(version: Version, url: str | None, sha256: str | None) -> "Archive"
     return replace(archive, url=url) if url else archive
 
 
-def _download(archive: "Archive", directory: Path) -> None:
+def _download(archive: "RemoteArchive", directory: Path) -> None:
     from earmark.data.corpora.speech_commands import download_speech_commands
 
     with console.progress_bar() as progress:

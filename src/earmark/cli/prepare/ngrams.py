@@ -16,7 +16,7 @@ from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
     from earmark.data.alignment.forced import Alignment
-    from earmark.data.lists.segments import Segment
+    from earmark.data.lists.segments import SpeechSegment
     from earmark.data.manifest import Manifest
     from earmark.data.segments.ngrams import NgramRules
 
@@ -133,7 +133,7 @@ def ngrams(
         found = made.ngrams(manifest, alignments, rules, sections=inside)
     tokens: Counter[str] = Counter()
 
-    def told(segments: "Iterator[Segment]") -> "Iterator[Segment]":
+    def told(segments: "Iterator[SpeechSegment]") -> "Iterator[SpeechSegment]":
         for segment in segments:
             tokens[segment.label] += 1
             yield segment
@@ -208,7 +208,7 @@ def _sentences(source: Path, text_from: str, split: str | None) -> "Manifest":
     return replace(manifest, clips=tuple(replace(clip, text=clip.label, label="") for clip in manifest))
 
 
-def _drawn(segments: "Iterator[Segment]", most: int | None, seed: int) -> "Iterator[Segment]":
+def _drawn(segments: "Iterator[SpeechSegment]", most: int | None, seed: int) -> "Iterator[SpeechSegment]":
     """So many of them, in their order; kept only when some are drawn."""
     if most is None:
         return segments

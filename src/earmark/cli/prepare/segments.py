@@ -12,7 +12,7 @@ from earmark.core.errors import EarmarkError
 from earmark.core.progress import follow
 
 if TYPE_CHECKING:
-    from earmark.data.lists.segments import Segment
+    from earmark.data.lists.segments import SpeechSegment
 
 EXAMPLE = "Example: [bold]earmark prepare segments data/sections.txt --out data/segments.txt[/bold]"
 
@@ -64,7 +64,7 @@ def segments(
     grid = Grid(**given(step_s=step, shortest_s=shortest, longest_s=longest))
     asked = too_short = 0
 
-    def made() -> Iterator["Segment"]:
+    def made() -> Iterator["SpeechSegment"]:
         nonlocal asked, too_short
         for section in read_sections(sections, audio=audio):
             asked += 1

@@ -4,22 +4,21 @@ The acoustic model and the pronouncing dictionary (CMUdict) come inside pocketsp
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from itertools import groupby
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
-from earmark.core.checkpoint_log import Journal
+from earmark.core.checkpoint_log import CheckpointLog
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.manifest import Clip, Manifest
+from earmark.data.parallel import map_parallel
 
 FRAME_S = 0.01
 # Sound that fits its words badly, or digital silence beside them, is lost by the usual search and found by a wide one.
@@ -60,8 +59,6 @@ class Alignment:
     failure: str = ""
 
 
-Job = TypeVar("Job")
-Result = TypeVar("Result")
 Pronunciations = tuple[tuple[str, str], ...]
 """Words that the dictionary lacks, each with its phones, parted by spaces."""
 
@@ -141,12 +138,12 @@ def align_sentences(
     }
     _decoder(pronunciations)
     job = partial(_align_file, phones=phones, pronunciations=pronunciations)
-    with Journal(journal, made_by) as kept:
+    with CheckpointLog(journal, made_by) as kept:
         todo = [(key, clip) for key, clip in _keyed(manifest) if key not in kept.done]
         todo.sort(key=lambda item: item[1].path)
         total, done = len(manifest), len(manifest) - len(todo)
         by_file = [list(group) for _, group in groupby(todo, key=lambda item: item[1].path)]
-        for results in mapped(job, by_file, workers):
+        for results in map_parallel(job, by_file, workers):
             for key, record in results:
                 kept.add(key, record)
                 done += 1
@@ -216,18 +213,9 @@ def pcm(wave: Wave) -> bytes:
     return (np.clip(wave, -1, 1) * 32767).astype(np.int16).tobytes()
 
 
-def stretch(wave: Wave, start_s: float, end_s: float | None) -> Wave:
+def excerpt(wave: Wave, start_s: float, end_s: float | None) -> Wave:
     """A part of a wave."""
     return wave[round(start_s * SAMPLE_RATE) : None if end_s is None else round(end_s * SAMPLE_RATE)]
-
-
-def mapped(work: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Iterator[Result]:
-    """Results of all jobs, in their order; made by other processes when there are several workers."""
-    with ExitStack() as stack:
-        if workers > 1 and len(jobs) > 1:
-            yield from stack.enter_context(ProcessPoolExecutor(workers)).map(work, jobs, chunksize=2)
-        else:
-            yield from map(work, jobs)
 
 
 def _align_file(
@@ -247,7 +235,7 @@ def _align_file(
         try:
             if unreadable:
                 raise AlignmentError(unreadable)
-            part = stretch(wave, clip.start_s, clip.end_s)
+            part = excerpt(wave, clip.start_s, clip.end_s)
             words = align(part, spoken_words(clip.text), phones=phones, pronunciations=pronunciations)
         except AlignmentError as error:
             record["failure"] = str(error)

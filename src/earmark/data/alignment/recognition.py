@@ -18,10 +18,11 @@ from typing import Any
 import numpy as np
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, read
-from earmark.core.checkpoint_log import Journal
+from earmark.core.checkpoint_log import CheckpointLog
 from earmark.core.errors import InputError
-from earmark.data.alignment.forced import Pronunciations, mapped, pcm, pocketsphinx, pocketsphinx_version, stretch
+from earmark.data.alignment.forced import Pronunciations, excerpt, pcm, pocketsphinx, pocketsphinx_version
 from earmark.data.alignment.formats import json_records, read_ctm
+from earmark.data.parallel import map_parallel
 
 # Of the model's probability, what is left for the end of the cut.
 _END = 0.1
@@ -30,7 +31,7 @@ _NO_WORD = re.compile(r"[<\[+(].*")
 _VARIANT = re.compile(r"\(\d+\)$")
 # Narrower than pocketsphinx searches, and once instead of twice: half the time for about as many cuts that are kept.
 _SEARCH = {"fwdflat": False, "beam": 1e-40, "pbeam": 1e-40, "wbeam": 1e-25}
-Stretch = tuple[str, float, float]
+FileSpan = tuple[str, float, float]
 """A file, and where in it a cut starts and ends, in seconds."""
 
 
@@ -78,7 +79,7 @@ def corpus_recognizer(counts: Mapping[str, int], folder: Path, pronunciations: P
 
 
 def recognize(
-    cuts: Sequence[Stretch],
+    cuts: Sequence[FileSpan],
     recognizer: Recognizer,
     journal: Path,
     *,
@@ -102,12 +103,12 @@ def recognize(
         "search": {name: str(value) for name, value in _SEARCH.items()},
         "model": recognizer.fingerprint,
     }
-    with Journal(journal, made_by) as kept:
+    with CheckpointLog(journal, made_by) as kept:
         todo = sorted({cut for cut in cuts if _key(cut) not in kept.done})
         total = len(set(cuts))
         done = total - len(todo)
         by_file = [list(group) for _, group in groupby(todo, key=lambda cut: cut[0])]
-        for results in mapped(partial(_hear_file, recognizer=recognizer), by_file, workers):
+        for results in map_parallel(partial(_hear_file, recognizer=recognizer), by_file, workers):
             for cut, words in results:
                 kept.add(_key(cut), {"words": words})
                 done += 1
@@ -140,12 +141,12 @@ def read_hypotheses(path: Path) -> dict[str, tuple[str, ...]]:
             raise InputError(f"{path}: hypotheses are .ctm, .json or .jsonl, not {suffix or 'without suffix'}")
 
 
-def _key(cut: Stretch) -> str:
+def _key(cut: FileSpan) -> str:
     path, start_s, end_s = cut
     return f"{path} {start_s:g} {end_s:g}"
 
 
-def _hear_file(cuts: Sequence[Stretch], *, recognizer: Recognizer) -> list[tuple[Stretch, list[str]]]:
+def _hear_file(cuts: Sequence[FileSpan], *, recognizer: Recognizer) -> list[tuple[FileSpan, list[str]]]:
     """What is heard in the cuts of one file; nothing where it cannot be read."""
     path = cuts[0][0]
     decoder = _decoder(recognizer)
@@ -155,7 +156,7 @@ def _hear_file(cuts: Sequence[Stretch], *, recognizer: Recognizer) -> list[tuple
         return [(cut, []) for cut in cuts]
     results = []
     for cut in cuts:
-        part = stretch(wave, cut[1], cut[2])
+        part = excerpt(wave, cut[1], cut[2])
         words = []
         if len(part) >= _SHORTEST:
             decoder.start_utt()

@@ -25,7 +25,7 @@ _PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
-class Archive:
+class RemoteArchive:
     """A .tar.gz on a server.
 
     Attributes:
@@ -49,13 +49,13 @@ class Archive:
     def name(self) -> str:
         """The name of the file.
 
-        >>> Archive("https://host/data/words.tar.gz?version=2", sha256="0" * 64).name
+        >>> RemoteArchive("https://host/data/words.tar.gz?version=2", sha256="0" * 64).name
         'words.tar.gz'
         """
         return self.url.partition("?")[0].rpartition("/")[2]
 
 
-def fetch(archive: Archive, folder: Path, *, last: str, progress: Progress) -> bool:
+def fetch(archive: RemoteArchive, folder: Path, *, last: str, progress: Progress) -> bool:
     """Download an archive into a folder and unpack it there, unless that was done already.
 
     Args:
@@ -81,7 +81,9 @@ def fetch(archive: Archive, folder: Path, *, last: str, progress: Progress) -> b
     return True
 
 
-def download(archive: Archive, folder: Path, *, progress: Progress, attempts: int = 5, wait_s: float = 2.0) -> Path:
+def download(
+    archive: RemoteArchive, folder: Path, *, progress: Progress, attempts: int = 5, wait_s: float = 2.0
+) -> Path:
     """Download an archive into a folder.
 
     What has arrived is kept in `NAME.partial`; the next try, in this call or a later one, asks for the rest only.
@@ -155,7 +157,7 @@ def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progr
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _bring(archive: Archive, partial: Path, progress: Progress, attempts: int, wait_s: float) -> None:
+def _bring(archive: RemoteArchive, partial: Path, progress: Progress, attempts: int, wait_s: float) -> None:
     """Transfer until `partial` is complete, or until several tries in a row brought nothing."""
     vain = 0
     while True:
@@ -179,7 +181,7 @@ def _bring(archive: Archive, partial: Path, progress: Progress, attempts: int, w
         time.sleep(wait_s)
 
 
-def _transfer(archive: Archive, partial: Path, progress: Progress) -> None:
+def _transfer(archive: RemoteArchive, partial: Path, progress: Progress) -> None:
     """Ask for what is missing, and append it.
 
     Raises:

@@ -11,7 +11,7 @@ from hashlib import sha1
 from pathlib import Path
 
 from earmark.core.errors import InputError
-from earmark.data.corpora.download import Archive, Progress, fetch
+from earmark.data.corpora.download import Progress, RemoteArchive, fetch
 from earmark.data.corpora.folder import read_folder
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.silence import SILENCE
@@ -32,12 +32,12 @@ WORD_GROUPS = {
 """The partition of the 35 words by Jung et al. (arXiv:2211.00439): trained on, trained on and impostors, enrolled."""
 
 VERSIONS = {
-    "0.01": Archive(
+    "0.01": RemoteArchive(
         url="https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.01.tar.gz",
         sha256="743935421bb51cccdb6bdd152e04c5c70274e935c82119ad7faeec31780d811d",
         size=1_489_096_277,
     ),
-    "0.02": Archive(
+    "0.02": RemoteArchive(
         url="https://storage.googleapis.com/download.tensorflow.org/data/speech_commands_v0.02.tar.gz",
         sha256="af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58",
         size=2_428_923_189,
@@ -135,7 +135,7 @@ def keep_as_classes(manifest: Manifest, words: Sequence[str] = COMMANDS) -> Mani
     return replace(manifest, clips=tuple(map(renamed, manifest.clips)))
 
 
-def download_speech_commands(archive: Archive, folder: Path, *, progress: Progress) -> bool:
+def download_speech_commands(archive: RemoteArchive, folder: Path, *, progress: Progress) -> bool:
     """Download and unpack an archive of `VERSIONS`, unless it is unpacked already.
 
     Returns:

@@ -18,17 +18,16 @@ from earmark.data.alignment.forced import (
     Alignment,
     Pronunciations,
     align_sentences,
-    mapped,
+    excerpt,
     spoken_words,
-    stretch,
 )
 from earmark.data.alignment.formats import Alignments
 from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, recognize
 from earmark.data.draws import draw_pairs
 from earmark.data.keyword_corpus.cuts import (
-    Cut,
     CutRules,
     Dropped,
+    WordCut,
     choose_words,
     cut_words,
     enough_clips,
@@ -41,6 +40,7 @@ from earmark.data.keyword_corpus.cuts import (
 from earmark.data.keyword_corpus.report import KeywordReport, Speed, write_report
 from earmark.data.lists.clip_lists import ClipPair, write_pairs
 from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.data.parallel import map_parallel
 
 Listener = Literal["corpus", "english"] | Mapping[str, Sequence[str]] | None
 """How cuts are recognized: a language model of `earmark.data.alignment.recognition`, words by cut name, or none."""
@@ -170,7 +170,9 @@ class _Work:
                 on_sentence=count,
             )
 
-    def listen(self, cuts: Sequence[Cut], alignments: Sequence[Alignment]) -> Callable[[Cut], Sequence[str] | None]:
+    def listen(
+        self, cuts: Sequence[WordCut], alignments: Sequence[Alignment]
+    ) -> Callable[[WordCut], Sequence[str] | None]:
         """What is heard in a cut."""
         listener = self.sources.listener
         if isinstance(listener, Mapping):
@@ -191,14 +193,14 @@ class _Work:
         by_name = {cut.name: words for cut, words in zip(cuts, heard, strict=True)}
         return lambda cut: by_name[cut.name]
 
-    def write_clips(self, cuts: Sequence[Cut], val: Sequence[Cut], suffix: str) -> None:
+    def write_clips(self, cuts: Sequence[WordCut], val: Sequence[WordCut], suffix: str) -> None:
         """Write cuts as files, and a manifest of the files."""
         if not cuts:
             return
         folder = self.folder / "clips"
         by_file = [list(group) for _, group in groupby(sorted(cuts, key=_place), key=lambda cut: cut.clip.path)]
         done = 0
-        for count in mapped(partial(_write_file, folder=folder), by_file, self.workers):
+        for count in map_parallel(partial(_write_file, folder=folder), by_file, self.workers):
             done += count
             self.told("writing", done, len(cuts))
         for_val = {cut.name for cut in val}
@@ -226,26 +228,26 @@ def _cpu_s() -> float:
     return sum(os.times()[:4])
 
 
-def audio_path(cut: Cut) -> str:
+def audio_path(cut: WordCut) -> str:
     """Where a cut is written, below the folder of clips."""
     return f"{file_name(cut.label)}/{cut.name}.flac"
 
 
-def _write_file(cuts: Sequence[Cut], *, folder: Path) -> int:
+def _write_file(cuts: Sequence[WordCut], *, folder: Path) -> int:
     """Write the cuts of one file; returns how many."""
     wave = read(cuts[0].clip.path)
     for cut in cuts:
         place = folder / audio_path(cut)
         place.parent.mkdir(parents=True, exist_ok=True)
-        write(place, stretch(wave, cut.start_s, cut.end_s))
+        write(place, excerpt(wave, cut.start_s, cut.end_s))
     return len(cuts)
 
 
-def _write_manifests(train: Sequence[Cut], val: Sequence[Cut], rules: CutRules, out: Path) -> None:
+def _write_manifests(train: Sequence[WordCut], val: Sequence[WordCut], rules: CutRules, out: Path) -> None:
     """Write the cuts, and the words alone beside them."""
     cuts = sorted([(cut, False) for cut in train] + [(cut, True) for cut in val], key=lambda item: _place(item[0]))
 
-    def clip(cut: Cut, is_val: bool, times: tuple[float, float]) -> Clip:
+    def clip(cut: WordCut, is_val: bool, times: tuple[float, float]) -> Clip:
         split = _split(cut, is_val)
         return replace(cut.clip, start_s=times[0], end_s=times[1], label=cut.label, text=cut.label, split=split)
 
@@ -256,7 +258,7 @@ def _write_manifests(train: Sequence[Cut], val: Sequence[Cut], rules: CutRules, 
         write_manifest(Manifest(alone), out.with_stem(TIGHT))
 
 
-def _write_val_pairs(val: Sequence[Cut], path: Path, seed: int) -> int:
+def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
     """Write pairs of validation clips, as many of one word as of two where there are enough; returns their number."""
     # Pairs of an earlier run would be taken for pairs of this one.
     path.unlink(missing_ok=True)
@@ -278,15 +280,15 @@ def _write_val_pairs(val: Sequence[Cut], path: Path, seed: int) -> int:
     return len(pairs)
 
 
-def _split(cut: Cut, is_val: bool) -> str:
+def _split(cut: WordCut, is_val: bool) -> str:
     return "val" if is_val else cut.clip.split or "train"
 
 
-def _place(cut: Cut) -> tuple[str, float]:
+def _place(cut: WordCut) -> tuple[str, float]:
     return cut.clip.path, cut.word.start_s
 
 
-def _bounds(cut: Cut) -> tuple[float, float]:
+def _bounds(cut: WordCut) -> tuple[float, float]:
     return cut.clip.start_s, cut.clip.end_s or cut.word.end_s
 
 

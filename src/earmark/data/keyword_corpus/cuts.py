@@ -83,7 +83,7 @@ class CutRules:
 
 
 @dataclass(frozen=True, slots=True)
-class Cut:
+class WordCut:
     """One word of one sentence.
 
     Attributes:
@@ -168,7 +168,7 @@ def sentence_ends(manifest: Manifest) -> list[float]:
 
 def cut_words(
     manifest: Manifest, ends_s: Sequence[float], alignments: Sequence[Alignment], rules: CutRules
-) -> tuple[list[Cut], Dropped]:
+) -> tuple[list[WordCut], Dropped]:
     """Every aligned word that the rules allow before anything is counted.
 
     Args:
@@ -197,7 +197,7 @@ def cut_words(
             else:
                 start_s, stop_s = tight(word, rules.margin_s, bounds)
             label = " ".join(word.text.split())
-            cuts.append(Cut(f"{file_name(label)}_{name}_{index}", label, here, word, start_s, stop_s))
+            cuts.append(WordCut(f"{file_name(label)}_{name}_{index}", label, here, word, start_s, stop_s))
     return cuts, dropped
 
 
@@ -219,8 +219,8 @@ def ranked(counts: Mapping[str, int]) -> list[str]:
 
 
 def said_as_labeled(
-    cuts: Sequence[Cut], heard: Callable[[Cut], Sequence[str] | None], rules: CutRules
-) -> tuple[list[Cut], Dropped]:
+    cuts: Sequence[WordCut], heard: Callable[[WordCut], Sequence[str] | None], rules: CutRules
+) -> tuple[list[WordCut], Dropped]:
     """The cuts in which the label, or nearly it, is heard exactly once.
 
     Args:
@@ -241,14 +241,14 @@ def said_as_labeled(
     return kept, dropped
 
 
-def enough_clips(cuts: Sequence[Cut], rules: CutRules, reason: str) -> tuple[list[Cut], Dropped]:
+def enough_clips(cuts: Sequence[WordCut], rules: CutRules, reason: str) -> tuple[list[WordCut], Dropped]:
     """The cuts of words that have the least number of clips; the others are dropped for the reason."""
     counts = Counter(cut.label for cut in cuts)
     kept = [cut for cut in cuts if counts[cut.label] >= rules.least_clips]
     return kept, Dropped({reason: len(cuts) - len(kept)})
 
 
-def choose_words(cuts: Sequence[Cut], rules: CutRules) -> tuple[list[Cut], list[Cut], Dropped]:
+def choose_words(cuts: Sequence[WordCut], rules: CutRules) -> tuple[list[WordCut], list[WordCut], Dropped]:
     """Cuts of the words for training and of those for validation.
 
     Raises:
@@ -268,7 +268,7 @@ def choose_words(cuts: Sequence[Cut], rules: CutRules) -> tuple[list[Cut], list[
     chosen: set[int] = set()
     for word in train | val:
         chosen.update(_some(numbers[word], word, rules))
-    found: dict[bool, list[Cut]] = {True: [], False: []}
+    found: dict[bool, list[WordCut]] = {True: [], False: []}
     dropped: Dropped = Counter()
     for number, cut in enumerate(cuts):
         if number in chosen:

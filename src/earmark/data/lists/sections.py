@@ -5,14 +5,14 @@ from itertools import groupby
 from pathlib import Path
 
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Recordings, Stretch, read_lines, stretch_text, write_lines
+from earmark.data.lists.spans import AudioFolder, Span, read_lines, span_text, write_lines
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 
 COLUMNS = ("wav", "spk", "vad_start", "vad_end")
 MANIFESTS = frozenset({".tsv", ".parquet"})
 
 
-def read_sections(path: Path, *, audio: Path | None = None) -> Iterator[Stretch]:
+def read_sections(path: Path, *, audio: Path | None = None) -> Iterator[Span]:
     """Read a list of sections, or a manifest whose clips are sections, one after the other.
 
     Args:
@@ -27,15 +27,15 @@ def read_sections(path: Path, *, audio: Path | None = None) -> Iterator[Stretch]
     if path.suffix in MANIFESTS:
         yield from sections_of(read_manifest(path))
         return
-    recordings = None if audio is None else Recordings(audio)
+    recordings = None if audio is None else AudioFolder(audio)
     for line in read_lines(path, COLUMNS):
-        section = line.stretch()
+        section = line.span()
         if recordings is not None:
             recordings.check(section, line.where)
         yield section
 
 
-def write_sections(sections: Iterable[Stretch], path: Path, *, folder: Path = Path()) -> int:
+def write_sections(sections: Iterable[Span], path: Path, *, folder: Path = Path()) -> int:
     """Write a list of sections, or a manifest of them; returns how many.
 
     Args:
@@ -47,22 +47,22 @@ def write_sections(sections: Iterable[Stretch], path: Path, *, folder: Path = Pa
         InputError: a path or speaker that a list cannot hold.
     """
     if path.suffix not in MANIFESTS:
-        return write_lines(sections, path, stretch_text)
+        return write_lines(sections, path, span_text)
     manifest = manifest_of_sections(sections, folder)
     write_manifest(manifest, path)
     return len(manifest)
 
 
-def sections_of(manifest: Manifest) -> Iterator[Stretch]:
+def sections_of(manifest: Manifest) -> Iterator[Span]:
     """Each clip of a manifest as a section; a clip without end goes on to the end of its file.
 
     Raises:
         InputError: the recording of a clip without end is missing.
     """
-    recordings = Recordings(manifest.folder)
+    recordings = AudioFolder(manifest.folder)
     for clip in manifest:
         end_s = recordings.end_s(clip.path) if clip.end_s is None else clip.end_s
-        yield Stretch(clip.path, clip.speaker, clip.start_s, end_s)
+        yield Span(clip.path, clip.speaker, clip.start_s, end_s)
 
 
 def of_split(manifest: Manifest, split: str | None, source: Path) -> Manifest:
@@ -85,13 +85,13 @@ def of_split(manifest: Manifest, split: str | None, source: Path) -> Manifest:
     return kept
 
 
-def manifest_of_sections(sections: Iterable[Stretch], folder: Path) -> Manifest:
+def manifest_of_sections(sections: Iterable[Span], folder: Path) -> Manifest:
     """A manifest with a clip a section."""
     clips = tuple(Clip(section.path, section.start_s, section.end_s, section.speaker) for section in sections)
     return Manifest(clips, folder)
 
 
-def by_path(sections: Iterable[Stretch]) -> dict[str, list[Stretch]]:
+def by_path(sections: Iterable[Span]) -> dict[str, list[Span]]:
     """Sections by recording, in their order."""
     ordered = sorted(sections, key=lambda section: section.path)
     return {path: list(group) for path, group in groupby(ordered, key=lambda section: section.path)}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Recordings, Stretch, read_lines, stretch_text, write_lines
+from earmark.data.lists.spans import AudioFolder, Span, read_lines, span_text, write_lines
 from earmark.data.manifest import Clip, Manifest
 
 COLUMNS = ("file1", "spk1", "s1", "e1", "file2", "spk2", "s2", "e2", "similarity", "batch")
@@ -22,8 +22,8 @@ class SegmentPair:
         batch: number of the batch that the pair is trained in, from 0; None where nobody has said.
     """
 
-    first: Stretch
-    second: Stretch
+    first: Span
+    second: Span
     similarity: float
     batch: int | None = None
 
@@ -40,9 +40,9 @@ def read_segment_pairs(path: Path, *, audio: Path | None = None) -> Iterator[Seg
             starts or is shorter than a frame, or names a recording that is missing or ends earlier. The message names
             file and line.
     """
-    recordings = None if audio is None else Recordings(audio)
+    recordings = None if audio is None else AudioFolder(audio)
     for line in read_lines(path, COLUMNS, optional=1):
-        pair = SegmentPair(line.stretch(0), line.stretch(4), line.number_in(8))
+        pair = SegmentPair(line.span(0), line.span(4), line.number_in(8))
         if len(line.values) == len(COLUMNS):
             if not line.values[9].isdecimal():
                 raise InputError(f"{line.where}: batch is {line.values[9]!r}; it has to be a whole number from 0 on")
@@ -65,11 +65,11 @@ def write_segment_pairs(pairs: Iterable[SegmentPair], path: Path) -> int:
 def pair_text(pair: SegmentPair) -> str:
     """A pair as a list writes it.
 
-    >>> pair_text(SegmentPair(Stretch("a.wav", "anna", 0, 0.5), Stretch("b.wav", "", 1, 1.5), 0.875))
+    >>> pair_text(SegmentPair(Span("a.wav", "anna", 0, 0.5), Span("b.wav", "", 1, 1.5), 0.875))
     'a.wav anna 0 0.5 b.wav - 1 1.5 0.875'
     """
     batch = "" if pair.batch is None else f" {pair.batch}"
-    return f"{stretch_text(pair.first)} {stretch_text(pair.second)} {round(pair.similarity, 6)}{batch}"
+    return f"{span_text(pair.first)} {span_text(pair.second)} {round(pair.similarity, 6)}{batch}"
 
 
 def manifest_of_pairs(pairs: Iterable[SegmentPair], folder: Path) -> Manifest:

@@ -26,7 +26,7 @@ Row = TypeVar("Row")
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class Span:
     """From when to when in which recording, and who speaks.
 
     Attributes:
@@ -47,7 +47,7 @@ class Stretch:
 
 
 @dataclass(frozen=True)
-class Recordings:
+class AudioFolder:
     """The recordings that a list's paths lead to.
 
     Attributes:
@@ -89,7 +89,7 @@ class Recordings:
             self._ends_s[path] = duration_s(self.locate(path, where))
         return self._ends_s[path]
 
-    def check(self, stretch: Stretch, where: str = "") -> None:
+    def check(self, stretch: Span, where: str = "") -> None:
         """Check that a stretch lies inside its recording.
 
         Raises:
@@ -160,13 +160,13 @@ class Line:
             )
         return start_s, end_s
 
-    def stretch(self, column: int = 0) -> Stretch:
+    def span(self, column: int = 0) -> Span:
         """The stretch that begins in a column.
 
         Raises:
             InputError: as `bounds`.
         """
-        return Stretch(self.values[column], known(self.values[column + 1]), *self.bounds(column + 2))
+        return Span(self.values[column], known(self.values[column + 1]), *self.bounds(column + 2))
 
 
 def read_lines(path: Path, columns: Sequence[str], *, optional: int = 0) -> Iterator[Line]:
@@ -249,10 +249,10 @@ def time_text(time_s: float) -> str:
     return str(round(time_s, 6))
 
 
-def stretch_text(stretch: Stretch) -> str:
+def span_text(stretch: Span) -> str:
     """A stretch as lists write it.
 
-    >>> stretch_text(Stretch("a.wav", "", 0.5, 1.25))
+    >>> span_text(Span("a.wav", "", 0.5, 1.25))
     'a.wav - 0.5 1.25'
 
     Raises:

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from earmark.core.errors import InputError
-from earmark.data.lists.segments import Segment
-from earmark.data.lists.spans import FRAME_S, Stretch
+from earmark.data.lists.segments import SpeechSegment
+from earmark.data.lists.spans import FRAME_S, Span
 
 # Times in lists are rounded: a section of 0.48 s may be 0.4799999 s long.
 _ROUNDING = 1e-4
@@ -50,28 +50,28 @@ class Grid:
         """Length of the shortest section that has a segment."""
         return self.steps.start * self.step_s
 
-    def lines(self, section: Stretch) -> int:
+    def lines(self, section: Span) -> int:
         """How many whole steps fit into a section; what is left at its end is cut off."""
         return int((section.end_s - section.start_s) / self.step_s + _ROUNDING)
 
-    def count(self, section: Stretch) -> int:
+    def count(self, section: Span) -> int:
         """How many segments a section has: the sum over lengths of k steps of n - k + 1.
 
-        >>> Grid().count(Stretch("a.wav", "anna", 0.0, 1.0))
+        >>> Grid().count(Span("a.wav", "anna", 0.0, 1.0))
         21
         """
         lines = self.lines(section)
         return sum(max(0, lines - steps + 1) for steps in self.steps)
 
 
-def grid_segments(sections: Iterable[Stretch], grid: Grid | None = None) -> Iterator[Segment]:
+def grid_segments(sections: Iterable[Span], grid: Grid | None = None) -> Iterator[SpeechSegment]:
     """The segments of sections, by their start and then by their end; nothing is kept.
 
     Args:
         sections: as many as you like.
         grid: where segments may begin and end.
 
-    >>> section = Stretch("a.wav", "anna", 0.5, 0.9)
+    >>> section = Span("a.wav", "anna", 0.5, 0.9)
     >>> [(segment.start_s, segment.end_s) for segment in grid_segments([section])]
     [(0.5, 0.66), (0.5, 0.82), (0.66, 0.82)]
     """
@@ -81,4 +81,4 @@ def grid_segments(sections: Iterable[Stretch], grid: Grid | None = None) -> Iter
         times_s = [round(section.start_s + line * grid.step_s, 6) for line in range(grid.lines(section) + 1)]
         for first, start_s in enumerate(times_s):
             for end_s in times_s[first + grid.steps.start : first + grid.steps.stop]:
-                yield Segment(section, start_s, min(end_s, section.end_s))
+                yield SpeechSegment(section, start_s, min(end_s, section.end_s))

@@ -11,8 +11,8 @@ from typing import Literal
 from earmark.core.errors import InputError
 from earmark.data.alignment.forced import Alignment, Phone, Word
 from earmark.data.corpora.folder import SOUND_SUFFIXES
-from earmark.data.lists.segments import Segment
-from earmark.data.lists.spans import FRAME_S, Stretch
+from earmark.data.lists.segments import SpeechSegment
+from earmark.data.lists.spans import FRAME_S, Span
 from earmark.data.manifest import Clip
 
 UnitKind = Literal["phones", "words"]
@@ -104,8 +104,8 @@ def ngrams(
     alignments: Iterable[Alignment],
     rules: NgramRules | None = None,
     *,
-    sections: Mapping[str, Sequence[Stretch]] | None = None,
-) -> Iterator[Segment]:
+    sections: Mapping[str, Sequence[Span]] | None = None,
+) -> Iterator[SpeechSegment]:
     """All n-grams of aligned sentences.
 
     Args:
@@ -143,10 +143,10 @@ def ngrams(
 
 
 def transcribe(
-    segments: Iterable[Segment],
+    segments: Iterable[SpeechSegment],
     units: Mapping[str, Sequence[Unit]],
     rules: NgramRules | None = None,
-) -> Iterator[Segment]:
+) -> Iterator[SpeechSegment]:
     """Segments with what is said in them as their label.
 
     A phone or word is said in a segment when its middle lies in it.
@@ -203,14 +203,14 @@ def _runs(units: Sequence[Unit], gap_s: float) -> Iterator[list[Unit]]:
         yield run
 
 
-def _around(run: Sequence[Unit], clip: Clip) -> Stretch:
-    return Stretch(clip.path, clip.speaker, run[0].start_s, max(unit.end_s for unit in run))
+def _around(run: Sequence[Unit], clip: Clip) -> Span:
+    return Span(clip.path, clip.speaker, run[0].start_s, max(unit.end_s for unit in run))
 
 
-def _ngrams_of(run: Sequence[Unit], section: Stretch, rules: NgramRules) -> Iterator[Segment]:
+def _ngrams_of(run: Sequence[Unit], section: Span, rules: NgramRules) -> Iterator[SpeechSegment]:
     for first in range(len(run)):
         for stop in range(first + rules.fewest, min(first + rules.most, len(run)) + 1):
             units = run[first:stop]
             start_s, end_s = units[0].start_s, units[-1].end_s
             if rules.allow(start_s, end_s):
-                yield Segment(section, start_s, end_s, label_of(units))
+                yield SpeechSegment(section, start_s, end_s, label_of(units))

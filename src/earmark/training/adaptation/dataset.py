@@ -9,7 +9,7 @@ import numpy as np
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.lists.sections import write_sections
 from earmark.data.lists.segments import write_segments
-from earmark.data.lists.spans import UNKNOWN, Stretch
+from earmark.data.lists.spans import UNKNOWN, Span
 from earmark.data.manifest import Manifest
 from earmark.data.segments.grid import grid_segments
 from earmark.data.vad import find_sections
@@ -112,7 +112,7 @@ def prepare(
         chosen = {units[row] for row in np.random.default_rng(seed).permutation(len(units))[:count].tolist()}
     suffix = "parquet" if any(_needs_manifest(section) for section in sections) else "txt"
 
-    def part(name: str, some: Sequence[Stretch]) -> Part:
+    def part(name: str, some: Sequence[Span]) -> Part:
         paths = [out / f"{name}{what}.{suffix}" for what in ("sections", "segments")]
         write_sections(some, paths[0], folder=manifest.folder)
         write_segments(grid_segments(some, grid), paths[1], folder=manifest.folder)
@@ -129,7 +129,7 @@ def prepare(
     )
 
 
-def _with_units(sections: Sequence[Stretch]) -> tuple[list[Stretch], str]:
+def _with_units(sections: Sequence[Span]) -> tuple[list[Span], str]:
     """Sections with speakers only where a word may be looked for in another's mouth; and what a word's places are."""
     speakers = {section.speaker for section in sections}
     if "" not in speakers and len(speakers) >= _LEAST_UNITS:
@@ -138,9 +138,9 @@ def _with_units(sections: Sequence[Stretch]) -> tuple[list[Stretch], str]:
     return [replace(section, speaker="") for section in sections], "recordings"
 
 
-def _unit(section: Stretch) -> str:
+def _unit(section: Span) -> str:
     return section.speaker or section.path
 
 
-def _needs_manifest(section: Stretch) -> bool:
+def _needs_manifest(section: Span) -> bool:
     return any(any(map(str.isspace, text)) or text == UNKNOWN for text in (section.path, section.speaker))

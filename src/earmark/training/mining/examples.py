@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.data.lists.segment_pairs import SegmentPair
-from earmark.data.lists.spans import Recordings, Stretch
+from earmark.data.lists.spans import AudioFolder, Span
 from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.segment_table import Places
 
@@ -73,13 +73,13 @@ def choose_examples(neighbors: Neighbors, places: Places, best: Floats, threshol
         if (min(query, other), max(query, other)) in seen:
             continue
         seen.add((min(query, other), max(query, other)))
-        pair = SegmentPair(places.stretch(query), places.stretch(other), float(best[query]))
+        pair = SegmentPair(places.span(query), places.span(other), float(best[query]))
         labels = (places.label(query), places.label(other))
         found.append(Example(pair, labels, bool(best[query] >= threshold)))
     return found
 
 
-def write_snippets(examples: Sequence[Example], recordings: Recordings, folder: Path) -> list[Path]:
+def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder: Path) -> list[Path]:
     """Write each example as sound: the one segment, a pause, the other.
 
     Args:
@@ -94,17 +94,17 @@ def write_snippets(examples: Sequence[Example], recordings: Recordings, folder: 
     paths = []
     for number, example in enumerate(examples, 1):
         path = folder / f"{number:02}-{example.pair.similarity:.2f}.wav"
-        sound = [_sound(stretch, recordings) for stretch in (example.pair.first, example.pair.second)]
+        sound = [_sound(span, recordings) for span in (example.pair.first, example.pair.second)]
         audio.write(path, np.concatenate([sound[0], pause, sound[1]]))
         paths.append(path)
     return paths
 
 
-def _sound(stretch: Stretch, recordings: Recordings) -> Wave:
+def _sound(span: Span, recordings: AudioFolder) -> Wave:
     """A segment, a little wide, made equally loud."""
-    start, stop = (round(time_s * SAMPLE_RATE) for time_s in (stretch.start_s - _AROUND_S, stretch.end_s + _AROUND_S))
+    start, stop = (round(time_s * SAMPLE_RATE) for time_s in (span.start_s - _AROUND_S, span.end_s + _AROUND_S))
     first, held = 0, []
-    for block in audio.blocks(recordings.locate(stretch.path), block_s=8.0):
+    for block in audio.blocks(recordings.locate(span.path), block_s=8.0):
         held.append(block[max(0, start - first) : max(0, stop - first)])
         first += len(block)
         if first >= stop:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.lists.segment_pairs import write_segment_pairs
-from earmark.data.lists.spans import Recordings
+from earmark.data.lists.spans import AudioFolder
 from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.search.faiss_index import faiss
@@ -133,7 +133,7 @@ def mine(
             has_list=has_list,
             seconds=seconds,
         )
-        _describe(mined, Recordings(shards.folder), command, snippets=snippets)
+        _describe(mined, AudioFolder(shards.folder), command, snippets=snippets)
     except OSError as error:
         raise EarmarkError(
             f"{out}: cannot be written ({error.strerror or error}); make room and run it again, finished parts are kept"
@@ -147,7 +147,7 @@ def _clear(out: Path) -> None:
         (out / name).unlink(missing_ok=True)
 
 
-def _describe(mined: Mined, recordings: Recordings, command: Sequence[str], *, snippets: bool) -> None:
+def _describe(mined: Mined, recordings: AudioFolder, command: Sequence[str], *, snippets: bool) -> None:
     """Write report, pictures and examples; `results.json` comes last, and says that all is there."""
     if snippets:
         write_snippets(mined.examples, recordings, mined.out / "listen")

@@ -39,7 +39,7 @@ def listed_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_m
     """The same pairs as lists write them, one after the other."""
     for first, second, similarities in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
         for one, other, similarity in zip(first.tolist(), second.tolist(), similarities.tolist(), strict=True):
-            yield SegmentPair(places.stretch(one), places.stretch(other), similarity)
+            yield SegmentPair(places.span(one), places.span(other), similarity)
 
 
 def write_pair_manifest(

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from earmark.data.lists.spans import Stretch, time_text
+from earmark.data.lists.spans import Span, time_text
 from earmark.evaluation.reports.spotting import heading, table_row, write_document
 from earmark.training.mining.counts import Counts, Tallies
 from earmark.training.mining.examples import Example
@@ -161,8 +161,8 @@ def write_results(mined: Mined, folder: Path, command: Sequence[str]) -> None:
     write_document(folder / "results.json", document)
 
 
-def _place(stretch: Stretch) -> str:
-    return f"{stretch.path} {time_text(stretch.start_s)}–{time_text(stretch.end_s)} s"
+def _place(span: Span) -> str:
+    return f"{span.path} {time_text(span.start_s)}–{time_text(span.end_s)} s"
 
 
 def _share(count: int, total: int) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip
 from earmark.training.mining.settings import Relation
 
@@ -90,10 +90,10 @@ class Places:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def stretch(self, row: int) -> Stretch:
+    def span(self, row: int) -> Span:
         """A segment as lists write it."""
         file, speaker, _, start_s, end_s = self.rows[row].tolist()
-        return Stretch(self.names.file[file], self.names.speaker[speaker], start_s, end_s)
+        return Span(self.names.file[file], self.names.speaker[speaker], start_s, end_s)
 
     def label(self, row: int) -> str:
         """What is said in a segment."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
 from earmark.data.lists.segments import read_clips
-from earmark.data.lists.spans import Recordings
+from earmark.data.lists.spans import AudioFolder
 from earmark.data.manifest import Clip
 from earmark.evaluation.embedders import Progress, silent
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, embed_stream
@@ -129,7 +129,7 @@ def _open(folder: Path, corpus: Path) -> Shards:
 def _embed(
     clips: Iterator[Clip],
     total: int,
-    recordings: Recordings,
+    recordings: AudioFolder,
     embedder: SegmentEmbedder,
     folder: Path,
     progress: Progress,
@@ -162,7 +162,7 @@ def _embed(
         write()
 
 
-def _timed(source: Path, audio: Path | None, split: str | None) -> tuple[Iterator[Clip], Recordings]:
+def _timed(source: Path, audio: Path | None, split: str | None) -> tuple[Iterator[Clip], AudioFolder]:
     """Clips that all have an end, but none of noise, and where their recordings lie."""
     clips, recordings = read_clips(source, audio, split=split)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.training.sequences.draws import (
     GoldDraws,
     GoldSettings,
@@ -58,7 +58,7 @@ class Material:
     def __init__(self, recipe: SequenceRecipe, source: FrameSource, device: torch.device) -> None:
         self.recipe, self.source, self.device = recipe, source, device
         sections = recipe.data.sections
-        self.sections: list[Stretch] | None = None
+        self.sections: list[Span] | None = None
         if sections is not None:
             self.sections, self.sections_audio = read_listed_sections(sections, recipe.data.audio)
 
@@ -106,7 +106,7 @@ class Material:
         return self._frames(listed, None)
 
     def _stretched(
-        self, sections: Sequence[Stretch], folder: Path, settings: SectionSettings, seed: int, where: str
+        self, sections: Sequence[Span], folder: Path, settings: SectionSettings, seed: int, where: str
     ) -> DrawCuts:
         draws = SectionDraws(sections, settings, seed, where)
         bank = self._kept("sections", str(folder.resolve()), repr(sections), str(settings.context_s))
@@ -119,7 +119,7 @@ class Material:
         return drawn
 
     def _pairs(
-        self, source: Path, settings: PairSettings, seed: int, sections: Sequence[Stretch] | None, where: str
+        self, source: Path, settings: PairSettings, seed: int, sections: Sequence[Span] | None, where: str
     ) -> DrawCuts:
         listed = read_listed_pairs(
             source, self.recipe.data.audio, longest_s=settings.longest_s, same_file=settings.same_file
@@ -136,7 +136,7 @@ class Material:
         return drawn
 
     def _gold(
-        self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Stretch] | None, where: str
+        self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Span] | None, where: str
     ) -> DrawCuts:
         listed = read_listed(source, self.recipe.data.audio, longest_s=settings.longest_s)
         _check_labels(listed, source, where)
@@ -150,7 +150,7 @@ class Material:
 
         return drawn
 
-    def _frames(self, listed: Listed, sections: Sequence[Stretch] | None) -> SegmentFrames:
+    def _frames(self, listed: Listed, sections: Sequence[Span] | None) -> SegmentFrames:
         # Of each corpus in a folder of its own: paths of two may be equal.
         hearing = self.recipe.hearing
         made_by = [self.source.fingerprint, hearing.model_dump_json(), str(listed.folder.resolve())]

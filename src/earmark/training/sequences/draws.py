@@ -14,7 +14,7 @@ from pydantic import Field, PositiveFloat, model_validator
 
 from earmark.core.config import Settings
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.data.segments.grid import Grid, grid_segments
 
 Ints = NDArray[np.int64]
@@ -100,7 +100,7 @@ class SectionDraws:
     """
 
     def __init__(
-        self, sections: Sequence[Stretch], settings: SectionSettings, seed: int, where: str = "data.sections"
+        self, sections: Sequence[Span], settings: SectionSettings, seed: int, where: str = "data.sections"
     ) -> None:
         self.settings, self.seed, self.sections = settings, seed, sections
         self.grid = Grid(settings.step_s, settings.least_s, settings.longest_s)

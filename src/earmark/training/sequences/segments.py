@@ -12,7 +12,7 @@ from earmark.core.errors import InputError
 from earmark.data.lists.sections import MANIFESTS, by_path, read_sections
 from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.lists.segments import read_clips
-from earmark.data.lists.spans import Recordings, Stretch
+from earmark.data.lists.spans import AudioFolder, Span
 from earmark.data.manifest import Clip, read_manifest
 from earmark.training.sequences.frames import FrameSource, FrameStore, HearingSettings, store_frames
 from earmark.training.sequences.networks import Cut
@@ -70,14 +70,14 @@ class SegmentFrames:
     def __init__(
         self,
         listed: Listed,
-        sections: Sequence[Stretch] | None,
+        sections: Sequence[Span] | None,
         source: FrameSource,
         folder: Path,
         hearing: HearingSettings,
         around: int = 0,
     ) -> None:
         if sections is None:
-            sections, owner = _whole(listed.clips, Recordings(listed.folder))
+            sections, owner = _whole(listed.clips, AudioFolder(listed.folder))
         else:
             owner = [*_owners(listed.clips, sections)]
         used = sorted({*owner})
@@ -155,11 +155,11 @@ def read_listed_pairs(source: Path, audio: Path | None, *, longest_s: float, sam
     return ListedPairs(Listed(tuple(numbers), folder), np.array(rows, np.int64), listed_batch)
 
 
-def read_listed_sections(source: Path, audio: Path | None) -> tuple[list[Stretch], Path]:
+def read_listed_sections(source: Path, audio: Path | None) -> tuple[list[Span], Path]:
     """The sections of a list or manifest, and the folder that their paths start from."""
     if source.suffix in MANIFESTS:
         sections, folder = [*read_sections(source)], read_manifest(source).folder
-        recordings = Recordings(folder)
+        recordings = AudioFolder(folder)
         for section in sections:
             recordings.check(section, f"{source}: {section.path}")
         return sections, folder
@@ -172,7 +172,7 @@ def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip,
     if source.suffix in MANIFESTS:
         manifest = read_manifest(source)
         sides: dict[str, list[Clip]] = defaultdict(list)
-        for clip in _with_ends(manifest, Recordings(manifest.folder)):
+        for clip in _with_ends(manifest, AudioFolder(manifest.folder)):
             sides[clip.label].append(clip)
         for label, clips in sides.items():
             if len(clips) != 2:
@@ -187,8 +187,8 @@ def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip,
     return audio, ((_clip(pair.first), _clip(pair.second), pair.batch) for pair in listed)
 
 
-def _clip(stretch: Stretch) -> Clip:
-    return Clip(stretch.path, stretch.start_s, stretch.end_s, stretch.speaker)
+def _clip(span: Span) -> Clip:
+    return Clip(span.path, span.start_s, span.end_s, span.speaker)
 
 
 def _bare(clip: Clip) -> Clip:
@@ -196,7 +196,7 @@ def _bare(clip: Clip) -> Clip:
     return Clip(clip.path, clip.start_s, clip.end_s, clip.speaker)
 
 
-def _with_ends(clips: Iterable[Clip], recordings: Recordings) -> Iterator[Clip]:
+def _with_ends(clips: Iterable[Clip], recordings: AudioFolder) -> Iterator[Clip]:
     for clip in clips:
         end_s = recordings.end_s(clip.path) if clip.end_s is None else clip.end_s
         yield Clip(clip.path, clip.start_s, end_s, clip.speaker, clip.label)
@@ -211,18 +211,18 @@ def _nowhere(source: Path) -> InputError:
     return InputError(f"data.audio: say which folder the paths in {source} start from")
 
 
-def _whole(clips: Sequence[Clip], recordings: Recordings) -> tuple[list[Stretch], list[int]]:
+def _whole(clips: Sequence[Clip], recordings: AudioFolder) -> tuple[list[Span], list[int]]:
     """The recordings of segments, each one section, and the number of each segment's."""
     speakers: dict[str, str] = {}
     for clip in clips:
         speakers.setdefault(clip.path, clip.speaker)
-        recordings.check(Stretch(clip.path, clip.speaker, clip.start_s, _end_s(clip)))
+        recordings.check(Span(clip.path, clip.speaker, clip.start_s, _end_s(clip)))
     numbers = {path: number for number, path in enumerate(speakers)}
-    sections = [Stretch(path, speaker, 0.0, recordings.end_s(path)) for path, speaker in speakers.items()]
+    sections = [Span(path, speaker, 0.0, recordings.end_s(path)) for path, speaker in speakers.items()]
     return sections, [numbers[clip.path] for clip in clips]
 
 
-def _owners(clips: Sequence[Clip], sections: Sequence[Stretch]) -> Iterator[int]:
+def _owners(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[int]:
     """The number of the section that each segment lies in."""
     numbers = {section: number for number, section in enumerate(sections)}
     grouped = by_path(sections)

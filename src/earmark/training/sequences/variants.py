@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import Recordings, Stretch
+from earmark.data.lists.spans import AudioFolder, Span
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.effects import Effects, EffectSettings
 from earmark.training.batches.time_stretch import Stretched, stretch
@@ -40,7 +40,7 @@ class Variants:
 
     def __init__(
         self,
-        sections: Sequence[Stretch],
+        sections: Sequence[Span],
         audio: Path,
         folder: Path,
         context_s: float,
@@ -50,7 +50,7 @@ class Variants:
     ) -> None:
         self.source, self.device = source, device
         self.effects = Effects(effects, device)
-        recordings = Recordings(audio)
+        recordings = AudioFolder(audio)
         self.begin_s = np.array([max(0.0, section.start_s - context_s) for section in sections])
         # A label of its own tells which clip of the bank is which section.
         clips = tuple(

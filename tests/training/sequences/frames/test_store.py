@@ -6,7 +6,7 @@ import pytest
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
-from earmark.data.lists.spans import Stretch
+from earmark.data.lists.spans import Span
 from earmark.training.sequences.frames import (
     HearingSettings,
     LogMelFrameSettings,
@@ -29,11 +29,11 @@ def corpus(tmp_path):
     for name, seconds in (("a", 3), ("b", 2), ("c", 2)):
         audio.write(tmp_path / f"wavs/{name}.wav", 0.1 * rng.standard_normal(seconds * 16_000))
     sections = [
-        Stretch("wavs/b.wav", "eve", 0.25, 1.5),
-        Stretch("wavs/a.wav", "adam / 1", 0.0, 1.0),
-        Stretch("wavs/c.wav", "", 0.1, 1.9),
-        Stretch("wavs/a.wav", "eve", 1.013, 2.9),
-        Stretch("wavs/a.wav", "adam / 1", 0.5, 0.53),
+        Span("wavs/b.wav", "eve", 0.25, 1.5),
+        Span("wavs/a.wav", "adam / 1", 0.0, 1.0),
+        Span("wavs/c.wav", "", 0.1, 1.9),
+        Span("wavs/a.wav", "eve", 1.013, 2.9),
+        Span("wavs/a.wav", "adam / 1", 0.5, 0.53),
     ]
     return tmp_path, sections
 
@@ -134,7 +134,7 @@ def test_sections_that_are_not_stored_are_named(corpus):
     folder, sections = corpus
     store_frames(SOURCE, sections, folder, folder / "frames")
     with pytest.raises(InputError, match=r"wavs/b\.wav from 0\.25 to 1\.75 s"):
-        open_frames(folder / "frames", [Stretch("wavs/b.wav", "eve", 0.25, 1.75)])
+        open_frames(folder / "frames", [Span("wavs/b.wav", "eve", 0.25, 1.75)])
     with pytest.raises(InputError, match="holds no frames"):
         open_frames(folder / "nowhere", sections)
 
@@ -142,9 +142,9 @@ def test_sections_that_are_not_stored_are_named(corpus):
 def test_a_section_beyond_its_recording_and_a_missing_recording_are_named(corpus):
     folder, _ = corpus
     with pytest.raises(InputError, match=r"^wavs/b\.wav: a section starts at 7 s"):
-        store_frames(SOURCE, [Stretch("wavs/b.wav", "eve", 7.0, 8.0)], folder, folder / "frames")
+        store_frames(SOURCE, [Span("wavs/b.wav", "eve", 7.0, 8.0)], folder, folder / "frames")
     with pytest.raises(InputError, match=r"gone\.wav"):
-        store_frames(SOURCE, [Stretch("wavs/gone.wav", "eve", 0.0, 1.0)], folder, folder / "frames")
+        store_frames(SOURCE, [Span("wavs/gone.wav", "eve", 0.0, 1.0)], folder, folder / "frames")
 
 
 def test_no_sections_are_an_empty_store(corpus):

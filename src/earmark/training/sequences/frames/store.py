@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
-from earmark.data.lists.spans import Recordings, Stretch
+from earmark.data.lists.spans import AudioFolder, Span
 from earmark.training.run.progress import follow
 from earmark.training.sequences.frames.sections import HearingSettings, section_frames
 from earmark.training.sequences.frames.source import Floats, FrameSource, hop_s
@@ -37,7 +37,7 @@ class FrameStore:
         counts: frames of each section, shape (n,); 0 of those that are too short.
     """
 
-    def __init__(self, folder: Path, sections: Sequence[Stretch]) -> None:
+    def __init__(self, folder: Path, sections: Sequence[Span]) -> None:
         stamp = _read(folder / "stamp.json")
         self.width: int = stamp["width"]
         self.hop_s: float = stamp["hop_s"]
@@ -114,7 +114,7 @@ class FrameStore:
         return _rows(self._files[owner])
 
 
-def open_frames(folder: Path, sections: Sequence[Stretch]) -> FrameStore:
+def open_frames(folder: Path, sections: Sequence[Span]) -> FrameStore:
     """The frames of sections that were stored before.
 
     Raises:
@@ -125,7 +125,7 @@ def open_frames(folder: Path, sections: Sequence[Stretch]) -> FrameStore:
 
 def store_frames(
     source: FrameSource,
-    sections: Sequence[Stretch],
+    sections: Sequence[Span],
     corpus: Path,
     folder: Path,
     settings: HearingSettings | None = None,
@@ -160,7 +160,7 @@ def store_frames(
         ordered = sorted(sections, key=_owner)
         owners = [(name, list(group)) for name, group in groupby(ordered, key=_owner)]
         missing = [(name, group) for name, group in owners if not _is_stored(folder, name, group)]
-        recordings = Recordings(corpus)
+        recordings = AudioFolder(corpus)
         for name, group in follow(missing, f"encoding {len(missing)} speakers"):
             _store_speaker(source, group, recordings, folder, name, settings)
     except OSError as error:
@@ -187,8 +187,8 @@ def _claim(folder: Path, stamp: Mapping[str, Any]) -> None:
 
 def _store_speaker(
     source: FrameSource,
-    sections: Iterable[Stretch],
-    recordings: Recordings,
+    sections: Iterable[Span],
+    recordings: AudioFolder,
     folder: Path,
     name: str,
     settings: HearingSettings,
@@ -235,7 +235,7 @@ def _head(out: BinaryIO, rows: int, width: int) -> None:
     )
 
 
-def _is_stored(folder: Path, name: str, sections: Iterable[Stretch]) -> bool:
+def _is_stored(folder: Path, name: str, sections: Iterable[Span]) -> bool:
     index = _index_file(folder, name)
     return index.exists() and {_key(section) for section in sections} <= _places(_read(index)).keys()
 
@@ -256,11 +256,11 @@ def _rows(file: Path) -> NDArray[np.float16]:
         raise InputError(f"{file}: damaged; delete {file.parent} and encode again") from None
 
 
-def _owner(section: Stretch) -> str:
+def _owner(section: Span) -> str:
     return section.speaker or section.path
 
 
-def _key(section: Stretch) -> Key:
+def _key(section: Span) -> Key:
     return section.path, float(section.start_s), float(section.end_s)
 
 
