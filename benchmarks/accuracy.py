@@ -64,7 +64,7 @@ def measured(
 
     def row(name: str, score: Callable[[], few_shot.Scored]) -> tuple[str, tuple[ConditionResult, ...]]:
         began = time.perf_counter()
-        results = few_shot.measure(score(), speakers=speakers, rng=np.random.default_rng(0))
+        results = few_shot.compute_metrics(score(), speakers=speakers, rng=np.random.default_rng(0))
         eers = ", ".join(f"{result.name} {report.spread_text(result, 'eer')}" for result in results)
         print(f"{clips.name}: {name}: EER {eers} ({time.perf_counter() - began:.0f} s)", flush=True)
         return name, results

@@ -21,7 +21,7 @@ import faiss
 import numpy as np
 
 from earmark.data.manifest import Clip
-from earmark.evaluation.plots.figures import COLOURS, one_panel, save
+from earmark.evaluation.plots.figures import COLORS, one_panel, save
 from earmark.training.mining.neighbors import find_neighbors, recall
 from earmark.training.mining.pairs import kept_pairs
 from earmark.training.mining.search import list_count
@@ -134,7 +134,7 @@ def write(rows):
     for number, relation in enumerate(dict.fromkeys(row["relation"] for row in rows)):
         some = [row for row in rows if row["relation"] == relation]
         sizes = [row["segments"] for row in some]
-        axes.plot(sizes, [row["cpu_s"] for row in some], "o-", color=COLOURS[number], label=f"earmark, {relation}")
+        axes.plot(sizes, [row["cpu_s"] for row in some], "o-", color=COLORS[number], label=f"earmark, {relation}")
         known = [(row["segments"], row["plain_cpu_s"]) for row in some if "plain_cpu_s" in row]
         if known:
             axes.plot(*zip(*known, strict=True), "s--", color="0.5", label="plain FAISS")

@@ -3,7 +3,7 @@ import pytest
 
 from earmark import audio
 from earmark.core.errors import InputError
-from earmark.evaluation.embedders import Exported, embed_clips, embed_speech, stacked
+from earmark.evaluation.embedders import EncoderEmbedder, embed_clips, embed_speech, stacked
 from earmark.evaluation.protocols.trials import TrialClip
 
 PATHS = ["rise/0.wav", "fall/1.wav", "rise/2.wav", "other/3.wav", "fall/0.wav"]
@@ -30,9 +30,9 @@ def test_every_clip_is_embedded_once_in_batches_of_the_size_that_is_asked_for(co
 
 def test_an_exported_encoder_embeds_the_spoken_part_or_the_whole(corpus, stand_in):
     wave = audio.read(corpus[1] / PATHS[0])
-    spoken = Exported(stand_in)
+    spoken = EncoderEmbedder(stand_in)
     np.testing.assert_array_equal(spoken.embed_batch([wave])[0], embed_speech(stand_in)(wave))
-    np.testing.assert_array_equal(Exported(stand_in, spoken=False).embed_batch([wave])[0], stand_in.embed(wave))
+    np.testing.assert_array_equal(EncoderEmbedder(stand_in, spoken=False).embed_batch([wave])[0], stand_in.embed(wave))
     assert (spoken.name, spoken.fingerprint, spoken.classes) == ("stand-in", "57a4d1" * 8, ())
     assert spoken.classify(np.ones((1, 60))) is None
 

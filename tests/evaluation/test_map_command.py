@@ -11,7 +11,7 @@ from earmark.cli.evaluate import encoders as judged
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.evaluation import dtw as warping
-from earmark.evaluation.embedders import Exported
+from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.evaluation.plots import average_precision_plot, save
 
 
@@ -36,7 +36,7 @@ def corpus(tmp_path, say):
 def run(corpus, monkeypatch, stand_in):
     """`run("map", …)`: the command with the stand-in encoder."""
     monkeypatch.setenv("COLUMNS", "160")
-    monkeypatch.setattr(judged, "load", lambda *_, **__: Exported(stand_in))
+    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(stand_in))
 
     def invoke(*words):
         result = CliRunner().invoke(app, [str(word) for word in ("map", *words)], catch_exceptions=False)

@@ -40,7 +40,7 @@ def test_open_set_writes_the_table_the_results_and_the_pictures(run, backend, un
     document = json.loads((out / "results.json").read_text())
     assert document["kind"] == "open-set"
     assert (document["result"]["backend"], document["result"]["unknown"]) == (backend, unknown)
-    assert list(document["result"]["numbers"]) == list(open_set.NUMBERS)
+    assert list(document["result"]["numbers"]) == list(open_set.METRICS)
     assert document["result"]["numbers"]["non_target_accuracy_unseen"]["value"] is None  # the test has none
     assert document["result"]["confusion"]["rows"] == ["rise", "fall", "seen unknown"]
     assert f"| stand-in | {backend} | {unknown} |" in (out / "table.md").read_text()

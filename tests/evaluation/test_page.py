@@ -37,16 +37,16 @@ def test_the_example_on_the_page_runs(corpus, stand_in, tmp_path, monkeypatch, c
     assert 0.5 < float(printed[2].split()[0]) <= 1
 
 
-NUMBERS = [
-    *few_shot.NUMBERS,
-    *open_set.NUMBERS,
-    *probe.NUMBERS,
-    *identification.NUMBERS,
-    *verification.NUMBERS,
+METRICS = [
+    *few_shot.METRICS,
+    *open_set.METRICS,
+    *probe.METRICS,
+    *identification.METRICS,
+    *verification.METRICS,
 ]
 
 
-@pytest.mark.parametrize("key", NUMBERS)
+@pytest.mark.parametrize("key", METRICS)
 def test_every_number_is_on_the_page(key):
     # Keys that differ in their end alone share a row: `frr_at_far_10`, `_2_5`; `auc`, and each `…_seen`.
     stem, share = re.fullmatch(r"(.+?)((?:_seen|_unseen|_10|_5|_2_5|_1)?)", key).groups()

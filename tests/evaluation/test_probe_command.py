@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from earmark.cli.evaluate import app
 from earmark.core.errors import InputError
-from earmark.evaluation.protocols.probe import report
+from earmark.evaluation.reports import probe as report
 
 
 @pytest.fixture

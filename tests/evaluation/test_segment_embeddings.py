@@ -9,11 +9,11 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.data.embedding_tables import write_table
 from earmark.data.lists.spans import AudioFolder
 from earmark.data.manifest import Clip, ManifestError
-from earmark.evaluation.embedders import Exported
+from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.evaluation.segment_embeddings import (
-    CutOut,
-    InContext,
+    CropEmbedder,
     LogMelMean,
+    WindowEmbedder,
     bounds_of,
     embed_all,
     embed_stream,
@@ -43,7 +43,7 @@ CLIPS = [
 class Counting:
     """Counts how often a recording is heard."""
 
-    inner: InContext
+    inner: WindowEmbedder
     heard: list[str]
     name: str = "counting"
     fingerprint: str = "1"
@@ -55,7 +55,7 @@ class Counting:
 
 def test_segments_are_embedded_as_takes_are_with_what_is_around_them(recordings, stand_in):
     path = recordings.locate("a.wav")
-    found = InContext(stand_in).embed_file(path, [(0.4, 1.0), (1.8, 2.4)])
+    found = WindowEmbedder(stand_in).embed_file(path, [(0.4, 1.0), (1.8, 2.4)])
     wave = audio.read(path)
     for row, span in zip(found, [(0.4, 1.0), (1.8, 2.4)], strict=True):
         np.testing.assert_allclose(row, embed_part(stand_in, wave, *span), atol=1e-6)
@@ -64,13 +64,13 @@ def test_segments_are_embedded_as_takes_are_with_what_is_around_them(recordings,
 @pytest.mark.parametrize("spoken", [True, False])
 def test_of_a_recording_without_times_the_spoken_part_is_embedded_or_all(tmp_path, say, stand_in, spoken):
     audio.write(tmp_path / "one.wav", say("rise"))
-    found = segment_embedder(Exported(stand_in), spoken=spoken).embed_file(tmp_path / "one.wav", [(0.0, None)])
+    found = segment_embedder(EncoderEmbedder(stand_in), spoken=spoken).embed_file(tmp_path / "one.wav", [(0.0, None)])
     span = (0.37, 1.03) if spoken else (0.0, 1.4)
     np.testing.assert_allclose(found[0], embed_part(stand_in, audio.read(tmp_path / "one.wav"), *span), atol=0.02)
 
 
 def test_an_encoder_of_clips_hears_the_segment_alone(recordings, stand_in):
-    (row,) = CutOut(Exported(stand_in, spoken=False)).embed_file(recordings.locate("a.wav"), [(0.4, 1.0)])
+    (row,) = CropEmbedder(EncoderEmbedder(stand_in, spoken=False)).embed_file(recordings.locate("a.wav"), [(0.4, 1.0)])
     wave = audio.read(recordings.locate("a.wav"))[6400:16000]
     np.testing.assert_allclose(row, stand_in.embed(wave), atol=1e-6)
 
@@ -90,11 +90,11 @@ def test_centered_frames_have_no_mean(recordings):
 
 
 def test_each_recording_is_heard_once_and_rows_stand_in_the_order_of_the_list(recordings, stand_in, tmp_path):
-    embedder = Counting(InContext(stand_in), [])
+    embedder = Counting(WindowEmbedder(stand_in), [])
     found = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
     assert embedder.heard == ["a.wav", "b.wav"]
     for clip, row in zip(CLIPS, found, strict=True):
-        (plain,) = InContext(stand_in).embed_file(recordings.locate(clip.path), [(clip.start_s, clip.end_s)])
+        (plain,) = WindowEmbedder(stand_in).embed_file(recordings.locate(clip.path), [(clip.start_s, clip.end_s)])
         np.testing.assert_allclose(row, plain, atol=1e-6)
     with np.load(tmp_path / "e.npz", allow_pickle=False) as stored:
         assert stored["paths"].tolist() == [clip.path for clip in CLIPS]
@@ -104,7 +104,7 @@ def test_each_recording_is_heard_once_and_rows_stand_in_the_order_of_the_list(re
 
 
 def test_what_a_file_holds_is_not_embedded_again_unless_the_list_changes(recordings, stand_in, tmp_path):
-    embedder = Counting(InContext(stand_in), [])
+    embedder = Counting(WindowEmbedder(stand_in), [])
     first = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
     np.testing.assert_array_equal(embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz"), first)
     assert len(embedder.heard) == 2
@@ -113,7 +113,7 @@ def test_what_a_file_holds_is_not_embedded_again_unless_the_list_changes(recordi
 
 
 def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp_path):
-    embedder = Counting(InContext(stand_in), [])
+    embedder = Counting(WindowEmbedder(stand_in), [])
 
     def stop(done, total):
         del total
@@ -139,7 +139,9 @@ def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp
         (Clip("c.wav"), r"no file .*c\.wav"),
     ],
 )
-@pytest.mark.parametrize("make", [InContext, lambda encoder: CutOut(Exported(encoder)), lambda _: LogMelMean()])
+@pytest.mark.parametrize(
+    "make", [WindowEmbedder, lambda encoder: CropEmbedder(EncoderEmbedder(encoder)), lambda _: LogMelMean()]
+)
 def test_segments_that_are_not_there_are_told(recordings, stand_in, make, clip, words):
     with pytest.raises(InputError, match=words):
         list(embed_stream([clip], recordings, make(stand_in)))
@@ -158,7 +160,7 @@ def test_a_silent_segment_is_told_with_its_place(tmp_path):
 def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, stand_in, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet")
     clips = [*CLIPS, Clip("a.wav", label="whole")]
-    embedded = embed_stream(iter(clips), recordings, InContext(stand_in))
+    embedded = embed_stream(iter(clips), recordings, WindowEmbedder(stand_in))
     assert write_table(tmp_path / "e.parquet", embedded, {"encoder": "x"}, rows=2) == 5
     file = parquet.ParquetFile(tmp_path / "e.parquet")
     assert [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)] == [2, 2, 1]
@@ -166,7 +168,7 @@ def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, s
     rows = file.read().to_pylist()
     assert [row["label"] for row in rows] == ["rise", "fall", "fall", "rise", "whole"]
     assert rows[-1]["end_s"] is None
-    (plain,) = InContext(stand_in).embed_file(recordings.locate("b.wav"), [(1.8, 2.4)])
+    (plain,) = WindowEmbedder(stand_in).embed_file(recordings.locate("b.wav"), [(1.8, 2.4)])
     np.testing.assert_allclose(rows[2]["vector"], plain, atol=1e-6)
 
 
@@ -174,7 +176,7 @@ def test_a_table_that_cannot_be_finished_is_not_there(recordings, stand_in, tmp_
     pytest.importorskip("pyarrow")
     clips = [*CLIPS, Clip("absent.wav")]
     with pytest.raises(InputError, match="no file"):
-        write_table(tmp_path / "e.parquet", embed_stream(clips, recordings, InContext(stand_in)), {}, rows=1)
+        write_table(tmp_path / "e.parquet", embed_stream(clips, recordings, WindowEmbedder(stand_in)), {}, rows=1)
     assert not [path for path in tmp_path.iterdir() if "parquet" in path.name]
 
 

@@ -12,7 +12,7 @@ from earmark.cli.evaluate import app
 from earmark.cli.evaluate import encoders as judged
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.evaluation.embedders import ExportedVoice
+from earmark.evaluation.embedders import SpeakerEmbedder
 from earmark.evaluation.protocols import identification, verification
 from earmark.evaluation.reports import plots as pictures
 
@@ -83,7 +83,7 @@ def test_verify_writes_numbers_vectors_scores_and_pictures(run, corpus):
     assert document["kind"] == "verification"
     assert document["pairs"] == {"one_speaker": 12, "two_speakers": 64}
     numbers = document["results"]["cosine"]
-    assert list(numbers) == list(verification.NUMBERS)
+    assert list(numbers) == list(verification.METRICS)
     assert numbers["eer"]["low"] <= numbers["eer"]["value"] <= numbers["eer"]["high"]
     assert "| bands | cosine |" in (out / "table.md").read_text()
     with (
@@ -176,7 +176,7 @@ def test_pauses_are_cut_out_before_a_voice_is_heard(say, hush, spoken):
 
     said = say("rise", before_s=0, after_s=0)
     paused = np.concatenate([hush(1), said, hush(1)])
-    voice = ExportedVoice(Lengths(), spoken=spoken)
+    voice = SpeakerEmbedder(Lengths(), spoken=spoken)
     heard = voice.embed_batch([paused, hush(1)])[:, 0]
     assert heard[1] == 16_000  # nobody speaks, and all of it is heard
     assert heard[0] < 1.5 * len(said) if spoken else heard[0] == len(paused)
@@ -190,7 +190,7 @@ def test_identify_writes_the_shares_and_every_answer(run, corpus):
     assert result.exit_code == 0
     assert {path.name for path in out.iterdir()} == {"table.md", "results.json", "answers.tsv", "embeddings.npz"}
     document = json.loads((out / "results.json").read_text())
-    assert list(document["result"]) == list(identification.NUMBERS)
+    assert list(document["result"]) == list(identification.METRICS)
     assert document["counts"] == {"recordings": 4, "speakers": 4, "classes": 4}
     assert document["result"]["top_5"]["value"] == 1
     rows = [line.split("\t") for line in (out / "answers.tsv").read_text().splitlines()[1:]]

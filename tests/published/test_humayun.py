@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from earmark.evaluation.protocols.probe import report
+from earmark.evaluation.reports import probe as report
 from earmark.evaluation.simulation import plots as simulation_pictures
 from earmark.evaluation.simulation.costs import Cost
 from earmark.evaluation.simulation.results import COLUMNS, Repetition, read_results, repetition_path

@@ -77,7 +77,7 @@ class _FromFile:
 
 
 @dataclass(frozen=True)
-class Exported(_FromFile):
+class EncoderEmbedder(_FromFile):
     """A shipped or exported encoder as an `Embedder`.
 
     Attributes:
@@ -97,7 +97,7 @@ class Exported(_FromFile):
 
 
 @dataclass(frozen=True)
-class ExportedVoice(_FromFile):
+class SpeakerEmbedder(_FromFile):
     """A shipped or exported encoder of speakers as an `Embedder`.
 
     Attributes:

@@ -26,7 +26,7 @@ SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
-class Embedded:
+class Embeddings:
     """Recordings and their embeddings.
 
     Attributes:
@@ -67,7 +67,7 @@ def embed_into(
     read: Read = audio.read,
     at_once: int = CLIPS_AT_ONCE,
     save_every_s: float = SAVE_EVERY_S,
-) -> Embedded:
+) -> Embeddings:
     """Embed recordings into a file; those that it holds already, the same under the same key, are not embedded again.
 
     Args:
@@ -133,7 +133,7 @@ def embed_into(
     found = {path: vector for path in places if (vector := known[path]) is not None}
     if not found:
         raise InputError(f"{len(places)} recordings, and all of them are silent; are these the right ones?")
-    return Embedded(tuple(found), np.stack(list(found.values())), tuple(path for path in places if path not in found))
+    return Embeddings(tuple(found), np.stack(list(found.values())), tuple(path for path in places if path not in found))
 
 
 def _check_silent(known: Mapping[str, Floats | None], places: Mapping[str, Path], silence: Silence) -> None:

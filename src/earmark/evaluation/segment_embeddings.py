@@ -22,7 +22,7 @@ from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import InputError, writing
 from earmark.data.lists.spans import FRAME_S, AudioFolder
 from earmark.data.manifest import Clip
-from earmark.evaluation.embedders import Embedder, Exported, Progress, silent
+from earmark.evaluation.embedders import Embedder, EncoderEmbedder, Progress, silent
 from earmark.evaluation.log_mel import HOP_S, log_mel
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ class SegmentEmbedder(Protocol):
 
 
 @runtime_checkable
-class HearsSegments(SegmentEmbedder, Protocol):
+class SelfSegmenting(SegmentEmbedder, Protocol):
     """An embedder, a dataclass, that hears segments of recordings by itself."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
@@ -65,7 +65,7 @@ class HearsSegments(SegmentEmbedder, Protocol):
 
 
 @dataclass(frozen=True)
-class InContext:
+class WindowEmbedder:
     """An encoder of streams: a segment is a window over the frames of its recording.
 
     Attributes:
@@ -116,7 +116,7 @@ class InContext:
 
 
 @dataclass(frozen=True)
-class CutOut:
+class CropEmbedder:
     """Any other encoder: it hears a segment and nothing around it.
 
     Attributes:
@@ -190,11 +190,11 @@ def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbed
         embedder: from `--encoder`.
         spoken: of a recording that is embedded whole, only the spoken part is; for what hears recordings.
     """
-    if isinstance(embedder, Exported):
-        return InContext(embedder.encoder, spoken)
-    if isinstance(embedder, HearsSegments):
+    if isinstance(embedder, EncoderEmbedder):
+        return WindowEmbedder(embedder.encoder, spoken)
+    if isinstance(embedder, SelfSegmenting):
         return replace(embedder, spoken=spoken)
-    return CutOut(embedder)
+    return CropEmbedder(embedder)
 
 
 def embed_stream(

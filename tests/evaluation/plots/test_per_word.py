@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from earmark.evaluation import plots
-from earmark.evaluation.plots.figures import COLOURS
+from earmark.evaluation.plots.figures import COLORS
 from earmark.evaluation.protocols.probe.rates import WordRates
 
 WORDS = ("yes", "no", "go")
@@ -60,7 +60,7 @@ def test_differences_are_in_points_in_falling_order_beside_the_clips(legend_of):
     assert recall.get_xlim() == precision.get_xlim() == pytest.approx((-42, 42))
     assert legend_of(figure.legends[0]) == ["MFCC is ahead", "learned is ahead"]
     assert [bar.get_facecolor() == recall.patches[0].get_facecolor() for bar in recall.patches] == [True, True, False]
-    assert len(set(COLOURS)) == len(COLOURS)
+    assert len(set(COLORS)) == len(COLORS)
 
 
 def test_a_word_that_nobody_said_stands_last_and_has_no_dot():

@@ -50,7 +50,7 @@ def test_scores_equal_cosines_to_the_prototype_taken_one_by_one(corpus, conditio
 
 def test_any_function_of_a_wave_can_be_judged(corpus, conditions):
     scored = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 4096))[:400])
-    (k1, k2) = few_shot.measure(scored)
+    (k1, k2) = few_shot.compute_metrics(scored)
     assert (k1.name, len(k1.lists), k2.name, len(k2.lists)) == ("k1", 2, "k2", 1)
 
 
@@ -58,7 +58,7 @@ def test_stand_in_words_are_told_apart_by_clip_and_by_detector(corpus, condition
     by_clip = few_shot.score_clips(conditions, corpus[1], embed_speech(stand_in))
     by_stream = few_shot.score_streams(conditions, corpus[1], stand_in)
     for scored in (by_clip, by_stream):
-        for result in few_shot.measure(scored):
+        for result in few_shot.compute_metrics(scored):
             assert result.numbers["accuracy"].mean == 1
             assert result.numbers["eer"].mean < 0.1
 
@@ -103,21 +103,21 @@ def test_a_condition_holds_mean_and_spread_of_its_lists_and_an_interval_over_spe
     projection = rng.normal(size=(64, 6))
     scored = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 126)) @ projection)
     speakers = {clip.path: clip.path[-5] for pairs in conditions.values() for pair in pairs for clip in pair.test}
-    k1, k2 = few_shot.measure(scored, speakers=speakers, rng=np.random.default_rng(1))
-    assert list(k1.numbers) == list(few_shot.NUMBERS)
+    k1, k2 = few_shot.compute_metrics(scored, speakers=speakers, rng=np.random.default_rng(1))
+    assert list(k1.numbers) == list(few_shot.METRICS)
     for key, spread in k1.numbers.items():
         values = [result.numbers[key] for result in k1.lists]
         assert spread.mean == pytest.approx(np.mean(values))
         assert spread.sd == pytest.approx(np.std(values, ddof=1))
         assert spread.low <= spread.high
     assert np.isnan(k2.numbers["eer"].sd)
-    assert np.isnan(few_shot.measure(scored)[0].numbers["eer"].low)
+    assert np.isnan(few_shot.compute_metrics(scored)[0].numbers["eer"].low)
 
 
 def test_the_numbers_of_a_list_are_those_of_the_metrics(corpus, conditions):
     noisy = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 62)))
     scored = noisy["k2"][0]
-    numbers = few_shot.measure(noisy)[1].lists[0].numbers
+    numbers = few_shot.compute_metrics(noisy)[1].lists[0].numbers
     curve = metrics.error_curve(scored.scores.ravel(), scored.positive.ravel())
     assert numbers["eer"] == metrics.equal_error_rate(curve)
     assert numbers["frr_at_far_2_5"] == metrics.frr_at_far(curve, 0.025)

@@ -5,7 +5,7 @@ from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
 from earmark.core.errors import InputError
 from earmark.evaluation.protocols import retrieval
-from earmark.evaluation.protocols.retrieval import by_label, cosine_similarities, measure, precisions
+from earmark.evaluation.protocols.retrieval import by_label, compute_metrics, cosine_similarities, precisions
 
 
 def tokens(count=60, labels=8, speakers=5, dimension=6, seed=0):
@@ -77,7 +77,7 @@ def nearest(query, k, reference, ref_includes_query):
 @pytest.mark.parametrize("seed", range(3))
 def test_map_is_that_of_pytorch_metric_learning(seed):
     rows, labels, speakers = tokens(300, seed=seed)
-    numbers = measure(precisions(cosine_similarities(rows), labels, speakers, published=True), speakers)
+    numbers = compute_metrics(precisions(cosine_similarities(rows), labels, speakers, published=True), speakers)
     for ranking, includes_query in (("all", False), ("published", True)):
         ours = [estimate.value for estimate in numbers[ranking].values()]
         np.testing.assert_allclose(ours, by_library(rows, labels, includes_query=includes_query), atol=1e-6)
@@ -86,7 +86,7 @@ def test_map_is_that_of_pytorch_metric_learning(seed):
 def test_the_published_way_flatters_rare_labels():
     rng = np.random.default_rng(0)
     labels = [f"w{index // 2}" for index in range(100)]
-    numbers = measure(
+    numbers = compute_metrics(
         precisions(cosine_similarities(rng.normal(size=(100, 16))), labels, [""] * 100, published=True), [""] * 100
     )
     assert numbers["all"]["map"].value < 0.1
@@ -96,7 +96,7 @@ def test_the_published_way_flatters_rare_labels():
 def test_perfect_embeddings_have_a_map_of_one_in_every_ranking():
     labels, speakers = ["a", "a", "b", "b"] * 3, ["x"] * 4 + ["y"] * 8
     rows = np.eye(2)[[int(label == "a") for label in labels]] + 1e-3 * np.arange(12)[:, None]
-    for numbers in measure(precisions(cosine_similarities(rows), labels, speakers), speakers).values():
+    for numbers in compute_metrics(precisions(cosine_similarities(rows), labels, speakers), speakers).values():
         assert [estimate.value for estimate in numbers.values()] == [1.0, 1.0]
 
 
@@ -111,7 +111,7 @@ def test_an_own_voice_cannot_help_across_speakers():
     """All of a speaker's words are alike: within a voice nothing is found, across voices only what is alike counts."""
     labels, speakers = ["a", "b", "a", "b"], ["x", "x", "y", "y"]
     rows = np.array([[1, 0, 0.3], [1, 0, -0.3], [0, 1, 0.3], [0, 1, -0.3]])
-    numbers = measure(precisions(cosine_similarities(rows), labels, speakers), speakers)
+    numbers = compute_metrics(precisions(cosine_similarities(rows), labels, speakers), speakers)
     assert numbers["across"]["map"].value == 1
     assert numbers["all"]["map"].value == 0
     assert np.isnan(numbers["within"]["map"].value)
@@ -130,15 +130,15 @@ def test_queries_without_right_answers_do_not_count():
     found = precisions(cosine_similarities(lone[0]), *lone[1:])
     assert np.isnan(found["all"].ap[-1])
     assert found["all"].right[-1] == 0
-    assert np.isfinite(measure(found, lone[2])["all"]["map"].value)
+    assert np.isfinite(compute_metrics(found, lone[2])["all"]["map"].value)
 
 
 def test_intervals_come_from_draws_of_speakers():
     rows, labels, speakers = tokens(200)
     found = precisions(cosine_similarities(rows), labels, speakers)
-    one = measure(found, speakers, np.random.default_rng(0))["all"]["map"]
+    one = compute_metrics(found, speakers, np.random.default_rng(0))["all"]["map"]
     assert one.low < one.value < one.high
-    assert measure(found, ["x"] * 200, np.random.default_rng(0))["all"]["map"].low == pytest.approx(one.value)
+    assert compute_metrics(found, ["x"] * 200, np.random.default_rng(0))["all"]["map"].low == pytest.approx(one.value)
 
 
 def test_the_map_of_each_label_weighs_to_the_map_of_all():
@@ -146,7 +146,7 @@ def test_the_map_of_each_label_weighs_to_the_map_of_all():
     found = precisions(cosine_similarities(rows), labels, speakers)
     each = by_label(found["all"], labels)
     total = sum(tokens * value for tokens, value in each.values()) / sum(tokens for tokens, _ in each.values())
-    assert total == pytest.approx(measure(found, speakers)["all"]["map"].value)
+    assert total == pytest.approx(compute_metrics(found, speakers)["all"]["map"].value)
 
 
 @pytest.mark.parametrize("wrong", [0.0, np.nan, np.inf])

@@ -8,7 +8,14 @@ from earmark.core.errors import InputError
 from earmark.data.lists.clip_lists import ClipPair
 from earmark.evaluation import metrics
 from earmark.evaluation.protocols import verification
-from earmark.evaluation.protocols.verification import Pairs, as_norm, every_pair, listed_pairs, measure, score_pairs
+from earmark.evaluation.protocols.verification import (
+    Pairs,
+    as_norm,
+    compute_metrics,
+    every_pair,
+    listed_pairs,
+    score_pairs,
+)
 
 
 def voices(speakers, clips, dimension=8, spread=0.7, seed=0):
@@ -100,8 +107,8 @@ def test_normalization_heals_speakers_who_are_all_like_each_other():
     names = [f"id{speaker}" for speaker in range(40) for _ in range(5)]
     rows = np.repeat(people, 5, axis=0) + 0.8 * rng.normal(size=(200, 16))
     pairs = every_pair(names)
-    plain = measure(score_pairs(rows, pairs), pairs, names)["eer"].value
-    assert measure(as_norm(rows, pairs, strangers, 15), pairs, names)["eer"].value < 0.9 * plain
+    plain = compute_metrics(score_pairs(rows, pairs), pairs, names)["eer"].value
+    assert compute_metrics(as_norm(rows, pairs, strangers, 15), pairs, names)["eer"].value < 0.9 * plain
 
 
 def test_a_cohort_without_two_strangers_is_refused():
@@ -135,7 +142,7 @@ def test_costs_are_the_published_ones_and_the_rate_differs_by_less_than_a_step(s
     pairs = every_pair(names)
     scores = score_pairs(rows, pairs)
     eer, cost, rare = published(scores, pairs.is_same)
-    found = measure(scores, pairs, names)
+    found = compute_metrics(scores, pairs, names)
     assert found["min_dcf_0_01"].value == pytest.approx(cost)
     assert found["min_dcf_0_001"].value == pytest.approx(rare)
     curve = metrics.error_curve(scores, pairs.is_same)
@@ -164,7 +171,7 @@ def test_intervals_are_those_of_plain_loops_over_speakers(monkeypatch, many):
     rows, names = voices(6, 4)
     pairs = every_pair(names)
     scores = score_pairs(rows, pairs)
-    found = measure(scores, pairs, names, np.random.default_rng(2))["eer"]
+    found = compute_metrics(scores, pairs, names, np.random.default_rng(2))["eer"]
     low, high = plain_interval(scores, pairs, names, np.random.default_rng(2))
     # Levels of the score are a few thousandths apart here.
     assert (found.low, found.high) == pytest.approx((low, high), abs=1e-9 if many > 10 else 0.005)
@@ -180,7 +187,7 @@ def test_all_pairs_of_a_thousand_clips_are_measured_in_little_memory():
     tracemalloc.stop()
     assert len(scores) == 499_500
     assert peak < 60 * len(scores) + 16 * verification._PIECE
-    found = measure(scores, pairs, names, np.random.default_rng(0))["eer"]
+    found = compute_metrics(scores, pairs, names, np.random.default_rng(0))["eer"]
     assert found.low < found.value < found.high
 
 

@@ -17,7 +17,7 @@ from earmark.evaluation.reports import spotting as report
 @pytest.fixture
 def results(corpus, stand_in):
     lists, clips = corpus
-    return few_shot.measure(few_shot.score_clips(find_pairs(lists), clips, stand_in.embed))
+    return few_shot.compute_metrics(few_shot.score_clips(find_pairs(lists), clips, stand_in.embed))
 
 
 def test_results_hold_every_number_of_every_list_and_condition(tmp_path, results):
@@ -71,7 +71,7 @@ def test_a_number_that_is_none_is_a_dash(results):
 def test_every_peer_names_its_source_and_only_numbers_that_are_measured():
     for peer in report.peers_for("gsc10"):
         assert peer.source
-        assert all(set(numbers) <= set(few_shot.NUMBERS) for numbers in peer.numbers.values())
+        assert all(set(numbers) <= set(few_shot.METRICS) for numbers in peer.numbers.values())
 
 
 @pytest.mark.corpora
@@ -90,7 +90,7 @@ def test_the_quoted_peers_are_those_of_the_design():
 
 
 def test_an_open_set_table_has_a_row_a_system_and_intervals():
-    numbers = {key: Estimate(0.9, 0.85, 0.95) for key in open_set.NUMBERS} | {"map": Estimate(math.nan, 0, 0)}
+    numbers = {key: Estimate(0.9, 0.85, 0.95) for key in open_set.METRICS} | {"map": Estimate(math.nan, 0, 0)}
     clips = {"train": 1, "validation": 0, "target": 1, "seen_unknown": 1, "unseen_unknown": 0}
     result = OpenSetResult(("yes",), "svm", "cluster", None, None, clips, numbers, Confusion((), (), ()))
     lines = report.open_set_table({"base": result}, columns=["target_accuracy", "map"]).splitlines()

@@ -145,7 +145,7 @@ def test_losses_are_rows_of_one_report_about_speakers(folder, monkeypatch, capsy
     results = json.loads((folder / "out" / "results.json").read_text(encoding="utf-8"))["results"]
     assert len(results) == 2 + 2 * 3
     costs = next(row["numbers"] for row in results if row["condition"] == "speaker verification")
-    assert list(costs) == list(verification.NUMBERS)
+    assert list(costs) == list(verification.METRICS)
     assert len(costs["min_dcf_0_01"]["seeds"]) == 2
 
 
@@ -271,8 +271,8 @@ def test_a_protocol_of_words_alone_is_stamped_as_it_was_before_speakers(tmp_path
     (tmp_path / "checkpoint").write_bytes(b"weights")
     (tmp_path / "protocol.toml").write_text('title = "Words"\n', encoding="utf-8")
     monkeypatch.setattr(judgment, "__version__", "0.1.0")
-    monkeypatch.setattr(judgment.few_shot, "NUMBERS", {"eer": "EER"})
-    monkeypatch.setattr(judgment.open_set, "NUMBERS", {"map": "MAP"})
+    monkeypatch.setattr(judgment.few_shot, "METRICS", {"eer": "EER"})
+    monkeypatch.setattr(judgment.open_set, "METRICS", {"map": "MAP"})
     stamp = Judge(read_protocol(tmp_path / "protocol.toml"))._stamp(tmp_path / "checkpoint")
     parts = b"weights", b'{"title":"Words","few_shot":[],"open_set":[]}', b"('0.1.0', ['eer'], ['map'])"
     assert stamp == hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.evaluation.embedders import Exported
+from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.training.batches.center_crop import CenteredClips, CenteredSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.loop import train
@@ -50,7 +50,7 @@ def test_a_loss_without_classes_does_not(table, tmp_path):
 def test_an_encoder_of_streams_is_judged_as_its_export_runs(recipe, tmp_path, tone):
     train(recipe, tmp_path / "run", device="cpu")
     embedder = load_embedder(tmp_path / "run" / "last.safetensors")
-    assert isinstance(embedder, Exported)
+    assert isinstance(embedder, EncoderEmbedder)
     rows = embedder.embed_batch([tone(300, 0.5), tone(900, 0.5)])
     assert rows.shape == (2, 8)
     assert np.linalg.norm(rows, axis=1) == pytest.approx(1)

@@ -11,7 +11,7 @@ from earmark.cli import app, main
 from earmark.cli.evaluate import encoders as judged
 from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.manifest import read_manifest
-from earmark.evaluation.embedders import Exported
+from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.training.mining import MiningSettings, mining, shards
 
 WORDS = ("rise", "fall", "bow")
@@ -35,7 +35,7 @@ def corpus(tmp_path, say):
 def run(corpus, monkeypatch, stand_in):
     """`run("--across-speakers")`: the command with the stand-in encoder; what it printed, and its folder."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(judged, "load", lambda *_, **__: Exported(stand_in))
+    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(stand_in))
 
     def invoke(*words, source="list.txt"):
         call = ["mine", str(corpus / source), "--audio", str(corpus), "--out", str(corpus / "out"), *words]
@@ -47,7 +47,7 @@ def run(corpus, monkeypatch, stand_in):
 @pytest.fixture
 def error_of(corpus, monkeypatch, stand_in, capsys):
     """`error_of("--any")`: exit code and the one line of the command's error."""
-    monkeypatch.setattr(judged, "load", lambda *_, **__: Exported(stand_in))
+    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(stand_in))
 
     def invoke(*words, source="list.txt"):
         call = ["earmark", "mine", str(corpus / source), "--audio", str(corpus), "--out", str(corpus / "out"), *words]
@@ -142,7 +142,7 @@ def test_a_broken_list_is_told_before_the_work(error_of, corpus):
 def test_embeddings_of_another_encoder_are_not_mixed_in(error_of, run, monkeypatch, stand_in):
     assert run()[0].exit_code == 0
     other = type(stand_in)(name="other", fingerprint="0" * 48)
-    monkeypatch.setattr(judged, "load", lambda *_, **__: Exported(other))
+    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(other))
     code, line = error_of()
     assert code == 2
     assert "holds embeddings of another encoder (stand-in, now other); name another --out" in line

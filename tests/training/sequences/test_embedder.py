@@ -5,7 +5,7 @@ import torch
 from earmark import audio
 from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Embedder
-from earmark.evaluation.segment_embeddings import HearsSegments, segment_embedder
+from earmark.evaluation.segment_embeddings import SelfSegmenting, segment_embedder
 from earmark.spotting.enrollment import find_speech
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.recipe import check_any_recipe
@@ -44,7 +44,7 @@ def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_
 def test_it_is_what_evaluations_and_mining_ask_for(checkpoint):
     path, recipe, _ = checkpoint
     embedder = load_embedder(path)
-    assert isinstance(embedder, HearsSegments)
+    assert isinstance(embedder, SelfSegmenting)
     assert embedder.name == recipe.name
     assert embedder.classes == ()
     embedding = embedder.embed_batch([np.zeros(16_000, np.float32)])

@@ -14,7 +14,7 @@ from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats
-    from earmark.evaluation.embedding_cache import Embedded, Key, Silence
+    from earmark.evaluation.embedding_cache import Embeddings, Key, Silence
 
 CHECKPOINT = ".safetensors"
 
@@ -80,21 +80,21 @@ def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: 
         InputError: no such file, a checkpoint of an encoder of clips that shall embed the spoken part, or crops for
             an encoder that hears a recording whole.
     """
-    from earmark.evaluation.embedders import Exported
+    from earmark.evaluation.embedders import EncoderEmbedder
 
     if not is_checkpoint(name):
         if crops:
             raise InputError(f"--crops {crops}: {name or 'base'} hears a recording whole; leave it out")
         from earmark.models.encoder import load_encoder
 
-        return Exported(load_encoder(name), spoken=spoken is not False)
+        return EncoderEmbedder(load_encoder(name), spoken=spoken is not False)
     with needs("train"):
         from earmark.training.export.checkpoint_embedder import load_embedder
 
     embedder = load_embedder(Path(str(name)), crops=crops, seed=seed)
     if spoken is None:
         return embedder
-    if isinstance(embedder, Exported):  # the checkpoint of an encoder that hears streams
+    if isinstance(embedder, EncoderEmbedder):  # the checkpoint of an encoder that hears streams
         return replace(embedder, spoken=spoken)
     if spoken:
         raise InputError(f"--spoken: {name} hears clips of one length, as its training did; leave it out")
@@ -103,7 +103,7 @@ def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: 
 
 def load_voice(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
     """As `load`, where speakers are judged: the shipped encoder of speakers unless another is named."""
-    from earmark.evaluation.embedders import ExportedVoice
+    from earmark.evaluation.embedders import SpeakerEmbedder
     from earmark.models.encoder import SHIPPED, load_encoder
     from earmark.models.onnx_model import EncoderError
     from earmark.models.speaker_encoder import load_speaker_encoder
@@ -120,7 +120,7 @@ def load_voice(name: str | None, *, spoken: bool | None = None, crops: int = 0, 
         return load(name, spoken=spoken, crops=crops, seed=seed)
     if crops:
         raise InputError(f"--crops {crops}: {encoder.name} hears a recording whole; leave it out")
-    return ExportedVoice(encoder, spoken=spoken is not False)
+    return SpeakerEmbedder(encoder, spoken=spoken is not False)
 
 
 def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str, Floats]":
@@ -145,7 +145,7 @@ def embed_into(
     speakers: Mapping[str, str] | None = None,
     silence: "Silence" = "refuse",
     refuse_others: bool = False,
-) -> "Embedded":
+) -> "Embeddings":
     """Embeddings of recordings, kept in a file, with a progress bar; arguments as of `embeddings.embed_into`."""
     from earmark.evaluation import embedding_cache as embeddings
 

@@ -78,7 +78,7 @@ def few_shot(
 
     import numpy as np
 
-    from earmark.evaluation.embedders import Embedder, Exported
+    from earmark.evaluation.embedders import Embedder, EncoderEmbedder
     from earmark.models.encoder import load_encoder
 
     conditions = trials.find_pairs(lists, audio=audio, draws=limit_seeds)
@@ -87,7 +87,7 @@ def few_shot(
     negatives = _background(background, audio, conditions)
     paths = trials.every_path(conditions)
     if scoring is Scoring.detector:
-        listening = Exported(load_encoder(encoder))
+        listening = EncoderEmbedder(load_encoder(encoder))
         scored = _streams(conditions, audio, listening.encoder)
         shown = [clip.path for clip in pictures.clips_to_map(conditions, seed=seed)]
         embedder: Embedder = listening
@@ -98,7 +98,7 @@ def few_shot(
         rows = np.stack([vectors[path] for path in negatives]) if negatives else None
         scored = protocol.score_vectors(conditions, vectors, backend=backend.value, background=rows)
     speakers = trials.speakers_of(audio, paths)
-    results = protocol.measure(scored, speakers=speakers, rng=np.random.default_rng(seed))
+    results = protocol.compute_metrics(scored, speakers=speakers, rng=np.random.default_rng(seed))
 
     name = lists.resolve().name
     out = out or Path("runs") / f"few-shot-{name}-{embedder.name}"
@@ -163,10 +163,10 @@ def _streams(conditions: "Mapping[str, tuple[ListPair, ...]]", audio: Path, enco
 
 
 def _print(results: "Sequence[protocol.ConditionResult]", title: str, out: Path) -> None:
-    from earmark.evaluation.protocols.few_shot import NUMBERS
+    from earmark.evaluation.protocols.few_shot import METRICS
     from earmark.evaluation.reports import spotting as report
 
-    columns = ["lists", *(f">{NUMBERS[column]} (%)" for column in report.COLUMNS)]
+    columns = ["lists", *(f">{METRICS[column]} (%)" for column in report.COLUMNS)]
     rows = [
         [f"{result.name} × {len(result.lists)}", *(report.spread_text(result, column) for column in report.COLUMNS)]
         for result in results

@@ -70,7 +70,7 @@ def identify(
     logits = embedder.classify(np.asarray(found.vectors))
     assert logits is not None
     labels = [trials.speakers[path] for path in found.paths]
-    result = identification.measure(logits, embedder.classes, labels, np.random.default_rng(seed))
+    result = identification.compute_metrics(logits, embedder.classes, labels, np.random.default_rng(seed))
 
     (out / "table.md").write_text(speaker_report.identification_table({embedder.name: result}), encoding="utf-8")
     _write_answers(out / "answers.tsv", found.paths, labels, logits, embedder.classes)
@@ -88,7 +88,7 @@ def identify(
     if skip_missing:
         console.say(f"left out: {len(trials.missing)} missing and {len(found.silent)} silent recordings")
     title = f"{embedder.name} on {split_list.name}: {counts['recordings']} recordings, {counts['classes']} classes"
-    rows = [[words, estimate_text(result[key])] for key, words in identification.NUMBERS.items()]
+    rows = [[words, estimate_text(result[key])] for key, words in identification.METRICS.items()]
     console.print_table(["number", ">%"], rows, title)
     console.say(f"wrote {out}")
 

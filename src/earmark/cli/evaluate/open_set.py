@@ -114,6 +114,6 @@ def open_set(
     )
     title = f"{embedder.name} on {name}, {backend.value}, unknown by {unknown.value}"
     pictures.draw_open_set(out, scored, vectors, title=title, seed=seed)
-    rows = [[words, report.estimate_text(result.numbers[key])] for key, words in protocol.NUMBERS.items()]
+    rows = [[words, report.estimate_text(result.numbers[key])] for key, words in protocol.METRICS.items()]
     console.print_table(["number", ">%"], rows, title)
     console.say(f"wrote {out}")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from earmark.evaluation.embedders import Embedder, Floats
-    from earmark.evaluation.protocols.probe import Answers, Classifier, Draw, ProbeResult
+    from earmark.evaluation.protocols.probe import Classifier, LabelSplit, Predictions, ProbeResult
     from earmark.evaluation.protocols.probe.clips import ProbeClips
 
 EXAMPLE = (
@@ -96,14 +96,14 @@ def probe(
     out: Annotated[
         Path | None, typer.Option(help="Results folder; runs/probe-<lists>-<encoder>-<probe> unless given.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of draws, classifier, and bootstrap over speakers.")] = 0,
+    seed: Annotated[int, typer.Option(help="Of splits, classifier, and bootstrap over speakers.")] = 0,
 ) -> None:
     """Teach a classifier with few clips of each word, test it on others; writes tables, results.json and pictures."""
     if encoder == CONV1D and classifier is not Probe.dense:
         raise InputError(f"--probe: {CONV1D} is a classifier itself; leave it out")
     with needs("plots"):
         from earmark.evaluation.protocols import probe as protocol
-        from earmark.evaluation.protocols.probe import report
+        from earmark.evaluation.reports import probe as report
 
     import numpy as np
 
@@ -111,12 +111,12 @@ def probe(
     clips = _read(labeled, test, audio, (train_split, test_split), split)
     if words is not None:
         clips = clips.only(judged.words(words, "--words"))
-    draws = clips.draw(numbers, repetitions, seed)
+    splits = clips.split(numbers, repetitions, seed)
     learner = _classifier(encoder, classifier)
     embedder = _embedder(encoder, spoken)
-    rows = _vectors(embedder, draws, clips.folder, vectors)
-    answers = _answers(draws, rows, learner, seed)
-    results = protocol.measure(answers, speakers=clips.speakers, rng=np.random.default_rng(seed))
+    rows = _vectors(embedder, splits, clips.folder, vectors)
+    predictions = _answers(splits, rows, learner, seed)
+    results = protocol.compute_metrics(predictions, speakers=clips.speakers, rng=np.random.default_rng(seed))
 
     by = "conv1d" if encoder == CONV1D else classifier.value
     out = out or Path("runs") / f"probe-{clips.name}-{embedder.name}-{by}"
@@ -133,7 +133,7 @@ def probe(
         seed=seed,
     )
     title = f"{embedder.name}, {by}: {clips.title}"
-    report.draw(out, answers, results, title=title)
+    report.draw(out, predictions, results, title=title)
     _print(results, title, out)
 
 
@@ -198,32 +198,34 @@ def _classifier(name: str | None, chosen: Probe) -> "Classifier":
     return classify
 
 
-def _vectors(embedder: "Embedder", draws: "Sequence[Draw]", folder: Path, file: Path | None) -> "dict[str, Floats]":
-    from earmark.evaluation.embedders import Exported
+def _vectors(
+    embedder: "Embedder", splits: "Sequence[LabelSplit]", folder: Path, file: Path | None
+) -> "dict[str, Floats]":
+    from earmark.evaluation.embedders import EncoderEmbedder
 
-    paths = sorted({clip.path for draw in draws for clip in (*draw.train, *draw.test)})
+    paths = sorted({clip.path for split in splits for clip in (*split.train, *split.test)})
     if file is None:
         return judged.embed(embedder, paths, folder)
-    key = judged.key(embedder, crops=0, seed=0, spoken=isinstance(embedder, Exported) and embedder.spoken)
+    key = judged.key(embedder, crops=0, seed=0, spoken=isinstance(embedder, EncoderEmbedder) and embedder.spoken)
     places = {path: folder / path for path in paths}
     # The file was named by hand: hours of another encoder's work, or something else altogether, may be in it.
     return judged.embed_into(file, places, embedder, key=key, silence="embed", refuse_others=True).by_path
 
 
 def _answers(
-    draws: "Sequence[Draw]", vectors: "dict[str, Floats]", learner: "Classifier", seed: int
-) -> "tuple[Answers, ...]":
-    from earmark.evaluation.protocols.probe import answer
+    splits: "Sequence[LabelSplit]", vectors: "dict[str, Floats]", learner: "Classifier", seed: int
+) -> "tuple[Predictions, ...]":
+    from earmark.evaluation.protocols.probe import predict
 
     with console.progress_bar() as progress:
-        return answer(draws, vectors, learner, seed=seed, progress=partial(progress, "learning words"))
+        return predict(splits, vectors, learner, seed=seed, progress=partial(progress, "learning words"))
 
 
 def _print(results: "Sequence[ProbeResult]", title: str, out: Path) -> None:
-    from earmark.evaluation.protocols.probe import NUMBERS
+    from earmark.evaluation.protocols.probe import METRICS
     from earmark.evaluation.protocols.probe.report import spread_text
 
-    columns = ["labels", *(f">{name} (%)" for name in NUMBERS.values())]
-    rows = [[result.name, *(spread_text(result.numbers[key]) for key in NUMBERS)] for result in results]
+    columns = ["labels", *(f">{name} (%)" for name in METRICS.values())]
+    rows = [[result.name, *(spread_text(result.numbers[key]) for key in METRICS)] for result in results]
     console.print_table(columns, rows, title)
     console.say(f"wrote {out}")

@@ -109,7 +109,7 @@ def retrieve(
             found = retrieval.precisions(
                 similarities, labels, speakers, published=published, progress=partial(progress, "ranking")
             )
-        numbers = retrieval.measure(found, speakers, np.random.default_rng(seed))
+        numbers = retrieval.compute_metrics(found, speakers, np.random.default_rng(seed))
         systems.append(retrieval_report.System(title, fingerprint, found, numbers))
     counts = {"segments": len(segments), "labels": len(set(labels)), "speakers": len(set(speakers) - {""})}
     shown = {system.name: retrieval.by_label(retrieval_report.shown(system), labels) for system in systems}

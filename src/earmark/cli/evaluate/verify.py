@@ -13,7 +13,7 @@ from earmark.cli.extras import needs
 from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from earmark.evaluation.embedding_cache import Embedded, Silence
+    from earmark.evaluation.embedding_cache import Embeddings, Silence
     from earmark.evaluation.protocols.speaker_trials import SpeakerTrials
 
 EXAMPLE = (
@@ -93,7 +93,7 @@ def verify(
     out.mkdir(parents=True, exist_ok=True)
     key = judged.key(embedder, crops=crops, seed=seed, spoken=spoken)
 
-    def embed(name: str, heard: "SpeakerTrials") -> "Embedded":
+    def embed(name: str, heard: "SpeakerTrials") -> "Embeddings":
         silence: Silence = "skip" if skip_missing else "refuse"
         return judged.embed_into(out / name, heard.places, embedder, key=key, speakers=heard.speakers, silence=silence)
 
@@ -117,7 +117,7 @@ def verify(
     with console.progress_bar() as progress:
         progress("measuring", 0, None)
         results = {
-            kind: verification.measure(values, pairs, names, np.random.default_rng(seed))
+            kind: verification.compute_metrics(values, pairs, names, np.random.default_rng(seed))
             for kind, values in scores.items()
         }
         title = f"{embedder.name} on {trials.name}"
@@ -145,7 +145,7 @@ def verify(
     if skip_missing:
         console.say(f"left out: {len(tested.missing)} missing and {len(found.silent)} silent recordings")
     rows = [
-        [kind, *(speaker_report.verification_text(key, numbers[key]) for key in verification.NUMBERS)]
+        [kind, *(speaker_report.verification_text(key, numbers[key]) for key in verification.METRICS)]
         for kind, numbers in results.items()
     ]
     title = f"{title}: {same} pairs of one speaker, {len(pairs) - same} of two"

@@ -11,7 +11,7 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
 # Okabe & Ito's colors, told apart by color-blind readers; the yellow is too pale for a line and left out.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", "-.", ":")
 _MANY_LETTERS = (
     "Noto Sans CJK SC",
@@ -41,7 +41,7 @@ def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
 
 def line_style(index: int) -> tuple[str, str]:
     """Color and dashes of a line; 28 of them differ."""
-    return COLOURS[index % len(COLOURS)], DASHES[index // len(COLOURS) % len(DASHES)]
+    return COLORS[index % len(COLORS)], DASHES[index // len(COLORS) % len(DASHES)]
 
 
 def word_colors(words: Sequence[str]) -> dict[str, str]:

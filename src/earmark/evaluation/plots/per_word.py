@@ -9,13 +9,13 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
-from earmark.evaluation.plots.figures import COLOURS, empty_figure, line_style
+from earmark.evaluation.plots.figures import COLORS, empty_figure, line_style
 from earmark.evaluation.protocols.probe.rates import WordRates
 
 Floats = NDArray[np.floating]
 
 KINDS = ("precision", "recall")
-_GAIN, _LOSS = COLOURS[0], COLOURS[1]
+_GAIN, _LOSS = COLORS[0], COLORS[1]
 
 
 def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figure:

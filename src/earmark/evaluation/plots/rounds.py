@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from earmark.evaluation.plots.figures import COLOURS, one_panel
+from earmark.evaluation.plots.figures import COLORS, one_panel
 
 
 def rounds_plot(values: Sequence[float], kept: int, *, ylabel: str, title: str = "") -> Figure:
@@ -18,7 +18,7 @@ def rounds_plot(values: Sequence[float], kept: int, *, ylabel: str, title: str =
     """
     figure, axes = one_panel(5.2, 3.4)
     axes.plot(range(len(values)), values, "o-", color="0.55", lw=1.4, ms=5)
-    axes.plot([kept], [values[kept]], "o", color=COLOURS[0], ms=10, label="kept")
+    axes.plot([kept], [values[kept]], "o", color=COLORS[0], ms=10, label="kept")
     axes.set_xticks(range(len(values)), ["start", *(f"round {number}" for number in range(1, len(values)))])
     axes.set(ylabel=ylabel, title=title, xlim=(-0.3, len(values) - 0.7))
     axes.margins(y=0.15)

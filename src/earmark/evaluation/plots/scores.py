@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from earmark.evaluation.plots.figures import COLOURS, empty_figure
+from earmark.evaluation.plots.figures import COLORS, empty_figure
 
 Floats = NDArray[np.floating]
 
@@ -36,7 +36,7 @@ def score_plot(
     high = max(np.quantile(values, 0.999, method="lower") for values in every)
     edges = np.linspace(low, high + 1e-6, BARS + 1)
     for axes, (name, kinds) in zip(rows, panels.items(), strict=True):
-        for (kind, values), color in zip(kinds.items(), COLOURS, strict=False):
+        for (kind, values), color in zip(kinds.items(), COLORS, strict=False):
             if values.size:
                 inside = values.clip(edges[0], edges[-1])
                 axes.hist(inside, edges, density=True, histtype="stepfilled", color=color, alpha=0.25)

@@ -2,7 +2,7 @@
 
 `score_vectors` compares vectors that somebody has embedded. `score_clips` embeds each clip once, whatever the number of
 lists, with any function from a wave to a vector. `score_streams` runs what users run: `enroll` on the takes and a
-`Detector` over each test clip. All give `ScoredPair`s; `measure` turns those into numbers.
+`Detector` over each test clip. All give `ScoredPair`s; `compute_metrics` turns those into numbers.
 """
 
 import warnings
@@ -72,7 +72,7 @@ class ListResult:
         takes: enrollment clips in all.
         clips: test clips.
         impostors: those of them that say no keyword.
-        numbers: rates in [0, 1] by name, see `NUMBERS`.
+        numbers: rates in [0, 1] by name, see `METRICS`.
     """
 
     name: str
@@ -224,7 +224,7 @@ def score_streams(
     }
 
 
-def measure(
+def compute_metrics(
     scored: Scored, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
 ) -> tuple[ConditionResult, ...]:
     """Every number for every list, and its spread over the lists of a condition.
@@ -254,7 +254,7 @@ def _percent(share: float) -> str:
     return f"{100 * share:g}".replace(".", "_")
 
 
-NUMBERS = {
+METRICS = {
     "accuracy": "closed-set accuracy",
     "f1": "macro F1",
     "auc": "AUC",
@@ -291,7 +291,7 @@ def _numbers_of(scored: ScoredPair) -> Callable[[Floats | None], dict[str, float
             *(metrics.open_set_identification(scores, targets, share, weights) for share in IMPOSTOR_SHARES),
             metrics.min_dcf(curve),
         ]
-        return dict(zip(NUMBERS, values, strict=True))
+        return dict(zip(METRICS, values, strict=True))
 
     return numbers
 
@@ -302,7 +302,7 @@ def _measure_condition(
     functions = [_numbers_of(scored) for scored in pairs]
     lists = tuple(_list_result(scored, numbers(None)) for scored, numbers in zip(pairs, functions, strict=True))
     values = np.array([list(result.numbers.values()) for result in lists])
-    low = high = np.full(len(NUMBERS), np.nan)
+    low = high = np.full(len(METRICS), np.nan)
     if speakers and rng is not None:
         paths = sorted({clip.path for scored in pairs for clip in scored.pair.test})
         place = {path: index for index, path in enumerate(paths)}
@@ -314,9 +314,9 @@ def _measure_condition(
             return np.mean([list(one.values()) for one in drawn], axis=0)
 
         low, high = metrics.interval_over_speakers(mean_over_lists, [speakers.get(path, "") for path in paths], rng)
-    sd = values.std(axis=0, ddof=1) if len(lists) > 1 else np.full(len(NUMBERS), np.nan)
+    sd = values.std(axis=0, ddof=1) if len(lists) > 1 else np.full(len(METRICS), np.nan)
     spreads = np.stack([values.mean(axis=0), sd, low, high], axis=1)
-    return ConditionResult(name, lists, {key: Spread(*row) for key, row in zip(NUMBERS, spreads.tolist(), strict=True)})
+    return ConditionResult(name, lists, {key: Spread(*row) for key, row in zip(METRICS, spreads.tolist(), strict=True)})
 
 
 def _list_result(scored: ScoredPair, numbers: dict[str, float]) -> ListResult:

@@ -12,11 +12,11 @@ from earmark.evaluation.protocols.open_set import Estimate
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-NUMBERS = {"top_1": "top-1 accuracy", "top_5": "top-5 accuracy"}
+METRICS = {"top_1": "top-1 accuracy", "top_5": "top-5 accuracy"}
 """What is measured: key in the results and what it says; fractions."""
 
 
-def measure(
+def compute_metrics(
     logits: Floats, classes: Sequence[str], labels: Sequence[str], rng: np.random.Generator | None = None
 ) -> dict[str, Estimate]:
     """Share of clips whose speaker has the best score, or one of the five best, with 95 % intervals over speakers.
@@ -28,29 +28,29 @@ def measure(
         rng: draws speakers for the intervals; None leaves the intervals out.
 
     Returns:
-        By the keys of `NUMBERS`.
+        By the keys of `METRICS`.
 
     Raises:
         InputError: a label that is no class, shapes that do not fit, or a logit that is not a number.
 
-    >>> found = measure(np.float32([[3, 1], [2, 1]]), ["anna", "bob"], ["anna", "bob"])
+    >>> found = compute_metrics(np.float32([[3, 1], [2, 1]]), ["anna", "bob"], ["anna", "bob"])
     >>> found["top_1"].value, found["top_5"].value
     (0.5, 1.0)
     """
     places = ranks(logits, classes, labels)
     right = np.stack([places < 1, places < 5], axis=1).astype(np.float64)
-    low = high = np.full(len(NUMBERS), np.nan)
+    low = high = np.full(len(METRICS), np.nan)
     if rng is not None:
         low, high = metrics.interval_over_speakers(lambda weights: weights @ right / weights.sum(), labels, rng)
     rows = np.stack([right.mean(axis=0), low, high], axis=1).tolist()
-    return {key: Estimate(*row) for key, row in zip(NUMBERS, rows, strict=True)}
+    return {key: Estimate(*row) for key, row in zip(METRICS, rows, strict=True)}
 
 
 def ranks(logits: Floats, classes: Sequence[str], labels: Sequence[str]) -> Ints:
     """How many classes stand before the right one, shape (n,); of equal scores, the first column's is before.
 
     Raises:
-        InputError: as `measure`.
+        InputError: as `compute_metrics`.
     """
     if logits.ndim != 2 or logits.shape != (len(labels), len(classes)) or not len(labels):
         raise InputError(f"logits {logits.shape}: {len(labels)} clips and {len(classes)} classes need as many")

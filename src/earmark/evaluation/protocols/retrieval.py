@@ -36,7 +36,7 @@ Similarities = Callable[[Ints, Ints], Floats]
 
 RANKINGS = {"all": "all others", "across": "other speakers", "within": "own speaker", "published": "all and itself"}
 """What a query is compared with."""
-NUMBERS = {"map": "MAP", "map_at_r": "MAP@R"}
+METRICS = {"map": "MAP", "map_at_r": "MAP@R"}
 """What is measured: key in the results and what it says. Fractions."""
 
 # Similarities that stand in memory at once: 64 MiB of float32.
@@ -139,7 +139,7 @@ def precisions(
     return result
 
 
-def measure(
+def compute_metrics(
     found: Mapping[str, Precisions], speakers: Sequence[str], rng: np.random.Generator | None = None
 ) -> dict[str, dict[str, Estimate]]:
     """MAP and MAP@R of each ranking, with 95 % intervals over speakers.
@@ -150,7 +150,7 @@ def measure(
         rng: draws the speakers whose queries count, for the intervals; the candidates stay. None leaves them out.
 
     Returns:
-        By ranking, then by the keys of `NUMBERS`; NaN for a ranking in which no query has a right answer.
+        By ranking, then by the keys of `METRICS`; NaN for a ranking in which no query has a right answer.
     """
     rows = np.stack([values for some in found.values() for values in (some.ap, some.ap_at_r)])
     means = _means(rows)
@@ -159,7 +159,7 @@ def measure(
     if rng is not None:
         low, high = metrics.interval_over_speakers(means, speakers, rng)
     estimates = iter(Estimate(*row) for row in np.stack([values, low, high], 1).tolist())
-    return {name: {key: next(estimates) for key in NUMBERS} for name in found}
+    return {name: {key: next(estimates) for key in METRICS} for name in found}
 
 
 def by_label(found: Precisions, labels: Sequence[str]) -> dict[str, tuple[int, float]]:

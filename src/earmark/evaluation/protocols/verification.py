@@ -20,7 +20,7 @@ Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.integer]
 
-NUMBERS = {"eer": "EER", "min_dcf_0_01": "minDCF, prior 0.01", "min_dcf_0_001": "minDCF, prior 0.001"}
+METRICS = {"eer": "EER", "min_dcf_0_01": "minDCF, prior 0.01", "min_dcf_0_001": "minDCF, prior 0.001"}
 """What is measured: key in the results and what it says. The EER is a fraction, a cost lies in [0, 1]."""
 
 # Numbers that stand in memory at once: 64 MiB of float32.
@@ -202,7 +202,7 @@ def mean_directions(embeddings: Floats, speakers: Sequence[str]) -> tuple[list[s
     return [str(name) for name in names], sums / counts[:, None]
 
 
-def measure(
+def compute_metrics(
     scores: Floats, pairs: Pairs, speakers: Sequence[str], rng: np.random.Generator | None = None
 ) -> dict[str, Estimate]:
     """EER and least detection costs of the scores, with 95 % intervals over speakers.
@@ -219,17 +219,17 @@ def measure(
             as both were drawn, multiplied; a pair of one speaker as often as he was: drawn twice, he is two people.
 
     Returns:
-        By the keys of `NUMBERS`.
+        By the keys of `METRICS`.
 
     Raises:
         InputError: all pairs are of one kind, or a score is not a number.
     """
     _check_kinds(pairs)
     values = _numbers(metrics.error_curve(scores, pairs.is_same))
-    low = high = np.full(len(NUMBERS), np.nan)
+    low = high = np.full(len(METRICS), np.nan)
     if rng is not None:
         low, high = _intervals(scores, pairs, speakers, rng)
-    return {key: Estimate(*row) for key, row in zip(NUMBERS, np.stack([values, low, high], 1).tolist(), strict=True)}
+    return {key: Estimate(*row) for key, row in zip(METRICS, np.stack([values, low, high], 1).tolist(), strict=True)}
 
 
 def _numbers(curve: metrics.ErrorCurve) -> list[float]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from earmark.evaluation.protocols import retrieval
 from earmark.evaluation.protocols.open_set import Estimate
-from earmark.evaluation.protocols.retrieval import NUMBERS, RANKINGS, Precisions
+from earmark.evaluation.protocols.retrieval import METRICS, RANKINGS, Precisions
 from earmark.evaluation.reports.spotting import estimate_text, heading, table_row, write_document
 
 
@@ -21,7 +21,7 @@ class System:
         name: of the encoder.
         fingerprint: of its file.
         precisions: by ranking, of each query.
-        numbers: by ranking, then by the keys of `retrieval.NUMBERS`.
+        numbers: by ranking, then by the keys of `retrieval.METRICS`.
     """
 
     name: str
@@ -34,7 +34,7 @@ class System:
         return int(np.isfinite(self.precisions[ranking].ap).sum())
 
 
-COLUMNS = ("encoder", "compared with", "queries", *(f"{words} (%)" for words in NUMBERS.values()))
+COLUMNS = ("encoder", "compared with", "queries", *(f"{words} (%)" for words in METRICS.values()))
 """Heads of the columns of `rows`."""
 
 
@@ -77,7 +77,7 @@ def write_results(
     document = {
         **heading("map", command, first.name, first.fingerprint, lists),
         **about,
-        "numbers": NUMBERS,
+        "numbers": METRICS,
         "rankings": RANKINGS,
         "results": [
             {

@@ -13,7 +13,7 @@ from earmark.evaluation.reports.spotting import estimate_text, heading, table_ro
 Numbers = Mapping[str, Estimate]
 
 
-VERIFICATION_COLUMNS = tuple(f"{words} (%)" if key == "eer" else words for key, words in verification.NUMBERS.items())
+VERIFICATION_COLUMNS = tuple(f"{words} (%)" if key == "eer" else words for key, words in verification.METRICS.items())
 """Heads of the columns that `verification_text` fills."""
 
 
@@ -21,16 +21,16 @@ def verification_table(rows: Mapping[tuple[str, str], Numbers]) -> str:
     """A Markdown table with a row for each system and kind of score; the EER in percent, costs as they are.
 
     Args:
-        rows: from `verification.measure`, by the system's name and the kind of score.
+        rows: from `verification.compute_metrics`, by the system's name and the kind of score.
 
     Returns:
         Lines that end in a line break.
     """
     columns = ["system", "score", *VERIFICATION_COLUMNS]
-    lines = [table_row(columns), table_row(["---", "---", *["---:"] * len(verification.NUMBERS)])]
+    lines = [table_row(columns), table_row(["---", "---", *["---:"] * len(verification.METRICS)])]
     for (system, score), numbers in rows.items():
         lines.append(
-            table_row([system, score, *(verification_text(key, numbers[key]) for key in verification.NUMBERS)])
+            table_row([system, score, *(verification_text(key, numbers[key]) for key in verification.METRICS)])
         )
     return "\n".join(lines) + "\n"
 
@@ -52,10 +52,10 @@ def verification_text(key: str, estimate: Estimate) -> str:
 def identification_table(rows: Mapping[str, Numbers]) -> str:
     """A Markdown table with a row for each system, in percent; ends in a line break."""
     lines = [
-        table_row(["system", *(f"{words} (%)" for words in identification.NUMBERS.values())]),
-        table_row(["---", *["---:"] * len(identification.NUMBERS)]),
+        table_row(["system", *(f"{words} (%)" for words in identification.METRICS.values())]),
+        table_row(["---", *["---:"] * len(identification.METRICS)]),
         *(
-            table_row([system, *(estimate_text(numbers[key]) for key in identification.NUMBERS)])
+            table_row([system, *(estimate_text(numbers[key]) for key in identification.METRICS)])
             for system, numbers in rows.items()
         ),
     ]
@@ -76,7 +76,7 @@ def write_verification_results(
 
     Args:
         path: of the file.
-        results: from `verification.measure`, by the kind of score.
+        results: from `verification.compute_metrics`, by the kind of score.
         command: the words of the command line.
         encoder: its name.
         fingerprint: of the encoder's file.
@@ -86,7 +86,7 @@ def write_verification_results(
     document = {
         **heading("verification", command, encoder, fingerprint, lists),
         **about,
-        "numbers": verification.NUMBERS,
+        "numbers": verification.METRICS,
         "results": {
             score: {key: asdict(value) for key, value in numbers.items()} for score, numbers in results.items()
         },
@@ -108,7 +108,7 @@ def write_identification_results(
     document = {
         **heading("identification", command, encoder, fingerprint, lists),
         **about,
-        "numbers": identification.NUMBERS,
+        "numbers": identification.METRICS,
         "result": {key: asdict(value) for key, value in result.items()},
     }
     write_document(path, document)

@@ -13,7 +13,7 @@ from typing import Any
 from earmark import __version__
 from earmark.core.numbers import finite
 from earmark.evaluation.protocols import open_set
-from earmark.evaluation.protocols.few_shot import NUMBERS, ConditionResult
+from earmark.evaluation.protocols.few_shot import METRICS, ConditionResult
 from earmark.evaluation.protocols.open_set import Estimate, OpenSetResult
 
 SCHEMA_VERSION = 1
@@ -72,7 +72,7 @@ def table(
     Args:
         rows: what was measured, by the system's name.
         peers: quoted below ours, in italics; each one's source stands under the table.
-        columns: keys of `few_shot.NUMBERS`.
+        columns: keys of `few_shot.METRICS`.
 
     Returns:
         Lines that end in a line break.
@@ -82,7 +82,7 @@ def table(
         for result in results:
             by_condition.setdefault(result.name, {})[system] = result
     lines = [
-        table_row(["lists", "system", *(f"{NUMBERS[column]} (%)" for column in columns)]),
+        table_row(["lists", "system", *(f"{METRICS[column]} (%)" for column in columns)]),
         table_row(["---", "---", *["---:"] * len(columns)]),
     ]
     for condition, systems in by_condition.items():
@@ -111,13 +111,13 @@ def open_set_table(rows: Mapping[str, OpenSetResult], *, columns: Sequence[str] 
 
     Args:
         rows: what was measured, by the system's name.
-        columns: keys of `open_set.NUMBERS`.
+        columns: keys of `open_set.METRICS`.
 
     Returns:
         Lines that end in a line break.
     """
     lines = [
-        table_row(["system", "back-end", "unknown by", *(f"{open_set.NUMBERS[column]} (%)" for column in columns)]),
+        table_row(["system", "back-end", "unknown by", *(f"{open_set.METRICS[column]} (%)" for column in columns)]),
         table_row([*["---"] * 3, *["---:"] * len(columns)]),
     ]
     for system, result in rows.items():
@@ -153,7 +153,7 @@ def write_results(
 
     Args:
         path: of the file.
-        results: from `few_shot.measure`.
+        results: from `few_shot.compute_metrics`.
         command: the words of the command line.
         encoder: its name.
         fingerprint: of the encoder's file.
@@ -165,7 +165,7 @@ def write_results(
         **heading("few-shot", command, encoder, fingerprint, lists),
         "scoring": scoring,
         "backend": backend,
-        "numbers": NUMBERS,
+        "numbers": METRICS,
         "conditions": [asdict(result) for result in results],
     }
     write_document(path, document)
@@ -177,7 +177,7 @@ def write_open_set_results(
     """Write `results.json` of an open-set test; arguments as `write_results`."""
     document = {
         **heading("open-set", command, encoder, fingerprint, lists),
-        "numbers": open_set.NUMBERS,
+        "numbers": open_set.METRICS,
         "result": asdict(result),
     }
     write_document(path, document)

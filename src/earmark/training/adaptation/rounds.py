@@ -16,7 +16,7 @@ from earmark.core.errors import InputError
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segments import read_clips
 from earmark.data.manifest import Manifest
-from earmark.evaluation.embedders import Exported
+from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, segment_embedder
 from earmark.models.encoder import load_encoder
 from earmark.training import loop
@@ -385,7 +385,7 @@ def _described(material: Material) -> str:
 
 def _embedder(path: Path) -> SegmentEmbedder:
     if path.suffix == ".onnx":
-        return segment_embedder(Exported(load_encoder(path)))
+        return segment_embedder(EncoderEmbedder(load_encoder(path)))
     return segment_embedder(load_embedder(path))
 
 

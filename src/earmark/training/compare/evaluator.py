@@ -136,9 +136,9 @@ class Judge:
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
         speakers = [one.content for one in self.speakers]
         # A number that is counted otherwise, or anew, asks for another judgment too.
-        counted = [__version__, list(few_shot.NUMBERS), list(open_set.NUMBERS)]
+        counted = [__version__, list(few_shot.METRICS), list(open_set.METRICS)]
         if speakers:
-            counted += [list(identification.NUMBERS), list(verification.NUMBERS)]
+            counted += [list(identification.METRICS), list(verification.METRICS)]
         # Kinds of test that a protocol has none of leave the stamp as it was before there were such tests.
         untested = {kind for kind in ("identification", "verification") if not getattr(self.protocol, kind)}
         protocol = self.protocol.model_dump_json(exclude=untested)
@@ -179,7 +179,7 @@ class _FewShotLists:
         verdicts = []
         for backend in test.backends:
             scored = few_shot.score_vectors(self.conditions, vectors, backend=backend, background=background)
-            for result in few_shot.measure(scored):
+            for result in few_shot.compute_metrics(scored):
                 pairs = scored[result.name]
                 curve = error_curve(
                     np.concatenate([pair.scores.ravel() for pair in pairs]),

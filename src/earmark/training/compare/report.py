@@ -37,9 +37,9 @@ OPEN_SET_COLUMNS = (
 )
 # Of the other kinds of test, few-shot tests alone have several conditions.
 _NUMBERS = {
-    OPEN_SET: (OPEN_SET_COLUMNS, open_set.NUMBERS),
-    IDENTIFICATION: (tuple(identification.NUMBERS), identification.NUMBERS),
-    VERIFICATION: (tuple(verification.NUMBERS), verification.NUMBERS),
+    OPEN_SET: (OPEN_SET_COLUMNS, open_set.METRICS),
+    IDENTIFICATION: (tuple(identification.METRICS), identification.METRICS),
+    VERIFICATION: (tuple(verification.METRICS), verification.METRICS),
 }
 
 
@@ -68,7 +68,7 @@ def write_report(
 
 def columns_of(condition: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
     """The numbers that a table shows, and what each is called."""
-    return _NUMBERS.get(condition, (FEW_SHOT_COLUMNS, few_shot.NUMBERS))
+    return _NUMBERS.get(condition, (FEW_SHOT_COLUMNS, few_shot.METRICS))
 
 
 def average_text(average: Average, *, percent: bool = True) -> str:

@@ -19,7 +19,7 @@ class Verdict:
         test: the test's name.
         condition: such as `k5`; of any other test than a few-shot one what kind of test it is.
         backend: how takes, classes or pairs gave scores.
-        numbers: fractions and costs by name, see `NUMBERS` of `few_shot`, `open_set`, `identification` and
+        numbers: fractions and costs by name, see `METRICS` of `few_shot`, `open_set`, `identification` and
             `verification`; NaN is None.
         curve: false-acceptance and false-rejection rates at the corners of the error curve; empty where nothing is
             accepted or rejected.

@@ -62,7 +62,7 @@ class Identification:
         logits = embedder.classify(_stacked(self.trials, vectors)) if embedder.classes else None
         if logits is None:
             return []
-        found = identification.measure(logits, embedder.classes, list(self.trials.speakers.values()))
+        found = identification.compute_metrics(logits, embedder.classes, list(self.trials.speakers.values()))
         numbers = {name: finite(estimate.value) for name, estimate in found.items()}
         return [Verdict(self.test.name, IDENTIFICATION, "classifier", numbers, ((), ()))]
 
@@ -128,7 +128,7 @@ class Verification:
                 )
             else:
                 scores = verification.score_pairs(embeddings, pairs)
-            found = verification.measure(scores, pairs, speakers)
+            found = verification.compute_metrics(scores, pairs, speakers)
             numbers = {name: finite(estimate.value) for name, estimate in found.items()}
             curve = thinned(error_curve(scores, pairs.is_same))
             verdicts.append(Verdict(self.test.name, VERIFICATION, backend, numbers, curve))

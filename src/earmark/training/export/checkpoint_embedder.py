@@ -14,7 +14,7 @@ from torch import Tensor
 from earmark.core.audio import Wave
 from earmark.core.config import checked
 from earmark.core.errors import InputError
-from earmark.evaluation.embedders import Embedder, Exported
+from earmark.evaluation.embedders import Embedder, EncoderEmbedder
 from earmark.training.batches.center_crop import CenteredSettings
 from earmark.training.batches.crops import Hearing, middle, random_crops
 from earmark.training.batches.scenes import SceneSettings
@@ -102,7 +102,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
         if crops:
             raise InputError(f"{path}: an encoder of streams hears a recording whole; leave out the crops")
         with TemporaryDirectory() as folder:
-            return Exported(export(path, Path(folder) / "encoder.onnx"))
+            return EncoderEmbedder(export(path, Path(folder) / "encoder.onnx"))
     if isinstance(recipe, SequenceRecipe):
         return _of_sequences(path, checkpoint, recipe, crops)
     assert not isinstance(recipe.scenes, SceneSettings)

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from earmark.evaluation.plots.figures import COLOURS, one_panel
+from earmark.evaluation.plots.figures import COLORS, one_panel
 from earmark.training.mining.counts import Tallies
 from earmark.training.mining.threshold import Curve
 
@@ -23,7 +23,7 @@ def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
     left = curve.thresholds[::-1]
     for counts, words, color in (
         (tallies.neighbors, "all neighbors", "0.75"),
-        (tallies.nearest, "nearest neighbor", COLOURS[0]),
+        (tallies.nearest, "nearest neighbor", COLORS[0]),
     ):
         axes.bar(left, counts, bin_width, align="edge", color=color, lw=0, label=words)
     _mark(axes, curve)
@@ -46,10 +46,10 @@ def coverage_plot(tallies: Tallies, curve: Curve, wanted: float) -> Figure:
         wanted: coverage.
     """
     figure, axes = one_panel(6.4, 3.6)
-    axes.plot(curve.thresholds, 100 * curve.coverage, color=COLOURS[0], label="segments with a neighbor")
+    axes.plot(curve.thresholds, 100 * curve.coverage, color=COLORS[0], label="segments with a neighbor")
     if tallies.labeled.any():
         axes.plot(
-            curve.thresholds, 100 * tallies.purity_from(), "--", color=COLOURS[1], label="neighbors of the same label"
+            curve.thresholds, 100 * tallies.purity_from(), "--", color=COLORS[1], label="neighbors of the same label"
         )
     axes.axhline(100 * wanted, color="0.6", lw=0.8, ls=":")
     _mark(axes, curve)

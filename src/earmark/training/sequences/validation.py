@@ -60,7 +60,7 @@ class SequenceValidation:
         clips = [labeled.listed.clips[row] for row in rows]
         speakers = [clip.speaker for clip in clips]
         similarities = retrieval.cosine_similarities(vectors.float().cpu().numpy())
-        found = retrieval.measure(
+        found = retrieval.compute_metrics(
             retrieval.precisions(similarities, [clip.label for clip in clips], speakers), speakers
         )
         ranking = found["across"] if np.isfinite(found["across"]["map"].value) else found["all"]

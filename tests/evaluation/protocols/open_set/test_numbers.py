@@ -66,17 +66,17 @@ def test_the_confusion_counts_every_test_clip_once(scored):
 
 
 def test_intervals_over_speakers_hold_the_number_between_them(lists, vectors, speakers):
-    result = open_set.measure(lists, vectors, speakers=speakers, seed=1)
+    result = open_set.compute_metrics(lists, vectors, speakers=speakers, seed=1)
     for estimate in result.numbers.values():
         assert estimate.low <= estimate.value <= estimate.high
-    assert result == open_set.measure(lists, vectors, speakers=speakers, seed=1)
-    alone = open_set.measure(lists, vectors).numbers["map"]
+    assert result == open_set.compute_metrics(lists, vectors, speakers=speakers, seed=1)
+    alone = open_set.compute_metrics(lists, vectors).numbers["map"]
     assert (alone.value, np.isnan(alone.low)) == (result.numbers["map"].value, True)
 
 
 def test_without_unseen_unknowns_their_numbers_are_none(lists, vectors, speakers):
     seen_only = replace(lists, test=tuple(clip for clip in lists.test if clip.label not in ("bird", "tree")))
-    result = open_set.measure(seen_only, vectors, speakers=speakers)
+    result = open_set.compute_metrics(seen_only, vectors, speakers=speakers)
     assert np.isnan(result.numbers["non_target_accuracy_unseen"].value)
     assert result.numbers["auc_seen"].value == result.numbers["auc"].value
     assert result.confusion.rows[-1] == "seen unknown"
@@ -85,7 +85,7 @@ def test_without_unseen_unknowns_their_numbers_are_none(lists, vectors, speakers
 
 
 def test_a_result_says_how_it_came_about_and_is_json(lists, vectors):
-    result = open_set.measure(lists, vectors, backend="svm", unknown="threshold")
+    result = open_set.compute_metrics(lists, vectors, backend="svm", unknown="threshold")
     document = json.loads(json.dumps(asdict(result)))
     assert (document["backend"], document["unknown"]) == ("svm", "threshold")
     assert document["svm"]["c"] == 1
@@ -97,4 +97,4 @@ def test_a_result_says_how_it_came_about_and_is_json(lists, vectors):
         "unseen_unknown": 20,
     }
     assert isinstance(document["threshold"], float)
-    assert list(document["numbers"]) == list(open_set.NUMBERS)
+    assert list(document["numbers"]) == list(open_set.METRICS)

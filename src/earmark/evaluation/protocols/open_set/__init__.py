@@ -2,23 +2,23 @@
 
 A test clip is given one of the targets or refused as unknown. Unknown words are *seen* where the training list has them
 too, and *unseen* otherwise. `score` decides about every test clip from vectors; `count` turns decisions into numbers;
-`measure` does both.
+`compute_metrics` does both.
 """
 
 from earmark.evaluation.protocols.open_set.decisions import Backend, Head, ScoredOpenSet, Unknown, score, search_svm
 from earmark.evaluation.protocols.open_set.lists import SILENCE, OpenSetLists, read_lists
 from earmark.evaluation.protocols.open_set.numbers import (
-    NUMBERS,
+    METRICS,
     Estimate,
     OpenSetResult,
+    compute_metrics,
     confusion,
     count,
     detection_trials,
-    measure,
 )
 
 __all__ = [
-    "NUMBERS",
+    "METRICS",
     "SILENCE",
     "Backend",
     "Estimate",
@@ -27,10 +27,10 @@ __all__ = [
     "OpenSetResult",
     "ScoredOpenSet",
     "Unknown",
+    "compute_metrics",
     "confusion",
     "count",
     "detection_trials",
-    "measure",
     "read_lists",
     "score",
     "search_svm",

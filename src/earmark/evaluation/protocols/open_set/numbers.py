@@ -36,7 +36,7 @@ class OpenSetResult:
         svm: settings of the machines, where there are any.
         threshold: below which a best score is refused; None with an unknown cluster.
         clips: how many were for training, for validation, and of test targets, seen and unseen unknowns.
-        numbers: by name, see `NUMBERS`; fractions.
+        numbers: by name, see `METRICS`; fractions.
         confusion: of the test clips.
     """
 
@@ -52,7 +52,7 @@ class OpenSetResult:
 
 _RATIOS = {"1_1": 1, "11_1": 11}
 _UNKNOWNS = {"": "", "_seen": ", seen unknowns", "_unseen": ", unseen unknowns"}
-NUMBERS = {
+METRICS = {
     "target_accuracy": "target accuracy",
     "macro_auc": "AUC, mean over classes",
     "map": "mAP",
@@ -68,7 +68,7 @@ NUMBERS = {
 """What is measured: key in the results and what it says."""
 
 
-def measure(
+def compute_metrics(
     lists: OpenSetLists,
     vectors: Mapping[str, Floats],
     *,
@@ -97,7 +97,7 @@ def count(
     lists = scored.lists
     numbers = _numbers_of(scored)
     values = np.array(numbers(None))
-    low = high = np.full(len(NUMBERS), np.nan)
+    low = high = np.full(len(METRICS), np.nan)
     if speakers and rng is not None:
         low, high = metrics.interval_over_speakers(numbers, [speakers.get(clip.path, "") for clip in lists.test], rng)
     seen = int(lists.is_seen.sum())
@@ -115,7 +115,7 @@ def count(
             "seen_unknown": seen,
             "unseen_unknown": unknown - seen,
         },
-        {key: Estimate(*row) for key, row in zip(NUMBERS, np.stack([values, low, high], 1).tolist(), strict=True)},
+        {key: Estimate(*row) for key, row in zip(METRICS, np.stack([values, low, high], 1).tolist(), strict=True)},
         confusion(scored),
     )
 
@@ -157,7 +157,7 @@ def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
 
 
 def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]:
-    """A function of the weights of the test clips, in the order of `NUMBERS`. Trials are sorted once."""
+    """A function of the weights of the test clips, in the order of `METRICS`. Trials are sorted once."""
     truth, right = scored.truth, scored.decisions == scored.truth
     is_target = truth < len(scored.lists.classes)
     ranked = [

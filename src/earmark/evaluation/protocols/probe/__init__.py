@@ -3,36 +3,36 @@
 Humayun, Yassin and Abas 2021 judge a representation so, by 3,000 labeled clips of 30 words and a dense classifier.
 """
 
-from earmark.evaluation.protocols.probe.draws import Draw, draw_from_lists, draw_from_speakers, keep_words
-from earmark.evaluation.protocols.probe.judgment import (
-    Answers,
+from earmark.evaluation.protocols.probe.linear import classify_linear
+from earmark.evaluation.protocols.probe.predictions import (
     Classifier,
+    Predictions,
     ProbeResult,
     WordResult,
-    answer,
+    compute_metrics,
     labels_text,
-    measure,
+    predict,
     rates_of,
     words_of,
 )
-from earmark.evaluation.protocols.probe.linear import classify_linear
-from earmark.evaluation.protocols.probe.rates import NUMBERS, WordRates
+from earmark.evaluation.protocols.probe.rates import METRICS, WordRates
+from earmark.evaluation.protocols.probe.splits import LabelSplit, keep_words, split_lists, split_speakers
 
 __all__ = [
-    "NUMBERS",
-    "Answers",
+    "METRICS",
     "Classifier",
-    "Draw",
+    "LabelSplit",
+    "Predictions",
     "ProbeResult",
     "WordRates",
     "WordResult",
-    "answer",
     "classify_linear",
-    "draw_from_lists",
-    "draw_from_speakers",
+    "compute_metrics",
     "keep_words",
     "labels_text",
-    "measure",
+    "predict",
     "rates_of",
+    "split_lists",
+    "split_speakers",
     "words_of",
 ]

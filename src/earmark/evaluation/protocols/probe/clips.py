@@ -7,7 +7,7 @@ from pathlib import Path
 from earmark.core.errors import InputError
 from earmark.data.lists.clip_lists import known_speakers, listing_from, read_list
 from earmark.data.manifest import Manifest, read_manifest
-from earmark.evaluation.protocols.probe.draws import Draw, draw_from_lists, draw_from_speakers, keep_words
+from earmark.evaluation.protocols.probe.splits import LabelSplit, keep_words, split_lists, split_speakers
 from earmark.evaluation.protocols.trials import TrialClip, speakers_of
 
 NOT_SPOKEN = frozenset({"noise", "rir"})
@@ -42,11 +42,11 @@ class ProbeClips:
         test = None if self.test is None else keep_words(self.test, words)
         return replace(self, labeled=keep_words(self.labeled, words), test=test)
 
-    def draw(self, labels: Sequence[int | None], repetitions: int, seed: int) -> tuple[Draw, ...]:
-        """Draws from both lists, or from halves of the speakers; see `draw_from_lists`, `draw_from_speakers`."""
+    def split(self, labels: Sequence[int | None], repetitions: int, seed: int) -> tuple[LabelSplit, ...]:
+        """Draws from both lists, or from halves of the speakers; see `split_lists`, `split_speakers`."""
         if self.test is None:
-            return draw_from_speakers(self.labeled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
-        return draw_from_lists(self.labeled, self.test, labels=labels, repetitions=repetitions, seed=seed)
+            return split_speakers(self.labeled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
+        return split_lists(self.labeled, self.test, labels=labels, repetitions=repetitions, seed=seed)
 
 
 def read_lists(labeled: Path, test: Path, audio: Path) -> ProbeClips:

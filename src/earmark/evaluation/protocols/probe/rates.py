@@ -15,7 +15,7 @@ from earmark.core.errors import InputError
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
-NUMBERS = {
+METRICS = {
     "error": "error",
     "macro_precision": "macro precision",
     "macro_recall": "macro recall",
@@ -83,7 +83,7 @@ def precision_and_recall(counts: Floats) -> tuple[Floats, Floats]:
 
 
 def numbers_of(counts: Floats) -> dict[str, float]:
-    """Every number of `NUMBERS`; words that nobody said are left out of the means.
+    """Every number of `METRICS`; words that nobody said are left out of the means.
 
     Raises:
         InputError: no clip at all.

@@ -3,7 +3,7 @@ from collections import Counter
 import pytest
 
 from earmark.core.errors import InputError
-from earmark.evaluation.protocols.probe import draw_from_lists, draw_from_speakers, keep_words
+from earmark.evaluation.protocols.probe import keep_words, split_lists, split_speakers
 from earmark.evaluation.protocols.trials import TrialClip
 
 WORDS = ("yes", "no", "zoom_in")
@@ -21,41 +21,41 @@ TRAIN, TEST = clips("abc"), clips("xy")
 
 
 def test_each_word_gets_its_labels_and_all_of_the_test_list_tests():
-    draws = draw_from_lists(TRAIN, TEST, labels=[2, 5], repetitions=3)
-    assert [(draw.labels, draw.repetition) for draw in draws] == [(2, 1), (2, 2), (2, 3), (5, 1), (5, 2), (5, 3)]
-    for draw in draws:
-        assert set(Counter(clip.label for clip in draw.train).values()) == {draw.labels}
-        assert len(set(draw.train)) == 3 * draw.labels
-        assert draw.test == tuple(TEST)
+    splits = split_lists(TRAIN, TEST, labels=[2, 5], repetitions=3)
+    assert [(split.labels, split.repetition) for split in splits] == [(2, 1), (2, 2), (2, 3), (5, 1), (5, 2), (5, 3)]
+    for split in splits:
+        assert set(Counter(clip.label for clip in split.train).values()) == {split.labels}
+        assert len(set(split.train)) == 3 * split.labels
+        assert split.test == tuple(TEST)
 
 
 def test_every_repetition_has_other_labels_and_a_seed_draws_them_again():
-    first, second, third = (draw_from_lists(TRAIN, TEST, labels=[3], repetitions=4, seed=seed) for seed in (0, 0, 1))
+    first, second, third = (split_lists(TRAIN, TEST, labels=[3], repetitions=4, seed=seed) for seed in (0, 0, 1))
     assert first == second
     assert first != third
-    assert len({frozenset(draw.train) for draw in first}) == 4
+    assert len({frozenset(split.train) for split in first}) == 4
 
 
 def test_fewer_labels_are_among_the_more_of_the_same_repetition():
-    few, many = draw_from_lists(TRAIN, TEST, labels=[2, 7], repetitions=1)
+    few, many = split_lists(TRAIN, TEST, labels=[2, 7], repetitions=1)
     assert set(few.train) < set(many.train)
-    (alone,) = draw_from_lists(TRAIN, TEST, labels=[2], repetitions=1)
+    (alone,) = split_lists(TRAIN, TEST, labels=[2], repetitions=1)
     assert alone == few
 
 
 def test_without_a_number_all_clips_teach():
-    (draw,) = draw_from_lists(TRAIN, TEST, repetitions=1)
-    assert Counter(draw.train) == Counter(TRAIN)
+    (split,) = split_lists(TRAIN, TEST, repetitions=1)
+    assert Counter(split.train) == Counter(TRAIN)
 
 
 def test_in_every_repetition_other_halves_of_the_speakers_label_and_test():
     everyone = clips("abcde")
-    draws = draw_from_speakers(everyone, {clip.path: speaker(clip) for clip in everyone}, labels=[4], repetitions=6)
+    splits = split_speakers(everyone, {clip.path: speaker(clip) for clip in everyone}, labels=[4], repetitions=6)
     halves = set()
-    for draw in draws:
-        teachers, tested = ({speaker(clip) for clip in part} for part in (draw.train, draw.test))
+    for split in splits:
+        teachers, tested = ({speaker(clip) for clip in part} for part in (split.train, split.test))
         assert not teachers & tested
-        assert len(draw.test) == 2 * 3 * 4
+        assert len(split.test) == 2 * 3 * 4
         assert len(tested) == 2
         halves.add(frozenset(tested))
     assert len(halves) > 1
@@ -80,12 +80,12 @@ def test_words_are_kept_by_name_with_spaces_as_lists_write_them():
 )
 def test_lists_that_cannot_be_judged_on_are_refused(train, test, number, message):
     with pytest.raises(InputError, match=message):
-        draw_from_lists(train, test, labels=[number])
+        split_lists(train, test, labels=[number])
 
 
 def test_halves_need_speakers():
     everyone = clips("ab")
     with pytest.raises(InputError, match=r"yes/b_0.wav: nobody knows who speaks; name the split that labels"):
-        draw_from_speakers(everyone, {clip.path: speaker(clip).strip("b") for clip in everyone})
+        split_speakers(everyone, {clip.path: speaker(clip).strip("b") for clip in everyone})
     with pytest.raises(InputError, match="a is the only speaker; half of the speakers label"):
-        draw_from_speakers(everyone, dict.fromkeys((clip.path for clip in everyone), "a"))
+        split_speakers(everyone, dict.fromkeys((clip.path for clip in everyone), "a"))

@@ -7,14 +7,14 @@ from sklearn.metrics import precision_recall_fscore_support
 from sklearn.preprocessing import StandardScaler
 
 from earmark.evaluation.protocols.probe import (
-    Answers,
-    Draw,
-    answer,
+    LabelSplit,
+    Predictions,
     classify_linear,
-    draw_from_lists,
-    draw_from_speakers,
-    measure,
+    compute_metrics,
+    predict,
     rates_of,
+    split_lists,
+    split_speakers,
     words_of,
 )
 from earmark.evaluation.protocols.trials import TrialClip
@@ -33,12 +33,12 @@ def corpus():
 
 
 @pytest.fixture
-def draws(corpus):
+def splits(corpus):
     clips, _, speakers = corpus
-    return draw_from_speakers(clips, speakers, labels=[2, 6], repetitions=3)
+    return split_speakers(clips, speakers, labels=[2, 6], repetitions=3)
 
 
-def test_the_classifier_gets_the_labeled_clips_alone_and_a_seed_a_repetition(corpus, draws):
+def test_the_classifier_gets_the_labeled_clips_alone_and_a_seed_a_repetition(corpus, splits):
     _, vectors, _ = corpus
     calls = []
 
@@ -46,26 +46,26 @@ def test_the_classifier_gets_the_labeled_clips_alone_and_a_seed_a_repetition(cor
         calls.append((train, train_labels, test, classes, seed))
         return np.eye(classes)[np.zeros(len(test), int)]
 
-    answers = answer(draws, vectors, remember, seed=5)
-    for (train, labels, test, classes, _), draw in zip(calls, draws, strict=True):
-        np.testing.assert_array_equal(train, [vectors[clip.path] for clip in draw.train])
-        np.testing.assert_array_equal(test, [vectors[clip.path] for clip in draw.test])
-        assert [WORDS[label] for label in labels] == [clip.label for clip in draw.train]
+    predictions = predict(splits, vectors, remember, seed=5)
+    for (train, labels, test, classes, _), split in zip(calls, splits, strict=True):
+        np.testing.assert_array_equal(train, [vectors[clip.path] for clip in split.train])
+        np.testing.assert_array_equal(test, [vectors[clip.path] for clip in split.test])
+        assert [WORDS[label] for label in labels] == [clip.label for clip in split.train]
         assert classes == 3
     assert len({seed for *_, seed in calls[:3]}) == 3
-    assert [one.taken.tolist() for one in answers] == [[0] * len(draw.test) for draw in draws]
+    assert [one.predicted.tolist() for one in predictions] == [[0] * len(split.test) for split in splits]
 
 
-def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, draws):
+def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, splits):
     _, vectors, _ = corpus
-    answers = answer(draws, vectors, classify_linear)
-    few, many = measure(answers)
+    predictions = predict(splits, vectors, classify_linear)
+    few, many = compute_metrics(predictions)
     assert (few.labels, many.labels, few.repetitions) == (2, 6, 3)
     assert (few.labeled, few.tested) == (6, 60)
-    own = [one for one in answers if one.draw.labels == 6]
-    said = [[WORDS.index(clip.label) for clip in one.draw.test] for one in own]
+    own = [one for one in predictions if one.split.labels == 6]
+    said = [[WORDS.index(clip.label) for clip in one.split.test] for one in own]
     expected = [
-        precision_recall_fscore_support(of, one.taken, labels=range(3), zero_division=0)
+        precision_recall_fscore_support(of, one.predicted, labels=range(3), zero_division=0)
         for of, one in zip(said, own, strict=True)
     ]
     precision, recall, f1 = (np.array([found[part] for found in expected]) for part in range(3))
@@ -74,23 +74,23 @@ def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, draws):
         assert many.numbers[key].sd == pytest.approx(values.mean(axis=1).std(ddof=1))
         assert math.isnan(many.numbers[key].low)
     assert many.numbers["error"].mean == pytest.approx(
-        np.mean([np.mean(np.array(of) != one.taken) for of, one in zip(said, own, strict=True)])
+        np.mean([np.mean(np.array(of) != one.predicted) for of, one in zip(said, own, strict=True)])
     )
     for index, word in enumerate(WORDS):
         assert many.words[word].precision.mean == pytest.approx(precision[:, index].mean())
         assert many.words[word].recall.sd == pytest.approx(recall[:, index].std(ddof=1))
-    np.testing.assert_allclose(rates_of(answers, 6).recall, recall)
+    np.testing.assert_allclose(rates_of(predictions, 6).recall, recall)
     assert sum(map(sum, many.confusion.counts)) == 3 * 60
     assert many.numbers["error"].mean < few.numbers["error"].mean
 
 
 def test_intervals_over_speakers_hold_the_number_and_shrink_with_more_speakers(corpus):
     clips, vectors, speakers = corpus
-    answers = answer(draw_from_speakers(clips, speakers, labels=[4], repetitions=2), vectors, classify_linear)
-    (result,) = measure(answers, speakers=speakers, rng=np.random.default_rng(0))
+    predictions = predict(split_speakers(clips, speakers, labels=[4], repetitions=2), vectors, classify_linear)
+    (result,) = compute_metrics(predictions, speakers=speakers, rng=np.random.default_rng(0))
     for spread in (*result.numbers.values(), result.words["yes"].recall):
         assert spread.low <= spread.mean <= spread.high
-    (alone,) = measure(answers, speakers=dict.fromkeys(speakers, "one voice"), rng=np.random.default_rng(0))
+    (alone,) = compute_metrics(predictions, speakers=dict.fromkeys(speakers, "one voice"), rng=np.random.default_rng(0))
     assert alone.numbers["error"].low == pytest.approx(alone.numbers["error"].high)
 
 
@@ -98,9 +98,9 @@ def test_right_answers_have_no_error():
     clips = [TrialClip(word, f"{word}{take}") for word in WORDS for take in range(4)]
     train = [clip for clip in clips if clip.path[-1] in "01"]
     test = [clip for clip in clips if clip.path[-1] in "23"]
-    (draw,) = draw_from_lists(train, test, repetitions=1)
+    (split,) = split_lists(train, test, repetitions=1)
     taken = np.array([WORDS.index(clip.label) for clip in test])
-    (result,) = measure([Answers(draw, taken)])
+    (result,) = compute_metrics([Predictions(split, taken)])
     assert result.numbers["error"].mean == 0
     assert all(result.numbers[key].mean == 1 for key in result.numbers if key != "error")
     assert result.name == "all labels"
@@ -128,5 +128,5 @@ def test_the_linear_probe_tells_two_words_apart_and_bears_numbers_that_never_cha
 
 
 def test_the_words_are_those_that_are_taught():
-    draw = Draw(None, 1, (TrialClip("yes", "a"), TrialClip("no", "b")), (TrialClip("yes", "c"),))
-    assert words_of([draw]) == ("no", "yes")
+    split = LabelSplit(None, 1, (TrialClip("yes", "a"), TrialClip("no", "b")), (TrialClip("yes", "c"),))
+    assert words_of([split]) == ("no", "yes")

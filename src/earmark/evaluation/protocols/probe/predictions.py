@@ -1,4 +1,4 @@
-"""Teach a classifier from few labeled vectors, ask it about others, and put its answers into numbers."""
+"""Teach a classifier from few labeled vectors, ask it about others, and put its predictions into numbers."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,15 +11,15 @@ from earmark.evaluation import metrics
 from earmark.evaluation.confusion import Confusion
 from earmark.evaluation.embedders import Progress, silent, stacked
 from earmark.evaluation.protocols.few_shot import Spread
-from earmark.evaluation.protocols.probe.draws import Draw
 from earmark.evaluation.protocols.probe.rates import (
-    NUMBERS,
+    METRICS,
     WordRates,
     count,
     numbers_of,
     precision_and_recall,
     word_rates,
 )
+from earmark.evaluation.protocols.probe.splits import LabelSplit
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -33,16 +33,16 @@ class Classifier(Protocol):
 
 
 @dataclass(frozen=True)
-class Answers:
+class Predictions:
     """What the classifier took each test clip of a draw for.
 
     Attributes:
-        draw: who taught and who tested.
+        split: who taught and who tested.
         taken: shape (m,), number of a word for each test clip.
     """
 
-    draw: Draw
-    taken: Ints
+    split: LabelSplit
+    predicted: Ints
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class ProbeResult:
         repetitions: how many.
         labeled: clips that taught, mean over the repetitions.
         tested: clips that were told apart, likewise.
-        numbers: by name, see `rates.NUMBERS`; fractions.
+        numbers: by name, see `rates.METRICS`; fractions.
         words: by word.
         confusion: of all repetitions together.
     """
@@ -91,89 +91,94 @@ def labels_text(labels: int | None) -> str:
     return "all labels" if labels is None else f"{labels} label{'' if labels == 1 else 's'} a word"
 
 
-def words_of(draws: Sequence[Draw]) -> tuple[str, ...]:
+def words_of(splits: Sequence[LabelSplit]) -> tuple[str, ...]:
     """The words that are taught, sorted: the order of all numbers of words."""
-    return tuple(sorted({clip.label for draw in draws for clip in draw.train}))
+    return tuple(sorted({clip.label for split in splits for clip in split.train}))
 
 
-def answer(
-    draws: Sequence[Draw],
+def predict(
+    splits: Sequence[LabelSplit],
     vectors: Mapping[str, Floats],
     classifier: Classifier,
     *,
     seed: int = 0,
     progress: Progress = silent,
-) -> tuple[Answers, ...]:
+) -> tuple[Predictions, ...]:
     """Teach and ask a classifier once for each draw.
 
     Args:
-        draws: of the same words.
+        splits: of the same words.
         vectors: shape (d,) each, by path.
         classifier: learns from nothing but the labeled clips of a draw.
         seed: of the classifier, with the repetition's number.
         progress: told after each draw.
     """
-    words = words_of(draws)
+    words = words_of(splits)
     number = {word: index for index, word in enumerate(words)}
-    answers = []
-    for draw in draws:
-        labels = np.array([number[clip.label] for clip in draw.train])
+    predictions = []
+    for split in splits:
+        labels = np.array([number[clip.label] for clip in split.train])
         logits = classifier(
-            stacked(draw.train, vectors),
+            stacked(split.train, vectors),
             labels,
-            stacked(draw.test, vectors),
+            stacked(split.test, vectors),
             classes=len(words),
-            seed=int(np.random.default_rng([seed, draw.repetition]).integers(2**31)),
+            seed=int(np.random.default_rng([seed, split.repetition]).integers(2**31)),
         )
-        answers.append(Answers(draw, np.asarray(logits).argmax(axis=1)))
-        progress(len(answers), len(draws))
-    return tuple(answers)
+        predictions.append(Predictions(split, np.asarray(logits).argmax(axis=1)))
+        progress(len(predictions), len(splits))
+    return tuple(predictions)
 
 
-def measure(
-    answers: Sequence[Answers], *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
+def compute_metrics(
+    predictions: Sequence[Predictions],
+    *,
+    speakers: Mapping[str, str] | None = None,
+    rng: np.random.Generator | None = None,
 ) -> tuple[ProbeResult, ...]:
-    """Every number of the answers, for each number of labels.
+    """Every number of the predictions, for each number of labels.
 
     Args:
-        answers: from `answer`.
+        predictions: from `answer`.
         speakers: speaker by path; with `rng`, gives the intervals. A path without one stands for itself.
-        rng: draws test speakers for the intervals; None leaves the intervals out.
+        rng: splits test speakers for the intervals; None leaves the intervals out.
     """
-    words = words_of([one.draw for one in answers])
-    kinds = dict.fromkeys(one.draw.labels for one in answers)
+    words = words_of([one.split for one in predictions])
+    kinds = dict.fromkeys(one.split.labels for one in predictions)
     return tuple(
-        _measure([one for one in answers if one.draw.labels == labels], words, speakers, rng) for labels in kinds
+        _measure([one for one in predictions if one.split.labels == labels], words, speakers, rng) for labels in kinds
     )
 
 
-def rates_of(answers: Sequence[Answers], labels: int | None) -> WordRates:
+def rates_of(predictions: Sequence[Predictions], labels: int | None) -> WordRates:
     """Precision and recall of each word in each repetition with so many labels."""
-    words = words_of([one.draw for one in answers])
-    own = [one for one in answers if one.draw.labels == labels]
-    return word_rates(words, [count(_said(one, words), one.taken, len(words)) for one in own])
+    words = words_of([one.split for one in predictions])
+    own = [one for one in predictions if one.split.labels == labels]
+    return word_rates(words, [count(_said(one, words), one.predicted, len(words)) for one in own])
 
 
-def _said(one: Answers, words: Sequence[str]) -> Ints:
+def _said(one: Predictions, words: Sequence[str]) -> Ints:
     number = {word: index for index, word in enumerate(words)}
-    return np.array([number[clip.label] for clip in one.draw.test])
+    return np.array([number[clip.label] for clip in one.split.test])
 
 
 def _measure(
-    answers: Sequence[Answers],
+    predictions: Sequence[Predictions],
     words: Sequence[str],
     speakers: Mapping[str, str] | None,
     rng: np.random.Generator | None,
 ) -> ProbeResult:
     size = len(words)
-    said = [_said(one, words) for one in answers]
-    paths = sorted({clip.path for one in answers for clip in one.draw.test})
+    said = [_said(one, words) for one in predictions]
+    paths = sorted({clip.path for one in predictions for clip in one.split.test})
     place = {path: row for row, path in enumerate(paths)}
-    rows = [np.array([place[clip.path] for clip in one.draw.test]) for one in answers]
+    rows = [np.array([place[clip.path] for clip in one.split.test]) for one in predictions]
 
     def numbers(weights: Floats) -> Floats:
         """Shape (repetitions, numbers + 2 · words): all numbers, the precisions, the recalls."""
-        tables = [count(of, one.taken, size, weights[own]) for of, one, own in zip(said, answers, rows, strict=True)]
+        tables = [
+            count(of, one.predicted, size, weights[own]) for of, one, own in zip(said, predictions, rows, strict=True)
+        ]
         return np.stack(
             [[*numbers_of(table).values(), *np.concatenate(precision_and_recall(table))] for table in tables]
         )
@@ -186,15 +191,15 @@ def _measure(
         )
     sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
     spreads = [Spread(*row) for row in np.stack([values.mean(axis=0), sd, low, high], axis=1).tolist()]
-    table = sum(count(of, one.taken, size) for of, one in zip(said, answers, strict=True))
-    clips = np.asarray(table).sum(axis=1) / len(answers)
-    first, second = len(NUMBERS), len(NUMBERS) + size
+    table = sum(count(of, one.predicted, size) for of, one in zip(said, predictions, strict=True))
+    clips = np.asarray(table).sum(axis=1) / len(predictions)
+    first, second = len(METRICS), len(METRICS) + size
     return ProbeResult(
-        answers[0].draw.labels,
-        len(answers),
-        float(np.mean([len(one.draw.train) for one in answers])),
-        float(np.mean([len(one.draw.test) for one in answers])),
-        dict(zip(NUMBERS, spreads, strict=False)),
+        predictions[0].split.labels,
+        len(predictions),
+        float(np.mean([len(one.split.train) for one in predictions])),
+        float(np.mean([len(one.split.test) for one in predictions])),
+        dict(zip(METRICS, spreads, strict=False)),
         {
             word: WordResult(spreads[first + number], spreads[second + number], float(clips[number]))
             for number, word in enumerate(words)

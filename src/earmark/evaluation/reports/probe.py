@@ -7,8 +7,8 @@ from pathlib import Path
 
 from earmark.evaluation import plots
 from earmark.evaluation.protocols.few_shot import Spread
-from earmark.evaluation.protocols.probe.judgment import Answers, ProbeResult, labels_text, rates_of
-from earmark.evaluation.protocols.probe.rates import NUMBERS
+from earmark.evaluation.protocols.probe.predictions import Predictions, ProbeResult, labels_text, rates_of
+from earmark.evaluation.protocols.probe.rates import METRICS
 from earmark.evaluation.reports.spotting import heading, table_row, write_document
 
 FILES = ("per-word.png", "confusion.png")
@@ -18,17 +18,17 @@ def table(results: Sequence[ProbeResult], *, system: str) -> str:
     """Markdown: a row a number of labels with every number, then a row a word.
 
     Args:
-        results: from `judgment.measure`.
+        results: from `predictions.compute_metrics`.
         system: encoder and classifier.
 
     Returns:
         Lines that end in a line break.
     """
     lines = [
-        table_row(["labels", "system", *(f"{name} (%)" for name in NUMBERS.values())]),
-        table_row(["---", "---", *["---:"] * len(NUMBERS)]),
+        table_row(["labels", "system", *(f"{name} (%)" for name in METRICS.values())]),
+        table_row(["---", "---", *["---:"] * len(METRICS)]),
         *(
-            table_row([result.name, system, *(spread_text(result.numbers[key]) for key in NUMBERS)])
+            table_row([result.name, system, *(spread_text(result.numbers[key]) for key in METRICS)])
             for result in results
         ),
         "",
@@ -73,34 +73,34 @@ def write_results(
 
     Args:
         path: of the file.
-        results: from `judgment.measure`.
+        results: from `predictions.compute_metrics`.
         command: the words of the command line.
         encoder: its name.
         fingerprint: of the encoder's file.
         lists: what was judged on.
         classifier: what learned from the labels.
-        seed: of draws and classifier.
+        seed: of splits and classifier.
     """
     document = {
         **heading("probe", command, encoder, fingerprint, lists),
         "classifier": classifier,
         "seed": seed,
-        "numbers": NUMBERS,
+        "numbers": METRICS,
         "results": [{"name": result.name, **asdict(result)} for result in results],
     }
     write_document(path, document)
 
 
-def draw(folder: Path, answers: Sequence[Answers], results: Sequence[ProbeResult], *, title: str = "") -> None:
+def draw(folder: Path, predictions: Sequence[Predictions], results: Sequence[ProbeResult], *, title: str = "") -> None:
     """Write the pictures: precision and recall of each word, and what was taken for what.
 
     Args:
         folder: where to.
-        answers: from `judgment.answer`.
+        predictions: from `predictions.answer`.
         results: what they gave.
         title: above each picture.
     """
-    rates = {labels_text(result.labels): rates_of(answers, result.labels) for result in results}
+    rates = {labels_text(result.labels): rates_of(predictions, result.labels) for result in results}
     plots.save(plots.per_word_plot(rates, title=title), folder / FILES[0])
     taken = {result.name: result.confusion for result in results}
     plots.save(plots.confusion_plot(taken, title=title), folder / FILES[1])

@@ -1,4 +1,4 @@
-"""Who teaches and who tests: draws of a few labeled clips of each word, the same for every encoder that is judged."""
+"""Who teaches and who tests: splits of a few labeled clips of each word, the same for every encoder that is judged."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from earmark.evaluation.protocols.trials import TrialClip
 
 
 @dataclass(frozen=True)
-class Draw:
+class LabelSplit:
     """The clips of one repetition.
 
     Attributes:
@@ -28,14 +28,14 @@ class Draw:
     test: tuple[TrialClip, ...]
 
 
-def draw_from_lists(
+def split_lists(
     train: Sequence[TrialClip],
     test: Sequence[TrialClip],
     *,
     labels: Sequence[int | None] = (None,),
     repetitions: int = 5,
     seed: int = 0,
-) -> tuple[Draw, ...]:
+) -> tuple[LabelSplit, ...]:
     """Labeled clips from one list, drawn anew in each repetition; all of the other list tests.
 
     Fewer labels are the first of more: a repetition with 5 has them among those that it has with 20.
@@ -45,7 +45,7 @@ def draw_from_lists(
         test: clips of the same words.
         labels: how many of each word; None for all, so that repetitions differ by the classifier alone.
         repetitions: how many for each number of labels.
-        seed: of all draws.
+        seed: of all splits.
 
     Raises:
         InputError: a clip in both lists, a test word that has no labeled clip, or a word with too few of them.
@@ -55,22 +55,22 @@ def draw_from_lists(
         if clip.path in known:
             raise InputError(f"{clip.path}: both labeled and tested; remove it from one list")
     _check_words(train, test)
-    draws = []
+    splits = []
     for repetition in range(1, repetitions + 1):
         order = np.random.default_rng([seed, repetition]).permutation(len(train))
         shuffled = [train[row] for row in order]
-        draws += [Draw(number, repetition, _first(shuffled, number), tuple(test)) for number in labels]
-    return _by_labels(draws, labels)
+        splits += [LabelSplit(number, repetition, _first(shuffled, number), tuple(test)) for number in labels]
+    return _by_labels(splits, labels)
 
 
-def draw_from_speakers(
+def split_speakers(
     clips: Sequence[TrialClip],
     speaker_of: Mapping[str, str],
     *,
     labels: Sequence[int | None] = (None,),
     repetitions: int = 5,
     seed: int = 0,
-) -> tuple[Draw, ...]:
+) -> tuple[LabelSplit, ...]:
     """In each repetition other halves of the speakers: one labels, the other tests.
 
     Args:
@@ -78,7 +78,7 @@ def draw_from_speakers(
         speaker_of: by path.
         labels: how many of each word; None for all that the half says.
         repetitions: how many for each number of labels.
-        seed: of all draws.
+        seed: of all splits.
 
     Raises:
         InputError: a clip without a speaker, fewer than two speakers, or a word with too few labeled clips.
@@ -89,7 +89,7 @@ def draw_from_speakers(
     speakers = sorted({speaker_of[clip.path] for clip in clips})
     if len(speakers) < 2:
         raise InputError(f"{speakers[0]} is the only speaker; half of the speakers label, the others test")
-    draws = []
+    splits = []
     for repetition in range(1, repetitions + 1):
         rng = np.random.default_rng([seed, repetition])
         teachers = {speakers[row] for row in rng.permutation(len(speakers))[: (len(speakers) + 1) // 2]}
@@ -97,8 +97,8 @@ def draw_from_speakers(
         train = [clip for clip in shuffled if speaker_of[clip.path] in teachers]
         test = tuple(clip for clip in clips if speaker_of[clip.path] not in teachers)
         _check_words(train, test)
-        draws += [Draw(number, repetition, _first(train, number), test) for number in labels]
-    return _by_labels(draws, labels)
+        splits += [LabelSplit(number, repetition, _first(train, number), test) for number in labels]
+    return _by_labels(splits, labels)
 
 
 def keep_words(clips: Iterable[TrialClip], words: Collection[str]) -> tuple[TrialClip, ...]:
@@ -148,6 +148,6 @@ def _check_words(train: Iterable[TrialClip], test: Iterable[TrialClip]) -> None:
         raise InputError("a classifier needs two words or more")
 
 
-def _by_labels(draws: Iterable[Draw], labels: Sequence[int | None]) -> tuple[Draw, ...]:
-    place: Callable[[Draw], int] = lambda draw: labels.index(draw.labels)  # noqa: E731
-    return tuple(sorted(draws, key=place))
+def _by_labels(splits: Iterable[LabelSplit], labels: Sequence[int | None]) -> tuple[LabelSplit, ...]:
+    place: Callable[[LabelSplit], int] = lambda split: labels.index(split.labels)  # noqa: E731
+    return tuple(sorted(splits, key=place))
