@@ -17,7 +17,7 @@ from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ROOT.parent / "shared" / "data" / "speechocean762" / "manifest.tsv"
-EXCLUDED = ROOT / "recipes" / "speech-commands-words.txt"
+EXCLUDED = ROOT / "recipes" / "models" / "speech-commands-words.txt"
 RUNNER = CliRunner()
 
 

@@ -57,7 +57,8 @@ def saved(model, description, path):
 
 @pytest.fixture(scope="module")
 def recipe():
-    spec = importlib.util.spec_from_file_location("make_speaker_encoder", ROOT / "recipes" / "make_speaker_encoder.py")
+    script = ROOT / "recipes" / "models" / "make_speaker_encoder.py"
+    spec = importlib.util.spec_from_file_location("make_speaker_encoder", script)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module

@@ -22,7 +22,7 @@ SPEECH_COMMANDS = {
     "tree", "wow", "backward", "forward", "follow", "learn", "visual",
 }
 # fmt: on
-WORD_LIST = Path(__file__).parents[3] / "recipes" / "words.tsv"
+WORD_LIST = Path(__file__).parents[3] / "recipes" / "models" / "words.tsv"
 
 
 def needs(engine: str) -> pytest.MarkDecorator:

@@ -7,7 +7,8 @@ import pytest
 from earmark.core.errors import InputError
 from earmark.training.words.recipe import Recipe, check_recipe, portable, read_recipe
 
-RECIPES = sorted((Path(__file__).parents[3] / "recipes").glob("*.toml"))
+ROOT = Path(__file__).parents[3] / "recipes"
+RECIPES = sorted([*ROOT.glob("*.toml"), *(ROOT / "models").glob("*.toml")])
 
 SMALLEST = """
 name = "small"

