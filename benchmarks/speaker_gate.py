@@ -18,7 +18,6 @@ from earmark import Detector, audio, enroll, load_encoder, load_speaker_encoder
 from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, read_manifest
 from earmark.evaluation.metrics import equal_error_rate, error_curve
-from earmark.models.calibration import speaker_threshold
 from earmark.models.speaker_encoder import SpeakerEncoder
 from earmark.spotting.speaker import spoken
 from earmark.spotting.speech import find_speech
@@ -170,7 +169,7 @@ def gate(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
         curve = error_curve(scores, positive)
         cells = []
         for rate in RATES:
-            passed = scores >= speaker_threshold(encoder, rate)
+            passed = scores >= encoder.calibration.threshold(rate)
             cells.append(f"{100 * passed[~positive].mean():.1f} / {100 * passed[positive].mean():.1f}")
         eer = f"{100 * equal_error_rate(curve):.1f}"
         lines.append(f"| {around} | {kind} | {eer} | {' | '.join(cells)} |")
@@ -194,7 +193,7 @@ def rates(trials: Iterable[tuple[Floats, Floats]], encoder: SpeakerEncoder) -> s
     curve = error_curve(np.concatenate([same, other]), np.arange(len(same) + len(other)) < len(same))
     cells = [f"{100 * equal_error_rate(curve):.1f}"]
     for rate in RATES:
-        threshold = speaker_threshold(encoder, rate)
+        threshold = encoder.calibration.threshold(rate)
         cells.append(f"{100 * (other >= threshold).mean():.1f} / {100 * (same < threshold).mean():.1f}")
     return " | ".join(cells)
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
+from earmark.models.calibration import Calibration
 from earmark.models.encoder import Encoder
 
 SAMPLE_RATE = 16_000
@@ -47,6 +48,10 @@ class StandIn:
         }
         for name, value in changes.items():
             setattr(self, name, value)
+
+    @property
+    def calibration(self):
+        return Calibration.from_card(self.card, f"encoder {self.name!r}")
 
     def frames(self, wave):
         count = -(-len(wave) // HOP)
@@ -188,6 +193,10 @@ class StandInSpeaker:
         self.heard = []
         for name, value in changes.items():
             setattr(self, name, value)
+
+    @property
+    def calibration(self):
+        return Calibration.from_card(self.card, f"speaker encoder {self.name!r}", "false_accepts")
 
     def embed(self, wave):
         self.heard.append(len(wave))

@@ -400,7 +400,7 @@ def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[s
         units /= np.linalg.norm(units, axis=1, keepdims=True)
         groups += [(units[chosen], speakers[chosen]) for name in WORDS if (chosen := held & (corpus == name)).any()]
     how = "words and stretches of 0.4 to 1.6 s of speakers held out, enrolled with two to five, tested with one"
-    return speaker_calibration(groups, fewest=FEWEST) | {"how": how}
+    return speaker_calibration(groups, fewest=FEWEST).to_card() | {"how": how}
 
 
 def main() -> None:
@@ -432,7 +432,7 @@ def main() -> None:
     golden = np.stack([reference(state, layer, wave) for wave in golden_sounds()])
     difference = float(np.abs(encoder.embed_batch(golden_sounds()) - golden).max())
     print(f"{out}: {out.stat().st_size:,} bytes, fingerprint {encoder.fingerprint}, parity {difference:.1e}")
-    print(f"{len(points)} words of {len(np.unique(speakers))} speakers; {encoder.card['calibration']}")
+    print(f"{len(points)} words of {len(np.unique(speakers))} speakers; {encoder.calibration}")
     if difference > PARITY:
         sys.exit(f"the graph differs from the reference by {difference:.1e} (> {PARITY:g})")
     np.save(ROOT / "tests" / "golden" / "speaker.npy", golden)

@@ -20,8 +20,8 @@ class QuickEncoder:
 
     name, fingerprint, hop_s, lag_s, dimension = "quick", "57a4d1" * 8, 0.04, 0.0, 60
 
-    def __init__(self, card):
-        self.card, self.rest = card, 0
+    def __init__(self, calibration):
+        self.calibration, self.rest = calibration, 0
 
     def stream(self):
         return self
@@ -92,7 +92,7 @@ def test_a_silent_file_holds_nothing_and_is_no_error(enrolled, odd_file):
 
 def test_three_hours_are_streamed(enrolled, odd_file, stand_in, monkeypatch):
     path = odd_file("three hours")
-    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name: QuickEncoder(stand_in.card))
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name: QuickEncoder(stand_in.calibration))
     monkeypatch.setattr("earmark.core.audio.read", None)
     result = enrolled("detect", path, "--json")
     assert (result.code, result.out, result.err) == (0, "", "")

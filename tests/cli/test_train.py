@@ -71,8 +71,8 @@ def test_training_says_what_it_does_and_leaves_an_encoder(earmark, tmp_path):
     assert lines[5].startswith("calibrated: at one false alarm an hour ")
     assert lines[6] == "try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder runs/little/little.onnx"
     encoder = load_encoder(tmp_path / "runs" / "little" / "little.onnx")
-    thresholds = encoder.card["calibration"]["threshold"]
-    assert thresholds == sorted(thresholds, reverse=True)
+    thresholds = encoder.calibration.thresholds
+    assert [*thresholds] == sorted(thresholds, reverse=True)
     assert encoder.card["recipe"]["optimizer"]["steps"] == 4
 
 

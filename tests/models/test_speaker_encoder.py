@@ -109,11 +109,10 @@ def test_silence_has_an_embedding_too(shipped):
 
 
 def test_the_card_says_what_was_learned_from_and_what_scores_mean(shipped):
-    calibration = shipped.card["calibration"]
-    assert shipped.card["license"] == "Apache-2.0"
+    assert shipped.card["licence"] == "Apache-2.0"  # the file is older than the spelling of the recipe
     assert "VoxCeleb2" in shipped.card["trained_on"]
-    assert len(calibration["false_accepts"]) == len(calibration["threshold"])
-    assert sorted(calibration["threshold"], reverse=True) == calibration["threshold"]
+    thresholds = shipped.calibration.thresholds
+    assert sorted(thresholds, reverse=True) == [*thresholds]
     assert (shipped.name, shipped.sample_rate, shipped.samples) == ("speaker", 16_000, None)
     assert "speaker" in repr(shipped)
 

@@ -86,7 +86,6 @@ def _detector(
 ) -> "tuple[Detector, dict[str, float]]":
     """The detector, and from which score on each speaker's voice passes."""
     from earmark.core.errors import InputError
-    from earmark.models import calibration
     from earmark.models.encoder import load_encoder
     from earmark.spotting.detector import Detector, DetectorSettings
     from earmark.store.store import KeywordStore
@@ -101,7 +100,7 @@ def _detector(
         speakers = [kept.get_speaker(name) for name in needed]
     encoder = load_encoder(encoder_name)
     if false_alarms_per_hour is not None:
-        threshold = calibration.threshold(encoder, false_alarms_per_hour)
+        threshold = encoder.calibration.threshold(false_alarms_per_hour)
     settings = DetectorSettings(threshold=threshold)
     if not speakers:
         return Detector(keywords, encoder=encoder, settings=settings), {}

@@ -55,8 +55,8 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
     except InputError as error:
         warnings.warn(f"{out}: not calibrated, so that it cannot enroll keywords yet: {error}", stacklevel=2)
         return
-    misses = dict(zip(calibration["false_alarms_per_hour"], calibration["frr"], strict=True))
-    console.say(f"calibrated: at one false alarm an hour {100 * misses[1.0]:.1f} % of keywords are missed")
+    misses = calibration.miss_rate(1.0) or 0.0
+    console.say(f"calibrated: at one false alarm an hour {100 * misses:.1f} % of keywords are missed")
 
 
 def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
@@ -72,8 +72,8 @@ def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
     except InputError as error:
         warnings.warn(f"{out}: not calibrated, so that it cannot enroll speakers yet: {error}", stacklevel=2)
         return
-    misses = dict(zip(calibration["false_accepts"], calibration["false_rejects"], strict=True))
-    console.say(f"calibrated: where 5 % of other voices pass, {100 * misses[0.05]:.1f} % of the right one are refused")
+    misses = calibration.miss_rate(0.05) or 0.0
+    console.say(f"calibrated: where 5 % of other voices pass, {100 * misses:.1f} % of the right one are refused")
     if recipe.data.known_validation:
         warnings.warn(f"{out}: calibrated on voices that it was trained on; others will pass more often", stacklevel=2)
 

@@ -1,156 +1,114 @@
-"""From a wanted number of false alarms to a threshold, and from a score to a probability.
-
-An encoder's card says what hours of background sound scored: at which threshold so many false alarms an hour are heard.
-"""
-
-from __future__ import annotations
+"""What an encoder's scores mean: from a rate of false alarms to a threshold, from a score to a probability."""
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, Self
 
 import numpy as np
 
 from earmark.core.errors import InputError
 
-if TYPE_CHECKING:
-    from earmark.models.encoder import Encoder
-    from earmark.models.speaker_encoder import SpeakerEncoder
+RateName = Literal["false_alarms_per_hour", "false_accepts"]
+
+# The keys of a card that hold the miss rates, by the name of the rates.
+_MISS_RATES = {"false_alarms_per_hour": "frr", "false_accepts": "false_rejects"}
+_FIELDS = ("threshold", "slope", *_MISS_RATES, *_MISS_RATES.values())
 
 
 @dataclass(frozen=True)
-class OperatingPoint:
-    """A threshold, and the rate of false alarms or accepts that it stands for; None where that is not known."""
+class Calibration:
+    """How often background audio, or other voices, reach a score.
 
-    threshold: float
-    rate: float | None
-
-
-def operating_point(
-    threshold_at: Callable[[float], float],
-    rate: float | None,
-    default: float,
-    *,
-    kept: OperatingPoint | None = None,
-    is_comparable: bool = False,
-) -> OperatingPoint:
-    """Where to listen: at the rate that is wanted now, else where it was, else at the rate that was wanted before.
-
-    Args:
-        threshold_at: from a rate to the encoder's threshold.
-        rate: what is wanted now; None leaves things as they are.
-        default: the rate where none is known.
-        kept: the operating point so far.
-        is_comparable: whether its scores are this encoder's.
+    Attributes:
+        rates: false alarms per hour (keywords) or share of impostors accepted (speakers), ascending, shape (n,).
+        thresholds: the scores with those rates, shape (n,).
+        slope: steepness of the logistic curve from a score to a probability.
+        rate_name: which of the two the rates are, as arguments and model cards call it.
+        miss_rates: share of true keywords, or of the right voice, below each threshold, shape (n,); empty where it was
+            not measured.
+        details: what else the card says about the measurement, such as its hours.
     """
-    if rate is None and kept is not None:
-        if is_comparable:
-            return kept
-        rate = kept.rate
-    chosen = default if rate is None else rate
-    return OperatingPoint(threshold_at(chosen), chosen)
+
+    rates: tuple[float, ...]
+    thresholds: tuple[float, ...]
+    slope: float
+    rate_name: RateName = "false_alarms_per_hour"
+    miss_rates: tuple[float, ...] = ()
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        rates = np.asarray(self.rates, np.float64)
+        if not len(rates) or not (rates > 0).all() or (np.diff(rates) <= 0).any():
+            raise InputError(f"{self.rate_name}: rates must be positive and ascending, not {self.rates}")
+        if len(self.thresholds) != len(rates) or len(self.miss_rates) not in (0, len(rates)):
+            raise InputError(f"threshold: give {len(rates)} numbers, one for each of the rates")
+
+    def threshold(self, rate: float) -> float:
+        """Score with the expected `rate`, interpolated over its logarithm.
+
+        Raises:
+            InputError: `rate` is outside the calibrated range.
+
+        >>> Calibration((1, 100), (0.8, 0.6), slope=20).threshold(10)
+        0.7
+        """
+        low, high = self.rates[0], self.rates[-1]
+        if not low <= rate <= high:
+            raise InputError(f"{self.rate_name}: {rate:g} is outside the calibrated range; choose {low:g} to {high:g}")
+        return float(np.interp(math.log(rate), np.log(self.rates), self.thresholds))
+
+    def probability(self, score: float, threshold: float) -> float:
+        """Probability that a score is right: 0.5 at the threshold, rising with the score.
+
+        Args:
+            score: cosine similarity, in [-1, 1].
+            threshold: of the keyword or speaker.
+        """
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.slope * (score - threshold)))))
+
+    def miss_rate(self, rate: float) -> float | None:
+        """Miss rate at one of the `rates`; None where it was not measured."""
+        return dict(zip(self.rates, self.miss_rates, strict=False)).get(rate)
+
+    @classmethod
+    def from_card(cls, card: Mapping[str, Any], encoder: str, rate_name: RateName = "false_alarms_per_hour") -> Self:
+        """Read the calibration of a model card.
+
+        Args:
+            card: the model card.
+            encoder: names the encoder in messages.
+            rate_name: the kind of rates that the encoder needs.
+
+        Raises:
+            InputError: the card holds no calibration of this kind, or a damaged one.
+        """
+        found = card.get("calibration")
+        cure = "export the encoder again"
+        match card.get("recipe"):
+            case {"kind": "sequences"}:  # an export cannot calibrate what learned without labeled words
+                cure = "adapt from base with `earmark adapt`, which calibrates, or export an encoder of words"
+        if not found:
+            raise InputError(f"{encoder}: the model card holds no calibration; {cure}")
+        try:
+            return cls(
+                rates=_floats(found[rate_name]),
+                thresholds=_floats(found["threshold"]),
+                slope=float(found["slope"]),
+                rate_name=rate_name,
+                miss_rates=_floats(found.get(_MISS_RATES[rate_name], ())),
+                details={key: value for key, value in found.items() if key not in _FIELDS},
+            )
+        except (InputError, AttributeError, KeyError, TypeError, ValueError) as error:
+            problem = str(error) if isinstance(error, InputError) else repr(error)
+            raise InputError(f"{encoder}: the calibration in the model card is damaged ({problem}); {cure}") from None
+
+    def to_card(self) -> dict[str, Any]:
+        """What a model card holds under ``calibration``; `from_card` reads it."""
+        misses = {_MISS_RATES[self.rate_name]: list(self.miss_rates)} if self.miss_rates else {}
+        card = {self.rate_name: list(self.rates), "threshold": list(self.thresholds), "slope": self.slope}
+        return card | misses | dict(self.details)
 
 
-def threshold(encoder: Encoder, false_alarms_per_hour: float) -> float:
-    """The score from which on a keyword counts as heard.
-
-    Between two rates of the card the threshold is interpolated over the logarithm of the rate. Beyond its smallest and
-    largest rate the card says nothing.
-
-    Args:
-        encoder: whose card is asked.
-        false_alarms_per_hour: how many are acceptable, for each keyword.
-
-    Raises:
-        InputError: the rate is beyond those of the card, or the card has no calibration.
-    """
-    rates, thresholds, _ = _card(encoder)
-    if not rates[0] <= false_alarms_per_hour <= rates[-1]:
-        raise InputError(
-            f"false_alarms_per_hour: {false_alarms_per_hour:g} is beyond what encoder {encoder.name!r} was calibrated "
-            f"for; choose one from {rates[0]:g} to {rates[-1]:g}"
-        )
-    return _interpolated(false_alarms_per_hour, rates, thresholds)
-
-
-def probability(encoder: Encoder, score: float, threshold: float) -> float:
-    """How sure a detection is: 0.5 at the threshold, nearing 1 above it.
-
-    Args:
-        encoder: whose card says how steeply sureness grows with the score.
-        score: cosine similarity, in [-1, 1].
-        threshold: of the keyword.
-
-    Raises:
-        InputError: the card has no calibration.
-    """
-    _, _, slope = _card(encoder)
-    return _logistic(slope * (score - threshold))
-
-
-def speaker_threshold(encoder: SpeakerEncoder, false_accepts: float) -> float:
-    """The score from which on a voice counts as an enrolled one.
-
-    Between two rates of the card the threshold is interpolated over the logarithm of the rate. Beyond its smallest and
-    largest rate the card says nothing.
-
-    Args:
-        encoder: whose card says what other voices score.
-        false_accepts: share of other voices' words that may pass; 0.05 lets every twentieth pass.
-
-    Raises:
-        InputError: the rate is beyond those of the card, or the card has no calibration.
-    """
-    rates, thresholds, _ = _speaker_card(encoder)
-    if not rates[0] <= false_accepts <= rates[-1]:
-        raise InputError(
-            f"false_accepts: {false_accepts:g} is beyond what speaker encoder {encoder.name!r} was calibrated for; "
-            f"choose one from {rates[0]:g} to {rates[-1]:g}"
-        )
-    return _interpolated(false_accepts, rates, thresholds)
-
-
-def speaker_probability(encoder: SpeakerEncoder, score: float, threshold: float) -> float:
-    """How sure it is that a voice is the enrolled one: 0.5 at the threshold, nearing 1 above it.
-
-    Args:
-        encoder: whose card says how steeply sureness grows with the score.
-        score: cosine similarity, in [-1, 1].
-        threshold: of the speaker.
-
-    Raises:
-        InputError: the card has no calibration.
-    """
-    _, _, slope = _speaker_card(encoder)
-    return _logistic(slope * (score - threshold))
-
-
-def _interpolated(rate: float, rates: list[float], thresholds: list[float]) -> float:
-    return float(np.interp(math.log(rate), np.log(rates), thresholds))
-
-
-def _logistic(x: float) -> float:
-    return 1 / (1 + math.exp(-max(-50.0, min(50.0, x))))
-
-
-def _card(encoder: Encoder) -> tuple[list[float], list[float], float]:
-    match encoder.card.get("calibration"):
-        case {"false_alarms_per_hour": [_, *_] as rates, "threshold": [_, *_] as thresholds, "slope": slope}:
-            if len(rates) == len(thresholds):
-                return rates, thresholds, slope
-    cure = "export it anew with `earmark export`"
-    match encoder.card.get("recipe"):
-        case {"kind": "sequences"}:  # an export cannot calibrate what learned without labeled words
-            cure = "adapt from base with `earmark adapt`, which calibrates, or export an encoder of words"
-    raise InputError(f"encoder {encoder.name!r}: its card holds no calibration; {cure}")
-
-
-def _speaker_card(encoder: SpeakerEncoder) -> tuple[list[float], list[float], float]:
-    match encoder.card.get("calibration"):
-        case {"false_accepts": [_, *_] as rates, "threshold": [_, *_] as thresholds, "slope": slope}:
-            if len(rates) == len(thresholds):
-                return rates, thresholds, slope
-    raise InputError(
-        f"speaker encoder {encoder.name!r}: its card holds no calibration; export it anew with `earmark export`"
-    )
+def _floats(numbers: Sequence[float]) -> tuple[float, ...]:
+    return tuple(map(float, numbers))

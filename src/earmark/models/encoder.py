@@ -5,6 +5,7 @@ frame vectors and what it remembers then. Whole files and live streams run throu
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.core.audio import AudioError, as_wave
+from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
 
 __all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "Encoder", "EncoderError", "Stream", "load_encoder"]
@@ -56,6 +58,15 @@ class Encoder:
         empty = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs()[1:]}
         # A stream begins in silence, not in the zeros of an untouched network.
         _, self._silence = self.step(np.zeros(2 * self.sample_rate, np.float32), empty)
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Thresholds for rates of false alarms, from the card.
+
+        Raises:
+            InputError: the card holds no calibration.
+        """
+        return Calibration.from_card(self.card, f"encoder {self.name!r}")
 
     def embed(self, wave: ArrayLike) -> Floats:
         """Embed a wave that holds one word from end to end.

@@ -4,6 +4,7 @@ One ONNX file holds graph and card, as for the encoders that hear words; the car
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.core.audio import AudioError, Wave, as_wave
+from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
 
 __all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "EncoderError", "SpeakerEncoder", "load_speaker_encoder"]
@@ -42,6 +44,15 @@ class SpeakerEncoder:
         self.card: dict[str, Any] = description["card"]
         self.fingerprint = fingerprint
         self._session = session
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """Thresholds for shares of impostors that are accepted, from the card.
+
+        Raises:
+            InputError: the card holds no calibration.
+        """
+        return Calibration.from_card(self.card, f"speaker encoder {self.name!r}", "false_accepts")
 
     def embed(self, wave: ArrayLike) -> Floats:
         """Embed the voice in a wave.

@@ -12,7 +12,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from earmark.core.audio import as_wave
 from earmark.core.errors import InputError
-from earmark.models import calibration
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.peaks import Peak, PeakPicker
 from earmark.spotting.speaker_gate import Gate, speakers_of
@@ -109,7 +108,7 @@ class Detector:
         own = [keyword.threshold for keyword in keywords]
         override = self.settings.threshold
         self.thresholds: Floats = np.array(own if override is None else [override] * len(own), np.float32)
-        calibration.probability(encoder, 0.0, 0.0)  # a card without calibration is told now, not at the first detection
+        self._calibration = encoder.calibration
         self._windows = _Windows(self.keywords, encoder.hop_s, self.settings.tempos)
         self._smoothing = max(1, round(self.settings.smoothing_s / encoder.hop_s))
         self._speakers = speakers_of(keywords, speakers)
@@ -211,7 +210,7 @@ class Detector:
             start_s=round(max(0, peak.start) * hop_s, 3),
             end_s=round(peak.stop * hop_s, 3),
             score=peak.score,
-            probability=calibration.probability(self.encoder, peak.score, float(self.thresholds[peak.keyword])),
+            probability=self._calibration.probability(peak.score, float(self.thresholds[peak.keyword])),
             speaker=self.keywords[peak.keyword].only_speaker,
             speaker_score=peak.speaker_score,
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from earmark.core.audio import Wave
 from earmark.core.names import clean_name
-from earmark.models import calibration
+from earmark.spotting.enrolled import OperatingPoint, operating_point
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.speech import find_speech, spoken_parts
 from earmark.spotting.takes import (
@@ -146,9 +145,7 @@ def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float 
     )
 
 
-def _keyword(
-    name: str, takes: list[Take], titles: list[Title], encoder: Encoder, point: calibration.OperatingPoint
-) -> Keyword:
+def _keyword(name: str, takes: list[Take], titles: list[Title], encoder: Encoder, point: OperatingPoint) -> Keyword:
     embeddings = _embedded(takes, encoder)
     for index, similarity in _disagreeing(embeddings, point.threshold):
         remark = (
@@ -170,12 +167,12 @@ def _keyword(
 
 def _operating_point(
     encoder: Encoder, false_alarms_per_hour: float | None, known: Keyword | None = None
-) -> calibration.OperatingPoint:
-    return calibration.operating_point(
-        partial(calibration.threshold, encoder),
+) -> OperatingPoint:
+    return operating_point(
+        encoder.calibration.threshold,
         false_alarms_per_hour,
         default=FALSE_ALARMS_PER_HOUR,
-        kept=None if known is None else calibration.OperatingPoint(known.threshold, known.false_alarms_per_hour),
+        known=None if known is None else OperatingPoint(known.threshold, known.false_alarms_per_hour),
         is_comparable=known is not None and known.encoder == encoder.fingerprint,
     )
 

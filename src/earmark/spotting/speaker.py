@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, as_wave
 from earmark.core.errors import InputError
 from earmark.core.names import clean_name
-from earmark.models import calibration
+from earmark.spotting.enrolled import OperatingPoint, operating_point
 from earmark.spotting.keyword import unit_mean
 from earmark.spotting.speech import spoken_parts
 from earmark.spotting.takes import (
@@ -177,7 +176,7 @@ def _speaker(
     waves: Sequence[ArrayLike],
     titles: Sequence[Title],
     encoder: SpeakerEncoder,
-    point: calibration.OperatingPoint,
+    point: OperatingPoint,
 ) -> Speaker:
     takes = [_take(wave, title) for wave, title in zip(waves, titles, strict=True)]
     speech_s = sum(len(spoken(take.wave)) for take in takes) / SAMPLE_RATE
@@ -186,8 +185,8 @@ def _speaker(
         takes[-1] = takes[-1].with_remark(remark)
     embeddings = _embedded(takes, encoder)
     odd, similarity = least_alike(embeddings)
-    usual = calibration.speaker_threshold(encoder, FALSE_ACCEPTS)  # whatever was asked for: two voices are two voices
-    if odd and calibration.speaker_probability(encoder, similarity, usual) < LEAST_PROBABILITY:
+    usual = encoder.calibration.threshold(FALSE_ACCEPTS)  # whatever was asked for: two voices are two voices
+    if odd and encoder.calibration.probability(similarity, usual) < LEAST_PROBABILITY:
         first = next(title.number for row, title in enumerate(titles) if row not in odd)
         for row in odd:
             remark = (
@@ -232,12 +231,12 @@ def least_alike(embeddings: NDArray[np.float32]) -> tuple[list[int], float]:
 
 def _operating_point(
     encoder: SpeakerEncoder, false_accepts: float | None, known: Speaker | None = None
-) -> calibration.OperatingPoint:
-    return calibration.operating_point(
-        partial(calibration.speaker_threshold, encoder),
+) -> OperatingPoint:
+    return operating_point(
+        encoder.calibration.threshold,
         false_accepts,
         default=FALSE_ACCEPTS,
-        kept=None if known is None else calibration.OperatingPoint(known.threshold, known.false_accepts),
+        known=None if known is None else OperatingPoint(known.threshold, known.false_accepts),
         is_comparable=known is not None and known.encoder == encoder.fingerprint,
     )
 
@@ -266,7 +265,7 @@ def verify(speaker: Speaker, wave: ArrayLike, *, encoder: SpeakerEncoder | None 
 def judge(speaker: Speaker, embedding: NDArray[np.float32], encoder: SpeakerEncoder) -> Verdict:
     """Compare the embedding of a voice, shape (d,), with a speaker's."""
     score = float(embedding @ speaker.prototype)
-    probability = calibration.speaker_probability(encoder, score, speaker.threshold)
+    probability = encoder.calibration.probability(score, speaker.threshold)
     return Verdict(score, probability, score >= speaker.threshold)
 
 

@@ -302,9 +302,8 @@ def test_an_encoder_that_was_not_changed_fires_from_the_same_scores_on_though_a_
     (tmp_path / "broken.wav").write_text("no sound")
     sounds = [tmp_path / "broken.wav", *(talkers.folder / clip.path for clip in talkers.clips[::2])]
     found = calibrate_like(encoder, shipped_file("tiny"), tmp_path / "pairs.parquet", sounds)
-    known = load_encoder("tiny").card["calibration"]
-    assert found["threshold"] == pytest.approx(known["threshold"], abs=0.01)
-    assert load_encoder(encoder).card["calibration"] == found
+    assert found.thresholds == pytest.approx(load_encoder("tiny").calibration.thresholds, abs=0.01)
+    assert load_encoder(encoder).calibration == found
 
 
 def test_the_same_few_scores_keep_their_thresholds():

@@ -106,15 +106,15 @@ def test_thresholds_let_the_wanted_share_of_others_through():
     generator = np.random.default_rng(0)
     rows, names = units(generator, 30, 12, 0.8)
     calibration = speaker_calibration([(rows, names)])
-    assert calibration["speakers"] == 30
-    assert sorted(calibration["threshold"], reverse=True) == calibration["threshold"]
-    assert sorted(calibration["false_rejects"], reverse=True) == calibration["false_rejects"]
+    assert calibration.details["speakers"] == 30
+    assert sorted(calibration.thresholds, reverse=True) == [*calibration.thresholds]
+    assert sorted(calibration.miss_rates, reverse=True) == [*calibration.miss_rates]
     # Other draws of the same kind pass as often as was said.
     passed = []
     for name in range(30):
         prototype = rows[names == name][:5].mean(axis=0)
         passed.append(
-            (rows[names != name] @ (prototype / np.linalg.norm(prototype)) >= calibration["threshold"][3]).mean()
+            (rows[names != name] @ (prototype / np.linalg.norm(prototype)) >= calibration.thresholds[3]).mean()
         )
     assert np.mean(passed) == pytest.approx(0.1, abs=0.03)
 
@@ -123,10 +123,10 @@ def test_each_group_counts_alike_however_many_speakers_it_has():
     generator = np.random.default_rng(0)
     near, far = units(generator, 5, 10, 0.3), units(generator, 40, 10, 2.0)
     both, alone = speaker_calibration([near, far]), speaker_calibration([far])
-    assert both["false_rejects"][1] < 0.7 * alone["false_rejects"][1]
+    assert both.miss_rates[1] < 0.7 * alone.miss_rates[1]
     # Who has few clips is left out where that is wished.
     few = (np.concatenate([near[0], near[0][:3]]), np.concatenate([near[1], [99] * 3]))
-    assert speaker_calibration([few], fewest=4)["speakers"] == 5
+    assert speaker_calibration([few], fewest=4).details["speakers"] == 5
 
 
 def test_one_speaker_is_no_calibration():

@@ -10,7 +10,6 @@ import warnings
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from numpy.typing import NDArray
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, read_manifest
+from earmark.models.calibration import Calibration
 from earmark.models.encoder import Encoder, load_encoder
 from earmark.spotting.detector import Detector
 from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll, reembed
@@ -39,7 +39,7 @@ _GRID = np.linspace(0, 1, 501)
 
 def calibrate_like(
     path: Path, before: Path, pairs: Path, sounds: Sequence[Path], *, minutes: float = 20.0, seed: int = 0
-) -> dict[str, Any]:
+) -> Calibration:
     """Give an adapted encoder the thresholds at which it fires as often as the encoder that it was.
 
     Thresholds that are reached too seldom to count follow the ones that are not, along a straight line.
@@ -54,16 +54,14 @@ def calibrate_like(
         seed: which pairs, and which recordings.
 
     Returns:
-        The calibration: ``false_alarms_per_hour``, the ``threshold`` for each, and ``slope``.
+        The calibration of the adapted encoder.
 
     Raises:
         InputError: the card of the start says nothing, or there is too little to listen to.
     """
     start, adapted = load_encoder(before), load_encoder(path)
-    known = start.card.get("calibration")
-    if not known:
-        raise InputError(f"{before}: not calibrated itself")
-    adapted.card = adapted.card | {"calibration": NOT_YET}
+    known = start.calibration
+    adapted.calibration = NOT_YET
     generator = np.random.default_rng(seed)
     manifest = read_manifest(pairs)
     keywords, sources = _keywords(manifest.clips, manifest.folder, start, generator)
@@ -85,15 +83,14 @@ def calibrate_like(
             counts[row] += alarms(np.where(foreign, detector.scores(wave)[1], 0), _GRID)
         if heard_s > 60 * minutes:
             break
-    thresholds = match_thresholds(counts[0], counts[1], known["threshold"])
-    calibration = {
-        "false_alarms_per_hour": known["false_alarms_per_hour"],
-        "threshold": [round(value, 3) for value in thresholds],
-        "slope": round(float(known["slope"] * _spread(known["threshold"]) / _spread(thresholds)), 2),
-        "as_often_as": start.name,
-        "keyword_hours": round(heard_s / 3600 * len(keywords), 1),
-    }
-    set_card(path, {"calibration": calibration})
+    thresholds = match_thresholds(counts[0], counts[1], known.thresholds)
+    calibration = Calibration(
+        rates=known.rates,
+        thresholds=tuple(round(value, 3) for value in thresholds),
+        slope=round(known.slope * _spread(known.thresholds) / _spread(thresholds), 2),
+        details={"as_often_as": start.name, "keyword_hours": round(heard_s / 3600 * len(keywords), 1)},
+    )
+    set_card(path, {"calibration": calibration.to_card()})
     return calibration
 
 

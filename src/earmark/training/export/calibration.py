@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE, read
 from earmark.core.errors import InputError
+from earmark.models.calibration import Calibration
 from earmark.models.encoder import load_encoder
 from earmark.spotting.detector import Detector
 from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll
@@ -31,10 +32,10 @@ _KEYWORDS_A_WORD = 3
 _TESTS_A_WORD = 20
 _HOURS = 2.5
 # Until it is measured: the detector wants some calibration to run at all.
-NOT_YET = {"false_alarms_per_hour": [1.0], "threshold": [1.0], "slope": 1.0}
+NOT_YET = Calibration(rates=(1.0,), thresholds=(1.0,), slope=1.0)
 
 
-def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 0) -> dict[str, Any]:
+def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 0) -> Calibration:
     """Measure an exported encoder's scores and write what they mean into its card.
 
     Args:
@@ -44,7 +45,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
         seed: which takes, and which of the background.
 
     Returns:
-        The calibration: ``false_alarms_per_hour`` and the ``threshold`` for each, a keyword; ``slope``.
+        The calibration, for false alarms per hour and keyword.
 
     Raises:
         InputError: the recipe names no validation clips, too few of each word, or no sentences with transcripts.
@@ -53,7 +54,7 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     if bank is None:
         raise InputError("data.validation: calibration needs labeled clips of words that were not trained on")
     encoder = load_encoder(path)
-    encoder.card = encoder.card | {"calibration": NOT_YET}
+    encoder.calibration = NOT_YET
     generator = np.random.default_rng(seed)
     keywords, own, others = _keywords(bank, encoder, generator)
     if not others:
@@ -74,14 +75,14 @@ def calibrate(path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 
     ]
     hits = np.array([detector.scores(wave)[1].max(axis=0)[keyword] for keyword, wave in zip(own, others, strict=True)])
     misses = np.concatenate([_by_second(scores, encoder.hop_s) for scores in background])
-    calibration = {
-        "false_alarms_per_hour": list(RATES),
-        "threshold": [round(value, 3) for value in threshold],
-        "slope": _slope(hits, misses, threshold[RATES.index(1.0)]),
-        "frr": [round(float((hits < value).mean()), 4) for value in threshold],
-        "keyword_hours": round(heard_h * len(keywords), 1),
-    }
-    set_card(path, {"calibration": calibration})
+    calibration = Calibration(
+        rates=RATES,
+        thresholds=tuple(round(value, 3) for value in threshold),
+        slope=_slope(hits, misses, threshold[RATES.index(1.0)]),
+        miss_rates=tuple(round(float((hits < value).mean()), 4) for value in threshold),
+        details={"keyword_hours": round(heard_h * len(keywords), 1)},
+    )
+    set_card(path, {"calibration": calibration.to_card()})
     return calibration
 
 

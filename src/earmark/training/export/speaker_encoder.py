@@ -16,6 +16,7 @@ from torch.onnx.utils import register_custom_op_symbolic
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import EarmarkError, InputError
 from earmark.evaluation.metrics import ErrorCurve, error_curve, frr_at_far
+from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT
 from earmark.models.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from earmark.training.export.encoder import OPSET, new_graph, set_card
@@ -124,7 +125,7 @@ def check_speaker_parity(model: ClipEncoder, encoder: SpeakerEncoder) -> float:
     return difference
 
 
-def calibrate_speaker(path: Path, recipe: Recipe) -> dict[str, Any]:
+def calibrate_speaker(path: Path, recipe: Recipe) -> Calibration:
     """Measure what voices score with a speaker encoder, and write what that means into its card.
 
     The validation's speakers are enrolled with five clips each and tested with their others.
@@ -141,13 +142,11 @@ def calibrate_speaker(path: Path, recipe: Recipe) -> dict[str, Any]:
     clips = np.concatenate([group[:_CLIPS_A_SPEAKER] for group in groups])
     units = np.stack([encoder.embed(bank.wave(clip)) for clip in follow(clips.tolist(), "calibrating")])
     calibration = speaker_calibration([(units, bank.label[clips])])
-    set_card(path, {"calibration": calibration})
+    set_card(path, {"calibration": calibration.to_card()})
     return calibration
 
 
-def speaker_calibration(
-    groups: Sequence[tuple[NDArray[np.floating], NDArray[Any]]], *, fewest: int = 2
-) -> dict[str, Any]:
+def speaker_calibration(groups: Sequence[tuple[NDArray[np.floating], NDArray[Any]]], *, fewest: int = 2) -> Calibration:
     """Thresholds for rates of false accepts, and how steeply sureness grows.
 
     Each speaker is enrolled a few times with five clips, or half of those that there are, and compared with all other
@@ -185,13 +184,14 @@ def speaker_calibration(
     positive = np.arange(len(scores)) < sum(map(len, same))
     curve = error_curve(scores, positive, weights)
     threshold = [_threshold(curve, rate) for rate in RATES]
-    return {
-        "false_accepts": list(RATES),
-        "threshold": [round(value, 3) for value in threshold],
-        "false_rejects": [round(frr_at_far(curve, rate), 3) for rate in RATES],
-        "slope": _slope(scores - threshold[RATES.index(0.05)], positive, weights),
-        "speakers": len(same) // _ROUNDS,
-    }
+    return Calibration(
+        rates=RATES,
+        thresholds=tuple(round(value, 3) for value in threshold),
+        slope=_slope(scores - threshold[RATES.index(0.05)], positive, weights),
+        rate_name="false_accepts",
+        miss_rates=tuple(round(frr_at_far(curve, rate), 3) for rate in RATES),
+        details={"speakers": len(same) // _ROUNDS},
+    )
 
 
 def _threshold(curve: ErrorCurve, rate: float) -> float:
