@@ -135,7 +135,7 @@ def test_torchrun_trains_with_an_option_that_it_could_take_for_its_own(earmark, 
 
 
 CLIPS = (
-    *("--set", "encoder={kind='res', depth=8, maps=2, dimension=4}", "--set", "scenes={kind='centered'}"),
+    *("--set", "encoder={kind='res', depth=8, maps=2, dimension=4}", "--set", "scenes={kind='center_crop'}"),
     *("--set", "augment={kind='one_of', room.weight=0, noise.weight=0, music.weight=0, speech.weight=0}"),
 )
 

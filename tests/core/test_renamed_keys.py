@@ -10,7 +10,7 @@ from earmark.training.words.recipe import Recipe
 
 def test_old_names_become_current_ones_at_any_depth():
     old = {"optimiser": {"lr": 1}, "data": {"words": [{"licence": "MIT"}]}, "scenes": {"kind": "centred"}}
-    new = {"optimizer": {"lr": 1}, "data": {"words": [{"license": "MIT"}]}, "scenes": {"kind": "centered"}}
+    new = {"optimizer": {"lr": 1}, "data": {"words": [{"license": "MIT"}]}, "scenes": {"kind": "center_crop"}}
     assert with_current_names(old) == new
 
 
@@ -20,7 +20,7 @@ def test_no_current_name_is_an_old_one():
 
 
 @pytest.mark.parametrize(
-    ("table", "new"), [({"optimiser": {"lr": 0.1}}, "'optimizer'"), ({"scenes": {"kind": "centred"}}, "'centered'")]
+    ("table", "new"), [({"optimiser": {"lr": 0.1}}, "'optimizer'"), ({"scenes": {"kind": "centred"}}, "'center_crop'")]
 )
 def test_an_old_name_in_a_recipe_is_an_error_with_the_new_one(table, new):
     with pytest.raises(InputError, match=new):

@@ -238,7 +238,7 @@ def test_a_recipe_trains_the_published_network_as_published(name, every, epochs,
     assert (optimizer.kind, optimizer.lr, optimizer.weight_decay, optimizer.clip_norm) == ("adam", 1e-4, 0, 0)
     assert {learning_rate(step, optimizer) for step in (0, 1, optimizer.steps - 1)} == {1e-4}
     assert (found.checkpoint_every, optimizer.steps, found.stop_after) == (every, every * epochs, patience)
-    assert (found.watch, found.start.checkpoint, found.effects.is_active) == ("map", None, False)
+    assert (found.watch, found.start.checkpoint, found.augment.is_active) == ("map", None, False)
 
 
 def test_batches_are_the_published_ones():
@@ -247,8 +247,8 @@ def test_batches_are_the_published_ones():
     assert (sections.most_sections, sections.least_sections, sections.shortest_s) == (20, 20, 1.2)
     assert (sections.step_s, sections.least_s, sections.longest_s) == (0.16, 0.16, 0.96)
     assert (pairs.pairs, pairs.same_file, gold.labels) == (256, False, 256)
-    hearing = recipe("init").hearing
-    assert (hearing.context_s, hearing.longest_s, hearing.shortest_s) == (5, 20, 0.04)
+    context = recipe("init").context
+    assert (context.context_s, context.longest_s, context.shortest_s) == (5, 20, 0.04)
 
 
 def _write_grid(folder, name, text):

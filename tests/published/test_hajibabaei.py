@@ -126,7 +126,7 @@ def test_the_networks_features_and_crops_are_the_published_ones(name):
     assert found.encoder.shape == (300, 257)
     assert found.encoder.dropout == (0.5 if dimension == 128 else 0)
     plain = name.endswith("plain")
-    assert (found.scenes.kind, found.scenes.repetition) == ("repeated", not plain)
+    assert (found.scenes.kind, found.scenes.tile) == ("tiled_crop", not plain)
     assert found.scenes.reversal == (0 if plain else 0.5)
     assert found.data.classes == "speaker"
 

@@ -14,7 +14,7 @@ TRAINED = ["jung", "huh", "hajibabaei"]
 PAGES = [*TRAINED, "humayun", "algayres"]
 ROOMS = "data|scenes|augment|encoder|start|episodes|loss|optimizer"
 TABLES = {page: (["recipes"], ROOMS) for page in TRAINED} | {
-    "algayres": (["recipes", "sequence-recipes"], f"{ROOMS}|hearing|frames|effects")
+    "algayres": (["recipes", "sequence-recipes"], f"{ROOMS}|context|frames|augment")
 }
 
 

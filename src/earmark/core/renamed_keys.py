@@ -8,6 +8,8 @@ from typing import Any
 
 RENAMED_KEYS = {
     "coloured": "colored",
+    "effects": "augment",
+    "hearing": "context",
     "labelled": "labeled",
     "licence": "license",
     "neighbour": "neighbor",
@@ -15,12 +17,13 @@ RENAMED_KEYS = {
     "neighbours": "neighbors",
     "normalise": "normalize",
     "optimiser": "optimizer",
+    "repetition": "tile",
     "standardise": "standardize",
     "unlabelled": "unlabeled",
 }
 """Old key: new key."""
 
-RENAMED_KINDS = {"centred": "centered"}
+RENAMED_KINDS = {"centered": "center_crop", "centred": "center_crop", "repeated": "tiled_crop"}
 """Old value of a field `kind`: new value."""
 
 
@@ -28,7 +31,7 @@ def with_current_names(table: Any) -> Any:
     """The same table with today's keys and kinds, at any depth.
 
     >>> with_current_names({"optimiser": {"lr": 0.1}, "scenes": {"kind": "centred"}})
-    {'optimizer': {'lr': 0.1}, 'scenes': {'kind': 'centered'}}
+    {'optimizer': {'lr': 0.1}, 'scenes': {'kind': 'center_crop'}}
     """
     match table:
         case dict():

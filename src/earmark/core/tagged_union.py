@@ -1,15 +1,26 @@
-"""Closed unions of settings, told apart by their field ``kind``."""
+"""Closed unions of settings models that differ in their field ``kind``."""
 
-from typing import Any
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import Discriminator
+from pydantic import BeforeValidator, Field, GetCoreSchemaHandler
 
 
-def by_kind(default: str) -> Discriminator:
-    """What chooses among the members of a union: ``kind``, and where a table does not say it, the default."""
+@dataclass(frozen=True)
+class ByKind:
+    """Annotation of a union whose members are selected by ``kind``: ``Annotated[A | B, by_kind("a")]``."""
 
-    def kind(value: Any) -> str:
-        said = value.get("kind", default) if isinstance(value, dict) else getattr(value, "kind", default)
-        return str(said)
+    default: str
 
-    return Discriminator(kind)
+    def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Schema of the union, behind a step that fills in the default kind."""
+        tagged = Annotated[union, Field(discriminator="kind")]
+        return handler.generate_schema(Annotated[tagged, BeforeValidator(self._with_kind)])
+
+    def _with_kind(self, value: Any) -> Any:
+        return {"kind": self.default, **value} if isinstance(value, dict) else value
+
+
+def by_kind(default: str) -> ByKind:
+    """Select the member of a union by ``kind``; a table without one is of the default kind."""
+    return ByKind(default)

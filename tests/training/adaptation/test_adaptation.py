@@ -217,11 +217,11 @@ def test_what_stands_beside_a_start_is_neither_taken_nor_written(tmp_path, monke
 
 def test_effects_of_a_recipe_happen_to_sections_and_not_to_pairs(talkers, tmp_path):
     path = tmp_path / "loud.toml"
-    path.write_text(RECIPE + "[effects.noise]\nprobability = 1.0\n")
+    path.write_text(RECIPE + "[augment.noise]\nprobability = 1.0\n")
     found = adapt(talkers, tmp_path / "out", choose_start(None, path), BRIEF, device="cpu")
     assert found.rounds
-    assert read_any_recipe(tmp_path / "out" / "init.toml").effects.is_active
-    assert not read_any_recipe(tmp_path / "out" / "round-1.toml").effects.is_active
+    assert read_any_recipe(tmp_path / "out" / "init.toml").augment.is_active
+    assert not read_any_recipe(tmp_path / "out" / "round-1.toml").augment.is_active
 
 
 def test_another_corpus_in_the_same_folder_is_refused(talkers, start, tmp_path):

@@ -4,7 +4,7 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.training.batches.center_crop import SILENCE, CenteredClips, CenteredSettings
+from earmark.training.batches.center_crop import SILENCE, CenterCrops, CenterCropSettings
 
 CPU = torch.device("cpu")
 LENGTHS = (9, 16, 23, 100, 1, 16)
@@ -18,7 +18,7 @@ def bank(bank_of):
 
 
 def clips(bank, noise=(), **settings):
-    return CenteredClips(bank, CenteredSettings(length_s=16 / 16_000, **settings), CPU, list(noise))
+    return CenterCrops(bank, CenterCropSettings(length_s=16 / 16_000, **settings), CPU, list(noise))
 
 
 def seeded(seed=0):
@@ -133,4 +133,4 @@ def test_devices_that_gather_hear_what_the_cpu_copies(bank):
 )
 def test_settings_that_make_no_clip_are_refused(wrong):
     with pytest.raises(ValidationError):
-        CenteredSettings(**wrong)
+        CenterCropSettings(**wrong)

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from earmark.training.batches.augment import Augmentation, FieldSettings
-from earmark.training.batches.scene_cache import StoredScenes, store_scenes
+from earmark.training.batches.scene_cache import SceneCache, fill_scene_cache
 from earmark.training.batches.scenes import Scenes, SceneSettings
 from earmark.training.nn.encoders import StreamSettings, build_encoder
 
@@ -30,7 +30,7 @@ def store(bank_of, tone, tmp_path):
 
     def make(copies, lives=99):
         torch.manual_seed(0)
-        return store_scenes(scenes, augmentation, Teacher(lives), tmp_path / "kept", copies=copies, seed=1)
+        return fill_scene_cache(scenes, augmentation, Teacher(lives), tmp_path / "kept", copies=copies, seed=1)
 
     return make
 
@@ -70,6 +70,6 @@ def test_an_interrupted_drawing_keeps_the_copies_that_are_complete(store, tmp_pa
 
 def test_a_draw_depends_on_the_generator_only(store, tmp_path):
     one = drawn(store(2), seed=5)
-    again = drawn(StoredScenes(tmp_path / "kept", 2), seed=5)
+    again = drawn(SceneCache(tmp_path / "kept", 2), seed=5)
     assert torch.equal(one[0].waves, again[0].waves)
     assert torch.equal(one[1], again[1])

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from earmark.training.batches.tiled_crop import RepeatedClips, RepeatedSettings
+from earmark.training.batches.tiled_crop import TiledCrops, TiledCropSettings
 
 CPU = torch.device("cpu")
 LENGTHS = (9, 16, 23, 100, 1, 16)
@@ -17,7 +17,7 @@ def bank(bank_of):
 
 
 def clips(bank, **settings):
-    return RepeatedClips(bank, RepeatedSettings(length_s=SIZE / 16_000, **settings), CPU)
+    return TiledCrops(bank, TiledCropSettings(length_s=SIZE / 16_000, **settings), CPU)
 
 
 def seeded(seed=0):
@@ -40,28 +40,28 @@ def test_a_crop_begins_anywhere_and_the_recording_follows_itself(bank, clip):
 
 
 def test_half_of_the_crops_are_backwards(bank):
-    crops = drawn(clips(bank, repetition=False), 3, 2000)
+    crops = drawn(clips(bank, tile=False), 3, 2000)
     backwards = crops[:, 0] > crops[:, -1]
     assert backwards.mean() == pytest.approx(0.5, abs=0.05)
     assert (np.diff(crops[backwards], axis=1) < 0).all()
     assert (np.diff(crops[~backwards], axis=1) > 0).all()
 
 
-def test_without_repetition_a_crop_lies_inside_its_recording(bank):
-    crops = drawn(clips(bank, repetition=False, reversal=0), 2)
+def test_without_tile_a_crop_lies_inside_its_recording(bank):
+    crops = drawn(clips(bank, tile=False, reversal=0), 2)
     wave = bank.wave(2)
     assert {tuple(crop) for crop in crops} == {tuple(wave[i : i + SIZE]) for i in range(len(wave) - SIZE + 1)}
 
 
-def test_without_repetition_a_short_recording_stands_in_silence(bank):
+def test_without_tile_a_short_recording_stands_in_silence(bank):
     wave = bank.wave(0)
     places = {tuple(np.pad(wave, (i, SIZE - len(wave) - i))) for i in range(SIZE - len(wave) + 1)}
-    assert {tuple(crop) for crop in drawn(clips(bank, repetition=False, reversal=0), 0)} == places
+    assert {tuple(crop) for crop in drawn(clips(bank, tile=False, reversal=0), 0)} == places
 
 
-@pytest.mark.parametrize("repetition", [True, False])
-def test_devices_that_gather_hear_what_the_cpu_copies(bank, repetition):
-    ours = clips(bank, repetition=repetition)
+@pytest.mark.parametrize("tile", [True, False])
+def test_devices_that_gather_hear_what_the_cpu_copies(bank, tile):
+    ours = clips(bank, tile=tile)
     plan = ours.plan(torch.randint(6, (200,), generator=seeded(1)), seeded(2))
     given = plan.clip, plan.first, plan.backwards
     assert torch.equal(ours._gather(*given), ours._copy(*given))

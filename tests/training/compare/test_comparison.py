@@ -27,7 +27,7 @@ words = [{ manifest = "clips/clips.tsv", split = "train" }]
 validation = [{ manifest = "clips/clips.tsv", split = "val" }]
 known_validation = true
 [scenes]
-kind = "centered"
+kind = "center_crop"
 [augment]
 kind = "one_of"
 room.weight = 0.0

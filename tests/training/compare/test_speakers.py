@@ -30,7 +30,7 @@ classes = "speaker"
 validation = [{ manifest = "../clips/manifest.tsv", split = "val" }]
 known_validation = true
 [scenes]
-kind = "repeated"
+kind = "tiled_crop"
 length_s = 0.5
 [augment]
 kind = "one_of"

@@ -3,7 +3,7 @@ import pytest
 import torch
 
 from earmark.evaluation.embedders import EncoderEmbedder
-from earmark.training.batches.center_crop import CenteredClips, CenteredSettings
+from earmark.training.batches.center_crop import CenterCrops, CenterCropSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.loop import train
 from earmark.training.nn.encoders import ResSettings, build_encoder
@@ -23,7 +23,7 @@ def test_a_checkpoint_embeds_waves_as_training_does(checkpoint, bank_of, tone):
     embedder = load_embedder(checkpoint)
     model = build_encoder(ResSettings(**{key: value for key, value in CLIPS["encoder"].items()})).eval()
     model.load_state_dict(under(load_checkpoint(checkpoint).tensors, "model."))
-    clips = CenteredClips(bank_of(waves[:2]), CenteredSettings(), torch.device("cpu"), [])
+    clips = CenterCrops(bank_of(waves[:2]), CenterCropSettings(), torch.device("cpu"), [])
     with torch.inference_mode():
         expected = model(clips.draw(clips.plan(torch.arange(2), torch.Generator()))).numpy()
     found = embedder.embed_batch(waves)

@@ -33,7 +33,7 @@ def table(encoder, classes="speaker"):
     return {
         "name": "voices",
         "data": {"folder": "d", "words": [{"manifest": "m.tsv"}], "classes": classes},
-        "scenes": {"kind": "repeated", "length_s": 0.5},
+        "scenes": {"kind": "tiled_crop", "length_s": 0.5},
         "augment": {"kind": "one_of"},
         "encoder": encoder,
         "loss": {"kind": "am_softmax"},

@@ -89,7 +89,7 @@ def clips(table):
     """A recipe of clips of one length, with normalizations and a loss that has weights."""
     silent = {effect: {"weight": 0.0} for effect in ("room", "noise", "music", "speech")}
     return table | {
-        "scenes": {"kind": "centered", "shift_s": 0.1, "shift_probability": 0.5},
+        "scenes": {"kind": "center_crop", "shift_s": 0.1, "shift_probability": 0.5},
         "augment": {"kind": "one_of"} | silent,
         "encoder": {"kind": "res", "depth": 8, "maps": 4, "dimension": 8},
         "loss": {"kind": "softmax_angular_prototypical"},

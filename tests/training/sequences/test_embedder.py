@@ -31,7 +31,7 @@ def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_
     path, recipe, network = checkpoint
     embedder = load_embedder(path)
     listed = read_listed(speech / "labeled.txt", speech)
-    frames = SegmentFrames(listed, None, build_source(recipe.frames), tmp_path / "stored", recipe.hearing)
+    frames = SegmentFrames(listed, None, build_source(recipe.frames), tmp_path / "stored", recipe.context)
     with torch.inference_mode():
         wanted = embed_cuts(network, frames.cuts(range(24)), torch.device("cpu")).numpy()
     for name in {clip.path for clip in listed.clips}:

@@ -41,8 +41,8 @@ def changed(table):
         ({"episodes": {"kind": "pairs"}}, "data.pairs: episodes of kind 'pairs' are drawn from it; name the list"),
         ({"episodes": {"kind": "gold"}}, "data.labeled: episodes of kind 'gold' are drawn from it; name the list"),
         (
-            {"episodes": {"kind": "pairs"}, "data.pairs": "p.txt", "effects": {"noise": {"probability": 0.5}}},
-            "effects: pairs are learned from stored frames; leave them out",
+            {"episodes": {"kind": "pairs"}, "data.pairs": "p.txt", "augment": {"noise": {"probability": 0.5}}},
+            "augment: pairs are learned from stored frames; leave them out",
         ),
         (
             {"data.validation": None, "stop_after": 2},
@@ -85,7 +85,7 @@ def test_what_does_not_fit_together_is_said_with_its_cure(changed, changes, mess
         {"episodes": {"kind": "gold"}, "data.labeled": "labeled.txt", "data.sections": None},
         {"watch": "loss", "data.held_out": "held.txt", "stop_after": 2},
         {"encoder": STREAM, "frames": TOWER},
-        {"effects": {"reverb": {"probability": 0.5}}},
+        {"augment": {"reverb": {"probability": 0.5}}},
     ],
 )
 def test_what_fits_together_goes_into_json_and_back(changed, changes):
@@ -103,8 +103,8 @@ def test_what_nobody_says_is_as_published(table):
         segments=250, seconds=20, most_sections=20, least_sections=20, shortest_s=1.2, tempo=(0.5, 1.8)
     )
     assert (PairSettings().pairs, PairSettings().same_file, GoldSettings().labels) == (256, False, 256)
-    assert not recipe.effects.is_active
-    assert (recipe.hearing.context_s, recipe.hearing.longest_s, recipe.hearing.shortest_s) == (5, 20, 0.04)
+    assert not recipe.augment.is_active
+    assert (recipe.context.context_s, recipe.context.longest_s, recipe.context.shortest_s) == (5, 20, 0.04)
 
 
 def test_a_loss_without_kind_is_that_of_the_paper(changed):

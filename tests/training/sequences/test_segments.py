@@ -8,7 +8,7 @@ from earmark.core.errors import InputError
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segment_pairs import manifest_of_pairs, read_segment_pairs
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.training.sequences.frames import HearingSettings, build_source, section_frames, times_s
+from earmark.training.sequences.frames import ContextSettings, build_source, section_frames, times_s
 from earmark.training.sequences.frames.log_mel import LogMelFrameSettings
 from earmark.training.sequences.segments import (
     Listed,
@@ -19,7 +19,7 @@ from earmark.training.sequences.segments import (
 )
 
 SOURCE = build_source(LogMelFrameSettings(n_mels=12, hop_s=0.02))
-HEARING = HearingSettings()
+CONTEXT = ContextSettings()
 PAIRS = {"longest_s": 2.0, "same_file": False}
 
 
@@ -36,7 +36,7 @@ def frames_of(cut):
 def test_a_segments_frames_are_those_whose_instants_lie_in_it(speech, tmp_path, with_sections):
     listed = read_listed(speech / "labeled.txt", speech)
     sections = [*read_sections(speech / "sections.txt")] if with_sections else None
-    frames = SegmentFrames(listed, sections, SOURCE, tmp_path / "kept", HEARING)
+    frames = SegmentFrames(listed, sections, SOURCE, tmp_path / "kept", CONTEXT)
     assert frames.kept.tolist() == list(range(24))
     for row in (0, 5, 23, 6):
         clip = listed.clips[row]
@@ -52,8 +52,8 @@ def test_a_cut_knows_the_frames_around_it_but_not_an_hour_of_them(tmp_path):
     audio.write(tmp_path / "long.wav", 0.1 * noise)
     spans = [(0.0, 0.4), (12.3, 12.9), (19.9, 20.2), (29.7, 30.0)]
     listed = Listed(tuple(Clip("long.wav", *span, "anna") for span in spans), tmp_path)
-    frames = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HEARING, around=32)
-    whole, first_s = section_frames(SOURCE, audio.read(tmp_path / "long.wav"), 0.0, 30.0, HEARING)
+    frames = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", CONTEXT, around=32)
+    whole, first_s = section_frames(SOURCE, audio.read(tmp_path / "long.wav"), 0.0, 30.0, CONTEXT)
     assert first_s == 0
     for (start_s, _), cut in zip(spans, frames.cuts(range(4)), strict=True):
         first = round(start_s / 0.02)
@@ -69,16 +69,16 @@ def test_a_cut_knows_the_frames_around_it_but_not_an_hour_of_them(tmp_path):
 def test_segments_without_a_frame_are_left_out(speech, tmp_path):
     slow = build_source(LogMelFrameSettings(n_mels=8, hop_s=0.1))
     clips = tuple(Clip("anna_0.wav", start_s, start_s + 0.04, "anna") for start_s in (0.28, 0.32, 0.48))
-    frames = SegmentFrames(Listed(clips, speech), None, slow, tmp_path / "kept", HEARING)
+    frames = SegmentFrames(Listed(clips, speech), None, slow, tmp_path / "kept", CONTEXT)
     assert frames.kept.tolist() == [0, 2]
     with pytest.raises(InputError, match="none of 1 segments is as long as a frame"):
-        SegmentFrames(Listed(clips[1:2], speech), None, slow, tmp_path / "kept", HEARING)
+        SegmentFrames(Listed(clips[1:2], speech), None, slow, tmp_path / "kept", CONTEXT)
 
 
 def test_two_lists_of_the_same_speakers_are_kept_in_one_folder_at_the_same_time(speech, tmp_path):
     first = read_listed(speech / "labeled.txt", speech)
-    one = SegmentFrames(first, [*read_sections(speech / "sections.txt")], SOURCE, tmp_path / "kept", HEARING)
-    two = SegmentFrames(first, None, SOURCE, tmp_path / "kept", HEARING)
+    one = SegmentFrames(first, [*read_sections(speech / "sections.txt")], SOURCE, tmp_path / "kept", CONTEXT)
+    two = SegmentFrames(first, None, SOURCE, tmp_path / "kept", CONTEXT)
     # Nothing of the first had been read when the second was encoded beside it.
     for cut, other in zip(one.cuts(range(24)), two.cuts(range(24)), strict=True):
         np.testing.assert_array_equal(frames_of(cut), frames_of(other))
@@ -88,23 +88,23 @@ def test_a_segment_that_lies_in_no_section_is_refused(speech, tmp_path):
     listed = Listed((Clip("anna_0.wav", 1.6, 1.75, "anna"),), speech)
     sections = [*read_sections(speech / "sections.txt")]
     with pytest.raises(InputError, match=r"anna_0\.wav: the segment from 1\.6 to 1\.75 s lies in no section of"):
-        SegmentFrames(listed, sections, SOURCE, tmp_path / "kept", HEARING)
+        SegmentFrames(listed, sections, SOURCE, tmp_path / "kept", CONTEXT)
 
 
 def test_a_segment_beyond_its_recordings_end_is_refused_but_for_rounding(speech, tmp_path):
     end_s = audio.duration_s(speech / "anna_0.wav")
     rounded = Listed((Clip("anna_0.wav", end_s - 0.3, end_s + 0.03, "anna"),), speech)
-    (cut,) = SegmentFrames(rounded, None, SOURCE, tmp_path / "kept", HEARING).cuts([0])
+    (cut,) = SegmentFrames(rounded, None, SOURCE, tmp_path / "kept", CONTEXT).cuts([0])
     assert cut.stop - cut.first >= 15
     beyond = Listed((Clip("anna_0.wav", end_s - 0.3, end_s + 0.3, "anna"),), speech)
     with pytest.raises(InputError, match=rf"anna_0\.wav: ends at {end_s + 0.3:g} s, but .* at {end_s:.2f} s"):
-        SegmentFrames(beyond, None, SOURCE, tmp_path / "kept", HEARING)
+        SegmentFrames(beyond, None, SOURCE, tmp_path / "kept", CONTEXT)
 
 
 def test_a_recording_that_is_missing_is_named(speech, tmp_path):
     listed = Listed((Clip("dora.wav", 0.0, 0.5, "dora"),), speech)
     with pytest.raises(InputError, match=r"no file .*dora\.wav"):
-        SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HEARING)
+        SegmentFrames(listed, None, SOURCE, tmp_path / "kept", CONTEXT)
 
 
 def test_longer_segments_are_left_out(speech, tmp_path):

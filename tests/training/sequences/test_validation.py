@@ -8,7 +8,7 @@ from earmark.data.manifest import Clip
 from earmark.training.nn.losses.nt_xent import NTXent, NTXentSettings
 from earmark.training.recipe import check_any_recipe
 from earmark.training.sequences.batches import Material
-from earmark.training.sequences.frames import HearingSettings, build_source
+from earmark.training.sequences.frames import ContextSettings, build_source
 from earmark.training.sequences.frames.log_mel import LogMelFrameSettings
 from earmark.training.sequences.networks import build_network, embed_cuts, project
 from earmark.training.sequences.segments import Listed, SegmentFrames, read_listed
@@ -27,7 +27,7 @@ def network(table):
 @pytest.fixture(scope="module")
 def labeled(speech, tmp_path_factory):
     listed = read_listed(speech / "labeled.txt", speech)
-    return SegmentFrames(listed, None, SOURCE, tmp_path_factory.mktemp("kept"), HearingSettings())
+    return SegmentFrames(listed, None, SOURCE, tmp_path_factory.mktemp("kept"), ContextSettings())
 
 
 def alone(network, frames):
@@ -77,8 +77,8 @@ def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labele
 def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, tmp_path):
     listed = read_listed(speech / "labeled.txt", speech)
     short = Clip("anna_0.wav", 0.301, 0.302, "anna", "rise")
-    some = SegmentFrames(Listed((short, *listed.clips), speech), None, SOURCE, tmp_path / "kept", HearingSettings())
-    every = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", HearingSettings())
+    some = SegmentFrames(Listed((short, *listed.clips), speech), None, SOURCE, tmp_path / "kept", ContextSettings())
+    every = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", ContextSettings())
     numbers = [SequenceValidation(network, NTXentSettings(), one, None, CPU).measure() for one in (some, every)]
     assert numbers[0] == numbers[1]
 

@@ -6,7 +6,7 @@ from earmark import audio
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
-from earmark.training.batches.effects import EffectSettings
+from earmark.training.batches.section_augment import SectionAugmentSettings
 from earmark.training.sequences.draws import SectionDraws, SectionSettings, StretchedSegments
 from earmark.training.sequences.frames import LogMelFrameSettings, build_source, store_frames
 from earmark.training.sequences.variants import Variants
@@ -36,7 +36,7 @@ def melody(tmp_path_factory):
 
 def heard(melody, tmp_path, context_s=0.0, **effects):
     folder, sections = melody
-    settings = EffectSettings.model_validate(effects)
+    settings = SectionAugmentSettings.model_validate(effects)
     return Variants(sections, folder, tmp_path / "bank", context_s, SOURCE, settings, CPU)
 
 
@@ -142,7 +142,7 @@ def test_effects_happen_and_leave_sounds_where_they_are(melody, tmp_path):
 def test_a_segment_has_a_frame_however_fast_it_is(melody, tmp_path):
     slow = build_source(LogMelFrameSettings(n_mels=10, hop_s=0.1))
     folder, sections = melody
-    hear = Variants(sections, folder, tmp_path / "bank", 0.0, slow, EffectSettings(), CPU)
+    hear = Variants(sections, folder, tmp_path / "bank", 0.0, slow, SectionAugmentSettings(), CPU)
     cuts = hear.cuts(batch_of([[1.8, 1.8]] * 2, [(0, step, step + 1) for step in range(16)]), np.arange(32))
     assert min(cut.stop - cut.first for cut in cuts) == 1
 
@@ -163,7 +163,7 @@ def test_a_section_after_the_end_of_its_recording_is_refused(melody, tmp_path):
     folder, sections = melody
     beyond = [*sections, Span("a.wav", "anna", 5.0, 6.5)]
     with pytest.raises(InputError, match="1 sections start after"):
-        Variants(beyond, folder, tmp_path / "bank", 0.0, SOURCE, EffectSettings(), CPU)
+        Variants(beyond, folder, tmp_path / "bank", 0.0, SOURCE, SectionAugmentSettings(), CPU)
 
 
 def test_the_sound_of_sections_is_packed_once(melody, tmp_path, monkeypatch):

@@ -56,7 +56,7 @@ def test_a_target_that_nobody_says_is_refused(table, tmp_path):
 def test_silence_is_one_more_class_for_clips_of_one_length(table, tmp_path):
     table |= {
         "encoder": {"kind": "res", "depth": 8, "maps": 2},
-        "scenes": {"kind": "centered"},
+        "scenes": {"kind": "center_crop"},
         "augment": {"kind": "one_of"} | {effect: {"weight": 0} for effect in ("room", "noise", "music", "speech")},
     }
     found = prepared(table, tmp_path, silence=True)

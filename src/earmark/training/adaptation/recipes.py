@@ -92,7 +92,7 @@ def round_recipe(start: Start, settings: AdaptSettings, name: str, data: Table, 
     own = episodes if episodes.get("kind") == "pairs" else {"pairs": settings.pairs}
     learned = {"data": data, "episodes": {**own, "kind": "pairs"}}
     run = _run(start, settings, name)
-    run.pop("effects", None)  # they happen to sections; pairs are learned from stored frames
+    run.pop("augment", None)  # they happen to sections; pairs are learned from stored frames
     return run | learned | ({"start": {"checkpoint": begin}} if begin else {})
 
 
@@ -156,7 +156,7 @@ def _from_checkpoint(path: Path) -> Start:
     recipe = check_any_recipe(state.recipe, str(path))
     if not isinstance(recipe, SequenceRecipe):
         raise InputError(f"--start {path}: learned from words; adapt takes base, none, or what learned from sequences")
-    kept = ("hearing", "frames", "encoder", "loss")
+    kept = ("context", "frames", "encoder", "loss")
     return Start(path.stem, {key: state.recipe[key] for key in kept} | _GENTLY, path.resolve(), False, {})
 
 

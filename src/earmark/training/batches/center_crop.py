@@ -19,12 +19,12 @@ from earmark.training.batches.recordings import Crops, Recordings
 from earmark.training.batches.threads import share_rows
 
 SILENCE = -1
-"""The number that asks :class:`CenteredClips` for silence instead of a clip."""
+"""The number that asks :class:`CenterCrops` for silence instead of a clip."""
 
 _STEP = np.float32(1 / 32_768)  # of 16 bits
 
 
-class CenteredSettings(BaseModel):
+class CenterCropSettings(BaseModel):
     """How clips are cut to one length.
 
     The defaults are those of Jung et al. (2023); Huh et al. (2021) shift 20 % of the clips by up to ± 0.2 s.
@@ -32,7 +32,7 @@ class CenteredSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["centered"] = Field("centered", description="clips of one length, the word in the middle")
+    kind: Literal["center_crop"] = Field("center_crop", description="clips of one length, the word in the middle")
     length_s: PositiveFloat = Field(
         1.0, description="length of a clip, in seconds; a shorter one gets silence on both sides, a longer one is cut"
     )
@@ -53,7 +53,7 @@ class CenteredSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class ClipPlan:
+class CenterCropPlan:
     """All that is random in a batch of clips, and where their samples are.
 
     Sample ``at + i`` of a wave is the bank's sample ``begin + i``, for i from 0 to ``count - 1``; around it is silence.
@@ -76,7 +76,7 @@ class ClipPlan:
         return len(self.begin)
 
 
-class CenteredClips:
+class CenterCrops:
     """Draws clips of one length from a bank.
 
     Args:
@@ -89,7 +89,7 @@ class CenteredClips:
         InputError: silence should sound, but there is no noise.
     """
 
-    def __init__(self, bank: ClipBank, settings: CenteredSettings, device: torch.device, noise: list[Tensor]) -> None:
+    def __init__(self, bank: ClipBank, settings: CenterCropSettings, device: torch.device, noise: list[Tensor]) -> None:
         if settings.silence_gain[1] > 0 and not noise:
             raise InputError(
                 "data.noise: no recordings to make silence of; name some, or set scenes.silence_gain to [0, 0]"
@@ -102,7 +102,7 @@ class CenteredClips:
         self.samples = torch.from_numpy(bank.samples).to(device)
         self.noise = Recordings(noise, device)
 
-    def plan(self, clips: Tensor, generator: torch.Generator) -> ClipPlan:
+    def plan(self, clips: Tensor, generator: torch.Generator) -> CenterCropPlan:
         """Choose shifts and silences.
 
         Args:
@@ -128,9 +128,9 @@ class CenteredClips:
         gain = (low + (high - low) * torch.rand(batch, generator=generator)) * silent
         recording = torch.randint(max(1, len(self.noise)), (batch,), generator=generator)
         crops = self.noise.plan(recording, self.size, generator) if len(self.noise) else Crops(recording, recording)
-        return ClipPlan(self.start[number] + cut + lost, at, count * ~silent, crops, gain)
+        return CenterCropPlan(self.start[number] + cut + lost, at, count * ~silent, crops, gain)
 
-    def draw(self, plan: ClipPlan, rows: slice | None = None) -> Tensor:
+    def draw(self, plan: CenterCropPlan, rows: slice | None = None) -> Tensor:
         """The waves of a plan, or of some of its rows.
 
         Returns:

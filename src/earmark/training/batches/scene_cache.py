@@ -22,11 +22,11 @@ from earmark.training.run.progress import follow
 _BATCH = 64
 
 
-class StoredScenes:
+class SceneCache:
     """Draws from kept scenes.
 
     Args:
-        folder: where :func:`store_scenes` put them.
+        folder: where :func:`fill_scene_cache` put them.
         copies: how many draws of each clip are used; more may lie there.
     """
 
@@ -51,9 +51,9 @@ class StoredScenes:
         return np.stack([self.copies[copy][part][row] for row, copy in zip(rows, which, strict=True)])
 
 
-def store_scenes(
+def fill_scene_cache(
     scenes: Scenes, augmentation: Augmentation, teacher: FrameEncoder, folder: Path, *, copies: int, seed: int
-) -> StoredScenes:
+) -> SceneCache:
     """Draw each clip ``copies`` times, augment it, run the tower over it, and keep it all.
 
     Each copy appears in one step, when it is complete; copies that are there stay.
@@ -63,7 +63,7 @@ def store_scenes(
             _store_copy(
                 scenes, augmentation, teacher, folder, copy, f"drawing scenes, copy {copy + 1} of {copies}", seed
             )
-    return StoredScenes(folder, copies)
+    return SceneCache(folder, copies)
 
 
 def _store_copy(

@@ -20,14 +20,14 @@ from earmark.training.batches.threads import share_rows
 _STEP = np.float32(1 / 32_768)  # of 16 bits
 
 
-class RepeatedSettings(BaseModel):
+class TiledCropSettings(BaseModel):
     """How recordings are cropped; the defaults are those of Hajibabaei and Dai (2018)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    kind: Literal["repeated"] = Field("repeated", description="random crops of recordings that follow themselves")
+    kind: Literal["tiled_crop"] = Field("tiled_crop", description="random crops of recordings that follow themselves")
     length_s: PositiveFloat = Field(3.0150625, description="length of a crop, in seconds")
-    repetition: bool = Field(
+    tile: bool = Field(
         True,
         description="a crop begins anywhere, and at its recording's end the recording begins again; false: it lies "
         "inside, and a recording shorter than a crop gets silence around it",
@@ -36,7 +36,7 @@ class RepeatedSettings(BaseModel):
 
 
 @dataclass(frozen=True)
-class CropPlan:
+class TiledCropPlan:
     """All that is random in a batch of crops; every tensor has shape (batch,).
 
     Attributes:
@@ -53,7 +53,7 @@ class CropPlan:
         return len(self.clip)
 
 
-class RepeatedClips:
+class TiledCrops:
     """Draws crops from a bank.
 
     Args:
@@ -62,7 +62,7 @@ class RepeatedClips:
         device: where the waves are wanted; the bank's samples are copied there, but stay on disk for the CPU.
     """
 
-    def __init__(self, bank: ClipBank, settings: RepeatedSettings, device: torch.device) -> None:
+    def __init__(self, bank: ClipBank, settings: TiledCropSettings, device: torch.device) -> None:
         self.settings = settings
         self.device = device
         self.size = round(settings.length_s * SAMPLE_RATE)
@@ -70,7 +70,7 @@ class RepeatedClips:
         self.length = torch.from_numpy(bank.length)
         self.samples = torch.from_numpy(bank.samples).to(device)
 
-    def plan(self, clips: Tensor, generator: torch.Generator) -> CropPlan:
+    def plan(self, clips: Tensor, generator: torch.Generator) -> TiledCropPlan:
         """Choose where crops begin, and which are reversed.
 
         Args:
@@ -78,11 +78,11 @@ class RepeatedClips:
             generator: source of randomness, on the CPU.
         """
         chance, reversal = torch.rand(2, len(clips), generator=generator, dtype=torch.float64)
-        least, most = first_samples(self.length[clips], self.size, repetition=self.settings.repetition)
+        least, most = first_samples(self.length[clips], self.size, tile=self.settings.tile)
         first = least + (chance * (most - least + 1)).long()
-        return CropPlan(clips, first, reversal < self.settings.reversal)
+        return TiledCropPlan(clips, first, reversal < self.settings.reversal)
 
-    def draw(self, plan: CropPlan, rows: slice | None = None) -> Tensor:
+    def draw(self, plan: TiledCropPlan, rows: slice | None = None) -> Tensor:
         """The waves of a plan, or of some of its rows; shape (rows, n), in [-1, 1]."""
         which = slice(None) if rows is None else rows
         clip, first, backwards = plan.clip[which], plan.first[which], plan.backwards[which]
@@ -96,7 +96,7 @@ class RepeatedClips:
 
         def copy(rows: slice) -> None:
             for wave, (start, length, begin, is_backwards) in zip(waves[rows], places[rows], strict=True):
-                crop(samples[start : start + length], begin, wave, repetition=self.settings.repetition)
+                copy_crop(samples[start : start + length], begin, wave, tile=self.settings.tile)
                 wave *= _STEP
                 if is_backwards:
                     wave[:] = wave[::-1].copy()
@@ -111,37 +111,37 @@ class RepeatedClips:
         moment = torch.arange(self.size, device=self.device)
         sample = first + torch.where(backwards, self.size - 1 - moment, moment)
         heard = torch.ones_like(sample, dtype=torch.bool)
-        if not self.settings.repetition:
+        if not self.settings.tile:
             heard = (sample >= 0) & (sample < length)
         return self.samples[start + sample.remainder(length)] * (heard * float(_STEP))
 
 
-def first_samples(length: Tensor, size: int, *, repetition: bool) -> tuple[Tensor, Tensor]:
+def first_samples(length: Tensor, size: int, *, tile: bool) -> tuple[Tensor, Tensor]:
     """Least and greatest sample that a crop of ``size`` samples may begin with, in recordings of these lengths."""
-    if repetition:
+    if tile:
         return torch.zeros_like(length), length - 1
     return (length - size).clamp(max=0), (length - size).clamp(min=0)
 
 
-def crop(samples: NDArray[np.generic], first: int, out: Wave, *, repetition: bool) -> None:
+def copy_crop(samples: NDArray[np.generic], first: int, out: Wave, *, tile: bool) -> None:
     """Copy a crop of a recording.
 
     Args:
         samples: the recording, shape (n,), n > 0.
         first: which of its samples the crop begins with.
         out: the crop; it is filled.
-        repetition: the recording begins again where it ends; else there is silence before and after it.
+        tile: the recording begins again where it ends; else there is silence before and after it.
 
     >>> out = np.zeros(5, np.float32)
-    >>> crop(np.arange(1, 4), 2, out, repetition=True)
+    >>> copy_crop(np.arange(1, 4), 2, out, tile=True)
     >>> out.tolist()
     [3.0, 1.0, 2.0, 3.0, 1.0]
-    >>> crop(np.arange(1, 4), -1, out, repetition=False)
+    >>> copy_crop(np.arange(1, 4), -1, out, tile=False)
     >>> out.tolist()
     [0.0, 1.0, 2.0, 3.0, 0.0]
     """
     size = len(out)
-    if repetition:
+    if tile:
         done = 0
         while done < size:
             piece = samples[(first + done) % len(samples) :][: size - done]

@@ -15,8 +15,8 @@ from earmark.core.audio import Wave
 from earmark.core.config import checked
 from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Embedder, EncoderEmbedder
-from earmark.training.batches.center_crop import CenteredSettings
-from earmark.training.batches.crops import Hearing, middle, random_crops
+from earmark.training.batches.center_crop import CenterCropSettings
+from earmark.training.batches.crops import CropSettings, center_crop, random_crops
 from earmark.training.batches.scenes import SceneSettings
 from earmark.training.export.encoder import export
 from earmark.training.nn.encoders import ClipEncoder, DenseSettings, StreamSettings, build_encoder
@@ -50,7 +50,7 @@ class ClipEmbedder:
     classes: tuple[str, ...]
     model: ClipEncoder = field(repr=False)
     logits: Callable[[Tensor], Tensor] | None = field(repr=False)
-    hearing: Hearing = field(repr=False)
+    crop_settings: CropSettings = field(repr=False)
     crops: int = 0
     seed: int = 0
 
@@ -74,8 +74,8 @@ class ClipEmbedder:
 
     def _hear(self, wave: Wave) -> Floats:
         if not self.crops:
-            return middle(wave, self.hearing)[None]
-        return random_crops(wave, self.hearing, self.crops, seed=self.seed)
+            return center_crop(wave, self.crop_settings)[None]
+        return random_crops(wave, self.crop_settings, self.crops, seed=self.seed)
 
     @torch.inference_mode()
     def classify(self, embeddings: Floats) -> Floats | None:
@@ -123,7 +123,7 @@ def _of_sequences(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, cr
     network = build_network(recipe.encoder, source.width)
     fill(network, under(checkpoint.tensors, "model."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SequenceEmbedder(recipe.name, fingerprint, network.eval(), source, recipe.hearing)
+    return SequenceEmbedder(recipe.name, fingerprint, network.eval(), source, recipe.context)
 
 
 def _learned_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
@@ -132,5 +132,5 @@ def _learned_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed
     model = build_encoder(settings)
     fill(model, under(checkpoint.tensors, "model."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    hearing = CenteredSettings(length_s=settings.length_s)
-    return ClipEmbedder(checkpoint.recipe["name"], fingerprint, (), model.eval(), None, hearing, crops, seed)
+    crop_settings = CenterCropSettings(length_s=settings.length_s)
+    return ClipEmbedder(checkpoint.recipe["name"], fingerprint, (), model.eval(), None, crop_settings, crops, seed)

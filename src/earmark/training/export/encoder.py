@@ -17,7 +17,7 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.core.numbers import finite
 from earmark.models.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
 from earmark.training.nn.encoders import FrameEncoder, StreamSettings, build_encoder
-from earmark.training.nn.stream_state import Memory
+from earmark.training.nn.stream_state import StreamState
 from earmark.training.recipe import check_any_recipe, portable
 from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
 
@@ -26,15 +26,15 @@ PARITY = 1e-4
 
 
 class _Step(nn.Module):
-    """One step of a stream with its memory as plain inputs and outputs."""
+    """One step of a stream with its state as plain inputs and outputs."""
 
     def __init__(self, model: FrameEncoder) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, wave: Tensor, *before: Tensor) -> tuple[Tensor, ...]:
-        memory = Memory(list(before))
-        return self.model(wave, memory), *memory.after
+        state = StreamState(list(before))
+        return self.model(wave, state), *state.after
 
 
 def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -> Encoder:
@@ -126,8 +126,8 @@ def check_parity(model: FrameEncoder, encoder: Encoder) -> float:
         # The wave with silence enough on either side; frame 0 describes its first instant.
         before = model.lag * model.hop + 2 * model.frontend.rate_hz
         whole = torch.from_numpy(np.concatenate([np.zeros(before), wave, np.zeros(before)]).astype(np.float32))
-        memory = Memory()
-        offline = model(whole[None, : len(whole) // model.hop * model.hop], memory)[0].numpy()
+        state = StreamState()
+        offline = model(whole[None, : len(whole) // model.hop * model.hop], state)[0].numpy()
     first = before // model.hop + model.lag
     reference = offline[first : first + len(streamed)]
     difference = float(np.abs(streamed - reference).max() / np.abs(reference).max())
@@ -141,10 +141,10 @@ def check_parity(model: FrameEncoder, encoder: Encoder) -> float:
 def _graph(model: FrameEncoder) -> onnx.ModelProto:
     step = _Step(model).eval()
     wave = torch.zeros(1, 2 * model.hop)
-    memory = Memory()
+    state = StreamState()
     with torch.inference_mode():
-        model(wave, memory)
-    before = [torch.zeros_like(tensor) for tensor in memory.after]
+        model(wave, state)
+    before = [torch.zeros_like(tensor) for tensor in state.after]
     names = [f"memory_{number}" for number in range(len(before))]
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / "graph.onnx"

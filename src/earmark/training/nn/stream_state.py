@@ -1,8 +1,8 @@
-"""What a streaming network remembers between two chunks.
+"""State of a streaming network between two chunks.
 
-Every layer that looks back in time keeps the last few inputs it saw. In training there is no memory: the layer
-sees the whole wave and its output is shorter by what it looks back. In a stream the memory stands in front of
-the chunk, so that the output is as long as the input and equals the one of the whole wave.
+A layer with left context keeps the last inputs it saw. In training there is no state: a layer gets the whole wave, and
+its output is shorter by its left context. In a stream the state is prepended to the chunk, so that the output is as
+long as the input and equals the output for the whole wave.
 """
 
 from collections.abc import Iterator
@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 
-class Memory:
-    """The remembered inputs of all layers, in the order in which the layers run.
+class StreamState:
+    """Past inputs of all layers, in the order in which the layers run.
 
-    One pass over the network takes each layer's tensor and leaves its successor, so that ``Memory(kept.after)``
-    continues where the last chunk ended.
+    One pass over the network consumes each layer's tensor and appends its successor to ``after``, so that
+    ``StreamState(state.after)`` continues after the last chunk.
     """
 
     def __init__(self, before: list[Tensor] | None = None) -> None:
@@ -23,10 +23,7 @@ class Memory:
         self.after: list[Tensor] = []
 
     def extend(self, x: Tensor, steps: int, axis: int) -> Tensor:
-        """Put the remembered steps in front of ``x``, and remember its last ``steps``.
-
-        In a first pass, without a memory of before, zeros stand in front.
-        """
+        """Prepend the past steps to ``x`` and keep its last ``steps``. At the start of a stream the past is zeros."""
         if self._before is None:
             shape = list(x.shape)
             shape[axis] = steps
@@ -39,6 +36,6 @@ class Memory:
         return x
 
 
-def with_memory(x: Tensor, memory: Memory | None, steps: int, axis: int) -> Tensor:
-    """``x`` as a layer that looks ``steps`` back should see it."""
-    return x if memory is None else memory.extend(x, steps, axis)
+def with_past(x: Tensor, state: StreamState | None, steps: int, axis: int) -> Tensor:
+    """Input of a layer with a left context of ``steps``; without a state, ``x`` itself."""
+    return x if state is None else state.extend(x, steps, axis)

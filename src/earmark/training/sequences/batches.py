@@ -110,7 +110,7 @@ class Material:
     ) -> DrawCuts:
         draws = SectionDraws(sections, settings, seed, where)
         bank = self._kept("sections", str(folder.resolve()), repr(sections), str(settings.context_s))
-        hear = Variants(sections, folder, bank, settings.context_s, self.source, self.recipe.effects, self.device)
+        hear = Variants(sections, folder, bank, settings.context_s, self.source, self.recipe.augment, self.device)
 
         def drawn(number: int) -> Drawn:
             batch = draws.draw(number)
@@ -152,10 +152,10 @@ class Material:
 
     def _frames(self, listed: Listed, sections: Sequence[Span] | None) -> SegmentFrames:
         # Of each corpus in a folder of its own: paths of two may be equal.
-        hearing = self.recipe.hearing
-        made_by = [self.source.fingerprint, hearing.model_dump_json(), str(listed.folder.resolve())]
+        context = self.recipe.context
+        made_by = [self.source.fingerprint, context.model_dump_json(), str(listed.folder.resolve())]
         around = seen_around(self.recipe.encoder)
-        return SegmentFrames(listed, sections, self.source, self._kept("frames", *made_by), hearing, around)
+        return SegmentFrames(listed, sections, self.source, self._kept("frames", *made_by), context, around)
 
     def _kept(self, what: str, *made_by: str) -> Path:
         return self.recipe.data.folder / f"{what}-{digest(made_by)}"

@@ -12,7 +12,7 @@ from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.evaluation.segment_embeddings import Span, bounds_of
 from earmark.spotting.enrollment import find_speech
-from earmark.training.sequences.frames import FrameSource, HearingSettings, hop_s, section_frames
+from earmark.training.sequences.frames import ContextSettings, FrameSource, hop_s, section_frames
 from earmark.training.sequences.networks import Cut, Network, embed_cuts
 
 Floats = NDArray[np.float32]
@@ -35,7 +35,7 @@ class SequenceEmbedder:
     checkpoint: str
     network: Network = field(repr=False)
     source: FrameSource = field(repr=False)
-    hearing: HearingSettings = field(repr=False)
+    context: ContextSettings = field(repr=False)
     classes: tuple[str, ...] = ()
     spoken: bool = True
 
@@ -79,7 +79,7 @@ class SequenceEmbedder:
         return made
 
     def _cuts(self, wave: Wave, bounds: NDArray[np.floating]) -> list[Cut]:
-        frames, first_s = section_frames(self.source, wave, 0.0, len(wave) / SAMPLE_RATE, self.hearing)
+        frames, first_s = section_frames(self.source, wave, 0.0, len(wave) / SAMPLE_RATE, self.context)
         places = (bounds - first_s) / hop_s(self.source)
         begins = np.ceil(places[:, 0] - _ROUNDING).astype(int).clip(0, max(0, len(frames) - 1))
         stops = (np.floor(places[:, 1] + _ROUNDING).astype(int) + 1).clip(begins + 1, max(1, len(frames)))

@@ -4,18 +4,18 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Tag, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from earmark.core.config import Settings, end_of_path
 from earmark.core.tagged_union import by_kind
-from earmark.training.batches.effects import EffectSettings
+from earmark.training.batches.section_augment import SectionAugmentSettings
 from earmark.training.nn.encoders.segment import SegmentSettings
 from earmark.training.nn.encoders.stream import StreamSettings
 from earmark.training.nn.losses import LossSettings
 from earmark.training.nn.losses.nt_xent import NTXentSettings
 from earmark.training.run.settings import RunSettings
 from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
-from earmark.training.sequences.frames import FrameSettings, HearingSettings, LogMelFrameSettings, TowerFrameSettings
+from earmark.training.sequences.frames import ContextSettings, FrameSettings, LogMelFrameSettings, TowerFrameSettings
 
 _PATHS = ("folder", "audio", "sections", "pairs", "labeled", "held_out", "validation", "validation_audio")
 
@@ -45,18 +45,14 @@ class SequenceRecipe(RunSettings):
 
     kind: Literal["sequences"] = Field("sequences", description="what the recipe is for")
     data: SequenceData
-    hearing: HearingSettings = HearingSettings()
+    context: ContextSettings = ContextSettings()
     frames: FrameSettings = LogMelFrameSettings()
-    encoder: Annotated[
-        Annotated[SegmentSettings, Tag("segment")] | Annotated[StreamSettings, Tag("stream")], by_kind("segment")
-    ] = SegmentSettings()
+    encoder: Annotated[SegmentSettings | StreamSettings, by_kind("segment")] = SegmentSettings()
     episodes: Annotated[
-        Annotated[SectionSettings, Tag("sections")]
-        | Annotated[PairSettings, Tag("pairs")]
-        | Annotated[GoldSettings, Tag("gold")],
+        SectionSettings | PairSettings | GoldSettings,
         by_kind("sections"),
     ] = SectionSettings()
-    effects: EffectSettings = EffectSettings()
+    augment: SectionAugmentSettings = SectionAugmentSettings()
     loss: LossSettings = NTXentSettings()
     watch: Literal["map", "loss"] = Field(
         "map",
@@ -75,8 +71,8 @@ class SequenceRecipe(RunSettings):
         needed = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}[episodes.kind]
         if getattr(data, needed) is None:
             raise ValueError(f"data.{needed}: episodes of kind {episodes.kind!r} are drawn from it; name the list")
-        if self.effects.is_active and episodes.kind != "sections":
-            raise ValueError(f"effects: {episodes.kind} are learned from stored frames; leave them out")
+        if self.augment.is_active and episodes.kind != "sections":
+            raise ValueError(f"augment: {episodes.kind} are learned from stored frames; leave them out")
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:

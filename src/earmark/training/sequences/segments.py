@@ -14,7 +14,7 @@ from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.lists.segments import read_clips
 from earmark.data.lists.spans import AudioFolder, Span
 from earmark.data.manifest import Clip, read_manifest
-from earmark.training.sequences.frames import FrameSource, FrameStore, HearingSettings, store_frames
+from earmark.training.sequences.frames import ContextSettings, FrameSource, FrameStore, store_frames
 from earmark.training.sequences.networks import Cut
 
 Ints = NDArray[np.int64]
@@ -56,7 +56,7 @@ class SegmentFrames:
         sections: what they lie in; None: a recording is one section.
         source: makes the frames.
         folder: where they are kept.
-        hearing: how much is heard at a time.
+        context: how much is heard at a time.
         around: frames that a cut holds on each side of its segment; of a section of an hour it holds no more.
 
     Attributes:
@@ -73,7 +73,7 @@ class SegmentFrames:
         sections: Sequence[Span] | None,
         source: FrameSource,
         folder: Path,
-        hearing: HearingSettings,
+        context: ContextSettings,
         around: int = 0,
     ) -> None:
         if sections is None:
@@ -83,7 +83,7 @@ class SegmentFrames:
         used = sorted({*owner})
         place = {number: row for row, number in enumerate(used)}
         self.listed, self.around = listed, around
-        self.store: FrameStore = store_frames(source, [sections[n] for n in used], listed.folder, folder, hearing)
+        self.store: FrameStore = store_frames(source, [sections[n] for n in used], listed.folder, folder, context)
         self._owner = [place[number] for number in owner]
         self._span = [
             self.store.span(number, clip.start_s, _end_s(clip))

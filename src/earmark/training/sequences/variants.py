@@ -11,7 +11,7 @@ from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import AudioFolder, Span
 from earmark.data.manifest import Clip, Manifest
-from earmark.training.batches.effects import Effects, EffectSettings
+from earmark.training.batches.section_augment import SectionAugmentation, SectionAugmentSettings
 from earmark.training.batches.time_stretch import Stretched, stretch
 from earmark.training.sequences.draws import StretchedSegments
 from earmark.training.sequences.frames import FrameSource, hop_s
@@ -31,7 +31,7 @@ class Variants:
         folder: where their sound is packed.
         context_s: seconds of the recording that are heard around a section.
         source: makes the frames.
-        effects: what else happens to them.
+        augment: augmentation settings.
         device: where waves are stretched.
 
     Raises:
@@ -45,11 +45,11 @@ class Variants:
         folder: Path,
         context_s: float,
         source: FrameSource,
-        effects: EffectSettings,
+        augment: SectionAugmentSettings,
         device: torch.device,
     ) -> None:
         self.source, self.device = source, device
-        self.effects = Effects(effects, device)
+        self.augmentation = SectionAugmentation(augment, device)
         recordings = AudioFolder(audio)
         self.begin_s = np.array([max(0.0, section.start_s - context_s) for section in sections])
         # A label of its own tells which clip of the bank is which section.
@@ -72,11 +72,11 @@ class Variants:
         """
         segments = rows // 2
         keys, inside = np.unique(2 * batch.owner[segments] + rows % 2, return_inverse=True)
-        if self.effects.is_active:  # drawn for all, so that processes that share a batch hear the same
+        if self.augmentation.is_active:  # drawn for all, so that processes that share a batch hear the same
             keys, inside = np.arange(2 * len(batch.sections)), keys[inside]
         numbers = batch.sections[keys // 2]
         heard = self._stretched(numbers, batch.tempo.ravel()[keys])
-        waves = self.effects(heard.waves, heard.lengths, torch.Generator().manual_seed(batch.seed)).cpu().numpy()
+        waves = self.augmentation(heard.waves, heard.lengths, torch.Generator().manual_seed(batch.seed)).cpu().numpy()
         frames = [self.source.frames(wave[:length]) for wave, length in zip(waves, heard.lengths.tolist(), strict=True)]
         at_s = _heard_at_s(heard, inside, batch.bounds[segments] - self.begin_s[numbers[inside]][:, None])
         return [self._cut(frames[place], *ends) for place, ends in zip(inside.tolist(), at_s.tolist(), strict=True)]

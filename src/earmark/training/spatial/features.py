@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE
-from earmark.training.batches.center_crop import CenteredSettings
+from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.clip_bank import ClipBank
-from earmark.training.batches.crops import middle
+from earmark.training.batches.crops import center_crop
 from earmark.training.nn.encoders.dense import flat
 from earmark.training.nn.frontends.log_mel import MelSettings, mel_triangles
 from earmark.training.nn.frontends.spectrogram import Spectrogram
@@ -76,11 +76,11 @@ def compute(
     """
     if not path.exists() or len(np.load(path, mmap_mode="r", allow_pickle=False)) != len(clips):
         partial = path.with_suffix(".partial")
-        hearing = CenteredSettings(length_s=length_s)
+        crop = CenterCropSettings(length_s=length_s)
         rows: np.memmap[tuple[int, int], np.dtype[np.float32]] | None = None
         for start in follow(range(0, len(clips), _AT_ONCE), title):
             some = clips[start : start + _AT_ONCE]
-            waves = torch.from_numpy(np.stack([middle(bank.wave(number), hearing) for number in some]))
+            waves = torch.from_numpy(np.stack([center_crop(bank.wave(number), crop) for number in some]))
             with torch.inference_mode():
                 found = flat(frontend(waves)).numpy()
             if rows is None:

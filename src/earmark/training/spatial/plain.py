@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from torch import nn
 
 from earmark.core.audio import Wave
-from earmark.training.batches.center_crop import CenteredSettings
-from earmark.training.batches.crops import middle
+from earmark.training.batches.center_crop import CenterCropSettings
+from earmark.training.batches.crops import center_crop
 from earmark.training.nn.encoders.dense import DenseSettings, flat
 from earmark.training.nn.frontends import build_frontend
 
 Floats = NDArray[np.float32]
 
 _SETTINGS = DenseSettings()
-_HEARING = CenteredSettings(length_s=_SETTINGS.length_s)
+_CROP = CenterCropSettings(length_s=_SETTINGS.length_s)
 _BATCH = 256
 
 
@@ -47,7 +47,7 @@ class PlainMfcc:
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
         """Coefficients of waves, each centered in a second as the auto-encoder has them; shape (m, 640)."""
         rows = [
-            flat(self._frontend(torch.from_numpy(np.stack([middle(wave, _HEARING) for wave in some]))))
+            flat(self._frontend(torch.from_numpy(np.stack([center_crop(wave, _CROP) for wave in some]))))
             for some in (waves[first : first + _BATCH] for first in range(0, len(waves), _BATCH))
         ]
         return torch.cat(rows).numpy() if rows else np.empty((0, int(np.prod(_SETTINGS.shape))), np.float32)

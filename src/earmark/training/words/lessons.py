@@ -13,13 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from earmark.training.batches.augment import Augmentation, FieldSettings, OneOf, OneOfSettings
-from earmark.training.batches.center_crop import CenteredClips, CenteredSettings
+from earmark.training.batches.center_crop import CenterCrops, CenterCropSettings
 from earmark.training.batches.clip_bank import ClipBank
-from earmark.training.batches.crops import middle
+from earmark.training.batches.crops import center_crop
 from earmark.training.batches.episodes import Episode
-from earmark.training.batches.scene_cache import StoredScenes, store_scenes
+from earmark.training.batches.scene_cache import SceneCache, fill_scene_cache
 from earmark.training.batches.scenes import SceneBatch, Scenes, SceneSettings
-from earmark.training.batches.tiled_crop import RepeatedClips, RepeatedSettings
+from earmark.training.batches.tiled_crop import TiledCrops, TiledCropSettings
 from earmark.training.nn.encoders import ClipEncoder, FrameEncoder, StreamSettings, build_encoder
 from earmark.training.nn.pooling import jitter, pieces, sum_windows
 from earmark.training.run.distributed import Processes
@@ -76,12 +76,12 @@ class ClipLesson:
         self.model: ClipEncoder = build_encoder(recipe.encoder).to(device)
         sounds = recorded(recipe.data)
         self.hearing = recipe.scenes
-        self.clips: CenteredClips | RepeatedClips
+        self.clips: CenterCrops | TiledCrops
         match recipe.scenes:
-            case CenteredSettings():
-                self.clips = CenteredClips(corpus.bank, recipe.scenes, device, sounds.noise)
-            case RepeatedSettings():
-                self.clips = RepeatedClips(corpus.bank, recipe.scenes, device)
+            case CenterCropSettings():
+                self.clips = CenterCrops(corpus.bank, recipe.scenes, device, sounds.noise)
+            case TiledCropSettings():
+                self.clips = TiledCrops(corpus.bank, recipe.scenes, device)
         self.augmentation: OneOf | Augmentation
         match recipe.augment:
             case OneOfSettings() as settings:
@@ -103,9 +103,9 @@ class ClipLesson:
 
     def _draw(self, clips: Tensor, generator: torch.Generator, rows: slice) -> Tensor:
         match self.clips:
-            case CenteredClips():
+            case CenterCrops():
                 return self.clips.draw(self.clips.plan(clips, generator), rows)
-            case RepeatedClips():
+            case TiledCrops():
                 return self.clips.draw(self.clips.plan(clips, generator), rows)
 
     def embed(self, episode: Episode, generator: torch.Generator, processes: Processes) -> tuple[Tensor, Tensor]:
@@ -116,7 +116,7 @@ class ClipLesson:
 
     def judge(self, bank: ClipBank, clips: NDArray[np.int64]) -> Embed:
         """See :class:`Lesson`."""
-        waves = np.stack([middle(bank.wave(clip), self.hearing) for clip in clips.tolist()])
+        waves = np.stack([center_crop(bank.wave(clip), self.hearing) for clip in clips.tolist()])
         heard = torch.from_numpy(waves).split(_BATCH)
 
         @torch.inference_mode()
@@ -208,13 +208,13 @@ class StreamLesson:
         scenes = self.live.draw(clips, generator)
         return SceneBatch(self.augmentation(scenes, generator), scenes.spoken), None
 
-    def _stored(self, recipe: Recipe) -> StoredScenes:
+    def _stored(self, recipe: Recipe) -> SceneCache:
         data = recipe.data
         teacher = build_encoder(StreamSettings(frames="published")).to(self.device).eval()
         settings = [part.model_dump_json() for part in (recipe.scenes, recipe.augment, *data.noise, *data.rooms)]
         drawn_by = digest([*settings, str(recipe.seed), stamp_of(data.folder / "clips")])
         folder = data.folder / f"scenes-{drawn_by}"
-        return store_scenes(self.live, self.augmentation, teacher, folder, copies=data.copies, seed=recipe.seed)
+        return fill_scene_cache(self.live, self.augmentation, teacher, folder, copies=data.copies, seed=recipe.seed)
 
     def _teacher(self) -> FrameEncoder | None:
         if not self.distillation.weight:

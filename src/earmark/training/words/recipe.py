@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, Tag, model_validator
+from pydantic import Field, model_validator
 
 from earmark.core.config import Settings, checked, end_of_path, placed, read_table
 from earmark.core.tagged_union import by_kind
 from earmark.training.batches.augment import AugmentSettings, FieldSettings
-from earmark.training.batches.center_crop import CenteredSettings
+from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.episodes import EpisodeSettings
 from earmark.training.batches.scenes import SceneSettings
-from earmark.training.batches.tiled_crop import RepeatedSettings
+from earmark.training.batches.tiled_crop import TiledCropSettings
 from earmark.training.nn.encoders import EncoderSettings, StreamSettings
 from earmark.training.nn.losses import LossSettings
 from earmark.training.nn.losses.angular_prototypical import AngularPrototypicalSettings
@@ -79,9 +79,7 @@ class Recipe(RunSettings):
     kind: Literal["words"] = Field("words", description="what the recipe is for")
     data: DataSettings
     scenes: Annotated[
-        Annotated[SceneSettings, Tag("placed")]
-        | Annotated[CenteredSettings, Tag("centered")]
-        | Annotated[RepeatedSettings, Tag("repeated")],
+        SceneSettings | CenterCropSettings | TiledCropSettings,
         by_kind("placed"),
     ] = SceneSettings()
     augment: AugmentSettings = FieldSettings()
@@ -118,11 +116,11 @@ def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
             yield "data.silence: a stream is silent between words anyway; leave it out, or use episodes.background"
         return
     if isinstance(scenes, SceneSettings):
-        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'centered' or 'repeated'"
+        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'center_crop' or 'tiled_crop'"
     elif scenes.length_s != encoder.length_s:
         yield f"scenes.length_s: {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s"
-    if isinstance(scenes, RepeatedSettings) and recipe.data.silence:
-        yield "data.silence: repeated silence is not offered; say scenes.kind = 'centered', or leave it out"
+    if isinstance(scenes, TiledCropSettings) and recipe.data.silence:
+        yield "data.silence: a tiled crop has no silence; say scenes.kind = 'center_crop', or leave it out"
     if recipe.distillation.weight or recipe.data.copies:
         yield f"distillation and data.copies are for encoders of streams; {encoder.kind} has no frames to learn"
 

@@ -6,7 +6,7 @@ from earmark.training.nn.encoders.bc_resnet import BCResNetSettings
 from earmark.training.nn.encoders.clip import ClipEncoder
 from earmark.training.nn.encoders.clip_settings import ClipSettings
 from earmark.training.nn.encoders.convmixer import ConvMixerSettings
-from earmark.training.nn.encoders.pieces import in_pieces
+from earmark.training.nn.encoders.microbatches import in_microbatches
 from earmark.training.nn.encoders.res import ResSettings
 from earmark.training.nn.encoders.resnet_se import ResNetSESettings
 from earmark.training.nn.encoders.sphere import SphereSettings
@@ -134,7 +134,7 @@ def test_clips_too_short_for_a_frame_are_refused():
 def test_pieces_give_what_the_whole_gives_and_its_gradient(most):
     torch.manual_seed(0)
     layers, clips = torch.nn.Conv1d(2, 3, 3), torch.randn(10, 2, 8)
-    whole, pieces = layers(clips), in_pieces(layers, clips, most)
+    whole, pieces = layers(clips), in_microbatches(layers, clips, most)
     assert torch.allclose(pieces, whole, atol=1e-6)
     (expected,), (found,) = (torch.autograd.grad(y.square().sum(), [layers.weight]) for y in (whole, pieces))
     assert torch.allclose(found, expected, atol=1e-4)

@@ -72,7 +72,7 @@ def test_a_clip_of_another_length_is_refused():
 def test_the_encoder_embeds_waves_in_any_recipe(table, tmp_path):
     table |= {
         "encoder": {"kind": "dense", "dimension": 6},
-        "scenes": {"kind": "centered"},
+        "scenes": {"kind": "center_crop"},
         "augment": {"kind": "one_of"},
     }
     recipe = parse_recipe(table, tmp_path, "recipe")

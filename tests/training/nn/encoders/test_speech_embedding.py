@@ -6,7 +6,7 @@ import torch
 from pydantic import ValidationError
 
 from earmark.training.nn.encoders import StreamSettings, build_encoder
-from earmark.training.nn.stream_state import Memory
+from earmark.training.nn.stream_state import StreamState
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "speech_embedding.npy"
 OWN = StreamSettings(widths=(4, 6, 6, 8, 8), hidden=8, dimension=6)
@@ -52,10 +52,10 @@ def test_a_stream_in_pieces_gives_the_vectors_of_the_whole(settings, seed):
     hops = 60
     wave = torch.from_numpy(generator.standard_normal(hops * model.hop).astype(np.float32) * 0.1)[None]
     lengths = np.diff([0, *np.sort(generator.choice(np.arange(1, hops), 7, replace=False)), hops])
-    memory, pieces = Memory(), []
+    state, pieces = StreamState(), []
     for piece in wave.split((lengths * model.hop).tolist(), dim=1):
-        pieces.append(model(piece, memory))
-        memory = Memory(memory.after)
+        pieces.append(model(piece, state))
+        state = StreamState(state.after)
     streamed = torch.cat(pieces, dim=1)
     assert streamed.shape == (1, hops, settings.dimension)
     # The first window of a stream begins 240 samples before its first chunk. A wave that stands alone gives the vectors

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from earmark.training.nn.frontends.streaming import LogMel, mel_filters
-from earmark.training.nn.stream_state import Memory
+from earmark.training.nn.stream_state import StreamState
 
 
 def mel(frequency_hz):
@@ -74,8 +74,8 @@ def test_silence_has_a_finite_gradient(log_mel):
 def test_a_stream_in_pieces_gives_the_frames_of_the_whole(log_mel):
     wave = torch.randn(1, 160 * 50, generator=torch.Generator().manual_seed(1))
     whole = log_mel(torch.cat([torch.zeros(1, 240), wave], dim=1))
-    memory, pieces = Memory(), []
+    state, pieces = StreamState(), []
     for piece in wave.split([160, 480, 160 * 20, 160, 160 * 25], dim=1):
-        pieces.append(log_mel(piece, memory))
-        memory = Memory(memory.after)
+        pieces.append(log_mel(piece, state))
+        state = StreamState(state.after)
     assert torch.allclose(torch.cat(pieces, dim=1), whole, atol=1e-4)

@@ -7,8 +7,8 @@ from earmark import load_encoder
 from earmark.core.errors import InputError
 from earmark.training.nn.frontends.log_mel import ClipLogMel, LogMelSettings
 from earmark.training.sequences.frames import (
+    ContextSettings,
     FrameSettings,
-    HearingSettings,
     LogMelFrameSettings,
     build_source,
     hop_s,
@@ -93,7 +93,7 @@ def test_sources_tell_themselves_apart(sources):
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_section_has_the_frames_whose_instants_lie_in_it(sources, sound, kind):
     source = sources[kind]
-    frames, first_s = section_frames(source, sound, 1.0071, 2.5, HearingSettings())
+    frames, first_s = section_frames(source, sound, 1.0071, 2.5, ContextSettings())
     hop = hop_s(source)
     assert 0 <= first_s - 1.0071 < hop
     last_s = first_s + (len(frames) - 1) * hop
@@ -107,8 +107,8 @@ def test_a_section_has_the_frames_whose_instants_lie_in_it(sources, sound, kind)
 @pytest.mark.parametrize("kind", KINDS)
 def test_pieces_of_a_long_section_fit_together(sources, sound, kind):
     source = sources[kind]
-    whole, first_s = section_frames(source, sound, 0.3, 5.7, HearingSettings())
-    pieces, same_s = section_frames(source, sound, 0.3, 5.7, HearingSettings(longest_s=1.37, context_s=0.9))
+    whole, first_s = section_frames(source, sound, 0.3, 5.7, ContextSettings())
+    pieces, same_s = section_frames(source, sound, 0.3, 5.7, ContextSettings(longest_s=1.37, context_s=0.9))
     assert same_s == first_s
     assert pieces.shape == whole.shape
     if kind != "wav2vec2":  # whose attention and normalization hear all that there is
@@ -131,25 +131,25 @@ class Listener:
 def test_a_section_is_heard_with_five_seconds_around_it_and_twenty_at_a_time():
     wave = np.arange(60 * 16_000, dtype=np.float32)
     source = Listener()
-    frames, first_s = section_frames(source, wave, 2.0, 47.0, HearingSettings())
+    frames, first_s = section_frames(source, wave, 2.0, 47.0, ContextSettings())
     assert [heard / 16_000 for heard in source.heard] == [27, 30, 15]
     np.testing.assert_array_equal(frames[:, 0], np.arange(2 * 16_000, 47 * 16_000))
     assert first_s == pytest.approx(2 + 0.5 / 16_000)
     source = Listener()
-    section_frames(source, wave, 10.0, 30.0, HearingSettings())
+    section_frames(source, wave, 10.0, 30.0, ContextSettings())
     assert source.heard == [30 * 16_000]
 
 
 def test_a_section_of_less_than_40_ms_has_no_frames():
     source = Listener()
-    frames, _ = section_frames(source, np.zeros(16_000, np.float32), 0.5, 0.539, HearingSettings())
+    frames, _ = section_frames(source, np.zeros(16_000, np.float32), 0.5, 0.539, ContextSettings())
     assert frames.shape == (0, 1)
     assert not source.heard
 
 
 def test_a_section_beyond_the_recording_is_refused():
     with pytest.raises(InputError, match=r"starts at 2 s.*ends at 1\.00 s"):
-        section_frames(Listener(), np.zeros(16_000, np.float32), 2.0, 3.0, HearingSettings())
+        section_frames(Listener(), np.zeros(16_000, np.float32), 2.0, 3.0, ContextSettings())
 
 
 def test_centered_bands_have_no_mean_over_what_is_heard():
@@ -164,7 +164,7 @@ def test_centered_bands_have_no_mean_over_what_is_heard():
 def test_sound_beyond_its_reach_does_not_change_a_frame(sources, kind):
     source = sources[kind]
     sound = np.random.default_rng(0).normal(0, 0.1, 12 * 16_000).astype(np.float32)
-    near, far = HearingSettings(context_s=source.reach_s), HearingSettings(context_s=6.0)
+    near, far = ContextSettings(context_s=source.reach_s), ContextSettings(context_s=6.0)
     changed = sound.copy()
     beyond = round(source.reach_s * 16_000) + source.hop
     changed[: round(5.1 * 16_000) - beyond] = 0

@@ -8,7 +8,7 @@ from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.lists.spans import Span
 from earmark.training.sequences.frames import (
-    HearingSettings,
+    ContextSettings,
     LogMelFrameSettings,
     build_source,
     open_frames,
@@ -45,7 +45,7 @@ def test_the_store_gives_what_the_source_made(corpus):
     assert (store.width, store.hop_s) == (8, 0.02)
     for number, section in enumerate(sections):
         wave = audio.read(folder / section.path)
-        frames, first_s = section_frames(SOURCE, wave, section.start_s, section.end_s, HearingSettings())
+        frames, first_s = section_frames(SOURCE, wave, section.start_s, section.end_s, ContextSettings())
         found = store.section(number)
         assert found.dtype == np.float32
         assert store.counts[number] == len(frames)
@@ -127,7 +127,7 @@ def test_frames_of_something_else_are_not_taken_for_these(corpus):
     with pytest.raises(InputError, match="holds frames of log_mel, or of other settings"):
         store_frames(build_source(LogMelFrameSettings(n_mels=9)), sections, folder, folder / "frames")
     with pytest.raises(InputError, match="other settings"):
-        store_frames(SOURCE, sections, folder, folder / "frames", HearingSettings(context_s=1))
+        store_frames(SOURCE, sections, folder, folder / "frames", ContextSettings(context_s=1))
 
 
 def test_sections_that_are_not_stored_are_named(corpus):

@@ -7,7 +7,7 @@ microphone colors and scales the sum), and one effect a clip, as published keywo
 from typing import Annotated, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, Tag
+from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
 
 from earmark.core.tagged_union import by_kind
@@ -41,9 +41,7 @@ class FieldSettings(BaseModel):
     microphone: MicrophoneSettings = MicrophoneSettings()
 
 
-AugmentSettings = Annotated[
-    Annotated[FieldSettings, Tag("field")] | Annotated[OneOfSettings, Tag("one_of")], by_kind("field")
-]
+AugmentSettings = Annotated[FieldSettings | OneOfSettings, by_kind("field")]
 
 
 class Augmentation:

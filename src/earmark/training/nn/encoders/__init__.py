@@ -3,7 +3,6 @@
 from typing import Annotated, assert_never, overload
 
 import torch
-from pydantic import Tag
 
 from earmark.core.tagged_union import by_kind
 from earmark.training.nn.encoders.bc_resnet import BCResNetSettings
@@ -31,13 +30,13 @@ __all__ = [
 ]
 
 EncoderSettings = Annotated[
-    Annotated[StreamSettings, Tag("stream")]
-    | Annotated[ResSettings, Tag("res")]
-    | Annotated[ConvMixerSettings, Tag("convmixer")]
-    | Annotated[BCResNetSettings, Tag("bc_resnet")]
-    | Annotated[SphereSettings, Tag("sphere")]
-    | Annotated[ResNetSESettings, Tag("resnet_se")]
-    | Annotated[DenseSettings, Tag("dense")],
+    StreamSettings
+    | ResSettings
+    | ConvMixerSettings
+    | BCResNetSettings
+    | SphereSettings
+    | ResNetSESettings
+    | DenseSettings,
     by_kind("stream"),
 ]
 

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from earmark.core.errors import InputError
 from earmark.training.nn.encoders.clip_settings import ClipSettings
-from earmark.training.nn.encoders.pieces import in_pieces
+from earmark.training.nn.encoders.microbatches import in_microbatches
 
 CHANNELS = 64
 # Of each block: filters over frequency, their length, and the length of those over time.
@@ -72,7 +72,7 @@ class Block(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Shape (batch, channels, t), as it comes out; to the filters over frequency the channels are bands."""
-        filtered = self.filtered(in_pieces(self.frequency, x[:, None]))[:, 0]
+        filtered = self.filtered(in_microbatches(self.frequency, x[:, None]))[:, 0]
         return x + filtered + self.mixer(self.time(filtered))
 
 

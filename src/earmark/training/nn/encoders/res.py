@@ -6,7 +6,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.training.nn.encoders.clip_settings import ClipSettings
-from earmark.training.nn.encoders.pieces import in_pieces
+from earmark.training.nn.encoders.microbatches import in_microbatches
 
 
 class ResSettings(ClipSettings):
@@ -57,7 +57,7 @@ class Res(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Shape (batch, t, f) to (batch, dimension)."""
         first, *others = self.layers
-        x = shortcut = in_pieces(first, features[:, None])
+        x = shortcut = in_microbatches(first, features[:, None])
         for number, layer in enumerate(others, start=1):
             if number % 2:
                 _, x = layer(x, None)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from earmark.training.nn.encoders.attentive_pooling import AttentivePooling
 from earmark.training.nn.encoders.clip_settings import ClipSettings
-from earmark.training.nn.encoders.pieces import in_pieces
+from earmark.training.nn.encoders.microbatches import in_microbatches
 from earmark.training.nn.frontends import FrontendSettings, LogMelSettings
 
 SQUEEZE = 8
@@ -122,5 +122,5 @@ class ResNetSE(nn.Module):
         """Shape (batch, t, f) to (batch, dimension)."""
         centered = features - features.mean(dim=1, keepdim=True)
         normalized = centered / (centered.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
-        x = self.stages(self.norm(in_pieces(self.entry, normalized[:, None])))
+        x = self.stages(self.norm(in_microbatches(self.entry, normalized[:, None])))
         return self.output(self.pooling(x.mean(dim=3).mT))

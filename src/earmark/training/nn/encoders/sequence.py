@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from earmark.training.nn.stream_state import Memory, with_memory
+from earmark.training.nn.stream_state import StreamState, with_past
 
 
 class SequenceHead(nn.Module):
@@ -42,9 +42,9 @@ class SequenceHead(nn.Module):
         """Tower vectors at zero mean and unit deviation."""
         return (frames - self.mean) / self.deviation
 
-    def forward(self, frames: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
         """Shape (batch, t, channels) gives (batch, t - context + 1, dimension), or t frames in a stream."""
-        x = with_memory(self.normalize(frames), memory, self.context - 1, axis=1).transpose(1, 2)
+        x = with_past(self.normalize(frames), state, self.context - 1, axis=1).transpose(1, 2)
         x = nn.functional.gelu(self.enter(x))
         x = x + nn.functional.gelu(self.middle(self.dropout(x)))
         return self.leave(x).transpose(1, 2)

@@ -11,7 +11,7 @@ from pathlib import Path
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from earmark.training.nn.stream_state import Memory, with_memory
+from earmark.training.nn.stream_state import StreamState, with_past
 
 PUBLISHED_WIDTHS = (24, 48, 72, 96, 96)
 
@@ -34,10 +34,10 @@ class Separable(nn.Module):
         self.norm = nn.BatchNorm2d(channels) if normalized else nn.Identity()
         self.activation = ClippedLeak()
 
-    def forward(self, x: Tensor, memory: Memory | None) -> Tensor:
-        """Shape (batch, channels, time, frequency); two frames shorter without memory."""
+    def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
+        """Shape (batch, channels, time, frequency); two frames shorter without state."""
         x = self.activation(self.frequency(x))
-        return self.activation(self.norm(self.time(with_memory(x, memory, 2, axis=2))))
+        return self.activation(self.norm(self.time(with_past(x, state, 2, axis=2))))
 
 
 class SpeechEmbedding(nn.Module):
@@ -67,28 +67,28 @@ class SpeechEmbedding(nn.Module):
         self.stages = nn.ModuleList([nn.ModuleList([first]), *(nn.ModuleList(pair) for pair in pairs)])
         self.exit = nn.Conv2d(widths[-1], dimension, (3, 1), dilation=(2, 1), bias=False)
 
-    def forward(self, mel: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, mel: Tensor, state: StreamState | None = None) -> Tensor:
         """Frame vectors.
 
         Args:
             mel: shape (batch, t, 32), t a multiple of 4.
-            memory: what the stream heard before.
+            state: what the stream heard before.
 
         Returns:
             Shape (batch, t / 4 - 18, dimension), or t / 4 frames in a stream.
         """
-        x = with_memory(mel, memory, 2, axis=1)[:, None]
+        x = with_past(mel, state, 2, axis=1)[:, None]
         x = self.activation(self.entry_norm(self.entry(x).relu()))
         for number, blocks in enumerate(self.stages):
             for block in blocks.children():
-                x = block(x, memory)
+                x = block(x, state)
             if number == len(self.stages) - 1:
-                x = with_memory(x, memory, 1, axis=2)
+                x = with_past(x, state, 1, axis=2)
                 x = nn.functional.max_pool2d(x, (2, 2), stride=(1, 2))
             else:
                 time = 1 if number % 2 else 2
                 x = nn.functional.max_pool2d(x, (time, 2))
-        x = self.exit(with_memory(x, memory, 4, axis=2))
+        x = self.exit(with_past(x, state, 4, axis=2))
         return x.squeeze(3).transpose(1, 2)
 
 

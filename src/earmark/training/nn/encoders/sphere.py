@@ -11,7 +11,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from earmark.training.nn.encoders.clip_settings import ClipSettings
-from earmark.training.nn.encoders.pieces import in_pieces
+from earmark.training.nn.encoders.microbatches import in_microbatches
 from earmark.training.nn.encoders.prelu import PReLU
 from earmark.training.nn.frontends import FrontendSettings, MagnitudeSettings
 
@@ -87,7 +87,7 @@ class Sphere(nn.Module):
 
     def forward(self, features: Tensor) -> Tensor:
         """Shape (batch, t, f) to (batch, dimension); t may be any number of frames."""
-        means = in_pieces(self._means, features)
+        means = in_microbatches(self._means, features)
         return self.output(self.dropout(means.flatten(1)))
 
     def _means(self, features: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from earmark.training.nn.encoders.sequence import SequenceHead
 from earmark.training.nn.encoders.speech_embedding import PUBLISHED_WIDTHS, SpeechEmbedding, load_published
 from earmark.training.nn.frontends.streaming import LogMel
-from earmark.training.nn.stream_state import Memory
+from earmark.training.nn.stream_state import StreamState
 
 
 class StreamSettings(BaseModel):
@@ -68,17 +68,17 @@ class FrameEncoder(nn.Module):
         """Frames that come before the first that describes an instant of the stream."""
         return (self.reach // 2) // self.hop + self.settings.context // 2
 
-    def tower_frames(self, waves: Tensor, memory: Memory | None = None) -> Tensor:
+    def tower_frames(self, waves: Tensor, state: StreamState | None = None) -> Tensor:
         """Tower vectors: (batch, n) gives (batch, t, 96).
 
         Frame j of a wave that stands alone sees the samples from j · ``hop`` to before j · ``hop`` + ``reach``.
         """
-        mel = self.frontend(waves, memory)
-        return self.tower(mel[:, : mel.shape[1] // 4 * 4], memory)
+        mel = self.frontend(waves, state)
+        return self.tower(mel[:, : mel.shape[1] // 4 * 4], state)
 
-    def forward(self, waves: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, waves: Tensor, state: StreamState | None = None) -> Tensor:
         """Frame vectors: (batch, n) gives (batch, t, d)."""
-        return self.head(self.tower_frames(waves, memory), memory)
+        return self.head(self.tower_frames(waves, state), state)
 
     def train(self, mode: bool = True) -> "FrameEncoder":
         """Frozen published frames stay in evaluation mode."""

@@ -2,7 +2,6 @@
 
 from typing import Annotated
 
-from pydantic import Tag
 from torch import nn
 
 from earmark.core.tagged_union import by_kind
@@ -11,9 +10,7 @@ from earmark.training.nn.frontends.magnitude import Magnitude, MagnitudeSettings
 from earmark.training.nn.frontends.mfcc import Mfcc, MfccSettings
 
 FrontendSettings = Annotated[
-    Annotated[MfccSettings, Tag("mfcc")]
-    | Annotated[LogMelSettings, Tag("log_mel")]
-    | Annotated[MagnitudeSettings, Tag("magnitude")],
+    MfccSettings | LogMelSettings | MagnitudeSettings,
     by_kind("mfcc"),
 ]
 

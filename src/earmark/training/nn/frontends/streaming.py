@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.training.nn.stream_state import Memory, with_memory
+from earmark.training.nn.stream_state import StreamState, with_past
 
 
 def htk_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -60,17 +60,17 @@ class LogMel(nn.Module):
         self.register_buffer("fourier", torch.tensor(basis, dtype=torch.float32), persistent=False)
         self.register_buffer("filters", torch.tensor(filters[:used], dtype=torch.float32), persistent=False)
 
-    def forward(self, wave: Tensor, memory: Memory | None = None) -> Tensor:
+    def forward(self, wave: Tensor, state: StreamState | None = None) -> Tensor:
         """Mel frames of a wave.
 
         Args:
             wave: shape (batch, n), values in [-1, 1].
-            memory: what a stream heard before; None for a wave that stands alone.
+            state: what a stream heard before; None for a wave that stands alone.
 
         Returns:
             Shape (batch, t, 32), t = (n - 240) // 160 for a wave that stands alone and n / 160 in a stream.
         """
-        wave = with_memory(wave, memory, self.window - self.hop, axis=1)
+        wave = with_past(wave, state, self.window - self.hop, axis=1)
         # In full precision always: a spectrum spans more decades than bfloat16 has digits for.
         with torch.autocast(wave.device.type, enabled=False):
             spectrum = nn.functional.conv1d(wave[:, None], self.fourier, stride=self.hop)

@@ -2,7 +2,6 @@
 
 from typing import Annotated, assert_never
 
-from pydantic import Tag
 from torch import nn
 
 from earmark.core.tagged_union import by_kind
@@ -23,18 +22,18 @@ from earmark.training.nn.losses.softmax_angular_prototypical import (
 from earmark.training.nn.losses.triplet import Triplet, TripletSettings
 
 LossSettings = Annotated[
-    Annotated[AngularPrototypicalSettings, Tag("angular_prototypical")]
-    | Annotated[ASoftmaxSettings, Tag("a_softmax")]
-    | Annotated[AAMSoftmaxSettings, Tag("aam_softmax")]
-    | Annotated[AMSoftmaxSettings, Tag("am_softmax")]
-    | Annotated[APFCSettings, Tag("ap_fc")]
-    | Annotated[GE2ESettings, Tag("ge2e")]
-    | Annotated[LogisticMarginSettings, Tag("logistic_margin")]
-    | Annotated[NTXentSettings, Tag("nt_xent")]
-    | Annotated[PrototypicalSettings, Tag("prototypical")]
-    | Annotated[SoftmaxSettings, Tag("softmax")]
-    | Annotated[SoftmaxAngularPrototypicalSettings, Tag("softmax_angular_prototypical")]
-    | Annotated[TripletSettings, Tag("triplet")],
+    AngularPrototypicalSettings
+    | ASoftmaxSettings
+    | AAMSoftmaxSettings
+    | AMSoftmaxSettings
+    | APFCSettings
+    | GE2ESettings
+    | LogisticMarginSettings
+    | NTXentSettings
+    | PrototypicalSettings
+    | SoftmaxSettings
+    | SoftmaxAngularPrototypicalSettings
+    | TripletSettings,
     by_kind("angular_prototypical"),
 ]
 

@@ -3,23 +3,22 @@
 from typing import Annotated, assert_never
 
 import torch
-from pydantic import Tag
 
 from earmark.core.tagged_union import by_kind
 from earmark.training.sequences.frames.encoder import EncoderFrames, EncoderFrameSettings
 from earmark.training.sequences.frames.log_mel import LogMelFrames, LogMelFrameSettings
-from earmark.training.sequences.frames.sections import HearingSettings, section_frames
+from earmark.training.sequences.frames.sections import ContextSettings, section_frames
 from earmark.training.sequences.frames.source import FrameSource, hop_s, times_s
 from earmark.training.sequences.frames.store import FrameStore, open_frames, store_frames
 from earmark.training.sequences.frames.tower import TowerFrames, TowerFrameSettings
 from earmark.training.sequences.frames.wav2vec2 import Wav2Vec2Frames, Wav2Vec2FrameSettings
 
 __all__ = [
+    "ContextSettings",
     "EncoderFrameSettings",
     "FrameSettings",
     "FrameSource",
     "FrameStore",
-    "HearingSettings",
     "LogMelFrameSettings",
     "TowerFrameSettings",
     "Wav2Vec2FrameSettings",
@@ -32,10 +31,7 @@ __all__ = [
 ]
 
 FrameSettings = Annotated[
-    Annotated[LogMelFrameSettings, Tag("log_mel")]
-    | Annotated[TowerFrameSettings, Tag("tower")]
-    | Annotated[EncoderFrameSettings, Tag("encoder")]
-    | Annotated[Wav2Vec2FrameSettings, Tag("wav2vec2")],
+    LogMelFrameSettings | TowerFrameSettings | EncoderFrameSettings | Wav2Vec2FrameSettings,
     by_kind("log_mel"),
 ]
 

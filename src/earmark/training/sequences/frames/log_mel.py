@@ -18,7 +18,7 @@ class LogMelFrameSettings(LogMelSettings):
     centered: bool = Field(
         False,
         description="take each band's mean off, and with it much of the microphone and the voice. The mean is over all "
-        "that is heard at once, pauses too: a section (of a longer one `hearing.longest_s`) and `hearing.context_s` on "
+        "that is heard at once, pauses too: a section (of a longer one `context.longest_s`) and `context.context_s` on "
         "each side; so much of the whole recording, where segments are embedded or validated; a stretched section and "
         "`episodes.context_s` on each side. So one sound has other frames where other sound is heard with it",
     )

@@ -12,7 +12,7 @@ from earmark.training.sequences.frames.source import Floats, FrameSource, times_
 _ROUNDING_S = 1e-6
 
 
-class HearingSettings(BaseModel):
+class ContextSettings(BaseModel):
     """How much is heard at a time."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -23,7 +23,7 @@ class HearingSettings(BaseModel):
 
 
 def section_frames(
-    source: FrameSource, wave: Wave, start_s: float, end_s: float, settings: HearingSettings
+    source: FrameSource, wave: Wave, start_s: float, end_s: float, settings: ContextSettings
 ) -> tuple[Floats, float]:
     """Frames whose instants lie in a section, as Algayres et al. (2022) make them.
 

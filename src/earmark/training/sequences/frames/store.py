@@ -18,7 +18,7 @@ from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.lists.spans import AudioFolder, Span
 from earmark.training.run.progress import follow
-from earmark.training.sequences.frames.sections import HearingSettings, section_frames
+from earmark.training.sequences.frames.sections import ContextSettings, section_frames
 from earmark.training.sequences.frames.source import Floats, FrameSource, hop_s
 
 _FORMAT = 1
@@ -128,7 +128,7 @@ def store_frames(
     sections: Sequence[Span],
     corpus: Path,
     folder: Path,
-    settings: HearingSettings | None = None,
+    settings: ContextSettings | None = None,
 ) -> FrameStore:
     """Make the frames of sections and keep them; speakers that are there already are not encoded again.
 
@@ -146,7 +146,7 @@ def store_frames(
             a section starts.
         EarmarkError: the folder cannot be written, or the disk is full. What was finished stays.
     """
-    settings = settings or HearingSettings()
+    settings = settings or ContextSettings()
     stamp = {
         "format": _FORMAT,
         "source": source.name,
@@ -191,7 +191,7 @@ def _store_speaker(
     recordings: AudioFolder,
     folder: Path,
     name: str,
-    settings: HearingSettings,
+    settings: ContextSettings,
 ) -> None:
     index = _index_file(folder, name)
     before = _read(index) if index.exists() else None

@@ -7,8 +7,8 @@ from torch import Tensor
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
 from earmark.training.batches.augment.room import convolve
-from earmark.training.batches.effects.chance import Probability, happens, uniform
-from earmark.training.batches.effects.padding import padded
+from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
+from earmark.training.batches.section_augment.padding import padded
 
 _HALF = 512
 """Samples of the filter on each side of its middle, 32 ms: so far it may smear a sound, at some -60 dB."""
@@ -36,7 +36,7 @@ def reject_band(wave: Tensor, settings: BandRejectSettings, generator: torch.Gen
     Returns:
         Shape (n,). Bands narrower than 60 Hz are damped only.
     """
-    if not happens(settings.probability, generator):
+    if not bernoulli(settings.probability, generator):
         return wave
     width = uniform(0, settings.widest, generator)
     low = uniform(0, 1 - width, generator)

@@ -5,8 +5,8 @@ from pydantic import Field
 from torch import Tensor
 
 from earmark.training.batches.augment.room import Rooms, RoomSettings
-from earmark.training.batches.effects.chance import Probability
-from earmark.training.batches.effects.padding import padded
+from earmark.training.batches.section_augment.bernoulli import Probability
+from earmark.training.batches.section_augment.padding import padded
 
 
 class ReverbSettings(RoomSettings):

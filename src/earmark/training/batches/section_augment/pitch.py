@@ -8,7 +8,7 @@ from pydantic import Field
 from torch import Tensor
 
 from earmark.core.config import Settings
-from earmark.training.batches.effects.chance import Probability, happens, uniform
+from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
 from earmark.training.batches.time_stretch import stretch
 
 _CROSSINGS = 16
@@ -42,7 +42,7 @@ def shift_pitch(
     Returns:
         ``waves``. A sound stays within 10 ms of where it was, up to 300 cents.
     """
-    chosen = [happens(settings.probability, own) for own in generators]
+    chosen = [bernoulli(settings.probability, own) for own in generators]
     rows = [row for row, length in enumerate(lengths.tolist()) if chosen[row] and length]
     if not rows:
         return waves

@@ -6,10 +6,10 @@ from torch import Tensor
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
-from earmark.training.batches.effects.chance import Probability, happens, uniform
+from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
 
 
-class TimeDropSettings(Settings):
+class TimeMaskSettings(Settings):
     """How often, how many and how long."""
 
     probability: Probability = 0.0
@@ -17,7 +17,7 @@ class TimeDropSettings(Settings):
     count: PositiveInt = Field(1, description="how many moments a wave loses")
 
 
-def drop_time(wave: Tensor, settings: TimeDropSettings, generator: torch.Generator) -> Tensor:
+def mask_time(wave: Tensor, settings: TimeMaskSettings, generator: torch.Generator) -> Tensor:
     """Silence moments anywhere in a wave, each of one sample up to the longest.
 
     Args:
@@ -28,7 +28,7 @@ def drop_time(wave: Tensor, settings: TimeDropSettings, generator: torch.Generat
     Returns:
         Shape (n,).
     """
-    if not happens(settings.probability, generator):
+    if not bernoulli(settings.probability, generator):
         return wave
     wave = wave.clone()
     longest = min(round(settings.longest_s * SAMPLE_RATE), len(wave))

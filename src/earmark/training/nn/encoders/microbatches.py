@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 
-def in_pieces(layers: Callable[[Tensor], Tensor], clips: Tensor, most: int = 4) -> Tensor:
+def in_microbatches(layers: Callable[[Tensor], Tensor], clips: Tensor, most: int = 4) -> Tensor:
     """What the layers make of a batch; on a CPU, of ``most`` clips after each other.
 
     The maps of few clips fit in a CPU's caches, and into memory that the process already has; those of a whole batch

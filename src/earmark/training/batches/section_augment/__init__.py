@@ -12,31 +12,31 @@ from torch import Tensor
 
 from earmark.core.config import Settings
 from earmark.training.batches.augment.room import Rooms
-from earmark.training.batches.effects.band_reject import BandRejectSettings, reject_band
-from earmark.training.batches.effects.noise import UniformNoiseSettings, add_noise
-from earmark.training.batches.effects.pitch import PitchSettings, shift_pitch
-from earmark.training.batches.effects.reverb import ReverbSettings, reverberate
-from earmark.training.batches.effects.time_drop import TimeDropSettings, drop_time
+from earmark.training.batches.section_augment.band_reject import BandRejectSettings, reject_band
+from earmark.training.batches.section_augment.noise import UniformNoiseSettings, add_noise
+from earmark.training.batches.section_augment.pitch import PitchSettings, shift_pitch
+from earmark.training.batches.section_augment.reverb import ReverbSettings, reverberate
+from earmark.training.batches.section_augment.time_mask import TimeMaskSettings, mask_time
 
 __all__ = [
     "BandRejectSettings",
-    "EffectSettings",
-    "Effects",
     "PitchSettings",
     "ReverbSettings",
-    "TimeDropSettings",
+    "SectionAugmentSettings",
+    "SectionAugmentation",
+    "TimeMaskSettings",
     "UniformNoiseSettings",
 ]
 
 
-class EffectSettings(Settings):
+class SectionAugmentSettings(Settings):
     """Which effects happen how often; none, if nothing is said."""
 
     pitch: PitchSettings = PitchSettings()
     reverb: ReverbSettings = ReverbSettings()
     noise: UniformNoiseSettings = UniformNoiseSettings()
     band_reject: BandRejectSettings = BandRejectSettings()
-    time_drop: TimeDropSettings = TimeDropSettings()
+    time_drop: TimeMaskSettings = TimeMaskSettings()
 
     @property
     def is_active(self) -> bool:
@@ -46,8 +46,8 @@ class EffectSettings(Settings):
         )
 
 
-class Effects:
-    """Effects on a batch of waves; each row draws its own.
+class SectionAugmentation:
+    """SectionAugmentation on a batch of waves; each row draws its own.
 
     A row's draws come from a seed of its own: they do not depend on the other rows, nor on how far it is padded.
 
@@ -57,7 +57,9 @@ class Effects:
         responses: measured room impulse responses, each shape (n,); without any, all rooms are made.
     """
 
-    def __init__(self, settings: EffectSettings, device: torch.device, responses: Sequence[Tensor] = ()) -> None:
+    def __init__(
+        self, settings: SectionAugmentSettings, device: torch.device, responses: Sequence[Tensor] = ()
+    ) -> None:
         self.settings = settings
         self.device = device
         # Rooms are drawn on the CPU, a row at a time, so that measured ones have to be there.
@@ -95,4 +97,4 @@ class Effects:
         wave = reverberate(wave, self.rooms, generator)
         wave = add_noise(wave, self.settings.noise, generator)
         wave = reject_band(wave, self.settings.band_reject, generator)
-        return drop_time(wave, self.settings.time_drop, generator)
+        return mask_time(wave, self.settings.time_drop, generator)

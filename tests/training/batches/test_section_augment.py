@@ -6,9 +6,9 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.audio import SAMPLE_RATE
-from earmark.training.batches.effects import Effects, EffectSettings
-from earmark.training.batches.effects.band_reject import without_band
-from earmark.training.batches.effects.pitch import at_pitch, resample
+from earmark.training.batches.section_augment import SectionAugmentation, SectionAugmentSettings
+from earmark.training.batches.section_augment.band_reject import without_band
+from earmark.training.batches.section_augment.pitch import at_pitch, resample
 
 EFFECTS = ("pitch", "reverb", "noise", "band_reject", "time_drop")
 LENGTHS = torch.tensor([16_000, 9_001, 12_345, 4_000])
@@ -17,7 +17,7 @@ LENGTHS = torch.tensor([16_000, 9_001, 12_345, 4_000])
 def effects(responses=(), **settings):
     """`effects(noise={"snr_db": (0, 0)})`: it always happens, if nothing else is said."""
     always = {name: {"probability": 1.0} | mine for name, mine in settings.items()}
-    return Effects(EffectSettings.model_validate(always), torch.device("cpu"), responses)
+    return SectionAugmentation(SectionAugmentSettings.model_validate(always), torch.device("cpu"), responses)
 
 
 def everything(probability=1.0):
@@ -35,7 +35,7 @@ def waves():
 
 
 def test_nothing_happens_if_nothing_is_said(waves):
-    quiet = Effects(EffectSettings(), torch.device("cpu"))
+    quiet = SectionAugmentation(SectionAugmentSettings(), torch.device("cpu"))
     assert not quiet.is_active
     generator = drawn()
     assert torch.equal(quiet(waves, LENGTHS, generator), waves)
@@ -45,13 +45,13 @@ def test_nothing_happens_if_nothing_is_said(waves):
 
 
 def test_switching_a_room_on_by_another_key_is_not_enough():
-    assert not EffectSettings.model_validate({"reverb": {"made": 1.0}}).is_active
+    assert not SectionAugmentSettings.model_validate({"reverb": {"made": 1.0}}).is_active
 
 
 @pytest.mark.parametrize("wrong", [{"noise": {"probability": 1.1}}, {"noise": {"snr_db": (9, 3)}}, {"echo": {}}])
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValidationError):
-        EffectSettings.model_validate(wrong)
+        SectionAugmentSettings.model_validate(wrong)
 
 
 @pytest.mark.parametrize("name", EFFECTS)

@@ -7,7 +7,7 @@ from torch import Tensor
 from earmark.core.config import Settings
 from earmark.training.batches.augment.noise import gain_for_snr
 from earmark.training.batches.augment.one_of import Range
-from earmark.training.batches.effects.chance import Probability, happens, uniform
+from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
 
 
 class UniformNoiseSettings(Settings):
@@ -28,7 +28,7 @@ def add_noise(wave: Tensor, settings: UniformNoiseSettings, generator: torch.Gen
     Returns:
         Shape (n,).
     """
-    if not happens(settings.probability, generator):
+    if not bernoulli(settings.probability, generator):
         return wave
     snr_db = torch.tensor(uniform(*settings.snr_db, generator), device=wave.device)
     noise = (2 * torch.rand(len(wave), generator=generator) - 1).to(wave.device)

@@ -8,7 +8,7 @@ from pydantic import Field
 Probability = Annotated[float, Field(ge=0, le=1, description="share of the waves on which it happens")]
 
 
-def happens(probability: float, generator: torch.Generator) -> bool:
+def bernoulli(probability: float, generator: torch.Generator) -> bool:
     """Throw a coin; one that always falls alike is thrown too, so that what is drawn next does not depend on it."""
     return torch.rand((), generator=generator).item() < probability
 
