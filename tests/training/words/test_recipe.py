@@ -164,7 +164,7 @@ def test_another_kind_drops_the_keys_that_it_lacks(write):
 
 def test_another_kind_drops_the_keys_that_it_lacks_in_tables_too(write):
     path = write("[augment]\nroom.probability = 0.0\n")
-    clips = ["encoder.kind=res", "scenes.kind=centered", "augment.kind=one_of", "augment.room.weight=0.5"]
+    clips = ["encoder.kind=res", "scenes.kind=center_crop", "augment.kind=one_of", "augment.room.weight=0.5"]
     assert read_recipe(path, clips).augment.room.weight == 0.5
 
 
