@@ -292,7 +292,7 @@ def test_pairs_are_written_with_the_asked_sizes(corpus: Path) -> None:
     assert sum(pair.is_same for pair in pairs) == 72
     with pytest.raises(InputError, match=r"word 'bed': has 4 clips; 10 anchors, 270 positives .* need 271"):
         run("pairs", corpus, "--out", out)
-    with pytest.raises(InputError, match=r"'words/zoom in/.*' does not fit in a list of pairs; rename it"):
+    with pytest.raises(InputError, match=r"path 'words/zoom in/.*'"):
         run(*call, "--words", "yes,zoom in")
 
 

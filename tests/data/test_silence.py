@@ -60,10 +60,10 @@ def test_a_noise_may_be_a_part_of_a_file(noises):
 
 def test_noise_that_is_too_short_is_refused(noises):
     short = Manifest(noises.clips[2:], noises.folder)
-    with pytest.raises(InputError, match="no noise of at least one second among 1 clips"):
+    with pytest.raises(InputError, match=str(noises.folder)):
         list(draw_silence(short, 1))
 
 
 def test_noise_that_is_missing_is_named(tmp_path: Path):
-    with pytest.raises(InputError, match=r"absent.wav: no such file"):
+    with pytest.raises(InputError, match=r"absent.wav"):
         list(draw_silence(Manifest((Clip("absent.wav"),), tmp_path), 1))

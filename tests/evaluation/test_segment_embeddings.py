@@ -6,8 +6,8 @@ import pytest
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
+from earmark.data.audio_folder import AudioFolder
 from earmark.data.embedding_tables import write_table
-from earmark.data.lists.spans import AudioFolder
 from earmark.data.manifest import Clip, ManifestError
 from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.evaluation.segment_embeddings import (

@@ -8,7 +8,7 @@ from typer.main import get_command
 
 from earmark.cli import app
 from earmark.data.embedding_tables import ROWS
-from earmark.data.lists.spans import FRAME_S
+from earmark.data.lists.list_format import FRAME_S
 from earmark.evaluation.dtw import MOST_SEQUENCES
 
 PROJECT = Path(__file__).parents[2]

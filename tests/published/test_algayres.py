@@ -17,7 +17,7 @@ from earmark.data.alignment import forced as align
 from earmark.data.alignment.forced import Alignment, Phone, Word
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segment_pairs import read_segment_pairs
-from earmark.data.lists.segments import read_segments, segment_text
+from earmark.data.lists.segments import SEGMENTS, read_segments
 from earmark.data.manifest import Manifest, read_manifest, write_manifest
 from earmark.data.segments.grid import grid_segments
 from earmark.evaluation import plots
@@ -195,7 +195,7 @@ def test_lists_look_as_the_page_shows_them(tmp_path):
         (tmp_path / f"{name}.txt").write_text("\n".join(lines) + "\n")
     (section,) = read_sections(tmp_path / "sections.txt")
     grid = [*grid_segments([section])]
-    assert [*map(segment_text, grid[: len(segments)])] == segments
+    assert [*map(SEGMENTS.format, grid[: len(segments)])] == segments
     assert all(segment.label.count(",") == 2 for segment in read_segments(tmp_path / "ngrams.txt"))
     (pair,) = read_segment_pairs(tmp_path / "pairs.txt")
     assert pair.first.speaker != pair.second.speaker

@@ -1,4 +1,4 @@
-"""Results of a long run, written down as they come, so that a killed run goes on where it stopped."""
+"""A log of finished work: a killed run continues where it stopped."""
 
 import json
 from collections.abc import Mapping
@@ -6,45 +6,47 @@ from pathlib import Path
 from typing import Any, Self
 
 from earmark.core.errors import writing
+from earmark.core.files import write_text
 
 
 class CheckpointLog:
-    """A file of JSON lines: the first says what made it, each further one is a key and a record.
+    """A file of JSON lines: the first line holds the settings, each further line a key and its record.
 
-    A journal that something else made is begun anew. A last line that was cut off is written again.
+    A log with other settings starts from scratch. A last line that was cut off is dropped.
 
     Attributes:
-        done: the records of this and of earlier runs, by key.
+        done: records of this run and of earlier ones, by key.
     """
 
     def __init__(self, path: Path, made_by: Mapping[str, Any]) -> None:
+        """Open a log, and read what earlier runs finished.
+
+        Args:
+            path: the log; created if missing, with its folder.
+            made_by: settings that the records depend on.
+
+        Raises:
+            EarmarkError: the log cannot be written, or the disk is full.
+        """
         self.done: dict[str, dict[str, Any]] = {}
         self._path = path
         head = json.dumps({"made_by": made_by}, ensure_ascii=False)
-        # Not by splitlines: a file's name may hold what Unicode calls the end of a line. What follows the last end
-        # was cut off.
+        # Not splitlines: a file name may hold other Unicode line separators. Text after the last "\n" was cut off.
         lines = _text(path).split("\n")[:-1]
         if not lines or lines[0] != head:
             lines = [head]
         for line in lines[1:]:
             record = json.loads(line)
             self.done[record.pop("key")] = record
-        partial = path.with_name(f".{path.name}.partial")
+        write_text(path, "".join(f"{line}\n" for line in lines))
         with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                # Whole lines only: what follows a line that was cut off could not be told from it.
-                partial.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
             self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, key: str, record: Mapping[str, Any]) -> None:
-        """Write a record down; it outlives the process from here on.
+        """Append a record; it survives a crash of this process.
 
         Raises:
-            EarmarkError: the journal cannot be written, or the disk is full.
+            EarmarkError: the log cannot be written, or the disk is full.
         """
         with writing(self._path):
             self._file.write(json.dumps({"key": key, **record}, ensure_ascii=False) + "\n")
@@ -55,7 +57,7 @@ class CheckpointLog:
         return self
 
     def __exit__(self, *_: object) -> None:
-        with writing(self._path):  # on a full disk, closing tries to write the last line once more
+        with writing(self._path):  # closing writes the rest, and fails on a full disk
             self._file.close()
 
 

@@ -8,72 +8,67 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import writing
-from earmark.data.manifest import Clip, ManifestError
+from earmark.core.files import atomic_path
+from earmark.data.manifest import Clip, import_pyarrow
 
 Floats = NDArray[np.floating]
 
 ROWS = 16_384
-"""Segments of a row group; as many are held in memory, and those of one recording."""
+"""Segments of a row group; memory holds that many, and those of one recording."""
 
 
 def write_table(
     file: Path, embedded: Iterable[tuple[Sequence[Clip], Floats]], made_by: Mapping[str, str], *, rows: int = ROWS
 ) -> int:
-    """Write embeddings as they come; returns how many. The file is complete or it is not there.
+    """Write embeddings atomically while they are computed; return their number. Without embeddings, write nothing.
 
-    Columns are those of a manifest that say something about a segment, `path`, `start_s`, `end_s` (null: to the end),
-    `speaker`, `label`, and `vector`, a list of d float32.
+    The columns are `path`, `start_s`, `end_s` (null: end of the file), `speaker`, `label` as in a manifest, and
+    `vector`, a list of d float32.
 
     Args:
-        file: .parquet; its folder is made when absent.
+        file: .parquet; its folder is created if missing.
         embedded: segments and their vectors, shape (m, d), recording by recording.
-        made_by: stands in the file's metadata, as `earmark.NAME`.
-        rows: of a row group.
+        made_by: metadata of the file, as `earmark.NAME`.
+        rows: number of segments of a row group.
 
     Raises:
         ManifestError: pyarrow is not installed.
         EarmarkError: the file cannot be written, or the disk is full.
     """
-    arrow = _pyarrow(file)
-    partial = file.with_name(f".{file.name}.partial")
-    writer: Any = None
+    arrow = import_pyarrow(file, other="an .npz")
     count = 0
-    held: list[tuple[Sequence[Clip], Floats]] = []
-    waiting = 0
-
-    def write() -> None:
-        nonlocal writer, held, waiting
-        clips = [clip for some, _ in held for clip in some]
-        table = _table(arrow, clips, np.concatenate([vectors for _, vectors in held]), made_by)
-        if writer is None:
-            file.parent.mkdir(parents=True, exist_ok=True)
-            writer = arrow.parquet.ParquetWriter(partial, table.schema, compression="zstd")
-        writer.write_table(table, row_group_size=rows)
-        held, waiting = [], 0
-
-    with writing(file):
+    with atomic_path(file) as draft, writing(file):
+        writer: Any = None
         try:
-            for some, vectors in embedded:
-                held.append((some, vectors))
-                waiting += len(some)
-                count += len(some)
-                if waiting >= rows:
-                    write()
-            if held:
-                write()
+            for clips, vectors in _row_groups(embedded, rows):
+                table = _table(arrow, clips, vectors, made_by)
+                if writer is None:
+                    writer = arrow.parquet.ParquetWriter(draft, table.schema, compression="zstd")
+                writer.write_table(table, row_group_size=rows)
+                count += len(clips)
+        finally:
             if writer is not None:
                 writer.close()
-                partial.replace(file)
-        finally:
-            try:
-                if writer is not None and writer.is_open:
-                    writer.close()
-            finally:
-                partial.unlink(missing_ok=True)
     return count
 
 
-def _table(arrow: Any, clips: Sequence[Clip], vectors: Floats, made_by: Mapping[str, str]) -> Any:
+def _row_groups(
+    embedded: Iterable[tuple[Sequence[Clip], Floats]], rows: int
+) -> Iterable[tuple[list[Clip], NDArray[Any]]]:
+    """Collect recordings until there are enough segments for a row group."""
+    clips: list[Clip] = []
+    vectors: list[Floats] = []
+    for some, some_vectors in embedded:
+        clips += some
+        vectors.append(some_vectors)
+        if len(clips) >= rows:
+            yield clips, np.concatenate(vectors)
+            clips, vectors = [], []
+    if vectors:
+        yield clips, np.concatenate(vectors)
+
+
+def _table(arrow: Any, clips: Sequence[Clip], vectors: NDArray[Any], made_by: Mapping[str, str]) -> Any:
     flat = arrow.array(np.ascontiguousarray(vectors, np.float32).ravel())
     columns = {
         "path": arrow.array([clip.path for clip in clips], arrow.string()),
@@ -84,11 +79,3 @@ def _table(arrow: Any, clips: Sequence[Clip], vectors: Floats, made_by: Mapping[
         "vector": arrow.FixedSizeListArray.from_arrays(flat, vectors.shape[1]),
     }
     return arrow.table(columns).replace_schema_metadata({f"earmark.{name}": text for name, text in made_by.items()})
-
-
-def _pyarrow(file: Path) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise ManifestError(f"{file}: Parquet needs pyarrow: pip install 'earmark[data]', or use an .npz") from None
-    return pyarrow

@@ -1,4 +1,4 @@
-"""A manifest is a table of clips: which stretch of which file, who speaks, what is said, and what the clip is for."""
+"""A manifest is a table of clips: file, start and end, speaker, label, split, text."""
 
 import csv
 import math
@@ -7,13 +7,15 @@ from dataclasses import asdict, dataclass, replace
 from difflib import get_close_matches
 from os.path import relpath
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from earmark.core.errors import InputError, writing
+from earmark.core.errors import InputError
+from earmark.core.files import atomic_path, write_text
 
 COLUMNS = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
+SUFFIXES = (".tsv", ".parquet")
 _TIMES = ("start_s", "end_s")
-# Accepted and left out: a clip without start_s and end_s is the whole file, however long.
+# Accepted and ignored: a clip without start_s and end_s is the whole file, however long.
 _IGNORED = ("duration_s",)
 
 
@@ -23,16 +25,16 @@ class ManifestError(InputError):
 
 @dataclass(frozen=True, slots=True)
 class Clip:
-    """One stretch of one audio file.
+    """A part of an audio file.
 
     Attributes:
         path: absolute, or relative to the manifest's folder.
-        start_s: where the clip starts in the file.
-        end_s: where it ends; None for the end of the file.
-        speaker: who speaks; empty when unknown.
-        label: the word, or the kind of noise.
-        split: what the clip is for: train, val, test, noise, rir; empty when undecided.
-        text: what is said, in words.
+        start_s: start in the file.
+        end_s: end in the file; None for the end of the file.
+        speaker: empty when unknown.
+        label: spoken word, or kind of noise.
+        split: train, val, test, noise or rir; empty when undecided.
+        text: transcript.
     """
 
     path: str
@@ -58,11 +60,11 @@ class Manifest:
         return iter(self.clips)
 
     def locate(self, clip: Clip) -> Path:
-        """Where the clip's file lies."""
+        """Path of the clip's file."""
         return self.folder / clip.path
 
     def only(self, *splits: str) -> "Manifest":
-        """The clips of these splits.
+        """Keep the clips of these splits.
 
         >>> len(Manifest((Clip("a.wav", split="train"), Clip("b.wav", split="test"))).only("train"))
         1
@@ -70,13 +72,23 @@ class Manifest:
         return replace(self, clips=tuple(clip for clip in self.clips if clip.split in splits))
 
 
-def read_manifest(path: str | Path) -> Manifest:
+def is_manifest(path: Path) -> bool:
+    """Whether a path has the suffix of a manifest; other files are lists."""
+    return path.suffix in SUFFIXES
+
+
+def read_manifest(path: str | Path, *, split: str | None = None) -> Manifest:
     """Read a manifest from a .tsv or .parquet file.
 
-    Only the column `path` has to be there. Absent columns are read as empty.
+    Only the column `path` is required. Missing columns are read as empty.
+
+    Args:
+        path: the manifest.
+        split: keep the clips of this split only.
 
     Raises:
-        ManifestError: no such file, an unknown column, a time that is no time, or no clips at all.
+        ManifestError: no such file, an unknown column, an invalid time, or no clips.
+        InputError: no clips of the split.
     """
     path = Path(path)
     if not path.is_file():
@@ -86,19 +98,44 @@ def read_manifest(path: str | Path) -> Manifest:
             rows: Iterable[Mapping[str, object]] = _tsv_rows(path)
         case ".parquet":
             rows = _parquet_rows(path)
-        case suffix:
-            raise ManifestError(f"{path}: a manifest is .tsv or .parquet, not {suffix or 'a file without suffix'}")
+        case _:
+            raise _wrong_suffix(path)
     clips = tuple(_clip(row, f"{path}, row {number}") for number, row in enumerate(rows, 1))
     if not clips:
-        raise ManifestError(f"{path}: the manifest holds no clips")
-    return Manifest(clips, path.parent)
+        raise ManifestError(f"{path}: the manifest has no clips")
+    manifest = Manifest(clips, path.parent)
+    return manifest if split is None else select_split(manifest, split, path)
+
+
+def select_split(manifest: Manifest, split: str, source: Path) -> Manifest:
+    """Keep the clips of one split.
+
+    Args:
+        manifest: all clips.
+        split: name of the split.
+        source: file or folder of the manifest, for the message.
+
+    Raises:
+        InputError: no clips of the split.
+    """
+    selected = manifest.only(split)
+    if not selected.clips:
+        found = sorted({clip.split or "(none)" for clip in manifest})
+        raise InputError(f"{source}: no clips of split {split!r}; the splits are {', '.join(found)}")
+    return selected
+
+
+def sentences_of(manifest: Manifest, text_from: Literal["text", "label"]) -> Manifest:
+    """Clips with their transcript in `text`, for corpora that write it into `label`."""
+    if text_from == "text":
+        return manifest
+    return replace(manifest, clips=tuple(replace(clip, text=clip.label, label="") for clip in manifest))
 
 
 def write_manifest(manifest: Manifest, path: str | Path) -> None:
-    """Write a manifest as .tsv or .parquet; its folder is made when absent.
+    """Write a manifest atomically as .tsv or .parquet; its folder is created if missing.
 
-    Relative paths are rewritten so that they still lead to the same files. The file is complete or it is not
-    there: it is written under another name first.
+    Relative paths are rewritten so that they still lead to the same files.
 
     Raises:
         ManifestError: another suffix, or (TSV) a tab or line break inside a value.
@@ -106,22 +143,36 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     """
     path = Path(path)
     clips = _moved(manifest, path.parent)
-    partial = path.with_name(f".{path.name}.partial")
-    with writing(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            match path.suffix:
-                case ".tsv":
-                    _write_tsv(clips, partial, path)
-                case ".parquet":
-                    _write_parquet(clips, partial, path)
-                case suffix:
-                    raise ManifestError(
-                        f"{path}: a manifest is .tsv or .parquet, not {suffix or 'a file without suffix'}"
-                    )
-            partial.replace(path)
-        finally:
-            partial.unlink(missing_ok=True)
+    match path.suffix:
+        case ".tsv":
+            write_text(path, _tsv(clips, path))
+        case ".parquet":
+            _write_parquet(clips, path)
+        case _:
+            raise _wrong_suffix(path)
+
+
+def import_pyarrow(path: Path, *, other: str = "a .tsv") -> Any:
+    """Import pyarrow with its Parquet module.
+
+    Args:
+        path: the Parquet file, for the message.
+        other: a file type that needs no pyarrow.
+
+    Raises:
+        ManifestError: pyarrow is not installed.
+    """
+    try:
+        import pyarrow.parquet
+    except ImportError:
+        raise ManifestError(
+            f"{path}: Parquet needs pyarrow: pip install 'earmark[data]', or use {other} file"
+        ) from None
+    return pyarrow
+
+
+def _wrong_suffix(path: Path) -> ManifestError:
+    return ManifestError(f"{path}: a manifest is .tsv or .parquet, not {path.suffix or 'a file without suffix'}")
 
 
 def _tsv_rows(path: Path) -> Iterator[Mapping[str, object]]:
@@ -143,7 +194,7 @@ def _tsv_rows(path: Path) -> Iterator[Mapping[str, object]]:
 
 
 def _parquet_rows(path: Path) -> Iterable[Mapping[str, object]]:
-    pyarrow = _pyarrow(path)
+    pyarrow = import_pyarrow(path)
     try:
         table = pyarrow.parquet.read_table(path)
     except pyarrow.ArrowInvalid as error:
@@ -160,7 +211,7 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
             cure = f"did you mean {close[0]!r}?" if close else f"the columns are {', '.join(COLUMNS)}"
             raise ManifestError(f"{path}: no such column {column!r}; {cure}")
         if columns.count(column) > 1:
-            raise ManifestError(f"{path}: column {column!r} stands there twice")
+            raise ManifestError(f"{path}: column {column!r} is there twice; remove one")
     if "path" not in columns:
         raise ManifestError(f"{path}: column 'path' is missing")
 
@@ -185,12 +236,12 @@ def _time(row: Mapping[str, object], column: str, where: str) -> float | None:
     except ValueError:
         time_s = math.nan
     if not (math.isfinite(time_s) and time_s >= 0):
-        raise ManifestError(f"{where}: {column} is {value!r}; it has to be seconds from 0 on")
+        raise ManifestError(f"{where}: {column} is {value!r}; expected seconds from 0 on")
     return time_s
 
 
 def _moved(manifest: Manifest, folder: Path) -> tuple[Clip, ...]:
-    """The clips with paths relative to `folder`; what lies outside of it keeps an absolute path."""
+    """The clips with paths relative to `folder`; paths to files outside of it become absolute."""
     if manifest.folder.resolve() == folder.resolve():
         return manifest.clips
     home = folder.resolve()
@@ -204,30 +255,22 @@ def _moved(manifest: Manifest, folder: Path) -> tuple[Clip, ...]:
     return tuple(replace(clip, path=moved(clip.path)) for clip in manifest.clips)
 
 
-def _write_tsv(clips: Sequence[Clip], partial: Path, path: Path) -> None:
+def _tsv(clips: Sequence[Clip], path: Path) -> str:
     lines = ["\t".join(COLUMNS)]
     for number, clip in enumerate(clips, 1):
         values = ["" if value is None else str(value) for value in asdict(clip).values()]
         for column, value in zip(COLUMNS, values, strict=True):
             if any(character in value for character in "\t\n\r"):
                 raise ManifestError(
-                    f"{path}, row {number}: {column} holds a tab or line break; write a .parquet instead"
+                    f"{path}, row {number}: {column} has a tab or line break; write a .parquet file instead"
                 )
         lines.append("\t".join(values))
-    partial.write_text("\n".join(lines) + "\n", encoding="utf-8", newline="\n")
+    return "\n".join(lines) + "\n"
 
 
-def _write_parquet(clips: Sequence[Clip], partial: Path, path: Path) -> None:
-    pyarrow = _pyarrow(path)
+def _write_parquet(clips: Sequence[Clip], path: Path) -> None:
+    pyarrow = import_pyarrow(path)
     types = {column: pyarrow.float64() if column in _TIMES else pyarrow.string() for column in COLUMNS}
     columns = {column: pyarrow.array([getattr(clip, column) for clip in clips], types[column]) for column in COLUMNS}
-    pyarrow.parquet.write_table(pyarrow.table(columns), partial, compression="zstd")
-
-
-def _pyarrow(path: Path) -> Any:
-    """The package with its Parquet module, or the word where to get it."""
-    try:
-        import pyarrow.parquet
-    except ImportError as error:
-        raise ManifestError(f"{path}: Parquet needs pyarrow: pip install 'earmark[data]', or use a .tsv") from error
-    return pyarrow
+    with atomic_path(path) as draft:
+        pyarrow.parquet.write_table(pyarrow.table(columns), draft, compression="zstd")

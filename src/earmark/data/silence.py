@@ -1,7 +1,7 @@
-"""The silence class of an evaluation: seconds of background noise, written once so that everybody hears the same.
+"""The silence class of an evaluation: seconds of background noise, written to files so that every system gets the same.
 
-As Jung et al. (arXiv:2211.00439) draw it at each evaluation: a random second of a random noise file, at a random
-gain below 0.1.
+As in Jung et al. (arXiv:2211.00439): a random second of a random noise file, at a random gain below 0.1. They draw at
+each evaluation.
 """
 
 from collections.abc import Iterator
@@ -16,21 +16,23 @@ from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
 
 SILENCE = "_silence_"
-LOUDEST_GAIN = 0.1
+MAX_GAIN = 0.1
 
 
 @dataclass(frozen=True)
 class _Crop:
+    """A drawn second: number of its noise, position in [0, 1) of the possible starts, gain."""
+
     noise: int
-    place: float
+    position: float
     gain: float
 
 
 def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tuple[int, Wave]]:
-    """Draw seconds of background noise. More of them do not change the first ones.
+    """Draw seconds of background noise. A larger count does not change the first ones.
 
     Args:
-        noises: what to draw from; every clip of at least one second is as likely as any other.
+        noises: source of the draw; each clip of at least one second is equally likely.
         count: how many.
         seed: of the draw.
 
@@ -38,14 +40,16 @@ def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tup
         Number and wave, shape (16000,), in the order of the noises, so that each is read only once.
 
     Raises:
-        InputError: no clip of a second or more.
+        InputError: no clip of at least one second.
     """
     long_enough = [clip for clip in noises if _length_s(noises, clip) >= 1]
     if not long_enough:
-        raise InputError(f"{noises.folder}: no noise of at least one second among {len(noises)} clips")
+        raise InputError(
+            f"{noises.folder}: none of {len(noises)} noise clips has at least one second; add longer recordings"
+        )
     rng = np.random.default_rng(seed)
     crops = {
-        number: _Crop(int(rng.integers(len(long_enough))), rng.uniform(), rng.uniform(0, LOUDEST_GAIN))
+        number: _Crop(int(rng.integers(len(long_enough))), rng.uniform(), rng.uniform(0, MAX_GAIN))
         for number in range(count)
     }
     for index, clip in enumerate(long_enough):
@@ -53,7 +57,7 @@ def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tup
         if drawn:
             wave = _read(noises, clip)
             for number, crop in drawn.items():
-                start = int(crop.place * (len(wave) - SAMPLE_RATE + 1))
+                start = int(crop.position * (len(wave) - SAMPLE_RATE + 1))
                 yield number, np.float32(crop.gain) * wave[start : start + SAMPLE_RATE]
 
 
@@ -78,5 +82,5 @@ def _length_s(noises: Manifest, clip: Clip) -> float:
 def _read(noises: Manifest, clip: Clip) -> Wave:
     end = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
     wave = audio.read(noises.locate(clip))[round(clip.start_s * SAMPLE_RATE) : end]
-    # Rounding may take a sample of a clip that is one second long.
+    # Rounding may remove the last sample of a clip of one second.
     return np.pad(wave, (0, max(0, SAMPLE_RATE - len(wave))))

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import InputError, writing
-from earmark.data.lists.spans import FRAME_S, AudioFolder
+from earmark.data.audio_folder import AudioFolder
+from earmark.data.lists.list_format import FRAME_S
 from earmark.data.manifest import Clip
 from earmark.evaluation.embedders import Embedder, EncoderEmbedder, Progress, silent
 from earmark.evaluation.log_mel import HOP_S, log_mel

@@ -27,7 +27,7 @@ def test_a_list_for_training_may_name_a_recording_twice(tmp_path: Path) -> None:
     clips = (ListedClip("yes", "yes/a.wav"), ListedClip("no", "no/b.wav"), ListedClip("yes", "yes/a.wav"))
     write_list(clips, tmp_path / "train.txt")
     assert read_list(tmp_path / "train.txt", repeats=True) == clips
-    with pytest.raises(InputError, match=r"train.txt:3: yes/a.wav stands already in line 1; remove one"):
+    with pytest.raises(InputError, match=r"train.txt:3: yes/a.wav"):
         read_list(tmp_path / "train.txt")
 
 
@@ -41,14 +41,11 @@ def test_pairs_are_written_as_published_and_read_back(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            "1 a.wav b.wav\n2 a.wav b.wav\n",
-            r"pairs.txt:2: expected '1 path path' or '0 path path', got '2 a.wav b.wav'",
-        ),
-        ("1 a.wav\n", r"pairs.txt:1: expected '1 path path'"),
-        ("1 my words/a.wav b.wav\n", r"pairs.txt:1: expected '1 path path'"),
-        ("yes yes/a.wav\n", r"pairs.txt:1: expected '1 path path'"),
-        ("\n\n", r"pairs.txt: the list is empty; write one pair a line"),
+        ("1 a.wav b.wav\n2 a.wav b.wav\n", r"pairs.txt:2: 1\|0 is '2'"),
+        ("1 a.wav\n", r"pairs.txt:1: 2 columns"),
+        ("1 my words/a.wav b.wav\n", r"pairs.txt:1: 4 columns"),
+        ("yes yes/a.wav\n", r"pairs.txt:1: 2 columns"),
+        ("\n\n", r"pairs.txt: "),
     ],
 )
 def test_a_bad_line_of_pairs_is_named(tmp_path: Path, text: str, message: str) -> None:
@@ -59,16 +56,16 @@ def test_a_bad_line_of_pairs_is_named(tmp_path: Path, text: str, message: str) -
 def test_a_pair_with_a_missing_recording_is_named(tmp_path: Path) -> None:
     (tmp_path / "a.wav").touch()
     pairs = written(tmp_path / "pairs.txt", "\n1 a.wav a.wav\n0 a.wav b.wav\n")
-    with pytest.raises(InputError, match=r"pairs.txt:3: no file .*b.wav; is .* the folder of this corpus\?"):
+    with pytest.raises(InputError, match=r"pairs.txt:3: .*b.wav"):
         read_pairs(pairs, audio=tmp_path)
 
 
 def test_a_path_with_a_space_does_not_fit_in_a_pair(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"'my words/a.wav' does not fit in a list of pairs; rename it"):
+    with pytest.raises(InputError, match=r"pairs.txt: path 'my words/a.wav'"):
         write_pairs([ClipPair(True, "a.wav", "my words/a.wav")], tmp_path / "pairs.txt")
 
 
-def test_clips_stand_in_a_list_with_paths_from_the_folder_of_the_corpus(tmp_path: Path) -> None:
+def test_clips_are_listed_with_paths_from_the_folder_of_the_corpus(tmp_path: Path) -> None:
     for name in ("corpus/yes/a.wav", "elsewhere/b.wav"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -89,17 +86,18 @@ def test_a_list_leads_to_its_files_through_a_linked_folder_too(tmp_path: Path) -
 
 
 @pytest.mark.parametrize(
-    ("clip", "message"),
+    "clip",
     [
-        (Clip("a.wav", 1.0, label="yes"), r"a.wav: the clip is a part of it, and lists name whole files; cut it out"),
-        (Clip("a.wav", end_s=1.0, label="yes"), r"a.wav: the clip is a part of it"),
-        (Clip("a.wav"), r"a.wav: has no label in the manifest"),
-        (Clip("b.wav", label="yes"), r"b.wav: no such file, but the manifest names it; make the manifest again"),
+        Clip("a.wav", 1.0, label="yes"),
+        Clip("a.wav", end_s=1.0, label="yes"),
+        Clip("a.wav"),
+        Clip("b.wav", label="yes"),
     ],
+    ids=["start", "end", "no label", "no file"],
 )
-def test_a_clip_that_no_list_can_name_is_refused(tmp_path: Path, clip: Clip, message: str) -> None:
+def test_a_clip_that_no_list_can_name_is_refused(tmp_path: Path, clip: Clip) -> None:
     (tmp_path / "a.wav").touch()
-    with pytest.raises(InputError, match=message):
+    with pytest.raises(InputError, match=clip.path):
         listing_from(tmp_path, Manifest((clip,), tmp_path))(clip)
 
 

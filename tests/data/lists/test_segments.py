@@ -7,10 +7,11 @@ import pytest
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
+from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.sections import by_path, read_sections, write_sections
-from earmark.data.lists.segment_pairs import SegmentPair, manifest_of_pairs, read_segment_pairs, write_segment_pairs
+from earmark.data.lists.segment_pairs import SegmentPair, read_segment_pairs, write_segment_pairs
 from earmark.data.lists.segments import SpeechSegment, read_clips, read_segments, write_segments
-from earmark.data.lists.spans import AudioFolder, Span
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import read_manifest
 
 SECTION = Span("wav/a.wav", "anna", 0.5, 2.0)
@@ -56,7 +57,7 @@ def test_segments_are_read_back_as_they_were_written(tmp_path):
     assert list(read_segments(tmp_path / "list.txt")) == segments
 
 
-def test_equal_labels_in_a_row_and_the_last_line_are_not_lost(written):
+def test_equal_labels_in_a_row_and_the_last_line_are_kept(written):
     """The published reader of such lists drops both."""
     lines = [f"a.wav anna 0 9 {start} {start + 0.5} {label}" for start, label in enumerate(["a", "a", "a", "b"])]
     assert [segment.label for segment in read_segments(written(*lines))] == ["a", "a", "a", "b"]
@@ -75,53 +76,47 @@ def test_pairs_are_read_back_with_and_without_a_batch(tmp_path, batch):
     assert list(read_segment_pairs(tmp_path / "pairs")) == [pair]
 
 
-def test_in_a_manifest_of_pairs_only_the_two_of_a_pair_are_alike():
-    pair = SegmentPair(SECTION, Span("b.wav", "", 1.0, 1.48), 0.8)
-    clips = manifest_of_pairs([pair, pair], Path()).clips
-    assert [clip.label for clip in clips] == ["pair0", "pair0", "pair1", "pair1"]
-    assert (clips[1].path, clips[1].start_s, clips[1].end_s) == ("b.wav", 1.0, 1.48)
-
-
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "key"),
     [
-        ("a.wav anna 0", "3 columns, expected 4: 'wav spk vad_start vad_end'"),
-        ("my file.wav anna 0 1", "5 columns.*spaces cannot stand here: rename it, or use a manifest"),
-        ("a.wav anna zero 1", "vad_start is 'zero'; it has to be a number"),
-        ("a.wav anna 0 nan", "vad_end is 'nan'"),
-        ("a.wav anna -1 1", "vad_start is -1; times count from the start"),
-        ("a.wav anna 2 1", "vad_end 1 is not after vad_start 2.*ends and not lengths"),
-        ("a.wav anna 1 1.01", "10 ms from vad_start to vad_end, shorter than a frame of 25 ms; leave the line out"),
+        ("a.wav anna 0", "3 columns"),
+        ("my file.wav anna 0 1", "5 columns"),
+        ("a.wav anna zero 1", "vad_start"),
+        ("a.wav anna 0 nan", "vad_end"),
+        ("a.wav anna -1 1", "vad_start"),
+        ("a.wav anna 2 1", "vad_end"),
+        ("a.wav anna 1 1.01", "10 ms from vad_start to vad_end"),
     ],
 )
-def test_a_broken_section_is_told_with_its_line_and_the_cure(written, line, words):
-    with pytest.raises(InputError, match=rf"list\.txt:3: {words}"):
+def test_the_error_of_a_section_names_line_and_column(written, line, key):
+    with pytest.raises(InputError, match=rf"list\.txt:3: {key}"):
         list(read_sections(written("a.wav anna 0 1", "", line)))
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "key"),
     [
-        ("a.wav anna 0 1 0.5 1.5 x", r"the segment from 0\.5 to 1\.5 s is not inside its section from 0 to 1 s"),
-        ("a.wav anna 0 1 0.5 0.4 x", "seg_end 0.4 is not after seg_start 0.5"),
-        ("a.wav anna 0 1 0.5 0.9 zoom in", "8 columns, expected 7"),
+        ("a.wav anna 0 1 0.5 1.5 x", r"the segment from 0\.5 to 1\.5 s"),
+        ("a.wav anna 0 1 0.5 0.4 x", "seg_end"),
+        ("a.wav anna 0 1 0.5 0.9 zoom in", "8 columns"),
     ],
 )
-def test_a_broken_segment_is_told_with_its_line(written, line, words):
-    with pytest.raises(InputError, match=rf"list\.txt:1: {words}"):
+def test_the_error_of_a_segment_names_line_and_column(written, line, key):
+    with pytest.raises(InputError, match=rf"list\.txt:1: {key}"):
         list(read_segments(written(line)))
 
 
 @pytest.mark.parametrize(
-    ("line", "words"),
+    ("line", "key"),
     [
-        ("a.wav x 0 1 b.wav y 0 1", "8 columns, expected 10 .1 of them may be missing."),
-        ("a.wav x 0 1 b.wav y 0 1 high", "similarity is 'high'"),
-        ("a.wav x 0 1 b.wav y 0 1 0.5 -1", "batch is '-1'; it has to be a whole number"),
+        ("a.wav x 0 1 b.wav y 0 1", "8 columns"),
+        ("a.wav x 0 1 b.wav y 0 1 high", "similarity"),
+        ("a.wav x 0 1 b.wav y 0 1 0.5 -1", "batch"),
+        ("a.wav x 0 1 b.wav y 1 0 0.5", "e2"),
     ],
 )
-def test_a_broken_pair_is_told_with_its_line(written, line, words):
-    with pytest.raises(InputError, match=rf"list\.txt:1: {words}"):
+def test_the_error_of_a_pair_names_line_and_column(written, line, key):
+    with pytest.raises(InputError, match=rf"list\.txt:1: {key}"):
         list(read_segment_pairs(written(line)))
 
 
@@ -130,29 +125,29 @@ def test_a_segment_may_leave_its_section_by_what_was_rounded_away(written):
 
 
 @pytest.mark.parametrize("content", [b"", b"\n \n"])
-def test_an_empty_list_is_told(tmp_path, content):
+def test_an_empty_list_is_an_error(tmp_path, content):
     (tmp_path / "list").write_bytes(content)
-    with pytest.raises(InputError, match="the list is empty; write lines 'wav spk vad_start vad_end'"):
+    with pytest.raises(InputError, match="wav spk vad_start vad_end"):
         list(read_sections(tmp_path / "list"))
 
 
-def test_a_list_that_is_no_text_or_not_there_is_told(tmp_path):
+def test_the_error_names_a_list_that_cannot_be_read(tmp_path):
     (tmp_path / "list").write_bytes(b"a.wav anna 0 1\n\xff\xfe")
-    with pytest.raises(InputError, match="not a text file in UTF-8"):
+    with pytest.raises(InputError, match="list: "):
         list(read_sections(tmp_path / "list"))
-    with pytest.raises(InputError, match="No such file"):
+    with pytest.raises(InputError, match="absent"):
         list(read_sections(tmp_path / "absent"))
 
 
-def test_missing_audio_is_told_with_the_line(folder, written):
+def test_the_error_of_a_missing_recording_names_the_line(folder, written):
     path = written("wav/a.wav anna 0 1", "wav/b.wav anna 0 1")
-    with pytest.raises(InputError, match=r"list\.txt:2: no file .*b\.wav; is .* the folder that the paths start from"):
+    with pytest.raises(InputError, match=r"list\.txt:2: .*b\.wav"):
         list(read_sections(path, audio=folder))
 
 
-def test_a_section_beyond_the_end_of_its_file_is_told(folder, written):
+def test_a_section_ends_with_its_file(folder, written):
     assert list(read_sections(written("wav/a.wav anna 0 2.04"), audio=folder))  # rounding
-    with pytest.raises(InputError, match=r"list\.txt:1: ends at 2\.5 s, but .*a\.wav at 2\.00 s"):
+    with pytest.raises(InputError, match=r"list\.txt:1: wav/a\.wav"):
         list(read_sections(written("wav/a.wav anna 0 2.5"), audio=folder))
 
 
@@ -161,20 +156,20 @@ def test_a_recording_is_found_without_its_suffix(folder):
 
 
 @pytest.mark.parametrize(("path", "speaker"), [("my file.wav", "anna"), ("a.wav", "anna maria"), ("", "anna")])
-def test_what_a_list_cannot_hold_is_told_with_the_cure_and_nothing_is_written(tmp_path, path, speaker):
-    with pytest.raises(InputError, match="rename it without spaces, or write a manifest"):
+def test_a_path_or_speaker_with_spaces_is_refused_and_nothing_is_written(tmp_path, path, speaker):
+    with pytest.raises(InputError, match=r"list\.txt: (wav|spk)"):
         write_sections([SECTION, Span(path, speaker, 0.0, 1.0)], tmp_path / "list.txt")
     assert not list(tmp_path.iterdir())
 
 
-def test_a_manifest_keeps_what_a_list_cannot_hold(tmp_path):
+def test_a_manifest_holds_paths_and_labels_with_spaces(tmp_path):
     segments = [SpeechSegment(Span("my file.wav", "anna maria", 0.0, 2.0), 0.5, 1.0, "zoom in")]
     write_segments(segments, tmp_path / "m.tsv", folder=tmp_path)
     (clip,) = read_manifest(tmp_path / "m.tsv")
     assert (clip.path, clip.speaker, clip.label) == ("my file.wav", "anna maria", "zoom in")
 
 
-def test_clips_of_lists_and_of_manifests_are_read_alike(folder):
+def test_lists_and_manifests_give_the_same_clips(folder):
     segments = [SpeechSegment(SECTION, 0.5, 1.0, "yes")]
     write_segments(segments, folder / "list.txt")
     write_segments(segments, folder / "m.tsv", folder=folder)
@@ -187,11 +182,11 @@ def test_clips_of_lists_and_of_manifests_are_read_alike(folder):
 def test_a_list_needs_a_folder_and_a_manifest_needs_none(folder):
     write_segments([SpeechSegment(SECTION, 0.5, 1.0)], folder / "list.txt")
     write_segments([SpeechSegment(SECTION, 0.5, 1.0)], folder / "m.tsv", folder=folder)
-    with pytest.raises(InputError, match="--audio FOLDER: say where the paths"):
+    with pytest.raises(InputError, match="audio: missing"):
         read_clips(folder / "list.txt")
-    with pytest.raises(InputError, match="--audio: for lists of segments"):
+    with pytest.raises(InputError, match="audio: "):
         read_clips(folder / "m.tsv", folder)
-    with pytest.raises(InputError, match="no clips of the split 'test'; it has"):
+    with pytest.raises(InputError, match="split 'test'"):
         read_clips(folder / "m.tsv", split="test")
 
 
@@ -206,11 +201,11 @@ def test_a_clip_without_end_is_a_section_to_the_end_of_its_file(folder):
 
 
 @pytest.mark.parametrize("suffix", [".txt", ".tsv", ".parquet"])
-def test_a_full_disk_is_told_with_the_list_and_leaves_the_old_one(tmp_path, tiny_files, suffix):
+def test_a_full_disk_leaves_the_old_list_and_the_error_names_it(tmp_path, tiny_files, suffix):
     path = tmp_path / f"sections{suffix}"
     write_sections([SECTION], path)
     many = [Span(f"wav/{number}.wav", "anna", number * 0.317, number * 0.317 + 1) for number in range(2000)]
-    with tiny_files(4096), pytest.raises(EarmarkError, match=rf"sections\{suffix}: cannot be written .*make room"):
+    with tiny_files(4096), pytest.raises(EarmarkError, match=rf"sections\{suffix}"):
         write_sections(many, path)
     assert [file.name for file in tmp_path.iterdir()] == [path.name]
     assert list(read_sections(path)) == [SECTION] if suffix == ".txt" else len(list(read_sections(path))) == 1

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from earmark.data.lists.segment_pairs import manifest_of_pairs, read_segment_pairs, write_segment_pairs
+from earmark.data.lists.segment_pairs import read_segment_pairs, write_segment_pairs
 from earmark.data.manifest import read_manifest
 from earmark.training.mining.counts import chance, count_pairs, tally_neighbors
 from earmark.training.mining.neighbors import find_neighbors
@@ -53,11 +53,13 @@ def test_lists_and_manifests_hold_the_same_pairs(mined, tmp_path):
     read = list(read_segment_pairs(tmp_path / "pairs.txt"))
     assert count == len(pairs) == len(read)
     assert [pair.first.path for pair in read] == [pair.first.path for pair in pairs]
-    manifest, expected = read_manifest(tmp_path / "pairs.parquet"), manifest_of_pairs(pairs, tmp_path / "corpus")
+    manifest = read_manifest(tmp_path / "pairs.parquet")
+    sides = [(f"pair{number}", side) for number, pair in enumerate(pairs) for side in (pair.first, pair.second)]
     assert [(clip.label, clip.start_s, clip.end_s, clip.speaker) for clip in manifest] == [
-        (clip.label, clip.start_s, clip.end_s, clip.speaker) for clip in expected
+        (label, side.start_s, side.end_s, side.speaker) for label, side in sides
     ]
-    assert [manifest.locate(clip).resolve() for clip in manifest] == [expected.locate(clip) for clip in expected]
+    corpus = tmp_path / "corpus"
+    assert [manifest.locate(clip).resolve() for clip in manifest] == [corpus / side.path for _, side in sides]
 
 
 def test_pairs_are_counted_by_who_speaks_and_what_is_said(mined):

@@ -15,7 +15,7 @@ from earmark.core.errors import InputError, writing
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from earmark.data.lists.spans import AudioFolder
+    from earmark.data.audio_folder import AudioFolder
     from earmark.data.manifest import Clip
     from earmark.evaluation.protocols.retrieval import Floats, Ints, Similarities
     from earmark.evaluation.reports.retrieval import System

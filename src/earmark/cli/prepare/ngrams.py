@@ -161,7 +161,7 @@ def _aligned(
     source: Path,
     recordings: Path | None,
     split: str | None,
-    text_from: str,
+    text_from: Literal["text", "label"],
     rules: "NgramRules",
     out: Path,
     workers: int | None,
@@ -169,10 +169,9 @@ def _aligned(
     """Sentences and where their words are."""
     from earmark.data.alignment.forced import Alignment, align_sentences
     from earmark.data.alignment.formats import read_alignments
-    from earmark.data.lists.sections import MANIFESTS
-    from earmark.data.manifest import Clip, Manifest
+    from earmark.data.manifest import Clip, Manifest, is_manifest
 
-    if source.suffix not in MANIFESTS:
+    if not is_manifest(source):
         given = read_alignments(source)
         if recordings is not None:
             manifest = _sentences(recordings, text_from, split)
@@ -195,17 +194,11 @@ def _aligned(
         )
 
 
-def _sentences(source: Path, text_from: str, split: str | None) -> "Manifest":
+def _sentences(source: Path, text_from: Literal["text", "label"], split: str | None) -> "Manifest":
     """Clips of a split, with what is said in `text`."""
-    from dataclasses import replace
+    from earmark.data.manifest import read_manifest, sentences_of
 
-    from earmark.data.lists.sections import of_split
-    from earmark.data.manifest import read_manifest
-
-    manifest = of_split(read_manifest(source), split, source)
-    if text_from == "text":
-        return manifest
-    return replace(manifest, clips=tuple(replace(clip, text=clip.label, label="") for clip in manifest))
+    return sentences_of(read_manifest(source, split=split), text_from)
 
 
 def _drawn(segments: "Iterator[SpeechSegment]", most: int | None, seed: int) -> "Iterator[SpeechSegment]":

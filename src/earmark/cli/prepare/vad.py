@@ -63,8 +63,9 @@ def vad(
     what is done: started again, the command goes on where it stopped. Recordings that cannot be read are left out
     and told. Clips of noise and of rooms are not asked.
     """
-    from earmark.data.lists.sections import MANIFESTS, write_sections
-    from earmark.data.lists.spans import listed
+    from earmark.data.lists.sections import SECTIONS, write_sections
+    from earmark.data.lists.spans import Span
+    from earmark.data.manifest import is_manifest
     from earmark.data.vad import VadSettings, find_sections
 
     settings = VadSettings(
@@ -78,10 +79,9 @@ def vad(
     )
     check_out(out, source)
     manifest = read_speech(source, split, speaker_pattern)
-    if out.suffix not in MANIFESTS:  # told now, not after hours of work
-        for clip in manifest:
-            listed(clip.path)
-            listed(clip.speaker or "-", "speaker")
+    if not is_manifest(out):
+        for clip in manifest:  # a path that the list cannot hold is an error before the work starts
+            SECTIONS.format(Span(clip.path, clip.speaker, 0.0, 1.0))
     with console.progress_bar() as progress:
         sections, failures = find_sections(
             manifest,
@@ -116,8 +116,7 @@ def read_speech(source: Path, split: str | None, speaker_pattern: str | None) ->
     from dataclasses import replace
 
     from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder
-    from earmark.data.lists.sections import of_split
-    from earmark.data.manifest import read_manifest
+    from earmark.data.manifest import read_manifest, select_split
 
     if not source.exists():
         raise InputError(f"{source}: no such folder or manifest")
@@ -127,7 +126,7 @@ def read_speech(source: Path, split: str | None, speaker_pattern: str | None) ->
         raise InputError("--speaker-pattern: for a folder; a manifest says who speaks")
     else:
         manifest = read_manifest(source)
-    manifest = of_split(manifest, split, source)
+    manifest = manifest if split is None else select_split(manifest, split, source)
     kept = tuple(clip for clip in manifest if clip.split not in {"noise", "rir"})
     if not kept:
         raise InputError(f"{source}: all clips are noise or rooms; name recordings of speech")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from earmark.core.errors import InputError
 from earmark.data.corpora.folder import SOUND_SUFFIXES
-from earmark.data.lists.clip_lists import read_lines
+from earmark.data.lists.list_format import read_lines
 from earmark.data.manifest import Clip, Manifest
 
 SPLITS = {"train": "train", "dev": "val", "test": "test"}

@@ -1,60 +1,53 @@
-"""Lists of sections, the stretches of recordings in which somebody speaks: lines `wav spk vad_start vad_end`."""
+"""Lists of sections, the parts of recordings that contain speech: lines `wav spk vad_start vad_end`."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from pathlib import Path
 
-from earmark.core.errors import InputError
-from earmark.data.lists.spans import AudioFolder, Span, read_lines, span_text, write_lines
-from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
+from earmark.data.audio_folder import AudioFolder
+from earmark.data.lists.list_format import ListFormat, read_records, write_records
+from earmark.data.lists.spans import Span, span_columns, span_values
+from earmark.data.manifest import Clip, Manifest, is_manifest, read_manifest, write_manifest
 
-COLUMNS = ("wav", "spk", "vad_start", "vad_end")
-MANIFESTS = frozenset({".tsv", ".parquet"})
+SECTIONS = ListFormat(Span, span_columns("wav", "spk", "vad_start", "vad_end"), values=span_values, spans=(2,))
 
 
 def read_sections(path: Path, *, audio: Path | None = None) -> Iterator[Span]:
-    """Read a list of sections, or a manifest whose clips are sections, one after the other.
+    """Read a list of sections, or a manifest whose clips are sections, one by one.
 
     Args:
         path: the list; .tsv and .parquet are manifests.
-        audio: folder that the paths start from; when given, every section has to lie inside its recording. The clips
-            of a manifest start from the manifest's folder, and are checked where they say no end.
+        audio: folder that the paths of a list start from; when given, every section must be inside its recording.
 
     Raises:
-        InputError: the list cannot be read or is empty; or a line is malformed, ends before it starts, is shorter than
-            a frame, or names a recording that is missing or ends earlier. The message names file and line.
+        InputError: see `read_records`; or a recording is missing or ends before the section.
     """
-    if path.suffix in MANIFESTS:
+    if is_manifest(path):
         yield from sections_of(read_manifest(path))
         return
-    recordings = None if audio is None else AudioFolder(audio)
-    for line in read_lines(path, COLUMNS):
-        section = line.span()
-        if recordings is not None:
-            recordings.check(section, line.where)
-        yield section
+    yield from read_records(path, SECTIONS, None if audio is None else AudioFolder(audio).check_record)
 
 
 def write_sections(sections: Iterable[Span], path: Path, *, folder: Path = Path()) -> int:
-    """Write a list of sections, or a manifest of them; returns how many.
+    """Write a list of sections, or a manifest of them; return their number.
 
     Args:
-        sections: to write; kept only for a manifest.
+        sections: kept in memory only for a manifest.
         path: .tsv and .parquet are manifests.
-        folder: that the paths start from; a manifest's paths still lead there.
+        folder: folder that the paths start from.
 
     Raises:
         InputError: a path or speaker that a list cannot hold.
     """
-    if path.suffix not in MANIFESTS:
-        return write_lines(sections, path, span_text)
-    manifest = manifest_of_sections(sections, folder)
-    write_manifest(manifest, path)
-    return len(manifest)
+    if not is_manifest(path):
+        return write_records(sections, path, SECTIONS)
+    clips = tuple(Clip(section.path, section.start_s, section.end_s, section.speaker) for section in sections)
+    write_manifest(Manifest(clips, folder), path)
+    return len(clips)
 
 
 def sections_of(manifest: Manifest) -> Iterator[Span]:
-    """Each clip of a manifest as a section; a clip without end goes on to the end of its file.
+    """Yield each clip of a manifest as a section; a clip without end ends with its file.
 
     Raises:
         InputError: the recording of a clip without end is missing.
@@ -65,33 +58,7 @@ def sections_of(manifest: Manifest) -> Iterator[Span]:
         yield Span(clip.path, clip.speaker, clip.start_s, end_s)
 
 
-def of_split(manifest: Manifest, split: str | None, source: Path) -> Manifest:
-    """The clips of a split, or all.
-
-    Args:
-        manifest: all clips.
-        split: None for all.
-        source: the manifest's file, for messages.
-
-    Raises:
-        InputError: no clip of the split.
-    """
-    if split is None:
-        return manifest
-    kept = manifest.only(split)
-    if not kept.clips:
-        found = sorted({clip.split or "(none)" for clip in manifest})
-        raise InputError(f"{source}: no clips of the split {split!r}; it has {', '.join(found)}")
-    return kept
-
-
-def manifest_of_sections(sections: Iterable[Span], folder: Path) -> Manifest:
-    """A manifest with a clip a section."""
-    clips = tuple(Clip(section.path, section.start_s, section.end_s, section.speaker) for section in sections)
-    return Manifest(clips, folder)
-
-
 def by_path(sections: Iterable[Span]) -> dict[str, list[Span]]:
-    """Sections by recording, in their order."""
+    """Group sections by recording, in their order."""
     ordered = sorted(sections, key=lambda section: section.path)
     return {path: list(group) for path, group in groupby(ordered, key=lambda section: section.path)}

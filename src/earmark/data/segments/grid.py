@@ -4,8 +4,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from earmark.core.errors import InputError
+from earmark.data.lists.list_format import FRAME_S
 from earmark.data.lists.segments import SpeechSegment
-from earmark.data.lists.spans import FRAME_S, Span
+from earmark.data.lists.spans import Span
 
 # Times in lists are rounded: a section of 0.48 s may be 0.4799999 s long.
 _ROUNDING = 1e-4

@@ -11,8 +11,9 @@ from typing import Literal
 from earmark.core.errors import InputError
 from earmark.data.alignment.forced import Alignment, Phone, Word
 from earmark.data.corpora.folder import SOUND_SUFFIXES
+from earmark.data.lists.list_format import FRAME_S
 from earmark.data.lists.segments import SpeechSegment
-from earmark.data.lists.spans import FRAME_S, Span
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip
 
 UnitKind = Literal["phones", "words"]

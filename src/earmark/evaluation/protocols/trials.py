@@ -12,7 +12,8 @@ from pathlib import Path
 
 from earmark.core.errors import InputError
 from earmark.data.corpora.folder import SPEAKER_PATTERN
-from earmark.data.lists.clip_lists import ListedClip, listed_label, read_lines, read_list, write_list
+from earmark.data.lists.clip_lists import ListedClip, listed_label, read_list, write_list
+from earmark.data.lists.list_format import read_lines
 from earmark.data.manifest import read_manifest
 
 __all__ = [

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segment_pairs import SegmentPair
-from earmark.data.lists.spans import AudioFolder, Span
+from earmark.data.lists.spans import Span
 from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.segment_table import Places
 

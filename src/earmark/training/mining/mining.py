@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segment_pairs import write_segment_pairs
-from earmark.data.lists.spans import AudioFolder
 from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.search.faiss_index import faiss

@@ -45,7 +45,7 @@ def listed_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_m
 def write_pair_manifest(
     neighbors: Neighbors, places: Places, threshold: float, path: Path, corpus: Path, *, is_mutual: bool
 ) -> int:
-    """Write pairs as a Parquet manifest, as `manifest_of_pairs` makes it, but piece by piece; returns how many.
+    """Write pairs as a Parquet manifest, piece by piece; return their number.
 
     The two clips of pair n, and no others, have the label `pairn`.
 

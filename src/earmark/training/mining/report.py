@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from earmark.data.lists.spans import Span, time_text
+from earmark.data.lists.list_format import number_text
+from earmark.data.lists.spans import Span
 from earmark.evaluation.reports.spotting import heading, table_row, write_document
 from earmark.training.mining.counts import Counts, Tallies
 from earmark.training.mining.examples import Example
@@ -162,7 +163,7 @@ def write_results(mined: Mined, folder: Path, command: Sequence[str]) -> None:
 
 
 def _place(span: Span) -> str:
-    return f"{span.path} {time_text(span.start_s)}–{time_text(span.end_s)} s"
+    return f"{span.path} {number_text(span.start_s)}–{number_text(span.end_s)} s"
 
 
 def _share(count: int, total: int) -> str:

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segments import read_clips
-from earmark.data.lists.spans import AudioFolder
 from earmark.data.manifest import Clip
 from earmark.evaluation.embedders import Progress, silent
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, embed_stream

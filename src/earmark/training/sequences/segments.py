@@ -9,11 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
-from earmark.data.lists.sections import MANIFESTS, by_path, read_sections
+from earmark.data.audio_folder import AudioFolder
+from earmark.data.lists.sections import by_path, read_sections
 from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.lists.segments import read_clips
-from earmark.data.lists.spans import AudioFolder, Span
-from earmark.data.manifest import Clip, read_manifest
+from earmark.data.lists.spans import Span
+from earmark.data.manifest import Clip, is_manifest, read_manifest
 from earmark.training.sequences.frames import ContextSettings, FrameSource, FrameStore, store_frames
 from earmark.training.sequences.networks import Cut
 
@@ -115,9 +116,9 @@ def read_listed(source: Path, audio: Path | None, *, longest_s: float = float("i
     Raises:
         InputError: as `earmark.data.lists.segments.read_clips`; or all segments are longer.
     """
-    if audio is None and source.suffix not in MANIFESTS:
+    if audio is None and not is_manifest(source):
         raise _nowhere(source)
-    clips, recordings = read_clips(source, None if source.suffix in MANIFESTS else audio)
+    clips, recordings = read_clips(source, None if is_manifest(source) else audio)
     kept = tuple(clip for clip in _with_ends(clips, recordings) if _end_s(clip) - clip.start_s <= longest_s + 1e-6)
     if not kept:
         raise InputError(f"{source}: all segments are longer than {longest_s:g} s; raise episodes.longest_s")
@@ -157,11 +158,14 @@ def read_listed_pairs(source: Path, audio: Path | None, *, longest_s: float, sam
 
 def read_listed_sections(source: Path, audio: Path | None) -> tuple[list[Span], Path]:
     """The sections of a list or manifest, and the folder that their paths start from."""
-    if source.suffix in MANIFESTS:
+    if is_manifest(source):
         sections, folder = [*read_sections(source)], read_manifest(source).folder
         recordings = AudioFolder(folder)
         for section in sections:
-            recordings.check(section, f"{source}: {section.path}")
+            try:
+                recordings.check(section)
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from None
         return sections, folder
     if audio is None:
         raise _nowhere(source)
@@ -169,7 +173,7 @@ def read_listed_sections(source: Path, audio: Path | None) -> tuple[list[Span], 
 
 
 def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip, Clip, int | None]]]:
-    if source.suffix in MANIFESTS:
+    if is_manifest(source):
         manifest = read_manifest(source)
         sides: dict[str, list[Clip]] = defaultdict(list)
         for clip in _with_ends(manifest, AudioFolder(manifest.folder)):

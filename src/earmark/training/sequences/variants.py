@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
-from earmark.data.lists.spans import AudioFolder, Span
+from earmark.data.audio_folder import AudioFolder
+from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.section_augment import SectionAugmentation, SectionAugmentSettings
 from earmark.training.batches.time_stretch import Stretched, stretch

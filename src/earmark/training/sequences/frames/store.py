@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
-from earmark.data.lists.spans import AudioFolder, Span
+from earmark.data.audio_folder import AudioFolder
+from earmark.data.lists.spans import Span
 from earmark.training.run.progress import follow
 from earmark.training.sequences.frames.sections import ContextSettings, section_frames
 from earmark.training.sequences.frames.source import Floats, FrameSource, hop_s

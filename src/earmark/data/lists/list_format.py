@@ -1,0 +1,266 @@
+"""List formats as tables of columns: one reader and one writer for every published list of clips and segments.
+
+A list is a text file in UTF-8 with one record a line and spaces between columns; empty lines are skipped. The module of
+a format defines the record and its columns:
+
+    PAIRS = ListFormat(
+        ClipPair,
+        (choice("1|0", {"1": True, "0": False}), text("path"), text("path")),
+        values=lambda pair: (pair.is_same, pair.first, pair.second),
+    )
+"""
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+from earmark.core.errors import InputError
+from earmark.core.files import atomic_file
+
+FRAME_S = 0.025
+"""Shortest audio that gives a frame of features: the window of log-mel energies, and of wav2vec 2.0."""
+
+Record = TypeVar("Record")
+
+
+@dataclass(frozen=True)
+class Column:
+    """One column of a list.
+
+    Attributes:
+        name: in messages.
+        read: converts the text of the column; raises `ValueError` with what is wrong.
+        write: converts back.
+    """
+
+    name: str
+    read: Callable[[str], Any] = str
+    write: Callable[[Any], str] = str
+
+
+@dataclass(frozen=True)
+class ListFormat(Generic[Record]):
+    """Columns of a list and the records that its lines hold.
+
+    Attributes:
+        record: builds a record of the columns' values.
+        columns: in the order of the line.
+        values: the columns' values of a record; without those of missing optional columns.
+        spans: positions of columns that hold a start, the next column holding its end; ends come at least one frame
+            later.
+        optional: number of last columns that may be missing.
+        has_spaces: the last column goes to the end of the line and may hold spaces.
+    """
+
+    record: Callable[..., Record]
+    columns: tuple[Column, ...]
+    values: Callable[[Record], Sequence[Any]]
+    spans: tuple[int, ...] = ()
+    optional: int = 0
+    has_spaces: bool = False
+
+    @cached_property
+    def layout(self) -> str:
+        """Names of the columns, as on a line."""
+        return " ".join(column.name for column in self.columns)
+
+    def parse(self, line: str) -> Record:
+        """Read one line.
+
+        Raises:
+            InputError: the number of columns, a value or a time is wrong; the message does not say where.
+        """
+        texts = self._split(line)
+        try:
+            values = [column.read(text) for column, text in zip(self.columns, texts, strict=False)]
+        except ValueError:
+            raise InputError(self._unreadable(texts)) from None
+        for start in self.spans:
+            self._check_span(start, values[start], values[start + 1])
+        return self.record(*values)
+
+    def format(self, record: Record) -> str:
+        """Write one line, without line break.
+
+        Raises:
+            InputError: a value that the format cannot hold; the message does not say where.
+        """
+        try:
+            texts = [column.write(value) for column, value in zip(self.columns, self.values(record), strict=False)]
+        except KeyError as error:
+            raise InputError(f"{record}: {error} does not fit in the columns '{self.layout}'") from None
+        line = " ".join(texts)
+        # One comparison for the whole line: lists have millions of them.
+        if self._parts(line) != texts or "\n" in line or "\r" in line:
+            raise InputError(self._unwritable(texts))
+        return line
+
+    def _parts(self, line: str) -> list[str]:
+        if not self.has_spaces:
+            return line.split()
+        return [part for part in map(str.strip, line.split(" ", len(self.columns) - 1)) if part]
+
+    def _split(self, line: str) -> list[str]:
+        texts = self._parts(line)
+        if len(self.columns) - self.optional <= len(texts) <= len(self.columns):
+            return texts
+        optional = f" (the last {self.optional} may be missing)" if self.optional else ""
+        many = len(texts) > len(self.columns)
+        cure = "; rename a path or label that has spaces, or use a manifest (.tsv, .parquet)" if many else ""
+        raise InputError(f"{len(texts)} columns, expected {len(self.columns)}{optional}: '{self.layout}'{cure}")
+
+    def _unreadable(self, texts: Sequence[str]) -> str:
+        for column, text in zip(self.columns, texts, strict=False):
+            try:
+                column.read(text)
+            except ValueError as error:
+                return f"{column.name} is {text!r}; expected {error}"
+        raise AssertionError(texts)
+
+    def _unwritable(self, texts: Sequence[str]) -> str:
+        for column, text in zip(self.columns, texts, strict=False):
+            parts = [text.strip()] if self.has_spaces and column is self.columns[-1] else text.split()
+            if parts != [text] or not text or len(text.splitlines()) > 1:
+                return (
+                    f"{column.name} {text!r} does not fit in the columns '{self.layout}'; rename it without spaces, or"
+                    " write a manifest (.tsv, .parquet)"
+                )
+        return f"{texts} does not fit in the columns '{self.layout}'"
+
+    def _check_span(self, position: int, start_s: float, end_s: float) -> None:
+        first, last = (column.name for column in self.columns[position : position + 2])
+        if start_s < 0:
+            raise InputError(f"{first} is {start_s:g}; times count from the start of the file, from 0 on")
+        if end_s <= start_s:
+            raise InputError(
+                f"{last} {end_s:g} is not after {first} {start_s:g}; the columns are '{self.layout}', with ends instead"
+                " of lengths"
+            )
+        if end_s - start_s < FRAME_S - 1e-9:
+            raise InputError(
+                f"{1000 * (end_s - start_s):.0f} ms from {first} to {last}, shorter than a frame of"
+                f" {1000 * FRAME_S:.0f} ms; remove the line"
+            )
+
+
+def text(name: str) -> Column:
+    """Column of paths or labels."""
+    return Column(name)
+
+
+def optional_text(name: str, missing: str) -> Column:
+    """Column in which `missing` is written where nothing is known; the value is then empty."""
+    return Column(name, lambda value: "" if value == missing else value, lambda value: value or missing)
+
+
+def number(name: str) -> Column:
+    """Column of finite numbers, written with six decimals at most: seconds, similarities."""
+    return Column(name, _finite, number_text)
+
+
+def count(name: str) -> Column:
+    """Column of whole numbers from 0 on."""
+    return Column(name, _whole)
+
+
+def choice(name: str, values: Mapping[str, Any]) -> Column:
+    """Column of a few texts, each with its value."""
+    texts = {value: key for key, value in values.items()}
+
+    def read(written: str) -> Any:
+        if written not in values:
+            raise ValueError(" or ".join(values))
+        return values[written]
+
+    return Column(name, read, lambda value: texts[value])
+
+
+def number_text(value: float) -> str:
+    """A number as lists write it; of a time, to the microsecond.
+
+    >>> number_text(0.48000000000000004), number_text(12.0)
+    ('0.48', '12.0')
+    """
+    return str(round(value, 6))
+
+
+def read_lines(path: Path) -> Iterator[tuple[int, str]]:
+    """Yield the lines of a text file that are not empty, stripped, with their numbers from 1.
+
+    Raises:
+        InputError: the file cannot be read as text.
+    """
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            for line_number, line in enumerate(file, 1):
+                if stripped := line.strip():
+                    yield line_number, stripped
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: not a text file in UTF-8") from None
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}") from None
+
+
+def read_records(
+    path: Path, form: ListFormat[Record], check: Callable[[Record, int], None] | None = None
+) -> Iterator[Record]:
+    """Read a list, record by record.
+
+    Args:
+        path: the list.
+        form: its format.
+        check: called with each record and its line number; raises `InputError` with what is wrong.
+
+    Raises:
+        InputError: the list cannot be read, is empty, or a line is wrong; the message begins with `FILE:LINE`.
+    """
+    is_empty = True
+    for line_number, line in read_lines(path):
+        is_empty = False
+        try:
+            record = form.parse(line)
+            if check is not None:
+                check(record, line_number)
+        except InputError as error:
+            raise type(error)(f"{path}:{line_number}: {error}") from None
+        yield record
+    if is_empty:
+        raise InputError(f"{path}: the list is empty; write lines '{form.layout}'")
+
+
+def write_records(records: Iterable[Record], path: Path, form: ListFormat[Record]) -> int:
+    """Write a list atomically, record by record; return the number of records.
+
+    Raises:
+        InputError: a value that the format cannot hold.
+        EarmarkError: the list cannot be written, or the disk is full.
+    """
+    written = 0
+    with atomic_file(path) as file:
+        for record in records:
+            try:
+                line = form.format(record)
+            except InputError as error:
+                raise InputError(f"{path}: {error}") from None
+            file.write(f"{line}\n".encode())
+            written += 1
+    return written
+
+
+def _finite(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ValueError("a number")
+    return value
+
+
+def _whole(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("a whole number from 0 on")
+    return int(text)
