@@ -84,7 +84,7 @@ def render(
     sizes: list[int], seconds: dict[str, list[float]], memory: dict[str, list[float]], runs: int
 ) -> Iterator[str]:
     """The tables as lines of Markdown."""
-    yield "# What it takes to say where clips lie"
+    yield "# Cost of position features"
     yield ""
     yield f"Vectors of {DIMENSION:,} numbers, one thread, median of {runs} runs in turn."
     yield "Made by `python benchmarks/spatial_position.py`."
