@@ -12,7 +12,6 @@ from earmark.data.manifest import read_manifest
 from earmark.training.batches.crops import random_crops
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.nn.encoders import build_encoder
-from earmark.training.nn.losses import build_loss
 from earmark.training.run.optimizer import learning_rate
 from earmark.training.words.recipe import read_recipe
 
@@ -154,7 +153,7 @@ def test_losses_have_the_published_constants():
     assert (margin.margin, margin.scale) == (30, 50)
     assert (am.scale, am.margin * am.scale, am.learned_scale) == (100, 50, True)
     assert (angular.base, angular.gamma, angular.power, angular.lambda_min) == (1000, 0.12, 1, 5)
-    head = build_loss(recipe("softmax").loss, classes=1_251, dimension=512)
+    head = recipe("softmax").loss.build(classes=1_251, dimension=512)
     assert sum(parameter.numel() for parameter in head.parameters()) == 641_763
 
 

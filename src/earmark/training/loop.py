@@ -13,7 +13,6 @@ from torch import Tensor
 
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.numbers import finite
-from earmark.training.nn.losses import build_loss
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
@@ -89,9 +88,7 @@ class _Run:
         self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
         self.work = begin(recipe, device, processes)
         self.model, self.classes = self.work.model, self.work.classes
-        self.objective = build_loss(recipe.loss, classes=len(self.classes), dimension=recipe.encoder.dimension).to(
-            device
-        )
+        self.objective = recipe.loss.build(classes=len(self.classes), dimension=recipe.encoder.dimension).to(device)
         if recipe.start.checkpoint is not None:
             begin_from(recipe.start.checkpoint, self.model, self.objective, recipe.loss.kind, self.classes)
         if processes.count > 1:

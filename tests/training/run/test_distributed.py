@@ -20,7 +20,6 @@ from torch import Tensor, nn
 
 from earmark.core.errors import InputError
 from earmark.training.loop import begin, train
-from earmark.training.nn.losses import build_loss
 from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.run.distributed import Processes, joined, synchronize_statistics
 from earmark.training.run.task import batch_loss
@@ -34,7 +33,7 @@ def first_gradients(table, folder: Path, processes: Processes) -> dict[str, Tens
     """Loss, gradients and running statistics of the first step, in float64 unless the recipe says bfloat16."""
     recipe = parse_recipe(table, folder, "recipe")
     work = begin(recipe, CPU, processes)
-    objective = build_loss(recipe.loss, classes=len(work.classes), dimension=recipe.encoder.dimension)
+    objective = recipe.loss.build(classes=len(work.classes), dimension=recipe.encoder.dimension)
     is_mixed = recipe.optimizer.precision == "bfloat16"
     if processes.count > 1:
         synchronize_statistics(work.model)

@@ -29,7 +29,6 @@ from earmark.training.export.encoder import export
 from earmark.training.mining.folders import read_json, write_json
 from earmark.training.mining.mining import Told, mine, untold
 from earmark.training.nn.encoders import StreamSettings
-from earmark.training.nn.losses import build_loss
 from earmark.training.recipe import read_any_recipe
 from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.run.distributed import Processes
@@ -312,7 +311,7 @@ class _Adaptation:
         place = self.out / "start.json"
         if not place.exists():
             work = loop.begin(recipe, _device(self.device), Processes())
-            loss = build_loss(recipe.loss, classes=0, dimension=recipe.encoder.dimension)
+            loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
             begin_from(checkpoint, work.model, loss, recipe.loss.kind, ())
             assert work.validate is not None, "there are labels, or held-out pairs"
             write_json(place, work.validate())

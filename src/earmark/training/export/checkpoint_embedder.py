@@ -20,7 +20,6 @@ from earmark.training.batches.crops import CropSettings, center_crop, random_cro
 from earmark.training.batches.scenes import SceneSettings
 from earmark.training.export.encoder import export
 from earmark.training.nn.encoders import ClipEncoder, DenseSettings, StreamSettings, build_encoder
-from earmark.training.nn.losses import build_loss
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.sequences.embedder import SequenceEmbedder
@@ -109,7 +108,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     model = build_encoder(recipe.encoder)
     fill(model, under(checkpoint.tensors, "model."))
     classes = checkpoint.classes if recipe.loss.has_classes else ()
-    objective = build_loss(recipe.loss, classes=len(checkpoint.classes), dimension=recipe.encoder.dimension)
+    objective = recipe.loss.build(classes=len(checkpoint.classes), dimension=recipe.encoder.dimension)
     fill(objective, under(checkpoint.tensors, "loss."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     logits = getattr(objective.eval(), "logits", None)

@@ -11,7 +11,7 @@ from earmark.core.tagged_union import by_kind
 from earmark.training.batches.section_augment import SectionAugmentSettings
 from earmark.training.nn.encoders.segment import SegmentSettings
 from earmark.training.nn.encoders.stream import StreamSettings
-from earmark.training.nn.losses import LossSettings
+from earmark.training.nn.losses import AnyLossSettings
 from earmark.training.nn.losses.nt_xent import NTXentSettings
 from earmark.training.run.settings import RunSettings
 from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
@@ -53,7 +53,7 @@ class SequenceRecipe(RunSettings):
         by_kind("sections"),
     ] = SectionSettings()
     augment: SectionAugmentSettings = SectionAugmentSettings()
-    loss: LossSettings = NTXentSettings()
+    loss: AnyLossSettings = NTXentSettings()
     watch: Literal["map", "loss"] = Field(
         "map",
         description="what the best checkpoint is chosen by: MAP of `data.validation`, or the loss of `data.held_out`",

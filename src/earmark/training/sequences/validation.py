@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from earmark.evaluation.protocols import retrieval
-from earmark.training.nn.losses import LossSettings, build_loss
+from earmark.training.nn.losses import AnyLossSettings
 from earmark.training.sequences.batches import Drawn
 from earmark.training.sequences.networks import Network, embed_cuts, project
 from earmark.training.sequences.segments import SegmentFrames
@@ -29,7 +29,7 @@ class SequenceValidation:
     def __init__(
         self,
         network: Network,
-        loss: LossSettings,
+        loss: AnyLossSettings,
         labeled: SegmentFrames | None,
         held_out: Callable[[int], Drawn] | None,
         device: torch.device,
@@ -37,7 +37,7 @@ class SequenceValidation:
         self.network, self.labeled, self.device = network, labeled, device
         # Always the same batches; what a stretched wave costs is paid once.
         self.held_out = [] if held_out is None else [_kept(held_out(number)) for number in range(_BATCHES)]
-        self.loss = build_loss(loss, classes=0, dimension=network.settings.dimension) if self.held_out else None
+        self.loss = loss.build(classes=0, dimension=network.settings.dimension) if self.held_out else None
 
     @torch.inference_mode()
     def measure(self) -> dict[str, float]:

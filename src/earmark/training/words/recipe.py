@@ -14,7 +14,7 @@ from earmark.training.batches.episodes import EpisodeSettings
 from earmark.training.batches.scenes import SceneSettings
 from earmark.training.batches.tiled_crop import TiledCropSettings
 from earmark.training.nn.encoders import EncoderSettings, StreamSettings
-from earmark.training.nn.losses import LossSettings
+from earmark.training.nn.losses import AnyLossSettings
 from earmark.training.nn.losses.angular_prototypical import AngularPrototypicalSettings
 from earmark.training.run.settings import RunSettings
 
@@ -85,7 +85,7 @@ class Recipe(RunSettings):
     augment: AugmentSettings = FieldSettings()
     encoder: EncoderSettings = StreamSettings()
     episodes: EpisodeSettings = EpisodeSettings()
-    loss: LossSettings = AngularPrototypicalSettings()
+    loss: AnyLossSettings = AngularPrototypicalSettings()
     distillation: DistillationSettings = DistillationSettings()
 
     @model_validator(mode="after")

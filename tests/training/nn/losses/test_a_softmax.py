@@ -4,7 +4,7 @@ import pytest
 import torch
 from pytorch_metric_learning.losses import SphereFaceLoss
 
-from earmark.training.nn.losses.a_softmax import ASoftmax, ASoftmaxSettings, widened
+from earmark.training.nn.losses.a_softmax import ASoftmax, ASoftmaxSettings, psi
 from earmark.training.run.checkpoint import restore, state_of
 
 
@@ -18,14 +18,14 @@ def plain(embeddings, labels, weight, margin, annealing):
             for number, vector in enumerate(weight.tolist()):
                 cosine = sum(x * w for x, w in zip(one, vector, strict=True)) / length / math.hypot(*vector)
                 if number == label:
-                    cosine = (annealing * cosine + psi(math.acos(cosine), margin)) / (1 + annealing)
+                    cosine = (annealing * cosine + plain_psi(math.acos(cosine), margin)) / (1 + annealing)
                 scores.append(length * cosine)
             top = max(scores)
             costs.append(top + math.log(sum(math.exp(score - top) for score in scores)) - scores[label])
     return sum(costs) / len(costs)
 
 
-def psi(angle, margin):
+def plain_psi(angle, margin):
     part = min(math.floor(margin * angle / math.pi), margin - 1)
     return (-1) ** part * math.cos(margin * angle) - 2 * part
 
@@ -67,9 +67,9 @@ def test_margin_1_is_softmax_over_unit_class_vectors_whatever_the_annealing(embe
 def test_psi_goes_down_all_the_way_with_a_finite_slope_everywhere(margin):
     angles = torch.linspace(0, math.pi, 1001, dtype=torch.float64)
     cosine = angles.cos().requires_grad_()
-    values = widened(cosine, margin)
+    values = psi(cosine, margin)
     values.sum().backward()
-    torch.testing.assert_close(values.tolist(), [psi(angle, margin) for angle in angles.tolist()])
+    torch.testing.assert_close(values.tolist(), [plain_psi(angle, margin) for angle in angles.tolist()])
     assert (values.diff() < 0).all()
     assert values[[0, -1]].tolist() == pytest.approx([1, 1 - 2 * margin])
     # d cos(m θ) / d cos θ = m sin(m θ) / sin θ, which is ± m² at both ends.

@@ -3,12 +3,12 @@ import math
 import pytest
 import torch
 
-from earmark.training.nn.losses.cosine import cosines, unit
+from earmark.training.nn.losses.cosine import cosine, unit
 
 
 def test_cosines_are_those_of_a_plain_loop(embeddings):
     queries, references = embeddings[:2], embeddings[2:4]
-    found = cosines(queries, references)
+    found = cosine(queries, references)
     assert found.shape == (2, 4, 4)
     for group in range(2):
         for i, one in enumerate(queries[group].tolist()):
@@ -24,7 +24,7 @@ def test_unit_vectors_have_length_one_whatever_the_length_before(embeddings, siz
 
 def test_a_zero_vector_is_like_nothing_and_passes_no_gradient_on():
     vectors = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
-    found = cosines(vectors, vectors)
+    found = cosine(vectors, vectors)
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
     (found * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
     assert torch.equal(vectors.grad[0], torch.zeros(2))
@@ -34,5 +34,5 @@ def test_a_zero_vector_is_like_nothing_and_passes_no_gradient_on():
 def test_autocast_does_not_coarsen_cosines(embeddings):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert (embeddings[0] @ embeddings[1].T).dtype == torch.bfloat16
-        found = cosines(embeddings[0], embeddings[1])
-    assert torch.equal(found, cosines(embeddings[0], embeddings[1]))
+        found = cosine(embeddings[0], embeddings[1])
+    assert torch.equal(found, cosine(embeddings[0], embeddings[1]))

@@ -8,7 +8,7 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.training.nn.losses import LossSettings, build_loss
+from earmark.training.nn.losses import AnyLossSettings
 from earmark.training.nn.losses.a_softmax import ASoftmaxSettings
 from earmark.training.nn.losses.aam_softmax import AAMSoftmaxSettings
 from earmark.training.nn.losses.am_softmax import AMSoftmaxSettings
@@ -22,7 +22,7 @@ from earmark.training.nn.losses.softmax import SoftmaxSettings
 from earmark.training.nn.losses.softmax_angular_prototypical import SoftmaxAngularPrototypicalSettings
 from earmark.training.nn.losses.triplet import TripletSettings
 
-EVERY: dict[str, LossSettings] = {
+EVERY: dict[str, AnyLossSettings] = {
     "softmax": SoftmaxSettings(),
     "softmax without head": SoftmaxSettings(head=False),
     "am-softmax": AMSoftmaxSettings(),
@@ -56,7 +56,7 @@ losses_with_background = pytest.mark.parametrize("settings", TAKING.values(), id
 
 
 def built(settings):
-    return build_loss(settings, classes=CLASSES, dimension=DIMENSION)
+    return settings.build(classes=CLASSES, dimension=DIMENSION)
 
 
 @pytest.fixture
@@ -74,7 +74,7 @@ def batch(settings, embeddings, labels, background):
 
 
 def test_none_is_left_out_of_these_tests():
-    described = {get_args(each)[0] for each in get_args(get_args(LossSettings)[0])}
+    described = set(get_args(get_args(AnyLossSettings)[0]))
     assert {type(settings) for settings in EVERY.values()} == described
 
 

@@ -59,5 +59,5 @@ def test_the_order_of_views_does_not_matter(pairs, labels):
 
 
 def test_other_than_two_views_are_refused(embeddings, labels):
-    with pytest.raises(InputError, match="loss 'nt_xent': 4 views of each clip; draw 2"):
+    with pytest.raises(InputError, match=r"nt_xent.*views"):
         loss_of(embeddings, labels)

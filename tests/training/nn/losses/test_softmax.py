@@ -44,5 +44,5 @@ def test_columns_beyond_the_classes_are_never_right(embeddings):
 
 
 def test_without_a_head_too_few_columns_are_refused():
-    with pytest.raises(InputError, match=r"loss\.head: .* 7 columns are the scores of 9 classes"):
+    with pytest.raises(InputError, match=r"^loss\.head"):
         Softmax(SoftmaxSettings(head=False), classes=9, dimension=7)

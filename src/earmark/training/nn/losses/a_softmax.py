@@ -1,47 +1,51 @@
-"""Angular softmax (SphereFace: Liu et al. 2017, arXiv 1704.08063, equations 6 and 7), annealed as its authors do."""
+"""Angular softmax (SphereFace: Liu et al. 2017, arXiv 1704.08063, equations 6 and 7), with the authors' annealing."""
 
 import math
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.training.nn.losses.batch import at_least_single, checked
-from earmark.training.nn.losses.cosine import unit
+from earmark.training.nn.losses.cosine import at_least_float32, unit
+from earmark.training.nn.losses.loss_input import check_input
+from earmark.training.nn.losses.settings import LossSettings
 
 
-class ASoftmaxSettings(BaseModel):
-    """Settings of the loss; λ's are those of SphereFace's release, which Hajibabaei & Dai 2018 (1807.08312) keep."""
+class ASoftmaxSettings(LossSettings):
+    """Settings of the loss; λ defaults to the SphereFace release, as in Hajibabaei & Dai 2018 (arXiv 1807.08312)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     least_utterances: ClassVar[int] = 1
     takes_background: ClassVar[bool] = False
     has_classes: ClassVar[bool] = True
 
     kind: Literal["a_softmax"] = Field("a_softmax", description="which loss")
-    margin: int = Field(4, ge=1, le=4, description="m, which multiplies the angle to the right class; 1: no margin")
-    base: float = Field(1000.0, ge=0, description="λ before the first step, the weight of the score without margin")
+    margin: int = Field(4, ge=1, le=4, description="m, factor on the angle to the true class; 1: no margin")
+    base: float = Field(1000.0, ge=0, description="λ before the first step; λ weights the score without margin")
     gamma: float = Field(0.12, ge=0, description="λ is base · (1 + gamma · step)^(-power)")
-    power: float = Field(1.0, ge=0, description="see gamma")
-    lambda_min: float = Field(5.0, ge=0, description="λ falls no lower")
+    power: float = Field(1.0, ge=0, description="exponent of the decay of λ, see gamma")
+    lambda_min: float = Field(5.0, ge=0, description="lower bound of λ")
+
+    def build(self, *, classes: int, dimension: int) -> "ASoftmax":
+        """See `LossSettings.build`."""
+        return ASoftmax(self, classes=classes, dimension=dimension)
 
 
 class ASoftmax(nn.Module):
-    """Cross-entropy over projections on unit vectors of classes, to the right one of which the angle counts m times.
+    """Cross-entropy over projections on unit class vectors, with an angular margin for the true class.
 
-    With θ[k] the angle between an embedding e and the vector of class k, the scores are ‖e‖ · cos θ[k], except that of
-    the right class y, ‖e‖ · (λ · cos θ[y] + ψ(θ[y])) / (1 + λ), where ψ(θ) = (-1)^j · cos(m · θ) - 2 · j with
-    j = ⌊m · θ / π⌋ goes down from 1 to 1 - 2 · m; the loss is the mean of -log softmax_k at k = y.
-    λ falls from step to step, so that the margin comes in slowly.
+    Let θ[k] be the angle between an embedding e and the vector of class k, and y the true class. The scores are
+    ‖e‖ · cos θ[k] for k ≠ y and ‖e‖ · (λ · cos θ[y] + ψ(θ[y])) / (1 + λ) for k = y. ψ(θ) = (-1)^j · cos(m · θ) - 2 · j
+    with j = ⌊m · θ / π⌋ decreases from 1 to 1 - 2 · m. The loss is the mean of -log softmax_k at k = y.
+    λ decays with every step, so that the margin grows slowly.
 
     Args:
-        settings: of the loss.
-        classes: how many there are.
-        dimension: of the embeddings.
+        settings: settings of the loss.
+        classes: number of classes.
+        dimension: length of an embedding.
 
     Attributes:
-        steps: how often the loss was computed in training mode, int64, shape (1,); part of a checkpoint.
+        steps: number of training steps, int64, shape (1,); saved in a checkpoint.
     """
 
     steps: Tensor
@@ -50,52 +54,52 @@ class ASoftmax(nn.Module):
         super().__init__()
         self.settings = settings
         self.weight = nn.Parameter(nn.init.xavier_normal_(torch.empty(classes, dimension)))
-        # Not a scalar: a run that starts from another's checkpoint takes over its scalars, whatever its classes, and
-        # class vectors that begin anew need the whole way down.
+        # Not a scalar: a run that starts from a checkpoint loads its scalars even where the classes differ, but new
+        # class vectors need the whole annealing.
         self.register_buffer("steps", torch.zeros(1, dtype=torch.int64))
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch; in training mode a step toward the full margin.
+        """The loss of one batch; in training mode, advance the annealing by a step.
 
         Args:
             embeddings: shape (N, M, d).
             labels: class number of each row, int64, shape (N,).
-            background: none.
+            background: not taken.
 
         Raises:
-            InputError: wrong shapes or labels.
+            InputError: a wrong shape or label.
         """
         classes, dimension = self.weight.shape
-        batch = checked(self.settings, embeddings, labels, background, classes=classes, dimension=dimension)
+        batch = check_input(self.settings, embeddings, labels, background, classes=classes, dimension=dimension)
         if self.training:
             self.steps += 1
-        right = batch.sample_labels[:, None]
+        target = batch.sample_labels[:, None]
         scores = self.logits(batch.samples)
         length = batch.samples.norm(dim=1, keepdim=True)
         with torch.autocast(scores.device.type, enabled=False):
-            cosine = (unit(batch.samples) * unit(self.weight)[right[:, 0]]).sum(dim=1, keepdim=True)
+            similarity = (unit(batch.samples) * unit(self.weight)[target[:, 0]]).sum(dim=1, keepdim=True)
         weight = self._lambda()
-        own = (weight * scores.gather(1, right) + length * widened(cosine, self.settings.margin)) / (1 + weight)
-        return nn.functional.cross_entropy(scores.scatter(1, right, own), right[:, 0])
+        own = (weight * scores.gather(1, target) + length * psi(similarity, self.settings.margin)) / (1 + weight)
+        return nn.functional.cross_entropy(scores.scatter(1, target, own), target[:, 0])
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Score ‖e‖ · cos θ of each class without margin, shape (n, classes), of embeddings, shape (n, d)."""
+        """Scores ‖e‖ · cos θ without margin: embeddings (n, d) to (n, classes)."""
         with torch.autocast(embeddings.device.type, enabled=False):
-            return at_least_single(embeddings) @ unit(self.weight).T
+            return at_least_float32(embeddings) @ unit(self.weight).T
 
     def _lambda(self) -> Tensor:
         settings = self.settings
-        falling = settings.base * (1 + settings.gamma * self.steps) ** -settings.power
-        return falling.clamp(min=settings.lambda_min)
+        decayed = settings.base * (1 + settings.gamma * self.steps) ** -settings.power
+        return decayed.clamp(min=settings.lambda_min)
 
 
-def widened(cosine: Tensor, margin: int) -> Tensor:
-    """ψ(θ) of equation 7 from cos θ, for m of 1 to 4.
+def psi(cosine: Tensor, margin: int) -> Tensor:
+    """ψ(θ) of equation 7 as a function of cos θ, for m from 1 to 4.
 
-    cos(m · θ) is a polynomial of cos θ, and so the slope is finite at 0° and 180° too, where that of the arc cosine
-    is not.
+    cos(m · θ) is computed as a polynomial of cos θ, whose gradient is finite at 0° and 180°; that of the arc cosine is
+    not.
 
-    >>> widened(torch.tensor([1.0, 0.5, -1.0]), 3).tolist()
+    >>> psi(torch.tensor([1.0, 0.5, -1.0]), 3).tolist()
     [1.0, -1.0, -5.0]
     """
     match margin:

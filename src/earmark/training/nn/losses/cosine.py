@@ -1,30 +1,28 @@
-"""Unit vectors and cosines, in single precision at least, also under autocast."""
+"""Unit vectors and cosines of tensors, in float32 or better, under autocast too (NumPy: `earmark.core.vectors`)."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from earmark.training.nn.losses.batch import at_least_single
-
 
 def unit(vectors: Tensor) -> Tensor:
-    """Vectors of length 1 in the same directions, shape (…, d).
+    """Scale vectors to length 1, shape (…, d).
 
-    A zero vector has no direction: it stays zero and passes no gradient on, where the usual division by a tiny number
-    would pass on one that is 10¹² times too large.
+    A zero vector has no direction: it stays zero and its gradient is zero. Division by a small constant instead would
+    give a gradient that is 10¹² times too large.
 
     >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6, 0.8],
             [0.0, 0.0]])
     """
-    vectors = at_least_single(vectors)
+    vectors = at_least_float32(vectors)
     length = vectors.norm(dim=-1, keepdim=True)
     return vectors / torch.where(length > 1e-12, length, math.inf)
 
 
-def cosines(queries: Tensor, references: Tensor) -> Tensor:
-    """Cosine of every query with every reference.
+def cosine(queries: Tensor, references: Tensor) -> Tensor:
+    """Cosine similarity of every query to every reference.
 
     Args:
         queries: shape (…, n, d); rows need not be unit length.
@@ -35,3 +33,12 @@ def cosines(queries: Tensor, references: Tensor) -> Tensor:
     """
     with torch.autocast(queries.device.type, enabled=False):
         return unit(queries) @ unit(references).mT
+
+
+def at_least_float32(tensor: Tensor) -> Tensor:
+    """Convert half precision to float32; float64 stays.
+
+    >>> at_least_float32(torch.zeros(1, dtype=torch.bfloat16)).dtype
+    torch.float32
+    """
+    return tensor.to(torch.promote_types(tensor.dtype, torch.float32))

@@ -3,35 +3,39 @@
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
-from earmark.training.nn.losses.batch import checked
-from earmark.training.nn.losses.cosine import cosines
+from earmark.training.nn.losses.cosine import cosine
+from earmark.training.nn.losses.loss_input import check_input
+from earmark.training.nn.losses.settings import LossSettings
 
 
-class NTXentSettings(BaseModel):
+class NTXentSettings(LossSettings):
     """Settings of the loss; the temperature is that of Algayres et al. 2022, arXiv 2204.05148."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     least_utterances: ClassVar[int] = 2
     takes_background: ClassVar[bool] = True
     has_classes: ClassVar[bool] = False
 
     kind: Literal["nt_xent"] = Field("nt_xent", description="which loss")
-    temperature: float = Field(0.15, gt=0, description="τ, by which cosines are divided")
+    temperature: float = Field(0.15, gt=0, description="τ, divisor of the cosines")
+
+    def build(self, *, classes: int, dimension: int) -> "NTXent":
+        """See `LossSettings.build`."""
+        return NTXent(self, classes=classes, dimension=dimension)
 
 
 class NTXent(nn.Module):
-    """Each of two views shall be more like the other view than like all other embeddings of the batch.
+    """Cross-entropy that makes two views of a clip more similar to each other than to all other embeddings.
 
     Of 2N embeddings z in pairs (i, j), the cost of a pair in one direction is
     -log( exp(cos(z[i], z[j]) / τ) / Σ_{k ≠ i} exp(cos(z[i], z[k]) / τ) ); the loss is the mean over both directions of
-    all pairs. Background embeddings are further z[k], and no pair's first or second.
+    all pairs. Background embeddings are additional z[k]; they are in no pair.
 
     Args:
-        settings: of the loss.
+        settings: settings of the loss.
         classes: not used.
         dimension: not used.
     """
@@ -42,22 +46,22 @@ class NTXent(nn.Module):
         self.settings = settings
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch.
+        """Compute the loss of one batch.
 
         Args:
             embeddings: shape (N, 2, d); rows need not be unit length.
-            labels: number of each pair, int64, shape (N,); no two alike.
-            background: shape (B, d), alike; what belongs to no pair.
+            labels: number of each pair, int64, shape (N,); all different.
+            background: embeddings in no pair, shape (B, d).
 
         Raises:
-            InputError: wrong shapes.
+            InputError: a wrong shape.
         """
-        batch = checked(self.settings, embeddings, labels, background)
+        batch = check_input(self.settings, embeddings, labels, background)
         if batch.embeddings.shape[1] != 2:
             raise InputError(f"loss 'nt_xent': {batch.embeddings.shape[1]} views of each clip; draw 2")
         samples = batch.samples
-        scores = cosines(samples, torch.cat([samples, batch.background])) / self.settings.temperature
+        scores = cosine(samples, torch.cat([samples, batch.background])) / self.settings.temperature
         index = torch.arange(len(samples), device=scores.device)
         scores = scores.scatter(1, index[:, None], -torch.inf)
-        # Views of one clip are neighbors: 0 and 1, 2 and 3, …
+        # The views of a clip are adjacent: 0 and 1, 2 and 3, …
         return nn.functional.cross_entropy(scores, index ^ 1)

@@ -3,33 +3,38 @@
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.training.nn.losses.batch import checked
+from earmark.training.nn.losses.loss_input import check_input
+from earmark.training.nn.losses.settings import LossSettings
 
 
-class PrototypicalSettings(BaseModel):
+class PrototypicalSettings(LossSettings):
     """Settings of the loss."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     least_utterances: ClassVar[int] = 2
     takes_background: ClassVar[bool] = True
     has_classes: ClassVar[bool] = False
 
     kind: Literal["prototypical"] = Field("prototypical", description="which loss")
 
+    def build(self, *, classes: int, dimension: int) -> "Prototypical":
+        """See `LossSettings.build`."""
+        return Prototypical(self, classes=classes, dimension=dimension)
+
 
 class Prototypical(nn.Module):
     """Cross-entropy of a query against the prototypes of all classes in the batch, by squared distance.
 
-    With e[j, i] the embedding of utterance i of class j, as the encoder gives it, the query is e[j, 1], the prototype
-    c[k] is the mean of e[k, 2] … e[k, M]; the loss is the mean over j of -log softmax_k(-‖e[j, 1] - c[k]‖²) at k = j.
+    With e[j, i] the embedding of utterance i of class j, not scaled to unit length, the query is e[j, 1] and the
+    prototype c[k] is the mean of e[k, 2] … e[k, M]. The loss is the mean over j of
+    -log softmax_k(-‖e[j, 1] - c[k]‖²) at k = j.
 
-    Background embeddings stand beside the prototypes as further columns that are never the right one.
+    Background embeddings are additional columns that are never the target.
 
     Args:
-        settings: of the loss.
+        settings: settings of the loss.
         classes: not used.
         dimension: not used.
     """
@@ -40,20 +45,20 @@ class Prototypical(nn.Module):
         self.settings = settings
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch.
+        """Compute the loss of one batch.
 
         Args:
             embeddings: shape (N, M, d), M ≥ 2.
-            labels: class number of each row, int64, shape (N,); no two alike.
-            background: shape (B, d); what is of none of the classes.
+            labels: class number of each row, int64, shape (N,); all different.
+            background: clips of no class, shape (B, d).
 
         Raises:
-            InputError: wrong shapes.
+            InputError: a wrong shape.
         """
-        batch = checked(self.settings, embeddings, labels, background)
+        batch = check_input(self.settings, embeddings, labels, background)
         prototypes = torch.cat([batch.embeddings[:, 1:].mean(dim=1), batch.background])
         with torch.autocast(prototypes.device.type, enabled=False):
-            # Through inner products, small differences of long embeddings would be lost in rounding.
+            # Computed by inner products, small distances between long embeddings would be lost in rounding.
             distances = torch.cdist(batch.embeddings[:, 0], prototypes, compute_mode="donot_use_mm_for_euclid_dist")
-        right = torch.arange(len(distances), device=distances.device)
-        return nn.functional.cross_entropy(-distances.square(), right)
+        target = torch.arange(len(distances), device=distances.device)
+        return nn.functional.cross_entropy(-distances.square(), target)

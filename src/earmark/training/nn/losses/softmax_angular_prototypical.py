@@ -2,40 +2,44 @@
 
 from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.training.nn.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
+from earmark.training.nn.losses.settings import LossSettings
 from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
 
 
-class SoftmaxAngularPrototypicalSettings(BaseModel):
+class SoftmaxAngularPrototypicalSettings(LossSettings):
     """Settings of the loss."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
     least_utterances: ClassVar[int] = 2
     takes_background: ClassVar[bool] = True
     has_classes: ClassVar[bool] = True
 
     kind: Literal["softmax_angular_prototypical"] = Field("softmax_angular_prototypical", description="which loss")
-    softmax: SoftmaxSettings = Field(SoftmaxSettings(), description="of the one part")
+    softmax: SoftmaxSettings = Field(SoftmaxSettings(), description="settings of the softmax part")
     angular_prototypical: AngularPrototypicalSettings = Field(
-        AngularPrototypicalSettings(), description="of the other part"
+        AngularPrototypicalSettings(), description="settings of the angular prototypical part"
     )
+
+    def build(self, *, classes: int, dimension: int) -> "SoftmaxAngularPrototypical":
+        """See `LossSettings.build`."""
+        return SoftmaxAngularPrototypical(self, classes=classes, dimension=dimension)
 
 
 class SoftmaxAngularPrototypical(nn.Module):
-    """The sum of both losses on one batch: L = L_softmax + L_angular prototypical.
+    """Sum of both losses on one batch: L = L_softmax + L_angular prototypical.
 
-    The former sees every utterance, the latter the background too.
+    Softmax takes all utterances, angular prototypical also the background.
 
     Args:
-        settings: of the loss.
-        classes: how many there are.
-        dimension: of the embeddings.
+        settings: settings of the loss.
+        classes: number of classes.
+        dimension: length of an embedding.
 
     Raises:
-        InputError: without a head, fewer columns than classes.
+        InputError: no head, and fewer columns than classes.
     """
 
     def __init__(self, settings: SoftmaxAngularPrototypicalSettings, *, classes: int, dimension: int) -> None:
@@ -46,19 +50,19 @@ class SoftmaxAngularPrototypical(nn.Module):
         )
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch.
+        """Compute the loss of one batch.
 
         Args:
             embeddings: shape (N, M, d), M ≥ 2.
-            labels: class number of each row, int64, shape (N,); no two alike.
-            background: shape (B, d); what is of none of the classes.
+            labels: class number of each row, int64, shape (N,); all different.
+            background: clips of no class, shape (B, d).
 
         Raises:
-            InputError: wrong shapes or labels.
+            InputError: a wrong shape or label.
         """
         prototypical: Tensor = self.angular_prototypical(embeddings, labels, background)
         return prototypical + self.softmax(embeddings, labels)
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Score of each class by the softmax part, shape (n, classes), of embeddings, shape (n, d)."""
+        """Class scores of the softmax part: embeddings (n, d) to (n, classes)."""
         return self.softmax.logits(embeddings)

@@ -3,44 +3,48 @@
 from typing import ClassVar, Literal
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.training.nn.losses.batch import checked
 from earmark.training.nn.losses.cosine import unit
+from earmark.training.nn.losses.loss_input import check_input
+from earmark.training.nn.losses.settings import LossSettings
 
 
-class TripletSettings(BaseModel):
-    """Settings of the loss; the defaults are those of Huh et al., the paper of Schroff et al. is unit and squared."""
+class TripletSettings(LossSettings):
+    """Settings of the loss; the defaults are those of Huh et al. Schroff et al. set ``unit`` and ``squared``."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
     least_utterances: ClassVar[int] = 2
     takes_background: ClassVar[bool] = True
     has_classes: ClassVar[bool] = False
 
     kind: Literal["triplet"] = Field("triplet", description="which loss")
-    margin: float = Field(1.0, gt=0, description="α, by how much farther than a positive a negative shall be")
-    unit: bool = Field(False, description="distances between embeddings made unit length")
-    squared: bool = Field(False, description="squared distances")
+    margin: float = Field(1.0, gt=0, description="α, margin between the distances to a negative and to a positive")
+    unit: bool = Field(False, description="scale embeddings to unit length first")
+    squared: bool = Field(False, description="square the distances")
     mining: Literal["all", "hard", "semi-hard"] = Field(
         "all",
-        description="which triplets of the batch count: all; of each anchor the farthest positive and nearest negative;"
-        " or those whose negative is farther than the positive, by less than the margin",
+        description="triplets of the batch: all; hard: for each anchor, the farthest positive and the nearest negative;"
+        " semi-hard: those whose negative is farther than the positive by less than the margin",
     )
+
+    def build(self, *, classes: int, dimension: int) -> "Triplet":
+        """See `LossSettings.build`."""
+        return Triplet(self, classes=classes, dimension=dimension)
 
 
 class Triplet(nn.Module):
-    """An anchor shall be nearer to its positive than to a negative, by a margin.
+    """Hinge loss that makes an anchor nearer to its positive than to a negative, by a margin.
 
-    With D the Euclidean distance, a triplet of an anchor a, another utterance p of its class and a negative n costs
-    max(0, D(a, p) - D(a, n) + α); the loss is the mean over the triplets that mining leaves, 0 if it leaves none.
-    All and hard are "batch all" and "batch hard" of Hermans et al. 2017, arXiv 1703.07737; semi-hard is as defined by
-    Schroff et al., with all such negatives of a pair instead of one.
+    With D the Euclidean distance, the cost of an anchor a, a positive p of its class and a negative n is
+    max(0, D(a, p) - D(a, n) + α). The loss is the mean over the mined triplets, or 0 where there are none.
+    All and hard are "batch all" and "batch hard" of Hermans et al. 2017, arXiv 1703.07737. Semi-hard is that of
+    Schroff et al., with all semi-hard negatives of a pair instead of one.
 
-    Negatives are utterances with other labels, and the background, which is never an anchor or a positive.
+    Negatives are utterances of other classes and the background, which is never an anchor or a positive.
 
     Args:
-        settings: of the loss.
+        settings: settings of the loss.
         classes: not used.
         dimension: not used.
     """
@@ -51,17 +55,17 @@ class Triplet(nn.Module):
         self.settings = settings
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch.
+        """Compute the loss of one batch.
 
         Args:
             embeddings: shape (N, M, d), M ≥ 2.
             labels: class number of each row, int64, shape (N,).
-            background: shape (B, d); what is of none of the classes.
+            background: clips of no class, shape (B, d).
 
         Raises:
-            InputError: wrong shapes.
+            InputError: a wrong shape.
         """
-        batch = checked(self.settings, embeddings, labels, background)
+        batch = check_input(self.settings, embeddings, labels, background)
         samples, utterances = batch.samples, batch.embeddings.shape[1]
         near = self._distances(batch.embeddings, batch.embeddings).flatten(0, 1)
         far = self._distances(samples, torch.cat([samples, batch.background]))
@@ -79,10 +83,10 @@ class Triplet(nn.Module):
         cost = torch.where(counts, (self.settings.margin - gap).relu(), 0)
         return cost.sum() / counts.sum().clamp_min(1)
 
-    def _distances(self, one: Tensor, other: Tensor) -> Tensor:
+    def _distances(self, queries: Tensor, references: Tensor) -> Tensor:
         if self.settings.unit:
-            one, other = unit(one), unit(other)
-        with torch.autocast(one.device.type, enabled=False):
-            # Through inner products, the distance of near neighbors would be lost in rounding.
-            distances = torch.cdist(one, other, compute_mode="donot_use_mm_for_euclid_dist")
+            queries, references = unit(queries), unit(references)
+        with torch.autocast(queries.device.type, enabled=False):
+            # Computed by inner products, distances of near neighbors would be lost in rounding.
+            distances = torch.cdist(queries, references, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square() if self.settings.squared else distances
