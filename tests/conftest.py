@@ -4,9 +4,14 @@ from contextlib import contextmanager
 
 import numpy as np
 import pytest
+from hypothesis import settings
 
 from earmark.models.calibration import Calibration
 from earmark.models.encoder import Encoder
+
+# How long an example takes depends on the machine and on what else runs there.
+settings.register_profile("earmark", deadline=None, max_examples=60)
+settings.load_profile("earmark")
 
 SAMPLE_RATE = 16_000
 HOP = 640

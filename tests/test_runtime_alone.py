@@ -49,7 +49,7 @@ print(json.dumps({
 
 def run_alone(script: str) -> str:
     command = [sys.executable, "-c", _ABSENT + script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 

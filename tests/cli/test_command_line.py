@@ -1,6 +1,6 @@
+import os
 import subprocess
 import sys
-import time
 
 import pytest
 import typer
@@ -12,7 +12,7 @@ from earmark.cli import app
 
 def earmark_command(*arguments, **how):
     return subprocess.run(
-        [sys.executable, "-m", "earmark", *arguments], capture_output=True, text=True, timeout=60, **how
+        [sys.executable, "-m", "earmark", *arguments], capture_output=True, text=True, timeout=300, **how
     )
 
 
@@ -100,15 +100,17 @@ def test_ctrl_c_exits_with_130(run, takes, monkeypatch):
 
 def test_a_reader_that_leaves_early_is_no_error():
     command = f"{sys.executable} -m earmark --help | head -c 1"
-    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    result = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=300)
     assert result.stderr == ""
 
 
 def test_help_comes_at_once_because_nothing_heavy_is_imported():
     heavy = ("numpy", "onnxruntime", "soundfile", "pydantic", "matplotlib", "torch", "rich.progress")
     script = f"import sys, earmark.cli; print([name for name in {heavy!r} if name in sys.modules])"
-    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert result.stdout == "[]\n"
-    started = time.perf_counter()
+    before = os.times()
     earmark_command("--help")
-    assert time.perf_counter() - started < 3  # 0.3 s on a machine that does nothing else
+    after = os.times()
+    # CPU time, which other work on the machine does not change; 0.3 s on a Xeon of 2023.
+    assert after.children_user + after.children_system - before.children_user - before.children_system < 1.5

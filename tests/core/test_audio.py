@@ -236,7 +236,7 @@ def test_writing_to_nowhere_or_with_a_strange_suffix_is_an_error_naming_the_file
         audio.write(tmp_path / "x.doc", tone())
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(samples=st.integers(1, 5_000), seed=st.integers(0, 99), gain=st.floats(0, 12))
 def test_packing_keeps_a_wave_within_half_a_16_bit_step(samples: int, seed: int, gain: float):
     wave = np.clip(gain * noise(samples, seed), -1, 32_767 / 32_768).astype(np.float32)

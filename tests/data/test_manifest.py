@@ -39,7 +39,7 @@ def test_what_was_written_is_read_again(tmp_path: Path, suffix: str) -> None:
 
 @pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
 @given(rows=st.lists(clips, min_size=1, max_size=5))
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_any_clip_survives_the_round_trip(
     tmp_path_factory: pytest.TempPathFactory, suffix: str, rows: list[Clip]
 ) -> None:

@@ -1,13 +1,8 @@
 """Real files and lists of stand-in words, small enough to run every protocol in seconds."""
 
 import pytest
-from hypothesis import settings
 
 from earmark import audio
-
-# A shared machine is slow now and then; that is no fault of the code under test.
-settings.register_profile("evaluation", deadline=None, max_examples=60)
-settings.load_profile("evaluation")
 
 LABELS = ("rise", "fall", "other")
 

@@ -66,7 +66,7 @@ def apart(one, other):
 
 
 @pytest.mark.parametrize("name", NAMES)
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(
     lengths=st.lists(st.sampled_from([1, 7, 160, 639, 640, 641, 1280, 5000]), max_size=12),
     size=st.integers(1, 40_000),

@@ -194,9 +194,14 @@ sys.path.insert(0, sys.argv[1])
 from conftest import SumEncoder
 from earmark.search import Recording, update
 
-def slowly(path, duration_s):
-    print(path.name, flush=True)
-    time.sleep(0.2)
+calls = []
+
+def slowly(*call):
+    calls.append(call)
+    print(*call, flush=True)
+    time.sleep(0.2)  # longer than commit_s
+    if len(calls) == 4:
+        sys.stdin.read()  # until killed
 
 update(sys.argv[2], [Recording(path) for path in sorted(Path(sys.argv[3]).iterdir())], SumEncoder(),
        progress=slowly, commit_s=0.1)
@@ -206,8 +211,8 @@ update(sys.argv[2], [Recording(path) for path in sorted(Path(sys.argv[3]).iterdi
 def test_a_killed_process_leaves_what_it_committed_and_another_goes_on(tmp_path, talks, recordings, sum_encoder, index):
     place = tmp_path / "killed"
     command = [sys.executable, "-c", KILLED, str(Path(__file__).parents[1]), str(place), str(talks)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        for _ in range(3):
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        for _ in range(4):
             assert process.stdout.readline()
         with pytest.raises(EarmarkError, match="another earmark index is writing there"):
             update(place, recordings, sum_encoder)

@@ -22,7 +22,7 @@ def slow_scores(encoder, frames, begins, vector, lengths):
 
 
 @pytest.mark.parametrize("parts", [1, 3])
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(sizes=st.lists(st.integers(1, 40), min_size=1, max_size=5), seed=st.integers(0, 99))
 def test_scores_are_the_cosines_of_the_encoders_own_embeddings(make_sum_encoder, parts, sizes, seed):
     encoder = make_sum_encoder(parts=parts)

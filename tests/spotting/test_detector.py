@@ -52,7 +52,7 @@ def test_each_word_is_heard_once_and_in_its_place(keywords, encoder, stream):
 
 
 @given(cuts=st.lists(st.integers(0, 160_000), max_size=30).map(sorted))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_chunking_hears_the_same(keywords, encoder, stream, cuts):
     detector = Detector(keywords, encoder=encoder)
     whole, pieces = listen(detector, stream), listen(detector, stream, cuts)

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -78,14 +78,12 @@ curves_of_any_kind = arrays(
 
 
 @given(curves=curves_of_any_kind, data=st.data(), exclusive=st.booleans())
-@settings(deadline=None)
 def test_chunking_does_not_matter(curves, data, exclusive):
     cuts = data.draw(st.lists(st.integers(0, len(curves)), max_size=8).map(sorted))
     assert pick(curves, cuts, exclusive=exclusive) == pick(curves, exclusive=exclusive)
 
 
 @given(curves=curves_of_any_kind)
-@settings(deadline=None)
 def test_reported_peaks_are_above_the_threshold_and_apart(curves):
     peaks = pick(curves)
     assert all(peak.score >= 0.5 and peak.score == curves[peak.stop - 1, peak.keyword] for peak in peaks)
@@ -95,6 +93,5 @@ def test_reported_peaks_are_above_the_threshold_and_apart(curves):
 
 
 @given(curves=curves_of_any_kind)
-@settings(deadline=None)
 def test_nothing_is_reported_exactly_where_nothing_reaches_the_threshold(curves):
     assert bool(pick(curves)) == bool((curves >= 0.5).any())

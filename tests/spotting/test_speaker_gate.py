@@ -111,7 +111,7 @@ def test_the_voice_is_heard_once_for_each_time_the_word_is(words, encoder, speak
 
 
 @given(cuts=st.lists(st.integers(0, 147_200), max_size=30).map(sorted))
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 def test_any_chunking_hears_the_same_voices(words, encoder, speakers, voices, stream, cuts):
     keywords = [gated(words["rise"], "alice"), gated(words["fall"], "bob")]
     detector = Detector(keywords, encoder=encoder, speakers=speakers, speaker_encoder=voices)

@@ -32,7 +32,7 @@ def test_nobody_speaks_where_there_is_nothing(wave):
 
 
 @given(seed=st.integers(0, 10_000), level=st.sampled_from([1e-4, 0.003, 0.1, 0.5]), seconds=st.floats(0.5, 6))
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 def test_steady_noise_is_no_speech(seed, level, seconds):
     noise = level * np.random.default_rng(seed).standard_normal(int(16_000 * seconds))
     assert find_speech(noise.astype(np.float32)) is None

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from earmark.core.audio import write
@@ -55,7 +55,6 @@ def plain_edit_distance(one: str, other: str) -> int:
     )
 
 
-@settings(deadline=None)
 @given(LETTERS, LETTERS)
 def test_the_character_error_rate_is_the_edit_distance_over_the_labels_length(label: str, heard: str) -> None:
     assert character_error_rate(label, heard) == pytest.approx(plain_edit_distance(label, heard) / len(label))
@@ -87,7 +86,6 @@ def test_a_cut_stays_when_its_word_is_heard_exactly_once() -> None:
     assert dropped == {"heard more than once": 1, "not heard": 1, "no hypothesis": 1}
 
 
-@settings(deadline=None)
 @given(st.floats(0.0, 8.0), st.floats(0.05, 0.95))
 def test_a_cut_is_a_second_around_its_word_unless_the_sentence_ends_before(start_s: float, word_s: float) -> None:
     sentence = (0.0, 9.0)
