@@ -103,7 +103,7 @@ def test_an_archive_that_is_not_the_published_one_is_refused(
 ) -> None:
     url, _ = published("visual/ab_nohash_0.wav")
     call = ("speech-commands", tmp_path / "gsc", "--out", tmp_path / "gsc.tsv", "--download", "--url", url)
-    with pytest.raises(EarmarkError, match=r"has [\d,]+ bytes, not 2,428,923,189; name another address"):
+    with pytest.raises(EarmarkError, match="2,428,923,189"):
         run(*call)
     with pytest.raises(EarmarkError, match=r"has SHA-256 .*, and was removed"):
         run(*call, "--sha256", "0" * 64)

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.files import DRAFT
 from earmark.data.corpora.download import RemoteArchive, download, fetch, unpack
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file, as badly as a test asks for."""
+    """Serves one file, with the faults that a test sets."""
 
     block_on_close = False
 
@@ -35,7 +36,7 @@ class Server(ThreadingHTTPServer):
         return RemoteArchive(**{**values, **changes})  # type: ignore[arg-type]
 
     def handle_error(self, *_: object) -> None:
-        """Say nothing of a client that went away."""
+        """Ignore clients that disconnect."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -95,39 +96,33 @@ def tar_gz(**files: bytes | None) -> bytes:
     return packed.getvalue()
 
 
-def quiet(*_: object) -> None:
-    """Progress that nobody watches."""
-
-
 BODY = bytes(range(256)) * 20_000  # five blocks
 
 
 def test_a_file_arrives_whole_and_progress_ends_at_its_size(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
-    server, told = serve(BODY), []
-    path = download(server.archive(), tmp_path / "new", progress=lambda *at: told.append(at))
+    server, calls = serve(BODY), []
+    path = download(server.archive(), tmp_path / "new", progress=lambda *call: calls.append(call))
     assert path == tmp_path / "new" / "words.tar.gz"
     assert path.read_bytes() == BODY
-    assert [at for at in told if at[0] == "downloading"][-1] == ("downloading", len(BODY), len(BODY))
-    assert told[-1] == ("checking", len(BODY), len(BODY))
+    assert [call for call in calls if call[0] == "downloading"][-1] == ("downloading", len(BODY), len(BODY))
+    assert calls[-1] == ("checking", len(BODY), len(BODY))
     assert [entry.name for entry in path.parent.iterdir()] == ["words.tar.gz"]
 
 
 def test_a_broken_transfer_goes_on_where_it_ended(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     server.cuts = [1_500_000, 7, 0, 100_000]
-    assert download(server.archive(), tmp_path, progress=quiet, wait_s=0).read_bytes() == BODY
+    assert download(server.archive(), tmp_path, wait_s=0).read_bytes() == BODY
     assert server.requests == [None, "bytes=1500000-", *["bytes=1500007-"] * 2, "bytes=1600007-"]
 
 
 def test_a_later_call_goes_on_with_what_an_earlier_one_left(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     server.cuts = [2_000_000, 0, 0]
-    with pytest.raises(
-        EarmarkError, match=r"the connection ended after 2,000,000 of 5,120,000 bytes\); 2.0 MB are kept"
-    ):
-        download(server.archive(), tmp_path, progress=quiet, attempts=2, wait_s=0)
+    with pytest.raises(EarmarkError, match=r"words\.tar\.gz"):
+        download(server.archive(), tmp_path, attempts=2, wait_s=0)
     assert (tmp_path / "words.tar.gz.partial").stat().st_size == 2_000_000
-    assert download(server.archive(), tmp_path, progress=quiet).read_bytes() == BODY
+    assert download(server.archive(), tmp_path).read_bytes() == BODY
     assert server.requests[-1] == "bytes=2000000-"
 
 
@@ -135,7 +130,7 @@ def test_a_server_that_cannot_send_parts_sends_all_again(tmp_path: Path, serve: 
     server = serve(BODY)
     server.sends_parts = False
     (tmp_path / "words.tar.gz.partial").write_bytes(BODY[:1000])
-    assert download(server.archive(), tmp_path, progress=quiet).read_bytes() == BODY
+    assert download(server.archive(), tmp_path).read_bytes() == BODY
 
 
 @pytest.mark.parametrize("size", [len(BODY), None])
@@ -144,7 +139,7 @@ def test_a_partial_file_that_is_complete_is_only_checked(
 ) -> None:
     server = serve(BODY)
     (tmp_path / "words.tar.gz.partial").write_bytes(BODY)
-    assert download(server.archive(size=size), tmp_path, progress=quiet).read_bytes() == BODY
+    assert download(server.archive(size=size), tmp_path).read_bytes() == BODY
     assert server.requests == ([] if size else [f"bytes={len(BODY)}-"])
 
 
@@ -153,14 +148,14 @@ def test_a_server_that_does_not_say_the_length_is_served_by_the_checksum(
 ) -> None:
     server = serve(BODY)
     server.says_length = False
-    assert download(server.archive(size=None), tmp_path, progress=quiet).read_bytes() == BODY
+    assert download(server.archive(size=None), tmp_path).read_bytes() == BODY
 
 
-def test_a_wrong_checksum_is_told_and_the_file_removed(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+def test_a_file_with_a_wrong_checksum_is_removed(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     archive = serve(BODY).archive(sha256="0" * 64)
     found = hashlib.sha256(BODY).hexdigest()
-    with pytest.raises(EarmarkError, match=rf"has SHA-256 {found}, not 0{{64}}, and was removed"):
-        download(archive, tmp_path, progress=quiet)
+    with pytest.raises(EarmarkError, match=found):
+        download(archive, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -168,8 +163,8 @@ def test_a_file_of_another_size_is_refused_before_it_is_transferred(
     tmp_path: Path, serve: Callable[[bytes], Server]
 ) -> None:
     archive = serve(BODY).archive(size=2_428_923_189)
-    with pytest.raises(EarmarkError, match=r"has 5,120,000 bytes, not 2,428,923,189; name another address"):
-        download(archive, tmp_path, progress=quiet)
+    with pytest.raises(EarmarkError, match=r"5,120,000 bytes"):
+        download(archive, tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -178,49 +173,47 @@ def test_a_busy_server_is_asked_again_and_a_missing_file_is_not(
 ) -> None:
     server = serve(BODY)
     server.statuses = [503, 429]
-    assert download(server.archive(), tmp_path, progress=quiet, wait_s=0).read_bytes() == BODY
+    assert download(server.archive(), tmp_path, wait_s=0).read_bytes() == BODY
     server.statuses = [404]
-    with pytest.raises(EarmarkError, match=r"404 Not Found; name another address with --url"):
-        download(server.archive(), tmp_path / "other", progress=quiet)
+    with pytest.raises(EarmarkError, match="404"):
+        download(server.archive(), tmp_path / "other")
     assert len(server.requests) == 4
 
 
-def test_a_server_that_does_not_answer_is_named_with_the_way_round_it(tmp_path: Path) -> None:
+def test_the_error_names_a_server_that_does_not_answer(tmp_path: Path) -> None:
     archive = RemoteArchive("http://127.0.0.1:9/words.tar.gz", sha256="0" * 64)
-    with pytest.raises(
-        EarmarkError, match=r"cannot be downloaded \(.*refused.*put the file at .*words.tar.gz yourself"
-    ):
-        download(archive, tmp_path, progress=quiet, attempts=1, wait_s=0)
+    with pytest.raises(EarmarkError, match=r"words\.tar\.gz"):
+        download(archive, tmp_path, attempts=1, wait_s=0)
 
 
 def test_a_file_that_is_there_is_checked_and_not_asked_for(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     (tmp_path / "words.tar.gz").write_bytes(BODY)
-    assert download(server.archive(), tmp_path, progress=quiet) == tmp_path / "words.tar.gz"
+    assert download(server.archive(), tmp_path) == tmp_path / "words.tar.gz"
     (tmp_path / "words.tar.gz").write_bytes(b"something else")
-    with pytest.raises(InputError, match=r"words.tar.gz: SHA-256 is .* remove it"):
-        download(server.archive(), tmp_path, progress=quiet)
+    with pytest.raises(InputError, match=r"words\.tar\.gz: SHA-256"):
+        download(server.archive(), tmp_path)
     assert server.requests == []
 
 
 @pytest.mark.parametrize(
-    ("url", "sha256", "message"),
+    ("url", "sha256", "key"),
     [
-        ("file:///etc/passwd", "0" * 64, "begins with https"),
-        ("https://host/a.tar.gz", "abc", "64 hexadecimal digits"),
-        ("https://host/a.tar.gz", "G" * 64, "64 hexadecimal digits"),
+        ("file:///etc/passwd", "0" * 64, "url"),
+        ("https://host/a.tar.gz", "abc", "sha256"),
+        ("https://host/a.tar.gz", "G" * 64, "sha256"),
     ],
 )
-def test_an_address_or_checksum_that_is_none_is_refused(url: str, sha256: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+def test_a_wrong_address_or_checksum_is_refused(url: str, sha256: str, key: str) -> None:
+    with pytest.raises(InputError, match=key):
         RemoteArchive(url, sha256)
 
 
 def test_what_was_unpacked_is_not_fetched_again(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(tar_gz(a_list__txt=b"x", yes__a=b"1", yes__b=b"2"))
-    assert fetch(server.archive(), tmp_path, last="a_list", progress=quiet)
+    assert fetch(server.archive(), tmp_path, last="a_list")
     assert (tmp_path / "yes" / "b").read_bytes() == b"2"
-    assert not fetch(server.archive(), tmp_path, last="a_list", progress=quiet)
+    assert not fetch(server.archive(), tmp_path, last="a_list")
     assert len(server.requests) == 1
 
 
@@ -229,8 +222,8 @@ def test_a_folder_with_other_folders_is_refused_before_anything_is_downloaded(
 ) -> None:
     server = serve(tar_gz(yes__a=b"1"))
     (tmp_path / "holiday").mkdir()
-    with pytest.raises(InputError, match=r"holiday: is there already; download words.tar.gz into an empty folder"):
-        fetch(server.archive(), tmp_path, last="yes", progress=quiet)
+    with pytest.raises(InputError, match="holiday"):
+        fetch(server.archive(), tmp_path, last="yes")
     assert server.requests == []
 
 
@@ -244,23 +237,19 @@ def test_the_last_entry_is_put_in_place_after_the_others(tmp_path: Path, monkeyp
         return replace(path, target)
 
     monkeypatch.setattr(Path, "replace", watched)
-    unpack(tmp_path / "a.tar.gz", tmp_path, last="alist", progress=quiet)
+    unpack(tmp_path / "a.tar.gz", tmp_path, last="alist")
     assert moved == ["no", "yes", "alist"]
 
 
 @pytest.mark.parametrize(
-    ("files", "message"),
-    [
-        ({"yes__a": b"1", "..__stolen": b"2"}, r"outside the destination.*nothing of it was put in place"),
-        ({"yes__a": b"1", "link": None}, r"special file.*nothing of it was put in place"),
-    ],
+    "files", [{"yes__a": b"1", "..__stolen": b"2"}, {"yes__a": b"1", "link": None}], ids=["path", "link"]
 )
-def test_nothing_is_unpacked_out_of_the_folder(tmp_path: Path, files: dict[str, bytes | None], message: str) -> None:
+def test_nothing_is_unpacked_out_of_the_folder(tmp_path: Path, files: dict[str, bytes | None]) -> None:
     folder = tmp_path / "corpus"
     folder.mkdir()
     (folder / "a.tar.gz").write_bytes(tar_gz(**files))
-    with pytest.raises(EarmarkError, match=message):
-        unpack(folder / "a.tar.gz", folder, progress=quiet)
+    with pytest.raises(EarmarkError, match=r"a\.tar\.gz"):
+        unpack(folder / "a.tar.gz", folder)
     assert sorted(path.name for path in tmp_path.rglob("*")) == ["a.tar.gz", "corpus"]
 
 
@@ -268,22 +257,23 @@ def test_nothing_is_unpacked_out_of_the_folder(tmp_path: Path, files: dict[str, 
 def test_a_damaged_archive_leaves_nothing_behind(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
     noise = hashlib.shake_128(b"seed").digest(5000)
     (tmp_path / "a.tar.gz").write_bytes(damage(tar_gz(yes__a=b"1", yes__b=noise)))
-    with pytest.raises(EarmarkError, match=r"a.tar.gz: cannot be unpacked"):
-        unpack(tmp_path / "a.tar.gz", tmp_path, progress=quiet)
+    with pytest.raises(EarmarkError, match=r"a\.tar\.gz"):
+        unpack(tmp_path / "a.tar.gz", tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["a.tar.gz"]
 
 
 def test_files_of_the_user_are_not_written_over(tmp_path: Path) -> None:
     (tmp_path / "yes").mkdir()
     (tmp_path / "a.tar.gz").write_bytes(tar_gz(no__a=b"1", yes__a=b"1"))
-    with pytest.raises(InputError, match=r"yes: is there already; unpack a.tar.gz into an empty folder"):
-        unpack(tmp_path / "a.tar.gz", tmp_path, progress=quiet)
+    with pytest.raises(InputError, match="yes"):
+        unpack(tmp_path / "a.tar.gz", tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "yes"]
 
 
-def test_an_unpacking_that_was_stopped_begins_anew(tmp_path: Path) -> None:
-    (tmp_path / ".a.tar.gz.unpacking" / "yes").mkdir(parents=True)
-    (tmp_path / ".a.tar.gz.unpacking" / "yes" / "old").touch()
+def test_an_interrupted_unpacking_starts_from_scratch(tmp_path: Path) -> None:
+    (tmp_path / f"{DRAFT}0123456789abcdef" / "new" / "yes").mkdir(parents=True)
+    (tmp_path / f"{DRAFT}0123456789abcdef" / "new" / "yes" / "old").touch()
     (tmp_path / "a.tar.gz").write_bytes(tar_gz(yes__a=b"1"))
-    unpack(tmp_path / "a.tar.gz", tmp_path, progress=quiet)
+    unpack(tmp_path / "a.tar.gz", tmp_path)
     assert [path.name for path in (tmp_path / "yes").iterdir()] == ["a"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar.gz", "yes"]

@@ -15,10 +15,10 @@ def folder_with(root: Path, *names: str) -> Path:
 
 
 def test_folders_are_labels_and_names_before_nohash_are_speakers(tmp_path: Path) -> None:
-    root = folder_with(tmp_path, "yes/anna_b_nohash_0.wav", "no/ben_nohash_12.opus", "no/nobody.flac")
+    root = folder_with(tmp_path, "yes/anna_b_nohash_0.wav", "no/ben_nohash_12.opus", "no/unnamed.flac")
     assert read_folder(root).clips == (
         Clip("no/ben_nohash_12.opus", speaker="ben", label="no"),
-        Clip("no/nobody.flac", label="no"),
+        Clip("no/unnamed.flac", label="no"),
         Clip("yes/anna_b_nohash_0.wav", speaker="anna_b", label="yes"),
     )
     assert read_folder(root).folder == root
@@ -51,16 +51,14 @@ def test_the_lists_of_speech_commands_say_the_splits(tmp_path: Path) -> None:
     assert [clip.split for clip in read_folder(root)] == ["noise", "train", "val", "test"]
 
 
-@pytest.mark.parametrize(
-    ("pattern", "message"), [("(", "not a regular expression"), (r"\w+", "put the speaker in a group")]
-)
-def test_a_pattern_without_a_speaker_is_refused(tmp_path: Path, pattern: str, message: str) -> None:
-    with pytest.raises(InputError, match=message):
+@pytest.mark.parametrize("pattern", ["(", r"\w+"])
+def test_a_pattern_without_a_speaker_is_refused(tmp_path: Path, pattern: str) -> None:
+    with pytest.raises(InputError, match="speaker pattern"):
         read_folder(folder_with(tmp_path, "go/a.wav"), speaker_pattern=pattern)
 
 
 def test_an_absent_folder_and_one_without_recordings_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="no such folder"):
+    with pytest.raises(InputError, match=str(tmp_path)):
         read_folder(tmp_path / "absent")
-    with pytest.raises(InputError, match="no recordings in it"):
+    with pytest.raises(InputError, match=str(tmp_path)):
         read_folder(tmp_path)

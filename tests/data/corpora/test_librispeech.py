@@ -57,21 +57,21 @@ def test_recordings_may_be_stored_in_another_format(tmp_path: Path) -> None:
 def test_an_utterance_without_a_text_is_refused(tmp_path: Path) -> None:
     home = librispeech(tmp_path)
     (home / "dev-other/116/288045/116-288045-0007.flac").touch()
-    with pytest.raises(InputError, match=r"116-288045.trans.txt: no line of 116-288045-0007.flac; unpack"):
+    with pytest.raises(InputError, match=r"116-288045\.trans\.txt: .*116-288045-0007"):
         read_librispeech(home)
 
 
 def test_a_chapter_without_transcripts_is_refused(tmp_path: Path) -> None:
     home = librispeech(tmp_path)
     (home / "dev-other/116/288045/116-288045.trans.txt").unlink()
-    with pytest.raises(InputError, match=r"116-288045.trans.txt: no such file, but the recordings are there"):
+    with pytest.raises(InputError, match=r"116-288045\.trans\.txt"):
         read_librispeech(home)
 
 
 def test_texts_without_a_recording_are_left_out_with_a_warning(tmp_path: Path) -> None:
     home = librispeech(tmp_path)
     (home / "train-clean-100/19/198/19-198-0000.flac").unlink()
-    with pytest.warns(UserWarning, match=r"left out 1 lines without a recording, the first of 19-198-0000"):
+    with pytest.warns(UserWarning, match="19-198-0000"):
         assert len(read_librispeech(home)) == 3
 
 
@@ -79,16 +79,16 @@ def test_a_wrong_line_is_named(tmp_path: Path) -> None:
     home = librispeech(tmp_path)
     with (home / "train-clean-100/19/198/19-198.trans.txt").open("a") as file:
         file.write("19-198-0002\n")
-    with pytest.raises(InputError, match=r"19-198.trans.txt:3: expected 'UTTERANCE TEXT', got '19-198-0002'"):
+    with pytest.raises(InputError, match=r"19-198\.trans\.txt:3"):
         read_librispeech(home)
 
 
 @pytest.mark.parametrize(
     ("folders", "message"),
     [
-        (["words/yes"], "not LibriSpeech; expected folders such as train-clean-100"),
-        (["train-clean-100"], "train-clean-100: no recordings; expected SPEAKER/CHAPTER/"),
-        (["train-clean-100/19/198"], "train-clean-100: no recordings; expected SPEAKER/CHAPTER/"),
+        (["words/yes"], "train-clean-100"),
+        (["train-clean-100"], "SPEAKER/CHAPTER/"),
+        (["train-clean-100/19/198"], "SPEAKER/CHAPTER/"),
     ],
 )
 def test_another_layout_is_refused(tmp_path: Path, folders: list[str], message: str) -> None:
@@ -99,5 +99,5 @@ def test_another_layout_is_refused(tmp_path: Path, folders: list[str], message: 
 
 
 def test_an_absent_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="absent: no such folder"):
+    with pytest.raises(InputError, match="absent"):
         read_librispeech(tmp_path / "absent")

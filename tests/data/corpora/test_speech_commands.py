@@ -71,10 +71,10 @@ def test_lists_made_by_the_published_formula_agree_with_the_hash(tmp_path: Path)
     assert {clip.split for clip in without} == {"train", "val", "test"}
 
 
-def test_lists_that_say_otherwise_are_kept_to_with_a_warning(tmp_path: Path) -> None:
+def test_lists_that_differ_from_the_hash_are_used_with_a_warning(tmp_path: Path) -> None:
     name = next(name for name in (f"go/{n:08x}_nohash_0.wav" for n in range(99)) if split_of(name) == "train")
     root = corpus(tmp_path, name, testing_list=name)
-    with pytest.warns(UserWarning, match=rf"put 1 clips elsewhere .* such as {name} in test, not train"):
+    with pytest.warns(UserWarning, match=name):
         assert [clip.split for clip in read_speech_commands(root)] == ["test"]
 
 
@@ -98,14 +98,14 @@ def test_silence_and_unknown_of_the_separate_test_set_are_for_testing(tmp_path: 
     ]
 
 
-def test_the_words_are_parted_in_ten_fifteen_and_ten() -> None:
+def test_the_word_groups_have_ten_fifteen_and_ten_words() -> None:
     words = [word for group in WORD_GROUPS.values() for word in group]
     assert [len(group) for group in WORD_GROUPS.values()] == [10, 15, 10]
     assert len(set(words)) == 35
     assert WORD_GROUPS["gsc/pre-defined"] == COMMANDS
 
 
-def test_words_the_readme_or_all_thirty_words_tell_the_version(tmp_path: Path) -> None:
+def test_words_or_the_readme_show_the_version(tmp_path: Path) -> None:
     every = [word for group in WORD_GROUPS.values() for word in group]
     old = [word for word in every if word not in {"backward", "follow", "forward", "learn", "visual"}]
 
@@ -133,22 +133,22 @@ def test_twelve_classes_are_ten_words_silence_and_unknown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("names", "message"),
+    ("names", "cure"),
     [
-        (["casa/1.wav"], r"not Speech Commands, .* earmark prepare folder"),
-        (["v2/yes/a_nohash_0.wav"], r"is not WORD/FILE; give the folder of the words, perhaps .*/v2$"),
-        (["a_nohash_0.wav"], r"a_nohash_0.wav is not WORD/FILE; give the folder of the words, perhaps "),
-        ([], "no recordings in it"),
+        (["casa/1.wav"], "prepare folder"),
+        (["v2/yes/a_nohash_0.wav"], "/v2$"),
+        (["a_nohash_0.wav"], "WORD/FILE"),
+        ([], "WORD/FILE"),
     ],
 )
-def test_another_layout_is_refused_with_the_cure(tmp_path: Path, names: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message) as refused:
+def test_another_layout_is_refused_with_the_cure(tmp_path: Path, names: list[str], cure: str) -> None:
+    with pytest.raises(InputError, match=cure) as refused:
         read_speech_commands(corpus(tmp_path, *names))
     assert str(refused.value).startswith(str(tmp_path))
 
 
 def test_an_absent_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="absent: no such folder"):
+    with pytest.raises(InputError, match="absent"):
         read_speech_commands(tmp_path / "absent")
 
 

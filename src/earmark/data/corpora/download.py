@@ -1,11 +1,9 @@
-"""Download an archive over HTTP, go on where an earlier try was cut off, check it, and unpack it safely."""
+"""Download an archive over HTTP, resume after interruptions, check it, and unpack it safely."""
 
 import hashlib
-import shutil
 import tarfile
 import time
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from http.client import HTTPException
 from pathlib import Path
@@ -13,15 +11,14 @@ from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
 from earmark.core.errors import EarmarkError, InputError
-
-Progress = Callable[[str, int, int | None], object]
-"""Called with what is being done, how many bytes are done, and of how many (None: nobody knows)."""
+from earmark.core.files import scratch_folder
+from earmark.core.progress import Progress, no_progress
 
 _BLOCK = 1 << 20
 _TIMEOUT_S = 60.0
 _RANGE_NOT_SATISFIABLE = 416
-# Answers that another try may change.
-_PASSING = frozenset({408, 425, 429, 500, 502, 503, 504})
+# Statuses after which another attempt may succeed.
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
 @dataclass(frozen=True)
@@ -31,7 +28,7 @@ class RemoteArchive:
     Attributes:
         url: http or https.
         sha256: of the file, 64 hexadecimal digits.
-        size: in bytes; None where nobody knows.
+        size: in bytes; None when unknown.
     """
 
     url: str
@@ -39,15 +36,15 @@ class RemoteArchive:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse what cannot be downloaded or checked."""
+        """Check address and checksum."""
         if not self.url.startswith(("http://", "https://")):
-            raise InputError(f"{self.url}: not an address that begins with https:// or http://")
+            raise InputError(f"url: {self.url} does not begin with https:// or http://")
         if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
-            raise InputError(f"{self.sha256!r}: a SHA-256 is 64 hexadecimal digits, in small letters")
+            raise InputError(f"sha256: {self.sha256!r} is not 64 hexadecimal digits in lower case")
 
     @property
     def name(self) -> str:
-        """The name of the file.
+        """Name of the file.
 
         >>> RemoteArchive("https://host/data/words.tar.gz?version=2", sha256="0" * 64).name
         'words.tar.gz'
@@ -55,137 +52,128 @@ class RemoteArchive:
         return self.url.partition("?")[0].rpartition("/")[2]
 
 
-def fetch(archive: RemoteArchive, folder: Path, *, last: str, progress: Progress) -> bool:
-    """Download an archive into a folder and unpack it there, unless that was done already.
+def fetch(archive: RemoteArchive, folder: Path, *, last: str, progress: Progress = no_progress) -> bool:
+    """Download an archive into a folder and unpack it there, unless that is done already.
 
     Args:
-        archive: what to download.
-        folder: made when absent. The archive stays in it.
-        last: a file or folder of the archive that is put in place after all others; where it is, all is there.
-        progress: told about every block.
+        archive: the archive.
+        folder: created if missing. The archive stays in it.
+        last: file or folder of the archive that is moved into place last; if it exists, all is done.
+        progress: called after each block.
 
     Returns:
-        Whether there was something to do.
+        Whether anything was downloaded or unpacked.
 
     Raises:
-        InputError: the folder has other folders in it already.
+        InputError: the folder contains other folders.
         EarmarkError: see `download` and `unpack`.
     """
     if (folder / last).exists():
         return False
-    # Better told now than after an hour of downloading.
+    # Before the download, which may take an hour.
     present = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
     if present:
-        raise InputError(f"{present[0]}: is there already; download {archive.name} into an empty folder")
+        raise InputError(f"{present[0]}: exists already; download {archive.name} into an empty folder")
     unpack(download(archive, folder, progress=progress), folder, last=last, progress=progress)
     return True
 
 
 def download(
-    archive: RemoteArchive, folder: Path, *, progress: Progress, attempts: int = 5, wait_s: float = 2.0
+    archive: RemoteArchive, folder: Path, *, progress: Progress = no_progress, attempts: int = 5, wait_s: float = 2.0
 ) -> Path:
     """Download an archive into a folder.
 
-    What has arrived is kept in `NAME.partial`; the next try, in this call or a later one, asks for the rest only.
+    Received bytes are kept in `NAME.partial`; the next attempt, in this call or a later one, requests the rest.
 
     Args:
-        archive: what to download.
-        folder: made when absent.
-        progress: told about every block.
-        attempts: how many tries in a row may bring nothing before it gives up.
-        wait_s: pause before a new try.
+        archive: the archive.
+        folder: created if missing.
+        progress: called after each block.
+        attempts: number of attempts in a row without new bytes before an error.
+        wait_s: pause before the next attempt.
 
     Returns:
         The complete, checked file.
 
     Raises:
-        InputError: a file of that name is there, and is another one.
-        EarmarkError: the server cannot be reached, refuses, or sends another file.
+        InputError: another file of that name exists.
+        EarmarkError: the server is not reachable, refuses, or sends another file.
     """
     path = folder / archive.name
     if path.is_file():
         found = _sha256(path, progress)
         if found != archive.sha256:
-            raise InputError(f"{path}: SHA-256 is {found}, not {archive.sha256}; remove it and run the command again")
+            raise InputError(f"{path}: SHA-256 is {found}, not {archive.sha256}; remove it and try again")
         return path
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
-    _bring(archive, partial, progress, attempts, wait_s)
+    _resume(archive, partial, progress, attempts, wait_s)
     found = _sha256(partial, progress)
     if found != archive.sha256:
-        # Whatever is wrong in it, asking for the rest would not mend it.
+        # Requesting the rest would not repair it.
         partial.unlink()
         raise EarmarkError(
-            f"{archive.url}: what arrived has SHA-256 {found}, not {archive.sha256}, and was removed; run it again"
+            f"{archive.url}: the file has SHA-256 {found}, not {archive.sha256}, and was removed; try again"
         )
     partial.replace(path)
     return path
 
 
-def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progress) -> None:
-    """Unpack a .tar.gz that holds files and folders only, all of them inside of `folder`.
-
-    Nothing is put in place before everything is unpacked.
+def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progress = no_progress) -> None:
+    """Unpack a .tar.gz of files and folders into a folder; nothing is moved into place before all is unpacked.
 
     Args:
         path: the archive.
-        folder: where to.
-        last: a file or folder of the archive that is put in place after all others.
-        progress: told about every member.
+        folder: destination.
+        last: file or folder of the archive that is moved into place last.
+        progress: called after each file.
 
     Raises:
-        InputError: something in the archive is in the folder already.
-        EarmarkError: the archive is damaged, or holds links or names that lead out of the folder.
+        InputError: a file or folder of the archive exists in the destination.
+        EarmarkError: the archive is damaged, or contains links or paths out of the destination.
     """
     if not hasattr(tarfile, "data_filter"):
         raise EarmarkError(f"{path}: unpacking safely needs Python 3.11.4 or later; update Python")
-    aside = folder / f".{path.name}.unpacking"
-    shutil.rmtree(aside, ignore_errors=True)  # of a run that was stopped
-    aside.mkdir(parents=True)
-    try:
+    with scratch_folder(folder) as scratch:
         try:
-            _extract(path, aside, progress)
+            _extract(path, scratch, progress)
         except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-            raise EarmarkError(f"{path}: cannot be unpacked ({error}); nothing of it was put in place") from error
-        entries = sorted(aside.iterdir(), key=lambda entry: (entry.name == last, entry.name))
+            raise EarmarkError(f"{path}: cannot be unpacked ({error}); nothing was moved into {folder}") from error
+        entries = sorted(scratch.iterdir(), key=lambda entry: (entry.name == last, entry.name))
         present = next((entry.name for entry in entries if (folder / entry.name).exists()), None)
         if present is not None:
-            raise InputError(f"{folder / present}: is there already; unpack {path.name} into an empty folder")
+            raise InputError(f"{folder / present}: exists already; unpack {path.name} into an empty folder")
         for entry in entries:
             entry.replace(folder / entry.name)
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
 
 
-def _bring(archive: RemoteArchive, partial: Path, progress: Progress, attempts: int, wait_s: float) -> None:
-    """Transfer until `partial` is complete, or until several tries in a row brought nothing."""
-    vain = 0
+def _resume(archive: RemoteArchive, partial: Path, progress: Progress, attempts: int, wait_s: float) -> None:
+    """Transfer until `partial` is complete, or until several attempts in a row bring nothing."""
+    failures = 0
     while True:
         before = _size(partial)
         try:
             return _transfer(archive, partial, progress)
         except HTTPError as error:
-            if error.code not in _PASSING:
-                raise EarmarkError(
-                    f"{archive.url}: {error.code} {error.reason}; name another address with --url"
-                ) from error
+            if error.code not in _TRANSIENT:
+                raise EarmarkError(f"{archive.url}: {error.code} {error.reason}; use another url") from error
             reason = f"{error.code} {error.reason}"
         except (OSError, HTTPException) as error:
             reason = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
-        vain = 0 if _size(partial) > before else vain + 1
-        if vain == attempts:
+        failures = 0 if _size(partial) > before else failures + 1
+        if failures == attempts:
             raise EarmarkError(
-                f"{archive.url}: cannot be downloaded ({reason}); {_size(partial) / 1e6:.1f} MB are kept:"
-                f" run the command again to go on, or put the file at {partial.with_suffix('')} yourself"
+                f"{archive.url}: cannot be downloaded ({reason}); {_size(partial) / 1e6:.1f} MB are kept: run the"
+                f" command again to continue, or put the file at {partial.with_suffix('')} yourself"
             )
         time.sleep(wait_s)
 
 
 def _transfer(archive: RemoteArchive, partial: Path, progress: Progress) -> None:
-    """Ask for what is missing, and append it.
+    """Request the missing bytes, and append them.
 
     Raises:
-        OSError, HTTPException: the connection broke; what arrived is kept.
+        OSError, HTTPException: the connection broke; received bytes are kept.
         EarmarkError: the server has a file of another size.
     """
     begin = _size(partial)
@@ -198,26 +186,24 @@ def _transfer(archive: RemoteArchive, partial: Path, progress: Progress) -> None
         error.close()
         if error.code != _RANGE_NOT_SATISFIABLE:
             raise
-        # Nothing is left to ask for: the file is complete, or it is another one; its SHA-256 tells.
+        # No bytes are missing: the file is complete, or it is another one, which its SHA-256 shows.
         return
     with answer:
         if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {begin}-"):
             partial.unlink()
-            raise ConnectionError("the server sent another part than the one asked for")
+            raise ConnectionError("the server sent another range than the requested one")
         if answer.status != 206:
-            begin = 0  # the server cannot send parts
+            begin = 0  # the server cannot send ranges
         length = answer.headers.get("Content-Length")
         total = None if length is None else begin + int(length)
         if archive.size is not None and total not in (None, archive.size):
-            raise EarmarkError(
-                f"{archive.url}: has {total:,} bytes, not {archive.size:,}; name another address with --url"
-            )
+            raise EarmarkError(f"{archive.url}: has {total:,} bytes, not {archive.size:,}; use another url")
         with partial.open("ab" if begin else "wb") as file:
             while block := answer.read(_BLOCK):
                 file.write(block)
                 begin += len(block)
                 progress("downloading", begin, total)
-    # A connection that ends early raises nothing by itself.
+    # A connection that ends early raises no error by itself.
     if total is not None and begin < total:
         raise ConnectionError(f"the connection ended after {begin:,} of {total:,} bytes")
 

@@ -9,22 +9,21 @@ from earmark.data.manifest import Clip, Manifest
 
 SPEAKER_PATTERN = r"([^/]+)_nohash_\d+"
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
-# Speech Commands comes with these lists; what stands in neither is for training.
+# Lists of Speech Commands; clips in neither are for training.
 LISTS = {"validation_list.txt": "val", "testing_list.txt": "test"}
 
 
 def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -> Manifest:
     """Make a manifest of a folder of recordings.
 
-    The outermost folder that a file lies in is its label; files beside the folders have none. Folders whose name
-    starts with an underscore or a point get the split noise. Where the corpus has validation_list.txt or
-    testing_list.txt, they say the splits; otherwise the split of speech stays empty, see
-    `earmark.data.splits.assign_splits`.
+    The label is the outermost folder of a file; files outside of these folders have none. Folders whose name starts
+    with an underscore or a point get the split noise. The splits of speech come from validation_list.txt and
+    testing_list.txt if they exist; otherwise they stay empty, see `earmark.data.splits.assign_splits`.
 
     Args:
         folder: the corpus.
-        speaker_pattern: regular expression that is searched in the path below `folder`; its first group is the speaker.
-            Where it is not found, the speaker is unknown.
+        speaker_pattern: regular expression searched in the path below `folder`; its first group is the speaker. The
+            speaker of a path without match is unknown.
 
     Returns:
         Clips in the order of their paths.
@@ -39,7 +38,7 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
     paths = sorted(
         path.relative_to(folder).as_posix()
         for path in folder.rglob("*")
-        # macOS leaves "._name.wav" files, which hold no sound.
+        # macOS leaves "._name.wav" files, which are not audio.
         if path.suffix.lower() in SOUND_SUFFIXES and path.is_file() and not path.name.startswith(".")
     )
     if not paths:
@@ -56,10 +55,10 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
 
 
 def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], str]:
-    """A function from a path below the corpus to the speaker, or to "" where the pattern is not found.
+    """Make a function from a path below the corpus to the speaker, "" where the pattern does not match.
 
     Raises:
-        InputError: no regular expression, or one without a group.
+        InputError: not a regular expression, or one without a group.
     """
     try:
         pattern = re.compile(speaker_pattern)
@@ -76,7 +75,7 @@ def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], st
 
 
 def without_suffix(path: str) -> str:
-    """What stays of a file's name when the corpus is stored in another sound format.
+    """A path without suffix: the same in every audio format of a corpus.
 
     >>> without_suffix("yes/anna_nohash_0.opus")
     'yes/anna_nohash_0'

@@ -17,10 +17,10 @@ SPLITS = {"train": "train", "dev": "val", "test": "test"}
 
 
 def read_librispeech(folder: str | Path) -> Manifest:
-    """Make a manifest of LibriSpeech: speaker, transcript as `text`, and a split that the subset's name says.
+    """Make a manifest of LibriSpeech: speaker, transcript as `text`, split by the name of the subset.
 
     Args:
-        folder: `LibriSpeech`, the folder that it was unpacked in, or one subset such as `train-clean-100`.
+        folder: `LibriSpeech`, its parent folder, or one subset such as `train-clean-100`.
 
     Returns:
         Clips without a label, in the order of their paths.
@@ -29,7 +29,7 @@ def read_librispeech(folder: str | Path) -> Manifest:
         InputError: no such folder, no subset in it, or an utterance without a transcript.
 
     Warns:
-        UserWarning: transcripts of utterances that have no sound file.
+        UserWarning: transcripts without a recording.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -47,7 +47,7 @@ def read_librispeech(folder: str | Path) -> Manifest:
 
 
 def _subsets(folder: Path) -> tuple[Path, list[Path]]:
-    """The folder that paths start from, and the subsets in it."""
+    """The folder of the corpus, and the subsets in it."""
     if _kind(folder) in SPLITS:
         return folder, [folder]
     for home in (folder, folder / "LibriSpeech"):
@@ -58,7 +58,7 @@ def _subsets(folder: Path) -> tuple[Path, list[Path]]:
 
 
 def _kind(folder: Path) -> str:
-    """`train` of train-clean-100; nothing of a name without a dash."""
+    """`train` for train-clean-100; empty for a name without dash."""
     first, dash, _ = folder.absolute().name.partition("-")
     return first if dash else ""
 
@@ -69,24 +69,24 @@ def _chapter(chapter: Path, home: Path, split: str) -> Iterator[Clip]:
     transcripts = chapter / f"{speaker}-{chapter.name}.trans.txt"
     if not transcripts.is_file():
         if files:
-            raise InputError(f"{transcripts}: no such file, but the recordings are there; unpack the corpus again")
+            raise InputError(f"{transcripts}: no such file beside the recordings; unpack the corpus again")
         return
     texts = _texts(transcripts)
     for name in sorted(files):
         if name not in texts:
-            raise InputError(f"{transcripts}: no line of {files[name].name}; unpack the corpus again")
+            raise InputError(f"{transcripts}: no line for {files[name].name}; unpack the corpus again")
         yield Clip(files[name].relative_to(home).as_posix(), speaker=speaker, split=split, text=texts[name])
     absent = sorted(texts.keys() - files.keys())
     if absent:
         warnings.warn(
-            f"{transcripts}: left out {len(absent)} lines without a recording, the first of {absent[0]};"
-            " unpack the corpus again if it should be complete",
+            f"{transcripts}: dropped {len(absent)} lines without a recording, the first for {absent[0]}; unpack the"
+            " corpus again if it should be complete",
             stacklevel=3,
         )
 
 
 def _texts(transcripts: Path) -> dict[str, str]:
-    """Text by utterance."""
+    """Transcript by utterance."""
     texts = {}
     for number, line in read_lines(transcripts):
         name, _, text = line.partition(" ")

@@ -1,4 +1,4 @@
-"""MUSAN, a corpus of noise to mix in: `musan/{music,noise,speech}/SOURCE/FILE.wav`.
+"""MUSAN, a corpus of noise for augmentation: `musan/{music,noise,speech}/SOURCE/FILE.wav`.
 
 D. Snyder, G. Chen and D. Povey, “MUSAN: A Music, Speech, and Noise Corpus”, arXiv:1510.08484.
 """
@@ -14,10 +14,10 @@ KINDS = ("music", "noise", "speech")
 
 
 def read_musan(folder: str | Path) -> Manifest:
-    """Make a manifest of MUSAN: the label is music, noise or speech, the split noise, the speaker unknown.
+    """Make a manifest of MUSAN: label music, noise or speech, split noise, no speaker.
 
     Args:
-        folder: `musan` itself, or the folder that it was unpacked in. Some of the kinds may be absent.
+        folder: `musan` or its parent folder. Some of the kinds may be missing.
 
     Raises:
         InputError: no such folder, none of the kinds in it, or no recordings.

@@ -11,13 +11,14 @@ from hashlib import sha1
 from pathlib import Path
 
 from earmark.core.errors import InputError
-from earmark.data.corpora.download import Progress, RemoteArchive, fetch
+from earmark.core.progress import Progress, no_progress
+from earmark.data.corpora.download import RemoteArchive, fetch
 from earmark.data.corpora.folder import read_folder
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.silence import SILENCE
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-"""The ten words of the usual tasks: of ten classes, and of twelve with `SILENCE` and `UNKNOWN`."""
+"""Ten words: the classes of the usual tasks; the task of twelve classes adds `SILENCE` and `UNKNOWN`."""
 
 UNKNOWN = "_unknown_"
 
@@ -29,7 +30,7 @@ WORD_GROUPS = {
     ),
     "gsc/user-defined": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
 }
-"""The partition of the 35 words by Jung et al. (arXiv:2211.00439): trained on, trained on and impostors, enrolled."""
+"""The 35 words by their use in Jung et al. (arXiv:2211.00439): training, training and impostors, enrollment."""
 
 VERSIONS = {
     "0.01": RemoteArchive(
@@ -43,18 +44,18 @@ VERSIONS = {
         size=2_428_923_189,
     ),
 }
-"""Where the versions lie. Their SHA-256 are those that torchaudio and TensorFlow Datasets check."""
+"""Archives of the versions. torchaudio and TensorFlow Datasets check the same SHA-256."""
 
 _NEW_IN_0_02 = frozenset({"backward", "follow", "forward", "learn", "visual"})
 _WORDS_OF_0_01 = frozenset(word for words in WORD_GROUPS.values() for word in words) - _NEW_IN_0_02
 
-# As published: more recordings than any word will ever have.
+# As published: more clips than any word has.
 _MOST_CLIPS = 2**27 - 1
 _VAL_PERCENT, _TEST_PERCENT = 10, 10
 
 
 def split_of(path: str) -> str:
-    """The split of a recording by the published hash, which sees only the name before `_nohash_`: the speaker.
+    """The split of a recording by the published hash of the name before `_nohash_`, the speaker.
 
     >>> split_of("bed/026290a7_nohash_0.wav")
     'val'
@@ -68,9 +69,9 @@ def split_of(path: str) -> str:
 
 
 def read_speech_commands(folder: str | Path) -> Manifest:
-    """Make a manifest of Speech Commands, version 0.01 or 0.02, or of its separate test set; any sound format.
+    """Make a manifest of Speech Commands, version 0.01 or 0.02, or of its separate test set, in any audio format.
 
-    validation_list.txt and testing_list.txt say the splits where they are there, else the hash that made them does.
+    The splits come from validation_list.txt and testing_list.txt; without them, from the hash that made the lists.
     `_background_noise_` gets the split noise; `_silence_` and `_unknown_`, which only the test set has, get test.
 
     Returns:
@@ -80,7 +81,7 @@ def read_speech_commands(folder: str | Path) -> Manifest:
         InputError: no such folder, or not the layout of Speech Commands.
 
     Warns:
-        UserWarning: the lists and the hash say different splits; the lists are kept to.
+        UserWarning: the lists and the hash differ; the lists are used.
     """
     folder = Path(folder)
     found = read_folder(folder)
@@ -95,15 +96,15 @@ def read_speech_commands(folder: str | Path) -> Manifest:
     if differing:
         first = differing[0]
         warnings.warn(
-            f"{folder}: its lists put {len(differing)} clips elsewhere than the published hash, such as {first.path}"
-            f" in {first.split}, not {split_of(first.path)}; the lists are kept to",
+            f"{folder}: its lists and the published hash differ for {len(differing)} clips, such as {first.path}:"
+            f" {first.split} in the list, {split_of(first.path)} by the hash; the lists are used",
             stacklevel=2,
         )
     return Manifest(clips, folder)
 
 
 def find_version(manifest: Manifest) -> str | None:
-    """Which version of Speech Commands a manifest holds: '0.01', '0.02', or None where too little is there to tell.
+    """Find the version of Speech Commands in a manifest: '0.01', '0.02', or None when too few words are there.
 
     >>> find_version(Manifest((Clip("visual/a_nohash_0.wav", label="visual"),)))
     '0.02'
@@ -113,7 +114,7 @@ def find_version(manifest: Manifest) -> str | None:
         return "0.02"
     readme = manifest.folder / "README.md"
     if readme.is_file():
-        # Its title; the text of the older one goes on to name the newer.
+        # The title: the text of version 0.01 names the newer version too.
         named = re.search(r"v(0\.0\d)", readme.read_text(encoding="utf-8", errors="replace"))
         if named and named[1] in VERSIONS:
             return named[1]
@@ -121,10 +122,10 @@ def find_version(manifest: Manifest) -> str | None:
 
 
 def keep_as_classes(manifest: Manifest, words: Sequence[str] = COMMANDS) -> Manifest:
-    """The manifest with every other spoken word called `_unknown_`, as in the task of twelve classes.
+    """Relabel every other spoken word as `_unknown_`, as in the task of twelve classes.
 
-    >>> told = keep_as_classes(Manifest((Clip("yes/a.wav", label="yes"), Clip("bed/a.wav", label="bed"))))
-    >>> [clip.label for clip in told]
+    >>> kept = keep_as_classes(Manifest((Clip("yes/a.wav", label="yes"), Clip("bed/a.wav", label="bed"))))
+    >>> [clip.label for clip in kept]
     ['yes', '_unknown_']
     """
     kept = {*words, SILENCE}
@@ -135,13 +136,13 @@ def keep_as_classes(manifest: Manifest, words: Sequence[str] = COMMANDS) -> Mani
     return replace(manifest, clips=tuple(map(renamed, manifest.clips)))
 
 
-def download_speech_commands(archive: RemoteArchive, folder: Path, *, progress: Progress) -> bool:
-    """Download and unpack an archive of `VERSIONS`, unless it is unpacked already.
+def download_speech_commands(archive: RemoteArchive, folder: Path, *, progress: Progress = no_progress) -> bool:
+    """Download and unpack an archive of `VERSIONS`, unless that is done already.
 
     Returns:
-        Whether there was something to do.
+        Whether anything was downloaded or unpacked.
     """
-    # Every version has this list, and `fetch` puts it there last.
+    # Every version has this list; `fetch` moves it into place last.
     return fetch(archive, folder, last="testing_list.txt", progress=progress)
 
 
@@ -149,10 +150,10 @@ def _check_layout(found: Manifest) -> None:
     named = [clip.path for clip in found if "_nohash_" in clip.path]
     if not named:
         raise InputError(
-            f"{found.folder}: not Speech Commands, no WORD/SPEAKER_nohash_NUMBER.wav in it;"
-            " for recordings with other names: earmark prepare folder"
+            f"{found.folder}: not Speech Commands, no WORD/SPEAKER_nohash_NUMBER.wav in it; read recordings with other"
+            " names as a folder (earmark prepare folder)"
         )
     deep = next((path for path in named if path.count("/") != 1), None)
     if deep is not None:
         home = found.folder.joinpath(*deep.split("/")[:-2]) if "/" in deep else found.folder.parent
-        raise InputError(f"{found.folder}: {deep} is not WORD/FILE; give the folder of the words, perhaps {home}")
+        raise InputError(f"{found.folder}: {deep} is not WORD/FILE; use the folder of the words, perhaps {home}")

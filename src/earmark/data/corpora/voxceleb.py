@@ -15,7 +15,7 @@ from earmark.data.manifest import Clip, Manifest
 
 Mode = Literal["identification", "verification"]
 
-# Those speakers whose names begin with E, under their numbers.
+# Numbers of the speakers whose names begin with E.
 _TEST_NUMBERS = range(10270, 10310)
 
 
@@ -32,27 +32,27 @@ def is_test_speaker(speaker: str) -> bool:
 def read_voxceleb(
     folder: str | Path, split_list: Path, *, mode: Mode = "identification", skip_missing: bool = False
 ) -> tuple[Manifest, tuple[str, ...]]:
-    """Make a manifest of VoxCeleb1: speaker, and a split that the list and the mode say.
+    """Make a manifest of VoxCeleb1 with speakers, and splits by list and mode.
 
-    Who speaks is read off the folder. The published scripts count another speaker wherever the first column is less
-    than in the line before, which merges two speakers where one has no test line, or where lines are sorted.
+    The speaker is the name of the folder. The published scripts begin a new speaker wherever the first column falls
+    from one line to the next, which merges two speakers if one has no test line or if the lines are sorted.
 
     Args:
-        folder: of the corpus; the folders of speakers may lie in `wav`, or in `dev/wav` and `test/wav`.
-        split_list: `iden_split.txt`; names of speakers may be numbers (id10001) or, as they once were, names.
-        mode: identification: train, val and test as listed. Verification: test are all utterances of the 40 speakers
-            whose names begin with E, of the others the listed val is val, and all else is train.
-        skip_missing: leave out recordings that are on the list but not in the folder.
+        folder: of the corpus; the folders of speakers may be in `wav`, or in `dev/wav` and `test/wav`.
+        split_list: `iden_split.txt`; speakers are numbers (id10001) or, in the first release, names.
+        mode: identification: train, val and test as listed. Verification: all utterances of the 40 speakers whose
+            names begin with E are test; of the others, those listed as val are val, the rest is train.
+        skip_missing: drop listed recordings that are missing.
 
     Returns:
-        Clips without a label, in the order of the list, and the listed recordings that are not there.
+        Clips without a label, in the order of the list, and the missing recordings.
 
     Raises:
-        InputError: no such folder, a list that is wrong, recordings that are missing, or a speaker to be identified
-            who is never trained on.
+        InputError: no such folder, a wrong list, missing recordings, or (identification) a speaker without training
+            utterance.
 
     Warns:
-        UserWarning: speakers of whom one utterance trains.
+        UserWarning: speakers with a single training utterance.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -62,7 +62,7 @@ def read_voxceleb(
     for utterance in read_split_list(split_list):
         speaker = speaker_folder(utterance.path)
         if not speaker:
-            raise InputError(f"{split_list}: {utterance.path} has no folder, which would say who speaks")
+            raise InputError(f"{split_list}: {utterance.path} has no folder that names the speaker")
         found = find(utterance.path)
         if found is None:
             missing.append(utterance.path)
@@ -71,12 +71,12 @@ def read_voxceleb(
     if not clips:
         raise InputError(
             f"{folder}: has none of the {len(missing)} recordings of {split_list}, such as {missing[0]};"
-            " name the folder that holds those of the speakers"
+            " use the folder that contains the folders of the speakers"
         )
     if missing and not skip_missing:
         raise InputError(
-            f"{folder}: {len(missing)} of {len(missing) + len(clips)} recordings of {split_list} are not there, the"
-            f" first {missing[0]}; unpack the corpus again, or leave them out with --skip-missing"
+            f"{folder}: {len(missing)} of {len(missing) + len(clips)} recordings of {split_list} are missing, the"
+            f" first {missing[0]}; unpack the corpus again, or drop them (skip_missing)"
         )
     _check_speakers(clips, split_list, mode)
     return Manifest(tuple(clips), folder), tuple(missing)
@@ -93,19 +93,19 @@ def _split(listed: str, speaker: str, mode: Mode) -> str:
 def _check_speakers(clips: list[Clip], split_list: Path, mode: Mode) -> None:
     trained = Counter(clip.speaker for clip in clips if clip.split == "train")
     if mode == "identification":
-        strange = sorted({clip.speaker for clip in clips} - trained.keys())
-        if strange:
+        untrained = sorted({clip.speaker for clip in clips} - trained.keys())
+        if untrained:
             raise InputError(
-                f"{split_list}: speaker {strange[0]}{_more(strange)}: no utterance trains, so that nobody could"
-                " identify them; move a line to class 1, or remove the others"
+                f"{split_list}: speaker {untrained[0]}{_more(untrained)}: no utterance for training, so identification"
+                " is impossible; change a line to 1, or remove the speaker's lines"
             )
     elif not trained:
-        raise InputError(f"{split_list}: no utterance trains; the list has the speakers of the verification test alone")
+        raise InputError(f"{split_list}: no utterance for training; all speakers are those of the verification test")
     single = sorted(speaker for speaker, count in trained.items() if count == 1)
     if single:
         warnings.warn(
-            f"{split_list}: of speaker {single[0]}{_more(single)} one utterance trains, and what is said cannot be told"
-            " from who says it",
+            f"{split_list}: speaker {single[0]}{_more(single)}: a single training utterance does not separate the voice"
+            " from the words",
             stacklevel=3,
         )
 
