@@ -26,9 +26,10 @@ from earmark.cli import (
     speakers,
     train,
 )
+from earmark.cli.commands import App
 from earmark.core.errors import EarmarkError
 
-app = typer.Typer(
+app = App(
     name="earmark",
     help="Say a word a few times; find it again anywhere.",
     epilog="Begin with: [bold]earmark demo[/bold]",

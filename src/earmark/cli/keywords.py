@@ -6,11 +6,10 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.commands import App
 from earmark.cli.takes import whence
 
-app = typer.Typer(
-    name="keywords", help="List, show, gate, remove, export, import and convert keywords.", no_args_is_help=True
-)
+app = App(name="keywords", help="List, show, gate, remove, export, import and convert keywords.", no_args_is_help=True)
 
 _Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=False)]
 

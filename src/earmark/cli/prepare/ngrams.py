@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare.vad import check_out, given
+from earmark.cli.prepare.vad import check_out
+from earmark.cli.settings import Flag, options_from
 from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
@@ -25,16 +25,8 @@ EXAMPLE = (
     "--out data/ngrams.txt[/bold]"
 )
 
-# The defaults stand in NgramRules, which is slow to import; a test keeps the words here true.
 
-
-class UnitName(StrEnum):
-    """What n-grams are made of."""
-
-    phones = "phones"
-    words = "words"
-
-
+@options_from("earmark.data.segments.ngrams:NgramRules", "rules", flags={"n": Flag(metavar="N|N-N", separator="-")})
 def ngrams(
     source: Annotated[
         Path,
@@ -42,7 +34,6 @@ def ngrams(
             metavar="ALIGNMENTS|MANIFEST",
             help="A folder of TextGrids, or a .ctm, .json or .jsonl file; or a manifest of sentences, which are "
             "aligned by pocketsphinx.",
-            show_default=False,
         ),
     ],
     out: Annotated[
@@ -50,50 +41,31 @@ def ngrams(
         typer.Option(
             metavar="FILE",
             help="List to write, lines 'wav spk vad_start vad_end seg_start seg_end label'; or a manifest.",
-            show_default=False,
         ),
     ],
-    unit: Annotated[UnitName | None, typer.Option(help="What is counted.", show_default="phones")] = None,
-    n: Annotated[
-        str | None, typer.Option(metavar="N|N-N", help="How many of them in a row.", show_default="1-5")
-    ] = None,
-    shortest: Annotated[
-        float | None, typer.Option(help="Leave out n-grams of fewer seconds.", show_default="0.08")
-    ] = None,
-    longest: Annotated[float | None, typer.Option(help="Leave out n-grams of more seconds.", show_default="2")] = None,
-    gap: Annotated[
-        float | None, typer.Option(help="No n-gram reaches over a pause of more seconds.", show_default="0.1")
-    ] = None,
+    rules: "NgramRules",
     recordings: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MANIFEST",
-            help="Where the recordings of ALIGNMENTS lie, and who speaks.",
-            show_default="paths as in ALIGNMENTS",
-        ),
+        typer.Option(metavar="MANIFEST", help="Recordings and speakers of ALIGNMENTS; its own paths if not given."),
     ] = None,
     sections: Annotated[
         Path | None,
-        typer.Option(metavar="SECTIONS", help="N-grams lie inside these.", show_default="runs without a pause"),
+        typer.Option(metavar="SECTIONS", help="List n-grams inside these; runs without a pause if not given."),
     ] = None,
     segments: Annotated[
         Path | None,
         typer.Option(
-            metavar="SEGMENTS",
-            help="Label these, such as those of prepare segments, instead of cutting n-grams.",
-            show_default="none",
+            metavar="SEGMENTS", help="Label these, such as those of prepare segments, instead of listing n-grams."
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only sentences of this split.", show_default="all")] = None,
-    text_from: Annotated[
-        Literal["text", "label"], typer.Option(help="The column of MANIFEST that says what is said.")
-    ] = "text",
+    split: Annotated[str | None, typer.Option(help="Only sentences of this split; all if not given.")] = None,
+    text_from: Annotated[Literal["text", "label"], typer.Option(help="Column of MANIFEST with the sentence.")] = "text",
     most: Annotated[
-        int | None, typer.Option(min=1, help="Where there are more, draw so many.", show_default="all")
+        int | None, typer.Option(min=1, help="Draw this many where there are more; all if not given.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of that draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes of pocketsphinx.", show_default="one a core")
+        int | None, typer.Option(min=1, help="Processes of pocketsphinx; one per core if not given.")
     ] = None,
 ) -> None:
     """List n-grams of phones or words with their places and comma-joined labels, such as HH,AH,L,OW.
@@ -108,17 +80,6 @@ def ngrams(
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
         raise InputError("--sections and --segments: give one of them")
-    fewest, largest = _range(n) if n is not None else (None, None)
-    rules = made.NgramRules(
-        **given(
-            unit=None if unit is None else unit.value,
-            fewest=fewest,
-            most=largest,
-            shortest_s=shortest,
-            longest_s=longest,
-            gap_s=gap,
-        )
-    )
     manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
     if segments is not None:
         units = {
@@ -147,14 +108,6 @@ def ngrams(
         console.say(f"left out: {', '.join(f'{number} sentences: {why}' for why, number in lost.most_common())}")
     repeated = sum(number > 1 for number in tokens.values())
     console.say(f"{out}: {count} n-grams of {rules.unit}, {len(tokens)} labels, {repeated} of them more than once")
-
-
-def _range(text: str) -> tuple[int, int]:
-    first, dash, last = text.partition("-")
-    try:
-        return int(first), int(last if dash else first)
-    except ValueError:
-        raise InputError(f"--n {text}: expected a number such as 3, or two such as 1-5") from None
 
 
 def _aligned(

@@ -8,54 +8,36 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.cli import console
+from earmark.cli.settings import options_from
 from earmark.core.errors import EarmarkError, InputError
 
 if TYPE_CHECKING:
     from earmark.data.manifest import Manifest
+    from earmark.data.vad import VadSettings
 
 EXAMPLE = "Example: [bold]earmark prepare vad recordings --out data/sections.txt[/bold]"
 
-# The defaults stand in VadSettings, which is slow to import; a test keeps the words here true.
 
-
+@options_from("earmark.data.vad:VadSettings")
 def vad(
-    source: Annotated[
-        Path,
-        typer.Argument(metavar="FOLDER|MANIFEST", help="Recordings, or a manifest of them.", show_default=False),
-    ],
+    source: Annotated[Path, typer.Argument(metavar="FOLDER|MANIFEST", help="Recordings, or a manifest of them.")],
     out: Annotated[
         Path,
         typer.Option(
-            metavar="FILE",
-            help="List to write, lines 'wav spk vad_start vad_end'; or a manifest, .tsv or .parquet.",
-            show_default=False,
+            metavar="FILE", help="List to write, lines 'wav spk vad_start vad_end'; or a manifest, .tsv or .parquet."
         ),
     ],
-    threshold: Annotated[
-        float | None, typer.Option(help="A section begins where speech is so likely.", show_default="0.5")
-    ] = None,
-    stay: Annotated[
-        float | None, typer.Option(help="It goes on while speech is so likely.", show_default="0.35")
-    ] = None,
-    least_speech: Annotated[
-        float | None, typer.Option(help="Seconds; shorter sections are dropped.", show_default="0.25")
-    ] = None,
-    least_silence: Annotated[
-        float | None, typer.Option(help="Seconds; shorter pauses end no section.", show_default="0.3")
-    ] = None,
-    padding: Annotated[
-        float | None, typer.Option(help="Seconds kept before and after a section.", show_default="0.1")
-    ] = None,
-    split: Annotated[str | None, typer.Option(help="Only clips of this split.", show_default="all")] = None,
+    settings: "VadSettings",
+    split: Annotated[str | None, typer.Option(help="Only clips of this split; all if not given.")] = None,
     speaker_pattern: Annotated[
         str | None,
         typer.Option(
             metavar="REGEX",
-            help="Searched in the paths below FOLDER; its first group is the speaker.",
-            show_default="SPEAKER_nohash_NUMBER",
+            help="Searched in the paths below FOLDER; its first group is the speaker. SPEAKER_nohash_NUMBER if not "
+            "given.",
         ),
     ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes.", show_default="one a core")] = None,
+    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
 ) -> None:
     """Find the sections of recordings in which somebody speaks, by silero's voice activity detector.
 
@@ -66,17 +48,8 @@ def vad(
     from earmark.data.lists.sections import SECTIONS, write_sections
     from earmark.data.lists.spans import Span
     from earmark.data.manifest import is_manifest
-    from earmark.data.vad import VadSettings, find_sections
+    from earmark.data.vad import find_sections
 
-    settings = VadSettings(
-        **given(
-            threshold=threshold,
-            stay=stay,
-            least_speech_s=least_speech,
-            least_silence_s=least_silence,
-            padding_s=padding,
-        )
-    )
     check_out(out, source)
     manifest = read_speech(source, split, speaker_pattern)
     if not is_manifest(out):

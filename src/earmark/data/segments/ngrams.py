@@ -5,9 +5,12 @@ with the same label nor the last one of a list are lost, as they are by the publ
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import replace
+from typing import Annotated, Literal, Self
 
+from pydantic import BeforeValidator, Field, model_validator
+
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.data.alignment.forced import Alignment, Phone, Word
 from earmark.data.corpora.folder import SOUND_SUFFIXES
@@ -15,6 +18,9 @@ from earmark.data.lists.list_format import FRAME_S
 from earmark.data.lists.segments import SpeechSegment
 from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip
+
+CountRange = Annotated[tuple[int, int], BeforeValidator(lambda n: [*n, *n] if len(n) == 1 else n)]
+"""Smallest and largest number; one number is both."""
 
 UnitKind = Literal["phones", "words"]
 Unit = Phone | Word
@@ -24,38 +30,32 @@ Unit = Phone | Word
 _PAUSES = frozenset({"", "sil", "sp", "spn"})
 
 
-@dataclass(frozen=True)
-class NgramRules:
-    """Which n-grams are listed.
+class NgramRules(Settings):
+    """Which n-grams are listed."""
 
-    Attributes:
-        unit: of what.
-        fewest: units of an n-gram, at least.
-        most: units of an n-gram, at most.
-        shortest_s: shorter n-grams are left out.
-        longest_s: longer n-grams are left out.
-        gap_s: an n-gram does not reach over a longer pause between two units.
-    """
+    unit: UnitKind = Field("phones", description="Unit of the n-grams.")
+    n: CountRange = Field((1, 5), description="Number of units in an n-gram, or the smallest and the largest number.")
+    shortest_s: float = Field(0.08, ge=FRAME_S, description="Drop n-grams that are shorter.")
+    longest_s: float = Field(2.0, ge=FRAME_S, description="Drop n-grams that are longer.")
+    gap_s: float = Field(0.1, ge=0, description="No n-gram spans a longer pause.")
 
-    unit: UnitKind = "phones"
-    fewest: int = 1
-    most: int = 5
-    shortest_s: float = 0.08
-    longest_s: float = 2.0
-    gap_s: float = 0.1
-
-    def __post_init__(self) -> None:
+    @model_validator(mode="after")
+    def _check_order(self) -> Self:
         if not 1 <= self.fewest <= self.most:
-            raise InputError(
-                f"--n {self.fewest}-{self.most}: a number from 1 on, or two of them, the smaller one first"
-            )
-        # `not >=`, so that NaN is caught.
-        if not self.shortest_s >= FRAME_S:
-            raise InputError(f"--shortest: a frame of {FRAME_S:g} s or more, not {self.shortest_s:g}")
-        if not self.longest_s >= self.shortest_s:
-            raise InputError(f"--longest {self.longest_s:g}: less than --shortest {self.shortest_s:g}")
-        if not self.gap_s >= 0:
-            raise InputError(f"--gap: seconds from 0 on, not {self.gap_s:g}")
+            raise InputError(f"from 1, smallest first, not {self.fewest}-{self.most}", key="n")
+        if self.longest_s < self.shortest_s:
+            raise InputError(f"{self.longest_s:g} is less than the shortest, {self.shortest_s:g}", key="longest_s")
+        return self
+
+    @property
+    def fewest(self) -> int:
+        """Smallest number of units in an n-gram."""
+        return self.n[0]
+
+    @property
+    def most(self) -> int:
+        """Largest number of units in an n-gram."""
+        return self.n[1]
 
     def allow(self, start_s: float, end_s: float) -> bool:
         """Whether an n-gram may be so long."""
@@ -77,8 +77,9 @@ def units_of(alignment: Alignment, kind: UnitKind, where: str = "") -> list[Unit
     for word in alignment.words:
         if kind == "phones" and not word.phones:
             raise InputError(
-                f"{where}: no phones of {word.text!r} at {word.start_s:g} s in its alignment; align with phones (as"
-                " earmark prepare keywords --phones does), or take --unit words"
+                f"{where}: no phones of {word.text!r} at {word.start_s:g} s in its alignment; align with phones, or"
+                " take words",
+                key="unit",
             )
         units += word.phones if kind == "phones" else (word,)
     spoken = [unit for unit in units if unit.text.lower() not in _PAUSES and unit.end_s > unit.start_s]
