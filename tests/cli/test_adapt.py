@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+import earmark.training.adaptation.rounds  # noqa: F401 -- before `run` replaces load_encoder, which it would keep
 from earmark import audio
 from earmark.data import vad
 from earmark.data.manifest import Clip, Manifest, write_manifest

@@ -223,7 +223,7 @@ def _answers(
 
 def _print(results: "Sequence[ProbeResult]", title: str, out: Path) -> None:
     from earmark.evaluation.protocols.probe import METRICS
-    from earmark.evaluation.protocols.probe.report import spread_text
+    from earmark.evaluation.reports.probe import spread_text
 
     columns = ["labels", *(f">{name} (%)" for name in METRICS.values())]
     rows = [[result.name, *(spread_text(result.numbers[key]) for key in METRICS)] for result in results]
