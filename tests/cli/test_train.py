@@ -134,6 +134,44 @@ def test_torchrun_trains_with_an_option_that_it_could_take_for_its_own(earmark, 
     assert (tmp_path / "two" / "little.onnx").is_file()
 
 
+def test_a_check_trains_nothing(earmark, tmp_path):
+    before = {*tmp_path.iterdir()}
+    code, out, err = earmark("train", "recipe.toml", "--check")
+    assert (code, err) == (0, "")
+    assert out == "recipe.toml: no fault found\n"
+    assert {*tmp_path.iterdir()} == before
+
+
+@pytest.mark.parametrize("more", [(), ("--check",)])
+def test_every_fault_is_found_before_any_work(earmark, tmp_path, more):
+    (tmp_path / "learn_rise_0.wav").unlink()
+    code, _, err = earmark(
+        *("train", "recipe.toml", "--device", "cpu", *more),
+        *("--set", "data.noise=[{manifest='noise.tsv'}]", "--set", "data.rooms=[{manifest='rooms.tsv'}]"),
+        *("--set", "data.validation=[{manifest='learn.tsv', labels=['fall', 'bow']}]"),
+        *("--set", "episodes.words=9", "--set", "start.checkpoint=none.safetensors", "--set", "start.freeze=['tail']"),
+    )
+    assert code == 2
+    lines = [line.split(": ")[:2] for line in err.splitlines()]
+    assert all(first == "error" for first, _ in lines)
+    keys = ["data.words", "data.sounds", "data.noise", "data.rooms", "data.validation", "episodes.words"]
+    assert sorted(key for _, key in lines) == sorted([*keys, "start.checkpoint", "start.freeze"])
+    assert not (tmp_path / "packed").exists()
+
+
+def test_every_wrong_key_is_reported(earmark):
+    code, _, err = earmark("train", "recipe.toml", "--set", "optimizer.lrr=1", "--set", "scenes.speed=2", "--check")
+    assert code == 2
+    assert [line.split(": ")[2] for line in err.splitlines()] == ["optimizer.lrr", "scenes.speed"]
+
+
+def test_packed_clips_need_no_recordings(earmark, tmp_path):
+    assert earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimizer.steps=1")[0] == 0
+    for path in tmp_path.glob("*.wav"):
+        path.unlink()
+    assert earmark("train", "recipe.toml", "--check", "--run", "other")[0] == 0
+
+
 CLIPS = (
     *("--set", "encoder={kind='res', depth=8, maps=2, dimension=4}", "--set", "scenes={kind='center_crop'}"),
     *("--set", "augment={kind='one_of', room.weight=0, noise.weight=0, music.weight=0, speech.weight=0}"),

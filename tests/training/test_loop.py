@@ -110,9 +110,7 @@ def test_a_device_that_is_not_there_is_refused(recipe, tmp_path, device):
 
 def test_validation_words_that_are_training_labels_are_refused(table, tmp_path):
     table["data"]["validation"].append({"manifest": table["data"]["words"][0]["manifest"], "exclude": ["bow", "fall"]})
-    with pytest.raises(
-        InputError, match=r"^data\.validation: 'dip' is a training label too; exclude it from one of both, or"
-    ):
+    with pytest.raises(InputError, match=r"^data\.validation: .*'dip' and 1 more"):
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
 
 

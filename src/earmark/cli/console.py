@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError, InputErrors
 from earmark.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
 
 def report(error: EarmarkError) -> int:
-    """Say on stderr what went wrong, in one line; returns the exit code."""
-    sys.stderr.write(f"error: {one_line(error)}\n")
+    """Print on stderr what went wrong, a line for each fault; returns the exit code."""
+    for fault in error.faults if isinstance(error, InputErrors) else (one_line(error),):
+        sys.stderr.write(f"error: {fault}\n")
     return 2 if isinstance(error, InputError) else 1
 
 

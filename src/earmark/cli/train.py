@@ -35,6 +35,9 @@ def train(
         str | None,
         typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …", show_default="cuda where there is one"),
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Report every fault of the recipe and of what it names; train nothing.")
+    ] = False,
 ) -> None:
     """Learn an encoder from a recipe, and export the checkpoint that the recipe chooses: the best, or the last.
 
@@ -50,6 +53,10 @@ def train(
 
     settings = read_any_recipe(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
+    if check:
+        loop.check(settings, folder, device=device)
+        console.say(f"{recipe}: no fault found")
+        return
     last = folder / "last.safetensors"
     begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
     if is_first():

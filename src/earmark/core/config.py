@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, raise_faults
 from earmark.core.renamed_keys import RENAMED_KEYS, RENAMED_KINDS
 
 
@@ -220,34 +220,56 @@ def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
     try:
         return model.model_validate(table)
     except ValidationError as error:
-        problem = _first_problem(error, model)
+        problems = _problems(error, model)
         own = model.model_fields["kind"].default if "kind" in model.model_fields else None
         said = table.get("kind", "words")
         if own in READERS and said in READERS and said != own:
             if "kind" in table:
-                problem = f"a recipe of kind {said!r}, which is for: {READERS[said]} {where}"
+                problems = [f"a recipe of kind {said!r}, which is for: {READERS[said]} {where}"]
             else:  # it may be of the right kind all the same
-                problem += f" (recipes for {READERS[str(own)]} say kind = {own!r}, those for {READERS[said]} need not)"
-        raise InputError(f"{where}: {problem}") from None
+                problems[0] += (
+                    f" (recipes for {READERS[str(own)]} say kind = {own!r}, those for {READERS[said]} need not)"
+                )
+    raise_faults([f"{where}: {problem}" for problem in problems])
+    raise AssertionError("a validation error has a problem")
 
 
-def _first_problem(error: ValidationError, root: type[BaseModel]) -> str:
-    """The first problem in one line: ``optimizer.lrr: no such key; did you mean 'lr'?``."""
+def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
+    """The problems, each in one line: ``optimizer.lrr: no such key; did you mean 'lr'?``."""
     # A misspelled key is often a missing one too, and says more.
-    problem = next((one for one in error.errors() if one["type"] == "extra_forbidden"), error.errors()[0])
+    found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
+    misspelled = {(one["loc"][:-1], close) for one in found if (close := _meant(one, root))}
+    return [
+        line
+        for one in found
+        if one["type"] != "missing" or (one["loc"][:-1], str(one["loc"][-1])) not in misspelled
+        for line in _problem(one, root).splitlines()
+    ]
+
+
+def _meant(problem: Any, root: type[BaseModel]) -> str | None:
+    """The key that an unknown key stands for, if it is like one."""
+    if problem["type"] != "extra_forbidden":
+        return None
+    path, keys, _ = _followed(problem["loc"], root)
+    renamed = RENAMED_KEYS.get(path[-1])
+    return renamed if renamed in keys else next(iter(get_close_matches(path[-1], keys, 1)), None)
+
+
+def _problem(problem: Any, root: type[BaseModel]) -> str:
     path, keys, kinds = _followed(problem["loc"], root)
     key = ".".join(path)
     if problem["type"] == "extra_forbidden":
         if RENAMED_KEYS.get(path[-1]) in keys:
             return f"{key}: this key is now called {RENAMED_KEYS[path[-1]]!r}; rename it"
-        close = get_close_matches(path[-1], keys, 1)
-        return f"{key}: no such key" + (f"; did you mean {close[0]!r}?" if close else "")
+        close = _meant(problem, root)
+        return f"{key}: no such key" + (f"; did you mean {close!r}?" if close else "")
     if problem["type"] == "union_tag_invalid":
         said = str(problem["ctx"]["tag"])
         if RENAMED_KINDS.get(said) in kinds:
             return f"{key}.kind: {said!r} is now called {RENAMED_KINDS[said]!r}; rename it"
-        close = get_close_matches(said, kinds, 1)
-        cure = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(kinds)}"
+        like = get_close_matches(said, kinds, 1)
+        cure = f"did you mean {like[0]!r}?" if like else f"there are {', '.join(kinds)}"
         return f"{key}.kind: no such kind {said!r}; {cure}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}" if key else message

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError, collected, raise_faults
 from earmark.core.numbers import finite
+from earmark.training.check import check_writable, find_faults
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
@@ -46,10 +47,10 @@ def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, report:
         The checkpoint that the recipe chooses: the best by its validation, or the last.
 
     Raises:
-        InputError: the folder holds another recipe's run, validation words are training labels too, or there is no
-            such device.
+        InputError: as :func:`check` says.
         EarmarkError: the loss is no longer finite.
     """
+    check(recipe, folder, device=device)
     where = _device(device)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
@@ -60,6 +61,31 @@ def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, report:
         with joined(where) as processes:
             _Run(recipe, folder, where, processes).go(report)
     return folder / f"{recipe.choose}.safetensors"
+
+
+def check(recipe: AnyRecipe, folder: Path, *, device: str | None = None, expected: Container[Path] = ()) -> None:
+    """Check all that can be checked before any work; of a run that is finished, nothing else is wanted.
+
+    Args:
+        recipe: all settings.
+        folder: the run's folder.
+        device: ``cpu``, ``cuda``, …; default: what is there.
+        expected: checkpoints that are not there yet, and will be before the run starts from them.
+
+    Raises:
+        InputError: something is missing, broken or does not fit; every fault is in it.
+    """
+    faults: list[str] = []
+    is_done = False
+    with collected(faults):
+        _device(device)
+    with collected(faults):
+        check_writable(folder)
+    with collected(faults):
+        is_done = is_finished(recipe, folder)
+    if not is_done:
+        faults += find_faults(recipe, expected=expected)
+    raise_faults(faults)
 
 
 def is_finished(recipe: AnyRecipe, folder: Path) -> bool:

@@ -204,9 +204,8 @@ def test_what_cannot_be_learned_from_is_named_before_a_step_is_taken(of_kind, sp
         else:
             table[key] = value
     table["optimizer"], table["checkpoint_every"] = {"steps": 10_000}, 10_000
-    with pytest.raises(InputError, match=message) as caught:
+    with pytest.raises(InputError, match=message):
         train(recipe_of(table), tmp_path / "run", device="cpu")
-    assert "\n" not in str(caught.value)
     assert not [*(tmp_path / "run").glob("*.safetensors")]
 
 

@@ -91,6 +91,11 @@ class Processes:
             dist.barrier()
 
 
+def started() -> Processes:
+    """This process among those that `torchrun` started together, before they join."""
+    return Processes(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
+
+
 @contextmanager
 def joined(device: torch.device) -> Iterator[Processes]:
     """The processes that `torchrun` started together with this one; alone, when it did not."""

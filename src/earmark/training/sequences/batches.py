@@ -100,9 +100,8 @@ class Material:
         if data.validation is None:
             return None
         listed = read_listed(data.validation, data.validation_audio or data.audio)
-        _check_labels(listed, data.validation, "data.validation")
-        if len({clip.label for clip in listed.clips}) == len(listed.clips):
-            raise InputError(f"data.validation: no label of {data.validation} comes twice; add tokens of a label")
+        check_labels(listed, data.validation, "data.validation")
+        check_repeated(listed, data.validation)
         return self._frames(listed, None)
 
     def _stretched(
@@ -139,7 +138,7 @@ class Material:
         self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Span] | None, where: str
     ) -> DrawCuts:
         listed = read_listed(source, self.recipe.data.audio, longest_s=settings.longest_s)
-        _check_labels(listed, source, where)
+        check_labels(listed, source, where)
         frames = self._frames(listed, sections)
         codes = np.unique([listed.clips[row].label for row in frames.kept], return_inverse=True)[1]
         draws = GoldDraws(codes.astype(np.int64), settings, seed, where)
@@ -161,8 +160,23 @@ class Material:
         return self.recipe.data.folder / f"{what}-{digest(made_by)}"
 
 
-def _check_labels(listed: Listed, source: Path, where: str) -> None:
+def check_labels(listed: Listed, source: Path, where: str) -> None:
+    """Check that every segment has a label.
+
+    Raises:
+        InputError: one has none.
+    """
     if unlabeled := next((clip for clip in listed.clips if not clip.label), None):
         raise InputError(
             f"{where}: {unlabeled.path} from {unlabeled.start_s:g} s on has no label in {source}; label all segments"
         )
+
+
+def check_repeated(listed: Listed, source: Path) -> None:
+    """Check that some label has two segments.
+
+    Raises:
+        InputError: none has.
+    """
+    if len({clip.label for clip in listed.clips}) == len(listed.clips):
+        raise InputError(f"data.validation: no label of {source} comes twice; add tokens of a label")

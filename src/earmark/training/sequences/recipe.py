@@ -1,6 +1,6 @@
 """A recipe of kind ``sequences``: embeddings of short stretches of speech, from speech alone, pairs or labels."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
@@ -67,26 +67,34 @@ class SequenceRecipe(RunSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
+        if problems := [*self._problems()]:
+            raise ValueError("\n".join(problems))
+        return self
+
+    @property
+    def drawn_from(self) -> str:
+        """The key of `data` that names the list that batches are drawn from."""
+        return {"sections": "sections", "pairs": "pairs", "gold": "labeled"}[self.episodes.kind]
+
+    def _problems(self) -> Iterator[str]:
         data, episodes = self.data, self.episodes
-        needed = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}[episodes.kind]
-        if getattr(data, needed) is None:
-            raise ValueError(f"data.{needed}: episodes of kind {episodes.kind!r} are drawn from it; name the list")
+        if getattr(data, self.drawn_from) is None:
+            yield f"data.{self.drawn_from}: episodes of kind {episodes.kind!r} are drawn from it; name the list"
         if self.augment.is_active and episodes.kind != "sections":
-            raise ValueError(f"augment: {episodes.kind} are learned from stored frames; leave them out")
+            yield f"augment: {episodes.kind} are learned from stored frames; leave them out"
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:
-                raise ValueError(f"stop_after: without data.{watched} nothing says when to stop")
+                yield f"stop_after: without data.{watched} nothing says when to stop"
             if getattr(data, other) is not None:
-                raise ValueError(f"watch: {self.watch!r} needs data.{watched}; name it, or watch the other number")
+                yield f"watch: {self.watch!r} needs data.{watched}; name it, or watch the other number"
         if self.loss.has_classes or self.loss.least_utterances > 2:
-            raise ValueError(f"loss.kind: {self.loss.kind} needs more than two segments of a kind; take nt_xent")
+            yield f"loss.kind: {self.loss.kind} needs more than two segments of a kind; take nt_xent"
         if isinstance(self.encoder, StreamSettings):
             if self.encoder.frames != "published":
-                raise ValueError("encoder.frames: only a head over the published frames learns from segments")
+                yield "encoder.frames: only a head over the published frames learns from segments"
             if not isinstance(self.frames, TowerFrameSettings) or self.frames.late:
-                raise ValueError("frames: an encoder of streams hears those of its tower; say kind = 'tower', late = 0")
-        return self
+                yield "frames: an encoder of streams hears those of its tower; say kind = 'tower', late = 0"
 
     def cost(self, numbers: Mapping[str, float]) -> float:
         """See :class:`RunSettings`."""

@@ -80,7 +80,7 @@ class SegmentFrames:
         if sections is None:
             sections, owner = _whole(listed.clips, AudioFolder(listed.folder))
         else:
-            owner = [*_owners(listed.clips, sections)]
+            owner = [*find_owners(listed.clips, sections)]
         used = sorted({*owner})
         place = {number: row for row, number in enumerate(used)}
         self.listed, self.around = listed, around
@@ -226,7 +226,7 @@ def _whole(clips: Sequence[Clip], recordings: AudioFolder) -> tuple[list[Span], 
     return sections, [numbers[clip.path] for clip in clips]
 
 
-def _owners(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[int]:
+def find_owners(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[int]:
     """The number of the section that each segment lies in."""
     numbers = {section: number for number, section in enumerate(sections)}
     grouped = by_path(sections)

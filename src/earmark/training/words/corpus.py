@@ -56,7 +56,7 @@ def prepare_corpus(recipe: Recipe) -> Corpus:
     """Pack the recipe's clips, or open them when they are packed already, and sort them into classes."""
     data = recipe.data
     words = [selected(source, data.classes) for source in data.words]
-    sounds = [_without_labels(selected(source)) for source in data.sounds]
+    sounds = [without_labels(selected(source)) for source in data.sounds]
     bank = _bank(recipe, [*words, *sounds], "clips")
     return sorted_into_classes(bank, data)
 
@@ -69,9 +69,8 @@ def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
     """
     for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
         raise InputError(f"data.words: {label} is no word; leave it out by `exclude`, see data.silence and data.others")
-    for target in data.targets:
-        if target not in bank.labels:
-            raise InputError(f"data.targets: no clip of {target!r} in data.words")
+    if absent := [target for target in data.targets if target not in bank.labels]:
+        raise InputError(f"data.targets: no clip of {', '.join(map(repr, absent))} in data.words")
     targets = data.targets or bank.labels
     classes = [*sorted(targets)]
     is_target = np.isin(np.array([*bank.labels, ""]), classes)[bank.label]  # label -1 is the last, which is no target
@@ -101,13 +100,22 @@ def validation_bank(recipe: Recipe) -> ClipBank | None:
         return None
     manifests = [selected(source, data.classes) for source in data.validation]
     learned = {clip.label for source in data.words for clip in selected(source, data.classes)}
-    both = sorted(learned & {clip.label for manifest in manifests for clip in manifest})
-    if both and not data.known_validation:
+    check_labels(learned, {clip.label for manifest in manifests for clip in manifest}, data)
+    return _bank(recipe, manifests, "validation")
+
+
+def check_labels(learned: set[str], validation: set[str], data: DataSettings) -> None:
+    """Check that the validation is of other labels than the training.
+
+    Raises:
+        InputError: it is not, and the recipe does not say that this is meant.
+    """
+    if (both := sorted(learned & validation)) and not data.known_validation:
+        more = f" and {len(both) - 1} more" * (len(both) > 1)
         raise InputError(
-            f"data.validation: {both[0]!r} is a training label too; exclude it from one of both, "
+            f"data.validation: training labels too: {both[0]!r}{more}; exclude them from one of both, "
             "or set data.known_validation = true"
         )
-    return _bank(recipe, manifests, "validation")
 
 
 def recorded(data: DataSettings) -> Sounds:
@@ -117,12 +125,20 @@ def recorded(data: DataSettings) -> Sounds:
 
 def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True) -> ClipBank:
     """The bank of these clips: opened when the folder holds just them, else packed; see :func:`pack` for ``spoken``."""
-    stamp = digest([repr((manifest.folder.resolve(), manifest.clips)) for manifest in manifests])
-    if folder.exists() and stamp_of(folder) == stamp:
+    if is_packed(manifests, folder):
         return ClipBank.open(folder)
     bank = pack(manifests, folder, spoken=spoken)
-    (folder / "stamp.json").write_text(json.dumps(stamp), encoding="utf-8")
+    (folder / "stamp.json").write_text(json.dumps(_stamp(manifests)), encoding="utf-8")
     return bank
+
+
+def is_packed(manifests: Sequence[Manifest], folder: Path) -> bool:
+    """Whether the folder holds the bank of just these clips."""
+    return folder.exists() and stamp_of(folder) == _stamp(manifests)
+
+
+def _stamp(manifests: Sequence[Manifest]) -> str:
+    return digest([repr((manifest.folder.resolve(), manifest.clips)) for manifest in manifests])
 
 
 def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
@@ -161,14 +177,23 @@ def stamp_of(folder: Path) -> str:
     return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ""
 
 
-def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: str) -> ClipBank:
-    # Streams need to know where in a clip the word is; clips of one length are taken whole, as published.
-    spoken = isinstance(recipe.encoder, StreamSettings)
+def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: Literal["clips", "validation"]) -> ClipBank:
+    return open_or_pack(manifests, bank_folder(recipe, name), spoken=_is_spoken(recipe))
+
+
+def bank_folder(recipe: Recipe, name: Literal["clips", "validation"]) -> Path:
+    """Where the clips of a recipe are packed."""
     kind = "" if recipe.data.classes == "label" else "-speakers"
-    return open_or_pack(manifests, recipe.data.folder / f"{name}{kind}{'' if spoken else '-whole'}", spoken=spoken)
+    return recipe.data.folder / f"{name}{kind}{'' if _is_spoken(recipe) else '-whole'}"
 
 
-def _without_labels(manifest: Manifest) -> Manifest:
+def _is_spoken(recipe: Recipe) -> bool:
+    # Streams need to know where in a clip the word is; clips of one length are taken whole, as published.
+    return isinstance(recipe.encoder, StreamSettings)
+
+
+def without_labels(manifest: Manifest) -> Manifest:
+    """The clips of a manifest as sounds of no class."""
     return replace(manifest, clips=tuple(replace(clip, label="") for clip in manifest))
 
 

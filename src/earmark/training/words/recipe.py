@@ -63,7 +63,8 @@ class DataSettings(Settings):
     )
 
 
-_SOURCES = ("words", "sounds", "noise", "music", "speech", "rooms", "validation", "background")
+SOURCES = ("words", "sounds", "noise", "music", "speech", "rooms", "validation", "background")
+"""The keys of `DataSettings` that name manifests."""
 
 
 class DistillationSettings(Settings):
@@ -90,8 +91,8 @@ class Recipe(RunSettings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
-        for problem in (*_missing_clips(self), *_clashing_kinds(self), *_clashing_loss(self)):
-            raise ValueError(problem)
+        if problems := [*_missing_clips(self), *_clashing_kinds(self), *_clashing_loss(self)]:
+            raise ValueError("\n".join(problems))
         return self
 
 
@@ -169,7 +170,7 @@ def portable(recipe: Recipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="json")
     data = values["data"]
     data["folder"] = end_of_path(data["folder"])
-    for name in _SOURCES:
+    for name in SOURCES:
         for source in data[name]:
             source["manifest"] = end_of_path(source["manifest"])
     if values["start"]["checkpoint"]:

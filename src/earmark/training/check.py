@@ -1,0 +1,75 @@
+"""The faults of a recipe and of all that it names, found before any work."""
+
+import os
+import warnings
+from collections.abc import Container
+from pathlib import Path
+
+from torch import nn
+
+from earmark.core.errors import InputError, collected
+from earmark.training.nn.encoders import build_encoder
+from earmark.training.recipe import AnyRecipe
+from earmark.training.run.initialization import begin_from, freeze
+from earmark.training.run.optimizer import build_optimizer
+from earmark.training.sequences import check as sequences
+from earmark.training.sequences.frames import build_source
+from earmark.training.sequences.networks import build_network
+from earmark.training.words import check as words
+from earmark.training.words.recipe import Recipe
+
+
+def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[str]:
+    """What is wrong with a recipe that can be read, each fault in a line that begins with its key.
+
+    Args:
+        recipe: with absolute paths.
+        expected: checkpoints that are not there yet, and will be before the run starts from them.
+    """
+    faults: list[str] = []
+    with collected(faults, "data.folder"):
+        check_writable(recipe.data.folder)
+    classes: tuple[str, ...] = ()
+    if isinstance(recipe, Recipe):
+        found, classes = words.find_faults(recipe)
+        faults += found
+    else:
+        faults += sequences.find_faults(recipe)
+    with collected(faults):
+        _find_in_network(recipe, _network(recipe), classes, expected, faults)
+    return faults
+
+
+def check_writable(folder: Path) -> None:
+    """Check that a folder can be written into, or made.
+
+    Raises:
+        InputError: it cannot.
+    """
+    there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
+    if not (there.is_dir() and os.access(there, os.W_OK)):
+        raise InputError(f"{folder}: cannot be written; name another folder, or change its permissions")
+
+
+def _network(recipe: AnyRecipe) -> nn.Module:
+    if isinstance(recipe, Recipe):
+        return build_encoder(recipe.encoder)
+    return build_network(recipe.encoder, build_source(recipe.frames).width)
+
+
+def _find_in_network(
+    recipe: AnyRecipe, model: nn.Module, classes: tuple[str, ...], expected: Container[Path], faults: list[str]
+) -> None:
+    # Where the classes could not be found, two stand for them: what is checked here does not depend on their number.
+    count = max(2, len(classes))
+    loss = recipe.loss.build(classes=count, dimension=recipe.encoder.dimension)
+    begin = recipe.start.checkpoint
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the run warns
+        if begin is not None and begin not in expected:
+            with collected(faults, "start.checkpoint"):
+                begin_from(begin, model, loss, recipe.loss.kind, classes)
+        with collected(faults):
+            freeze(model, recipe.start.freeze)
+        with collected(faults):
+            build_optimizer(recipe.optimizer, model, loss)
