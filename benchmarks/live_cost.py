@@ -13,6 +13,7 @@ import statistics
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from importlib.metadata import files
 from pathlib import Path
 
@@ -20,7 +21,6 @@ import numpy as np
 import onnxruntime
 
 from earmark import Detector, audio, demo, enroll, load_encoder
-from earmark.spotting.keyword import Keyword
 
 CHUNK = 1280
 
@@ -66,7 +66,17 @@ def listener(name: str, count: int) -> Callable[[np.ndarray], object]:
         other = generator.standard_normal((1, encoder.dimension)).astype(np.float32)
         duration_s = float(generator.uniform(0.4, 1.2))
         unit = other / np.linalg.norm(other)
-        keywords.append(Keyword(f"other {number}", first.takes[:1], unit, duration_s, 0.9, encoder.fingerprint))
+        other_takes = first.takes[:1]
+        keywords.append(
+            replace(
+                first,
+                name=f"other {number}",
+                takes=other_takes,
+                embeddings=unit,
+                duration_s=duration_s,
+                threshold=0.9,
+            )
+        )
     return Detector(keywords, encoder=encoder).push
 
 

@@ -8,7 +8,7 @@ BAD = {
     "silent": "is silent: is the microphone muted? record it again",
     "text": "not sound that can be read",
     "not a number": "holds NaN or infinite samples",
-    "three hours": "10800 s long, and a take is at most 30 s",
+    "three hours": "10800 s long",
     "folder": "a folder, not a sound file",
     "absent": "no such file",
 }

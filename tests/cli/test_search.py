@@ -127,9 +127,10 @@ def test_a_stored_keyword_is_a_query(run, index, take, talks, make_sum_encoder):
 
     encoder = make_sum_encoder("base")
     vector = encoder.embed(audio.read(take)[round(0.4 * 16_000) : 16_000])
+    shared = {"takes": (), "embeddings": vector[None], "duration_s": 0.6, "threshold": 0.5}
     with KeywordStore() as store:
-        store.save(Keyword("rise", (), vector[None], 0.6, 0.5, encoder.fingerprint))
-        store.save(Keyword("other", (), vector[None], 0.6, 0.5, "0" * 16))
+        store.save(Keyword(name="rise", encoder=encoder.fingerprint, **shared))
+        store.save(Keyword(name="other", encoder="0" * 16, **shared))
     hits = objects(run("search", "--keyword", "rise", "--index", index, "--json", "--top", "2").out)
     assert {hit["file"] for hit in hits} == {str(talks / name) for name in ("a [1].wav", "older/a [1].wav")}
     result = run("search", "--keyword", "other", "--index", index)

@@ -227,6 +227,6 @@ def test_speakers_of_another_encoder_are_converted_with_the_command_that_the_err
     monkeypatch.setattr("earmark.models.speaker_encoder.load_speaker_encoder", lambda _name=None: other)
     refused = known("detect", dialogue)
     assert refused.code == 2
-    assert "earmark speakers reembed --speaker-encoder new" in refused.err
+    assert "earmark speakers reembed" in refused.err
     assert known("speakers", "reembed", "--speaker-encoder", "new").out.count("converted speaker") == 2
     assert known("detect", dialogue).code == 0

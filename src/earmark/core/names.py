@@ -1,44 +1,47 @@
-"""Names of keywords and of speakers: what may be one, and which are the same."""
+"""Names of keywords and speakers: which are valid, and which are equal."""
 
 import unicodedata
 
 from earmark.core.errors import InputError
 
 NAME_LENGTH = 64
-"""Characters that a name may have."""
+"""The longest name, in characters."""
 
 _UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # Unicode's categories of control, format and broken characters
-_JOINERS = "\u200c\u200d"  # invisible, but part of how words are written in Persian, Hindi and others
+_JOINERS = "\u200c\u200d"  # invisible, but part of the spelling in Persian, Hindi and others
 
 
 def clean_name(name: str, of: str = "keyword") -> str:
-    """A name, trimmed and in Unicode's composed form (NFC).
+    """Trim a name and bring it into Unicode's composed form (NFC).
 
     Args:
-        name: as somebody typed it.
+        name: as the user typed it.
         of: what it names, for messages.
 
     Raises:
-        InputError: it is empty, longer than `NAME_LENGTH`, or holds control or invisible characters.
+        InputError: it is not a string, is empty or longer than `NAME_LENGTH`, or contains control or invisible
+            characters.
 
     >>> clean_name("  Grüß Gott ")
     'Grüß Gott'
     """
+    if not isinstance(name, str):
+        raise InputError(f"name: the name of a {of} is a str, not {type(name).__name__}")
     cleaned = unicodedata.normalize("NFC", name.strip())
     if not cleaned:
-        raise InputError(f"a {of}'s name is empty; give it at least one character")
+        raise InputError(f"name: the name of a {of} is empty; give it at least one character")
     if len(cleaned) > NAME_LENGTH:
         raise InputError(f"{of} '{cleaned[:20]}…': {len(cleaned)} characters; a name has at most {NAME_LENGTH}")
     for character in cleaned:
         if unicodedata.category(character) in _UNSEEN and character not in _JOINERS:
             raise InputError(f"{of} {cleaned!a}: remove the control character {character!a} from the name")
     if not cleaned.strip(_JOINERS):
-        raise InputError(f"{of} {cleaned!a}: nothing in the name can be seen; give it a letter")
+        raise InputError(f"{of} {cleaned!a}: the name has no visible character; add a letter")
     return cleaned
 
 
 def fold(name: str) -> str:
-    """The name as it is compared: whoever types it may type another case or another normal form.
+    """The form in which names are compared: case and normal form are ignored.
 
     >>> fold("Straße ") == fold("STRASSE")
     True

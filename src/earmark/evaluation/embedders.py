@@ -118,7 +118,8 @@ class SpeakerEmbedder(_FromFile):
 
 def embed_speech(encoder: "Encoder") -> Embed:
     """An `Embed` of a clip's spoken part, heard with what is around it; of a clip without speech, the whole."""
-    from earmark.spotting.enrollment import embed_part, find_speech
+    from earmark.spotting.keyword import embed_part
+    from earmark.spotting.speech import find_speech
 
     def embed(wave: Wave) -> Floats:
         found = find_speech(wave)

@@ -91,7 +91,7 @@ class WindowEmbedder:
         """Unit vectors, shape (m, d)."""
         is_whole = [start_s == 0 and end_s is None for start_s, end_s in spans]
         if any(is_whole) and self.spoken:
-            from earmark.spotting.enrollment import find_speech
+            from earmark.spotting.speech import find_speech
 
             wave = audio.read(path)
             length, frames = len(wave), self.encoder.frames(wave)
@@ -170,7 +170,7 @@ def mel_frames(path: Path, spans: Sequence[Span], *, centered: bool) -> list[Flo
     Returns:
         Shapes (t, 40), a frame every 10 ms.
     """
-    from earmark.spotting.enrollment import find_speech
+    from earmark.spotting.speech import find_speech
 
     wave = audio.read(path)
     frames = log_mel(wave)

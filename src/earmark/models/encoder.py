@@ -14,6 +14,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.core.audio import AudioError, as_wave
+from earmark.core.vectors import unit
 from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
 
@@ -132,8 +133,7 @@ class Encoder:
         total = np.concatenate(
             [column[edges[:, part + 1]] - column[edges[:, part]] for part, column in enumerate(columns)], axis=1
         )
-        norm = np.linalg.norm(total, axis=1, keepdims=True)
-        return (total / np.maximum(norm, 1e-9)).astype(np.float32)
+        return unit(total, tiny=1e-9).astype(np.float32)
 
     def step(self, wave: Floats, memory: dict[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
         """Run the graph on the next samples.

@@ -13,6 +13,7 @@ import onnxruntime
 from numpy.typing import ArrayLike, NDArray
 
 from earmark.core.audio import AudioError, Wave, as_wave
+from earmark.core.vectors import unit, unit_mean
 from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
 
@@ -76,7 +77,7 @@ class SpeakerEncoder:
         else:
             pieces = list(crops(wave, self.samples))
         # Each piece counts alike.
-        return _unit(_unit(np.concatenate([self._run(piece) for piece in pieces])).mean(axis=0))
+        return unit_mean(unit(np.concatenate([self._run(piece) for piece in pieces])))
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
         """Embed waves of any lengths: shape (m, d)."""
@@ -126,8 +127,3 @@ def crops(wave: Wave, samples: int) -> Floats:
         return np.resize(wave, samples)[None]
     starts = np.linspace(0, len(wave) - samples, -(-len(wave) // samples)).round().astype(np.int64)
     return np.lib.stride_tricks.sliding_window_view(wave, samples)[starts]
-
-
-def _unit(rows: Floats) -> Floats:
-    norms = np.linalg.norm(rows, axis=-1, keepdims=True)
-    return (rows / np.maximum(norms, 1e-9)).astype(np.float32)

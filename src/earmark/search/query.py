@@ -14,8 +14,7 @@ from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import InputError
 from earmark.search.windows import LONGEST_S
-from earmark.spotting.enrollment import embed_part
-from earmark.spotting.keyword import Keyword
+from earmark.spotting.keyword import Keyword, embed_part
 from earmark.spotting.speech import find_speech
 
 if TYPE_CHECKING:

@@ -1,20 +1,29 @@
-"""Hear keywords in a stream of sound: compare every stretch that is as long as a keyword with its prototype."""
+"""The detector: keywords in a stream of audio.
+
+A chunk takes one way: `Detector.push` → frames of the encoder → scores (`scoring`) → peaks (`peaks`), which the speaker
+gate accepts or rejects (`speaker_gate`) → detections.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
-from earmark.core.audio import as_wave
+from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, blocks, duration_s, load
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
+from earmark.spotting.enrolled import check_encoder
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.peaks import Peak, PeakPicker
-from earmark.spotting.speaker_gate import Gate, speakers_of
+from earmark.spotting.scoring import StreamScorer, Windows
+from earmark.spotting.speaker_gate import SpeakerGate, required_speakers
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -22,35 +31,41 @@ if TYPE_CHECKING:
     from earmark.spotting.speaker import Speaker
 
 Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
-
-_PIECE = 256  # frames that are compared at a time, so that hours of sound need no more memory than minutes
 
 
-class DetectorSettings(BaseModel):
-    """How to listen. Times in seconds."""
+class DetectorSettings(Settings):
+    """Detector settings. Times in seconds."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tempos: tuple[Annotated[float, Field(gt=0.2, lt=5)], ...] = Field(default=(0.85, 1.0, 1.2), min_length=1)
-    """Lengths of the stretches that are compared, relative to the keyword's own: said faster, alike, slower."""
-    smoothing_s: float = Field(default=0.12, ge=0, le=1)
-    """A score is the mean over this time."""
-    hold_s: float = Field(default=0.3, ge=0, le=2)
-    """How long a detection waits for a still better fit while the score stays above the threshold."""
-    refractory_s: float = Field(default=0.5, ge=0, le=60)
-    """How long a keyword rests after it was heard."""
-    threshold: float | None = Field(default=None, ge=-1, le=1)
-    """For all keywords, instead of their own."""
-    exclusive: bool = True
-    """Of several keywords on the same sound, report only the best."""
+    tempos: tuple[Annotated[float, Field(gt=0.2, lt=5)], ...] = Field(
+        default=(0.85, 1.0, 1.2), min_length=1, description="Window lengths, relative to the length of the keyword."
+    )
+    smoothing_s: float = Field(default=0.12, ge=0, le=1, description="A score is the mean over this time.")
+    hold_s: float = Field(
+        default=0.3, ge=0, le=2, description="Time that a detection waits for a higher score above the threshold."
+    )
+    refractory_s: float = Field(
+        default=0.5, ge=0, le=60, description="Time after a detection in which the keyword is not detected again."
+    )
+    threshold: float | None = Field(
+        default=None, ge=-1, le=1, description="Threshold of all keywords, instead of their own."
+    )
+    exclusive: bool = Field(
+        default=True, description="Of several keywords in the same audio, report only the one with the best score."
+    )
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A keyword was said: which, where (seconds from the stream's beginning), how alike, and how sure that is.
+    """A keyword in the audio.
 
-    Where the keyword answers to one voice: whose that is, and how alike the voice was.
+    Attributes:
+        keyword: its name.
+        start_s: start, in seconds from the beginning of the stream.
+        end_s: end, in seconds.
+        score: similarity to the keyword.
+        probability: calibrated from the score and the threshold.
+        speaker: the only speaker who may trigger the keyword, if it is restricted.
+        speaker_score: similarity of the voice to that speaker.
     """
 
     keyword: str
@@ -63,37 +78,35 @@ class Detection:
 
 
 class Detector:
-    """Listens to one stream for any number of keywords.
+    """Detects any number of keywords in one stream.
 
-    Each keyword is compared, once a frame (`encoder.hop_s`), with the stretches of sound that end there and are about
-    as long as it. The encoder hears the sound once, however many keywords there are. A detection comes `encoder.lag_s`
-    plus at most about `smoothing_s + hold_s` after the word.
+    At each frame (`encoder.hop_s`), each keyword is compared with the windows of about its length that end there. The
+    encoder runs once, for all keywords. A detection follows the word by `encoder.lag_s` plus at most about
+    `smoothing_s + hold_s`.
 
-    A keyword that answers to one speaker fires when the voice, too, is alike enough; the speaker encoder hears the
-    sound of such a detection, and nothing else.
+    A keyword that is restricted to a speaker is reported only when the voice is similar enough too. The speaker encoder
+    embeds only the audio of such detections.
 
     Args:
-        keywords: with names that differ, all enrolled with this encoder.
-        encoder: the shipped one unless given.
-        settings: how to listen.
-        speakers: among them those to whom keywords answer.
-        speaker_encoder: which they were enrolled with; the shipped one unless given.
-        on_refusal: is told of each time a keyword was said in another voice than the one that it answers to; the
-            detection that it would have been has that voice's score.
+        keywords: one or more with different names, all enrolled with this encoder.
+        encoder: the shipped one by default.
+        settings: detector settings.
+        speakers: must contain the speakers to whom keywords are restricted.
+        speaker_encoder: the encoder of the speakers; the shipped one by default.
+        on_refusal: called with each detection whose voice was refused; its `speaker_score` is that of the voice.
 
     Raises:
-        InputError: there are no keywords, two have one name, one was enrolled with another encoder, or the encoder's
-            card has no calibration; a keyword answers to somebody who is not among the speakers, or who was enrolled
-            with another speaker encoder.
+        InputError: there are no keywords, two have one name, one was enrolled with another encoder, the encoder is not
+            calibrated, or a speaker is missing or was enrolled with another speaker encoder.
     """
 
     def __init__(
         self,
-        keywords: Sequence[Keyword],
+        keywords: Sequence[Keyword] | Keyword,
         *,
         encoder: Encoder | None = None,
         settings: DetectorSettings | None = None,
-        speakers: Sequence[Speaker] = (),
+        speakers: Sequence[Speaker] | Speaker = (),
         speaker_encoder: SpeakerEncoder | None = None,
         on_refusal: Callable[[Detection], object] = lambda _: None,
     ) -> None:
@@ -101,17 +114,16 @@ class Detector:
             from earmark.models.encoder import load_encoder
 
             encoder = load_encoder()
-        _check(keywords, encoder)
-        self.keywords = tuple(keywords)
+        self.keywords = _checked(keywords, encoder)
         self.encoder = encoder
         self.settings = settings or DetectorSettings()
-        own = [keyword.threshold for keyword in keywords]
+        own = [keyword.threshold for keyword in self.keywords]
         override = self.settings.threshold
         self.thresholds: Floats = np.array(own if override is None else [override] * len(own), np.float32)
         self._calibration = encoder.calibration
-        self._windows = _Windows(self.keywords, encoder.hop_s, self.settings.tempos)
+        self._windows = Windows(self.keywords, encoder, self.settings.tempos)
         self._smoothing = max(1, round(self.settings.smoothing_s / encoder.hop_s))
-        self._speakers = speakers_of(keywords, speakers)
+        self._speakers = required_speakers(self.keywords, speakers)
         if self._speakers and speaker_encoder is None:
             from earmark.models.speaker_encoder import load_speaker_encoder
 
@@ -121,86 +133,106 @@ class Detector:
         self._begin()
 
     def push(self, chunk: ArrayLike) -> list[Detection]:
-        """Listen to the next piece of the stream.
+        """Process the next chunk of the stream.
 
         Args:
             chunk: shape (n,), 16 kHz, any n; floats in [-1, 1] or int16.
 
         Returns:
-            What has been heard by now, in order; the same however the stream is cut into chunks.
+            The detections that are final by now, in order; the same for every chunking of the stream.
 
         Raises:
-            AudioError: the chunk is not sound.
+            AudioError: the chunk is not audio.
         """
         wave = as_wave(chunk)
         if self._gate is not None:
-            self._gate.hear(wave)
-        return self._hear(self._stream.push(wave))
+            self._gate.push(wave)
+        return self._process(self._stream.push(wave))
 
     def finish(self) -> list[Detection]:
-        """End the stream: what is still to be reported. The next `push` begins a new stream, at 0 s."""
-        detections = self._hear(self._stream.finish()) + self._detections(self._picker.finish())
+        """End the stream and return its last detections. The next `push` begins a new stream, at 0 s."""
+        detections = self._process(self._stream.finish()) + self._detections(self._picker.finish())
         self._begin()
         return detections
 
-    def scores(self, wave: ArrayLike) -> tuple[Floats, Floats]:
-        """The numbers that `push` compares with the thresholds, for a whole wave. Leaves the stream alone.
+    def detect(self, recording: AudioInput, *, progress: Progress = no_progress) -> Iterator[Detection]:
+        """Detect the keywords in a whole recording, as a stream of its own.
 
         Args:
-            wave: shape (n,), 16 kHz.
+            recording: shape (n,), 16 kHz, or a path; a file is read block by block.
+            progress: called with seconds.
+
+        Yields:
+            Detections, in order.
+
+        Raises:
+            AudioError: the recording is not audio.
+        """
+        pieces: Iterable[Wave]
+        if isinstance(recording, str | Path):
+            stage, length_s, pieces = f"detecting ({Path(recording).name})", duration_s(recording), blocks(recording)
+        else:
+            wave = as_wave(recording)
+            stage, length_s, pieces = "detecting", len(wave) / SAMPLE_RATE, [wave]
+        self._begin()
+        done_s = 0.0
+        try:
+            for block in pieces:
+                yield from self.push(block)
+                done_s += len(block) / SAMPLE_RATE
+                progress(stage, done_s, length_s)
+            yield from self.finish()
+        finally:
+            self._begin()
+
+    def scores(self, recording: AudioInput) -> tuple[Floats, Floats]:
+        """The scores that `push` compares with the thresholds, for a whole recording. The stream is not affected.
+
+        Args:
+            recording: shape (n,), 16 kHz, or a path.
 
         Returns:
-            times_s, shape (t,): where the compared stretches end; scores, shape (t, n_keywords).
+            times_s, shape (t,): the ends of the windows; scores, shape (t, n_keywords).
         """
-        checked = as_wave(wave)
-        if not len(checked):
+        wave = load(recording)
+        if not len(wave):
             return np.zeros(0, np.float32), np.zeros((0, len(self.keywords)), np.float32)
-        memory = _Memory(self._windows, self._smoothing)
-        pieces = list(memory.pieces(self.encoder.frames(checked), self.encoder))
-        times_s = (np.arange(memory.count) + 1) * np.float32(self.encoder.hop_s)
-        return times_s.astype(np.float32), np.concatenate([scores for scores, _, _ in pieces])
+        scorer = StreamScorer(self._windows, self._smoothing)
+        scores = np.concatenate([scores for scores, _, _ in scorer.push(self.encoder.frames(wave))])
+        times_s = (np.arange(scorer.count) + 1) * np.float32(self.encoder.hop_s)
+        return times_s.astype(np.float32), scores
 
     def _begin(self) -> None:
         hop_s = self.encoder.hop_s
         self._stream = self.encoder.stream()
-        self._memory = _Memory(self._windows, self._smoothing)
-        self._gate: Gate | None = None
+        self._scorer = StreamScorer(self._windows, self._smoothing)
+        self._gate: SpeakerGate | None = None
         if self._speakers and self._speaker_encoder is not None:
-            self._gate = Gate(self._speakers, self._speaker_encoder, self.encoder.lag_s)
+            only = [keyword.only_speaker for keyword in self.keywords]
+            self._gate = SpeakerGate(only, self._speakers, self._speaker_encoder, self.encoder)
         self._picker = PeakPicker(
             self.thresholds,
             hold=round(self.settings.hold_s / hop_s),
             rest=round(self.settings.refractory_s / hop_s),
             span=self._windows.longest,
             exclusive=self.settings.exclusive,
-            admit=self._admit if self._gate is not None else None,
+            admit=None if self._gate is None else self._gate.admit,
         )
 
-    def _hear(self, frames: Floats) -> list[Detection]:
-        pieces = self._memory.pieces(frames, self.encoder)
-        detections = [detection for piece in pieces for detection in self._detections(self._picker.push(*piece))]
+    def _process(self, frames: Floats) -> list[Detection]:
+        scored = self._scorer.push(frames)
+        detections = [hit for block in scored for hit in self._detections(self._picker.push(*block))]
         if self._gate is not None:
             # A peak that opens with the next frame begins no earlier than the longest window, smoothed.
-            next_start = self._memory.count - self._windows.longest - self._smoothing
+            next_start = self._scorer.count - self._windows.longest - self._smoothing
             earliest = self._picker.earliest
-            start = next_start if earliest is None else min(next_start, earliest)
-            self._gate.forget(max(0, start) * self.encoder.hop_s)
+            self._gate.drop(next_start if earliest is None else min(next_start, earliest))
         return detections
 
-    def _admit(self, peak: Peak) -> Peak | None:
-        """The peak with its voice's score, or None when it is another's voice."""
-        name = self.keywords[peak.keyword].only_speaker
-        if self._gate is None or name is None:
-            return peak
-        hop_s = self.encoder.hop_s
-        verdict = self._gate.judge(name, max(0, peak.start) * hop_s, peak.stop * hop_s)
-        judged = replace(peak, speaker_score=verdict.score)
-        if verdict.is_same:
-            return judged
-        self._on_refusal(self._detection(judged))
-        return None
-
     def _detections(self, peaks: Sequence[Peak]) -> list[Detection]:
+        """The detections of peaks; refused ones go to the callback."""
+        for peak in self._gate.take_refused() if self._gate is not None else ():
+            self._on_refusal(self._detection(peak))
         return [self._detection(peak) for peak in peaks]
 
     def _detection(self, peak: Peak) -> Detection:
@@ -216,89 +248,19 @@ class Detector:
         )
 
 
-class _Windows:
-    """Which window lengths are compared with which prototypes."""
-
-    def __init__(self, keywords: Sequence[Keyword], hop_s: float, tempos: Sequence[float]) -> None:
-        self.prototypes: Floats = np.stack([keyword.prototype for keyword in keywords])
-        wanted = [{max(1, round(tempo * keyword.duration_s / hop_s)) for tempo in tempos} for keyword in keywords]
-        # Keywords share what has been embedded for one length.
-        self.lengths: Ints = np.array(sorted(set().union(*wanted)))
-        self.longest = int(self.lengths[-1])
-        self._unwanted = np.array([[length not in own for own in wanted] for length in self.lengths.tolist()])
-
-    def best(self, frames: Floats, past: int, first: int, encoder: Encoder) -> tuple[Floats, Ints]:
-        """Compare the windows that end with each frame.
-
-        Args:
-            frames: shape (past + n, width), the first of them is frame `first` of the stream.
-            past: how many of them only give the windows their beginnings.
-            first: see frames.
-            encoder: embeds windows of frames.
-
-        Returns:
-            scores, shape (n, n_keywords), and lengths, alike: of each keyword's best window.
-        """
-        stops = np.arange(past + 1, len(frames) + 1)
-        # All lengths at once: a live chunk is one or two frames, and each call costs more than what it computes.
-        every = encoder.embed_windows(frames, np.tile(stops, len(self.lengths)), self.lengths.repeat(len(stops)))
-        similarity = (every @ self.prototypes.T).reshape(len(self.lengths), len(stops), -1)
-        # Nothing is said before half of it could be heard: a window of one or two frames resembles anything.
-        similarity[2 * (first + stops) < self.lengths[:, None]] = 0
-        similarity[np.broadcast_to(self._unwanted[:, None], similarity.shape)] = -2
-        return similarity.max(axis=0), self.lengths[similarity.argmax(axis=0)]
-
-
-class _Memory:
-    """What a stream must remember between chunks: frames for the longest window, and scores for the smoothing."""
-
-    def __init__(self, windows: _Windows, smoothing: int) -> None:
-        self.count = 0  # frames so far
-        self._windows, self._smoothing = windows, smoothing
-        self._frames: Floats | None = None
-        self._scores = np.zeros((smoothing - 1, len(windows.prototypes)), np.float32)
-        self._lengths = np.ones(self._scores.shape, np.int64)
-
-    def pieces(self, frames: Floats, encoder: Encoder) -> Iterator[tuple[Floats, Ints, Ints]]:
-        """Score new frames.
-
-        Args:
-            frames: shape (n, width).
-            encoder: embeds windows of frames.
-
-        Yields:
-            Smoothed scores, shape (m, n_keywords); where their windows stop, shape (m,); how long those are, shape
-            (m, n_keywords). The smoothing delays a peak by half its time: the window is the one in its middle.
-        """
-        middle = (self._smoothing - 1) // 2
-        for start in range(0, len(frames), _PIECE):
-            piece = frames[start : start + _PIECE]
-            known = piece[:0] if self._frames is None else self._frames
-            joined = np.concatenate([known, piece])
-            raw, lengths = self._windows.best(joined, len(known), self.count - len(known), encoder)
-            self._frames = joined[max(0, len(joined) - self._windows.longest + 1) :]
-            scores = np.concatenate([self._scores, raw])
-            lengths = np.concatenate([self._lengths, lengths])
-            # A sum of shifted copies: each score then is the same sum, however the stream was cut.
-            smooth = sum(scores[shift : shift + len(piece)] for shift in range(self._smoothing)) / self._smoothing
-            stops = self.count + 1 + np.arange(len(piece)) - middle
-            first = self._smoothing - 1 - middle
-            yield np.asarray(smooth, np.float32), stops, lengths[first : first + len(piece)]
-            kept = len(scores) - self._smoothing + 1
-            self._scores, self._lengths = scores[kept:], lengths[kept:]
-            self.count += len(piece)
-
-
-def _check(keywords: Sequence[Keyword], encoder: Encoder) -> None:
+def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyword, ...]:
+    keywords = (given,) if isinstance(given, Keyword) else tuple(given)
+    for keyword in keywords:
+        if not isinstance(keyword, Keyword):
+            raise InputError(
+                f"keywords: a Keyword or a list of them, not {keyword!r}; enroll one with earmark.enroll, or load it "
+                "with earmark.KeywordStore().get(NAME)"
+            )
+        check_encoder(keyword, encoder)
     if not keywords:
-        raise InputError("no keywords to listen for; make one: earmark enroll NAME FILE...")
+        raise InputError("keywords: there are none; make one with earmark.enroll, or earmark enroll NAME FILE...")
     names = [keyword.name for keyword in keywords]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"keyword {name!r} is given twice; names must differ")
-    for keyword in keywords:
-        if keyword.encoder != encoder.fingerprint:
-            raise InputError(
-                f"keyword {keyword.name!r} was enrolled with encoder {keyword.encoder[:12]}, not with {encoder.name!r} "
-                f"({encoder.fingerprint[:12]}); convert it: earmark keywords reembed --encoder {encoder.name}"
-            )
+            raise InputError(f"keywords: {name!r} is given twice; names must differ")
+    return keywords

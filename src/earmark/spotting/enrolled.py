@@ -1,37 +1,116 @@
-"""An enrolled thing: what keywords and speakers have in common."""
+"""An enrolled thing: what a keyword and a speaker have in common."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, ClassVar, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.core.errors import InputError
+from earmark.core.names import clean_name
+from earmark.core.vectors import unit_mean
+from earmark.spotting.takes import Take
+
+if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
+    from earmark.models.speaker_encoder import SpeakerEncoder
+
+Thing = TypeVar("Thing", bound="Enrolled")
+
+
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Enrolled:
+    """A word or a voice, enrolled from takes.
+
+    Attributes:
+        name: as `clean_name` returns it; cleaned here.
+        takes: the recordings, kept so that another encoder can embed them.
+        embeddings: shape (k, d), float32, rows of unit length.
+        threshold: the lowest score that counts.
+        encoder: fingerprint of the encoder that made the embeddings.
+        rate: rate for which the threshold was chosen: false alarms per hour of a keyword, share of impostors that a
+            speaker's threshold accepts; None where it is unknown.
+        created: time of enrollment, ISO 8601 in UTC.
+    """
+
+    noun: ClassVar[str] = "keyword"
+
+    name: str
+    takes: tuple[Take, ...]
+    embeddings: NDArray[np.float32]
+    threshold: float
+    encoder: str
+    rate: float | None = None
+    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "name", clean_name(self.name, of=self.noun))
+        if self.embeddings.ndim != 2 or not self.embeddings.size or not np.isfinite(self.embeddings).all():
+            shape = self.embeddings.shape
+            raise InputError(f"{self.noun} '{self.name}': embeddings must be finite, shape (k, d), not {shape}")
+
+    @property
+    def prototype(self) -> NDArray[np.float32]:
+        """The mean of the embeddings, scaled to unit length; shape (d,)."""
+        return unit_mean(self.embeddings)
+
+    def __repr__(self) -> str:
+        return (
+            f"{type(self).__name__}({self.name!r}, {len(self.takes)} take{'s' * (len(self.takes) != 1)}, "
+            f"threshold={self.threshold:.3f}, encoder={self.encoder!r})"
+        )
 
 
 @dataclass(frozen=True)
 class OperatingPoint:
-    """A threshold and the rate of false alarms or false accepts that it was chosen for; None where it is unknown."""
+    """A threshold and the rate for which it was chosen; None where that is unknown."""
 
     threshold: float
     rate: float | None
 
 
 def operating_point(
-    threshold_at: Callable[[float], float],
-    rate: float | None,
-    default: float,
-    *,
-    known: OperatingPoint | None = None,
-    is_comparable: bool = False,
+    encoder: Encoder | SpeakerEncoder, rate: float | None, default: float, known: Enrolled | None = None
 ) -> OperatingPoint:
     """Choose a threshold: for `rate`, else the known one, else for the known rate, else for the default rate.
 
     Args:
-        threshold_at: from a rate to the encoder's threshold.
+        encoder: its calibration maps rates to thresholds.
         rate: what the caller asks for; None keeps what is known.
         default: the rate where none is known.
-        known: the operating point so far.
-        is_comparable: whether the known threshold is one of this encoder.
+        known: the keyword or speaker so far; its threshold is kept only where this encoder made it.
+
+    Raises:
+        InputError: the encoder is not calibrated, or not for this rate.
     """
     if rate is None and known is not None:
-        if is_comparable:
-            return known
+        if known.encoder == encoder.fingerprint:
+            return OperatingPoint(known.threshold, known.rate)
         rate = known.rate
     chosen = default if rate is None else rate
-    return OperatingPoint(threshold_at(chosen), chosen)
+    return OperatingPoint(encoder.calibration.threshold(chosen), chosen)
+
+
+def with_embeddings(
+    known: Thing, embeddings: NDArray[np.float32], encoder: Encoder | SpeakerEncoder, point: OperatingPoint
+) -> Thing:
+    """The same keyword or speaker with embeddings of another encoder, shape (k, d)."""
+    return replace(
+        known, embeddings=embeddings, threshold=point.threshold, encoder=encoder.fingerprint, rate=point.rate
+    )
+
+
+def check_encoder(enrolled: Enrolled, encoder: Encoder | SpeakerEncoder) -> None:
+    """Refuse a keyword or speaker of another encoder.
+
+    Raises:
+        InputError: another encoder made its embeddings.
+    """
+    if enrolled.encoder != encoder.fingerprint:
+        raise InputError(
+            f"{enrolled.noun} {enrolled.name!r} was enrolled with encoder {enrolled.encoder[:12]}, not with "
+            f"{encoder.name!r} ({encoder.fingerprint[:12]}); convert it: earmark {enrolled.noun}s reembed"
+        )

@@ -1,57 +1,129 @@
-"""A keyword: a word to look for, with its takes."""
+"""A keyword: a word to detect, and how its takes become embeddings."""
 
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.errors import InputError
+from earmark.core.audio import AudioInput, Wave
 from earmark.core.names import clean_name
-from earmark.spotting.takes import Take
+from earmark.spotting.enrolled import Enrolled
+from earmark.spotting.speech import find_speech, spoken_parts
+from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
+
+if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
+
+Floats = NDArray[np.float32]
+
+LONGEST_TAKE_S = 30.0
+SHORTEST_S, LONGEST_S = 0.2, 2.0  # of a spoken keyword
+SHORTEST_WINDOW_S = 0.3
+# A take is an outlier when its similarity to the others is this many robust standard deviations below the median.
+OUTLIER_DEVIATIONS, SMALLEST_DEVIATION = 3.5, 0.04
 
 
-@dataclass(frozen=True, eq=False)
-class Keyword:
-    """A word to look for, as an encoder hears it.
+@dataclass(frozen=True, eq=False, repr=False, kw_only=True)
+class Keyword(Enrolled):
+    """A word to detect.
 
     Attributes:
-        name: as `clean_name` returns it; it is cleaned here.
-        takes: the recordings, kept so that another encoder can embed them.
-        embeddings: shape (k, d), float32, rows of unit length.
-        duration_s: how long the word lasts, in seconds.
-        threshold: the score from which on it counts as heard.
-        encoder: fingerprint of the encoder that made the embeddings.
-        created: when, ISO 8601 in UTC.
-        only_speaker: name of the speaker whose voice alone it answers to; None for anybody's.
-        false_alarms_per_hour: what the threshold was chosen for; None where that is not known.
+        duration_s: length of the word in seconds.
+        only_speaker: name of the only speaker who may trigger it; None for any speaker.
     """
 
-    name: str
-    takes: tuple[Take, ...]
-    embeddings: NDArray[np.float32]
     duration_s: float
-    threshold: float
-    encoder: str
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
     only_speaker: str | None = None
-    false_alarms_per_hour: float | None = None
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "name", clean_name(self.name))
+        super().__post_init__()
         if self.only_speaker is not None:
             object.__setattr__(self, "only_speaker", clean_name(self.only_speaker, of="speaker"))
-        if self.embeddings.ndim != 2 or not self.embeddings.size or not np.isfinite(self.embeddings).all():
-            shape = self.embeddings.shape
-            raise InputError(f"keyword '{self.name}': embeddings must be finite, shape (k, d), not {shape}")
-
-    @property
-    def prototype(self) -> NDArray[np.float32]:
-        """The mean of the embeddings, made unit length; shape (d,)."""
-        return unit_mean(self.embeddings)
 
 
-def unit_mean(embeddings: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The mean of unit vectors, shape (k, d), made unit length; shape (d,)."""
-    mean = embeddings.mean(axis=0, dtype=np.float64)
-    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)
+def find_word(given: AudioInput, label: TakeLabel) -> Take:
+    """Find the word in a take, and remark on its quality.
+
+    Raises:
+        AudioError: the take is not audio.
+        EnrollmentError: it is too long, or contains too little speech.
+    """
+    wave = read_take(given, label, LONGEST_TAKE_S, "cut the word out")
+    spoken = find_speech(wave)
+    if spoken is None:
+        raise no_speech(wave, label)
+    start_s, end_s = spoken
+    if end_s - start_s < SHORTEST_S:
+        raise EnrollmentError(
+            f"{label} contains only {end_s - start_s:.2f} s of speech: say the whole word, 0.2 s or more"
+        )
+    remarks = tuple(f"{label} {remark}" for remark in _word_remarks(wave, start_s, end_s))
+    return Take(wave, start_s, end_s, label.source, remarks)
+
+
+def _word_remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
+    remarks = quality_remarks(wave, start_s, end_s)
+    if end_s - start_s > LONGEST_S:
+        remarks.append(
+            f"contains {end_s - start_s:.1f} s of speech: a keyword is at most {LONGEST_S:.0f} s; cut the word out"
+        )
+    parts = spoken_parts(wave)
+    loudest = max(part.energy for part in parts)
+    if sum(part.energy > 0.03 * loudest for part in parts) > 1:  # 15 dB; a murmur beside the word does no harm
+        remarks.append(f"contains more than one spoken part: the one at {start_s:.1f} s is used; leave one word")
+    return remarks
+
+
+def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> Floats:
+    """Embed a part of a wave; the encoder also gets the audio around it, as in a stream.
+
+    Returns:
+        Unit vector, shape (d,).
+    """
+    frames = encoder.frames(wave)
+    stop = min(len(frames), max(1, round(end_s / encoder.hop_s)))
+    length = max(1, stop - round(start_s / encoder.hop_s))
+    return encoder.embed_windows(frames, np.array([stop]), length)[0]
+
+
+def embed_words(takes: Sequence[Take], encoder: Encoder) -> Floats:
+    """Embed the word of each take, shape (k, d)."""
+    return np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in takes])
+
+
+def word_length_s(takes: Sequence[Take]) -> float:
+    """Mean length of the word, in seconds, without takes that differ from the median by more than a factor 1.5."""
+    lengths_s = [take.end_s - take.start_s for take in takes]
+    middle = float(np.median(lengths_s))
+    mean = np.mean([length for length in lengths_s if middle / 1.5 <= length <= middle * 1.5] or [middle])
+    return float(np.clip(mean, SHORTEST_WINDOW_S, LONGEST_S))
+
+
+def remark_outliers(
+    takes: Sequence[Take], labels: Sequence[TakeLabel], embeddings: Floats, threshold: float
+) -> list[Take]:
+    """The takes, with a remark on each one that the others would not find and that differs much more than they do."""
+    remarked = list(takes)
+    for index, similarity in _outliers(embeddings, threshold):
+        remarked[index] = remarked[index].with_remark(
+            f"{labels[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
+        )
+    return remarked
+
+
+def _outliers(embeddings: Floats, threshold: float) -> list[tuple[int, float]]:
+    """Index and similarity of each outlier."""
+    if len(embeddings) < 3:
+        return []
+    # Each take against the prototype of the others.
+    others = embeddings.sum(axis=0) - embeddings
+    others /= np.linalg.norm(others, axis=1, keepdims=True) + 1e-9
+    similarities = np.sum(embeddings * others, axis=1)
+    middle = np.median(similarities)
+    deviation = max(1.4826 * float(np.median(np.abs(similarities - middle))), SMALLEST_DEVIATION)
+    limit = min(threshold, middle - OUTLIER_DEVIATIONS * deviation)
+    return [(index, float(similarity)) for index, similarity in enumerate(similarities) if similarity < limit]

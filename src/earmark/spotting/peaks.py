@@ -1,4 +1,4 @@
-"""From curves of scores to events: one peak an utterance, and one keyword a sound."""
+"""Peaks of score curves: one per utterance, and one keyword at a time."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -9,14 +9,21 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class Peak:
-    """Where a keyword (a column of the scores) fits best: the window of frames from `start` to before `stop`."""
+    """The best window of a keyword in an utterance.
+
+    Attributes:
+        keyword: column of the scores.
+        start: first frame of the window.
+        stop: frame after the window.
+        score: of the window.
+        speaker_score: similarity of the voice to the keyword's only speaker; None where the keyword has none.
+    """
 
     keyword: int
     start: int
     stop: int
     score: float
     speaker_score: float | None = None
-    """How alike the voice is to the one that the keyword answers to; None where it answers to any."""
 
     def covers(self, other: "Peak") -> bool:
         """Whether the two windows share more than half of the shorter one."""
@@ -25,24 +32,23 @@ class Peak:
 
 
 class PeakPicker:
-    """Watches scores frame by frame and reports a peak once it is over; the answer does not depend on the chunking.
+    """Picks the peaks of score curves, frame by frame; the result does not depend on the chunking.
 
-    A peak opens when a score reaches its threshold, rises with it, and is over when the score is below the threshold
-    again or has not risen for `hold` frames. Then the keyword rests. A keyword opens again only after its score was
-    below the threshold in between.
+    A peak opens when a score reaches its threshold, and follows the maximum. It closes when the score falls below the
+    threshold or has not risen for `hold` frames. Then the keyword rests for `rest` frames, and opens again only after
+    its score was below the threshold.
 
-    Of peaks of several keywords on the same sound the best is reported: a peak that is over waits while another on its
-    sound is open. What has been reported cannot be taken back: a better one that begins only afterward is reported as
-    well.
+    Of overlapping peaks of several keywords the best is reported: a closed peak waits while an overlapping one is open.
+    A reported peak is final: a better one that opens later is reported too.
 
     Args:
         thresholds: shape (k,), one for each keyword.
-        hold: frames.
-        rest: frames.
+        hold: frames without a rise that close a peak.
+        rest: frames in which a keyword does not open again.
         span: frames of the longest window.
-        exclusive: False reports every keyword, also on the same sound.
-        admit: is shown each peak when it is over, in time for no other to give way to it; returns it, perhaps with
-            something added, or None to have it forgotten. By default every peak is admitted.
+        exclusive: False reports overlapping peaks of all keywords.
+        admit: called with each closed peak, before it competes with others; returns the peak, perhaps with more
+            fields, or None to drop it. By default every peak is admitted.
     """
 
     def __init__(
@@ -59,50 +65,50 @@ class PeakPicker:
         self._exclusive = exclusive
         self._admit = admit
         self._now = 0
-        self._open: dict[int, tuple[Peak, int]] = {}  # by keyword: the peak so far, and the frame in which it last rose
+        self._open: dict[int, tuple[Peak, int]] = {}  # by keyword: the peak so far, and the frame of its last rise
         self._waiting: list[Peak] = []
         self._reported: list[Peak] = []
-        self._ready = np.zeros(len(thresholds), int)  # the frame from which on a keyword may open again
-        self._armed = np.ones(len(thresholds), bool)  # whether it was below its threshold since it last opened
+        self._ready = np.zeros(len(thresholds), int)  # the first frame in which a keyword may open again
+        self._armed = np.ones(len(thresholds), bool)  # whether the score was below the threshold since the last peak
 
     def push(self, scores: NDArray[np.float32], stops: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[Peak]:
-        """Watch some frames more.
+        """Process the scores of the next frames.
 
         Args:
             scores: shape (n, k).
-            stops: shape (n,), the frame before which each score's window ends.
-            lengths: shape (n, k), how many frames that window has.
+            stops: shape (n,), the frame after the window of each score.
+            lengths: shape (n, k), the length of that window in frames.
 
         Returns:
-            The peaks that are decided by now.
+            The peaks that are final by now.
         """
         found: list[Peak] = []
         above = scores >= self._thresholds
         active = np.asarray(above.any(axis=1))
         for row in range(len(scores)):
-            # Nearly every frame of a day is quiet: it costs one look.
+            # Nearly all frames are below all thresholds: they cost one test.
             if active[row] or self._open or self._waiting:
                 for keyword in {*map(int, np.flatnonzero(above[row])), *self._open}:
                     length = int(lengths[row, keyword])
                     peak = Peak(keyword, int(stops[row]) - length, int(stops[row]), float(scores[row, keyword]))
-                    self._watch(peak, is_above=bool(above[row, keyword]))
+                    self._follow(peak, is_above=bool(above[row, keyword]))
                 found += self._decide()
             self._armed |= ~above[row]
             self._now += 1
         return found
 
     def finish(self) -> list[Peak]:
-        """Decide what is still open, as if all scores fell now."""
+        """Close all open peaks, as if all scores fell now, and return the last peaks."""
         for keyword in list(self._open):
             self._close(keyword)
         return self._decide()
 
     @property
     def earliest(self) -> int | None:
-        """The frame in which the earliest peak begins that is still open; None when none is."""
+        """First frame of the open peaks; None when no peak is open."""
         return min((peak.start for peak, _ in self._open.values()), default=None)
 
-    def _watch(self, peak: Peak, *, is_above: bool) -> None:
+    def _follow(self, peak: Peak, *, is_above: bool) -> None:
         keyword = peak.keyword
         if keyword not in self._open:
             if is_above and self._armed[keyword] and self._now >= self._ready[keyword]:
@@ -118,7 +124,7 @@ class PeakPicker:
     def _close(self, keyword: int) -> None:
         peak, _ = self._open.pop(keyword)
         admitted = peak if self._admit is None else self._admit(peak)
-        # A keyword that was refused need not rest: whom it answers to may speak next.
+        # A refused keyword does not rest: its speaker may speak next.
         if admitted is not None:
             self._ready[keyword] = self._now + self._rest
             self._waiting.append(admitted)

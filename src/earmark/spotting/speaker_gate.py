@@ -1,8 +1,9 @@
-"""The gate of keywords that answer to one voice: keeps the last sound, and judges whose it is."""
+"""The speaker gate: accepts a peak of a restricted keyword only if the voice is that of its speaker."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -10,74 +11,105 @@ import numpy as np
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import InputError
 from earmark.core.names import fold
+from earmark.spotting.enrolled import check_encoder
 from earmark.spotting.keyword import Keyword
-from earmark.spotting.speaker import Speaker, Verdict, check_speaker, judge, spoken
+from earmark.spotting.peaks import Peak
+from earmark.spotting.speaker import Speaker, Verification, compare_voice, spoken
 
 if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
     from earmark.models.speaker_encoder import SpeakerEncoder
 
 MARGIN_S = 0.3
-"""How far on either side of a detection the speech in it is looked for, in seconds."""
+"""Audio on each side of a peak in which speech is searched, in seconds."""
 
 
-class Gate:
-    """Judges the voice in stretches of one stream.
+class SpeakerGate:
+    """Verifies the voices of the peaks of one stream, for which it keeps the latest audio.
 
     Args:
-        speakers: those whom the keywords answer to.
-        encoder: which made them.
-        lag_s: how much sound behind a stretch has surely been heard when it is judged, in seconds. No more of it is
-            used, even where more is there: the answer must not depend on how the stream is cut.
+        only_speakers: for each keyword, the name of its only speaker, or None.
+        speakers: those speakers.
+        speaker_encoder: the encoder of the speakers.
+        encoder: the encoder of the keywords; gives the times of frames.
 
     Raises:
         InputError: a speaker was enrolled with another speaker encoder.
     """
 
-    def __init__(self, speakers: Sequence[Speaker], encoder: SpeakerEncoder, lag_s: float) -> None:
+    def __init__(
+        self,
+        only_speakers: Sequence[str | None],
+        speakers: Sequence[Speaker],
+        speaker_encoder: SpeakerEncoder,
+        encoder: Encoder,
+    ) -> None:
         for speaker in speakers:
-            check_speaker(speaker, encoder)
+            check_encoder(speaker, speaker_encoder)
+        self._only = [None if name is None else fold(name) for name in only_speakers]
         self._speakers = {fold(speaker.name): speaker for speaker in speakers}
-        self._encoder = encoder
-        self._after_s = min(MARGIN_S, lag_s)
-        self._sound: Wave = np.zeros(0, np.float32)
-        self._first = 0  # sample of the stream that the kept sound begins with
+        self._encoder = speaker_encoder
+        self._hop_s = encoder.hop_s
+        # No more audio after a peak than the lag of the encoder: the result must not depend on the chunking.
+        self._after_s = min(MARGIN_S, encoder.lag_s)
+        self._wave: Wave = np.zeros(0, np.float32)
+        self._first = 0  # sample of the stream at which the kept audio begins
+        self._refused: list[Peak] = []
 
-    def hear(self, chunk: Wave) -> None:
-        """Keep the next sound, shape (n,)."""
-        self._sound = np.concatenate([self._sound, chunk])
+    @property
+    def kept_s(self) -> float:
+        """Length of the kept audio in seconds."""
+        return len(self._wave) / SAMPLE_RATE
 
-    def forget(self, before_s: float) -> None:
-        """Keep only what a stretch that begins at this time, or later, needs."""
-        gone = max(0, round((before_s - MARGIN_S) * SAMPLE_RATE)) - self._first
+    def push(self, chunk: Wave) -> None:
+        """Keep the next audio, shape (n,)."""
+        self._wave = np.concatenate([self._wave, chunk])
+
+    def drop(self, before: int) -> None:
+        """Drop audio that no peak needs that begins at this frame or later."""
+        gone = max(0, round((max(0, before) * self._hop_s - MARGIN_S) * SAMPLE_RATE)) - self._first
         if gone > 0:
-            self._sound = self._sound[gone:].copy()  # a view would hold the whole chunk
+            self._wave = self._wave[gone:].copy()  # a view would hold the whole chunk
             self._first += gone
 
-    def judge(self, name: str, start_s: float, end_s: float) -> Verdict:
-        """Compare the voice in a stretch of the kept sound with a speaker's.
+    def admit(self, peak: Peak) -> Peak | None:
+        """The peak with the score of its voice; None for another voice than the keyword's speaker."""
+        name = self._only[peak.keyword]
+        if name is None:
+            return peak
+        result = self._verify(name, max(0, peak.start) * self._hop_s, peak.stop * self._hop_s)
+        verified = replace(peak, speaker_score=result.score)
+        if result.is_same:
+            return verified
+        self._refused.append(verified)
+        return None
 
-        Only the speech in it and right around it is heard, as at enrollment: what a room or a microphone adds to the
-        silence is the same for everybody, and makes voices alike.
+    def take_refused(self) -> list[Peak]:
+        """The peaks that were refused since the last call."""
+        refused, self._refused = self._refused, []
+        return refused
 
-        Args:
-            name: of the speaker.
-            start_s: where the stretch begins, in seconds of the stream.
-            end_s: where it ends.
+    def _verify(self, name: str, start_s: float, end_s: float) -> Verification:
+        """Compare the voice in a span of the kept audio with a speaker.
+
+        Only speech is embedded, as in enrollment: noise of the room or the microphone is the same for all speakers.
         """
         start = max(0, round((start_s - MARGIN_S) * SAMPLE_RATE)) - self._first
         stop = round((end_s + self._after_s) * SAMPLE_RATE) - self._first
-        sound = self._sound[start:stop]
-        speech = spoken(sound)
-        return judge(self._speakers[fold(name)], self._encoder.embed(speech if len(speech) else sound), self._encoder)
+        wave = self._wave[start:stop]
+        speech = spoken(wave)
+        embedding = self._encoder.embed(speech if len(speech) else wave)
+        return compare_voice(self._speakers[name], embedding, self._encoder)
 
 
-def speakers_of(keywords: Sequence[Keyword], speakers: Sequence[Speaker]) -> list[Speaker]:
-    """Those of the speakers to whom keywords answer, each once.
+def required_speakers(keywords: Sequence[Keyword], speakers: Sequence[Speaker] | Speaker) -> list[Speaker]:
+    """The speakers to whom keywords are restricted, each once.
 
     Raises:
-        InputError: a keyword answers to somebody who is not among the speakers.
+        InputError: one of them is missing.
     """
-    known = {fold(speaker.name): speaker for speaker in speakers}
+    given = [speakers] if isinstance(speakers, Speaker) else speakers
+    known = {fold(speaker.name): speaker for speaker in given}
     needed = {}
     for keyword in keywords:
         if keyword.only_speaker is None:
@@ -85,8 +117,8 @@ def speakers_of(keywords: Sequence[Keyword], speakers: Sequence[Speaker]) -> lis
         folded = fold(keyword.only_speaker)
         if folded not in known:
             raise InputError(
-                f"keyword {keyword.name!r} answers to {keyword.only_speaker!r} alone, who is not among the speakers; "
-                f"enroll the voice: earmark speakers enroll {keyword.only_speaker} FILE..., and pass it as speakers="
+                f"speakers: keyword {keyword.name!r} is restricted to {keyword.only_speaker!r}, who is missing; enroll "
+                f"the voice: earmark speakers enroll {keyword.only_speaker} FILE..."
             )
         needed[folded] = known[folded]
     return list(needed.values())

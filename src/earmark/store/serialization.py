@@ -67,7 +67,7 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
             keyword.embeddings.shape[1],
             _bytes(keyword.embeddings),
             speaker,
-            keyword.false_alarms_per_hour,
+            keyword.rate,
         ),
     ).lastrowid
     _insert_takes(connection, "take", "keyword", key, takes)
@@ -89,7 +89,7 @@ def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Seque
             speaker.encoder,
             speaker.embeddings.shape[1],
             _bytes(speaker.embeddings),
-            speaker.false_accepts,
+            speaker.rate,
         ),
     )
     (key,) = connection.execute("SELECT id FROM speaker WHERE folded = ?", (fold(speaker.name),)).fetchone()
@@ -126,7 +126,7 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
             encoder=encoder,
             created=created,
             only_speaker=speaker,
-            false_alarms_per_hour=rate,
+            rate=rate,
         )
     except (ValueError, TypeError) as error:
         message = f"{path}: keyword '{name}' is damaged ({error}); remove it and enroll it again"
@@ -142,7 +142,15 @@ def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Spe
     ).fetchone()
     try:
         takes = _takes(connection, "speaker_take", "speaker", key)
-        return Speaker(name, takes, _matrix(embeddings, dimension), threshold, encoder, created, rate)
+        return Speaker(
+            name=name,
+            takes=takes,
+            embeddings=_matrix(embeddings, dimension),
+            threshold=threshold,
+            encoder=encoder,
+            created=created,
+            rate=rate,
+        )
     except (ValueError, TypeError) as error:
         message = f"{path}: speaker '{name}' is damaged ({error}); enroll the voice again with --replace"
         raise EarmarkError(message) from error

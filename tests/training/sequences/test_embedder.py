@@ -6,7 +6,7 @@ from earmark import audio
 from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Embedder
 from earmark.evaluation.segment_embeddings import SelfSegmenting, segment_embedder
-from earmark.spotting.enrollment import find_speech
+from earmark.spotting.speech import find_speech
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, save_checkpoint

@@ -331,7 +331,8 @@ def _title(pair: ListPair, label: str) -> str:
 
 
 def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword]":
-    from earmark.spotting.enrollment import EnrollmentError, enroll
+    from earmark.spotting.enrollment import enroll
+    from earmark.spotting.takes import EnrollmentError
 
     def keyword(label: str, paths: list[str]) -> "Keyword":
         with warnings.catch_warnings():

@@ -20,8 +20,9 @@ from earmark.data.manifest import Clip, read_manifest
 from earmark.models.calibration import Calibration
 from earmark.models.encoder import Encoder, load_encoder
 from earmark.spotting.detector import Detector
-from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll, reembed
+from earmark.spotting.enrollment import enroll, reembed
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.takes import EnrollmentError, TakeWarning
 from earmark.training.export.calibration import NOT_YET, alarms
 from earmark.training.export.encoder import set_card
 from earmark.training.run.progress import follow

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from earmark.core.audio import SAMPLE_RATE, Wave, read
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
-from earmark.spotting.enrollment import find_speech
+from earmark.spotting.speech import find_speech
 from earmark.training.run.progress import follow
 
 _FEW_FILES = 64

@@ -18,8 +18,9 @@ from earmark.core.errors import InputError
 from earmark.models.calibration import Calibration
 from earmark.models.encoder import load_encoder
 from earmark.spotting.detector import Detector
-from earmark.spotting.enrollment import EnrollmentError, TakeWarning, enroll
+from earmark.spotting.enrollment import enroll
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.takes import EnrollmentError, TakeWarning
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.export.encoder import set_card
 from earmark.training.run.progress import follow

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.evaluation.segment_embeddings import Span, bounds_of
-from earmark.spotting.enrollment import find_speech
+from earmark.spotting.speech import find_speech
 from earmark.training.sequences.frames import ContextSettings, FrameSource, hop_s, section_frames
 from earmark.training.sequences.networks import Cut, Network, embed_cuts
 

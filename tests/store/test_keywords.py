@@ -38,7 +38,7 @@ def keyword(name: str, takes: int = 2, seed: int = 0) -> Keyword:
         duration_s=0.05,
         threshold=0.6,
         encoder="abc123",
-        false_alarms_per_hour=0.5,
+        rate=0.5,
     )
 
 
@@ -73,7 +73,7 @@ def test_a_keyword_comes_back_as_it_was_saved(store: KeywordStore):
     got = store.get("jarvis")
     np.testing.assert_array_equal(got.embeddings, saved.embeddings)
     np.testing.assert_array_equal(got.prototype, saved.prototype)
-    for name in ("name", "duration_s", "threshold", "encoder", "created", "false_alarms_per_hour"):
+    for name in ("name", "duration_s", "threshold", "encoder", "created", "rate"):
         assert getattr(got, name) == getattr(saved, name)
     assert len(got.takes) == 3
     for new, old in zip(got.takes, saved.takes, strict=True):
@@ -190,7 +190,7 @@ def test_names_of_any_script_are_kept(store: KeywordStore, name: str):
         ("a\nb", "control"),
         ("a\u202eb", "control"),
         ("a\ud800b", "control"),
-        ("\u200d", "nothing in the name can be seen"),
+        ("\u200d", "no visible character"),
     ],
 )
 def test_a_name_that_cannot_be_one_is_an_error(name: str, cure: str):
@@ -245,7 +245,7 @@ def test_between_operations_the_store_is_one_whole_file(store: KeywordStore):
 
 # --- several at once, and ends without warning
 
-_ENROL = """
+_ENROLL = """
 import sys
 from tests_keyword import keyword
 from earmark.store.store import KeywordStore
@@ -261,8 +261,9 @@ def enrolling(folder: Path, path: Path, prefix: str, number: int) -> subprocess.
     link = folder / "tests_keyword.py"
     if not link.exists():
         link.symlink_to(__file__)
-    command = [sys.executable, "-c", _ENROL, str(path), prefix, str(number)]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": str(folder)})
+    command = [sys.executable, "-c", _ENROLL, str(path), prefix, str(number)]
+    paths = os.pathsep.join([str(folder), *filter(None, [os.environ.get("PYTHONPATH")])])
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, "PYTHONPATH": paths})
 
 
 def test_processes_that_write_at_once_lose_nothing(store: KeywordStore, tmp_path: Path):

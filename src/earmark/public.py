@@ -1,0 +1,30 @@
+"""The public names of earmark, each named once; `import earmark` offers them lazily."""
+
+from earmark.core import audio as audio
+from earmark.core.audio import AudioError as AudioError
+from earmark.core.audio import AudioWarning as AudioWarning
+from earmark.core.errors import EarmarkError as EarmarkError
+from earmark.core.errors import InputError as InputError
+from earmark.models.calibration import Calibration as Calibration
+from earmark.models.encoder import Encoder as Encoder
+from earmark.models.encoder import load_encoder as load_encoder
+from earmark.models.speaker_encoder import SpeakerEncoder as SpeakerEncoder
+from earmark.models.speaker_encoder import load_speaker_encoder as load_speaker_encoder
+from earmark.spotting.detector import Detection as Detection
+from earmark.spotting.detector import Detector as Detector
+from earmark.spotting.detector import DetectorSettings as DetectorSettings
+from earmark.spotting.enrollment import enroll as enroll
+from earmark.spotting.enrollment import enroll_speaker as enroll_speaker
+from earmark.spotting.enrollment import extend as extend
+from earmark.spotting.enrollment import extend_speaker as extend_speaker
+from earmark.spotting.enrollment import reembed as reembed
+from earmark.spotting.enrollment import reembed_speaker as reembed_speaker
+from earmark.spotting.keyword import Keyword as Keyword
+from earmark.spotting.speaker import Speaker as Speaker
+from earmark.spotting.speaker import Verification as Verification
+from earmark.spotting.speaker import verify as verify
+from earmark.spotting.speech import find_speech as find_speech
+from earmark.spotting.takes import EnrollmentError as EnrollmentError
+from earmark.spotting.takes import Take as Take
+from earmark.spotting.takes import TakeWarning as TakeWarning
+from earmark.store.store import KeywordStore as KeywordStore
