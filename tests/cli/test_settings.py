@@ -1,13 +1,14 @@
 """Options that are made from settings models, and the classes of commands and groups."""
 
 import sys
+from collections.abc import Callable
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal, Self
 
 import pytest
 import typer
-from pydantic import Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
 from typer.testing import CliRunner
 
 from earmark.cli.commands import App, Command
@@ -15,7 +16,7 @@ from earmark.cli.settings import Flag, options_from, with_options
 from earmark.core.config import Seconds, Settings
 from earmark.core.errors import InputError
 
-SEEN = []
+SEEN: list[Any] = []
 
 
 class Color(StrEnum):
@@ -45,7 +46,7 @@ class Everything(Settings):
     other: Grid | None = None
 
     @model_validator(mode="after")
-    def _check_count(self):
+    def _check_count(self) -> Self:
         if self.count == 7:
             raise InputError("7 is taken", key="count")
         return self
@@ -56,7 +57,7 @@ class Required(Settings):
     seed: int = 0
 
 
-def application(function):
+def application(function: Callable[..., object]) -> App:
     app = App(name="earmark")
     app.command()(function)
     app.command("other")(lambda: None)
@@ -64,7 +65,7 @@ def application(function):
 
 
 @pytest.fixture
-def everything():
+def everything() -> Any:
     """`everything(*arguments)`: the settings that a command gets."""
 
     @options_from(Everything, flags={"count": Flag("--number", short="-n"), "languages": Flag(separator=",")})
@@ -74,17 +75,17 @@ def everything():
 
     app = application(command)
 
-    def run(*arguments):
+    def run(*arguments: str) -> Any:
         result = CliRunner().invoke(app, ["command", "here", *arguments], catch_exceptions=False)
         assert result.exit_code == 0, result.output
         assert SEEN[0][0] == Path("here")
         return SEEN[0][1]
 
-    run.app = app
+    run.app = app  # type: ignore[attr-defined]
     return run
 
 
-def test_without_options_the_settings_have_their_defaults(everything):
+def test_without_options_the_settings_have_their_defaults(everything) -> None:
     assert everything() == Everything()
     assert everything().model_fields_set == set()
 
@@ -109,7 +110,7 @@ def test_without_options_the_settings_have_their_defaults(everything):
         (["--other-depth", "4"], "other", Grid(depth=4)),
     ],
 )
-def test_an_option_sets_its_field_and_no_other(everything, arguments, field, value):
+def test_an_option_sets_its_field_and_no_other(everything, arguments, field, value) -> None:
     settings = everything(*arguments)
     assert settings == Everything(**{field: value})
     assert settings.model_fields_set == {field}
@@ -127,7 +128,7 @@ def test_an_option_sets_its_field_and_no_other(everything, arguments, field, val
         (["--numbers", "1", "--numbers", "x"], "--numbers"),
     ],
 )
-def test_a_value_that_the_model_refuses_names_the_option(everything, arguments, flag):
+def test_a_value_that_the_model_refuses_names_the_option(everything, arguments, flag) -> None:
     result = CliRunner().invoke(everything.app, ["command", "here", *arguments])
     if isinstance(result.exception, SystemExit):  # typer itself reads the numbers
         assert result.exit_code == 2
@@ -139,7 +140,7 @@ def test_a_value_that_the_model_refuses_names_the_option(everything, arguments, 
 
 
 @pytest.mark.parametrize("help_option", ["-h", "--help"])
-def test_the_help_shows_description_default_range_unit_and_choices(everything, help_option, monkeypatch):
+def test_the_help_shows_description_default_range_unit_and_choices(everything, help_option, monkeypatch) -> None:
     monkeypatch.setenv("COLUMNS", "300")
     lines = CliRunner().invoke(everything.app, ["command", help_option]).output.splitlines()
     shown = {line.split()[1]: line for line in lines if line.startswith("│ ")}
@@ -156,7 +157,7 @@ def test_the_help_shows_description_default_range_unit_and_choices(everything, h
     assert "--kind" not in shown
 
 
-def test_two_models_of_one_command_get_their_own_options():
+def test_two_models_of_one_command_get_their_own_options() -> None:
     @options_from(Required, "one", flags={"name": "--title"})
     @options_from(Grid, "grid", prefix="grid-", without=["depth"], panel="Grid")
     def command(one: "Required", grid: "Grid") -> None:
@@ -170,7 +171,7 @@ def test_two_models_of_one_command_get_their_own_options():
     assert CliRunner().invoke(app, [*words, "--grid-depth", "3"]).exit_code == 2
 
 
-def test_the_function_itself_can_be_called_with_settings():
+def test_the_function_itself_can_be_called_with_settings() -> None:
     @options_from(Grid)
     def command(settings: "Grid") -> Grid:
         return settings
@@ -182,11 +183,25 @@ class WithUnion(Settings):
     either: Grid | Required | None = None
 
 
+class WithText(Settings):
+    part: Annotated[Grid | int, BeforeValidator(lambda part: Grid() if part == "grid" else part)] = 1
+
+
+def test_a_text_option_is_read_by_the_validator_of_the_field() -> None:
+    @options_from(WithText, flags={"part": Flag(text=True, metavar="N|grid")})
+    def command(settings: "WithText") -> None:
+        SEEN[:] = [settings.part]
+
+    for word, part in (("grid", Grid()), ("7", 7)):
+        CliRunner().invoke(application(command), ["command", "--part", word], catch_exceptions=False)
+        assert [part] == SEEN
+
+
 @pytest.mark.parametrize(
     ("source", "how", "name"),
     [(WithUnion, {}, "either"), (Grid, {"without": ["dept"]}, "dept"), (Grid, {"flags": {"hop": "--hop"}}, "hop")],
 )
-def test_a_field_without_an_option_and_an_unknown_field_are_programming_errors(source, how, name):
+def test_a_field_without_an_option_and_an_unknown_field_are_programming_errors(source, how, name) -> None:
     @options_from(source, **how)
     def command(settings: "Settings") -> None:
         pass
@@ -195,7 +210,7 @@ def test_a_field_without_an_option_and_an_unknown_field_are_programming_errors(s
         with_options(command)
 
 
-def test_settings_are_imported_when_the_command_is_needed(tmp_path, monkeypatch):
+def test_settings_are_imported_when_the_command_is_needed(tmp_path, monkeypatch) -> None:
     (tmp_path / "late_settings.py").write_text(
         "from earmark.core.config import Settings\n\n\nclass Late(Settings):\n    depth: int = 4\n"
     )
@@ -220,17 +235,18 @@ def test_settings_are_imported_when_the_command_is_needed(tmp_path, monkeypatch)
     ("key", "shown"),
     [("padding_s", "--padding"), ("grid.hop_s", "--grid-hop"), ("seed", "--seed"), ("optimizer.lr", "optimizer.lr")],
 )
-def test_an_error_that_names_a_key_of_the_command_shows_its_option(key, shown):
+def test_an_error_that_names_a_key_of_the_command_shows_its_option(key, shown) -> None:
     @options_from(Everything)
     def command(settings: "Everything", seed: int = 1) -> None:
         SEEN[:] = [settings, seed]
         raise InputError("cannot be", key=key)
 
     error = CliRunner().invoke(application(command), ["command"]).exception
+    assert isinstance(error, InputError)
     assert (str(error), error.key, error.problem) == (f"{shown}: cannot be", shown, "cannot be")
 
 
-def test_other_errors_stay_as_they_are():
+def test_other_errors_stay_as_they_are() -> None:
     class Special(InputError):
         pass
 
@@ -242,7 +258,7 @@ def test_other_errors_stay_as_they_are():
     assert str(error) == "a.wav: broken"
 
 
-def test_a_mistyped_command_is_never_taken_for_a_destructive_one():
+def test_a_mistyped_command_is_never_taken_for_a_destructive_one() -> None:
     app = App(name="keywords")
     for name in ("remove", "reembed", "show"):
         app.command(name)(lambda: None)
@@ -253,6 +269,6 @@ def test_a_mistyped_command_is_never_taken_for_a_destructive_one():
         assert all(repr(name) in result.stderr for name in near)
 
 
-def test_commands_are_of_the_late_kind():
-    group = typer.main.get_command(application(lambda: None))
+def test_commands_are_of_the_late_kind() -> None:
+    group: Any = typer.main.get_command(application(lambda: None))
     assert all(isinstance(command, Command) for command in group.commands.values())

@@ -26,16 +26,19 @@ EXAMPLE = (
 )
 
 
+Sentences = Annotated[
+    Path,
+    typer.Argument(
+        metavar="ALIGNMENTS|MANIFEST",
+        help="A folder of TextGrids, or a .ctm, .json or .jsonl file; or a manifest of sentences, which pocketsphinx "
+        "aligns.",
+    ),
+]
+
+
 @options_from("earmark.data.segments.ngrams:NgramRules", "rules", flags={"n": Flag(metavar="N|N-N", separator="-")})
 def ngrams(
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="ALIGNMENTS|MANIFEST",
-            help="A folder of TextGrids, or a .ctm, .json or .jsonl file; or a manifest of sentences, which are "
-            "aligned by pocketsphinx.",
-        ),
-    ],
+    source: Sentences,
     out: Annotated[
         Path,
         typer.Option(
@@ -73,33 +76,15 @@ def ngrams(
     Every n-gram is listed, also where the same one follows; labels may stand there once only. With a manifest,
     pocketsphinx finds the places; a .jsonl beside the list keeps them, so that the command goes on where it stopped.
     """
-    from earmark.data.lists.sections import by_path, read_sections
-    from earmark.data.lists.segments import read_segments, write_segments
-    from earmark.data.segments import ngrams as made
+    from earmark.data.lists.segments import write_segments
 
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
         raise InputError("--sections and --segments: give one of them")
     manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
-    if segments is not None:
-        units = {
-            made.stem(clip.path): made.units_of(alignment, rules.unit, clip.path)
-            for clip, alignment in zip(manifest, alignments, strict=True)
-        }
-        found = made.transcribe(read_segments(segments), units, rules)
-    else:
-        inside = None
-        if sections is not None:
-            inside = {made.stem(path): some for path, some in by_path(read_sections(sections)).items()}
-        found = made.ngrams(manifest, alignments, rules, sections=inside)
     tokens: Counter[str] = Counter()
-
-    def told(segments: "Iterator[SpeechSegment]") -> "Iterator[SpeechSegment]":
-        for segment in segments:
-            tokens[segment.label] += 1
-            yield segment
-
-    count = write_segments(told(_drawn(found, most, seed)), out, folder=manifest.folder)
+    found = _drawn(_segments(manifest, alignments, rules, sections, segments), most, seed)
+    count = write_segments(_counted(found, tokens), out, folder=manifest.folder)
     if not count:
         out.unlink(missing_ok=True)
         raise EarmarkError(f"{source}: no n-gram fits; allow others with --n, --shortest, --longest, --gap")
@@ -108,6 +93,37 @@ def ngrams(
         console.say(f"left out: {', '.join(f'{number} sentences: {why}' for why, number in lost.most_common())}")
     repeated = sum(number > 1 for number in tokens.values())
     console.say(f"{out}: {count} n-grams of {rules.unit}, {len(tokens)} labels, {repeated} of them more than once")
+
+
+def _segments(
+    manifest: "Manifest",
+    alignments: "list[Alignment]",
+    rules: "NgramRules",
+    sections: Path | None,
+    segments: Path | None,
+) -> "Iterator[SpeechSegment]":
+    """The n-grams of sentences, inside sections if they are given; or given segments with their labels."""
+    from earmark.data.lists.sections import by_path, read_sections
+    from earmark.data.lists.segments import read_segments
+    from earmark.data.segments import ngrams as made
+
+    if segments is None:
+        inside = None
+        if sections is not None:
+            inside = {made.stem(path): some for path, some in by_path(read_sections(sections)).items()}
+        return made.ngrams(manifest, alignments, rules, sections=inside)
+    units = {
+        made.stem(clip.path): made.units_of(alignment, rules.unit, clip.path)
+        for clip, alignment in zip(manifest, alignments, strict=True)
+    }
+    return made.transcribe(read_segments(segments), units, rules)
+
+
+def _counted(segments: "Iterator[SpeechSegment]", tokens: Counter[str]) -> "Iterator[SpeechSegment]":
+    """The segments; counts their labels in `tokens` as they pass."""
+    for segment in segments:
+        tokens[segment.label] += 1
+        yield segment
 
 
 def _aligned(
