@@ -42,7 +42,6 @@ from earmark.training.nn.encoders import (
     FrameEncoder,
     ResSettings,
     StreamSettings,
-    build_encoder,
 )
 from earmark.training.nn.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
 from earmark.training.nn.pooling import sum_windows
@@ -226,7 +225,7 @@ class Learner:
     """An encoder that learns from episodes of augmented clips."""
 
     def __init__(self, settings: EncoderSettings, device: torch.device) -> None:
-        self.model: nn.Module = build_encoder(settings).to(device)
+        self.model: nn.Module = settings.build().to(device)
         self.loss = AngularPrototypical(AngularPrototypicalSettings(), classes=WORDS, dimension=128).to(device)
         self.optimizer = torch.optim.Adam([*self.model.parameters(), *self.loss.parameters()], lr=1e-3)
         self.labels = torch.arange(WORDS, device=device)

@@ -21,7 +21,6 @@ def little_file(tmp_path_factory):
     import torch
 
     from earmark.training.export.encoder import export
-    from earmark.training.nn.encoders import build_encoder
     from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
     from earmark.training.words.recipe import parse_recipe
 
@@ -30,13 +29,13 @@ def little_file(tmp_path_factory):
     table = {"name": "little", "data": {"folder": "d", "words": [{"manifest": "m.tsv"}]}, "encoder": shape}
     recipe = parse_recipe(table, folder, "recipe")
     torch.manual_seed(0)
-    model = build_encoder(recipe.encoder).train()
+    model = recipe.encoder.build().train()
     # Normalization that has seen sound: else all frames would be nearly the same, and no mistake in time would show.
     for layer in model.modules():
         if isinstance(layer, torch.nn.BatchNorm2d):
             layer.momentum = 1.0
     sound = torch.from_numpy(noise(4)).reshape(2, -1)
-    model.head.measure(model.tower_frames(sound).detach().flatten(0, 1))
+    model.head.fit_scale(model.tower_frames(sound).detach().flatten(0, 1))
     model.eval()
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     save_checkpoint(folder / "a.safetensors", Checkpoint(json.loads(recipe.model_dump_json()), 1, {}, tensors))

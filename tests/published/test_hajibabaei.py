@@ -11,7 +11,6 @@ from earmark.data.lists.clip_lists import read_pairs
 from earmark.data.manifest import read_manifest
 from earmark.training.batches.crops import random_crops
 from earmark.training.export.checkpoint_embedder import load_embedder
-from earmark.training.nn.encoders import build_encoder
 from earmark.training.run.optimizer import learning_rate
 from earmark.training.words.recipe import read_recipe
 
@@ -119,7 +118,7 @@ def test_a_recipe_has_the_name_of_its_file(name):
 def test_the_networks_features_and_crops_are_the_published_ones(name):
     found = recipe(name)
     dimension = 128 if name.endswith("128") else 512
-    size = sum(parameter.numel() for parameter in build_encoder(found.encoder).parameters())
+    size = sum(parameter.numel() for parameter in found.encoder.build().parameters())
     # The residual convolutions' biases, which the published ones have too but never learn, are among them.
     assert size == 11_654_272 + 4_672 + (8_704 + 1) * dimension
     assert found.encoder.shape == (300, 257)

@@ -9,7 +9,6 @@ from earmark.data.lists.clip_lists import read_list
 from earmark.data.manifest import read_manifest
 from earmark.training.compare.protocol import read_protocol
 from earmark.training.compare.runs import recipes_in
-from earmark.training.nn.encoders import build_encoder
 from earmark.training.run.optimizer import learning_rate
 from earmark.training.words.corpus import prepare_corpus
 from earmark.training.words.recipe import read_recipe
@@ -66,7 +65,7 @@ def test_no_clip_and_no_speaker_of_the_test_is_trained_on(prepared):
 def test_a_recipe_has_the_name_of_its_file_and_the_published_network(name):
     found = recipe(name)
     assert found.name == f"huh-{name}"
-    assert sum(parameter.numel() for parameter in build_encoder(found.encoder).parameters()) == 238_802
+    assert sum(parameter.numel() for parameter in found.encoder.build().parameters()) == 238_802
     assert found.encoder.shape == (101, 40)
     assert (found.scenes.shift_s, found.scenes.shift_probability) == (0.2, 0.2)
 

@@ -10,7 +10,6 @@ from earmark import audio
 from earmark.data.lists.clip_lists import read_list
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.training.compare.protocol import read_protocol
-from earmark.training.nn.encoders import build_encoder
 from earmark.training.run.initialization import freeze
 from earmark.training.words.corpus import selected
 from earmark.training.words.recipe import read_recipe
@@ -98,7 +97,7 @@ def test_a_recipe_has_the_name_of_its_file_and_the_published_network(name):
     assert found.name == f"jung-{name}"
     kind = name.partition("-")[2]
     if "small" not in name:
-        model = build_encoder(found.encoder)
+        model = found.encoder.build()
         size = sum(parameter.numel() for parameter in model.parameters())
         assert size == PARAMETERS.get(kind, PARAMETERS["res15"])
         assert found.encoder.shape == (101, 40)
@@ -118,7 +117,7 @@ def test_there_is_a_fine_tuning_for_each_pre_training_and_it_begins_there():
 @pytest.mark.parametrize("name", [name for name in STEMS if "finetune" in name])
 def test_fine_tuning_keeps_four_convolutions_or_what_comes_before_the_mixing(name):
     found = recipe(name)
-    model = build_encoder(found.encoder)
+    model = found.encoder.build()
     freeze(model, found.start.freeze)
     kept = {part for part, parameter in model.named_parameters() if not parameter.requires_grad}
     if found.encoder.kind == "res":

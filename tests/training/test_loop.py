@@ -9,7 +9,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from earmark.core.errors import EarmarkError, InputError
 from earmark.training.batches.episodes import Episodes
 from earmark.training.loop import train
-from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.checkpoint import load_checkpoint, save_checkpoint
 from earmark.training.words import lessons
 from earmark.training.words.recipe import parse_recipe
@@ -149,7 +149,7 @@ def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
     table["optimizer"]["steps"] = 2
     best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
     kept = load_checkpoint(best).tensors
-    published = build_encoder(StreamSettings(frames="published")).state_dict()
+    published = StreamSettings(frames="published").build().state_dict()
     assert all(torch.equal(kept[f"model.{name}"], published[name]) for name in published if name.startswith("tower."))
     assert sum(name.startswith("optimizer.") and name.endswith(".exp_avg") for name in kept) == 8
 

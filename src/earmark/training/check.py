@@ -8,7 +8,6 @@ from pathlib import Path
 from torch import nn
 
 from earmark.core.errors import InputError, collected
-from earmark.training.nn.encoders import build_encoder
 from earmark.training.recipe import AnyRecipe
 from earmark.training.run.initialization import begin_from, freeze
 from earmark.training.run.optimizer import build_optimizer
@@ -53,7 +52,7 @@ def check_writable(folder: Path) -> None:
 
 def _network(recipe: AnyRecipe) -> nn.Module:
     if isinstance(recipe, Recipe):
-        return build_encoder(recipe.encoder)
+        return recipe.encoder.build()
     return build_network(recipe.encoder, build_source(recipe.frames).width)
 
 

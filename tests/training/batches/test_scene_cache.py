@@ -4,7 +4,7 @@ import torch
 from earmark.training.batches.augment import Augmentation, FieldSettings
 from earmark.training.batches.scene_cache import SceneCache, fill_scene_cache
 from earmark.training.batches.scenes import Scenes, SceneSettings
-from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.nn.encoders import StreamSettings
 
 CPU = torch.device("cpu")
 
@@ -13,7 +13,7 @@ class Teacher:
     """Counts its batches, and stops working after a number of them."""
 
     def __init__(self, lives):
-        self.tower, self.lives = build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2))).eval(), lives
+        self.tower, self.lives = StreamSettings(widths=(2, 2, 2, 2, 2)).build().eval(), lives
 
     def tower_frames(self, waves):
         if not self.lives:

@@ -6,7 +6,7 @@ from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.training.batches.center_crop import CenterCrops, CenterCropSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.loop import train
-from earmark.training.nn.encoders import ResSettings, build_encoder
+from earmark.training.nn.encoders import ResSettings
 from earmark.training.run.checkpoint import load_checkpoint, under
 from earmark.training.words.recipe import parse_recipe
 from tests.training.run.test_initialization import CLIPS
@@ -21,7 +21,7 @@ def checkpoint(table, tmp_path):
 def test_a_checkpoint_embeds_waves_as_training_does(checkpoint, bank_of, tone):
     waves = [tone(300, 0.3), tone(500, 0.9), np.zeros(16_000, np.float32)]
     embedder = load_embedder(checkpoint)
-    model = build_encoder(ResSettings(**{key: value for key, value in CLIPS["encoder"].items()})).eval()
+    model = ResSettings(**{key: value for key, value in CLIPS["encoder"].items()}).build().eval()
     model.load_state_dict(under(load_checkpoint(checkpoint).tensors, "model."))
     clips = CenterCrops(bank_of(waves[:2]), CenterCropSettings(), torch.device("cpu"), [])
     with torch.inference_mode():

@@ -9,7 +9,6 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.models.encoder import load_encoder
 from earmark.training.export import encoder as module
 from earmark.training.export.encoder import PARITY, check_parity, export, load_model, set_card
-from earmark.training.nn.encoders import build_encoder
 from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
 from earmark.training.words.recipe import parse_recipe
 
@@ -20,7 +19,7 @@ def checkpoint(request, table, tmp_path):
     torch.manual_seed(0)
     table["encoder"] |= {"frames": request.param, "parts": 2, "context": 5}
     recipe = parse_recipe(table, tmp_path, "recipe")
-    model = build_encoder(recipe.encoder)
+    model = recipe.encoder.build()
     if request.param == "own":
         for layer in model.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):

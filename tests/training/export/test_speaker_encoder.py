@@ -8,7 +8,6 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.models.speaker_encoder import load_speaker_encoder
 from earmark.training.export import speaker_encoder as module
 from earmark.training.export.speaker_encoder import PARITY, _Convolved, export_speaker, speaker_calibration
-from earmark.training.nn.encoders import build_encoder
 from earmark.training.nn.frontends.spectrogram import Spectrogram
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from earmark.training.words.recipe import parse_recipe
@@ -43,7 +42,7 @@ def table(encoder, classes="speaker"):
 def saved(folder, encoder, classes="speaker"):
     torch.manual_seed(0)
     recipe = parse_recipe(table(encoder, classes), folder, "recipe")
-    model = build_encoder(recipe.encoder)
+    model = recipe.encoder.build()
     with torch.no_grad():
         model.train()(torch.randn(4, recipe.encoder.samples) * 0.1)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}

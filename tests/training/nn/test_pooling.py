@@ -5,12 +5,12 @@ import pytest
 import torch
 
 from earmark.models.encoder import Encoder
-from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.nn.encoders import StreamSettings
 from earmark.training.nn.pooling import jitter, pieces, sum_windows
 
 
 def encoder(parts=1, context=3):
-    return build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2), hidden=4, dimension=12, parts=parts, context=context))
+    return StreamSettings(widths=(2, 2, 2, 2, 2), hidden=4, dimension=12, parts=parts, context=context).build()
 
 
 def instant(frame, model):

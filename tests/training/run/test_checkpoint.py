@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from earmark.core.errors import InputError
-from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.nn.encoders import StreamSettings
 from earmark.training.nn.losses.angular_prototypical import AngularPrototypicalSettings
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
 
@@ -15,7 +15,7 @@ from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore
 def trained(seed, steps=2):
     """A small network, its loss and its optimizer, after some steps."""
     torch.manual_seed(seed)
-    model = build_encoder(StreamSettings(widths=(2, 2, 2, 2, 2), hidden=3, dimension=4))
+    model = StreamSettings(widths=(2, 2, 2, 2, 2), hidden=3, dimension=4).build()
     objective = AngularPrototypicalSettings().build(classes=2, dimension=4)
     optimizer = torch.optim.AdamW([*model.parameters(), *objective.parameters()], lr=0.01)
     for _ in range(steps):

@@ -4,7 +4,6 @@ import torch
 
 from earmark import audio, demo
 from earmark.training.nn.encoders.dense import LIBROSA_MFCC, flat
-from earmark.training.nn.frontends import build_frontend
 from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
 
 librosa = pytest.importorskip("librosa", reason="librosa is the oracle of the features' tests")
@@ -19,7 +18,7 @@ def waves():
 
 
 def test_mfcc_are_what_librosa_gives_where_nothing_is_set(waves):
-    rows = flat(build_frontend(LIBROSA_MFCC)(waves))
+    rows = flat(LIBROSA_MFCC.build()(waves))
     assert rows.shape == (5, 640)
     for ours, wave in zip(rows, waves, strict=True):
         theirs = librosa.feature.mfcc(y=wave.numpy() * 32768, sr=16_000)
@@ -46,7 +45,7 @@ def test_features_are_computed_once_and_read_again(tmp_path, bank_of, tone):
     bank = bank_of([tone(frequency, 0.3) for frequency in (300, 500, 700)])
     path = tmp_path / "mfcc.npy"
     clips = np.array([2, 0])
-    found = compute(bank, clips, build_frontend(LIBROSA_MFCC), path, length_s=1.0, title="")
+    found = compute(bank, clips, LIBROSA_MFCC.build(), path, length_s=1.0, title="")
     assert isinstance(found, np.memmap)
     assert found.shape == (2, 640)
 
@@ -60,7 +59,7 @@ def test_features_are_computed_once_and_read_again(tmp_path, bank_of, tone):
 
 def test_a_row_is_that_of_the_clip_alone(tmp_path, bank_of, tone):
     bank = bank_of([tone(frequency, 0.3) for frequency in (300, 500, 700)])
-    frontend = build_frontend(LIBROSA_MFCC)
+    frontend = LIBROSA_MFCC.build()
     both = compute(bank, np.array([0, 1]), frontend, tmp_path / "both.npy", length_s=1.0, title="")
     one = compute(bank, np.array([1]), frontend, tmp_path / "one.npy", length_s=1.0, title="")
     assert np.allclose(both[1], one[0], atol=1e-4)

@@ -19,7 +19,7 @@ from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.crops import CropSettings, center_crop, random_crops
 from earmark.training.batches.scenes import SceneSettings
 from earmark.training.export.encoder import export
-from earmark.training.nn.encoders import ClipEncoder, DenseSettings, StreamSettings, build_encoder
+from earmark.training.nn.encoders import ClipEncoder, DenseSettings, StreamSettings
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.sequences.embedder import SequenceEmbedder
@@ -105,7 +105,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     if isinstance(recipe, SequenceRecipe):
         return _of_sequences(path, checkpoint, recipe, crops)
     assert not isinstance(recipe.scenes, SceneSettings)
-    model = build_encoder(recipe.encoder)
+    model = recipe.encoder.build()
     fill(model, under(checkpoint.tensors, "model."))
     classes = checkpoint.classes if recipe.loss.has_classes else ()
     objective = recipe.loss.build(classes=len(checkpoint.classes), dimension=recipe.encoder.dimension)
@@ -128,7 +128,7 @@ def _of_sequences(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, cr
 def _learned_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
     """The encoder of an auto-encoder, see `earmark.training.spatial`."""
     settings = checked(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
-    model = build_encoder(settings)
+    model = settings.build()
     fill(model, under(checkpoint.tensors, "model."))
     fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
     crop_settings = CenterCropSettings(length_s=settings.length_s)

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.numbers import finite
 from earmark.models.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
-from earmark.training.nn.encoders import FrameEncoder, StreamSettings, build_encoder
+from earmark.training.nn.encoders import FrameEncoder, StreamSettings
 from earmark.training.nn.stream_state import StreamState
 from earmark.training.recipe import check_any_recipe, portable
 from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
@@ -79,7 +79,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
             f"{recipe.name}: {recipe.encoder.kind} embeds {what} and has no form for streams; "
             "judge its checkpoint with earmark evaluate --encoder"
         )
-    model = build_encoder(recipe.encoder)
+    model = recipe.encoder.build()
     fill(model, under(state.tensors, "model."))
     return model.eval()
 

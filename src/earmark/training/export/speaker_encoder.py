@@ -20,7 +20,7 @@ from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT
 from earmark.models.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 from earmark.training.export.encoder import OPSET, new_graph, set_card
-from earmark.training.nn.encoders import ClipEncoder, StreamSettings, build_encoder
+from earmark.training.nn.encoders import ClipEncoder, StreamSettings
 from earmark.training.nn.frontends.spectrogram import Spectrogram
 from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
 from earmark.training.run.progress import follow
@@ -213,7 +213,7 @@ def _load_model(state: Checkpoint, recipe: Recipe) -> ClipEncoder:
         raise InputError(f"{recipe.name}: an encoder of streams hears words, not voices; export it as it is")
     if recipe.data.classes != "speaker":
         raise InputError(f"{recipe.name}: trained to tell words apart; set data.classes = 'speaker' and train anew")
-    model = build_encoder(recipe.encoder)
+    model = recipe.encoder.build()
     fill(model, under(state.tensors, "model."))
     return model.eval()
 

@@ -30,7 +30,7 @@ def begin_sequences(recipe: SequenceRecipe, device: torch.device, processes: Pro
     torch.manual_seed(recipe.seed)
     network = build_network(recipe.encoder, source.width).to(device)
     if isinstance(network, FrameEncoder):
-        network.head.measure(_sample_frames(drawn, device))
+        network.head.fit_scale(_sample_frames(drawn, device))
 
     def draw(step: int, generator: torch.Generator, processes: Processes) -> Batch:
         del generator  # a draw follows from the seed and the step

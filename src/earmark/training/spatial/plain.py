@@ -13,7 +13,6 @@ from earmark.core.audio import Wave
 from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.crops import center_crop
 from earmark.training.nn.encoders.dense import DenseSettings, flat
-from earmark.training.nn.frontends import build_frontend
 
 Floats = NDArray[np.float32]
 
@@ -31,7 +30,7 @@ class PlainMfcc:
     """
 
     name: str = "mfcc"
-    _frontend: nn.Module = field(default_factory=lambda: build_frontend(_SETTINGS.frontend), repr=False)
+    _frontend: nn.Module = field(default_factory=lambda: _SETTINGS.frontend.build(), repr=False)
 
     @property
     def fingerprint(self) -> str:

@@ -10,7 +10,6 @@ from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.nn.encoders.dense import DenseSettings
-from earmark.training.nn.frontends import build_frontend
 from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
 from earmark.training.spatial.settings import Sizes, SpatialData
 from earmark.training.words.corpus import digest, open_or_pack, selected, stamp_of
@@ -126,7 +125,7 @@ def _features(bank: ClipBank, unlabeled: Ints, encoder: DenseSettings, data: Spa
     mfcc = folder / f"features-{digest([encoder.frontend.model_dump_json(), str(encoder.length_s)])}.npy"
     mel = folder / f"mel-{digest([POSITION_MEL.model_dump_json(), str(encoder.length_s)])}.npy"
     everything = np.arange(len(bank))
-    frontend = build_frontend(encoder.frontend)
+    frontend = encoder.frontend.build()
     return (
         compute(bank, everything, frontend, mfcc, length_s=encoder.length_s, title="MFCC"),
         compute(bank, unlabeled, MelPower(), mel, length_s=encoder.length_s, title="mel spectrograms"),

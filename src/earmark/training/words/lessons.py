@@ -20,7 +20,7 @@ from earmark.training.batches.episodes import Episode
 from earmark.training.batches.scene_cache import SceneCache, fill_scene_cache
 from earmark.training.batches.scenes import SceneBatch, Scenes, SceneSettings
 from earmark.training.batches.tiled_crop import TiledCrops, TiledCropSettings
-from earmark.training.nn.encoders import ClipEncoder, FrameEncoder, StreamSettings, build_encoder
+from earmark.training.nn.encoders import ClipEncoder, FrameEncoder, StreamSettings
 from earmark.training.nn.pooling import jitter, pieces, sum_windows
 from earmark.training.run.distributed import Processes
 from earmark.training.words.corpus import Corpus, digest, recorded, stamp_of
@@ -73,7 +73,7 @@ class ClipLesson:
         assert not isinstance(recipe.scenes, SceneSettings)
         assert not isinstance(recipe.encoder, StreamSettings)
         self.device = device
-        self.model: ClipEncoder = build_encoder(recipe.encoder).to(device)
+        self.model: ClipEncoder = recipe.encoder.build().to(device)
         sounds = recorded(recipe.data)
         self.hearing = recipe.scenes
         self.clips: CenterCrops | TiledCrops
@@ -136,7 +136,7 @@ class StreamLesson:
         assert isinstance(recipe.augment, FieldSettings)
         self.device = device
         self.distillation = recipe.distillation
-        self.model: FrameEncoder = build_encoder(recipe.encoder).to(device)
+        self.model: FrameEncoder = recipe.encoder.build().to(device)
         self.sounds = torch.from_numpy(corpus.background)
         sounds = recorded(recipe.data)
         self.augmentation = Augmentation(recipe.augment, sounds.noise, sounds.rooms, device)
@@ -145,7 +145,7 @@ class StreamLesson:
         self.teacher = self.model if recipe.encoder.frames == "published" else self._teacher()
         if self.teacher is not None:
             # A student learns its teacher's frames at unit scale, the scale of its own layers at the start.
-            self.teacher.head.measure(self._sample_frames(self.teacher, len(corpus.bank), recipe.seed))
+            self.teacher.head.fit_scale(self._sample_frames(self.teacher, len(corpus.bank), recipe.seed))
 
     def embed(self, episode: Episode, generator: torch.Generator, processes: Processes) -> tuple[Tensor, Tensor]:
         """See :class:`Lesson`."""
@@ -210,7 +210,7 @@ class StreamLesson:
 
     def _stored(self, recipe: Recipe) -> SceneCache:
         data = recipe.data
-        teacher = build_encoder(StreamSettings(frames="published")).to(self.device).eval()
+        teacher = StreamSettings(frames="published").build().to(self.device).eval()
         settings = [part.model_dump_json() for part in (recipe.scenes, recipe.augment, *data.noise, *data.rooms)]
         drawn_by = digest([*settings, str(recipe.seed), stamp_of(data.folder / "clips")])
         folder = data.folder / f"scenes-{drawn_by}"
@@ -219,7 +219,7 @@ class StreamLesson:
     def _teacher(self) -> FrameEncoder | None:
         if not self.distillation.weight:
             return None
-        return build_encoder(StreamSettings(frames="published")).to(self.device).eval().requires_grad_(False)
+        return StreamSettings(frames="published").build().to(self.device).eval().requires_grad_(False)
 
     def _sample_frames(self, teacher: FrameEncoder, clips: int, seed: int) -> Tensor:
         """Tower vectors of some scenes, shape (n, 96)."""

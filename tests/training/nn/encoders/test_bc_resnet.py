@@ -25,12 +25,12 @@ def test_the_frontend_is_the_published_one():
 
 @pytest.mark.parametrize("width", [4, 0, -1])
 def test_widths_that_were_not_published_are_refused(width):
-    with pytest.raises(ValidationError, match=r"is none of 1, 1\.5, 2, 3, 6, 8"):
+    with pytest.raises(ValidationError, match="width"):
         BCResNetSettings(width=width)
 
 
-def test_features_that_do_not_split_into_five_parts_are_refused():
-    with pytest.raises(ValidationError, match="frontend: 32 features, halved thrice, are not in 5 equal parts"):
+def test_features_that_do_not_split_into_five_sub_bands_are_refused():
+    with pytest.raises(ValidationError, match="frontend: 32 features"):
         BCResNetSettings(frontend=LogMelSettings(n_mels=32))
 
 

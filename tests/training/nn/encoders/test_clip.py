@@ -4,7 +4,6 @@ from pydantic import ValidationError
 
 from earmark.training.nn.encoders.bc_resnet import BCResNetSettings
 from earmark.training.nn.encoders.clip import ClipEncoder
-from earmark.training.nn.encoders.clip_settings import ClipSettings
 from earmark.training.nn.encoders.convmixer import ConvMixerSettings
 from earmark.training.nn.encoders.microbatches import in_microbatches
 from earmark.training.nn.encoders.res import ResSettings
@@ -126,8 +125,8 @@ def test_other_features_and_lengths_fit_all_networks(waves):
 
 
 def test_clips_too_short_for_a_frame_are_refused():
-    with pytest.raises(ValidationError, match=r"length_s: 0.01 s are too short"):
-        ClipSettings(length_s=0.01)
+    with pytest.raises(ValidationError, match="length_s"):
+        ResSettings(length_s=0.01)
 
 
 @pytest.mark.parametrize("most", [1, 4, 100])

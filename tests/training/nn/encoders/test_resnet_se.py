@@ -3,7 +3,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 from torch.nn import functional
 
-from earmark.training.nn.encoders import EncoderSettings, build_encoder
+from earmark.training.nn.encoders import EncoderSettings
 from earmark.training.nn.encoders.clip import ClipEncoder
 from earmark.training.nn.encoders.resnet_se import ResNetSE, ResNetSESettings
 
@@ -97,13 +97,13 @@ def test_loudness_and_the_color_of_a_channel_change_nothing():
 def test_the_kind_chooses_the_network():
     settings = TypeAdapter(EncoderSettings).validate_python({"kind": "resnet_se", "pooling": "asp", **SMALL})
     assert isinstance(settings, ResNetSESettings)
-    assert build_encoder(settings)(torch.randn(2, settings.samples)).shape == (2, 7)
+    assert settings.build()(torch.randn(2, settings.samples)).shape == (2, 7)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"widths": (8, 16)}, "widths, blocks: 2 and 4 stages; give as many of both"),
+        ({"widths": (8, 16)}, "widths, blocks"),
         ({"widths": (4, 8, 8, 8)}, "greater than or equal to 8"),
         ({"pooling": "max"}, "sap"),
     ],

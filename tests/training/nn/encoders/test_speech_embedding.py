@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from earmark.training.nn.encoders import StreamSettings, build_encoder
+from earmark.training.nn.encoders import StreamSettings
 from earmark.training.nn.stream_state import StreamState
 
 GOLDEN = Path(__file__).parents[3] / "golden" / "speech_embedding.npy"
@@ -24,7 +24,7 @@ def glide_and_buzz():
 def encoder(settings):
     """An encoder whose normalization has seen something, so that forgetting it would show."""
     torch.manual_seed(0)
-    model = build_encoder(settings)
+    model = settings.build()
     if settings.frames == "own":
         for layer in model.modules():
             if isinstance(layer, torch.nn.BatchNorm2d):
@@ -82,7 +82,7 @@ def test_a_vector_sees_its_reach_and_nothing_else():
 
 
 def test_frozen_frames_stay_as_they_are_in_training():
-    model = build_encoder(PUBLISHED).train()
+    model = PUBLISHED.build().train()
     assert not model.tower.training
     assert model.head.training
     assert not any(parameter.requires_grad for parameter in model.tower.parameters())

@@ -4,7 +4,7 @@ import torch
 from pydantic import TypeAdapter, ValidationError
 
 from earmark import audio, demo
-from earmark.training.nn.frontends import FrontendSettings, LogMelSettings, MfccSettings, build_frontend
+from earmark.training.nn.frontends import FrontendSettings, LogMelSettings, MfccSettings
 
 librosa = pytest.importorskip("librosa", reason="librosa is the oracle of the frontends' tests")
 
@@ -28,14 +28,14 @@ def by_librosa(wave, count, **mel):
 
 @pytest.mark.parametrize("count", [13, 40])
 def test_the_defaults_are_those_of_jung_as_librosa_computes_them(waves, count):
-    frames = build_frontend(MfccSettings(coefficients=count))(waves)
+    frames = MfccSettings(coefficients=count).build()(waves)
     assert frames.shape == (6, 101, count)
     for ours, wave in zip(frames, waves, strict=True):
         assert np.allclose(ours.numpy(), by_librosa(wave, count, htk=True, norm=None), rtol=0, atol=1e-4)
 
 
 def test_the_settings_of_tang_and_lin_give_theirs_as_librosa_computes_them(waves):
-    frames = build_frontend(MfccSettings(**TANG_AND_LIN))(waves)
+    frames = MfccSettings(**TANG_AND_LIN).build()(waves)
     for ours, wave in zip(frames, waves, strict=True):
         assert np.allclose(ours.numpy(), by_librosa(wave, 40, fmin=20, fmax=4000), rtol=0, atol=1e-4)
 
@@ -48,7 +48,7 @@ def test_the_defaults_are_the_published_numbers():
 
 
 def test_twice_as_loud_moves_the_zeroth_coefficient_alone(waves):
-    mfcc = build_frontend(MfccSettings(range_db=0, floor=1e-20))
+    mfcc = MfccSettings(range_db=0, floor=1e-20).build()
     moved = mfcc(2 * waves) - mfcc(waves)
     assert torch.allclose(moved[..., 0], torch.tensor(20 * np.log10(2) * 40**0.5, dtype=torch.float32), atol=1e-3)
     assert torch.allclose(moved[..., 1:], torch.zeros(()), atol=1e-3)
@@ -56,7 +56,7 @@ def test_twice_as_loud_moves_the_zeroth_coefficient_alone(waves):
 
 def test_silence_is_finite_and_so_is_its_gradient():
     silence = torch.zeros(2, 16_000, requires_grad=True)
-    frames = build_frontend(MfccSettings())(silence)
+    frames = MfccSettings().build()(silence)
     assert torch.allclose(frames[..., 0], torch.tensor(-100 * 40**0.5), atol=1e-2)
     frames.square().sum().backward()
     assert silence.grad is not None
@@ -64,7 +64,7 @@ def test_silence_is_finite_and_so_is_its_gradient():
 
 
 def test_under_autocast_the_numbers_stay_those_of_32_bits(waves):
-    mfcc = build_frontend(MfccSettings())
+    mfcc = MfccSettings().build()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         frames = mfcc(waves)
     assert frames.dtype == torch.float32
@@ -72,7 +72,7 @@ def test_under_autocast_the_numbers_stay_those_of_32_bits(waves):
 
 
 def test_nothing_of_a_frontend_is_in_the_checkpoint():
-    assert not build_frontend(MfccSettings()).state_dict()
+    assert not MfccSettings().build().state_dict()
 
 
 def test_the_kind_chooses_the_settings_and_mfcc_is_meant_where_none_is_said():
@@ -85,5 +85,5 @@ def test_the_kind_chooses_the_settings_and_mfcc_is_meant_where_none_is_said():
 
 
 def test_more_coefficients_than_bands_are_refused():
-    with pytest.raises(ValidationError, match="20 mel bands give no 21"):
+    with pytest.raises(ValidationError, match="coefficients"):
         MfccSettings(n_mels=20, coefficients=21)

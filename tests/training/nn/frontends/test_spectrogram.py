@@ -40,7 +40,7 @@ def test_a_centered_wave_gives_a_frame_for_each_hop_and_one_more(samples):
 def test_a_wave_that_is_too_short_is_refused_with_the_length_it_needs(centered, least):
     spectrogram = Spectrogram(torch.hann_window(480), 160, 480, centered=centered)
     spectrogram(noise(1, least))
-    with pytest.raises(InputError, match=f"{least - 1} samples .* pad it to {least}"):
+    with pytest.raises(InputError, match=f"{least - 1} samples.* {least}"):
         spectrogram(noise(1, least - 1))
 
 

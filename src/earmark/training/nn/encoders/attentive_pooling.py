@@ -1,4 +1,4 @@
-"""Pooling over time in which a network decides what each frame counts."""
+"""Attentive pooling over time."""
 
 import torch
 from torch import Tensor, nn
@@ -7,16 +7,16 @@ _LEAST_VARIANCE = 1e-5
 
 
 class AttentivePooling(nn.Module):
-    """The weighted mean of a clip's frames, and beside it, where wanted, their weighted deviation.
+    """Weighted mean of a clip's frames, and optionally their weighted standard deviation.
 
-    A frame h has the score v · tanh(W h + b), and the weights are the scores' softmax over the clip's frames. With the
-    mean alone this is self-attentive pooling (Cai et al. 2018, arXiv 1804.05160), with the deviation attentive
-    statistics pooling (Okabe et al. 2018, arXiv 1803.10963, equations 2 to 6, without the constant added to all
-    scores, which changes no weight).
+    A frame h has the score v · tanh(W h + b); the weights are the softmax of the scores over the frames. The mean alone
+    is self-attentive pooling (Cai et al. 2018, arXiv 1804.05160); with the deviation it is attentive statistics
+    pooling (Okabe et al. 2018, arXiv 1803.10963, equations 2 to 6, without the constant added to all scores, which
+    changes no weight).
 
     Args:
-        channels: numbers in a frame; W is square.
-        deviations: whether the deviations follow the means.
+        channels: length of a frame; W is square.
+        deviations: append the deviations to the means.
     """
 
     def __init__(self, channels: int, *, deviations: bool) -> None:
@@ -28,7 +28,7 @@ class AttentivePooling(nn.Module):
 
     @property
     def features(self) -> int:
-        """Numbers that a clip's frames become."""
+        """Length of the pooled vector."""
         return self.hidden.in_features * (2 if self.deviations else 1)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -38,5 +38,5 @@ class AttentivePooling(nn.Module):
         if not self.deviations:
             return mean
         variance = (weights * (frames - mean[:, None]).square()).sum(dim=1)
-        # At nought, as of a single frame, the root has no gradient.
+        # The root has no finite gradient at 0, the variance of a single frame.
         return torch.cat([mean, variance.clamp(min=_LEAST_VARIANCE).sqrt()], dim=1)

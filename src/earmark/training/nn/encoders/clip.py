@@ -1,19 +1,50 @@
-"""Clip encoders: waveform of a fixed length to one embedding."""
+"""Clip encoders: a waveform of fixed length to one embedding."""
 
+from abc import ABC, abstractmethod
+from typing import Self
+
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from earmark.training.nn.encoders.bc_resnet import BCResNet, BCResNetSettings
-from earmark.training.nn.encoders.convmixer import ConvMixer, ConvMixerSettings
-from earmark.training.nn.encoders.dense import Dense, DenseSettings
-from earmark.training.nn.encoders.res import Res, ResSettings
-from earmark.training.nn.encoders.resnet_se import ResNetSE, ResNetSESettings
-from earmark.training.nn.encoders.sphere import Sphere, SphereSettings
-from earmark.training.nn.frontends import build_frontend
-from earmark.training.nn.frontends.masks import Masks
+from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import Settings
+from earmark.training.nn.channels_last import channels_last
+from earmark.training.nn.frontends import FrontendSettings, MfccSettings
+from earmark.training.nn.frontends.masks import Masks, MaskSettings
 
-ClipEncoderSettings = (
-    ResSettings | ConvMixerSettings | BCResNetSettings | SphereSettings | ResNetSESettings | DenseSettings
-)
+
+class ClipEncoderSettings(Settings, ABC):
+    """Settings of a clip encoder; a subclass sets ``kind``, adds those of its network, and builds the network."""
+
+    kind: str
+    dimension: int = Field(128, ge=1, description="length of an embedding")
+    length_s: float = Field(1.0, gt=0, description="length of a clip, in seconds")
+    frontend: FrontendSettings = Field(MfccSettings(), description="spectral features")
+    mask: MaskSettings = Field(MaskSettings(), description="masks over the features in training")
+
+    @model_validator(mode="after")
+    def _is_long_enough(self) -> Self:
+        if self.samples <= self.frontend.points // 2 or not self.frontend.frames(self.samples):
+            raise ValueError(f"length_s: {self.length_s} s are too short for a frame")
+        return self
+
+    @property
+    def samples(self) -> int:
+        """Samples of a clip."""
+        return round(self.length_s * SAMPLE_RATE)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Frames of a clip, and features of a frame."""
+        return self.frontend.frames(self.samples), self.frontend.features
+
+    @abstractmethod
+    def network(self) -> nn.Module:
+        """Build the network: features (batch, t, f) to embeddings (batch, dimension)."""
+
+    def build(self) -> "ClipEncoder":
+        """Build the encoder."""
+        return channels_last(ClipEncoder(self))
 
 
 class ClipEncoder(nn.Module):
@@ -22,12 +53,12 @@ class ClipEncoder(nn.Module):
     def __init__(self, settings: ClipEncoderSettings) -> None:
         super().__init__()
         self.settings = settings
-        self.frontend = build_frontend(settings.frontend)
+        self.frontend = settings.frontend.build()
         self.masks = Masks(settings.mask)
-        self.network = _network(settings)
+        self.network = settings.network()
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Embeddings of clips.
+        """Embed clips.
 
         Args:
             waves: shape (batch, n), values in [-1, 1], n = ``settings.samples``.
@@ -36,19 +67,3 @@ class ClipEncoder(nn.Module):
             Shape (batch, dimension), not of unit length.
         """
         return self.network(self.masks(self.frontend(waves)))
-
-
-def _network(settings: ClipEncoderSettings) -> nn.Module:
-    match settings:
-        case ResSettings():
-            return Res(settings)
-        case ConvMixerSettings():
-            return ConvMixer(settings)
-        case BCResNetSettings():
-            return BCResNet(settings)
-        case SphereSettings():
-            return Sphere(settings)
-        case DenseSettings():
-            return Dense(settings)
-        case ResNetSESettings():
-            return ResNetSE(settings)

@@ -6,22 +6,26 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
-from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings
 from earmark.training.nn.encoders.microbatches import in_microbatches
 
 CHANNELS = 64
-# Of each block: filters over frequency, their length, and the length of those over time.
+# Per block: filters over frequency, their kernel size, and the kernel size over time.
 BLOCKS = ((64, 5, 9), (32, 5, 11), (16, 7, 13), (8, 7, 15))
 
 
-class ConvMixerSettings(ClipSettings):
-    """Settings of the network; how many frames and features it mixes follows from the frontend and ``length_s``."""
+class ConvMixerSettings(ClipEncoderSettings):
+    """Settings of the network. Its size follows from the frontend and ``length_s``."""
 
     kind: Literal["convmixer"] = Field("convmixer", description="which network")
 
+    def network(self) -> "ConvMixer":
+        """See `ClipEncoderSettings.network`."""
+        return ConvMixer(self)
+
 
 def separable(channels_in: int, channels: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """A convolution over time of each channel by itself, then over channels; normalized, with Swish."""
+    """Depthwise separable convolution over time, batch normalization, Swish."""
     padding = kernel // 2 * dilation
     return nn.Sequential(
         nn.Conv1d(channels_in, channels_in, kernel, padding=padding, dilation=dilation, groups=channels_in, bias=False),
@@ -32,7 +36,7 @@ def separable(channels_in: int, channels: int, kernel: int, dilation: int = 1) -
 
 
 class Mixer(nn.Module):
-    """Two perceptrons, each with a residual: over the last axis to a quarter of it and back, over channels to half."""
+    """Two residual perceptrons: over time with t / 4 hidden units, over channels with channels / 2."""
 
     def __init__(self, channels: int, frames: int) -> None:
         super().__init__()
@@ -40,7 +44,7 @@ class Mixer(nn.Module):
         self.over_channels = _perceptron(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t), as it comes out."""
+        """Shape (batch, channels, t), to the same shape."""
         x = x + self.over_time(x)
         return x + self.over_channels(x.mT).mT
 
@@ -50,9 +54,9 @@ def _perceptron(width: int, hidden: int) -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """Filters over frequency, then over time, then a mixer.
+    """Filters over frequency, filters over time, and a mixer.
 
-    What comes out is the input + what the filters over frequency give + what the mixer makes of it.
+    The output is the sum of the input, of the filters over frequency, and of the mixer.
     """
 
     def __init__(self, filters: int, over_frequency: int, over_time: int, frames: int) -> None:
@@ -71,13 +75,13 @@ class Block(nn.Module):
         self.mixer = nn.Sequential(Mixer(CHANNELS, frames), nn.SiLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t), as it comes out; to the filters over frequency the channels are bands."""
+        """Shape (batch, channels, t), to the same shape; the filters over frequency treat channels as bands."""
         filtered = self.filtered(in_microbatches(self.frequency, x[:, None]))[:, 0]
         return x + filtered + self.mixer(self.time(filtered))
 
 
 class ConvMixer(nn.Module):
-    """Features to embedding: convolutions over time, four mixing blocks, convolutions, the maximum over time."""
+    """Convolutions over time, four mixing blocks, convolutions, the maximum over time, a linear layer."""
 
     def __init__(self, settings: ConvMixerSettings) -> None:
         super().__init__()
@@ -97,11 +101,11 @@ class ConvMixer(nn.Module):
         """Shape (batch, t, f) to (batch, dimension).
 
         Raises:
-            InputError: t and f are not those that the network was made for.
+            InputError: t or f differs from the settings.
         """
         if features.shape[1:] != self.shape:
-            found, right = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
-            raise InputError(f"{found} features, where this network mixes {right}; cut clips to length_s")
+            found, expected = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
+            raise InputError(f"the clip has {found} features, the network takes {expected}; crop clips to length_s")
         x = self.entry(features.mT)
         x = self.blocks(x + self.before(x))
         return self.output(self.after(x).amax(dim=2))

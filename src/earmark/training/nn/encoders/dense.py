@@ -1,4 +1,4 @@
-"""Three dense layers over all MFCC of a clip (Humayun, Yassin and Abas 2021, doi 10.7717/peerj-cs.650)."""
+"""Three dense layers over the MFCC of a clip (Humayun, Yassin and Abas 2021, doi 10.7717/peerj-cs.650)."""
 
 from typing import Literal
 
@@ -6,12 +6,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
-from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings
 from earmark.training.nn.frontends import FrontendSettings, MfccSettings
 
 HIDDEN = (300, 150)
 
-# What librosa gives where nobody sets anything, at 16 kHz: 20 × 32 coefficients of a second.
+# librosa's defaults at 16 kHz: 20 × 32 coefficients per second.
 LIBROSA_MFCC = MfccSettings(
     coefficients=20,
     window_s=0.128,
@@ -23,19 +23,23 @@ LIBROSA_MFCC = MfccSettings(
 )
 
 
-class DenseSettings(ClipSettings):
-    """Settings of the network; how many numbers it sees follows from the frontend and ``length_s``."""
+class DenseSettings(ClipEncoderSettings):
+    """Settings of the network. Its input size follows from the frontend and ``length_s``."""
 
     kind: Literal["dense"] = Field("dense", description="which network")
     dimension: int = Field(75, ge=1, description="length of an embedding")
-    frontend: FrontendSettings = Field(LIBROSA_MFCC, description="which features of the sound the network sees")
-    dropout: float = Field(0.1, ge=0, lt=1, description="share of the first layer's numbers left out in training")
+    frontend: FrontendSettings = Field(LIBROSA_MFCC, description="spectral features")
+    dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability after the first layer")
+
+    def network(self) -> "Dense":
+        """See `ClipEncoderSettings.network`."""
+        return Dense(self)
 
 
 class Dense(nn.Module):
-    """Features to embedding: 300 numbers, normalized, with PReLU and dropout; 150, normalized; the embedding.
+    """Three linear layers: 300 units with batch normalization, PReLU and dropout; 150 with batch normalization; output.
 
-    Nothing but the normalization stands between the second layer and the last, which together are linear.
+    There is no nonlinearity between the second layer and the last.
     """
 
     def __init__(self, settings: DenseSettings) -> None:
@@ -57,16 +61,16 @@ class Dense(nn.Module):
         """Shape (batch, t, f) to (batch, dimension).
 
         Raises:
-            InputError: t and f are not those that the network was made for.
+            InputError: t or f differs from the settings.
         """
         if features.shape[1:] != self.shape:
-            found, right = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
-            raise InputError(f"{found} features, where this network sees {right}; cut clips to length_s")
+            found, expected = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
+            raise InputError(f"the clip has {found} features, the network takes {expected}; crop clips to length_s")
         return self.layers(flat(features))
 
 
 def flat(features: Tensor) -> Tensor:
-    """Features of shape (batch, t, f) as rows of shape (batch, f · t): of each feature all frames, as librosa has them.
+    """Flatten features (batch, t, f) to (batch, f · t), feature-major, as in librosa.
 
     >>> flat(Tensor([[[1, 2], [3, 4], [5, 6]]])).tolist()
     [[1.0, 3.0, 5.0, 2.0, 4.0, 6.0]]
@@ -75,7 +79,7 @@ def flat(features: Tensor) -> Tensor:
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """A linear layer that begins as Keras's does: weights after Glorot and Bengio 2010, no bias."""
+    """Linear layer with the initialization of Keras: Glorot and Bengio 2010, zero bias."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -83,10 +87,10 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def norm(features: int) -> nn.BatchNorm1d:
-    """Batch normalization as Keras has it: statistics move by a hundredth a step, and 1e-3 is added to the variance."""
+    """Batch normalization with the defaults of Keras: momentum 0.01 in PyTorch's definition, epsilon 1e-3."""
     return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
 
 
 def prelu(features: int) -> nn.PReLU:
-    """PReLU as Keras has it: a slope for each number, 0 at first."""
+    """PReLU with the defaults of Keras: a slope per unit, 0 at the start."""
     return nn.PReLU(features, init=0.0)

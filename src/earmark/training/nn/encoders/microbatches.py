@@ -1,4 +1,4 @@
-"""Layers that treat each clip by itself, run on a few clips at a time."""
+"""Microbatches: layers without batch statistics, run on a few clips at a time."""
 
 from collections.abc import Callable
 
@@ -6,17 +6,17 @@ import torch
 from torch import Tensor
 
 
-def in_microbatches(layers: Callable[[Tensor], Tensor], clips: Tensor, most: int = 4) -> Tensor:
-    """What the layers make of a batch; on a CPU, of ``most`` clips after each other.
+def in_microbatches(layers: Callable[[Tensor], Tensor], clips: Tensor, size: int = 4) -> Tensor:
+    """Apply layers to a batch; on a CPU, to ``size`` clips at a time.
 
-    The maps of few clips fit in a CPU's caches, and into memory that the process already has; those of a whole batch
-    come from the system and go back to it in every step. ConvMixer learns 2.6 times as fast this way.
+    Feature maps of a few clips fit in the caches of a CPU and reuse the memory of the process; those of a whole batch
+    are allocated and freed in every step. ConvMixer trains 2.6 times as fast this way.
 
     Args:
-        layers: none of which looks from clip to clip, as batch normalization does.
+        layers: layers that treat clips independently, which batch normalization does not.
         clips: shape (batch, …).
-        most: clips in a piece.
+        size: clips in a microbatch.
     """
-    if clips.device.type != "cpu" or len(clips) <= most:
+    if clips.device.type != "cpu" or len(clips) <= size:
         return layers(clips)
-    return torch.cat([layers(piece) for piece in clips.split(most)])
+    return torch.cat([layers(some) for some in clips.split(size)])

@@ -5,20 +5,24 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings
 from earmark.training.nn.encoders.microbatches import in_microbatches
 
 
-class ResSettings(ClipSettings):
-    """Settings of the residual networks."""
+class ResSettings(ClipEncoderSettings):
+    """Settings of the network."""
 
     kind: Literal["res"] = Field("res", description="which network")
-    depth: Literal[8, 15, 26] = Field(15, description="layers, the last linear one among them")
+    depth: Literal[8, 15, 26] = Field(15, description="number of layers, the linear one included")
     maps: int = Field(45, ge=1, description="channels; 45, or 19 in the narrow variants")
+
+    def network(self) -> "Res":
+        """See `ClipEncoderSettings.network`."""
+        return Res(self)
 
 
 class Layer(nn.Module):
-    """A 3×3 convolution, rectified, the sum with a shortcut, and its normalization, which has no weights of its own."""
+    """A 3×3 convolution, ReLU, the sum with a shortcut, and batch normalization without affine weights."""
 
     def __init__(self, maps: int, dilation: int) -> None:
         super().__init__()
@@ -26,7 +30,7 @@ class Layer(nn.Module):
         self.norm = nn.BatchNorm2d(maps, affine=False)
 
     def forward(self, x: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Shape (batch, maps, t, f), as what comes out: the sum, and the sum normalized."""
+        """Shape (batch, maps, t, f) to the sum and the normalized sum, of the same shape."""
         total = self.convolution(x).relu()
         if shortcut is not None:
             total = total + shortcut
@@ -34,14 +38,13 @@ class Layer(nn.Module):
 
 
 class Res(nn.Module):
-    """Features to embedding.
+    """Residual convolutions, the mean over time and frequency, a linear layer.
 
-    The first layer has no normalization. After it, every second layer adds to what it gives the sum that the last
-    such layer made, as it was before normalization. In res15 convolutions spread out over time and frequency, 2^⌊i/3⌋
-    apart, and the last of 13 has no shortcut; in res8 and res26 the first layer pools instead. A linear layer follows
-    the mean over time and frequency.
+    The first layer has no normalization. Every second layer after it adds a shortcut: the sum of the previous such
+    layer before normalization. In res15, convolution i has dilation 2^⌊i/3⌋, and the last of 13 has no shortcut; in
+    res8 and res26 the first layer has average pooling instead.
 
-    Freeze ``layers.0`` … by name: each holds a convolution and its normalization.
+    Names to freeze: ``layers.0`` …, each a convolution and its normalization.
     """
 
     def __init__(self, settings: ResSettings) -> None:

@@ -1,4 +1,4 @@
-"""Fast ResNet-34 with squeeze and excitation, today's usual small encoder of speakers.
+"""Fast ResNet-34 with squeeze and excitation, a common small speaker encoder.
 
 Chung et al. 2020 (arXiv 2003.11982); squeeze and excitation: Hu et al. 2018 (arXiv 1709.01507).
 """
@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from earmark.training.nn.encoders.attentive_pooling import AttentivePooling
-from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings
 from earmark.training.nn.encoders.microbatches import in_microbatches
 from earmark.training.nn.frontends import FrontendSettings, LogMelSettings
 
@@ -18,32 +18,34 @@ _LEAST_VARIANCE = 1e-5
 Count = Annotated[int, Field(ge=1)]
 
 
-class ResNetSESettings(ClipSettings):
-    """Settings of the network; the defaults are the field's ResNetSE34L: 1.4 million parameters, clips of 2 seconds."""
+class ResNetSESettings(ClipEncoderSettings):
+    """Settings of the network; the defaults are ResNetSE34L: 1.4 million parameters, clips of 2 seconds."""
 
     kind: Literal["resnet_se"] = Field("resnet_se", description="which network")
     dimension: int = Field(512, ge=1, description="length of an embedding")
-    length_s: float = Field(2.0, gt=0, description="length of the clips in training, in seconds")
-    frontend: FrontendSettings = Field(
-        LogMelSettings(n_fft=512), description="which features of the sound the network sees"
-    )
+    length_s: float = Field(2.0, gt=0, description="length of a training clip, in seconds")
+    frontend: FrontendSettings = Field(LogMelSettings(n_fft=512), description="spectral features")
     widths: tuple[Annotated[int, Field(ge=SQUEEZE)], ...] = Field(
         (16, 32, 64, 128), min_length=1, description="channels of each stage, 8 or more"
     )
     blocks: tuple[Count, ...] = Field((3, 4, 6, 3), description="residual blocks of each stage")
     pooling: Literal["sap", "asp"] = Field(
-        "sap", description="over time: sap: the attentive mean; asp: attentive mean and deviation"
+        "sap", description="pooling over time; sap: attentive mean; asp: attentive mean and deviation"
     )
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if len(self.widths) != len(self.blocks):
-            raise ValueError(f"widths, blocks: {len(self.widths)} and {len(self.blocks)} stages; give as many of both")
+            raise ValueError(f"widths, blocks: {len(self.widths)} and {len(self.blocks)} stages; make them equal")
         return self
+
+    def network(self) -> "ResNetSE":
+        """See `ClipEncoderSettings.network`."""
+        return ResNetSE(self)
 
 
 class Excitation(nn.Module):
-    """Each channel times a number in (0, 1) that two linear layers make of the means of all channels."""
+    """Squeeze and excitation: scale each channel by a gate in (0, 1), computed from the channel means."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
@@ -53,15 +55,15 @@ class Excitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t, f), as it comes out."""
+        """Shape (batch, channels, t, f), to the same shape."""
         return x * self.layers(x.mean(dim=(2, 3)))[:, :, None, None]
 
 
 class Block(nn.Module):
-    """relu(shortcut(x) + what two 3×3 convolutions and an excitation make of x).
+    """Residual block of two 3×3 convolutions and an excitation.
 
-    The first convolution is rectified before it is normalized. Where size or channels change, the shortcut is a 1×1
-    convolution, normalized.
+    After the first convolution ReLU precedes batch normalization. Where size or channels change, the shortcut is a 1×1
+    convolution with batch normalization.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -86,17 +88,17 @@ class Block(nn.Module):
 
 
 class ResNetSE(nn.Module):
-    """Features to embedding: a 7×7 convolution, four stages of residual blocks, attentive pooling, a linear layer.
+    """A 7×7 convolution, four stages of residual blocks, attentive pooling, a linear layer; any number of frames.
 
-    Each band of a clip is normalized over its frames first, to mean 0 and deviation 1. The first convolution halves
-    the frequencies, and of the four stages the second and third halve time and frequency. Frames are the means over
-    the frequencies that remain. The number of frames may be any.
+    First each band of a clip is normalized over its frames, to mean 0 and deviation 1. The first convolution halves
+    the frequencies; the second and third stage halve time and frequency. The mean over the remaining frequencies gives
+    the frames that are pooled.
 
-    As in voxceleb_trainer, from which the numbers are known. Ours: frames have Hann's weights instead of Hamming's;
-    mel bands are cut at a floor of power instead of raised by it; and there may be other widths and more or fewer
-    stages, the first and those from the fourth on keeping the size.
+    The network is that of voxceleb_trainer, with three differences: a Hann window instead of a Hamming window; a lower
+    bound on mel power instead of an added constant; and any widths and number of stages, of which the first and those
+    from the fourth on keep the size.
 
-    Freeze ``stages.0`` … by name.
+    Names to freeze: ``stages.0`` ….
     """
 
     def __init__(self, settings: ResNetSESettings) -> None:

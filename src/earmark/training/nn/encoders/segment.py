@@ -1,51 +1,49 @@
-"""The speech sequence encoder of Algayres et al. (2022, arXiv 2204.05148): a segment's frames to one vector."""
+"""Segment encoder: the frames of a segment to one embedding (Algayres et al. 2022, arXiv 2204.05148)."""
 
 import math
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 
 
-class SegmentSettings(BaseModel):
-    """The layers of the encoder of segments."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SegmentSettings(Settings):
+    """Settings of the segment encoder."""
 
     kind: Literal["segment"] = Field("segment", description="which encoder")
-    features: int = Field(768, ge=1, description="numbers in a frame; 768 in wav2vec 2.0 Base")
-    dimension: int = Field(512, ge=1, description="length of an embedding, and of the vectors inside")
-    context: int = Field(4, ge=1, description="frames that the convolution sees")
-    layers: int = Field(1, ge=0, description="layers of the transformer")
-    heads: int = Field(4, ge=1, description="heads of its attention")
-    feed_forward: int = Field(2048, ge=1, description="rectified units in each of its layers")
+    features: int = Field(768, ge=1, description="length of a frame; 768 in wav2vec 2.0 Base")
+    dimension: int = Field(512, ge=1, description="length of an embedding, and of the hidden vectors")
+    context: int = Field(4, ge=1, description="kernel size of the convolution, in frames")
+    layers: int = Field(1, ge=0, description="number of transformer layers")
+    heads: int = Field(4, ge=1, description="attention heads")
+    feed_forward: int = Field(2048, ge=1, description="units of the feed-forward network of each layer")
     positions: Literal["sinusoidal", "none"] = Field(
-        "sinusoidal", description="what tells the transformer a frame's place; none: it sees frames without order"
+        "sinusoidal", description="positional encoding; none: the transformer ignores the order of frames"
     )
-    dropout: float = Field(0.3, ge=0, lt=1, description="share of the numbers inside that a training step leaves out")
+    dropout: float = Field(0.3, ge=0, lt=1, description="dropout probability")
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.dimension % self.heads:
-            raise ValueError(f"heads: {self.dimension} dimensions cannot be shared out among {self.heads} heads")
+            raise ValueError(f"heads: dimension {self.dimension} is not a multiple of {self.heads}")
         if self.positions == "sinusoidal" and self.dimension % 2:
-            raise ValueError(f"dimension: {self.dimension} has no pairs of sine and cosine; choose an even number")
+            raise ValueError(f"dimension: {self.dimension} is odd; sinusoidal positions need an even number")
         return self
 
 
 class SegmentEncoder(nn.Module):
-    """Frames to embedding.
+    """Layer normalization, a gated convolution over time (GLU), a post-norm transformer, and the maximum over time.
 
-    Layer normalization, a gated convolution over time (GLU), a transformer that normalizes after each of its parts,
-    and the greatest value over time. Frames beyond a segment's length are hidden from each of them, so that a segment
-    has one embedding whatever it is padded with; in the published code they are not.
+    Padding beyond a segment's length is masked in every layer, so that the embedding does not depend on it; in the
+    published code it does.
 
-    The convolution's output is as long as its input. With an even number of frames in its view there is no middle:
-    of the published 4, frame i sees i - 1 to i + 2, as PyTorch's ``padding="same"`` has it. Beyond either end of a
-    segment it sees zeros, after the normalization, so that they are the frames' mean.
+    The convolution keeps the length. An even kernel is not symmetric: with the published 4, frame i sees i - 1 to
+    i + 2, as with PyTorch's ``padding="same"``. Beyond the ends of a segment it sees zeros, the mean of normalized
+    frames.
     """
 
     def __init__(self, settings: SegmentSettings) -> None:
@@ -69,7 +67,7 @@ class SegmentEncoder(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Embeddings of segments, not of unit length; compare their directions.
+        """Embed segments. The embeddings are not of unit length.
 
         Args:
             frames: shape (batch, t, features).
@@ -79,15 +77,15 @@ class SegmentEncoder(nn.Module):
             Shape (batch, dimension).
 
         Raises:
-            InputError: a segment has no frame, or more than there are.
+            InputError: a length is below 1 or above t.
         """
         if not bool(((lengths >= 1) & (lengths <= frames.shape[1])).all()):
             raise InputError(
-                f"a batch of {frames.shape[1]} frames has segments of {int(lengths.min())} to {int(lengths.max())}; "
-                "leave out segments that are shorter than a frame"
+                f"lengths: from {int(lengths.min())} to {int(lengths.max())} for {frames.shape[1]} frames; "
+                "drop segments that are shorter than a frame"
             )
         is_padding = torch.arange(frames.shape[1], device=frames.device) >= lengths.to(frames.device)[:, None]
-        # Filled before any arithmetic: what stands in the padding may be anything, NaN included.
+        # Filled before any arithmetic: padding may hold any value, even NaN.
         x = self.norm(frames.masked_fill(is_padding[:, :, None], 0)).masked_fill(is_padding[:, :, None], 0)
         early = (self.settings.context - 1) // 2
         x = nn.functional.pad(x.transpose(1, 2), (early, self.settings.context - 1 - early))
@@ -99,10 +97,10 @@ class SegmentEncoder(nn.Module):
         return x.masked_fill(is_padding[:, :, None], -math.inf).amax(dim=1)
 
     def project(self, embeddings: Tensor) -> Tensor:
-        """What the loss compares, in training and in validation alike; left out wherever embeddings are used.
+        """Project embeddings for the loss, in training and validation; other uses take the embeddings.
 
-        The published code leaves it out of its validation loss too, which then measures another space than the one
-        that is trained, and is no guide to when to stop.
+        The published validation loss omits the projection; it then measures another space than the trained one and
+        does not show when to stop.
 
         Args:
             embeddings: shape (..., dimension).
@@ -114,11 +112,11 @@ class SegmentEncoder(nn.Module):
 
 
 def sinusoids(count: int, width: int, device: torch.device | None = None) -> Tensor:
-    """Positions as Vaswani et al. (2017) write them: sines in even columns, cosines in odd ones, shape (count, width).
+    """Positional encoding of Vaswani et al. (2017): sines in even columns, cosines in odd ones, shape (count, width).
 
     >>> sinusoids(2, 4)[1].tolist()
     [0.84, 0.54, 0.01, 1.00]
     """
-    place = torch.arange(count, device=device, dtype=torch.float32)[:, None]
-    angle = place * torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
+    position = torch.arange(count, device=device, dtype=torch.float32)[:, None]
+    angle = position * torch.exp(torch.arange(0, width, 2, device=device) * (-math.log(10_000) / width))
     return torch.stack([angle.sin(), angle.cos()], dim=2).flatten(1)

@@ -1,4 +1,4 @@
-"""The head over a tower's frames: a little context in time, then the vectors whose sum is the embedding."""
+"""Head over tower vectors: frame vectors whose sum over a window is the window's embedding."""
 
 import torch
 from torch import Tensor, nn
@@ -9,14 +9,14 @@ from earmark.training.nn.stream_state import StreamState, with_past
 class SequenceHead(nn.Module):
     """Frame vectors from tower vectors.
 
-    The length of a frame vector is its weight in the sum, so that the head learns where to listen (an attentive mean,
-    with no second pass over the window).
+    The length of a frame vector is its weight in the sum, so that the head learns an attentive mean without a second
+    pass over the window.
 
     Args:
-        hidden: channels inside.
-        context: frames that the first layer sees.
+        hidden: hidden channels.
+        context: kernel size of the first layer, in frames.
         dimension: length of a frame vector.
-        dropout: share of the hidden channels that a training step leaves out.
+        dropout: dropout probability of a hidden channel.
         channels: length of a tower vector.
     """
 
@@ -33,17 +33,17 @@ class SequenceHead(nn.Module):
         self.leave = nn.Conv1d(hidden, dimension, 1)
         self.dropout = nn.Dropout(dropout)
 
-    def measure(self, frames: Tensor) -> None:
-        """Set the scale of the input from sample frames, shape (n, channels)."""
+    def fit_scale(self, frames: Tensor) -> None:
+        """Set the mean and deviation of the input from sample frames, shape (n, channels)."""
         self.mean.copy_(frames.mean(0))
         self.deviation.copy_(frames.std(0))
 
     def normalize(self, frames: Tensor) -> Tensor:
-        """Tower vectors at zero mean and unit deviation."""
+        """Scale tower vectors to zero mean and unit deviation."""
         return (frames - self.mean) / self.deviation
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
-        """Shape (batch, t, channels) gives (batch, t - context + 1, dimension), or t frames in a stream."""
+        """Shape (batch, t, channels) to (batch, t - context + 1, dimension), or to t frames in a stream."""
         x = with_past(self.normalize(frames), state, self.context - 1, axis=1).transpose(1, 2)
         x = nn.functional.gelu(self.enter(x))
         x = x + nn.functional.gelu(self.middle(self.dropout(x)))

@@ -1,8 +1,8 @@
 """The convolution tower of Google's speech_embedding (Lin et al. 2020, arXiv 2002.01322), as a stream.
 
-The published network maps 76 mel frames to one vector of 96 numbers, once every 8 frames. Its layers never pad in
-time, so that it is one convolution over time: each frame needs to be computed once only. With the last pooling made
-dense it gives a vector every 4 frames (40 ms) for nearly the price of one every 8.
+The published network maps 76 mel frames to one vector of 96 numbers, once every 8 frames. Its layers do not pad time,
+so that the network is one convolution over time and each frame is computed once. With a dense last pooling it gives a
+vector every 4 frames (40 ms) at nearly the cost of one every 8.
 """
 
 from itertools import pairwise
@@ -20,7 +20,7 @@ class ClippedLeak(nn.Module):
     """The published activation: max(leaky ReLU with slope 0.2, -0.4)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Any shape."""
+        """Apply to any shape."""
         return nn.functional.leaky_relu(x, 0.2).clamp(min=-0.4)
 
 
@@ -35,18 +35,18 @@ class Separable(nn.Module):
         self.activation = ClippedLeak()
 
     def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
-        """Shape (batch, channels, time, frequency); two frames shorter without state."""
+        """Shape (batch, channels, time, frequency); the output is two frames shorter without a state."""
         x = self.activation(self.frequency(x))
         return self.activation(self.norm(self.time(with_past(x, state, 2, axis=2))))
 
 
 class SpeechEmbedding(nn.Module):
-    """Mel frames to frame vectors, 40 ms apart, each over 775 ms of sound.
+    """Mel frames to tower vectors, 40 ms apart, each over 775 ms of audio.
 
     Args:
         widths: channels of the five stages.
-        dimension: length of a frame vector.
-        normalized: with batch normalization, for training from scratch; the published network has it folded in.
+        dimension: length of a tower vector.
+        normalized: batch normalization, for training from scratch; in the published network it is folded in.
     """
 
     mel_frames_per_frame = 4
@@ -68,11 +68,11 @@ class SpeechEmbedding(nn.Module):
         self.exit = nn.Conv2d(widths[-1], dimension, (3, 1), dilation=(2, 1), bias=False)
 
     def forward(self, mel: Tensor, state: StreamState | None = None) -> Tensor:
-        """Frame vectors.
+        """Compute tower vectors.
 
         Args:
             mel: shape (batch, t, 32), t a multiple of 4.
-            state: what the stream heard before.
+            state: state of a stream; None for a whole wave.
 
         Returns:
             Shape (batch, t / 4 - 18, dimension), or t / 4 frames in a stream.
@@ -93,7 +93,7 @@ class SpeechEmbedding(nn.Module):
 
 
 def load_published() -> SpeechEmbedding:
-    """The published network (Apache-2.0), with its normalization folded into the convolutions behind the first."""
+    """Load the published network (Apache-2.0), whose normalization is folded into the convolutions after the first."""
     model = SpeechEmbedding()
     model.load_state_dict(load_file(Path(__file__).with_suffix(".safetensors")))
     return model

@@ -1,6 +1,6 @@
-"""The residual network of 20 convolutions that learns speakers on the hypersphere.
+"""ResNet-20 for speakers on the hypersphere.
 
-Hajibabaei and Dai 2018 (arXiv 1807.08312); its shape is that of SphereFace (Liu et al. 2017, arXiv 1704.08063).
+Hajibabaei and Dai 2018 (arXiv 1807.08312); the architecture is that of SphereFace (Liu et al. 2017, arXiv 1704.08063).
 """
 
 import math
@@ -10,7 +10,7 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from earmark.training.nn.encoders.clip_settings import ClipSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings
 from earmark.training.nn.encoders.microbatches import in_microbatches
 from earmark.training.nn.encoders.prelu import PReLU
 from earmark.training.nn.frontends import FrontendSettings, MagnitudeSettings
@@ -18,35 +18,35 @@ from earmark.training.nn.frontends import FrontendSettings, MagnitudeSettings
 Count = Annotated[int, Field(ge=1)]
 
 
-class SphereSettings(ClipSettings):
+class SphereSettings(ClipEncoderSettings):
     """Settings of the network; the defaults are the published ones, with embeddings of 512 numbers."""
 
     kind: Literal["sphere"] = Field("sphere", description="which network")
     dimension: int = Field(512, ge=1, description="length of an embedding; 512 and 128 are published")
-    length_s: float = Field(48_241 / 16_000, gt=0, description="length of the clips, in seconds")
-    frontend: FrontendSettings = Field(MagnitudeSettings(), description="which features of the sound the network sees")
+    length_s: float = Field(48_241 / 16_000, gt=0, description="length of a clip, in seconds")
+    frontend: FrontendSettings = Field(MagnitudeSettings(), description="spectral features")
     widths: tuple[Count, ...] = Field(
         (64, 128, 256, 512), min_length=1, description="channels of each stage; a stage halves time and frequency"
     )
     units: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (1, 2, 4, 1), description="residual units of each stage, of two convolutions each"
     )
-    dropout: float = Field(
-        0.0, ge=0, lt=1, description="share of the means that a step leaves out before the last layer; published: 0.5"
-    )
-    init: float = Field(
-        0.01, gt=0, description="deviation of the weights that the residual units' convolutions begin with"
-    )
+    dropout: float = Field(0.0, ge=0, lt=1, description="dropout probability before the last layer; published: 0.5")
+    init: float = Field(0.01, gt=0, description="standard deviation of the initial weights of residual convolutions")
 
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if len(self.widths) != len(self.units):
-            raise ValueError(f"widths, units: {len(self.widths)} and {len(self.units)} stages; give as many of both")
+            raise ValueError(f"widths, units: {len(self.widths)} and {len(self.units)} stages; make them equal")
         return self
+
+    def network(self) -> "Sphere":
+        """See `ClipEncoderSettings.network`."""
+        return Sphere(self)
 
 
 class Unit(nn.Module):
-    """x + what two 3×3 convolutions, each with its PReLU, make of x; nothing follows the sum."""
+    """Residual unit of two 3×3 convolutions, each with a PReLU; no activation follows the sum."""
 
     def __init__(self, channels: int, init: float) -> None:
         super().__init__()
@@ -54,22 +54,22 @@ class Unit(nn.Module):
         for _ in range(2):
             convolution = nn.Conv2d(channels, channels, 3, padding=1)
             nn.init.normal_(convolution.weight, std=init)
-            # Published: a bias that begins at 0 and learns at the rate 0.
+            # Published: a bias of 0 with learning rate 0.
             convolution.bias = nn.Parameter(torch.zeros(channels), requires_grad=False)
             self.layers.extend([convolution, PReLU(channels)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t, f), as it comes out."""
+        """Shape (batch, channels, t, f), to the same shape."""
         return x + self.layers(x)
 
 
 class Sphere(nn.Module):
-    """Features to embedding: four stages, the mean over time, a linear layer.
+    """Four stages, the mean over time, a linear layer.
 
-    A stage is a 3×3 convolution in strides of 2, a PReLU, and residual units. There is no normalization, and the mean
-    over time keeps apart the columns that remain of the frequencies: 17 of 512 numbers.
+    A stage is a 3×3 convolution of stride 2, a PReLU, and residual units. There is no normalization. The mean over time
+    keeps the remaining frequencies: 17 columns of 512 channels.
 
-    Freeze ``stages.0`` … by name.
+    Names to freeze: ``stages.0`` ….
     """
 
     def __init__(self, settings: SphereSettings) -> None:
@@ -86,7 +86,7 @@ class Sphere(nn.Module):
         _xavier(self.output)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension); t may be any number of frames."""
+        """Shape (batch, t, f) to (batch, dimension), for any t."""
         means = in_microbatches(self._means, features)
         return self.output(self.dropout(means.flatten(1)))
 
@@ -95,7 +95,7 @@ class Sphere(nn.Module):
 
 
 def _xavier(layer: nn.Conv2d | nn.Linear) -> None:
-    """Weights uniform with variance 1 / inputs, as Caffe's filler of that name draws them, and no bias."""
+    """Initialize as Caffe's filler "xavier": uniform weights of variance 1 / inputs, zero bias."""
     bound = math.sqrt(3 / layer.weight[0].numel())
     nn.init.uniform_(layer.weight, -bound, bound)
     layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))

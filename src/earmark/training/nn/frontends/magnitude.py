@@ -1,48 +1,47 @@
-"""Magnitude spectra of a clip, each frequency normalized over time (Hajibabaei and Dai 2018, arXiv 1807.08312)."""
+"""Magnitude spectra of a clip, each bin normalized over time (Hajibabaei and Dai 2018, arXiv 1807.08312)."""
 
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.training.nn.frontends.spectrogram import Spectrogram
 
-# Deviations below this belong to nothing that was recorded: one step of a 16-bit sample gives 1e-4.
-_NOTHING = 1e-8
+# Lower bound of magnitudes and deviations; one step of a 16-bit sample gives 1e-4.
+_FLOOR = 1e-8
 
 
-class MagnitudeSettings(BaseModel):
-    """How magnitudes are made of a wave at 16 kHz; 48,241 samples give 300 frames of 257 numbers."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class MagnitudeSettings(Settings):
+    """Settings of magnitude spectra of a wave at 16 kHz; 48,241 samples give 300 frames of 257 bins."""
 
     kind: Literal["magnitude"] = Field("magnitude", description="which frontend")
     pre_emphasis: float = Field(
-        0.97, ge=0, le=1, description="share of the sample before that is taken from each; the first sample has none"
+        0.97, ge=0, le=1, description="coefficient of the pre-emphasis; the first sample is dropped"
     )
-    window_s: float = Field(0.025, gt=0, description="length of a frame, in seconds; its weights are Hamming's")
-    hop_s: float = Field(0.01, gt=0, description="time from frame to frame, in seconds")
-    n_fft: int = Field(512, ge=2, description="points of the Fourier transform; frames are filled up with zeros")
-    normalize: bool = Field(True, description="whether each frequency has mean 0 and deviation 1 over a clip's frames")
+    window_s: float = Field(0.025, gt=0, description="length of the Hamming window, in seconds")
+    hop_s: float = Field(0.01, gt=0, description="time between frames, in seconds")
+    n_fft: int = Field(512, ge=2, description="points of the Fourier transform; frames are zero-padded")
+    normalize: bool = Field(True, description="normalize each bin over the frames of a clip, to mean 0 and deviation 1")
     floor: float = Field(
-        1e-5, ge=0, description="lesser deviations count as this; in parts of the clip's root mean square magnitude"
+        1e-5, ge=0, description="lower bound of the deviation, relative to the clip's root mean square magnitude"
     )
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.window < 2 or self.hop < 1:
-            raise ValueError(f"window_s, hop_s: {self.window_s} and {self.hop_s} s are less than a sample or two")
+            raise ValueError(f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below two samples and one")
         if self.n_fft < self.window:
-            raise ValueError(f"n_fft: {self.n_fft} points are fewer than a frame's {self.window} samples")
+            raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window")
         return self
 
     @property
     def window(self) -> int:
-        """Samples of a frame."""
+        """Samples of a window."""
         return round(self.window_s * SAMPLE_RATE)
 
     @property
@@ -57,51 +56,54 @@ class MagnitudeSettings(BaseModel):
 
     @property
     def features(self) -> int:
-        """Numbers in a frame."""
+        """Length of a frame."""
         return self.n_fft // 2 + 1
 
     def frames(self, samples: int) -> int:
-        """Frames that a wave of so many samples gives: whole ones only, and the first sample is in none.
+        """Number of frames of a wave; the first sample and incomplete frames are dropped.
 
         >>> MagnitudeSettings().frames(48_241)
         300
         """
         return max(0, 1 + (samples - 1 - self.window) // self.hop)
 
+    def build(self) -> "Magnitude":
+        """Build the frontend: waves (batch, n) to features (batch, t, n_fft // 2 + 1)."""
+        return Magnitude(self)
+
 
 class Magnitude(nn.Module):
-    """Magnitudes, not their logarithms, of frames that begin ``hop_s`` apart.
+    """Linear magnitudes of frames that begin every ``hop_s``.
 
-    The mean of the wave is taken away, then from each sample its share of the one before. Each frequency is then
-    normalized over the clip's frames. The published system divides by the deviation whatever it is, so that digital
-    silence gives no number; here it is at least ``floor`` times the root mean square of all the clip's magnitudes.
-    That is some 50 times the rounding of 32-bit numbers, which therefore never grows into features, and a hundredth of
-    what rounding to 16 bits leaves beside speech, which comes out as published. A silent clip, or frequency, gives
-    zeros.
+    The mean of the wave is subtracted, pre-emphasis is applied, and each bin is normalized over the frames of the clip.
+    The published system divides by the deviation without a bound, so that digital silence gives NaN. Here the deviation
+    is at least ``floor`` times the root mean square of the clip's magnitudes: about 50 times the rounding error of
+    float32, which is therefore not amplified, and a hundredth of the 16-bit rounding next to speech, whose features
+    are as published. A silent clip or bin gives zeros.
 
-    The Hamming window is the symmetric one (0.08 at both ends); the publication does not say which.
+    The Hamming window is symmetric (0.08 at both ends); the publication does not specify it.
     """
 
     def __init__(self, settings: MagnitudeSettings) -> None:
         super().__init__()
         self.settings = settings
         window = torch.hamming_window(settings.window, periodic=False, dtype=torch.float64).float()
-        # The zeros follow the samples, so that a frame begins where it should and not where the transform does.
-        self.filling = settings.n_fft - settings.window
-        window = functional.pad(window, (0, self.filling))
+        # Zeros are appended, so that a frame begins with its first sample.
+        self.padding = settings.n_fft - settings.window
+        window = functional.pad(window, (0, self.padding))
         self.spectrogram = Spectrogram(window, settings.hop, settings.n_fft, centered=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Frames of clips.
+        """Compute magnitude frames.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].
 
         Returns:
-            Shape (batch, t, n_fft // 2 + 1), t = 1 + (n - 1 - window) // hop, in 32-bit numbers even under autocast.
+            Shape (batch, t, n_fft // 2 + 1), t = 1 + (n - 1 - window) // hop, float32 even under autocast.
 
         Raises:
-            InputError: the waves are shorter than one frame.
+            InputError: the waves are too short for a frame.
         """
         settings = self.settings
         if waves.shape[-1] <= settings.window:
@@ -112,13 +114,13 @@ class Magnitude(nn.Module):
             waves = waves.float()
             waves = waves - waves.mean(dim=1, keepdim=True)
             waves = waves[:, 1:] - settings.pre_emphasis * waves[:, :-1]
-            power = self.spectrogram(functional.pad(waves, (0, self.filling)))
-            # Nought has no square root that could be differentiated.
-            magnitudes = power.clamp(min=_NOTHING**2).sqrt()
+            power = self.spectrogram(functional.pad(waves, (0, self.padding)))
+            # The square root has no finite gradient at 0.
+            magnitudes = power.clamp(min=_FLOOR**2).sqrt()
             return self._normalized(magnitudes) if settings.normalize else magnitudes
 
     def _normalized(self, magnitudes: Tensor) -> Tensor:
-        loudness = magnitudes.square().mean(dim=(1, 2), keepdim=True)
-        least = (loudness * self.settings.floor**2).clamp(min=_NOTHING**2)
+        power = magnitudes.square().mean(dim=(1, 2), keepdim=True)
+        lower = (power * self.settings.floor**2).clamp(min=_FLOOR**2)
         centered = magnitudes - magnitudes.mean(dim=1, keepdim=True)
-        return centered / centered.square().mean(dim=1, keepdim=True).maximum(least).sqrt()
+        return centered / centered.square().mean(dim=1, keepdim=True).maximum(lower).sqrt()

@@ -11,34 +11,40 @@ from earmark.training.nn.frontends.log_mel import ClipLogMel, MelSettings
 
 
 class MfccSettings(MelSettings):
-    """Settings of the coefficients.
+    """Settings of MFCC.
 
-    The defaults are those of Jung et al. 2023 (arXiv 2211.00439): 101 × 40 for a second. Those of Tang and Lin 2018
+    The defaults are those of Jung et al. 2023 (arXiv 2211.00439): 101 × 40 per second. Those of Tang and Lin 2018
     (arXiv 1710.10361) and Huh et al. 2021 (arXiv 2005.08776) are ``low_hz=20, high_hz=4000, scale="slaney",
     compression="log", range_db=0``.
     """
 
     kind: Literal["mfcc"] = Field("mfcc", description="which frontend")
-    coefficients: int = Field(40, ge=1, description="coefficients kept, from the zeroth on")
-    window_s: float = Field(0.03, gt=0, description="length of a frame, in seconds; its weights are Hann's")
+    coefficients: int = Field(40, ge=1, description="number of coefficients, from the zeroth")
+    window_s: float = Field(0.03, gt=0, description="length of the Hann window, in seconds")
     compression: Literal["log", "db"] = Field("db", description="log: natural logarithm; db: decibels")
-    floor: float = Field(1e-10, gt=0, description="lesser power counts as this")
-    range_db: float = Field(80.0, ge=0, description="dB below a clip's loudest band at which bands are cut; 0: nowhere")
+    floor: float = Field(1e-10, gt=0, description="lower bound of the power in a band")
+    range_db: float = Field(
+        80.0, ge=0, description="lower bound of a band, in dB below the clip's loudest band; 0: none"
+    )
 
     @model_validator(mode="after")
     def _has_enough_bands(self) -> Self:
         if self.coefficients > self.n_mels:
-            raise ValueError(f"coefficients: {self.n_mels} mel bands give no {self.coefficients}; choose fewer")
+            raise ValueError(f"coefficients: {self.coefficients} are more than {self.n_mels} mel bands; choose fewer")
         return self
 
     @property
     def features(self) -> int:
-        """Numbers in a frame."""
+        """Length of a frame."""
         return self.coefficients
+
+    def build(self) -> "Mfcc":
+        """Build the frontend: waves (batch, n) to features (batch, t, coefficients)."""
+        return Mfcc(self)
 
 
 class Mfcc(nn.Module):
-    """The orthonormal cosine transform (DCT-II) of log-mel frames."""
+    """Orthonormal DCT-II of log-mel frames."""
 
     cosines: Tensor
 
@@ -48,13 +54,13 @@ class Mfcc(nn.Module):
         self.register_buffer("cosines", cosine_basis(settings.n_mels, settings.coefficients), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Coefficients of clips.
+        """Compute MFCC.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].
 
         Returns:
-            Shape (batch, t, coefficients), t = n // hop + 1, in 32-bit numbers even under autocast.
+            Shape (batch, t, coefficients), t = n // hop + 1, float32 even under autocast.
         """
         levels = self.log_mel(waves)
         with torch.autocast(waves.device.type, enabled=False):
@@ -68,7 +74,7 @@ def cosine_basis(points: int, count: int) -> Tensor:
     >>> torch.allclose(basis.T @ basis, torch.eye(8), atol=1e-6)
     True
     """
-    place = (torch.arange(points, dtype=torch.float64)[:, None] + 0.5) / points
-    basis = (math.pi * place * torch.arange(count)).cos() * math.sqrt(2 / points)
+    position = (torch.arange(points, dtype=torch.float64)[:, None] + 0.5) / points
+    basis = (math.pi * position * torch.arange(count)).cos() * math.sqrt(2 / points)
     basis[:, 0] /= math.sqrt(2)
     return basis.float()

@@ -12,12 +12,12 @@ class Spectrogram(nn.Module):
     """Short-time power spectra.
 
     Args:
-        window: weights of a frame's samples, shape (samples,), for example ``torch.hann_window(480)``.
+        window: shape (samples,), for example ``torch.hann_window(480)``.
         hop: samples between frames.
-        n_fft: points of the Fourier transform, no fewer than the window's; the window stands in their middle.
-        centered: whether frame i has its middle at sample i · hop, the wave being continued at both ends; otherwise it
-            begins there, and only whole frames are made.
-        padding: how a centered wave is continued: mirrored, or by zeros.
+        n_fft: points of the Fourier transform, at least the window's length; the window is centered in them.
+        centered: center frame i at sample i · hop and pad the wave at both ends; otherwise frame i begins there, and
+            incomplete frames are dropped.
+        padding: padding of a centered wave: mirrored samples, or zeros.
     """
 
     window: Tensor
@@ -39,7 +39,7 @@ class Spectrogram(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Power of each frequency in each frame, in 32-bit numbers even under autocast.
+        """Compute power spectra, in float32 even under autocast.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].
@@ -48,7 +48,7 @@ class Spectrogram(nn.Module):
             Shape (batch, t, n_fft // 2 + 1); t = n // hop + 1 when centered and n_fft is even.
 
         Raises:
-            InputError: the waves are shorter than what is mirrored, or than one frame.
+            InputError: the waves are too short for the padding, or for a frame.
         """
         least = self.n_fft // 2 + 1 if self.centered else self.n_fft
         if waves.shape[-1] < least:
@@ -64,5 +64,5 @@ class Spectrogram(nn.Module):
                 pad_mode=self.padding,
                 return_complex=True,
             )
-            # Two squares: the modulus would be slower, and in silence it has no gradient.
+            # The modulus would be slower and has no finite gradient in silence.
             return (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2)

@@ -1,4 +1,4 @@
-"""Log-mel frames of a stream, as speech_embedding was trained on them."""
+"""Log-mel frames of a stream: the input of speech_embedding."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from earmark.training.nn.stream_state import StreamState, with_past
 
 
 def htk_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The mel scale of HTK, also TensorFlow's.
+    """Mel scale of HTK and TensorFlow.
 
     >>> htk_mel(np.array([0.0, 700.0])).round(2).tolist()
     [0.0, 781.17]
@@ -18,7 +18,7 @@ def htk_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mel_filters(n_mels: int, n_fft: int, low_hz: float, high_hz: float, rate_hz: int) -> NDArray[np.float64]:
-    """Filters that are triangles of height 1 on the mel scale, as TensorFlow makes them.
+    """Triangular filters of height 1, linear in mel, as in TensorFlow.
 
     Returns:
         Shape (n_fft // 2 + 1, n_mels). The bin at 0 Hz is in no filter.
@@ -33,9 +33,9 @@ def mel_filters(n_mels: int, n_fft: int, low_hz: float, high_hz: float, rate_hz:
 
 
 class LogMel(nn.Module):
-    """Log-mel frames of 25 ms every 10 ms: ln(mel-weighted magnitude + 0.001), as speech_embedding was trained on.
+    """Log-mel frames of 25 ms every 10 ms: ln(mel-weighted magnitude + 0.001), the input of speech_embedding.
 
-    The spectrum is a product with a windowed Fourier basis: one convolution on every device and in ONNX.
+    The spectrum is a convolution with a windowed Fourier basis, on every device and in ONNX.
     """
 
     rate_hz = 16_000
@@ -61,20 +61,20 @@ class LogMel(nn.Module):
         self.register_buffer("filters", torch.tensor(filters[:used], dtype=torch.float32), persistent=False)
 
     def forward(self, wave: Tensor, state: StreamState | None = None) -> Tensor:
-        """Mel frames of a wave.
+        """Compute mel frames.
 
         Args:
             wave: shape (batch, n), values in [-1, 1].
-            state: what a stream heard before; None for a wave that stands alone.
+            state: state of a stream; None for a whole wave.
 
         Returns:
-            Shape (batch, t, 32), t = (n - 240) // 160 for a wave that stands alone and n / 160 in a stream.
+            Shape (batch, t, 32), t = (n - 240) // 160 for a whole wave and n / 160 in a stream.
         """
         wave = with_past(wave, state, self.window - self.hop, axis=1)
-        # In full precision always: a spectrum spans more decades than bfloat16 has digits for.
+        # Always in float32: the range of a spectrum exceeds the precision of bfloat16.
         with torch.autocast(wave.device.type, enabled=False):
             spectrum = nn.functional.conv1d(wave[:, None], self.fourier, stride=self.hop)
             real, imaginary = spectrum.chunk(2, dim=1)
-            # The tiny constant keeps the root's gradient finite in silence.
+            # The constant keeps the gradient of the root finite in silence.
             magnitude = (real.square() + imaginary.square() + 1e-12).sqrt()
             return torch.log(magnitude.transpose(1, 2) @ self.filters + self.floor)
