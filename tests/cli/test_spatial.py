@@ -57,6 +57,18 @@ def earmark(tmp_path, monkeypatch, capsys, say):
     return command
 
 
+def test_a_check_reports_every_fault_and_learns_nothing(earmark, tmp_path):
+    assert earmark("spatial", "recipe.toml", "--check")[0] == 0
+    (tmp_path / "rise_0.wav").unlink()
+    code, _, err = earmark("spatial", "recipe.toml", "--check", "--set", "data.labeled=[{manifest='none.tsv'}]")
+    assert code == 2
+    assert [line.split(": ")[:2] for line in err.splitlines()] == [
+        ["error", "data.labeled"],
+        ["error", "data.unlabeled"],
+    ]
+    assert not (tmp_path / "packed").exists()
+
+
 def test_a_simulation_ends_in_a_table_and_goes_on_with_more_repetitions(earmark, tmp_path):
     code, out, _ = earmark("spatial", "recipe.toml", "--set", "repetitions=1", "--run", "run")
     assert code == 0
@@ -88,9 +100,9 @@ def test_clips_are_packed_before_the_bar_of_repetitions_is_drawn(earmark, monkey
 
 
 def test_wrong_settings_end_in_one_line(earmark):
-    code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.unlabeled=3")
+    code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.unlabeld=3")
     assert code == 2
-    assert err == "error: recipe.toml: sizes.unlabeled: no such key; did you mean 'unlabeled'?\n"
+    assert err == "error: recipe.toml: sizes.unlabeld: no such key; did you mean 'unlabeled'?\n"
     code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.test=300")
     assert code == 2
     assert "sizes.test: 300 clips of 4 that there are; ask for fewer, or 0 for all" in err

@@ -51,6 +51,9 @@ def compare(
     device: Annotated[
         str | None, typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …", show_default="cuda where there is one")
     ] = None,
+    check: Annotated[
+        bool, typer.Option("--check", help="Report every fault of the recipes and of what they name; train nothing.")
+    ] = False,
 ) -> None:
     """Train recipes × encoders × seeds, judge every run on one protocol, and write one report with tables and plots.
 
@@ -61,13 +64,17 @@ def compare(
         from earmark.training.compare.evaluator import Judge
         from earmark.training.compare.protocol import read_protocol
         from earmark.training.compare.report import write_report
-        from earmark.training.compare.runs import plan_runs, train_runs
+        from earmark.training.compare.runs import check_runs, plan_runs, train_runs
         from earmark.training.compare.summary import summarize
 
     tests = read_protocol(protocol)
     judge = Judge(tests)
     folder = out or Path("runs") / protocol.stem
     runs = plan_runs(recipes, range(1, seeds + 1), folder, encoders=encoders or [], sets=overrides or [])
+    check_runs(runs, device=device)
+    if check:
+        console.say(f"{protocol}: no fault found in {len(runs)} runs")
+        return
     with console.progress_bar() as progress:
         finished = count(1)
         progress("training runs", 0, len(runs))

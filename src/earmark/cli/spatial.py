@@ -36,6 +36,9 @@ def spatial(
         typer.Option(metavar="DIR", help="Folder for results and encoders.", show_default="runs/<name>"),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Repetitions at a time, each on a core of its own.")] = 1,
+    check: Annotated[
+        bool, typer.Option("--check", help="Report every fault of the recipe and of what it names; train nothing.")
+    ] = False,
 ) -> None:
     """Learn features from unlabeled clips, with and without their position, and words from few labels; beside MFCC.
 
@@ -45,12 +48,16 @@ def spatial(
     """
     with needs("train"):
         from earmark.evaluation.simulation.plots import draw_simulation
-        from earmark.training.spatial.pools import prepare_pools
+        from earmark.training.spatial.pools import check_pools, prepare_pools
         from earmark.training.spatial.settings import read_spatial
         from earmark.training.spatial.simulation import NUMBERS, SYSTEMS, gain, simulate, summarize
 
     settings = read_spatial(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
+    if check:
+        check_pools(settings.data)
+        console.say(f"{recipe}: no fault found")
+        return
     console.say(f"{settings.name}: {settings.repetitions} repetitions in {folder}")
     # Under bars of its own, which the one below would hide.
     pools = prepare_pools(settings.data, settings.autoencoder.encoder)

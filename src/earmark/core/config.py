@@ -227,9 +227,8 @@ def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
             if "kind" in table:
                 problems = [f"a recipe of kind {said!r}, which is for: {READERS[said]} {where}"]
             else:  # it may be of the right kind all the same
-                problems[0] += (
-                    f" (recipes for {READERS[str(own)]} say kind = {own!r}, those for {READERS[said]} need not)"
-                )
+                cure = f"recipes for {READERS[str(own)]} say kind = {own!r}, those for {READERS[said]} need not"
+                problems = [f"{problems[0]} ({cure})"]
     raise_faults([f"{where}: {problem}" for problem in problems])
     raise AssertionError("a validation error has a problem")
 

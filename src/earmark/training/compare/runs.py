@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.core.config import own_table
-from earmark.core.errors import InputError
-from earmark.training.loop import train
+from earmark.core.errors import InputError, collected, raise_faults
+from earmark.training.loop import check, train
 from earmark.training.words.corpus import prepare_corpus, validation_bank
 from earmark.training.words.recipe import Recipe, read_recipe
 
@@ -61,18 +61,43 @@ def plan_runs(
         InputError: two recipes of one name, or one that cannot be read.
     """
     runs: list[Run] = []
+    faults: list[str] = []
     named: dict[str, Path] = {}
     for path in [recipe for given in recipes for recipe in recipes_in(given)]:
         for encoder in encoders or (None,):
             for seed in seeds:
-                recipe = read_recipe(path, [*sets, f"seed={seed}"], over=encoder)
+                with collected(faults):
+                    recipe = read_recipe(path, [*sets, f"seed={seed}"], over=encoder)
+                if faults:
+                    continue
                 system = recipe.name if encoder is None else f"{recipe.name} {encoder.stem}"
                 if named.setdefault(recipe.name, path) != path:
                     raise InputError(f"{path}: its name is {recipe.name!r}, and so is that of {named[recipe.name]}")
                 runs.append(Run(system, seed, recipe, out / system.replace(" ", "+") / f"seed{seed}"))
+    raise_faults(faults)
     if not runs:
         raise InputError("compare: no recipe and seed to train")
     return runs
+
+
+def check_runs(runs: Sequence[Run], *, device: str | None = None) -> None:
+    """Check all that can be checked before the first training.
+
+    Args:
+        runs: from :func:`plan_runs`; one may start from another's checkpoint, which is not there yet.
+        device: ``cpu``, ``cuda``, …; default: what is there.
+
+    Raises:
+        InputError: something is missing, broken or does not fit; every fault of every run is in it.
+    """
+    expected = {run.folder.resolve() / f"{name}.safetensors" for run in runs for name in ("best", "last")}
+    faults: list[str] = []
+    for run in runs:
+        found: list[str] = []
+        with collected(found):
+            check(run.recipe, run.folder, device=device, expected=expected)
+        faults += [f"{run.system}: {fault}" for fault in found]
+    raise_faults(faults)
 
 
 def train_runs(

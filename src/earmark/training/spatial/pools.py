@@ -6,16 +6,19 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, collected, raise_faults
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.nn.encoders.dense import DenseSettings
 from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
 from earmark.training.spatial.settings import Sizes, SpatialData
-from earmark.training.words.corpus import digest, open_or_pack, selected, stamp_of
+from earmark.training.words.check import missing_recordings
+from earmark.training.words.corpus import digest, is_packed, open_or_pack, selected, stamp_of
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
+ListedClip = tuple[str, Clip, str]
+"""Its role, the clip, and where its recording is."""
 
 
 @dataclass(frozen=True)
@@ -68,11 +71,8 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
     Raises:
         InputError: a clip in two roles, fewer than two classes, clips without sound, or manifests that cannot be read.
     """
-    roles = {role: [selected(source) for source in sources] for role, sources in data.roles.items()}
-    manifests = [manifest for group in roles.values() for manifest in group]
+    listed, manifests = check_pools(data)
     folder = data.folder / "clips"
-    # Unpacked before the bank is asked for: a manifest that names a clip twice fails before the work, not after it.
-    listed = _listed(roles)
     bank = open_or_pack(manifests, folder, spoken=False)
     if len(bank) != len(listed):
         raise InputError(
@@ -85,8 +85,6 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
         labeled, test = np.sort(np.concatenate([labeled, test])), test[:0]
     clips = [clip for _, clip, _ in listed]
     classes = sorted({clips[number].label for number in np.concatenate([labeled, test])})
-    if len(classes) < 2 or "" in classes:
-        raise InputError(f"data.labeled: {len(classes)} words, of which each needs a name; give two or more")
     number_of = {label: number for number, label in enumerate(classes)}
     labels = [-1 if name == "unlabeled" else number_of[clip.label] for name, clip, _ in listed]
     return Pools(
@@ -102,7 +100,38 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
     )
 
 
-def _listed(roles: dict[str, list[Manifest]]) -> list[tuple[str, Clip, str]]:
+def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
+    """Check the clips before any is decoded.
+
+    Returns:
+        Role, clip and place of every clip, in the order of the bank; and the manifests.
+
+    Raises:
+        InputError: a manifest or recording that is missing, a clip in two roles, fewer than two words; every fault is
+            in it.
+    """
+    faults: list[str] = []
+    roles: dict[str, list[Manifest]] = {role: [] for role in data.roles}
+    for role, sources in data.roles.items():
+        for source in sources:
+            with collected(faults, f"data.{role}"):
+                roles[role].append(selected(source))
+    manifests = [manifest for group in roles.values() for manifest in group]
+    if not is_packed(manifests, data.folder / "clips"):
+        for role, group in roles.items():
+            faults += [f"data.{role}: {missing}" for manifest in group if (missing := missing_recordings(manifest))]
+    listed: list[ListedClip] = []
+    with collected(faults):
+        listed = _listed(roles)
+    classes = {clip.label for role in ("labeled", "test") for manifest in roles[role] for clip in manifest}
+    are_read = all(len(roles[role]) == len(data.roles[role]) for role in ("labeled", "test"))
+    if are_read and (len(classes) < 2 or "" in classes):
+        faults.append(f"data.labeled: {len(classes)} words, of which each needs a name; give two or more")
+    raise_faults(faults)
+    return listed, manifests
+
+
+def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
     """Role, clip and place of every clip, in the order of the bank."""
     listed = [
         (role, clip, str(manifest.locate(clip)))
