@@ -35,6 +35,14 @@ def test_the_help_of_every_command_reads_well_and_has_an_example(path):
     assert f"earmark {' '.join(path)}" in EVERY[path].epilog
 
 
+@pytest.mark.parametrize(
+    "path", [(), ("keywords",), ("prepare",), ("enroll",), ("prepare", "vad"), ("keywords", "list")]
+)
+def test_a_short_option_asks_for_help(path):
+    short, long = (CliRunner().invoke(app, [*path, option]) for option in ("-h", "--help"))
+    assert (short.exit_code, short.output) == (0, long.output)
+
+
 def test_the_help_groups_the_commands():
     lines = CliRunner().invoke(app, ["--help"]).output.splitlines()
     panels = {line.strip("─╭╮ "): [] for line in lines if line.startswith("╭")}
