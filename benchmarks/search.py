@@ -1,12 +1,11 @@
-"""How fast recordings are indexed, how large an index is, and how long a query takes.
+"""Speed of indexing, size of an index, and duration of a query.
 
     python benchmarks/search.py CORPUS [--minutes 60] [--hours 1 10 100] [--queries 20]
 
-Indexes so many minutes of the corpus, then makes archives of many hours of the frames that it found: copies, each with
-noise of its own, a tenth as strong as the frames, so that no two places are the same. Queries are stretches of these,
-with noise too. Times are seconds of the processor, which others' work on the machine does not lengthen, and those of a
-process that has the index open already; whole commands, imports included, are timed apart.
-Writes benchmarks/results/search.md and search.png.
+Indexes some minutes of the corpus, then makes indexes of many hours from copies of its frames, with added noise of a
+tenth of their norm, so that no two copies are equal. Queries are spans of these, with noise too. Times are CPU seconds,
+which other work on the machine does not lengthen, of a process that has opened the index already; whole commands,
+with their imports, are timed separately. Writes benchmarks/results/search.md and search.png.
 """
 
 import argparse
@@ -24,13 +23,14 @@ from pathlib import Path
 import numpy as np
 
 from earmark import audio, load_encoder
+from earmark.core.files import write_text
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.evaluation.plots.figures import empty_figure, line_style, save
-from earmark.search import Archive, IndexSettings, Query, Recording, open_archive, search, update
+from earmark.search import Index, IndexSettings, Query, Recording, open_index, search, update_index
 from earmark.search.contents import SEGMENTS, SegmentEntry, write_contents
-from earmark.search.embedding import Embedded
-from earmark.search.segments import NEIGHBOURS, write_segment
-from earmark.search.windows import grid, measure_norms, quantize, restore
+from earmark.search.embedding import EmbeddedRecording
+from earmark.search.segments import NEIGHBORS, write_segment
+from earmark.search.windows import dequantize, measure_norms, quantize, region_starts, window_lengths
 
 SEGMENT_FRAMES = 900_000
 NOISE = 0.1
@@ -39,22 +39,22 @@ LENGTHS_S = (0.35, 0.8)
 
 @dataclass(frozen=True)
 class Indexing:
-    """What indexing the corpus took."""
+    """Cost of indexing the corpus."""
 
-    sound_h: float
-    sections_h: float
+    audio_h: float
+    active_h: float
     wall_s: float
-    processor_s: float
+    cpu_s: float
     size: int
 
 
 @dataclass(frozen=True)
 class Searching:
-    """What searching an archive of so many hours takes, in seconds."""
+    """Cost of searching an index; times in CPU seconds, sizes in bytes."""
 
     hours: float
-    stored: int
-    neighbors: int
+    frames_size: int
+    neighbors_size: int
     exact_s: float
     fast_s: float
     recall: float
@@ -63,15 +63,15 @@ class Searching:
 
 
 def main() -> None:
-    """Measure, print, write the tables and the picture."""
+    """Measure, print, and write the tables and the figure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("corpus", type=Path, help="folder of recordings")
-    parser.add_argument("--minutes", type=float, default=60.0, help="of sound to index")
-    parser.add_argument("--hours", type=float, nargs="+", default=[1, 10, 100], help="sizes of archives to search")
+    parser.add_argument("--minutes", type=float, default=60.0, help="of audio to index")
+    parser.add_argument("--hours", type=float, nargs="+", default=[1, 10, 100], help="sizes of indexes to search")
     parser.add_argument("--queries", type=int, default=20)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--encoder", default="base")
-    parser.add_argument("--work", type=Path, help="folder for the archives; a temporary one unless given")
+    parser.add_argument("--work", type=Path, help="folder for the indexes; a temporary one if not given")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/search.md"))
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="earmark-search-"))
@@ -80,14 +80,13 @@ def main() -> None:
         indexing = index(options.corpus, options.minutes, seed, options.encoder, options.threads)
         found = []
         for hours in options.hours:
-            place = work / f"{hours:g}h.index"
-            learn_s = tile(seed, place, hours, options.encoder)
-            found.append(measure(place, options.queries, learn_s))
+            path = work / f"{hours:g}h.index"
+            learn_s = tile(seed, path, hours, options.encoder)
+            found.append(measure(path, options.queries, learn_s))
             print(found[-1], flush=True)
-            shutil.rmtree(place)
+            shutil.rmtree(path)
         text = "\n".join(render(indexing, found, options))
-        options.out.parent.mkdir(parents=True, exist_ok=True)
-        options.out.write_text(text + "\n", encoding="utf-8")
+        write_text(options.out, text + "\n")
         draw(found, options.out.with_suffix(".png"))
         print(text)
     finally:
@@ -95,65 +94,63 @@ def main() -> None:
             shutil.rmtree(work)
 
 
-def index(corpus: Path, minutes: float, place: Path, encoder: str, threads: int) -> Indexing:
-    """Index the first so many minutes of a corpus."""
+def index(corpus: Path, minutes: float, folder: Path, encoder: str, threads: int) -> Indexing:
+    """Index the first minutes of a corpus."""
     recordings = []
-    sound_s = 0.0
+    audio_s = 0.0
     for path in sorted(path for path in corpus.rglob("*") if path.suffix.lower() in SOUND_SUFFIXES):
-        if sound_s >= 60 * minutes:
+        if audio_s >= 60 * minutes:
             break
         recordings.append(Recording(path))
-        sound_s += audio.duration_s(path)
+        audio_s += audio.duration_s(path)
     loaded = load_encoder(encoder)
-    wall_s, processor_s = time.perf_counter(), time.process_time()
-    update(place, recordings, loaded, threads=threads)
-    wall_s, processor_s = time.perf_counter() - wall_s, time.process_time() - processor_s
-    return Indexing(sound_s / 3600, open_archive(place).hours, wall_s, processor_s, size_of(place))
+    wall_s, cpu_s = time.perf_counter(), time.process_time()
+    update_index(folder, recordings, loaded, threads=threads)
+    wall_s, cpu_s = time.perf_counter() - wall_s, time.process_time() - cpu_s
+    return Indexing(audio_s / 3600, open_index(folder).hours, wall_s, cpu_s, size_of(folder))
 
 
-def tile(seed: Path, place: Path, hours: float, encoder: str) -> float:
-    """Make an archive of so many hours of sections out of another one; returns the processor's seconds for FAISS."""
-    archive = open_archive(seed)
-    made_by = archive.contents.encoder
+def tile(seed: Path, folder: Path, hours: float, encoder: str) -> float:
+    """Make an index with some hours of active audio from another one; returns the CPU seconds for FAISS."""
+    index = open_index(seed)
+    made_by = index.encoder
     wanted = round(3600 * hours / made_by.hop_s)
-    settings = archive.contents.settings.model_copy(update={"neighbors_from_h": 0.0})
-    (place / SEGMENTS).mkdir(parents=True)
+    settings = index.contents.settings.model_copy(update={"neighbors_from_h": 0.0})
+    (folder / SEGMENTS).mkdir(parents=True)
     entries: list[SegmentEntry] = []
-    group: list[Embedded] = []
+    group: list[EmbeddedRecording] = []
     count = 0
-    for recording in copies(archive, wanted):
+    for recording in copies(index, wanted):
         group.append(recording)
         count += len(recording.frames)
         if count >= SEGMENT_FRAMES:
-            entries.append(_written(place, group, len(entries)))
+            entries.append(write(folder, group, len(entries)))
             group, count = [], 0
     if group:
-        entries.append(_written(place, group, len(entries)))
-    contents = archive.contents.model_copy(update={"segments": tuple(entries), "settings": settings, "codebook": None})
-    write_contents(place, contents)
+        entries.append(write(folder, group, len(entries)))
+    contents = index.contents.model_copy(update={"segments": tuple(entries), "settings": settings, "codebook": None})
+    write_contents(folder, contents)
     loaded = load_encoder(encoder)
     begun = time.process_time()
-    update(place, [], loaded)
+    update_index(folder, [], loaded)
     return time.process_time() - begun
 
 
-def copies(archive: Archive, wanted: int) -> Iterator[Embedded]:
-    """Recordings of an archive over and over, with noise, until there are so many frames."""
+def copies(index: Index, wanted: int) -> Iterator[EmbeddedRecording]:
+    """Recordings of an index, repeated with noise until there are enough frames."""
     rng = np.random.default_rng(0)
-    made_by = archive.contents.encoder
+    made_by = index.encoder
     count = turn = 0
     while count < wanted:
-        for segment in archive.segments:
+        for segment in index.segments:
             for number, file in segment.kept_files():
                 recording = segment.recording(number)
                 if count >= wanted or not len(recording.frames):
                     continue
-                frames = noisy(restore(recording.frames, recording.scales), rng)
+                frames = noisy(dequantize(recording.frames, recording.scales), rng)
                 numbers, scales = quantize(frames)
-                begins = np.repeat(
-                    np.cumsum(recording.sections[:, 1]) - recording.sections[:, 1], recording.sections[:, 1]
-                )
-                norms = measure_norms(numbers, scales, begins, grid(made_by.hop_s), made_by.parts)
+                starts = region_starts(recording.regions[:, 1])
+                norms = measure_norms(numbers, scales, starts, window_lengths(made_by.hop_s), made_by.parts)
                 name = replace(file, path=f"{file.path}-{turn}")
                 yield replace(recording, file=name, frames=numbers, scales=scales, norms=norms)
                 count += len(frames)
@@ -161,59 +158,58 @@ def copies(archive: Archive, wanted: int) -> Iterator[Embedded]:
 
 
 def noisy(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Frames with noise, a tenth as strong as they are."""
+    """Frames with noise of a tenth of their norm."""
     strength = NOISE * np.linalg.norm(frames, axis=1, keepdims=True) / np.sqrt(frames.shape[1])
     return (frames + strength * rng.standard_normal(frames.shape, np.float32)).astype(np.float32)
 
 
-def measure(place: Path, count: int, learn_s: float) -> Searching:
-    """Search an archive for stretches of its own sound, with noise."""
-    archive = open_archive(place)
-    made_by = archive.contents.encoder
+def measure(folder: Path, count: int, learn_s: float) -> Searching:
+    """Search an index for spans of its own audio, with noise."""
+    index = open_index(folder)
     rng = np.random.default_rng(1)
-    queries = list(draw_queries(archive, count + 1, rng))
+    queries = list(draw_queries(index, count + 1, rng))
     exact_s, fast_s, recall = [], [], []
     for query in queries:
         begun = time.process_time()
-        exact = search(archive, query, exact=True)
+        exact = search(index, query, exact=True)
         middle = time.process_time()
-        fast = {(hit.file, hit.start_s) for hit in search(archive, query, exact=False)}
+        fast = {(hit.file, hit.start_s) for hit in search(index, query, exact=False)}
         exact_s.append(middle - begun)
         fast_s.append(time.process_time() - middle)
         recall.append(np.mean([(hit.file, hit.start_s) in fast for hit in exact]))
-    neighbors = sum(file.stat().st_size for file in place.rglob(NEIGHBOURS))
-    neighbors += sum(file.stat().st_size for file in place.glob("codebook-*"))
+    neighbors_size = sum(file.stat().st_size for file in folder.rglob(NEIGHBORS))
+    neighbors_size += sum(file.stat().st_size for file in folder.glob("codebook-*"))
     return Searching(
-        archive.hours,
-        size_of(place) - neighbors,
-        neighbors,
+        index.hours,
+        size_of(folder) - neighbors_size,
+        neighbors_size,
         # The first query reads the index from the disk.
         statistics.median(exact_s[1:]),
         statistics.median(fast_s[1:]),
         float(np.mean(recall)),
         learn_s,
-        command_s(place, made_by.name),
+        command_s(folder, index.encoder.name),
     )
 
 
-def draw_queries(archive: Archive, count: int, rng: np.random.Generator) -> Iterator[Query]:
-    """Stretches of the archive as long as words, with noise."""
-    made_by = archive.contents.encoder
+def draw_queries(index: Index, count: int, rng: np.random.Generator) -> Iterator[Query]:
+    """Spans of the indexed audio with the length of words, with noise."""
+    made_by = index.encoder
     for _ in range(count):
-        segment = archive.segments[int(rng.integers(len(archive.segments)))]
+        segment = index.segments[int(rng.integers(len(index.segments)))]
         length = round(rng.uniform(*LENGTHS_S) / made_by.hop_s)
-        (long,) = np.nonzero(segment.sections[:, 2] > length)
-        section = int(rng.choice(long))
-        start = int(segment.offsets[section] + rng.integers(segment.sections[section, 2] - length))
-        total = noisy(segment.restore(start, start + length), rng).sum(axis=0)
+        (long,) = np.nonzero(segment.regions[:, 2] > length)
+        region = int(rng.choice(long))
+        start = int(segment.offsets[region] + rng.integers(segment.regions[region, 2] - length))
+        total = noisy(segment.dequantize(start, start + length), rng).sum(axis=0)
         yield Query("word", total / np.linalg.norm(total), length * made_by.hop_s, made_by.fingerprint)
 
 
-def command_s(place: Path, encoder: str) -> float:
-    """Seconds of the processor that a whole `earmark search` takes, imports and all; the second of two."""
+def command_s(folder: Path, encoder: str) -> float:
+    """CPU seconds of a whole `earmark search` with its imports; the second of two."""
     from earmark import demo
 
-    command = [sys.executable, "-m", "earmark", "search", str(demo.take_files()[0]), "--index", str(place), "--json"]
+    command = [sys.executable, "-m", "earmark", "search", str(demo.take_files()[0]), "--index", str(folder), "--json"]
     for _ in range(2):
         begun = os.times()
         subprocess.run([*command, "--encoder", encoder], check=True, capture_output=True)
@@ -221,15 +217,15 @@ def command_s(place: Path, encoder: str) -> float:
     return ended.children_user + ended.children_system - begun.children_user - begun.children_system
 
 
-def size_of(place: Path) -> int:
-    """Bytes of the files of an index."""
-    return sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+def size_of(folder: Path) -> int:
+    """Size of the files of an index, in bytes."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 
 def render(indexing: Indexing, found: Sequence[Searching], options: argparse.Namespace) -> Iterator[str]:
     """The tables as lines of Markdown."""
     settings = IndexSettings()
-    yield "# What search costs"
+    yield "# Cost of search"
     yield ""
     yield f"Made by `python benchmarks/search.py {options.corpus.name} --minutes {options.minutes:g} --hours " + (
         " ".join(f"{hours:g}" for hours in options.hours)
@@ -239,45 +235,45 @@ def render(indexing: Indexing, found: Sequence[Searching], options: argparse.Nam
     yield ""
     yield "| indexing | |"
     yield "|---|---:|"
-    yield f"| sound | {indexing.sound_h:.2f} h, of which {indexing.sections_h:.2f} h in sections |"
-    sound_s = 3600 * indexing.sound_h
-    yield f"| speed by the clock, {options.threads} thread(s) | {sound_s / indexing.wall_s:.0f} × real time |"
-    yield f"| speed by seconds of one processor | {sound_s / indexing.processor_s:.0f} × real time |"
-    yield f"| bytes an hour of sections | {indexing.size / indexing.sections_h / 1e6:.1f} MB |"
-    yield f"| bytes an hour of sound | {indexing.size / indexing.sound_h / 1e6:.1f} MB |"
+    yield f"| audio | {indexing.audio_h:.2f} h, of which {indexing.active_h:.2f} h active |"
+    audio_s = 3600 * indexing.audio_h
+    yield f"| speed (wall clock), {options.threads} thread(s) | {audio_s / indexing.wall_s:.0f} × real time |"
+    yield f"| speed (CPU time) | {audio_s / indexing.cpu_s:.0f} × real time |"
+    yield f"| size per hour of active audio | {indexing.size / indexing.active_h / 1e6:.1f} MB |"
+    yield f"| size per hour of audio | {indexing.size / indexing.audio_h / 1e6:.1f} MB |"
     yield ""
     yield (
-        "| hours of sections | index without FAISS | FAISS | all windows compared | through FAISS "
-        "| of the ten best, found through FAISS | making FAISS's part | whole command |"
+        "| hours of active audio | frames | FAISS | exact query | query through FAISS | recall of the ten best hits "
+        "| making the FAISS index | whole command |"
     )
     yield "|---:|---:|---:|---:|---:|---:|---:|---:|"
     for row in found:
         yield (
-            f"| {row.hours:.3g} | {row.stored / 1e6:.0f} MB ({row.stored / row.hours / 1e6:.1f} an hour) "
-            f"| {row.neighbors / 1e6:.0f} MB ({row.neighbors / row.hours / 1e6:.1f} an hour) "
+            f"| {row.hours:.3g} | {row.frames_size / 1e6:.0f} MB ({row.frames_size / row.hours / 1e6:.1f} per hour) "
+            f"| {row.neighbors_size / 1e6:.0f} MB ({row.neighbors_size / row.hours / 1e6:.1f} per hour) "
             f"| {1000 * row.exact_s:.0f} ms | {1000 * row.fast_s:.0f} ms | {100 * row.recall:.0f} % "
             f"| {row.learn_s:.0f} s | {row.command_s:.1f} s |"
         )
     yield ""
     yield (
-        f"Seconds of the processor; medians of {options.queries} queries. An index is searched through FAISS from "
-        f"{settings.neighbors_from_h:g} hours on, unless told otherwise."
+        f"CPU seconds, medians of {options.queries} queries. By default, an index is searched through FAISS from "
+        f"{settings.neighbors_from_h:g} hours on."
     )
     yield ""
-    yield "![Seconds a query and bytes, over hours](search.png)"
+    yield "![Duration of a query and size, over hours](search.png)"
 
 
 def draw(found: Sequence[Searching], path: Path) -> None:
-    """Latency and size over hours."""
+    """Plot duration of a query and size over hours."""
     hours = [row.hours for row in found]
     figure = empty_figure(9.0, 3.8)
     latency, size = figure.subplots(1, 2)
-    for number, (name, key) in enumerate({"all windows": "exact_s", "through FAISS": "fast_s"}.items()):
+    for number, (name, key) in enumerate({"exact": "exact_s", "through FAISS": "fast_s"}.items()):
         latency.plot(hours, [getattr(row, key) for row in found], "o-", color=line_style(number)[0], label=name)
-    latency.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="seconds of the processor a query")
-    for number, (name, key) in enumerate({"frames": "stored", "FAISS": "neighbors"}.items()):
+    latency.set(xscale="log", yscale="log", xlabel="hours of active audio", ylabel="CPU seconds per query")
+    for number, (name, key) in enumerate({"frames": "frames_size", "FAISS": "neighbors_size"}.items()):
         size.plot(hours, [getattr(row, key) / 1e6 for row in found], "o-", color=line_style(number)[0], label=name)
-    size.set(xscale="log", yscale="log", xlabel="hours of sections", ylabel="MB")
+    size.set(xscale="log", yscale="log", xlabel="hours of active audio", ylabel="MB")
     for axes in (latency, size):
         axes.grid(color="0.9", lw=0.6)
         axes.spines[["top", "right"]].set_visible(False)
@@ -285,9 +281,10 @@ def draw(found: Sequence[Searching], path: Path) -> None:
     save(figure, path)
 
 
-def _written(place: Path, recordings: Sequence[Embedded], number: int) -> SegmentEntry:
+def write(folder: Path, recordings: Sequence[EmbeddedRecording], number: int) -> SegmentEntry:
+    """Write a segment."""
     name = f"{number + 1:06d}"
-    write_segment(place / SEGMENTS / name, recordings)
+    write_segment(folder / SEGMENTS / name, recordings)
     return SegmentEntry(name=name, files=len(recordings), frames=sum(len(one.frames) for one in recordings))
 
 

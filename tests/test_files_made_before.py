@@ -9,8 +9,7 @@ import pytest
 
 import earmark
 from earmark import audio, demo
-from earmark.search import open_archive, search
-from earmark.search.query import query_of_keyword
+from earmark.search import open_index, query_from_keyword, search
 
 MADE = Path(__file__).parent / "golden" / "before_house"
 EXPECTED = json.loads((MADE / "expected.json").read_text(encoding="utf-8"))
@@ -61,8 +60,8 @@ def test_an_exported_encoder_embeds_as_before():
 @pytest.mark.parametrize("exact", [True, False])
 def test_an_index_finds_what_it_found(home, exact):
     with earmark.KeywordStore(home) as store:
-        query = query_of_keyword(store.get("hey jupiter"))
-    hits = search(open_archive(MADE / "talk.index"), query, top=2, exact=exact)
+        query = query_from_keyword(store.get("hey jupiter"))
+    hits = search(open_index(MADE / "talk.index"), query, top=2, exact=exact)
     found = [[hit.start_s, hit.end_s, hit.score] for hit in hits]
     np.testing.assert_allclose(found, EXPECTED["found"], atol=2e-3)
 

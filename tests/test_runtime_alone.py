@@ -62,17 +62,17 @@ def test_the_demo_is_enrolled_and_found_without_anything_but_the_runtime():
     assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in told["truth"]) for found in told["heard"])
 
 
-_ARCHIVE = """
+_INDEX = """
 import json, tempfile
 from pathlib import Path
 
 from earmark import audio, demo, load_encoder
-from earmark.search import Recording, Take, open_archive, query_of, search, update
+from earmark.search import QueryTake, Recording, open_index, query_from_takes, search, update_index
 
 encoder = load_encoder()
 index = Path(tempfile.mkdtemp()) / "demo.index"
-update(index, [Recording(demo.STREAM)], encoder)
-hits = search(open_archive(index), query_of("hey", [Take(demo.take_files()[0])], encoder), top=2)
+update_index(index, [Recording(demo.STREAM)], encoder)
+hits = search(open_index(index), query_from_takes("hey", [QueryTake(demo.take_files()[0])], encoder), top=2)
 print(json.dumps({
     "found": [[hit.start_s, hit.end_s] for hit in hits],
     "loaded": sorted({name.split(".")[0] for name in __import__("sys").modules} & ABSENT),
@@ -80,8 +80,8 @@ print(json.dumps({
 """
 
 
-def test_a_small_archive_is_indexed_and_searched_without_anything_but_the_runtime():
-    told = json.loads(run_alone(_ARCHIVE))
+def test_a_recording_is_indexed_and_searched_without_anything_but_the_runtime():
+    told = json.loads(run_alone(_INDEX))
     assert told["loaded"] == []
     truth = [(3.45, 4.41), (9.04, 9.85), (14.70, 15.48), (20.24, 21.02)]
     assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in truth) for found in told["found"])

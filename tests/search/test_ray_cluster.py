@@ -1,4 +1,4 @@
-"""A Ray of two workers on this machine; all tests here share it."""
+"""A Ray with two workers on this machine, shared by all tests here."""
 
 import os
 import signal
@@ -13,22 +13,23 @@ from typer.testing import CliRunner
 
 from earmark.cli import app
 from earmark.models.encoder import load_encoder
-from earmark.search import Recording, Take, open_archive, query_of, search, update
-from earmark.search.ray_cluster import Cluster, connected
+from earmark.search import QueryTake, Recording, open_index, query_from_takes, search, update_index
+from earmark.search.ray_cluster import RayExecutor, connected
 
-# Not by `importorskip`: Ray reads when it is imported whether it may listen to other machines.
+# Not by `importorskip`: Ray decides at import whether it accepts connections from other machines.
 pytestmark = [
+    pytest.mark.slow,
     pytest.mark.skipif(find_spec("ray") is None, reason="needs earmark[cluster]"),
     pytest.mark.filterwarnings("ignore:::ray"),
-    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="looks for workers below /proc"),
+    pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="finds workers in /proc"),
 ]
 
 
 @pytest.fixture(scope="module")
 def two_workers():
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Ray has to say about itself
-        with connected(Cluster("local", 2)) as ray:
+        warnings.simplefilter("ignore")  # of Ray itself
+        with connected(RayExecutor("local", 2)) as ray:
             yield ray
 
 
@@ -42,7 +43,7 @@ def files_below(path):
 
 
 def listening_addresses():
-    """Hexadecimal addresses on which processes that this one began listen, by /proc/net."""
+    """Hexadecimal addresses on which descendants of this process listen, from /proc/net."""
     sockets = {}
     for table in ("tcp", "tcp6"):
         for line in Path(f"/proc/net/{table}").read_text().splitlines()[1:]:
@@ -67,7 +68,7 @@ def descendants(process):
 
 
 def links_of(process):
-    """What a process has opened."""
+    """The files that a process has opened."""
     links = []
     for link in Path(f"/proc/{process}/fd").glob("*"):
         try:
@@ -78,7 +79,7 @@ def links_of(process):
 
 
 class Reaper(threading.Thread):
-    """Kills the worker that reads a pipe; then puts a recording in the place of the pipe."""
+    """Kills the worker that reads a pipe, and replaces the pipe by a recording."""
 
     def __init__(self, pipe, recording):
         super().__init__(daemon=True)
@@ -103,7 +104,7 @@ class Reaper(threading.Thread):
 
 
 @pytest.mark.usefixtures("two_workers")
-def test_nothing_listens_to_other_machines():
+def test_ray_listens_on_loopback_addresses_only():
     # 127.0.0.1, ::ffff:127.0.0.1 and ::1, as the kernel writes them
     loopback = {"0100007F", "0000000000000000FFFF00000100007F", "00000000000000000000000001000000"}
     assert listening_addresses()
@@ -111,39 +112,35 @@ def test_nothing_listens_to_other_machines():
 
 
 @pytest.mark.usefixtures("two_workers")
-def test_a_killed_worker_costs_nothing_and_the_index_is_the_local_one(tmp_path, talks, recordings, take, tiny):
+def test_the_index_equals_the_local_one_after_a_worker_was_killed(tmp_path, talks, recordings, take, tiny):
     whole = [*recordings, Recording(talks / "absent.wav")]
-    here = update(tmp_path / "local.index", whole, tiny)
-    # A worker that reads the pipe waits in the middle of its work until it is killed.
+    here = update_index(tmp_path / "local.index", whole, tiny)
+    # The worker that reads the pipe waits until it is killed.
     (talks / "2.wav").rename(tmp_path / "2.wav")
     os.mkfifo(talks / "2.wav")
     reaper = Reaper(talks / "2.wav", tmp_path / "2.wav")
     reaper.start()
-    told = []
-    there = update(
-        tmp_path / "ray.index", whole, tiny, crew=Cluster(), progress=lambda path, _duration_s: told.append(path)
-    )
+    there = update_index(tmp_path / "ray.index", whole, tiny, executor=RayExecutor())
     reaper.join(10)
     assert len(reaper.killed) == 1
     assert there == here
-    assert [failure.message for failure in there.failures] == [f"{talks / 'absent.wav'}: no such file"]
-    assert told == [recording.path for recording in whole]
+    assert [failure.path for failure in there.failures] == [talks / "absent.wav"]
     assert files_below(tmp_path / "ray.index") == files_below(tmp_path / "local.index")
-    query = query_of("rise", [Take(take)], tiny)
-    found = [search(open_archive(place), query, top=5) for place in (tmp_path / "ray.index", tmp_path / "local.index")]
+    query = query_from_takes("rise", [QueryTake(take)], tiny)
+    found = [search(open_index(path), query, top=5) for path in (tmp_path / "ray.index", tmp_path / "local.index")]
     assert found[0] == found[1]
     assert len(found[0]) == 5
 
 
-def test_the_command_says_what_it_always_says(two_workers, tmp_path, talks):
+def test_the_command_indexes_on_ray(two_workers, tmp_path, talks):
     assert two_workers.is_initialized()
-    (talks / "text.wav").write_text("no sound")
+    (talks / "text.wav").write_text("no audio")
     runner = CliRunner()
-    told = runner.invoke(
+    result = runner.invoke(
         app, ["index", str(talks), "--index", str(tmp_path / "i"), "--encoder", "tiny", "--ray", "local"]
     )
-    assert told.exit_code == 2
-    assert told.stdout.startswith("indexed 6 files, 0.01 h in ")
-    assert "1 refused" in told.stdout
-    assert told.stderr.count("\n") == 1
-    assert told.stderr.startswith(f"error: {talks / 'text.wav'}: not sound that can be read")
+    assert result.exit_code == 2
+    assert result.stdout.startswith("indexed 6 files")
+    assert "1 failed" in result.stdout
+    assert result.stderr.count("\n") == 1
+    assert str(talks / "text.wav") in result.stderr

@@ -1,24 +1,43 @@
-"""Sharing recordings out, and what workers do, without Ray."""
+"""Shards and the work of workers, without Ray."""
 
 import json
 import os
-from contextlib import nullcontext
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import SimpleNamespace
 
-import numpy as np
 import pytest
 
 from earmark.core.audio import AudioWarning
 from earmark.core.errors import EarmarkError, InputError
 from earmark.models.encoder import load_encoder
-from earmark.search import IndexSettings, Recording, shards, update
-from earmark.search import ray_cluster as cluster
+from earmark.search import IndexSettings, Recording, shards, update_index
 from earmark.search.contents import read_contents
-from earmark.search.embedding import Failure
-from earmark.search.ray_cluster import Cluster
+from earmark.search.ray_cluster import RayExecutor
+from earmark.search.segments import open_segment, read_files
 
 parquet = pytest.importorskip("pyarrow.parquet")
+
+
+class LocalExecutor:
+    """Embeds shards one by one in this process, the last one first; the worker is lost after `lives` shards."""
+
+    def __init__(self, lives=None):
+        self.lives, self.shards, self.recordings = lives, [], []
+
+    def embed(self, recordings, encoder, settings, index):
+        self.recordings += recordings
+        return shards.embed_in_shards(recordings, encoder, settings, index, workers=2, run=self._run)
+
+    def _run(self, paths):
+        for path in reversed(paths):
+            if self.lives is not None and len(self.shards) >= self.lives:
+                raise EarmarkError("worker lost")
+            self.shards.append(path)
+            yield from shards.embed_shard(path)
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +46,7 @@ def tiny():
 
 
 @pytest.fixture
-def place(tmp_path):
+def path(tmp_path):
     (tmp_path / "cluster.index").mkdir()
     return tmp_path / "cluster.index"
 
@@ -35,232 +54,180 @@ def place(tmp_path):
 @pytest.fixture
 def local(tmp_path, recordings, tiny):
     """The index that threads of one process make."""
-    update(tmp_path / "local.index", recordings, tiny)
+    update_index(tmp_path / "local.index", recordings, tiny)
     return tmp_path / "local.index"
-
-
-class LostWorkerError(Exception):
-    """As Ray's."""
-
-
-@pytest.fixture
-def workers(monkeypatch):
-    """Stand-ins for Ray and its workers: shards are embedded one by one, the last one first."""
-    monkeypatch.setattr(cluster, "find_spec", lambda _package: True)
-    ray = SimpleNamespace(cluster_resources=lambda: {"CPU": 2.0}, exceptions=SimpleNamespace(RayError=LostWorkerError))
-    monkeypatch.setattr(cluster, "connected", lambda _cluster: nullcontext(ray))
-    told = SimpleNamespace(shards=[], lives=None)
-
-    def batches(_ray, paths, workers):
-        assert workers == 2
-        for path in reversed(paths):
-            if told.lives is not None and len(told.shards) >= told.lives:
-                raise LostWorkerError("a worker died\n\nThe above exception was the direct cause of that\nmore")
-            told.shards.append(path)
-            yield cluster._work({"shard": np.array([str(path)])}).to_pylist()
-
-    monkeypatch.setattr(cluster, "_batches", batches)
-    return told
-
-
-@pytest.fixture
-def embeddings(monkeypatch):
-    """Counts what the encoder hears."""
-    heard = []
-    embed = shards.embed_batch
-
-    def counting(recordings, encoder, settings):
-        heard.extend(recording.path for recording in recordings)
-        return embed(recordings, encoder, settings)
-
-    monkeypatch.setattr(shards, "embed_batch", counting)
-    return heard
 
 
 def files_below(path):
     return {file.relative_to(path): file.read_bytes() for file in path.rglob("*") if file.is_file()}
 
 
-def shared_out(place, recordings, tiny, workers=1):
-    return shards.write_job(place, tiny, IndexSettings(), recordings, workers)
+def write_job(path, recordings, encoder, **limits):
+    return shards.write_job(path, encoder, IndexSettings(), recordings, 1, **limits)
 
 
-def test_the_index_is_that_of_the_local_path_byte_for_byte(place, recordings, tiny, local, workers):
-    report = update(place, recordings, tiny, crew=Cluster())
+def embedded(path):
+    """Modification times of the frames that workers wrote."""
+    return {file: file.stat().st_mtime_ns for file in (path / "cluster" / "embedded").glob("*/frames.npy")}
+
+
+def test_the_index_equals_the_local_one_byte_for_byte(path, recordings, tiny, local):
+    executor = LocalExecutor()
+    report = update_index(path, recordings, tiny, executor=executor)
     assert (report.embedded, report.failures) == (6, [])
-    assert len(workers.shards) > 2
-    assert files_below(place) == files_below(local)
-    assert update(place, recordings, tiny, crew=Cluster()).unchanged == 6
-    assert not (place / "cluster").exists()
+    assert len(executor.shards) > 2
+    assert files_below(path) == files_below(local)
+    assert update_index(path, recordings, tiny, executor=executor).unchanged == 6
+    assert not (path / "cluster").exists()
 
 
-def test_what_is_new_changed_or_moved_is_treated_as_on_the_local_path(place, recordings, talks, tiny, workers):
-    update(place, recordings, tiny, crew=Cluster())
-    workers.shards.clear()
+def test_only_new_and_changed_recordings_are_embedded(path, recordings, talks, tiny):
+    update_index(path, recordings, tiny, executor=LocalExecutor())
     (talks / "0.wav").rename(talks / "zero.wav")
     (talks / "1.wav").write_bytes((talks / "2.wav").read_bytes()[:-6400])
     found = [Recording(path) for path in sorted(talks.iterdir())]
-    with pytest.warns(AudioWarning, match=r"1\.wav: cut off; only its first 3\.80 s can be read"):
-        report = update(place, found, tiny, crew=Cluster(), folders=[talks])
-    assert (report.embedded, report.copied, report.unchanged, report.forgotten) == (1, 1, 4, 1)
-    assert len(workers.shards) == 1
+    executor = LocalExecutor()
+    with pytest.warns(AudioWarning, match=r"1\.wav: cut off"):
+        report = update_index(path, found, tiny, executor=executor, folders=[talks])
+    assert (report.embedded, report.copied, report.unchanged, report.dropped) == (1, 1, 4, 0)
+    assert len(executor.shards) == 1
 
 
-@pytest.mark.usefixtures("workers")
-def test_refusals_are_those_of_the_local_path(place, recordings, tmp_path, tiny, monkeypatch):
+def test_failures_are_those_of_the_local_executor(path, recordings, tmp_path, tiny, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    Path("text.wav").write_text("no sound")
+    Path("text.wav").write_text("no audio")
     Path("empty.wav").touch()
     bad = [Recording(Path(name)) for name in ("text.wav", "empty.wav", "absent.wav", "talks")]
     mixed = [bad[0], *recordings[:3], *bad[1:], *recordings[3:]]
-    here = update(tmp_path / "local.index", mixed, tiny)
-    there = update(place, mixed, tiny, crew=Cluster())
+    here = update_index(tmp_path / "local.index", mixed, tiny)
+    there = update_index(path, mixed, tiny, executor=LocalExecutor())
     assert there == here
     assert [failure.path.name for failure in there.failures] == ["text.wav", "empty.wav", "absent.wav", "talks"]
-    assert files_below(place) == files_below(tmp_path / "local.index")
-    assert update(place, bad, tiny, crew=Cluster()).failures == here.failures
+    assert files_below(path) == files_below(tmp_path / "local.index")
+    assert update_index(path, bad, tiny, executor=LocalExecutor()).failures == here.failures
 
 
-def test_a_job_that_broke_off_is_gone_on_with(place, recordings, tiny, local, workers, embeddings):
-    workers.lives = 2
-    with pytest.raises(EarmarkError, match=r"local: the Ray job ended \(a worker died\); what was embedded is kept"):
-        update(place, recordings, tiny, crew=Cluster())
-    done = len(embeddings)
-    assert 0 < done < 6
-    assert read_contents(place).segments == ()
-    workers.lives = None
-    report = update(place, recordings, tiny, crew=Cluster())
-    # They count as embedded: this index has not had them before.
-    assert (report.embedded, report.copied, len(embeddings)) == (6, 0, 6)
-    assert files_below(place) == files_below(local)
+def test_a_job_that_stopped_is_continued(path, recordings, tiny, local):
+    with pytest.raises(EarmarkError, match="worker lost"):
+        update_index(path, recordings, tiny, executor=LocalExecutor(lives=2))
+    assert len(embedded(path)) == 2
+    assert read_contents(path).segments == ()
+    executor = LocalExecutor()
+    report = update_index(path, recordings, tiny, executor=executor)
+    # All count as embedded: the index did not hold them before.
+    assert (report.embedded, report.copied) == (6, 0)
+    assert len(executor.recordings) == 4
+    assert files_below(path) == files_below(local)
 
 
-def test_what_a_cluster_began_threads_can_end(place, recordings, talks, tiny, workers):
-    workers.lives = 2
+def test_threads_continue_the_job_of_a_cluster(path, recordings, talks, tiny):
     with pytest.raises(EarmarkError):
-        update(place, recordings, tiny, crew=Cluster())
-    kept = len(list((place / "cluster" / "embedded").glob("*/files.json")))
-    assert kept == 2
-    # One that has changed meanwhile is embedded anew.
-    os.utime(talks / "5.wav", ns=(1, 1))
-    assert update(place, recordings, tiny).embedded == 6
-    assert not (place / "cluster").exists()
+        update_index(path, recordings, tiny, executor=LocalExecutor(lives=2))
+    assert len(embedded(path)) == 2
+    os.utime(talks / "5.wav", ns=(1, 1))  # changed since then
+    assert update_index(path, recordings, tiny).embedded == 6
+    assert not (path / "cluster").exists()
 
 
-def test_a_shard_is_not_embedded_twice(place, recordings, tiny, embeddings):
-    (shard,) = shared_out(place, recordings[:1], tiny)
-    first = shards.embed_shard(shard)
-    assert shards.embed_shard(shard) == first
-    assert embeddings == [recordings[0].path]
-    (answer,) = first
-    assert (answer.path, answer.message) == (str(recordings[0].path), "")
-    told = json.loads((shards.stored(place, answer) / "files.json").read_bytes())
-    assert told[answer.number]["path"] == answer.path
+def test_a_shard_is_embedded_once(path, recordings, tiny):
+    (shard,) = write_job(path, recordings[:1], tiny)
+    (result,) = shards.embed_shard(shard)
+    before = embedded(path)
+    assert shards.embed_shard(shard) == [result]
+    assert embedded(path) == before
+    assert (result.path, result.message) == (str(recordings[0].path), "")
+    assert read_files(shards.segment_folder(path, result))[result.number].path == result.path
 
 
-def test_a_worker_that_outlives_an_index_hears_by_the_encoder_of_the_next_one_there(
-    place, recordings, tiny, monkeypatch
-):
-    heard = []
-    monkeypatch.setattr(
-        shards, "embed_batch", lambda given, encoder, _: heard.append(encoder.name) or [Failure(given[0].path, "no")]
-    )
+def test_a_worker_loads_the_encoder_of_each_job(path, recordings, tiny):
     for encoder in (tiny, load_encoder("base")):
-        (shard,) = shared_out(place, recordings[:1], encoder)
-        shards.embed_shard(shard)
-        shards.clear_job(place, is_done=True)
-    assert heard == ["tiny", "base"]
+        (shard,) = write_job(path, recordings[:1], encoder)
+        (result,) = shards.embed_shard(shard)
+        segment = open_segment(shards.segment_folder(path, result), width=encoder.dimension)
+        assert segment.frames.shape[1] == encoder.dimension
+        shards.remove_job(path, keep_frames=False)
 
 
-def test_a_worker_that_was_thought_dead_does_no_harm(place, recordings, tiny, monkeypatch):
-    (shard,) = shared_out(place, recordings[:1], tiny)
-    answers = shards._answers
-    found = []
-    for _ in range(2):
-        asked = []
-
-        def late(job, name, asked=asked):
-            # When a worker begins, the other one has not written yet.
-            asked.append(name)
-            return answers(job, name) if len(asked) > 1 else {}
-
-        monkeypatch.setattr(shards, "_answers", late)
-        found.append(shards.embed_shard(shard))
-    first, second = found
+def test_two_workers_may_embed_the_same_shard(path, recordings, tiny):
+    (shard,) = write_job(path, recordings[:1], tiny)
+    with ThreadPoolExecutor(2) as pool:
+        first, second = pool.map(shards.embed_shard, [shard, shard])
     assert first == second
-    assert [path.name for path in (place / "cluster" / "embedded").iterdir()] == [first[0].shard]
+    assert [folder.name for folder in (path / "cluster" / "embedded").iterdir()] == [first[0].segment]
 
 
-@pytest.mark.usefixtures("workers")
-def test_a_disk_that_fills_under_a_worker_is_told_as_on_the_local_path(place, recordings, tiny, monkeypatch):
-    def full(_path, _array):
-        raise OSError(28, "No space left on device")
-
-    with monkeypatch.context() as patch:
-        patch.setattr("earmark.search.segments.write_array", full)
-        with pytest.raises(EarmarkError, match=r"No space left on device.*free some space"):
-            update(place, recordings, tiny, crew=Cluster())
-    assert list((place / "cluster" / "embedded").iterdir()) == []
-    assert update(place, recordings, tiny, crew=Cluster()).embedded == 6
-
-
-def test_a_recording_that_kills_every_worker_is_named_at_last(place, recordings, tiny, monkeypatch):
-    (shard,) = shared_out(place, recordings[:1], tiny)
-    marks = place / "cluster" / "embedded"
-
-    def die(*_):
-        raise SystemExit  # no worker that is killed cleans up
-
-    with monkeypatch.context() as patch:
-        patch.setattr(shards, "embed_batch", die)
-        patch.setattr(Path, "unlink", lambda *_args, **_how: None)
-        for _ in range(shards.MOST_ATTEMPTS):
-            with pytest.raises(SystemExit):
-                shards.embed_shard(shard)
-    assert len(list(marks.iterdir())) == shards.MOST_ATTEMPTS
-    with pytest.raises(EarmarkError, match=r"0\.wav: 10 workers died of it"):
+def test_a_full_disk_leaves_no_frames_of_a_shard(path, recordings, tiny, full_disk):
+    shard, *_ = write_job(path, recordings, tiny)
+    with full_disk(700), pytest.raises(EarmarkError, match="cannot be written"):
         shards.embed_shard(shard)
-    # The next job gives it another chance.
-    shards.clear_job(place)
-    assert list(marks.iterdir()) == []
+    assert list((path / "cluster" / "embedded").iterdir()) == []
+    (result,) = shards.embed_shard(shard)
+    assert result.segment
 
 
-def test_every_worker_gets_several_shards_and_none_is_large(place, recordings, tiny, monkeypatch):
-    assert len(shared_out(place, recordings, tiny, workers=1)) == 6
-    monkeypatch.setattr(shards, "MOST_RECORDINGS", 4)
-    monkeypatch.setattr(shards, "LARGEST_BYTES", 10**9)
-    gone = [Recording(place / f"{number}.wav") for number in range(10)]
-    paths = shared_out(place, gone, tiny)
-    tables = [parquet.read_table(path) for path in paths]
+WORKER = """
+import sys
+from pathlib import Path
+from earmark.search.shards import embed_shard
+embed_shard(Path(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_shard_that_kills_workers_stops_the_job(path, talks, tiny):
+    os.mkfifo(talks / "pipe.wav")  # its reader waits until it is killed
+    (shard,) = write_job(path, [Recording(talks / "pipe.wav")], tiny)
+    folder = path / "cluster" / "embedded"
+    with subprocess.Popen([sys.executable, "-c", WORKER, str(shard)]) as worker:
+        until = time.monotonic() + 60
+        while not list(folder.iterdir()) and time.monotonic() < until:
+            time.sleep(0.05)
+        worker.send_signal(signal.SIGKILL)
+    assert len(list(folder.iterdir())) == 1
+    with pytest.raises(EarmarkError, match=r"pipe\.wav: 1 workers died"):
+        shards.embed_shard(shard, most_attempts=1)
+    shards.remove_job(path, keep_frames=True)  # the next job tries again
+    assert list(folder.iterdir()) == []
+
+
+def test_shards_are_limited_in_size_and_several_per_worker(path, recordings, tiny):
+    assert len(write_job(path, recordings, tiny)) == 6
+    missing = [Recording(path / f"{number}.wav") for number in range(10)]
+    tables = [parquet.read_table(shard) for shard in write_job(path, missing, tiny, most_recordings=4)]
     assert [table.num_rows for table in tables] == [4, 4, 2]
-    assert tables[0].column_names == ["path", "size", "mtime_ns", "stretches"]
+    assert tables[0].column_names == ["path", "size", "mtime_ns", "spans"]
 
 
-@pytest.mark.usefixtures("workers")
-def test_stretches_go_with_a_recording(place, talks, tiny, tmp_path):
+def test_spans_are_part_of_a_shard(path, talks, tiny, tmp_path):
     both = [Recording(talks / "0.wav", ((1.0, 1.6),)), Recording(talks / "0.wav", ((1.8, 2.0),))]
-    for path, crew in ((place, Cluster()), (tmp_path / "local.index", None)):
-        update(path, both, tiny, crew=crew, settings=IndexSettings(gate="none"))
-    assert files_below(place) == files_below(tmp_path / "local.index")
-    assert update(place, both, tiny).unchanged == 1
+    for index, executor in ((path, LocalExecutor()), (tmp_path / "local.index", None)):
+        update_index(index, both, tiny, executor=executor, settings=IndexSettings(energy_gate=False))
+    assert files_below(path) == files_below(tmp_path / "local.index")
+    assert update_index(path, both, tiny).unchanged == 1
 
 
-def test_another_earmark_on_a_worker_is_told(place, recordings, tiny, monkeypatch):
-    (shard,) = shared_out(place, recordings[:1], tiny)
-    monkeypatch.setattr(shards, "__version__", "0.0.1")
-    with pytest.raises(EarmarkError, match=r"this worker has earmark 0\.0\.1.*install the same on all machines"):
+def test_a_worker_of_another_version_refuses_the_job(path, recordings, tiny):
+    (shard,) = write_job(path, recordings[:1], tiny)
+    job = path / "cluster" / "job.json"
+    job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0.1"}))
+    with pytest.raises(EarmarkError, match=r"earmark 0\.0\.1"):
         shards.embed_shard(shard)
 
 
-def test_what_a_worker_cannot_see_is_told_with_the_cure(place, recordings):
-    with pytest.raises(EarmarkError, match="have to lie where all machines see them"):
-        shards.embed_shard(place / "cluster" / "recordings" / "000000.parquet")
-    path = recordings[0].path
-    assert "where all machines see them" in cluster._as_here(f"{path}: no such file", path)
-    assert cluster._as_here(f"{path}x: no such file", Path(f"{path}x")) == f"{path}x: no such file"
+def test_a_shard_that_a_worker_cannot_see_is_an_error(path):
+    with pytest.raises(EarmarkError, match=r"000000\.parquet"):
+        shards.embed_shard(path / "cluster" / "recordings" / "000000.parquet")
 
 
-def test_without_ray_one_line_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(cluster, "find_spec", lambda package: None if package == "ray" else True)
-    with pytest.raises(InputError, match=r'^ray: not installed; run: pip install "earmark\[cluster\]"$'):
-        Cluster()
+def test_a_recording_that_a_worker_cannot_see_is_a_failure_with_its_own_cure(path, recordings, tiny):
+    def run(_shards):
+        yield shards.ShardResult(str(recordings[0].path), message=f"{recordings[0].path}: no such file")
+
+    (failure,) = shards.embed_in_shards(recordings[:1], tiny, IndexSettings(), path, workers=1, run=run)
+    assert "same path" in failure.message
+
+
+def test_ray_that_is_not_installed_is_an_error(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(InputError, match=r"^ray: .*earmark\[cluster\]"):
+        RayExecutor()

@@ -4,9 +4,7 @@ import os
 import time
 from collections.abc import Sequence
 from contextlib import nullcontext, redirect_stdout
-from enum import StrEnum
 from io import StringIO
-from itertools import count as counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,25 +13,23 @@ import typer
 from earmark.cli import console
 
 if TYPE_CHECKING:
-    from earmark.search import IndexSettings, Recording
-    from earmark.search.indexing import Report
+    from earmark.search import IndexReport, IndexSettings, Recording
 
 EXAMPLE = (
-    "Example: [bold]earmark index recordings/ --index recordings.index[/bold]\n\n"
+    "Example: [bold]earmark index recordings/[/bold]\n\n"
     "On a cluster: [bold]earmark index /shared/part-*.parquet --index /shared/all.index --ray auto[/bold]"
 )
 MANIFESTS = (".tsv", ".parquet")
 
 IndexPath = Annotated[
-    Path, typer.Option("--index", metavar="PATH", help="Folder that keeps the index.", show_default=False)
+    Path | None,
+    typer.Option(
+        "--index",
+        metavar="FOLDER",
+        envvar="EARMARK_INDEX",
+        help="Folder of the index; recordings.index in your data folder if not given.",
+    ),
 ]
-
-
-class Gate(StrEnum):
-    """What is left out of an index."""
-
-    energy = "energy"
-    none = "none"
 
 
 def index(
@@ -41,110 +37,98 @@ def index(
         list[Path],
         typer.Argument(
             metavar="FOLDER|FILE|MANIFEST...",
-            help="Recordings: folders and what lies below them, sound files, manifests (.tsv, .parquet).",
-            show_default=False,
+            help="Recordings: folders with all folders below, audio files, manifests (.tsv, .parquet).",
         ),
     ],
-    place: IndexPath,
+    index_path: IndexPath = None,
     encoder: Annotated[
         str | None,
         typer.Option(
             "--encoder",
             metavar="NAME|FILE",
-            help="base, tiny, or an .onnx file of your own.",
-            show_default="that of the index, else base",
+            help="Name of a shipped encoder, or your own .onnx file; that of the index, or base, if not given.",
         ),
     ] = None,
-    gate: Annotated[
-        Gate | None,
+    energy_gate: Annotated[
+        bool | None,
         typer.Option(
-            help="Leave out what does not stand above the noise (energy), or nothing; for a new index.",
-            show_default="energy",
+            "--energy-gate/--no-energy-gate",
+            help="Index only regions whose energy is above the noise floor, or everything; for a new index.",
         ),
     ] = None,
-    neighbors_from: Annotated[
+    neighbors_from_h: Annotated[
         float | None,
         typer.Option(
+            "--neighbors-from",
             metavar="HOURS",
             min=0,
-            help="Search through FAISS from so many hours on; for a new index.",
-            show_default="10",
+            help="Active audio from which the index is searched through FAISS; for a new index.",
         ),
     ] = None,
     threads: Annotated[
-        int | None, typer.Option(min=1, help="Recordings heard at the same time.", show_default="one a processor")
+        int | None,
+        typer.Option(min=1, help="Recordings that are embedded at the same time; one per processor if not given."),
     ] = None,
     ray: Annotated[
         str | None,
         typer.Option(
             "--ray",
             metavar="ADDRESS",
-            help="Have the workers of a Ray cluster hear them: auto or host:port, of the cluster that this machine "
-            "belongs to; local, workers on this machine.",
-            show_default=False,
+            help="Embed on a Ray cluster: auto or host:port of the cluster that this machine belongs to; or local, "
+            "for workers on this machine.",
         ),
     ] = None,
 ) -> None:
-    """Make recordings searchable, or add to an index.
+    """Make recordings searchable, or update an index.
 
-    Run it again after recordings were added, changed or removed: only what is new is heard. It may be stopped at any
-    time; the same command again goes on from there. A recording that cannot be read is reported, and the others are
-    indexed all the same.
+    Run the command again after recordings were added, changed, moved or removed: only new audio is embedded. You can
+    stop it at any time; the same command continues. A recording that cannot be read is reported and skipped.
     """
     from earmark.core.errors import InputError
     from earmark.models.encoder import load_encoder
-    from earmark.search import open_archive, update
-    from earmark.search.executors import Threads
-    from earmark.search.ray_cluster import Cluster
+    from earmark.search import open_index, update_index
+    from earmark.search.contents import default_path
+    from earmark.search.executors import Executor, ThreadExecutor
+    from earmark.search.ray_cluster import RayExecutor
 
-    if not any(source.exists() for source in sources):  # of several, those that are there are indexed
+    if not any(source.exists() for source in sources):  # missing ones among several are reported and skipped
         raise InputError(f"{sources[0]}: no such file or folder")
     recordings = [recording for source in sources for recording in _recordings(source)]
-    begun = time.monotonic()
-    heard_s = 0.0
-    crew = Cluster(ray, threads) if ray else Threads(threads or _processors())
-    # Of workers that died, and whose work others took over, Ray tells on stdout, where our results are to stand.
+    path = index_path or default_path()
+    executor: Executor = RayExecutor(ray, threads) if ray else ThreadExecutor(threads or _processors())
+    start = time.monotonic()
+    # Ray prints messages about dead workers to stdout, which is for results.
     with redirect_stdout(StringIO()) if ray else nullcontext(), console.progress_bar() as progress:
-        finished = counter(1)
-        progress("indexing", 0, len(recordings))
-
-        def seen(path: Path, duration_s: float) -> None:
-            nonlocal heard_s
-            heard_s += duration_s
-            speed = heard_s / max(1e-3, time.monotonic() - begun)
-            stage = f"indexing ({speed:.0f} × real time, {path.name[-30:]})"
-            progress(stage, next(finished), len(recordings))
-
-        report = update(
-            place,
+        report = update_index(
+            path,
             recordings,
-            load_encoder(encoder or _own_encoder(place)),
-            settings=_settings(place, gate, neighbors_from),
+            load_encoder(encoder or _shipped_encoder(path)),
+            settings=_settings(path, {"energy_gate": energy_gate, "neighbors_from_h": neighbors_from_h}),
             folders=[source for source in sources if source.is_dir()],
-            crew=crew,
-            progress=seen,
+            executor=executor,
+            progress=progress,
         )
     for failure in report.failures:
         console.report(InputError(failure.message))
-    console.say(_told(report, time.monotonic() - begun))
-    archive = open_archive(place)
-    size = sum(file.stat().st_size for file in place.rglob("*") if file.is_file())
+    console.say(_summary(report, time.monotonic() - start))
+    made = open_index(path)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     console.say(
-        f"{place}: {archive.file_count} files, {archive.hours:.2f} h of sections, {size / 1e6:.1f} MB"
-        f"{', searched through FAISS' if archive.has_neighbors else ''}"
+        f"{path}: {made.file_count} files, {made.hours:.2f} h of active audio, {size / 1e6:.1f} MB"
+        f"{', searched through FAISS' if made.has_neighbors else ''}"
     )
     raise typer.Exit(2 if report.failures else 0)
 
 
 def _processors() -> int:
-    """How many processors this process may use."""
+    """Number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _recordings(source: Path) -> "Sequence[Recording]":
-    """The recordings that a word of the command line names."""
+    """The recordings of a folder, file or manifest."""
     from earmark.core.errors import InputError
     from earmark.data.corpora.folder import SOUND_SUFFIXES
     from earmark.data.manifest import read_manifest
@@ -154,7 +138,7 @@ def _recordings(source: Path) -> "Sequence[Recording]":
         found = sorted(
             path
             for path in source.rglob("*")
-            # macOS leaves "._name.wav" files, which hold no sound.
+            # macOS writes files "._name.wav" that are no audio.
             if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
         )
         if not found:
@@ -172,43 +156,35 @@ def _recordings(source: Path) -> "Sequence[Recording]":
     ]
 
 
-def _own_encoder(place: Path) -> str | None:
-    """The shipped encoder that made the index, where one did."""
+def _shipped_encoder(path: Path) -> str | None:
+    """The name of the shipped encoder that made an index; None if there is no index, or another encoder made it."""
     from earmark.models.encoder import SHIPPED
-    from earmark.search.contents import NAME, read_contents
+    from earmark.search.contents import has_contents, read_contents
 
-    if not (place / NAME).is_file():
-        return None
-    name = read_contents(place).encoder.name
+    name = read_contents(path).encoder.name if has_contents(path) else None
     return name if name in SHIPPED else None
 
 
-def _settings(place: Path, gate: Gate | None, neighbors_from: float | None) -> "IndexSettings | None":
-    """The settings that the command line names; None where it names none."""
+def _settings(path: Path, options: "dict[str, object]") -> "IndexSettings | None":
+    """The settings of an index with those options that were given; None if none was."""
     from earmark.search import IndexSettings
-    from earmark.search.contents import NAME, read_contents
+    from earmark.search.contents import has_contents, read_contents
 
-    given = {
-        name: value
-        for name, value in {"gate": gate and gate.value, "neighbors_from_h": neighbors_from}.items()
-        if value is not None
-    }
+    given = {name: value for name, value in options.items() if value is not None}
     if not given:
         return None
-    known = read_contents(place).settings.model_dump() if (place / NAME).is_file() else {}
-    return IndexSettings(**{**known, **given})
+    known = read_contents(path).settings if has_contents(path) else IndexSettings()
+    return IndexSettings(**{**known.model_dump(), **given})
 
 
-def _told(report: "Report", seconds: float) -> str:
-    """What was done, in words."""
+def _summary(report: "IndexReport", seconds: float) -> str:
+    """What was done, on one line."""
     speed = f" in {seconds:.0f} s, {report.embedded_s / max(seconds, 1e-3):.0f} × real time" if report.embedded else ""
     parts = [f"indexed {report.embedded} files, {report.embedded_s / 3600:.2f} h{speed}"]
-    for count, what in (
-        (report.copied, "moved or touched"),
-        (report.unchanged, "unchanged"),
-        (report.forgotten, "gone"),
-        (len(report.failures), "refused"),
-    ):
-        if count:
-            parts.append(f"{count} {what}")
-    return "; ".join(parts)
+    counts = {
+        "moved or touched": report.copied,
+        "unchanged": report.unchanged,
+        "dropped": report.dropped,
+        "failed": len(report.failures),
+    }
+    return "; ".join([*parts, *(f"{count} {what}" for what, count in counts.items() if count)])

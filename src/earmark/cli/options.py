@@ -44,11 +44,3 @@ OnlySpeaker = Annotated[
         show_default="any voice",
     ),
 ]
-Exact = Annotated[
-    bool | None,
-    typer.Option(
-        "--exact/--fast",
-        help="Compare all windows, or only those that FAISS names.",
-        show_default="--fast where the index is large enough to have been made for it",
-    ),
-]

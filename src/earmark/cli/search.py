@@ -1,4 +1,4 @@
-"""`earmark search`: where a word is said in indexed recordings."""
+"""`earmark search`: find where a word is said in indexed recordings."""
 
 import json
 import sys
@@ -12,64 +12,70 @@ import typer
 
 from earmark.cli import console, options
 from earmark.cli.index import IndexPath
-from earmark.cli.options import Exact
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.search import Archive, Hit, Query
+    from earmark.search import Hit, Index, Query
 
-EXAMPLE = "Example: [bold]earmark search casa.wav --index recordings.index[/bold]"
+EXAMPLE = "Example: [bold]earmark search casa.wav[/bold]"
+
+Exact = Annotated[
+    bool | None,
+    typer.Option(
+        "--exact/--fast",
+        help="Score all windows, or only those near FAISS's candidates; --fast if the index has them.",
+    ),
+]
 
 
 def search(
-    place: IndexPath,
     takes: Annotated[
         list[Path] | None,
-        typer.Argument(
-            metavar="[QUERY.wav...]",
-            help="Recordings of the word; several, by several voices, find more.",
-            show_default=False,
-        ),
+        typer.Argument(metavar="[TAKE.wav...]", help="Recordings of the word; takes of several speakers find more."),
+    ] = None,
+    index_path: IndexPath = None,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", metavar="NAME", help="Label of the hits; the file name of the take if not given."),
     ] = None,
     keyword: Annotated[
-        str | None, typer.Option("--keyword", metavar="NAME", help="Search a stored keyword instead of recordings.")
+        str | None, typer.Option("--keyword", metavar="NAME", help="Search for a stored keyword instead of takes.")
     ] = None,
     store: options.Store = None,
     start_s: Annotated[
         float | None,
-        typer.Option("--from", metavar="S", min=0, help="Where the word begins in QUERY.", show_default="found"),
+        typer.Option("--from", metavar="SECONDS", min=0, help="Start of the word in TAKE.wav; detected if not given."),
     ] = None,
     end_s: Annotated[
         float | None,
-        typer.Option("--to", metavar="S", min=0, help="Where the word ends in QUERY.", show_default="found"),
+        typer.Option("--to", metavar="SECONDS", min=0, help="End of the word in TAKE.wav; detected if not given."),
     ] = None,
     encoder: Annotated[
         str | None,
         typer.Option(
             "--encoder",
             metavar="NAME|FILE",
-            help="The one that made the index, where that is an .onnx file of your own.",
-            show_default="that of the index",
+            help="The encoder that made the index; needed only if that is your own .onnx file.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="At most so many hits.")] = 10,
+    top: Annotated[int, typer.Option(min=1, help="Largest number of hits.")] = 10,
     threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Only hits with at least this score.", show_default="none")
+        float | None, typer.Option(min=-1, max=1, help="Lowest score of a hit; no limit if not given.")
     ] = None,
     exact: Exact = None,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a hit, one a line.")] = False,
-    ctm: Annotated[bool, typer.Option("--ctm", help="CTM, one line a hit.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per hit and line.")] = False,
+    ctm: Annotated[bool, typer.Option("--ctm", help="Print CTM, one line per hit.")] = False,
     audacity: Annotated[
         Path | None,
         typer.Option(metavar="FOLDER", help="Also write a label track for Audacity for each file with hits."),
     ] = None,
 ) -> None:
-    """Find where a word is said, by recordings of it, best first. The sound itself is not needed any more.
+    """Find where a word is said, given recordings of it; the best hits first. The indexed audio itself is not needed.
 
-    The score is a cosine: 1 is the same. A hit in the query's own file is shown too.
+    The score is a cosine: 1 is the best. Hits in the file of the query itself are shown too.
     """
     from earmark.core.errors import InputError
-    from earmark.search import open_archive
+    from earmark.search import open_index
     from earmark.search import search as find
     from earmark.search.hits import as_ctm
 
@@ -78,67 +84,69 @@ def search(
     if as_json and ctm:
         raise InputError("--json and --ctm: choose one of them")
     if (start_s is not None or end_s is not None) and (keyword or len(takes or ()) > 1):
-        raise InputError("--from and --to say where the word stands in one QUERY.wav; name one")
-    archive = open_archive(place)
-    if not archive.file_count:
-        console.show_warning(f"{place}: holds no recordings; earmark index adds them", UserWarning, "", 0)
-    query = _of_keyword(keyword, store) if keyword else _of_takes(takes or (), start_s, end_s, archive, encoder)
-    hits = find(archive, query, top=top, threshold=threshold, exact=exact)
+        raise InputError("--from and --to need exactly one TAKE.wav")
+    index = open_index(index_path)
+    if not index.file_count:
+        console.show_warning(f"{index.path}: no recordings in it; add some with `earmark index`", UserWarning, "", 0)
+    if keyword:
+        query = _stored_keyword(keyword, store, name)
+    else:
+        query = _query(takes or (), start_s, end_s, name, load_encoder_of(index, encoder))
+    hits = find(index, query, top=top, threshold=threshold, exact=exact)
     if as_json:
         for hit in hits:
             console.say(json.dumps({"query": query.name, **asdict(hit)}, ensure_ascii=False, allow_nan=False))
     elif ctm:
         console.say(as_ctm(hits, query.name).rstrip("\n")) if hits else None
     else:
-        _print(hits, query, archive)
+        _print(hits, query, index)
     if audacity is not None:
         _write_labels(audacity, hits, query.name)
 
 
-def _of_keyword(name: str, store: Path | None) -> "Query":
-    from earmark.search import query_of_keyword
-    from earmark.store.store import KeywordStore
-
-    with KeywordStore(store) as kept:
-        return query_of_keyword(kept.get(name))
-
-
-def _of_takes(
-    takes: Sequence[Path], start_s: float | None, end_s: float | None, archive: "Archive", encoder: str | None
-) -> "Query":
-    from earmark.search import Take, query_of
-
-    loaded = load_encoder_of(archive, encoder)
-    return query_of(takes[0].stem, [Take(path, start_s, end_s) for path in takes], loaded)
-
-
-def load_encoder_of(archive: "Archive", name: str | None) -> "Encoder":
+def load_encoder_of(index: "Index", name: str | None) -> "Encoder":
     """Load the encoder that made an index.
 
     Args:
-        archive: the index.
-        name: what the command line names; None for the name that the index knows.
+        index: opened.
+        name: name or file of the encoder; None for the shipped encoder that the index names.
 
     Raises:
-        InputError: it is another one, or one that does not ship and is not named.
+        InputError: another encoder made the index, or an encoder that does not ship and is not named.
     """
     from earmark.core.errors import InputError
     from earmark.models.encoder import SHIPPED, load_encoder
+    from earmark.search.contents import check_encoder
 
-    made_by = archive.contents.encoder
-    if name is None and made_by.name not in SHIPPED:
-        raise InputError(f"{archive.path}: was made by your encoder {made_by.name!r}; name its file with --encoder")
-    loaded = load_encoder(name or made_by.name)
-    if loaded.fingerprint != made_by.fingerprint:
-        raise InputError(
-            f"{archive.path}: was made by encoder {made_by.name!r} ({made_by.fingerprint[:12]}), and this is "
-            f"{loaded.name!r} ({loaded.fingerprint[:12]}); name that one with --encoder, or index anew"
-        )
+    if name is None and index.encoder.name not in SHIPPED:
+        raise InputError(f"{index.path}: made by your encoder {index.encoder.name!r}; name its file with --encoder")
+    loaded = load_encoder(name or index.encoder.name)
+    check_encoder(index.path, index.contents, loaded)
     return loaded
 
 
-def _print(hits: "Sequence[Hit]", query: "Query", archive: "Archive") -> None:
-    title = f"{query.name} ({query.duration_s:.2f} s) in {archive.file_count} files, {archive.hours:.2f} h"
+def _stored_keyword(keyword: str, store: Path | None, name: str | None) -> "Query":
+    from dataclasses import replace
+
+    from earmark.search import query_from_keyword
+    from earmark.store.store import KeywordStore
+
+    with KeywordStore(store) as opened:
+        query = query_from_keyword(opened.get(keyword))
+    return replace(query, name=name or query.name)
+
+
+def _query(
+    paths: Sequence[Path], start_s: float | None, end_s: float | None, name: str | None, encoder: "Encoder"
+) -> "Query":
+    from earmark.search import QueryTake, query_from_takes
+
+    name = name or (paths[0].stem if len(paths) == 1 else f"{len(paths)} takes")
+    return query_from_takes(name, [QueryTake(path, start_s, end_s) for path in paths], encoder)
+
+
+def _print(hits: "Sequence[Hit]", query: "Query", index: "Index") -> None:
+    title = f"{query.name} ({query.duration_s:.2f} s) in {index.file_count} files, {index.hours:.2f} h"
     if not hits:
         console.say(f"{title}: nothing found")
         return
@@ -150,23 +158,22 @@ def _print(hits: "Sequence[Hit]", query: "Query", archive: "Archive") -> None:
 
 
 def _write_labels(folder: Path, hits: "Sequence[Hit]", label: str) -> None:
-    """A label track for each file; files of one name in several folders get numbers."""
+    """Write a label track per file; tracks of files with the same name are numbered."""
     from earmark.core.errors import writing
+    from earmark.core.files import write_text
     from earmark.search.hits import as_labels
 
     files = list(dict.fromkeys(hit.file for hit in hits))
-    # Names that count already: a-2.txt may be the second a.wav, or the first a-2.wav. Case makes no difference on
-    # some disks.
+    # A numbered name may collide too: a-2 is the second a.wav, or the first a-2.wav. Some disks ignore case.
     taken: set[str] = set()
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        for file in files:
-            stem = name = Path(file).stem
-            for number in count(2):
-                if name.casefold() not in taken:
-                    break
-                name = f"{stem}-{number}"
-            taken.add(name.casefold())
-            labels = as_labels([hit for hit in hits if hit.file == file], label)
-            (folder / f"{name}.txt").write_text(labels, encoding="utf-8")
+    for file in files:
+        stem = name = Path(file).stem
+        for number in count(2):
+            if name.casefold() not in taken:
+                break
+            name = f"{stem}-{number}"
+        taken.add(name.casefold())
+        write_text(folder / f"{name}.txt", as_labels([hit for hit in hits if hit.file == file], label))
     sys.stderr.write(f"wrote {len(files)} label track{'s' * (len(files) != 1)} to {folder}\n")

@@ -1,23 +1,25 @@
-"""Find every place where a word is said in recordings of any length: `update` indexes, `search` finds."""
+"""Search by example: `update_index` indexes recordings of any length, `search` finds where a word is said in them."""
 
 from earmark.search.embedding import Recording
 from earmark.search.hits import Hit
-from earmark.search.indexing import update
-from earmark.search.query import Query, Take, query_of, query_of_keyword
-from earmark.search.searching import Archive, SearchSettings, open_archive, search
+from earmark.search.index import Index, open_index
+from earmark.search.indexing import IndexReport, update_index
+from earmark.search.query import Query, QueryTake, query_from_keyword, query_from_takes
+from earmark.search.searching import SearchSettings, search
 from earmark.search.settings import IndexSettings
 
 __all__ = [
-    "Archive",
     "Hit",
+    "Index",
+    "IndexReport",
     "IndexSettings",
     "Query",
+    "QueryTake",
     "Recording",
     "SearchSettings",
-    "Take",
-    "open_archive",
-    "query_of",
-    "query_of_keyword",
+    "open_index",
+    "query_from_keyword",
+    "query_from_takes",
     "search",
-    "update",
+    "update_index",
 ]

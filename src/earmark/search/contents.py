@@ -1,38 +1,36 @@
-"""What an index consists of: `index.json`, the one file that changes.
+"""`index.json`: encoder, settings and segments of an index.
 
-A segment belongs to the index when `index.json` names it; so a new segment, or that a file no longer counts, becomes
-true in the instant in which a new `index.json` takes the place of the old one.
+A segment belongs to the index if `index.json` names it. The file is replaced atomically, so that new segments and
+dropped recordings take effect at once.
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import platformdirs
+from pydantic import Field, ValidationError
 
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.config import Settings
+from earmark.core.errors import InputError
+from earmark.core.files import read_json, write_text
 from earmark.models.encoder import Encoder
 from earmark.search.settings import IndexSettings
-from earmark.search.storage import replace_file
 
 NAME = "index.json"
 SEGMENTS = "segments"
-FORMAT = 1
+FORMAT = 2
+CURE = "delete the index and index the recordings again"
+"""What to do about a damaged index, for messages."""
 
 
-class EncoderEntry(BaseModel):
-    """The encoder that made an index, and what is needed to compare its frames."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class EncoderEntry(Settings):
+    """The encoder that made an index, and what its frames are compared with."""
 
     name: str
     fingerprint: str
-    width: int = Field(gt=0)
-    """Numbers a frame."""
-    parts: int = Field(default=1, gt=0)
-    """Of an embedding."""
-    hop_s: float = Field(gt=0)
-    """Time between frames."""
+    width: int = Field(gt=0, description="Dimensions of a frame.")
+    parts: int = Field(1, gt=0, description="Parts of an embedding.")
+    hop_s: float = Field(gt=0, description="Time between frames.")
 
     @classmethod
     def of(cls, encoder: Encoder) -> "EncoderEntry":
@@ -45,65 +43,89 @@ class EncoderEntry(BaseModel):
             hop_s=encoder.hop_s,
         )
 
+    def __str__(self) -> str:
+        return f"{self.name!r} ({self.fingerprint[:12]})"
 
-class SegmentEntry(BaseModel):
-    """A segment that belongs to an index."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class SegmentEntry(Settings):
+    """A segment of an index."""
 
     name: str = Field(pattern=r"^[0-9a-z-]+$")
     files: int = Field(ge=0)
     frames: int = Field(ge=0)
-    removed: tuple[int, ...] = ()
-    """Numbers of its files that no longer count."""
-    codebook: str | None = None
-    """What its neighbors index was made with; None where it has none."""
+    removed: tuple[int, ...] = Field((), description="Numbers of its files that were dropped from the index.")
+    codebook: str | None = Field(None, description="Codebook of its neighbor index; None if it has no such index.")
 
 
-class Contents(BaseModel):
-    """Everything that `index.json` says."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Contents(Settings):
+    """All fields of `index.json`."""
 
     format: int = FORMAT
     encoder: EncoderEntry
     settings: IndexSettings
     segments: tuple[SegmentEntry, ...] = ()
-    codebook: str | None = None
-    """The file by which neighbors indexes are made now; None while all windows are compared."""
-    codebook_frames: int = 0
-    """How many frames the index held when that file was made."""
-    versions: dict[str, str] = Field(default_factory=dict)
-    """Of the packages that wrote it."""
+    codebook: str | None = Field(None, description="File of the current FAISS codebook; None while FAISS is not used.")
+    codebook_frames: int = Field(0, description="Frames in the index when the codebook was learned.")
+    versions: dict[str, str] = Field(default_factory=dict, description="Packages that wrote the index.")
+
+
+def default_path() -> Path:
+    """The index that is used if none is named: `recordings.index` in the user's data folder."""
+    return platformdirs.user_data_path("earmark", appauthor=False) / "recordings.index"
+
+
+def has_contents(path: Path) -> bool:
+    """Whether a folder is an index."""
+    return (path / NAME).is_file()
 
 
 def read_contents(path: Path) -> Contents:
-    """Read what an index consists of.
+    """Read `index.json`.
 
     Raises:
-        InputError: there is no index, or it was made by a newer earmark.
-        EarmarkError: it is damaged.
+        InputError: there is no index, it is damaged, or a newer version of earmark made it.
     """
-    file = path / NAME
-    try:
-        document: Any = json.loads(file.read_bytes())
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: no index; make one with: earmark index FOLDER --index {path}") from None
-    except (OSError, ValueError) as error:
-        raise _damaged(file, error) from None
+    if not (path / NAME).exists():
+        raise InputError(f"{path}: no index; make one with `earmark index`")
+    document = read_json(path / NAME, CURE)
     if isinstance(document, dict) and isinstance(document.get("format"), int) and document["format"] > FORMAT:
         raise InputError(f"{path}: made by a newer earmark (format {document['format']}); update earmark")
     try:
-        return Contents.model_validate(document)
+        return Contents.model_validate(_with_current_keys(document))
     except ValidationError as error:
         first = error.errors()[0]
-        raise _damaged(file, ValueError(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")) from None
+        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(f"{path / NAME}: damaged ({reason}); {CURE}") from None
 
 
 def write_contents(path: Path, contents: Contents) -> None:
-    """Let an index consist of this from now on."""
-    replace_file(path / NAME, (contents.model_dump_json(indent=1) + "\n").encode())
+    """Replace `index.json`."""
+    write_text(path / NAME, contents.model_dump_json(indent=1) + "\n")
 
 
-def _damaged(file: Path, error: Exception) -> EarmarkError:
-    return EarmarkError(f"{file}: damaged ({' '.join(str(error).split())}); delete the index and index anew")
+def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
+    """Refuse an encoder that did not make the index.
+
+    Raises:
+        InputError: its fingerprint differs.
+    """
+    if contents.encoder.fingerprint != encoder.fingerprint:
+        raise InputError(
+            f"encoder: {path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use that encoder, or "
+            "make another index"
+        )
+
+
+def damaged(path: Path, reason: str) -> InputError:
+    """The error for a damaged file of an index."""
+    return InputError(f"{path}: damaged ({reason}); {CURE}")
+
+
+def _with_current_keys(document: Any) -> Any:
+    """`index.json` of any format, with the keys of this one."""
+    if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
+        return document
+    settings = dict(document["settings"])
+    if "gate" in settings:  # format 1
+        settings["energy_gate"] = settings.pop("gate") == "energy"
+    return {**document, "format": FORMAT, "settings": settings}

@@ -1,9 +1,9 @@
-"""From recordings to frames that can be stored. Pure: reads sound, writes nothing, so that any worker can run it."""
+"""Embed recordings as quantized frames. Reads audio and writes nothing, so that any worker can do it."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
-from earmark.search.sections import LevelMeter, find_sections, within
+from earmark.search.energy_gate import LevelMeter, Region, active_regions, intersect
 from earmark.search.settings import IndexSettings
-from earmark.search.windows import grid, measure_norms, quantize
+from earmark.search.windows import measure_norms, quantize, region_starts, window_lengths
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -27,28 +27,28 @@ _BLOCK_S = 8.0
 
 @dataclass(frozen=True)
 class Recording:
-    """A file to index.
+    """An audio file to index.
 
     Attributes:
-        path: the sound file.
-        stretches: start and end in seconds of the parts that count; none for all of it.
+        path: the audio file.
+        spans: start and end, in seconds, of the parts to index; empty for the whole file.
     """
 
     path: Path
-    stretches: tuple[tuple[float, float], ...] = ()
+    spans: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What an index knows about a file.
+    """An indexed file.
 
     Attributes:
         path: absolute.
         size: bytes.
-        mtime_ns: when it was changed, as the file system says.
-        digest: of its content, 32 hexadecimal digits.
-        duration_s: of its sound.
-        stretches: the parts that count; none for all of it.
+        mtime_ns: modification time.
+        digest: of the content, 32 hexadecimal digits.
+        duration_s: of the audio.
+        spans: as of `Recording`.
     """
 
     path: str
@@ -56,23 +56,23 @@ class FileEntry:
     mtime_ns: int
     digest: str
     duration_s: float
-    stretches: tuple[tuple[float, float], ...] = ()
+    spans: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class Embedded:
+class EmbeddedRecording:
     """A recording as an index keeps it.
 
     Attributes:
-        file: what is known about the file.
-        sections: shape (m, 2): the frame of the file in which a section begins, and how many frames it has.
-        frames: int8, shape (n, width): those of all sections, one after the other.
-        scales: float16, shape (n,): what a frame's numbers are multiplied with.
-        norms: float16, shape (n, g): lengths of summed vectors, see `measure_norms`.
+        file: its entry.
+        regions: first frame and number of frames of each active region, shape (m, 2).
+        frames: int8, those of all regions, concatenated, shape (n, width).
+        scales: float16, the factor of each frame, shape (n,).
+        norms: float16, norms of window sums, see `measure_norms`, shape (n, g).
     """
 
     file: FileEntry
-    sections: Ints
+    regions: Ints
     frames: NDArray[np.int8]
     scales: NDArray[np.float16]
     norms: NDArray[np.float16]
@@ -86,94 +86,84 @@ class Failure:
     message: str
 
 
-def embed_batch(recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings) -> list[Embedded | Failure]:
-    """Embed recordings, in their order; one that cannot be read does not stop the others.
-
-    Args:
-        recordings: the files.
-        encoder: gives the frames.
-        settings: which parts are kept.
-    """
-    found: list[Embedded | Failure] = []
-    for recording in recordings:
-        try:
-            found.append(embed_recording(recording, encoder, settings))
-        except (EarmarkError, OSError) as error:
-            found.append(Failure(recording.path, str(error)))
-    return found
+def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSettings) -> EmbeddedRecording | Failure:
+    """Embed a file of any length; memory grows with its frames alone, by about 12 MB per hour."""
+    try:
+        return _embed(recording, encoder, settings)
+    except (EarmarkError, OSError) as error:
+        return Failure(recording.path, str(error))
 
 
-def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSettings) -> Embedded:
-    """Embed a file of any length in memory for its frames alone, about 12 MB an hour.
+def absolute(path: Path) -> Path:
+    """An absolute path without `..`, so that a file has one name from wherever it is indexed."""
+    return path.resolve() if ".." in path.parts else path.absolute()
+
+
+def read_entry(recording: Recording) -> FileEntry:
+    """The entry of a file as it is now, with a duration of 0.
 
     Raises:
-        AudioError: the file is missing or not sound.
-        InputError: a stretch begins after the recording's end, or is shorter than a frame.
-    """
-    # Before the sound is read: a file that changes meanwhile then is not taken for unchanged the next time.
-    file = entry_of(recording)
-    meter, stream = LevelMeter(), encoder.stream()
-    packed = []
-    samples = 0
-    for block in audio.blocks(recording.path, _BLOCK_S):
-        samples += len(block)
-        if settings.gate != "none":
-            meter.push(block)
-        packed.append(quantize(stream.push(block)))
-    packed.append(quantize(stream.finish()))
-    count = -(-samples // round(encoder.hop_s * audio.SAMPLE_RATE))
-    frames = np.concatenate([numbers for numbers, _ in packed])[:count]
-    scales = np.concatenate([scale for _, scale in packed])[:count]
-    duration_s = samples / audio.SAMPLE_RATE
-    _check_stretches(recording, duration_s, encoder.hop_s)
-    spans = within(find_sections(meter.finish(), duration_s, settings), recording.stretches)
-    sections = _frames_of(spans, encoder.hop_s, count)
-    rows = np.concatenate([np.arange(start, start + size) for start, size in sections] or [np.zeros(0, np.int64)])
-    frames, scales = frames[rows], scales[rows]
-    begins = np.repeat(np.cumsum(sections[:, 1]) - sections[:, 1], sections[:, 1])
-    norms = measure_norms(frames, scales, begins, grid(encoder.hop_s), encoder.parts)
-    return Embedded(replace(file, duration_s=round(duration_s, 3)), sections, frames, scales, norms)
-
-
-def entry_of(recording: Recording) -> FileEntry:
-    """What the file system says about a file, and the digest of its content; the duration is 0.
-
-    Raises:
-        AudioError: no such file, or a folder.
+        AudioError: the file is missing, a folder, or cannot be read.
     """
     path = recording.path
     try:
-        about = path.stat()
+        status = path.stat()
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except FileNotFoundError:
         raise audio.AudioError(f"{path}: no such file") from None
     except IsADirectoryError:
-        raise audio.AudioError(f"{path}: a folder, not a sound file; name the files in it") from None
+        raise audio.AudioError(f"{path}: a folder, not an audio file; name the files in it") from None
     except OSError as error:
         raise audio.AudioError(f"{path}: cannot be read ({error.strerror})") from None
-    return FileEntry(str(path.absolute()), about.st_size, about.st_mtime_ns, digest, 0.0, recording.stretches)
+    return FileEntry(str(absolute(path)), status.st_size, status.st_mtime_ns, digest, 0.0, recording.spans)
 
 
-def _check_stretches(recording: Recording, duration_s: float, hop_s: float) -> None:
-    for start_s, end_s in recording.stretches:
+def _embed(recording: Recording, encoder: Encoder, settings: IndexSettings) -> EmbeddedRecording:
+    # Read before the audio: a file that changes in between must not pass for unchanged the next time.
+    file = read_entry(recording)
+    meter, stream = LevelMeter(), encoder.stream()
+    quantized = []
+    samples = 0
+    for block in audio.blocks(recording.path, _BLOCK_S):
+        samples += len(block)
+        if settings.energy_gate:
+            meter.push(block)
+        quantized.append(quantize(stream.push(block)))
+    quantized.append(quantize(stream.finish()))
+    count = -(-samples // round(encoder.hop_s * audio.SAMPLE_RATE))
+    frames = np.concatenate([numbers for numbers, _ in quantized])[:count]
+    scales = np.concatenate([scale for _, scale in quantized])[:count]
+    duration_s = samples / audio.SAMPLE_RATE
+    _check_spans(recording, duration_s, encoder.hop_s)
+    active = intersect(active_regions(meter.finish(), duration_s, settings), recording.spans)
+    regions = _in_frames(active, encoder.hop_s, count)
+    rows = np.concatenate([np.arange(start, start + size) for start, size in regions] or [np.zeros(0, np.int64)])
+    frames, scales = frames[rows], scales[rows]
+    starts = region_starts(regions[:, 1])
+    norms = measure_norms(frames, scales, starts, window_lengths(encoder.hop_s), encoder.parts)
+    return EmbeddedRecording(replace(file, duration_s=round(duration_s, 3)), regions, frames, scales, norms)
+
+
+def _check_spans(recording: Recording, duration_s: float, hop_s: float) -> None:
+    for start_s, end_s in recording.spans:
         if start_s >= duration_s:
             raise InputError(
                 f"{recording.path}: a clip begins at {start_s:g} s, but the recording ends at {duration_s:.2f} s;"
-                " make the manifest of these recordings"
+                " use the manifest of this recording"
             )
         if end_s - start_s < hop_s - 1e-9:
             raise InputError(
-                f"{recording.path}: a clip of {1000 * (end_s - start_s):.0f} ms at {start_s:g} s, shorter than a"
-                f" frame of {1000 * hop_s:.0f} ms; take it off the manifest"
+                f"{recording.path}: the clip at {start_s:g} s lasts {1000 * (end_s - start_s):.0f} ms, less than a"
+                f" frame of {1000 * hop_s:.0f} ms; remove it from the manifest"
             )
 
 
-def _frames_of(spans: Iterable[tuple[float, float]], hop_s: float, count: int) -> Ints:
-    """Sections in frames, shape (m, 2): where one begins, and how many it has; those of no frame are left out."""
+def _in_frames(regions: Iterable[Region], hop_s: float, count: int) -> Ints:
+    """First frame and number of frames of each region, shape (m, 2); regions without a frame are dropped."""
     rows = []
     last = 0
-    for start_s, end_s in spans:
+    for start_s, end_s in regions:
         start, stop = max(last, int(start_s / hop_s + 1e-6)), min(count, int(np.ceil(end_s / hop_s - 1e-6)))
         if stop > start:
             rows.append((start, stop - start))

@@ -1,73 +1,56 @@
-"""Who embeds recordings: threads of this process, or a cluster (`earmark.search.ray_cluster`)."""
+"""Executors embed recordings: threads of this process, or a Ray cluster (`earmark.search.ray_cluster`)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Generator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from earmark.search.embedding import Embedded, Failure, Recording, embed_batch
+from earmark.search.embedding import EmbeddedRecording, Failure, Recording, embed_recording
 from earmark.search.settings import IndexSettings
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
 
 
-class Due(Protocol):
-    """A recording that somebody embeds."""
+class Executor(Protocol):
+    """Embeds recordings."""
 
-    def result(self) -> Embedded | Failure:
-        """Wait for it."""
-
-
-class Team(Protocol):
-    """Embeds what it is given."""
-
-    @property
-    def ahead(self) -> float:
-        """Recordings that it wants to have been given before the first one is waited for."""
-
-    def submit(self, recording: Recording) -> Due:
-        """Have a recording embedded; results are asked for in the order in which they were submitted."""
-
-
-class Crew(Protocol):
-    """Can be brought together for an index."""
-
-    def gather(self, place: Path, encoder: Encoder, settings: IndexSettings) -> AbstractContextManager[Team]:
-        """Begin to work.
+    def embed(
+        self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
+    ) -> Generator[EmbeddedRecording | Failure, None, None]:
+        """Yield the result of each recording, in their order.
 
         Args:
-            place: the index, of which the caller is the only writer.
-            encoder: gives the frames.
+            recordings: each file once.
+            encoder: computes the frames.
             settings: of the index.
+            index: its folder, which the caller has locked.
         """
 
 
-class Threads:
-    """Embeds in threads of this process."""
+class ThreadExecutor:
+    """Embeds recordings in threads of this process."""
 
-    def __init__(self, count: int = 1) -> None:
-        self._count = count
+    def __init__(self, threads: int = 1) -> None:
+        self._threads = threads
 
-    @contextmanager
-    def gather(self, place: Path, encoder: Encoder, settings: IndexSettings) -> Iterator[Team]:
-        """As `Crew.gather`."""
-        del place
-        pool = ThreadPoolExecutor(self._count)
+    def embed(
+        self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
+    ) -> Generator[EmbeddedRecording | Failure, None, None]:
+        """As `Executor.embed`."""
+        del index
+        pool = ThreadPoolExecutor(self._threads)
+        futures: deque[Future[EmbeddedRecording | Failure]] = deque()
         try:
-            yield _Pool(pool, self._count, encoder, settings)
+            for recording in recordings:
+                futures.append(pool.submit(embed_recording, recording, encoder, settings))
+                # Only a few recordings ahead of the caller: frames of all of them would fill the memory.
+                if len(futures) > 4 * self._threads:
+                    yield futures.popleft().result()
+            while futures:
+                yield futures.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
-
-
-class _Pool:
-    def __init__(self, pool: ThreadPoolExecutor, count: int, encoder: Encoder, settings: IndexSettings) -> None:
-        # A few ahead of the one that is waited for, not all: their frames would fill the memory.
-        self.ahead = 4 * count
-        self._pool, self._encoder, self._settings = pool, encoder, settings
-
-    def submit(self, recording: Recording) -> Future[Embedded | Failure]:
-        return self._pool.submit(lambda: embed_batch([recording], self._encoder, self._settings)[0])

@@ -1,7 +1,7 @@
-"""Windows that are near a query, found without comparing all: FAISS, inverted lists of product-quantized embeddings.
+"""Approximate nearest neighbors of a query among windows: FAISS, inverted lists of product-quantized embeddings.
 
-What is found here is only where to look: each place is compared anew, from its frames (`earmark.search.searching`).
-A segment's neighbors index is made of its frames alone, so it can be made, and made anew, without the sound.
+FAISS only proposes candidates; `earmark.search.searching` scores the frames around them exactly. The neighbor index of
+a segment is made from the frames of that segment alone, and can be made again without the audio.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,21 +11,22 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.errors import EarmarkError, InputError
-from earmark.search.segments import NEIGHBOURS, Segment
+from earmark.core.errors import InputError
+from earmark.core.files import write_bytes
+from earmark.search.contents import EncoderEntry, damaged
+from earmark.search.segments import NEIGHBORS, IndexSegment
 from earmark.search.settings import IndexSettings
-from earmark.search.storage import write_bytes
 from earmark.search.windows import Floats, embed_windows
 
 Ints = NDArray[np.int64]
 
-_PIECE = 16_384  # rows embedded at a time
-_SAMPLES_A_LIST = 64  # windows to learn one inverted list from
+_CHUNK_FRAMES = 16_384  # frames whose windows are embedded at a time
+_SAMPLES_PER_LIST = 64  # windows to learn an inverted list from
 _FEWEST_LISTS, _MOST_LISTS = 16, 16_384
 
 
 def faiss() -> Any:
-    """The package, imported when it is first needed.
+    """The package `faiss`, imported at the first use.
 
     Raises:
         InputError: it is not installed.
@@ -38,149 +39,146 @@ def faiss() -> Any:
 
 
 def search_lists(index: Any, queries: Floats, count: int, probes: int, among: Any = None) -> tuple[Floats, Ints]:
-    """What is about nearest to each query in an index of inverted lists.
+    """Approximate nearest neighbors of queries in an index of inverted lists.
 
     Args:
         index: of FAISS.
         queries: shape (b, width).
-        count: how many are wanted for each.
-        probes: how many inverted lists are looked into.
-        among: a selector of FAISS; None for all. FAISS keeps no reference to what a selector is made of.
+        count: neighbors per query.
+        probes: inverted lists to search.
+        among: a selector of FAISS; None for all. FAISS keeps no reference to the parts of a selector.
 
     Returns:
         Similarities, and keys or -1, shapes (b, count).
     """
-    chosen = faiss().SearchParametersIVF(nprobe=min(probes, index.nlist), sel=among)
-    # Who imports faiss.contrib.torch_utils replaces `search` everywhere by one that knows no parameters.
+    parameters = faiss().SearchParametersIVF(nprobe=min(probes, index.nlist), sel=among)
+    # faiss.contrib.torch_utils, once imported, replaces `search` by a function without `params`.
     search = getattr(index, "search_numpy", index.search)
-    return search(queries, count, params=chosen)
+    return search(queries, count, params=parameters)
 
 
 def learn_codebook(
-    segments: Sequence[Segment], settings: IndexSettings, *, hop_s: float, parts: int, seed: int = 0
+    segments: Sequence[IndexSegment], encoder: EncoderEntry, settings: IndexSettings, *, seed: int = 0
 ) -> bytes:
-    """Learn inverted lists and codes from a sample of windows.
+    """Learn inverted lists and product quantization from a sample of windows.
 
     Args:
-        segments: what is indexed so far.
-        settings: lengths and hop of windows, bytes a code.
-        hop_s: time between frames.
-        parts: of an embedding.
+        segments: of the index.
+        encoder: that made the frames.
+        settings: lengths and hop of windows, bytes per code.
         seed: of the sample.
 
     Returns:
-        An index without windows, as FAISS writes it.
+        An empty index, serialized by FAISS.
     """
     package = faiss()
-    lengths = lengths_of(settings, hop_s)
-    rows = sum(segment.kept_frames for segment in segments)
-    windows = max(1, rows * len(lengths) // settings.window_hop)
-    # Few, long lists: to look through one costs little beside finding the list of every window that is added.
+    frames = sum(segment.kept_frames for segment in segments)
+    windows = max(1, frames * len(lengths_in_frames(settings, encoder.hop_s)) // settings.window_hop)
+    # Few long lists: searching a list is cheap compared with finding the list of each window that is added.
     lists = int(np.clip(2 ** round(np.log2(np.sqrt(windows) / 4)), _FEWEST_LISTS, _MOST_LISTS))
-    share = min(1.0, 1.1 * max(_SAMPLES_A_LIST * lists, 256 * _SAMPLES_A_LIST) / windows)
+    share = min(1.0, 1.1 * max(_SAMPLES_PER_LIST * lists, 256 * _SAMPLES_PER_LIST) / windows)
     rng = np.random.default_rng(seed)
     sample = np.concatenate(
         [
             vectors[rng.random(len(vectors)) < share]
             for segment in segments
-            for _, vectors in _windows(segment, lengths, settings.window_hop, parts, share, rng)
+            for _, vectors in _windows(segment, encoder, settings, share, rng)
         ]
     )
     lists = max(1, min(lists, len(sample) // 4))
     width = sample.shape[1]
-    codes = _codes(settings.code_bytes, width)
     quantizer = package.IndexFlatIP(width)
     bits = 8 if len(sample) >= 1024 else 4
-    index = package.IndexIVFPQ(quantizer, width, lists, codes, bits, package.METRIC_INNER_PRODUCT)
+    code_bytes = _divisor(settings.code_bytes, width)
+    index = package.IndexIVFPQ(quantizer, width, lists, code_bytes, bits, package.METRIC_INNER_PRODUCT)
     index.cp.spherical, index.cp.niter, index.cp.min_points_per_centroid = True, 12, 1
     index.pq.cp.niter, index.pq.cp.min_points_per_centroid = 12, 1
     index.train(sample)
     return bytes(package.serialize_index(index))
 
 
-def add_neighbors(segment: Segment, codebook: bytes, settings: IndexSettings, *, hop_s: float, parts: int) -> None:
-    """Write the neighbors index of a segment into its folder.
+def write_neighbors(segment: IndexSegment, codebook: bytes, encoder: EncoderEntry, settings: IndexSettings) -> None:
+    """Write the neighbor index of a segment into its folder.
 
     Args:
-        segment: its windows are found by the row before which they end, and their length.
+        segment: its windows get keys made of the row after their last frame, and their length.
         codebook: from `learn_codebook`.
+        encoder: that made the frames.
         settings: lengths and hop of windows.
-        hop_s: time between frames.
-        parts: of an embedding.
     """
     package = faiss()
     index = package.deserialize_index(np.frombuffer(codebook, np.uint8))
-    for keys, vectors in _windows(segment, lengths_of(settings, hop_s), settings.window_hop, parts):
+    for keys, vectors in _windows(segment, encoder, settings):
         index.add_with_ids(vectors, keys)
-    partial = segment.folder / f".{NEIGHBOURS}"
-    write_bytes(partial, memoryview(package.serialize_index(index)))
-    partial.replace(segment.folder / NEIGHBOURS)
+    write_bytes(segment.folder / NEIGHBORS, memoryview(package.serialize_index(index)))
 
 
-class Neighbors:
-    """The opened neighbors index of a segment; its lists stay on the disk until they are looked into."""
+class NeighborIndex:
+    """The opened neighbor index of a segment; FAISS maps its lists from the disk."""
 
     def __init__(self, folder: Path, lengths: Sequence[int]) -> None:
         package = faiss()
-        path = folder / NEIGHBOURS
+        path = folder / NEIGHBORS
         try:
             self._index = package.read_index(str(path), package.IO_FLAG_MMAP)
         except RuntimeError as error:
-            reason = str(error).splitlines()[0][:200]
-            raise EarmarkError(f"{path}: damaged or missing ({reason}); delete the index and index anew") from None
+            raise damaged(path, str(error).splitlines()[0][:200]) from None
         self._lengths = np.array(lengths)
 
-    def near(self, vector: Floats, count: int, probes: int) -> tuple[Ints, Ints]:
-        """Windows that are about nearest to a vector.
+    def search(self, vector: Floats, count: int, probes: int) -> tuple[Ints, Ints]:
+        """Windows that are approximately nearest to a vector.
 
         Args:
-            vector: shape (width,), unit length.
-            count: how many windows.
-            probes: how many inverted lists are looked into.
+            vector: unit length, shape (width,).
+            count: number of windows.
+            probes: inverted lists to search.
 
         Returns:
-            The row before which each ends, shape (m,), and its length, shape (m,).
+            Row after the last frame of each window, shape (m,), and its length, shape (m,).
         """
         _, keys = search_lists(self._index, vector[None], count, probes)
         found = keys[0][keys[0] >= 0]
         return found // len(self._lengths), self._lengths[found % len(self._lengths)]
 
 
-def lengths_of(settings: IndexSettings, hop_s: float) -> list[int]:
-    """Lengths of the windows that FAISS knows, in frames."""
+def lengths_in_frames(settings: IndexSettings, hop_s: float) -> list[int]:
+    """Lengths of the windows in FAISS, in frames."""
     return sorted({max(1, round(length_s / hop_s)) for length_s in settings.window_lengths_s})
 
 
 def _windows(
-    segment: Segment,
-    lengths: Sequence[int],
-    hop: int,
-    parts: int,
+    segment: IndexSegment,
+    encoder: EncoderEntry,
+    settings: IndexSettings,
     share: float = 1.0,
     rng: np.random.Generator | None = None,
 ) -> Iterator[tuple[Ints, Floats]]:
-    """Keys and embeddings of a segment's windows, shapes (m,) and (m, width), piece by piece; or of some pieces."""
+    """Keys and embeddings of the windows of a segment, shapes (m,) and (m, width), chunk by chunk.
+
+    With `rng`, some chunks are left out, so that about 4 · `share` of the windows remain.
+    """
+    lengths, hop = lengths_in_frames(settings, encoder.hop_s), settings.window_hop
     rows = int(segment.offsets[-1])
-    for low in range(0, rows, _PIECE):
-        if rng is not None and rows > _PIECE and rng.random() > 4 * share:
+    for low in range(0, rows, _CHUNK_FRAMES):
+        if rng is not None and rows > _CHUNK_FRAMES and rng.random() > 4 * share:
             continue
-        high = min(low + _PIECE, rows)
+        high = min(low + _CHUNK_FRAMES, rows)
         every = np.arange(low, high)
-        section = np.searchsorted(segment.offsets, every, side="right") - 1
-        begins = segment.offsets[section]
-        # The last window of a section too: a word may stand at its end.
-        is_stop = ((every - begins) % hop == hop - 1) | (every + 1 == segment.offsets[section + 1])
-        is_stop &= segment.is_kept[section]
-        stops, begun = every[is_stop] + 1, begins[is_stop]
+        region = segment.region_of(every)
+        starts = segment.offsets[region]
+        # The last window of a region too: a word may be at its end.
+        is_stop = ((every - starts) % hop == hop - 1) | (every + 1 == segment.offsets[region + 1])
+        is_stop &= segment.is_kept[region]
+        stops, begun = every[is_stop] + 1, starts[is_stop]
         first = max(0, low - max(lengths))
-        frames = segment.restore(first, high)
+        frames = segment.dequantize(first, high)
         for number, length in enumerate(lengths):
             whole = 2 * (stops - begun) >= length
             if whole.any():
                 at, start = stops[whole] - first, np.maximum(begun[whole] - first, 0)
-                yield stops[whole] * len(lengths) + number, embed_windows(frames, start, at, length, parts)
+                yield stops[whole] * len(lengths) + number, embed_windows(frames, start, at, length, encoder.parts)
 
 
-def _codes(wanted: int, width: int) -> int:
-    """How many bytes a code has: at most as many as wanted, and so that they share the width evenly."""
-    return max(size for size in range(1, min(wanted, width) + 1) if width % size == 0)
+def _divisor(largest: int, width: int) -> int:
+    """The largest number of code bytes, up to `largest`, that divides the width."""
+    return max(size for size in range(1, min(largest, width) + 1) if width % size == 0)

@@ -1,4 +1,4 @@
-"""Places where a query was found, and how other programs want them written."""
+"""Hits of a search, and the formats in which other programs read them."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -6,7 +6,14 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Hit:
-    """A place: which file, where in it (seconds), and how alike it is (cosine; 1 is the same)."""
+    """A span of a file that matches a query.
+
+    Attributes:
+        file: absolute path.
+        start_s: of the span.
+        end_s: of the span.
+        score: cosine with the query.
+    """
 
     file: str
     start_s: float
@@ -15,9 +22,9 @@ class Hit:
 
 
 def as_ctm(hits: Iterable[Hit], label: str) -> str:
-    r"""CTM, as NIST's tools read it: `recording channel start duration word confidence`, a line each.
+    r"""CTM, as NIST's tools read it: a line `recording channel start duration word confidence` per hit.
 
-    CTM separates by white space, so that a file's or word's own becomes `_`.
+    White space separates the columns of CTM; in a file name or word it becomes `_`.
 
     >>> as_ctm([Hit("a b.wav", 1.5, 2.0, 0.87)], "hey you")
     'a_b.wav 1 1.500 0.500 hey_you 0.8700\n'
@@ -29,7 +36,7 @@ def as_ctm(hits: Iterable[Hit], label: str) -> str:
 
 
 def as_labels(hits: Iterable[Hit], label: str) -> str:
-    r"""A label track of Audacity, in the order of time: `start<TAB>end<TAB>label`, a line each.
+    r"""A label track for Audacity: a line `start<TAB>end<TAB>label` per hit, sorted by time.
 
     >>> as_labels([Hit("a.wav", 1.5, 2.0, 0.87)], "hey you")
     '1.500000\t2.000000\they you 0.87\n'

@@ -1,4 +1,4 @@
-"""What is looked for: a word, as an encoder hears it."""
+"""Queries: the embedding of a word, from recordings of it or from a stored keyword."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import InputError
+from earmark.core.vectors import unit_mean
 from earmark.search.windows import LONGEST_S
 from earmark.spotting.keyword import Keyword, embed_part
 from earmark.spotting.speech import find_speech
@@ -26,12 +27,12 @@ LONGEST_TAKE_S = 60.0
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """A word to look for.
+    """A word to search for.
 
     Attributes:
-        name: what results are called.
-        vector: shape (d,), unit length.
-        duration_s: how long the word lasts, in seconds.
+        name: label of the hits.
+        vector: unit length, shape (d,).
+        duration_s: of the word.
         encoder: fingerprint of the encoder that made the vector.
     """
 
@@ -42,13 +43,13 @@ class Query:
 
 
 @dataclass(frozen=True)
-class Take:
+class QueryTake:
     """A recording of the word.
 
     Attributes:
-        path: the sound file.
-        start_s: where the word begins; None: where speech is found.
-        end_s: where it ends; None: where speech is found, or the end of the file where `start_s` is given.
+        path: the audio file.
+        start_s: start of the word; None to detect speech.
+        end_s: end of the word; None to detect speech, or for the end of the file if `start_s` is given.
     """
 
     path: Path
@@ -56,65 +57,59 @@ class Take:
     end_s: float | None = None
 
 
-def query_of(name: str, takes: Sequence[Take], encoder: Encoder) -> Query:
-    """Make a query of one or more takes of a word: the mean of their unit vectors, and of how long they last.
+def query_from_takes(name: str, takes: Sequence[QueryTake], encoder: Encoder) -> Query:
+    """Make a query from takes of a word: the mean of their embeddings, and the median of their durations.
 
     Args:
-        name: what results are called.
-        takes: one works, several by several voices find more.
-        encoder: the one that made the index.
+        name: label of the hits.
+        takes: at least one; takes of several speakers find more.
+        encoder: that made the index.
 
     Raises:
-        AudioError: a take is missing or not sound.
-        InputError: no take, or one holds no speech, less than 0.1 s or more than 3 s of it.
+        AudioError: a take is missing or not audio.
+        InputError: there is no take, or the speech in one is missing, shorter than 0.1 s or longer than 3 s.
     """
     if not takes:
-        raise InputError(f"{name}: no recording of the word; name at least one")
+        raise InputError("takes: none given; give at least one recording of the word")
     vectors, durations_s = [], []
     for take in takes:
         wave = _read(take)
-        start_s, end_s = _spoken(take, wave)
+        start_s, end_s = _spoken_part(take, wave)
         vectors.append(embed_part(encoder, wave, start_s, end_s))
         durations_s.append(end_s - start_s)
-    return Query(name, _mean_direction(np.stack(vectors)), float(np.median(durations_s)), encoder.fingerprint)
+    return Query(name, unit_mean(np.stack(vectors)), float(np.median(durations_s)), encoder.fingerprint)
 
 
-def query_of_keyword(keyword: Keyword) -> Query:
-    """A stored keyword as a query: its prototype."""
+def query_from_keyword(keyword: Keyword) -> Query:
+    """Make a query from the prototype of a stored keyword."""
     return Query(keyword.name, keyword.prototype, keyword.duration_s, keyword.encoder)
 
 
-def _read(take: Take) -> Wave:
+def _read(take: QueryTake) -> Wave:
     length_s = audio.duration_s(take.path)
+    start_s = take.start_s or 0.0
     if length_s > LONGEST_TAKE_S and take.start_s is None:
-        raise InputError(
-            f"{take.path}: {length_s:.0f} s long, and a query is one word; say where it stands with --from and --to"
-        )
-    if take.end_s is not None and take.end_s <= (take.start_s or 0.0):
-        raise InputError(f"{take.path}: --to {take.end_s:g} s is not after --from {take.start_s or 0:g} s")
-    if take.start_s is not None and take.start_s >= length_s:
-        raise InputError(f"{take.path}: ends at {length_s:.2f} s, before {take.start_s:g} s")
+        raise InputError(f"{take.path}: {length_s:.0f} s long, and a query is one word; give its start_s and end_s")
+    if take.end_s is not None and take.end_s <= start_s:
+        raise InputError(f"end_s: {take.end_s:g} is not after start_s, {start_s:g}")
+    if take.start_s is not None and start_s >= length_s:
+        raise InputError(f"start_s: {start_s:g} is after the end of {take.path}, {length_s:.2f} s")
     return audio.read(take.path)
 
 
-def _spoken(take: Take, wave: Wave) -> tuple[float, float]:
-    """Where the word stands in its take."""
+def _spoken_part(take: QueryTake, wave: Wave) -> tuple[float, float]:
+    """Start and end of the word."""
     duration_s = len(wave) / SAMPLE_RATE
     if take.start_s is not None:
         found: tuple[float, float] | None = (take.start_s, min(duration_s, take.end_s or duration_s))
     else:
         found = find_speech(wave[: round((take.end_s or duration_s) * SAMPLE_RATE)])
     if found is None:
-        raise InputError(f"{take.path}: holds no speech; record the word again, or say where it stands: --from, --to")
+        raise InputError(f"{take.path}: no speech found; record the word again, or give its start_s and end_s")
     length_s = found[1] - found[0]
     if not SHORTEST_S <= length_s <= LONGEST_S:
         raise InputError(
             f"{take.path}: {length_s:.2f} s of speech, and a query lasts {SHORTEST_S:g} to {LONGEST_S:g} s; "
-            "cut one word or phrase out, or say where it stands: --from, --to"
+            "cut out one word or phrase, or give its start_s and end_s"
         )
     return found
-
-
-def _mean_direction(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    mean = vectors.mean(axis=0, dtype=np.float64)
-    return (mean / max(float(np.linalg.norm(mean)), 1e-12)).astype(np.float32)

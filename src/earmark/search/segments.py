@@ -1,52 +1,54 @@
-"""A segment: some recordings' frames in one folder, written once and never changed.
+"""An index segment: the frames of some recordings in one folder, written once and never changed.
 
-| file | what |
+| file | content |
 |---|---|
-| `files.json` | what is known about each file |
-| `sections.npy` | int64 (m, 3): file, the frame of it in which a section begins, how many frames |
-| `frames.npy` | int8 (n, width): the frames of all sections, one after the other |
-| `scales.npy` | float16 (n,): what a frame's numbers are multiplied with |
-| `norms.npy` | float16 (n, g): how long the summed vectors of windows are (`earmark.search.windows`) |
-| `windows.faiss` | the neighbors index of its windows, where there is one (`earmark.search.faiss_index`) |
+| `files.json` | an entry per file |
+| `sections.npy` | active regions, int64 (m, 3): file, first frame in that file, number of frames |
+| `frames.npy` | frames of all regions, concatenated, int8 (n, width) |
+| `scales.npy` | factor of each frame, float16 (n,) |
+| `norms.npy` | norms of window sums (`earmark.search.windows`), float16 (n, g) |
+| `windows.faiss` | the neighbor index of its windows, if there is one (`earmark.search.faiss_index`) |
 """
 
-import json
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.errors import EarmarkError
-from earmark.search.embedding import Embedded, FileEntry
-from earmark.search.storage import as_json, new_folder, read_array, write_array, write_bytes
-from earmark.search.windows import Floats, restore
+from earmark.core.arrays import read_array, write_array
+from earmark.core.files import atomic_folder, read_json, write_json
+from earmark.search.contents import CURE, damaged
+from earmark.search.embedding import EmbeddedRecording, FileEntry
+from earmark.search.windows import Floats, dequantize
 
 Ints = NDArray[np.int64]
 
-NEIGHBOURS = "windows.faiss"
+FILES = "files.json"
+NEIGHBORS = "windows.faiss"
 _ARRAYS = ("frames", "scales", "norms")
 
 
 @dataclass(frozen=True, eq=False)
-class Segment:
+class IndexSegment:
     """An opened segment.
 
     Attributes:
-        folder: where it lies.
-        files: what is known about each.
-        sections: shape (m, 3): file, its first frame, how many frames.
-        frames: shape (n, width), mapped into memory.
-        scales: shape (n,), alike.
-        norms: shape (n, g), alike.
-        removed: numbers of the files that no longer count.
+        folder: of its files.
+        files: an entry per file.
+        regions: file, first frame in it and number of frames of each active region, shape (m, 3).
+        frames: memory-mapped, shape (n, width).
+        scales: memory-mapped, shape (n,).
+        norms: memory-mapped, shape (n, g).
+        removed: numbers of the files that were dropped from the index.
     """
 
     folder: Path
     files: tuple[FileEntry, ...]
-    sections: Ints
+    regions: Ints
     frames: NDArray[np.int8]
     scales: NDArray[np.float16]
     norms: NDArray[np.float16]
@@ -54,46 +56,50 @@ class Segment:
 
     @cached_property
     def offsets(self) -> Ints:
-        """For each section, the row of its first frame, and at last how many rows there are; shape (m + 1,)."""
-        return np.append(0, np.cumsum(self.sections[:, 2]))
+        """Row of the first frame of each region, and at the end the number of rows, shape (m + 1,)."""
+        return np.append(0, np.cumsum(self.regions[:, 2]))
 
     @cached_property
     def is_kept(self) -> NDArray[np.bool_]:
-        """For each section, whether its file still counts; shape (m,)."""
-        return ~np.isin(self.sections[:, 0], list(self.removed))
+        """Whether the file of each region is still in the index, shape (m,)."""
+        return ~np.isin(self.regions[:, 0], list(self.removed))
 
     @property
     def kept_frames(self) -> int:
-        """How many frames still count."""
-        return int(self.sections[self.is_kept, 2].sum())
+        """Number of frames of files that are still in the index."""
+        return int(self.regions[self.is_kept, 2].sum())
 
     def kept_files(self) -> Iterator[tuple[int, FileEntry]]:
-        """The files that still count, with their numbers."""
+        """Files that are still in the index, with their numbers."""
         return ((number, file) for number, file in enumerate(self.files) if number not in self.removed)
 
-    def restore(self, low: int, high: int) -> Floats:
-        """Frames of some rows, shape (high - low, width)."""
-        return restore(self.frames[low:high], self.scales[low:high])
+    def region_of(self, rows: Ints) -> Ints:
+        """Number of the region of each row, shape as of `rows`."""
+        return np.searchsorted(self.offsets, rows, side="right") - 1
 
-    def recording(self, number: int) -> Embedded:
+    def dequantize(self, low: int, high: int) -> Floats:
+        """Frames of some rows, shape (high - low, width)."""
+        return dequantize(self.frames[low:high], self.scales[low:high])
+
+    def recording(self, number: int) -> EmbeddedRecording:
         """One file as it was embedded."""
-        (own,) = np.nonzero(self.sections[:, 0] == number)
-        # The sections of a file stand one after the other.
+        (own,) = np.nonzero(self.regions[:, 0] == number)
+        # The regions of a file are adjacent.
         low, high = (int(self.offsets[own[0]]), int(self.offsets[own[-1] + 1])) if len(own) else (0, 0)
         frames, scales, norms = self.frames[low:high], self.scales[low:high], self.norms[low:high]
-        # Copies: the files may be deleted before they are written elsewhere.
-        return Embedded(self.files[number], self.sections[own, 1:], frames.copy(), scales.copy(), norms.copy())
+        # Copies: the segment may be deleted before they are written into another one.
+        return EmbeddedRecording(self.files[number], self.regions[own, 1:], frames.copy(), scales.copy(), norms.copy())
 
 
 @dataclass(frozen=True)
-class Stored:
-    """A recording whose frames lie in some segment.
+class StoredRecording:
+    """A recording whose frames are in a segment.
 
     Attributes:
         folder: of the segment.
-        number: of the recording in it.
-        file: what is known about the file; its duration is that of the segment.
-        width: numbers a frame.
+        number: of the file in the segment.
+        file: entry of the file that is indexed, maybe of another name; its duration is read from the segment.
+        width: dimensions of a frame.
     """
 
     folder: Path
@@ -101,53 +107,61 @@ class Stored:
     file: FileEntry
     width: int
 
-    def result(self) -> Embedded:
-        """Read it."""
+    def read(self) -> EmbeddedRecording:
+        """Read the frames."""
         found = open_segment(self.folder, width=self.width).recording(self.number)
         return replace(found, file=replace(self.file, duration_s=found.file.duration_s))
 
 
-def write_segment(folder: Path, recordings: Sequence[Embedded]) -> None:
-    """Write a segment; its folder is there with all its files, or it is not there.
+def write_segment(folder: Path, recordings: Sequence[EmbeddedRecording]) -> None:
+    """Write a segment atomically; a folder that exists is kept.
 
     Args:
-        folder: a new one.
+        folder: of the segment.
         recordings: at least one, in any order.
     """
-    sections = [
-        np.column_stack([np.full(len(recording.sections), number), recording.sections])
+    regions = [
+        np.column_stack([np.full(len(recording.regions), number), recording.regions])
         for number, recording in enumerate(recordings)
     ]
-    with new_folder(folder) as partial:
-        write_bytes(partial / "files.json", as_json([asdict(recording.file) for recording in recordings]))
-        write_array(partial / "sections.npy", np.concatenate(sections))
+    with atomic_folder(folder) as draft:
+        write_json(draft / FILES, [asdict(recording.file) for recording in recordings])
+        write_array(draft / "sections.npy", np.concatenate(regions))
         for name in _ARRAYS:
-            write_array(partial / f"{name}.npy", np.concatenate([getattr(one, name) for one in recordings]))
+            write_array(draft / f"{name}.npy", np.concatenate([getattr(one, name) for one in recordings]))
 
 
-def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -> Segment:
+def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -> IndexSegment:
     """Open a segment; its frames are read when they are used.
 
     Raises:
-        EarmarkError: a file of it is missing or damaged.
+        InputError: a file of it is missing or damaged.
     """
-    try:
-        told = json.loads((folder / "files.json").read_bytes())
-        files = tuple(
-            FileEntry(**{**entry, "stretches": tuple((start, end) for start, end in entry["stretches"])})
-            for entry in told
-        )
-        sections, frames, scales, norms = (read_array(folder / f"{name}.npy") for name in ("sections", *_ARRAYS))
-    except FileNotFoundError:
-        raise
-    except (OSError, EOFError, ValueError, TypeError, KeyError) as error:
-        raise EarmarkError(f"{folder}: damaged ({_reason(error)}); delete the index and index anew") from None
-    segment = Segment(folder, files, np.asarray(sections), frames, scales, norms, frozenset(removed))
+    files = read_files(folder)
+    regions, frames, scales, norms = (read_array(folder / f"{name}.npy", CURE) for name in ("sections", *_ARRAYS))
+    segment = IndexSegment(folder, files, np.asarray(regions), frames, scales, norms, frozenset(removed))
+    if regions.ndim != 2 or regions.shape[1] != 3:
+        raise damaged(folder, "sections.npy has the wrong shape")
     rows = segment.offsets[-1]
     if frames.shape != (rows, width) or scales.shape != (rows,) or len(norms) != rows or frames.dtype != np.int8:
-        raise EarmarkError(f"{folder}: damaged (its parts do not fit together); delete the index and index anew")
+        raise damaged(folder, "its arrays differ in length or width")
     return segment
 
 
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
+def read_files(folder: Path) -> tuple[FileEntry, ...]:
+    """The file entries of a segment.
+
+    Raises:
+        InputError: they are missing or damaged.
+    """
+    document = read_json(folder / FILES, CURE)
+    try:
+        return tuple(map(_file_entry, document))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise damaged(folder / FILES, " ".join(str(error).split())) from None
+
+
+def _file_entry(document: dict[str, Any]) -> FileEntry:
+    spans = document["spans" if "spans" in document else "stretches"]  # `stretches` in format 1
+    fields = {key: value for key, value in document.items() if key not in {"spans", "stretches"}}
+    return FileEntry(**fields, spans=tuple((start, end) for start, end in spans))

@@ -1,32 +1,33 @@
-"""How an archive is indexed. The settings are written into the index and hold for all that is added later."""
+"""Settings of an index. They are stored in it and apply to all recordings that are added later."""
 
 from typing import Annotated, Literal
 
-from pydantic import AliasChoices, BaseModel, ConfigDict, Field
+from pydantic import AliasChoices, Field
+
+from earmark.core.config import Settings
 
 Seconds = Annotated[float, Field(gt=0.1, le=5)]
 
 
-class IndexSettings(BaseModel):
-    """What of the sound is kept, and how it is found again. Times in seconds."""
+class IndexSettings(Settings):
+    """What an index keeps of a recording, and how it is searched."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    gate: Literal["energy", "none"] = "energy"
-    """What is left out: where nothing stands above the noise (`earmark.search.sections`), or nothing."""
-    excess_db: float = Field(default=8.0, gt=0, le=40)
-    """How far the loudest band of a frame stands above that band's floor where somebody may be speaking."""
-    margin_s: float = Field(default=0.2, ge=0, le=5)
-    """Kept on either side of what stands above the floor."""
-    bridge_s: float = Field(default=0.5, ge=0, le=10)
-    """Shorter pauses are kept, so that a phrase stays in one section."""
-    neighbors_from_h: float = Field(
-        default=10.0, ge=0, validation_alias=AliasChoices("neighbors_from_h", "neighbours_from_h")
+    energy_gate: bool = Field(True, description="Index only regions whose energy is above the noise floor.")
+    excess_db: float = Field(
+        8.0, gt=0, le=40, description="Level above the noise floor, in a band, that opens the gate."
     )
-    """Hours of sections from which on windows are found through FAISS; below, all of them are compared."""
-    window_lengths_s: tuple[Seconds, ...] = Field(default=(0.3, 0.5, 0.85), min_length=1)
-    """Lengths of the windows that FAISS knows; what it finds is compared anew at the query's own lengths."""
-    window_hop: int = Field(default=3, ge=1, le=16)
-    """Frames from one of these windows to the next."""
-    code_bytes: Literal[8, 16, 32, 64] = 16
-    """Bytes that FAISS keeps of a window's embedding."""
+    margin_s: float = Field(0.2, ge=0, le=5, description="Audio kept before and after an active region.")
+    bridge_s: float = Field(0.5, ge=0, le=10, description="Shorter pauses do not end an active region.")
+    neighbors_from_h: float = Field(
+        10.0,
+        ge=0,
+        validation_alias=AliasChoices("neighbors_from_h", "neighbours_from_h"),
+        description="Hours of active audio from which the index is searched through FAISS.",
+    )
+    window_lengths_s: tuple[Seconds, ...] = Field(
+        (0.3, 0.5, 0.85),
+        min_length=1,
+        description="Lengths of the windows in FAISS; its candidates are scored again at the length of the query.",
+    )
+    window_hop: int = Field(3, ge=1, le=16, description="Frames between the starts of two windows in FAISS.")
+    code_bytes: Literal[8, 16, 32, 64] = Field(16, description="Bytes per product-quantized window in FAISS.")

@@ -1,21 +1,21 @@
-"""Recordings shared out among workers that see the same files, and the frames that they give back.
+"""Shards of recordings for workers that share a file system, and the frames that the workers return.
 
 Below `cluster/` in the folder of an index:
 
-| file | what |
+| file | content |
 |---|---|
-| `job.json`, `encoder.onnx` | what a worker needs to know: version and settings; the encoder |
-| `recordings/000000.parquet` | a shard: a recording a row, `path`, `size`, `mtime_ns`, `stretches` |
-| `embedded/<name>/` | the frames of a shard, as a segment; the name follows from what was embedded |
+| `job.json`, `encoder.onnx` | version and settings; the encoder |
+| `recordings/000000.parquet` | a shard: a row `path`, `size`, `mtime_ns`, `spans` per recording |
+| `embedded/<name>/` | the frames of a shard, as a segment; its name is a hash of the recordings |
 
-A worker that dies leaves its shard to another; what lies in `embedded/` outlives workers and the command itself.
+When a worker dies, another one gets its shard. What is in `embedded/` survives workers and the command itself.
 """
 
 import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -25,140 +25,191 @@ from uuid import uuid4
 
 from earmark import __version__
 from earmark.core.audio import AudioWarning
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError, writing
+from earmark.core.files import read_json, write_json
 from earmark.models.encoder import Encoder, load_encoder
-from earmark.search.embedding import Embedded, Failure, Recording, embed_batch
-from earmark.search.segments import Stored, open_segment, write_segment
+from earmark.search.embedding import EmbeddedRecording, Failure, Recording, absolute, embed_recording
+from earmark.search.segments import FILES, IndexSegment, StoredRecording, open_segment, read_files, write_segment
 from earmark.search.settings import IndexSettings
-from earmark.search.storage import PARTIAL, as_json, sync_folder
 
 FOLDER = "cluster"
-LARGEST_BYTES = 32_000_000  # of sound files in a shard: as much as a dying worker makes another do again
-MOST_RECORDINGS = 500  # in a shard
-MOST_ATTEMPTS = 10  # workers that may die of one shard before something in it is blamed
+LARGEST_BYTES = 32_000_000
+"""Largest sum of file sizes in a shard: what is embedded again when a worker dies."""
+MOST_RECORDINGS = 500
+"""Largest number of recordings in a shard."""
+MOST_ATTEMPTS = 10
+"""Workers that may die of a shard before the job stops."""
+
 _EMBEDDED, _RECORDINGS, _ATTEMPT = "embedded", "recordings", ".attempt-"
 
 
 @dataclass(frozen=True)
-class Answer:
-    """What became of a recording.
+class ShardResult:
+    """The result of one recording of a shard.
 
     Attributes:
         path: of the recording, absolute.
-        shard: folder of the segment that holds its frames, below `cluster/embedded/`; empty where there are none.
-        number: of the recording in it.
-        message: why there are none.
-        remarks: warnings about its sound.
+        segment: folder with its frames, below `cluster/embedded/`; empty after a failure.
+        number: of the recording in the segment.
+        message: of the failure.
+        warnings: about its audio.
     """
 
     path: str
-    shard: str = ""
+    segment: str = ""
     number: int = 0
     message: str = ""
-    remarks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def embed_in_shards(
+    recordings: Sequence[Recording],
+    encoder: Encoder,
+    settings: IndexSettings,
+    index: Path,
+    *,
+    workers: int,
+    run: Callable[[Sequence[Path]], Iterator[ShardResult]],
+) -> Generator[EmbeddedRecording | Failure, None, None]:
+    """Write a job, let workers embed its shards, and yield the result of each recording, in their order.
+
+    Args:
+        recordings: each file once.
+        encoder: computes the frames.
+        settings: of the index.
+        index: its folder, which workers see under the same path.
+        workers: number of workers.
+        run: calls `embed_shard` for every shard and yields the results, in any order.
+
+    Raises:
+        EarmarkError: a result is missing.
+    """
+    running = run(write_job(index, encoder, settings, recordings, workers))
+    results: dict[str, ShardResult] = {}
+    segment: IndexSegment | None = None
+    for recording in recordings:
+        name = str(absolute(recording.path))
+        while name not in results:
+            found = next(running, None)
+            if found is None:
+                raise EarmarkError(f"{name}: the workers ended without a result; run the same command again")
+            results[found.path] = found
+        result = results.pop(name)
+        for text in result.warnings:
+            warnings.warn(_as_given(text, recording.path), AudioWarning, stacklevel=2)
+        if result.message:
+            yield Failure(recording.path, _as_given(result.message, recording.path))
+            continue
+        folder = segment_folder(index, result)
+        # Results of a shard follow each other.
+        if segment is None or segment.folder != folder:
+            segment = open_segment(folder, width=encoder.dimension)
+        yield segment.recording(result.number)
 
 
 def write_job(
-    place: Path, encoder: Encoder, settings: IndexSettings, recordings: Sequence[Recording], workers: int
+    index: Path,
+    encoder: Encoder,
+    settings: IndexSettings,
+    recordings: Sequence[Recording],
+    workers: int,
+    *,
+    largest_bytes: int = LARGEST_BYTES,
+    most_recordings: int = MOST_RECORDINGS,
 ) -> list[Path]:
-    """Share recordings out.
+    """Write the shards of a job, and what workers need.
 
     Args:
-        place: the index.
-        encoder: gives the frames.
-        settings: which parts are kept.
+        index: its folder.
+        encoder: computes the frames.
+        settings: of the index.
         recordings: each file once.
-        workers: how many there are; each shall have several shards, so that all are done at about the same time.
+        workers: number of workers; each gets several shards, so that all end at about the same time.
+        largest_bytes: largest sum of file sizes in a shard.
+        most_recordings: largest number of recordings in a shard.
 
     Returns:
         The shards, in the order of the recordings.
     """
     pyarrow, parquet = _pyarrow()
-    job = place.absolute() / FOLDER
+    job = index.absolute() / FOLDER
     (job / _RECORDINGS).mkdir(parents=True, exist_ok=True)
     (job / _EMBEDDED).mkdir(exist_ok=True)
     shutil.copyfile(encoder.path, job / "encoder.onnx")
-    (job / "job.json").write_bytes(as_json({"version": __version__, "settings": settings.model_dump()}))
+    write_json(job / "job.json", {"version": __version__, "settings": settings.model_dump()})
     schema = pyarrow.schema(
         [
             ("path", pyarrow.string()),
             ("size", pyarrow.int64()),
             ("mtime_ns", pyarrow.int64()),
-            ("stretches", pyarrow.list_(pyarrow.list_(pyarrow.float64()))),
+            ("spans", pyarrow.list_(pyarrow.list_(pyarrow.float64()))),
         ]
     )
+    rows = [_row(recording) for recording in recordings]
+    largest_bytes = min(largest_bytes, sum(row["size"] for row in rows) // (4 * workers))
     shards = []
-    for number, rows in enumerate(_shared_out([_row(recording) for recording in recordings], workers)):
+    for number, shard in enumerate(_split(rows, largest_bytes, most_recordings)):
         shards.append(job / _RECORDINGS / f"{number:06d}.parquet")
-        parquet.write_table(pyarrow.Table.from_pylist(rows, schema), shards[-1])
+        parquet.write_table(pyarrow.Table.from_pylist(shard, schema), shards[-1])
     return shards
 
 
-def embed_shard(shard: Path) -> list[Answer]:
-    """Embed the recordings of a shard; what lies there already is not embedded again.
+def embed_shard(shard: Path, *, most_attempts: int = MOST_ATTEMPTS) -> list[ShardResult]:
+    """Embed the recordings of a shard that have no frames yet.
 
     Args:
         shard: a Parquet file of `write_job`.
+        most_attempts: workers that may die of the shard.
 
     Returns:
-        For each recording, in their order, where its frames lie, or why there are none.
+        The result of each recording, in their order.
 
     Raises:
-        EarmarkError: another version of earmark shared them out, the shard cannot be read, or workers die of it.
-        OSError: what was embedded cannot be written.
+        EarmarkError: the job is of another version of earmark, the shard cannot be read, the frames cannot be written,
+            or too many workers died of it.
     """
-    _, parquet = _pyarrow()
     job = shard.parents[1]
-    try:
-        settings = _settings_of(job)
-        # Without `partitioning` a folder called a=b would be taken for a column.
-        rows = parquet.read_table(shard, use_threads=False, partitioning=None).to_pylist()
-    except FileNotFoundError:
+    if not shard.exists() or not (job / "job.json").exists():
         raise EarmarkError(
-            f"{shard}: not there on this worker; index and recordings have to lie where all machines see them, "
-            "under the same path"
-        ) from None
-    known = _answers(job, _name_of(rows))
-    rest = [row for row in rows if row["path"] not in known]
-    with _attempt(job, rest):
-        embedded = [_embedded(_recording(row), _encoder_of(job), settings) for row in rest]
-        whole = [found for found, _ in embedded if isinstance(found, Embedded)]
-        if whole:
-            _keep(job / _EMBEDDED / _name_of(rest), whole)
-            known |= _answers(job, _name_of(rest))
-    for row, (found, remarks) in zip(rest, embedded, strict=True):
-        path = row["path"]
-        known[path] = Answer(path, message=found.message) if isinstance(found, Failure) else known[path]
-        known[path] = replace(known[path], remarks=remarks)
-    return [known[row["path"]] for row in rows]
+            f"{shard}: not found on this worker; all machines have to see the index and the recordings under the same "
+            "path"
+        )
+    settings = _read_settings(job)
+    # Without `partitioning`, a folder a=b would be read as a column.
+    rows = _pyarrow()[1].read_table(shard, use_threads=False, partitioning=None).to_pylist()
+    results = _written_results(job, _hash(rows))
+    rest = [row for row in rows if row["path"] not in results]
+    with writing(job.parent), _attempt(job, rest, most_attempts):
+        results |= _embed_rows(job, rest, settings)
+    return [results[row["path"]] for row in rows]
 
 
-def stored(place: Path, answer: Answer) -> Path:
-    """Where the frames of a recording lie."""
-    return place / FOLDER / _EMBEDDED / answer.shard
+def segment_folder(index: Path, result: ShardResult) -> Path:
+    """The folder with the frames of a recording."""
+    return index / FOLDER / _EMBEDDED / result.segment
 
 
-def left_over(place: Path, width: int) -> dict[str, Stored]:
-    """What workers embedded of a job that was not brought to its end: path → frames."""
+def embedded_recordings(index: Path, width: int) -> dict[str, StoredRecording]:
+    """Recordings, by their path, that workers embedded in a job that did not end."""
     found = {}
-    for folder in sorted(_finished(place)):
+    for folder in sorted(_finished(index)):
         try:
             segment = open_segment(folder, width=width)
-        except (EarmarkError, OSError):
+        except InputError:
             shutil.rmtree(folder, ignore_errors=True)
             continue
         for number, file in segment.kept_files():
-            found[file.path] = Stored(folder, number, file, width)
+            found[file.path] = StoredRecording(folder, number, file, width)
     return found
 
 
-def clear_job(place: Path, *, is_done: bool = False) -> None:
-    """Delete a job; unless it is done, what workers embedded is kept."""
-    job = place / FOLDER
-    if is_done:
+def remove_job(index: Path, *, keep_frames: bool) -> None:
+    """Delete a job; with `keep_frames`, without the frames that workers wrote."""
+    job = index / FOLDER
+    if not keep_frames:
         shutil.rmtree(job, ignore_errors=True)
         return
-    kept = {job / _EMBEDDED, *_finished(place)}
+    kept = {job / _EMBEDDED, *_finished(index)}
     for path in [*job.glob("*"), *(job / _EMBEDDED).glob("*")]:
         if path.is_dir() and path not in kept:
             shutil.rmtree(path, ignore_errors=True)
@@ -166,19 +217,32 @@ def clear_job(place: Path, *, is_done: bool = False) -> None:
             path.unlink(missing_ok=True)
 
 
-def _finished(place: Path) -> Iterator[Path]:
-    """Folders of shards that were written to their end."""
-    folder = place / FOLDER / _EMBEDDED
+def _embed_rows(job: Path, rows: Sequence[dict[str, Any]], settings: IndexSettings) -> dict[str, ShardResult]:
+    """Embed recordings and write their frames; results by path."""
+    embedded = [(row["path"], *_embed(_recording(row), _load_encoder(job), settings)) for row in rows]
+    whole = [found for _, found, _ in embedded if isinstance(found, EmbeddedRecording)]
+    if whole:
+        # A worker that seemed dead may write the same folder; the first one is kept.
+        write_segment(job / _EMBEDDED / _hash(rows), whole)
+    results = _written_results(job, _hash(rows))
+    for path, found, texts in embedded:
+        result = ShardResult(path, message=found.message) if isinstance(found, Failure) else results[path]
+        results[path] = replace(result, warnings=texts)
+    return results
+
+
+def _finished(index: Path) -> Iterator[Path]:
+    """Folders of shards whose frames are complete."""
+    folder = index / FOLDER / _EMBEDDED
     return (path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
 
 
-def _shared_out(rows: Sequence[dict[str, Any]], workers: int) -> Iterator[list[dict[str, Any]]]:
-    """Shards of about the same size: several for each worker, none too large to be done again."""
-    largest = min(LARGEST_BYTES, sum(row["size"] for row in rows) // (4 * workers))
+def _split(rows: Sequence[dict[str, Any]], largest_bytes: int, most_recordings: int) -> Iterator[list[dict[str, Any]]]:
+    """Shards with a limited size and number of recordings."""
     shard: list[dict[str, Any]] = []
     size = 0
     for row in rows:
-        if shard and (size + row["size"] > largest or len(shard) >= MOST_RECORDINGS):
+        if shard and (size + row["size"] > largest_bytes or len(shard) >= most_recordings):
             yield shard
             shard, size = [], 0
         shard.append(row)
@@ -188,72 +252,57 @@ def _shared_out(rows: Sequence[dict[str, Any]], workers: int) -> Iterator[list[d
 
 
 def _row(recording: Recording) -> dict[str, Any]:
-    """A recording as it stands in a shard."""
+    """The row of a recording in a shard."""
     try:
-        about = recording.path.stat()
-        size, mtime_ns = about.st_size, about.st_mtime_ns
+        status = recording.path.stat()
+        size, mtime_ns = status.st_size, status.st_mtime_ns
     except OSError:
-        size = mtime_ns = 0  # the worker says what is wrong with it
-    path = str(recording.path.absolute())
-    return {"path": path, "size": size, "mtime_ns": mtime_ns, "stretches": [list(one) for one in recording.stretches]}
-
-
-def _embedded(
-    recording: Recording, encoder: Encoder, settings: IndexSettings
-) -> tuple[Embedded | Failure, tuple[str, ...]]:
-    """A recording, embedded, and the warnings about it, which nobody would read on a worker."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        (found,) = embed_batch([recording], encoder, settings)
-    return found, tuple(str(warning.message) for warning in caught if issubclass(warning.category, AudioWarning))
+        size = mtime_ns = 0  # the worker reports the error
+    path = str(absolute(recording.path))
+    return {"path": path, "size": size, "mtime_ns": mtime_ns, "spans": [list(span) for span in recording.spans]}
 
 
 def _recording(row: dict[str, Any]) -> Recording:
-    return Recording(Path(row["path"]), tuple((start, end) for start, end in row["stretches"]))
+    return Recording(Path(row["path"]), tuple((start, end) for start, end in row["spans"]))
 
 
-def _name_of(rows: Sequence[dict[str, Any]]) -> str:
-    """A name that the recordings, and no others, have."""
+def _embed(
+    recording: Recording, encoder: Encoder, settings: IndexSettings
+) -> tuple[EmbeddedRecording | Failure, tuple[str, ...]]:
+    """Embed a recording; also returns the warnings about it, which the worker cannot show."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = embed_recording(recording, encoder, settings)
+    return found, tuple(str(warning.message) for warning in caught if issubclass(warning.category, AudioWarning))
+
+
+def _hash(rows: Sequence[dict[str, Any]]) -> str:
     return hashlib.blake2b(json.dumps(rows, sort_keys=True).encode(), digest_size=12).hexdigest()
 
 
-def _answers(job: Path, name: str) -> dict[str, Answer]:
-    """What lies in a shard's folder: path → where; nothing where there is no such folder."""
-    try:
-        told: list[dict[str, Any]] = json.loads((job / _EMBEDDED / name / "files.json").read_bytes())
-    except FileNotFoundError:
+def _written_results(job: Path, name: str) -> dict[str, ShardResult]:
+    """Results by path of the frames in a folder; empty if there is no such folder."""
+    folder = job / _EMBEDDED / name
+    if not (folder / FILES).exists():
         return {}
-    return {file["path"]: Answer(file["path"], name, number) for number, file in enumerate(told)}
-
-
-def _keep(folder: Path, recordings: Sequence[Embedded]) -> None:
-    """Write frames under a name that two workers may both want: one that was thought dead may still be at work."""
-    own = folder.with_name(f"{PARTIAL}{folder.name}-{uuid4().hex[:8]}")
-    write_segment(own, recordings)
-    try:
-        own.rename(folder)
-    except OSError:
-        shutil.rmtree(own, ignore_errors=True)
-        if not folder.is_dir():
-            raise
-    sync_folder(folder.parent)
+    return {file.path: ShardResult(file.path, name, number) for number, file in enumerate(read_files(folder))}
 
 
 @contextmanager
-def _attempt(job: Path, rows: Sequence[dict[str, Any]]) -> Iterator[None]:
-    """Leave a mark while a shard is in work, so that a file which kills every worker does not do so for ever.
+def _attempt(job: Path, rows: Sequence[dict[str, Any]], most: int) -> Iterator[None]:
+    """Mark a shard as in work. The marks of killed workers stay and are counted.
 
     Raises:
-        EarmarkError: too many marks are there.
+        EarmarkError: there are too many marks.
     """
     if not rows:
         yield
         return
-    name = f"{_ATTEMPT}{_name_of(rows)}-"
-    if len(list((job / _EMBEDDED).glob(f"{name}*"))) >= MOST_ATTEMPTS:
+    name = f"{_ATTEMPT}{_hash(rows)}-"
+    if len(list((job / _EMBEDDED).glob(f"{name}*"))) >= most:
         raise EarmarkError(
-            f"{rows[0]['path']}: {MOST_ATTEMPTS} workers died of it or of the {len(rows) - 1} recordings after it; "
-            "index them without --ray to see which, or give the workers more memory"
+            f"{rows[0]['path']}: {most} workers died of it or of the {len(rows) - 1} recordings after it; index them "
+            "without a cluster to see which, or give the workers more memory"
         )
     mark = job / _EMBEDDED / f"{name}{uuid4().hex[:8]}"
     mark.touch()
@@ -264,36 +313,44 @@ def _attempt(job: Path, rows: Sequence[dict[str, Any]]) -> Iterator[None]:
             mark.unlink()
 
 
-def _settings_of(job: Path) -> IndexSettings:
-    """What the job says that has to be kept of the sound."""
-    told = json.loads((job / "job.json").read_bytes())
-    if told["version"] != __version__:
+def _read_settings(job: Path) -> IndexSettings:
+    document = read_json(job / "job.json", "run the same command again")
+    if document["version"] != __version__:
         raise EarmarkError(
-            f"this worker has earmark {__version__}, and the recordings were shared out by {told['version']}; "
-            "install the same on all machines"
+            f"{job}: written by earmark {document['version']}, and this worker has {__version__}; install the same "
+            "version on all machines"
         )
-    return IndexSettings.model_validate(told["settings"])
+    return IndexSettings.model_validate(document["settings"])
 
 
-def _encoder_of(job: Path) -> Encoder:
-    """The job's encoder."""
+def _load_encoder(job: Path) -> Encoder:
     path = job / "encoder.onnx"
-    about = path.stat()
-    return _loaded(path, about.st_mtime_ns, about.st_size)
+    status = path.stat()
+    return _loaded(path, status.st_mtime_ns, status.st_size)
 
 
 @lru_cache(maxsize=1)
 def _loaded(path: Path, mtime_ns: int, size: int) -> Encoder:
-    """The encoder of a file as it is now: a worker embeds many shards, and may outlive the index and see the next."""
+    """The encoder in a file as it is now: a worker may live on and embed shards of another index."""
     del mtime_ns, size
     return load_encoder(path)
 
 
+def _as_given(message: str, path: Path) -> str:
+    """A message of a worker with paths as the caller gave them."""
+    whole = str(absolute(path))
+    folder = whole.removesuffix(str(path))  # the current folder, if the path is relative
+    text = message.replace(whole, str(path)) if folder in ("", whole) else message.replace(folder, "")
+    if text == f"{path}: no such file" and path.is_file():
+        return f"{text} on the worker; all machines have to see the recordings under the same path"
+    return text
+
+
 def _pyarrow() -> tuple[Any, Any]:
-    """The package and its part for Parquet, imported when they are first needed.
+    """The packages pyarrow and pyarrow.parquet, imported at the first use.
 
     Raises:
-        InputError: it is not installed.
+        InputError: they are not installed.
     """
     try:
         import pyarrow
