@@ -148,13 +148,21 @@ def test_every_fault_is_found_before_any_work(earmark, tmp_path, more):
     code, _, err = earmark(
         *("train", "recipe.toml", "--device", "cpu", *more),
         *("--set", "data.noise=[{manifest='noise.tsv'}]", "--set", "data.rooms=[{manifest='rooms.tsv'}]"),
-        *("--set", "data.validation=[{manifest='learn.tsv', labels=['fall', 'bow']}]"),
+        *("--set", "data.validation=[{manifest='learn.tsv', labels=['fall', 'bow']}, {manifest='none.tsv'}]"),
         *("--set", "episodes.words=9", "--set", "start.checkpoint=none.safetensors", "--set", "start.freeze=['tail']"),
     )
     assert code == 2
     lines = [line.split(": ")[:2] for line in err.splitlines()]
     assert all(first == "error" for first, _ in lines)
-    keys = ["data.words", "data.sounds", "data.noise", "data.rooms", "data.validation", "episodes.words"]
+    keys = [
+        "data.words",
+        "data.sounds",
+        "data.noise",
+        "data.rooms",
+        "data.validation",
+        "data.validation",
+        "episodes.words",
+    ]
     assert sorted(key for _, key in lines) == sorted([*keys, "start.checkpoint", "start.freeze"])
     assert not (tmp_path / "packed").exists()
 

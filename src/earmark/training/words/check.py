@@ -36,7 +36,9 @@ def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
     faults: list[str] = []
     manifests: Manifests = {key: [*_selected(recipe, key, faults)] for key in SOURCES}
     _find_missing(recipe, manifests, faults)
-    if any(len(manifests[key]) < len(getattr(recipe.data, key)) for key in ("words", "sounds", "validation")):
+    if recipe.data.validation:
+        _find_in_validation(recipe, manifests, faults)
+    if not _are_read(recipe, manifests, "words", "sounds"):
         return faults, ()
     corpus = None
     with collected(faults):
@@ -45,8 +47,6 @@ def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
     if corpus is not None:
         with collected(faults):
             _check_episodes(recipe, corpus)
-    if manifests["validation"]:
-        _find_in_validation(recipe, manifests, faults)
     return faults, corpus.classes if corpus is not None else ()
 
 
@@ -75,6 +75,10 @@ def _selected(recipe: Recipe, key: str, faults: list[str]) -> Iterator[Manifest]
     for source in getattr(recipe.data, key):
         with collected(faults, f"data.{key}"):
             yield selected(source, classes)
+
+
+def _are_read(recipe: Recipe, manifests: Manifests, *keys: str) -> bool:
+    return all(len(manifests[key]) == len(getattr(recipe.data, key)) for key in keys)
 
 
 def _find_missing(recipe: Recipe, manifests: Manifests, faults: list[str]) -> None:
@@ -119,5 +123,6 @@ def _find_in_validation(recipe: Recipe, manifests: Manifests, faults: list[str])
     bank = _undecoded(manifests["validation"])
     with collected(faults):
         check_labels(learned, {*bank.labels}, recipe.data)
-    if (enough := int((np.bincount(bank.label[bank.label >= 0]) > 1).sum())) < 2:
+    enough = int((np.bincount(bank.label[bank.label >= 0]) > 1).sum())
+    if enough < 2 and _are_read(recipe, manifests, "validation"):
         faults.append(f"data.validation: two labels at least need two clips; there are {enough}")
