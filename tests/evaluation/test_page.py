@@ -8,8 +8,8 @@ import pytest
 from earmark.evaluation import backends
 from earmark.evaluation.embedders import embed_clips
 from earmark.evaluation.protocols import few_shot, identification, open_set, probe, verification
-from earmark.evaluation.protocols.probe import report
 from earmark.evaluation.reports import plots as pictures
+from earmark.evaluation.reports import probe as report
 
 PAGE = (Path(__file__).parents[2] / "docs" / "evaluation.md").read_text(encoding="utf-8")
 

@@ -130,6 +130,7 @@ def measured(folder):
     return {system["encoder"]["name"]: system["rankings"] for system in document["results"]}
 
 
+@pytest.mark.slow
 def test_the_worked_example_runs_and_judges_by_other_speakers(follow, corpus, commands_of):
     corpus()
     follow(commands_of("algayres", "Try it"), MORE)
@@ -156,6 +157,7 @@ def full_size(corpus, commands_of, wav2vec2):
     return lines, MORE | {"earmark train": [*SMALL, *little]}
 
 
+@pytest.mark.slow
 def test_the_commands_of_full_size_run_with_little_of_everything(follow, full_size):
     lines, more = full_size
     follow(lines, more)

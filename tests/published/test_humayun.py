@@ -40,6 +40,7 @@ def examples(commands, commands_of, monkeypatch):
     return prepare
 
 
+@pytest.mark.slow
 def test_the_worked_examples_run(follow, examples, monkeypatch):
     tried, full = examples()
     probes = ["--labels", "2", "--repetitions", "2"]

@@ -48,6 +48,7 @@ def test_no_word_of_speech_commands_is_in_the_smoke_recipe():
     assert {word for _, word in read_words(RECIPES / "smoke-words.tsv")} & SPEECH_COMMANDS == set()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
 def test_the_smoke_recipe_learns_and_its_encoder_finds_a_word(earmark, tmp_path):
     recipe = (tmp_path / "recipes" / "smoke.toml").read_text(encoding="utf-8")

@@ -136,6 +136,7 @@ def test_what_is_too_little_is_said(talkers, tmp_path):
         prepare(silent, tmp_path / "silent", share=0.1, seed=0)
 
 
+@pytest.mark.slow
 def test_rounds_go_on_where_they_were_stopped_to_the_same_bits(talkers, start, tmp_path):
     said = []
 

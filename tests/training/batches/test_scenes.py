@@ -80,7 +80,7 @@ def test_the_same_generator_draws_the_same_scenes(bank_of, tone):
     assert not torch.equal(one.waves, other.waves)
 
 
-@pytest.mark.parametrize("wrong", [{"margin_s": 0.9}, {"speed": (0.0, 1.0)}, {"neighbor": 0.5}, {"length_s": 0.5}])
+@pytest.mark.parametrize("wrong", [{"margin_s": 0.9}, {"speed": (0.0, 1.0)}, {"neighbors": 0.5}, {"length_s": 0.5}])
 def test_settings_that_make_no_scene_are_refused(wrong):
     with pytest.raises(ValidationError):
         SceneSettings(**CALM | wrong)

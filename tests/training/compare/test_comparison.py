@@ -124,6 +124,7 @@ def test_every_fault_of_every_recipe_is_found_before_the_first_training(compare,
     assert not (folder / "packed").exists()
 
 
+@pytest.mark.slow
 def test_a_grid_is_trained_judged_and_told_in_one_report(compare, folder):
     code, told, errors = compare("recipes", "--seeds", "2")
     assert code == 0, errors
@@ -146,6 +147,7 @@ def test_a_grid_is_trained_judged_and_told_in_one_report(compare, folder):
     assert len(eer["seeds"]) == 2
 
 
+@pytest.mark.slow
 def test_what_is_trained_and_judged_is_kept_and_a_new_seed_costs_only_itself(compare, folder):
     compare("recipes/softmax.toml", "--seeds", "1")
     kept = folder / "out" / "softmax" / "seed1"

@@ -160,13 +160,13 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
 
     speakers = [speaker for speaker in KNOWN for _ in range(2)]
     embedder, rows = embedded([f"{speaker}_{number}" for speaker in KNOWN for number in (5, 6)], 2)
-    expected = identification.measure(embedder.classify(rows), embedder.classes, speakers)
+    expected = identification.compute_metrics(embedder.classify(rows), embedder.classes, speakers)
     for name in ("known voices", "known voices, listed elsewhere"):
         assert found[name, "classifier"] == {key: number.value for key, number in expected.items()}
 
     _, rows = embedded(["eve_0", "eve_1", "fay_0", "gus_2", "gus_0", "fay_1"], 2)
     pairs = verification.Pairs(np.array([0, 0, 3, 5]), np.array([1, 2, 4, 4]), np.array([1, 0, 1, 0], bool))
-    expected = verification.measure(verification.score_pairs(rows, pairs), pairs, [""] * 6)
+    expected = verification.compute_metrics(verification.score_pairs(rows, pairs), pairs, [""] * 6)
     assert found["pairs of strangers", "cosine"] == pytest.approx({key: one.value for key, one in expected.items()})
 
     speakers = [speaker for speaker in STRANGERS for _ in range(7)]
@@ -178,7 +178,7 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
         "cosine": verification.score_pairs(rows, pairs),
         "as-norm": verification.as_norm(rows, pairs, means),
     }.items():
-        expected = verification.measure(scores, pairs, speakers)
+        expected = verification.compute_metrics(scores, pairs, speakers)
         assert found["all strangers", backend] == pytest.approx({key: one.value for key, one in expected.items()})
 
 

@@ -199,7 +199,7 @@ def test_two_relations_at_once_are_refused(error_of):
 
 
 def test_an_unknown_setting_is_told(error_of):
-    code, line = error_of("--set", "neighbors=3")
+    code, line = error_of("--set", "neigbors=3")
     assert code == 2
     assert "did you mean 'neighbors'" in line
 
