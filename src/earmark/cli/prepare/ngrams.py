@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -159,7 +158,7 @@ def _aligned(
             out.with_suffix(".jsonl"),
             phones=rules.unit == "phones",
             workers=workers or os.cpu_count() or 1,
-            on_sentence=partial(progress, "aligning"),
+            progress=progress,
         )
 
 
