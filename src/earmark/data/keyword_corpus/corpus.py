@@ -11,7 +11,10 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from earmark.core.audio import read, write
+from earmark.core.config import Settings
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.progress import Progress, no_progress
 from earmark.data.alignment.forced import (
@@ -20,10 +23,11 @@ from earmark.data.alignment.forced import (
     Pronunciations,
     align_sentences,
     excerpt,
+    read_pronunciations,
     spoken_words,
 )
-from earmark.data.alignment.formats import Alignments
-from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, recognize
+from earmark.data.alignment.formats import Alignments, read_alignments
+from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, read_hypotheses, recognize
 from earmark.data.draws import draw_pairs
 from earmark.data.keyword_corpus.cuts import (
     CutRules,
@@ -67,6 +71,44 @@ class Sources:
     recognizer: CutRecognizer = "corpus"
     phones: bool = False
     pronunciations: Pronunciations = ()
+
+
+class SourceSettings(Settings):
+    """Files and choices that `Sources` are read from."""
+
+    alignments: Path | None = Field(
+        None,
+        description="Alignments of the sentences: a folder of TextGrids, or a .ctm, .json or .jsonl file; pocketsphinx "
+        "aligns if not given.",
+    )
+    pronunciations: Path | None = Field(None, description="Words that the dictionary lacks, lines WORD PH ON ES.")
+    phones: bool = Field(False, description="Also align phones.")
+    recognizer: Literal["corpus", "english", "none"] = Field(
+        "corpus",
+        description="Keep a cut only if pocketsphinx recognizes its word, expecting the words of these sentences or "
+        "English text (slow); none keeps all cuts.",
+    )
+    hypotheses: Path | None = Field(
+        None, description="Words that another recognizer found in the cuts, instead: a .ctm, .json or .jsonl file."
+    )
+
+    def read(self) -> Sources:
+        """Read the files.
+
+        Raises:
+            InputError: a file is missing or has another format, or `hypotheses` is given with the recognizer none.
+        """
+        recognizer: CutRecognizer = None if self.recognizer == "none" else self.recognizer
+        if self.hypotheses is not None:
+            if recognizer is None:
+                raise InputError("leave it out, or the recognizer none", key="hypotheses")
+            recognizer = read_hypotheses(self.hypotheses)
+        return Sources(
+            alignments=read_alignments(self.alignments) if self.alignments else None,
+            recognizer=recognizer,
+            phones=self.phones,
+            pronunciations=read_pronunciations(self.pronunciations) if self.pronunciations else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -155,7 +197,9 @@ def cut_keywords(
 def _check_input(manifest: Manifest, out: Path, rules: CutRules, sources: Sources) -> None:
     """Check before hours of work."""
     if not any(spoken_words(clip.text) for clip in manifest) and sources.alignments is None:
-        raise InputError("no sentence has a text; if transcripts are in the column label, choose label", key="text_from")
+        raise InputError(
+            "no sentence has a text; if transcripts are in the column label, choose label", key="text_from"
+        )
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out}: a manifest is {' or '.join(SUFFIXES)}", key="out")
     if out.stem == TIGHT and rules.length_s:

@@ -234,8 +234,8 @@ def choose_words(cuts: Sequence[WordCut], rules: CutRules) -> tuple[list[WordCut
     order = ranked(Counter(cut.label for cut in cuts))
     if rules.words is not None and len(order) < rules.words + rules.val_words:
         raise InputError(
-            f"{rules.words} requested and {rules.val_words} for validation, but only {len(order)} words are left; request"
-            " fewer, or lower min_clips",
+            f"{rules.words} requested and {rules.val_words} for validation, but only {len(order)} words are left;"
+            " request fewer, or lower min_clips",
             key="words",
         )
     train = set(order[: rules.words])
