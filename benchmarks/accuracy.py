@@ -21,7 +21,7 @@ from earmark.evaluation.embedders import Embed, embed_speech
 from earmark.evaluation.protocols import few_shot
 from earmark.evaluation.protocols.few_shot import ConditionResult
 from earmark.evaluation.protocols.trials import ListPair, find_pairs
-from earmark.evaluation.reports import spotting as report
+from earmark.evaluation.reports import few_shot as report
 
 CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
 AROUND_S = 0.9  # before and after the center of a word, for speech_embedding
@@ -50,7 +50,7 @@ def main() -> None:
         clips = options.data / CORPORA[lists]
         conditions = find_pairs(options.data / "trials" / lists, audio=clips, draws=options.limit_seeds)
         rows = dict(measured(conditions, clips, options.encoders, options.scoring))
-        pages += [f"## {lists}\n", report.table(rows, peers=report.peers_for(lists))]
+        pages += [f"## {lists}\n", report.markdown(rows, peers=report.peers_for(lists))]
     options.out.parent.mkdir(parents=True, exist_ok=True)
     options.out.write_text("\n".join(pages), encoding="utf-8")
     print(f"wrote {options.out}")
@@ -65,7 +65,7 @@ def measured(
     def row(name: str, score: Callable[[], few_shot.Scored]) -> tuple[str, tuple[ConditionResult, ...]]:
         began = time.perf_counter()
         results = few_shot.compute_metrics(score(), speakers=speakers, rng=np.random.default_rng(0))
-        eers = ", ".join(f"{result.name} {report.spread_text(result, 'eer')}" for result in results)
+        eers = ", ".join(f"{result.name} {result.numbers['eer'].text(interval=False)}" for result in results)
         print(f"{clips.name}: {name}: EER {eers} ({time.perf_counter() - began:.0f} s)", flush=True)
         return name, results
 

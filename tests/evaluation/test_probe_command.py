@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from earmark.cli.evaluate import app
 from earmark.core.errors import InputError
-from earmark.evaluation.reports import probe as report
+from earmark.evaluation.reports import plots
 
 
 @pytest.fixture
@@ -22,8 +22,8 @@ def run(corpus, stand_in, tmp_path, monkeypatch):
     standard = [str(lists / "labeled.txt"), str(lists / "test.txt"), "--audio", str(clips)]
 
     def invoke(*words, of=standard, probe="linear", draw=False):
-        if not draw:  # the pictures are most of the work
-            monkeypatch.setattr(report, "draw", lambda *_, **__: None)
+        if not draw:  # the plots are most of the work
+            monkeypatch.setattr(plots, "draw_probe", lambda *_, **__: None)
         out = tmp_path / "out"
         by = ["--probe", probe] if probe else []
         command = ["probe", *of, "--whole", *by, "--out", str(out), *words]
@@ -41,11 +41,11 @@ def results_of(out):
     return json.loads((out / "results.json").read_text())
 
 
-def test_a_probe_writes_tables_results_and_pictures(run):
+def test_a_probe_writes_tables_results_and_plots(run):
     result, out = run("--labels", "1,2", "--repetitions", "2", draw=True)
     assert result.exit_code == 0
     assert f"wrote {out}" in result.stdout.replace("\n", "")
-    assert {path.name for path in out.iterdir()} == {"table.md", "results.json", *report.FILES}
+    assert {path.name for path in out.iterdir()} == {"table.md", "results.json", *plots.PROBE_FILES}
     document = results_of(out)
     assert (document["kind"], document["classifier"], document["lists"]) == ("probe", "linear", "tiny")
     assert [one["name"] for one in document["results"]] == ["1 label a word", "2 labels a word"]
@@ -58,9 +58,9 @@ def test_a_probe_writes_tables_results_and_pictures(run):
     assert "| word, 1 label a word | precision (%) | recall (%) | test clips |" in table
 
 
-def test_pictures_are_titled_with_the_corpus_and_what_labels_and_tests(run, manifest, monkeypatch):
+def test_plots_are_titled_with_the_corpus_and_its_splits(run, manifest, monkeypatch):
     titles = []
-    monkeypatch.setattr(report, "draw", lambda *_, title: titles.append(title))
+    monkeypatch.setattr(plots, "draw_probe", lambda *_, title: titles.append(title))
     other = Path(manifest).with_name("few.tsv")
     shutil.copy(manifest, other)
     for words in ((), (manifest,), (str(other),)):
@@ -75,7 +75,7 @@ def test_pictures_are_titled_with_the_corpus_and_what_labels_and_tests(run, mani
     ]
 
 
-def test_without_a_number_all_labels_teach_and_two_runs_give_the_same(run):
+def test_all_labels_train_by_default_and_two_runs_give_the_same_results(run):
     (first, second) = (results_of(run("--repetitions", "1")[1])["results"] for _ in range(2))
     assert first == second
     assert (first[0]["name"], first[0]["labeled"]) == ("all labels", 6)
@@ -96,20 +96,20 @@ def test_splits_of_a_manifest(run, corpus):
     _, out = run("--train-split", "test", "--test-split", "val", "--labels", "3", of=[str(file)])
     assert results_of(out)["results"][0]["tested"] == 3
     assert results_of(run("--split", "test,val", of=[str(file)])[1])["results"][0]["tested"] == 6
-    with pytest.raises(InputError, match="no clip of the split 'dev'; the manifest has test, val"):
+    with pytest.raises(InputError, match="split 'dev'"):
         run("--train-split", "test", "--test-split", "dev", of=[str(file)])
 
 
-def test_vectors_are_kept_and_read_again(run, tmp_path, stand_in, monkeypatch):
+def test_embeddings_are_kept_and_reused(run, tmp_path, stand_in, monkeypatch):
     kept = ["--vectors", str(tmp_path / "vectors.npz")]
     first = results_of(run(*kept)[1])["results"]
-    monkeypatch.setattr(stand_in, "embed_batch", lambda waves: pytest.fail(f"{len(waves)} embedded again"))
+    monkeypatch.setattr(stand_in, "embed_batch", lambda waves: pytest.fail(f"{len(waves)} embedded a second time"))
     assert results_of(run(*kept)[1])["results"] == first
-    with pytest.raises(InputError, match="of other parts of recordings; name another file"):
+    with pytest.raises(InputError, match=r"vectors\.npz"):
         run(*kept, "--spoken")
 
 
-def test_vectors_of_clips_in_another_folder_of_the_same_names_are_not_taken(run, corpus, tmp_path):
+def test_embeddings_of_a_folder_with_the_same_names_are_not_reused(run, corpus, tmp_path):
     kept = ["--vectors", str(tmp_path / "vectors.npz")]
     lists, clips = corpus
     run(*kept)
@@ -123,27 +123,27 @@ def test_vectors_of_clips_in_another_folder_of_the_same_names_are_not_taken(run,
 
 
 @pytest.mark.parametrize(
-    ("words", "of", "message"),
+    ("words", "of", "named"),
     [
-        (["--labels", "five"], None, r"--labels 'five': write whole numbers above 0 with commas between them"),
-        (["--labels", "0"], None, r"--labels '0': write whole numbers above 0"),
-        (["--labels", "3"], None, r"only 2 clips to draw 3 labels from; ask for fewer"),
-        (["--train-split", "train"], None, r"labeled.txt is a list; they choose from a manifest"),
-        ([], ["labeled.txt"], r"labeled.txt is a list: name the list of the test after it, and --audio FOLDER"),
-        ([], ["manifest.tsv", "test.txt"], r"manifest.tsv is a manifest: name its splits by --train-split and"),
-        (["--train-split", "val"], ["manifest.tsv"], r"--train-split and --test-split: give both"),
-        (["--train-split", "val", "--test-split", "test", "--split", "a"], ["manifest.tsv"], "--split alone"),
-        (["--encoder", "mfcc+conv1d"], None, r"--probe: mfcc\+conv1d is a classifier itself; leave it out"),
-        (["--encoder", "mfcc", "--spoken"], None, r"--spoken: mfcc hears one second, the middle of a clip"),
+        (["--labels", "five"], None, "--labels"),
+        (["--labels", "0"], None, "--labels"),
+        (["--labels", "3"], None, "2 clips"),
+        (["--train-split", "train", "--test-split", "val"], None, "--train-split"),
+        ([], ["labeled.txt"], "labeled.txt"),
+        ([], ["manifest.tsv", "test.txt"], "manifest.tsv"),
+        (["--train-split", "val"], ["manifest.tsv"], "--test-split"),
+        (["--train-split", "val", "--test-split", "test", "--split", "a"], ["manifest.tsv"], "--split"),
+        (["--encoder", "mfcc+conv1d"], None, "--probe"),
+        (["--encoder", "mfcc", "--spoken"], None, "--spoken"),
     ],
 )
-def test_what_does_not_go_together_is_refused_with_the_cure(run, words, of, message):
-    with pytest.raises(InputError, match=message):
+def test_wrong_combinations_name_the_option(run, words, of, named):
+    with pytest.raises(InputError, match=named):
         run(*words, **({} if of is None else {"of": of}))
 
 
 @pytest.mark.parametrize(("encoder", "probe", "by"), [("mfcc", "dense", "dense"), ("mfcc+conv1d", None, "conv1d")])
-def test_mfcc_are_judged_as_published(run, encoder, probe, by):
+def test_mfcc_are_evaluated_as_published(run, encoder, probe, by):
     result, out = run("--encoder", encoder, "--labels", "2", "--repetitions", "1", probe=probe)
     assert result.exit_code == 0
     document = results_of(out)

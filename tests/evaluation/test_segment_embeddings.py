@@ -41,19 +41,19 @@ CLIPS = [
 
 @dataclass(frozen=True)
 class Counting:
-    """Counts how often a recording is heard."""
+    """Counts how often a recording is embedded."""
 
     inner: WindowEmbedder
-    heard: list[str]
+    embedded: list[str]
     name: str = "counting"
     fingerprint: str = "1"
 
     def embed_file(self, path, spans):
-        self.heard.append(path.name)
+        self.embedded.append(path.name)
         return self.inner.embed_file(path, spans)
 
 
-def test_segments_are_embedded_as_takes_are_with_what_is_around_them(recordings, stand_in):
+def test_segments_are_embedded_with_context_like_takes(recordings, stand_in):
     path = recordings.locate("a.wav")
     found = WindowEmbedder(stand_in).embed_file(path, [(0.4, 1.0), (1.8, 2.4)])
     wave = audio.read(path)
@@ -62,20 +62,20 @@ def test_segments_are_embedded_as_takes_are_with_what_is_around_them(recordings,
 
 
 @pytest.mark.parametrize("spoken", [True, False])
-def test_of_a_recording_without_times_the_spoken_part_is_embedded_or_all(tmp_path, say, stand_in, spoken):
+def test_a_recording_without_times_is_embedded_whole_or_cut_to_its_spoken_part(tmp_path, say, stand_in, spoken):
     audio.write(tmp_path / "one.wav", say("rise"))
     found = segment_embedder(EncoderEmbedder(stand_in), spoken=spoken).embed_file(tmp_path / "one.wav", [(0.0, None)])
     span = (0.37, 1.03) if spoken else (0.0, 1.4)
     np.testing.assert_allclose(found[0], embed_part(stand_in, audio.read(tmp_path / "one.wav"), *span), atol=0.02)
 
 
-def test_an_encoder_of_clips_hears_the_segment_alone(recordings, stand_in):
+def test_other_encoders_embed_the_segment_without_context(recordings, stand_in):
     (row,) = CropEmbedder(EncoderEmbedder(stand_in, spoken=False)).embed_file(recordings.locate("a.wav"), [(0.4, 1.0)])
     wave = audio.read(recordings.locate("a.wav"))[6400:16000]
     np.testing.assert_allclose(row, stand_in.embed(wave), atol=1e-6)
 
 
-def test_words_are_nearer_to_themselves_than_to_others_even_by_log_mel_means(recordings):
+def test_log_mel_means_of_one_word_are_closer_than_those_of_two(recordings):
     rows = np.concatenate(
         [LogMelMean().embed_file(recordings.locate(f"{name}.wav"), [(0.4, 1.0), (1.8, 2.4)]) for name in "ab"]
     )
@@ -89,10 +89,10 @@ def test_centered_frames_have_no_mean(recordings):
     np.testing.assert_allclose(frames.mean(axis=0), 0, atol=1e-4)
 
 
-def test_each_recording_is_heard_once_and_rows_stand_in_the_order_of_the_list(recordings, stand_in, tmp_path):
+def test_each_recording_is_read_once_and_rows_have_the_order_of_the_list(recordings, stand_in, tmp_path):
     embedder = Counting(WindowEmbedder(stand_in), [])
     found = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
-    assert embedder.heard == ["a.wav", "b.wav"]
+    assert embedder.embedded == ["a.wav", "b.wav"]
     for clip, row in zip(CLIPS, found, strict=True):
         (plain,) = WindowEmbedder(stand_in).embed_file(recordings.locate(clip.path), [(clip.start_s, clip.end_s)])
         np.testing.assert_allclose(row, plain, atol=1e-6)
@@ -103,20 +103,19 @@ def test_each_recording_is_heard_once_and_rows_stand_in_the_order_of_the_list(re
         np.testing.assert_array_equal(stored["vectors"], found)
 
 
-def test_what_a_file_holds_is_not_embedded_again_unless_the_list_changes(recordings, stand_in, tmp_path):
+def test_embeddings_in_the_file_are_reused_unless_the_list_changes(recordings, stand_in, tmp_path):
     embedder = Counting(WindowEmbedder(stand_in), [])
     first = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
     np.testing.assert_array_equal(embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz"), first)
-    assert len(embedder.heard) == 2
+    assert len(embedder.embedded) == 2
     embed_all(CLIPS[:2], recordings, embedder, tmp_path / "e.npz")
-    assert len(embedder.heard) == 4
+    assert len(embedder.embedded) == 4
 
 
-def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp_path):
+def test_an_interrupted_call_continues_with_the_next_recording(recordings, stand_in, tmp_path):
     embedder = Counting(WindowEmbedder(stand_in), [])
 
-    def stop(done, total):
-        del total
+    def stop(_stage, done, _total):
         if done == 2:
             raise KeyboardInterrupt
 
@@ -124,7 +123,7 @@ def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp
         embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz", progress=stop)
     assert not (tmp_path / "e.npz").exists()
     found = embed_all(CLIPS, recordings, embedder, tmp_path / "e.npz")
-    assert embedder.heard == ["a.wav", "b.wav"]
+    assert embedder.embedded == ["a.wav", "b.wav"]
     np.testing.assert_array_equal(found, embed_all(CLIPS, recordings, embedder, tmp_path / "other.npz"))
     assert sorted(path.name for path in tmp_path.glob("*npz")) == ["e.npz", "other.npz"]
     assert not list(tmp_path.glob(".*"))
@@ -133,27 +132,27 @@ def test_a_stopped_run_goes_on_with_the_next_recording(recordings, stand_in, tmp
 @pytest.mark.parametrize(
     ("clip", "words"),
     [
-        (Clip("a.wav", 2.5, 3.5), r"a\.wav: a segment from 2\.5 to 3\.5 s, but the recording ends at 2\.80 s"),
-        (Clip("a.wav", 5.0), "the recording ends at 2.80 s"),
-        (Clip("a.wav", 1.0, 1.01), "10 ms from 1 s on, shorter than a frame of 25 ms; take it off the list"),
+        (Clip("a.wav", 2.5, 3.5), r"a\.wav.* 2\.5 to 3\.5 s"),
+        (Clip("a.wav", 5.0), r"ends at 2\.80 s"),
+        (Clip("a.wav", 1.0, 1.01), "10 ms from 1 s on"),
         (Clip("c.wav"), r"no file .*c\.wav"),
     ],
 )
 @pytest.mark.parametrize(
     "make", [WindowEmbedder, lambda encoder: CropEmbedder(EncoderEmbedder(encoder)), lambda _: LogMelMean()]
 )
-def test_segments_that_are_not_there_are_told(recordings, stand_in, make, clip, words):
+def test_segments_outside_of_the_recording_are_refused(recordings, stand_in, make, clip, words):
     with pytest.raises(InputError, match=words):
         list(embed_stream([clip], recordings, make(stand_in)))
 
 
-def test_of_a_recording_without_segments_nothing_is_embedded(recordings):
+def test_no_segments_have_no_bounds(recordings):
     assert bounds_of(recordings.locate("a.wav"), [], 16_000).shape == (0, 2)
 
 
-def test_a_silent_segment_is_told_with_its_place(tmp_path):
+def test_a_silent_segment_is_an_error_that_names_its_times(tmp_path):
     audio.write(tmp_path / "mute.wav", np.zeros(16_000, np.float32))
-    with pytest.raises(InputError, match=r"mute\.wav: the embedding from 0\.2 s to 0\.5 s is zero or not finite"):
+    with pytest.raises(InputError, match=r"mute\.wav.*0\.2 s to 0\.5 s"):
         list(embed_stream([Clip("mute.wav", 0.2, 0.5)], AudioFolder(tmp_path), LogMelMean()))
 
 
@@ -172,7 +171,7 @@ def test_a_table_is_written_in_row_groups_in_the_order_of_the_list(recordings, s
     np.testing.assert_allclose(rows[2]["vector"], plain, atol=1e-6)
 
 
-def test_a_table_that_cannot_be_finished_is_not_there(recordings, stand_in, tmp_path):
+def test_an_unfinished_table_is_not_written(recordings, stand_in, tmp_path):
     pytest.importorskip("pyarrow")
     clips = [*CLIPS, Clip("absent.wav")]
     with pytest.raises(InputError, match="no file"):
@@ -180,7 +179,7 @@ def test_a_table_that_cannot_be_finished_is_not_there(recordings, stand_in, tmp_
     assert not [path for path in tmp_path.iterdir() if "parquet" in path.name]
 
 
-def test_without_pyarrow_the_cure_is_told(tmp_path, monkeypatch):
+def test_without_pyarrow_the_error_names_the_extra(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     monkeypatch.setitem(sys.modules, "pyarrow.parquet", None)
     with pytest.raises(ManifestError, match=r"earmark\[data\].*or use an \.npz") as caught:

@@ -8,20 +8,19 @@ import pytest
 from typer.testing import CliRunner
 
 from earmark import audio
-from earmark.cli.evaluate import app
-from earmark.cli.evaluate import encoders as judged
+from earmark.cli.evaluate import app, encoders
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.evaluation.embedders import SpeakerEmbedder
 from earmark.evaluation.protocols import identification, verification
-from earmark.evaluation.reports import plots as pictures
+from earmark.evaluation.reports import plots
 
 VOICES = {"anna": 200, "bob": 330, "carl": 550, "dora": 900}
 
 
 @dataclass(frozen=True)
 class Bands:
-    """An embedder that hears how the energy lies in bands; its classes are voices by the loudest one."""
+    """An embedder of the energy in bands; its classes are voices by the loudest band."""
 
     name: str = "bands"
     fingerprint: str = "b4d5"
@@ -58,14 +57,14 @@ def corpus(tmp_path, say):
 
 @pytest.fixture
 def run(corpus, monkeypatch):
-    """`run("verify", …)`: the command with the embedder of bands; without its pictures, unless `draw`."""
+    """`run("verify", …)`: the command with the embedder of bands; without its plots, unless `draw`."""
     monkeypatch.setenv("COLUMNS", "160")
 
     def invoke(command, *words, embedder=Bands(), draw=False):
-        for load in ("load", "load_voice"):
-            monkeypatch.setattr(judged, load, lambda *_, **__: embedder)
+        for load in ("load", "load_speaker_embedder"):
+            monkeypatch.setattr(encoders, load, lambda *_, **__: embedder)
         if not draw:
-            monkeypatch.setattr(pictures, "draw_verification", lambda *_, **__: None)
+            monkeypatch.setattr(plots, "draw_verification", lambda *_, **__: None)
         words = [str(word) for word in (command, *words, "--out", corpus / "out")]
         result = CliRunner().invoke(app, words, catch_exceptions=False)
         return result, corpus / "out"
@@ -73,7 +72,7 @@ def run(corpus, monkeypatch):
     return invoke
 
 
-def test_verify_writes_numbers_vectors_scores_and_pictures(run, corpus):
+def test_verify_writes_metrics_embeddings_scores_and_plots(run, corpus):
     result, out = run("verify", corpus / "veri_test.txt", "--audio", corpus / "corpus", draw=True)
     assert result.exit_code == 0
     assert "12 pairs of one speaker, 64 of two" in result.stdout
@@ -115,10 +114,10 @@ def test_the_same_command_again_embeds_nothing(run, corpus):
     _, out = run(*command)
     before = (out / "results.json").read_text()
 
-    class Deaf(Bands):
+    class NoEmbedder(Bands):
         embed_batch = None
 
-    assert run(*command, embedder=Deaf())[0].exit_code == 0
+    assert run(*command, embedder=NoEmbedder())[0].exit_code == 0
     assert (out / "results.json").read_text() == before
 
 
@@ -126,64 +125,65 @@ def test_missing_and_silent_recordings_are_errors_or_counted(run, corpus):
     command = ("verify", corpus / "veri_test.txt", "--audio", corpus / "corpus")
     (corpus / "corpus/anna/0.wav").unlink()
     audio.write(corpus / "corpus/bob/0.wav", np.zeros(8000, np.float32))
-    with pytest.raises(InputError, match=r"1 of 16 recordings are not in .*corpus, the first anna/0.wav"):
+    with pytest.raises(InputError, match=r"1 of 16 .*anna/0\.wav"):
         run(*command)
     result, out = run(*command, "--skip-missing")
-    assert "left out: 1 missing and 1 silent recordings" in result.stdout
+    assert "1 missing and 1 silent" in result.stdout
     document = json.loads((out / "results.json").read_text())
     assert document["left_out"] == {"missing": 1, "silent": 1}
     assert document["pairs"] == {"one_speaker": 10, "two_speakers": 48}
 
 
 @pytest.mark.parametrize(
-    ("words", "said"),
+    ("words", "named"),
     [
-        (["veri_test.txt"], "--audio FOLDER: say where the paths in"),
-        (["corpus/all.tsv", "--audio", "corpus"], "for lists of pairs; .*all.tsv says itself .* so leave them out"),
-        (["corpus/all.tsv", "--norm", "as-norm"], "--norm as-norm and --cohort MANIFEST: give both"),
-        (["corpus/all.tsv", "--cohort", "corpus/all.tsv"], "give both, or none of them"),
-        (["corpus/all.tsv", "--split", "dev"], "no clips of split dev"),
-        (["corpus/all.tsv", "--split", "train"], "6 pairs, none of them of one speaker"),
+        (["veri_test.txt"], "--audio"),
+        (["corpus/all.tsv", "--audio", "corpus"], "--audio"),
+        (["corpus/all.tsv", "--speakers", "corpus/all.tsv"], "--speakers"),
+        (["corpus/all.tsv", "--norm", "as-norm"], "--cohort"),
+        (["corpus/all.tsv", "--cohort", "corpus/all.tsv"], "--cohort"),
+        (["corpus/all.tsv", "--split", "dev"], "split dev"),
+        (["corpus/all.tsv", "--split", "train"], "6 pairs"),
     ],
 )
-def test_options_that_do_not_go_together_are_refused(run, corpus, monkeypatch, words, said):
+def test_wrong_combinations_name_the_option(run, corpus, monkeypatch, words, named):
     monkeypatch.chdir(corpus)
-    with pytest.raises(InputError, match=said):
+    with pytest.raises(InputError, match=named):
         run("verify", *words)
 
 
-def test_crops_of_an_encoder_that_hears_all_are_refused(corpus):
+def test_crops_are_refused_for_encoders_of_whole_recordings(corpus):
     command = ["verify", str(corpus / "corpus/all.tsv"), "--crops", "5", "--encoder", "base"]
-    with pytest.raises(InputError, match="--crops 5: base hears a recording whole"):
+    with pytest.raises(InputError, match="--crops"):
         CliRunner().invoke(app, command, catch_exceptions=False)
 
 
-def test_the_shipped_encoder_of_speakers_verifies_unless_another_is_named():
-    assert judged.load_voice(None).name == judged.load_voice("speaker").name == "speaker"
-    assert judged.load_voice("tiny").name == "tiny"
-    assert judged.load_voice(str(files("earmark") / "models" / "tiny.onnx")).name == "tiny"
-    with pytest.raises(InputError, match=r"none.onnx: no such encoder; choose speaker"):
-        judged.load_voice("none.onnx")
-    with pytest.raises(InputError, match="--crops 5: speaker hears a recording whole"):
-        judged.load_voice(None, crops=5)
+def test_the_default_encoder_is_the_shipped_speaker_encoder():
+    assert encoders.load_speaker_embedder(None).name == encoders.load_speaker_embedder("speaker").name == "speaker"
+    assert encoders.load_speaker_embedder("tiny").name == "tiny"
+    assert encoders.load_speaker_embedder(str(files("earmark") / "models" / "tiny.onnx")).name == "tiny"
+    with pytest.raises(InputError, match=r"none.onnx"):
+        encoders.load_speaker_embedder("none.onnx")
+    with pytest.raises(InputError, match="crops"):
+        encoders.load_speaker_embedder(None, crops=5)
 
 
 @pytest.mark.parametrize("spoken", [True, False])
-def test_pauses_are_cut_out_before_a_voice_is_heard(say, hush, spoken):
+def test_pauses_are_cut_out_before_a_voice_is_embedded(say, hush, spoken):
     class Lengths:
         def embed_batch(self, waves):
             return np.array([[len(wave), 1] for wave in waves])
 
-    said = say("rise", before_s=0, after_s=0)
-    paused = np.concatenate([hush(1), said, hush(1)])
+    speech = say("rise", before_s=0, after_s=0)
+    paused = np.concatenate([hush(1), speech, hush(1)])
     voice = SpeakerEmbedder(Lengths(), spoken=spoken)
-    heard = voice.embed_batch([paused, hush(1)])[:, 0]
-    assert heard[1] == 16_000  # nobody speaks, and all of it is heard
-    assert heard[0] < 1.5 * len(said) if spoken else heard[0] == len(paused)
-    assert (voice.classes, voice.classify(heard)) == ((), None)
+    lengths = voice.embed_batch([paused, hush(1)])[:, 0]
+    assert lengths[1] == 16_000  # without speech, the whole recording is embedded
+    assert lengths[0] < 1.5 * len(speech) if spoken else lengths[0] == len(paused)
+    assert (voice.classes, voice.classify(lengths)) == ((), None)
 
 
-def test_identify_writes_the_shares_and_every_answer(run, corpus):
+def test_identify_writes_metrics_and_answers(run, corpus):
     result, out = run(
         "identify", corpus / "iden_split.txt", "--audio", corpus / "corpus", "--encoder", "run/best.safetensors"
     )
@@ -200,15 +200,13 @@ def test_identify_writes_the_shares_and_every_answer(run, corpus):
     assert document["result"]["top_1"]["value"] == np.mean(right) == 1
 
 
-def test_speakers_that_nobody_was_trained_to_tell_are_named(run, corpus):
+def test_speakers_outside_the_classes_are_named(run, corpus):
     command = ["identify", corpus / "iden_split.txt", "--audio", corpus / "corpus", "--encoder", "best.safetensors"]
-    with pytest.raises(
-        InputError, match=r"carl/1.wav: its speaker 'carl' and 1 more speakers: not among the 2 classes"
-    ):
+    with pytest.raises(InputError, match=r"carl/1\.wav"):
         run(*command, embedder=Bands(classes=("anna", "bob")))
-    with pytest.raises(InputError, match="trained with a loss without classes"):
+    with pytest.raises(InputError, match="--encoder"):
         run(*command, embedder=Bands(classes=()))
-    with pytest.raises(InputError, match="an exported encoder has no classes"):
+    with pytest.raises(InputError, match="--encoder"):
         run(*command[:-1], "speaker.onnx")
 
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from earmark import audio
 from earmark.cli import app
 from earmark.data.corpora.speech_commands import WORD_GROUPS, split_of
-from earmark.evaluation.reports import plots as pictures
+from earmark.evaluation.reports import plots
 
 PROJECT = Path(__file__).parents[2]
 NEW_IN_0_02 = {"backward", "follow", "forward", "learn", "visual"}
@@ -69,7 +69,7 @@ def follow(tmp_path, monkeypatch):
     shutil.copytree(PROJECT / "recipes", "recipes", ignore=shutil.ignore_patterns("compare"))
     Path("data").mkdir()
     for draw in ("draw_few_shot", "draw_open_set", "draw_verification"):
-        monkeypatch.setattr(pictures, draw, lambda *_, **__: None)
+        monkeypatch.setattr(plots, draw, lambda *_, **__: None)
 
     def run(lines, more):
         for line in lines:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from pydantic import BaseModel
 
-from earmark.evaluation.reports import probe as report
+from earmark.evaluation.reports import plots
 from earmark.evaluation.simulation import plots as simulation_pictures
 from earmark.evaluation.simulation.costs import Cost
 from earmark.evaluation.simulation.results import COLUMNS, Repetition, read_results, repetition_path
@@ -30,7 +30,7 @@ LITTLE = [
 @pytest.fixture
 def examples(commands, commands_of, monkeypatch):
     """Makes clips for the page's examples, and gives their commands; pictures are not drawn."""
-    monkeypatch.setattr(report, "draw", lambda *_, **__: None)
+    monkeypatch.setattr(plots, "draw_probe", lambda *_, **__: None)
     monkeypatch.setattr(simulation_pictures, "draw_simulation", lambda *_, **__: ())
 
     def prepare():

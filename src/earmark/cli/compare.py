@@ -1,7 +1,6 @@
 """`earmark compare`: train a grid of recipes, encoders and seeds, judge all alike, and write one report."""
 
 import sys
-from functools import partial
 from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -86,9 +85,7 @@ def compare(
         train_runs(runs, device=device, jobs=jobs, on_done=trained)
     with console.progress_bar() as progress:
         judged = {
-            run: judge.judge(
-                run.folder / f"{run.recipe.choose}.safetensors", progress=partial(progress, "embedding recordings")
-            )
+            run: judge.judge(run.folder / f"{run.recipe.choose}.safetensors", progress=progress)
             for run in follow(runs, "judging", progress)
         }
     report = write_report(summarize(judged), tests, runs, folder, command=["earmark", *sys.argv[1:]])

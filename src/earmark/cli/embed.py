@@ -1,6 +1,5 @@
 """`earmark embed`: embeddings of segments or clips, in a file."""
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -43,7 +42,7 @@ def embed(
     with console.progress_bar() as progress:
         if out.suffix == ".npz":
             every = list(clips)
-            embed_all(every, recordings, embedder, out, progress=partial(progress, stage))
+            embed_all(every, recordings, embedder, out, progress=progress)
             count = len(every)
         else:
             made_by = {"encoder": embedder.name, "fingerprint": embedder.fingerprint}

@@ -1,6 +1,6 @@
-"""Demo audio that ships with earmark: five takes of a keyword, and a stream in which other voices speak it.
+"""A keyword, five takes of it, and a stream in which other voices say it: sound that comes with earmark.
 
-The voices (espeak-ng, flite) and the noise are synthetic; `make.py` made them.
+Synthetic voices (espeak-ng, flite) in synthetic noise; `make.py` makes it anew.
 """
 
 from pathlib import Path
@@ -12,12 +12,12 @@ STREAM = _FOLDER / "stream.flac"
 
 
 def take_files() -> list[Path]:
-    """Paths of the takes, in order."""
+    """The files of the takes, in order."""
     return sorted(_FOLDER.glob("take_*.flac"))
 
 
 def true_places() -> list[tuple[float, float]]:
-    """Start and end of the keyword in the stream, in seconds.
+    """Where the stream says the keyword: start and end in seconds.
 
     >>> true_places()[0]
     (3.45, 4.41)

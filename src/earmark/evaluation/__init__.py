@@ -1,1 +1,1 @@
-"""Judging: trial lists, metrics, back-ends, the few-shot protocol, plots and reports."""
+"""Evaluation: trial lists, metrics, scoring back-ends, protocols, plots and reports."""

@@ -1,4 +1,4 @@
-"""Which word was taken for which."""
+"""Confusion matrices."""
 
 from dataclasses import dataclass
 
@@ -10,12 +10,12 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Confusion:
-    """How many clips of each row were taken for each column.
+    """Number of clips by label and prediction.
 
     Attributes:
-        rows: what was said.
-        columns: what it was taken for.
-        counts: a tuple of numbers for each row.
+        rows: labels.
+        columns: predictions.
+        counts: one tuple of counts per row.
     """
 
     rows: tuple[str, ...]
@@ -23,12 +23,12 @@ class Confusion:
     counts: tuple[tuple[int, ...], ...]
 
 
-def count_confusion(rows: tuple[str, ...], columns: tuple[str, ...], said: Ints, taken: Ints) -> Confusion:
-    """Count clips, shape (n,) the numbers of their row and of their column.
+def count_confusion(rows: tuple[str, ...], columns: tuple[str, ...], labels: Ints, predictions: Ints) -> Confusion:
+    """Count clips by the indices of their row and column, each of shape (n,).
 
     >>> count_confusion(("yes", "no"), ("yes", "no"), np.array([0, 0, 1]), np.array([0, 1, 1])).counts
     ((1, 1), (0, 1))
     """
     counts = np.zeros((len(rows), len(columns)), int)
-    np.add.at(counts, (said, taken), 1)
+    np.add.at(counts, (labels, predictions), 1)
     return Confusion(rows, columns, tuple(tuple(row) for row in counts.tolist()))

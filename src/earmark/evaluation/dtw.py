@@ -1,9 +1,9 @@
-"""Dynamic time warping: how alike are two sequences of frames when time may stretch? The classic baseline.
+"""Dynamic time warping of sequences of frames: the classic baseline.
 
 H. Sakoe and S. Chiba, “Dynamic programming algorithm optimization for spoken word recognition”, IEEE Trans. ASSP 26(1),
 1978: symmetric steps, of which a diagonal one counts twice, inside a band around the diagonal; the cost of the best
-path is divided by the frames of both sequences. Every pair costs as much as both lengths multiplied, so that this is
-for thousands of segments and not for more.
+path is divided by the total length of both sequences. The time per pair is proportional to the product of both lengths,
+so that thousands of segments are the limit.
 """
 
 from collections.abc import Sequence
@@ -12,18 +12,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
-from earmark.evaluation.embedders import Progress, silent
+from earmark.core.progress import Progress, no_progress
+from earmark.core.vectors import unit
 
 Floats = NDArray[np.floating]
 
 MOST_SEQUENCES = 3000
 BAND = 0.2
-# Costs of frames lie in [0, 2]; this one is never worth it.
+# Above any sum of frame costs, which are in [0, 2].
 _FORBIDDEN = 1e6
 
 
 def halved(frames: Floats) -> Floats:
-    """Means of every two frames, shape (⌈t / 2⌉, d): a quarter of the work, and speech moves slowly enough.
+    """Means of every two frames, shape (⌈t / 2⌉, d): a quarter of the work at a resolution that speech permits.
 
     >>> halved(np.float32([[1], [3], [5]])).tolist()
     [[2.0], [5.0]]
@@ -33,64 +34,78 @@ def halved(frames: Floats) -> Floats:
     return np.concatenate([pairs, odd])
 
 
-def warped_distances(sequences: Sequence[Floats], *, band: float = BAND, progress: Progress = silent) -> Floats:
+def warped_distances(
+    sequences: Sequence[Floats],
+    *,
+    band: float = BAND,
+    most: int = MOST_SEQUENCES,
+    progress: Progress = no_progress,
+) -> Floats:
     """Distances of all sequences to each other.
 
-    The distance of two frames is one minus their cosine.
+    The distance of two frames is 1 minus their cosine.
 
     Args:
         sequences: shapes (t, d), t > 0.
-        band: how far a path may leave the diagonal, as a share of the length; the diagonal itself is always free.
-        progress: told how many sequences are done.
+        band: largest distance of a path from the diagonal, as a share of the length; the diagonal is always allowed.
+        most: largest number of sequences.
+        progress: called after each sequence.
 
     Returns:
         Shape (n, n), symmetric, in [0, 2], zero on the diagonal.
 
     Raises:
-        InputError: more sequences than this is made for.
+        InputError: there are too many sequences.
     """
-    if len(sequences) > MOST_SEQUENCES:
-        raise InputError(
-            f"{len(sequences)} segments: dynamic time warping compares each with each, and takes {MOST_SEQUENCES:,} at"
-            " most; draw fewer, or take --encoder log-mel-mean"
-        )
-    unit = [sequence / np.maximum(np.linalg.norm(sequence, axis=1, keepdims=True), 1e-9) for sequence in sequences]
-    # By length, so that the others of a batch need little padding, and none of it beyond the longer half.
-    order = np.argsort([len(sequence) for sequence in unit], kind="stable")
-    lengths = np.array([len(unit[row]) for row in order])
-    padded = np.zeros((len(unit), lengths.max(initial=1), unit[0].shape[1] if unit else 1), np.float32)
-    for place, row in enumerate(order):
-        padded[place, : lengths[place]] = unit[row]
-    found = np.zeros((len(unit), len(unit)), np.float32)
-    for place in range(1, len(unit)):
-        longest = lengths[place]
-        one, others = padded[place, :longest], padded[:place, : lengths[place - 1]]
-        distances = _warp(one, others, lengths[:place], band)
-        found[place, :place] = distances
-        progress(place + 1, len(unit))
+    check_count(len(sequences), most)
+    units = [unit(sequence, tiny=1e-9) for sequence in sequences]
+    # In the order of length, so that a batch needs little padding.
+    order = np.argsort([len(sequence) for sequence in units], kind="stable")
+    lengths = np.array([len(units[row]) for row in order])
+    padded = np.zeros((len(units), lengths.max(initial=1), units[0].shape[1] if units else 1), np.float32)
+    for index, row in enumerate(order):
+        padded[index, : lengths[index]] = units[row]
+    found = np.zeros((len(units), len(units)), np.float32)
+    for index in range(1, len(units)):
+        one, others = padded[index, : lengths[index]], padded[:index, : lengths[index - 1]]
+        found[index, :index] = _warp(one, others, lengths[:index], band)
+        progress("warping", index + 1, len(units))
     found += found.T
     back = np.argsort(order)
     return found[np.ix_(back, back)]
 
 
+def check_count(count: int, most: int = MOST_SEQUENCES) -> None:
+    """Refuse more sequences than can be compared in reasonable time.
+
+    Raises:
+        InputError: there are too many.
+    """
+    if count > most:
+        raise InputError(
+            f"{count} segments: dynamic time warping compares all pairs, at most {most:,} segments; draw"
+            " fewer, or use log-mel-mean"
+        )
+
+
 def _warp(one: Floats, others: Floats, lengths: NDArray[np.integer], band: float) -> Floats:
-    """Distances of one sequence, shape (t, d), to others, shape (m, s, d) of which `lengths` frames count."""
+    """Distances of one sequence, shape (t, d), to others, shape (m, s, d), that are padded after `lengths` frames."""
     costs = (1 - others @ one.T).transpose(2, 0, 1)  # (t, m, s)
     columns = np.arange(costs.shape[2])
-    # Where each column stands on the diagonal, in frames of `one`; padding comes after the end and changes nothing.
+    # Position of each column on the diagonal, in frames of `one`; padding follows the end and has no effect.
     diagonal = columns * ((len(one) - 1) / np.maximum(lengths - 1, 1))[:, None]
-    reach = np.maximum(band * len(one), np.maximum(1, len(one) / lengths))[:, None]
+    margin = np.maximum(band * len(one), np.maximum(1, len(one) / lengths))[:, None]
     ended = lengths - 1, np.arange(len(others))
     before = np.full(costs.shape[1:], np.inf)
     for row, cost in enumerate(costs):
-        # float64: costs of forbidden frames are added to and taken from those of others.
-        cost = np.where(np.abs(row - diagonal) <= reach, cost.astype(np.float64), _FORBIDDEN)
+        # float64: the costs of forbidden frames are added to others and subtracted again.
+        cost = np.where(np.abs(row - diagonal) <= margin, cost.astype(np.float64), _FORBIDDEN)
         entered = before + cost if row else np.full(cost.shape, np.inf)
         if row:
             np.minimum(entered[:, 1:], before[:, :-1] + 2 * cost[:, 1:], out=entered[:, 1:])
         else:
             entered[:, 0] = 2 * cost[:, 0]
-        # Steps along the row: the least of what was entered so far and the costs since, as one running minimum.
+        # Steps along the row: the least entered cost so far plus the costs since, as one running minimum.
         walked = np.cumsum(cost, axis=1)
         before = np.minimum.accumulate(entered - walked, axis=1) + walked
     return (before[ended[1], ended[0]] / (len(one) + lengths)).astype(np.float32)

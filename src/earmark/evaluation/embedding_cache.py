@@ -1,38 +1,37 @@
-"""Embeddings in a file: embedding recordings is the long part of judging an encoder, and is done once."""
+"""Embeddings of recordings, kept in a file: evaluations of one encoder share them."""
 
 import hashlib
-import json
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-from zipfile import BadZipFile
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.core.errors import InputError, writing
-from earmark.evaluation.embedders import CLIPS_AT_ONCE, EmbedBatch, Progress, Read, silent
+from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
+from earmark.core.vector_cache import VectorCache
+from earmark.evaluation.embedders import BATCH_CLIPS, EmbedBatch, Read, embedded_batch
 
 Floats = NDArray[np.floating]
 Key = Mapping[str, str | int | bool | None]
-"""What the embeddings depend on: fingerprint, crops, seed and so on."""
+"""What embeddings depend on: fingerprint, crops, seed and so on."""
 Silence = Literal["refuse", "skip", "embed"]
-"""What becomes of recordings of digital silence."""
+"""What to do with recordings of digital silence."""
 
 SAVE_EVERY_S = 60.0
 
 
 @dataclass(frozen=True)
 class Embeddings:
-    """Recordings and their embeddings.
+    """Embeddings of recordings.
 
     Attributes:
-        paths: of the recordings, as the lists name them.
+        paths: paths of the recordings, as in the lists.
         vectors: shape (m, d).
-        silent: recordings that hold nothing but zeros, and so have no embedding.
+        silent: paths of skipped recordings of digital silence.
     """
 
     paths: tuple[str, ...]
@@ -41,166 +40,132 @@ class Embeddings:
 
     @property
     def by_path(self) -> dict[str, Floats]:
-        """Vectors, shape (d,), by path."""
+        """Embeddings, shape (d,), by path."""
         return dict(zip(self.paths, self.vectors, strict=True))
 
 
-@dataclass(frozen=True)
-class _Kept:
-    """What the file knows of a recording: the vector, None of silence; who speaks; the hash of the recording."""
-
-    vector: Floats | None
-    speaker: str
-    file: str
-
-
 def embed_into(
-    file: Path,
-    places: Mapping[str, Path],
+    cache: Path,
+    files: Mapping[str, Path],
     embed_batch: EmbedBatch,
     *,
     key: Key,
     speakers: Mapping[str, str] | None = None,
     silence: Silence = "refuse",
     refuse_others: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     read: Read = audio.read,
-    at_once: int = CLIPS_AT_ONCE,
+    batch_clips: int = BATCH_CLIPS,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Embeddings:
-    """Embed recordings into a file; those that it holds already, the same under the same key, are not embedded again.
+    """Embed recordings into a file; recordings that it already holds under the same key are not embedded again.
 
     Args:
-        file: an .npz with the arrays `paths`, `speakers`, `vectors` (m, d), `silent` and `key` (JSON), and `files`:
-            hashes that tell files from others of the same path, in another folder or of another time. These
-            recordings come first and in this order, and behind them what it holds of others.
-        places: where each recording lies, by the path that the lists name it by.
-        embed_batch: waves to vectors, shape (m, d).
+        cache: an .npz with the arrays `paths`, `speakers`, `vectors` (m, d), `silent`, `key` (JSON), and `files`:
+            hashes of location, size and time of the recordings. The recordings of this call come first, in the order
+            of `files`, then those of earlier calls.
+        files: file of each recording, by its path in the lists.
+        embed_batch: embeds waveforms, shape (m, d).
         key: what the embeddings depend on.
-        speakers: who speaks, by path; kept in the file for its readers.
-        silence: refuse recordings of digital silence, leave them out, or embed them like any other.
-        refuse_others: a file that holds anything else, or embeddings under another key, is an error; else it is
-            written anew.
-        progress: told how many recordings are done, and after each batch again.
-        read: gives the wave of a file.
-        at_once: recordings held and embedded together, at most.
-        save_every_s: how often the file is written meanwhile.
+        speakers: speaker by path, kept in the file for its readers.
+        silence: refuse recordings of digital silence, skip them, or embed them like any other.
+        refuse_others: raise `InputError` for a damaged file or another key, instead of starting from scratch.
+        progress: called after each batch.
+        read: reads a file.
+        batch_clips: most recordings in a batch.
+        save_every_s: how often the file is written during the work.
 
     Returns:
-        Embeddings in the order of `places`.
+        Embeddings in the order of `files`.
 
     Raises:
-        InputError: a recording that cannot be read, is silent, or whose embedding is zero or not finite; or a file of
-            other content.
-        EarmarkError: the file cannot be written, or the disk is full.
+        InputError: a recording cannot be read, is silent, or its embedding is zero or not finite; or the file is
+            refused.
+        EarmarkError: the file cannot be written.
     """
-    kept = _read(file, key, refuse_others=refuse_others)
-    files = {path: _file_hash(place) for path, place in places.items()}
-    others = {path: one for path, one in kept.items() if path not in places}
-    known = {path: kept[path].vector for path in places if path in kept and kept[path].file == files[path]}
-    if silence == "embed":
-        known = {path: vector for path, vector in known.items() if vector is not None}
-    missing = [path for path in places if path not in known]
-    saved = time.monotonic()
-
-    def save() -> None:
-        names = speakers or {}
-        these = {path: _Kept(known[path], names.get(path, ""), files[path]) for path in places if path in known}
-        _write(file, key, these | others)
-
-    progress(len(known), len(places))
+    ids = {path: f"{_file_hash(file)} {path}" for path, file in files.items()}
+    store = _Store(speakers or {})
+    kept = VectorCache(
+        cache, key, ids=store.ids, arrays=store.arrays, refuse_others=refuse_others, save_every_s=save_every_s
+    )
+    kept.vectors = _usable(kept.vectors, ids, silence)
+    missing = [path for path in files if ids[path] not in kept.vectors]
+    progress("embedding recordings", len(files) - len(missing), len(files))
     try:
-        for start in range(0, len(missing), at_once):
-            batch = {path: read(places[path]) for path in missing[start : start + at_once]}
-            if silence != "embed":
-                known |= {path: None for path, wave in batch.items() if not wave.any()}
-                _check_silent(known, places, silence)
-            heard = {path: wave for path, wave in batch.items() if path not in known}
-            rows = np.asarray(embed_batch(list(heard.values()))) if heard else np.empty((0, 1))
-            if rows.ndim != 2 or len(rows) != len(heard):
-                raise InputError(
-                    f"{len(heard)} waves gave embeddings of shape {rows.shape}; expected ({len(heard)}, d)"
-                )
-            for path, row in zip(heard, rows, strict=True):
-                known[path] = _checked(row, places[path], may_be_zero=silence == "embed")
-            if time.monotonic() - saved > save_every_s:
-                save()
-                saved = time.monotonic()
-            progress(len(known), len(places))
+        for start in range(0, len(missing), batch_clips):
+            batch = {path: read(files[path]) for path in missing[start : start + batch_clips]}
+            mute = [path for path, wave in batch.items() if silence != "embed" and not wave.any()]
+            kept.add({ids[path]: None for path in mute})
+            _check_silent(mute, files, silence)
+            waves = {path: wave for path, wave in batch.items() if path not in mute}
+            rows = embedded_batch(embed_batch, list(waves.values())) if waves else ()
+            for path, row in zip(waves, rows, strict=True):
+                _check(row, files[path], may_be_zero=silence == "embed")
+            kept.add({ids[path]: row for path, row in zip(waves, rows, strict=True)})
+            progress("embedding recordings", len(files) - len(missing[start + batch_clips :]), len(files))
     finally:
-        save()
-    _check_silent(known, places, silence)
-    found = {path: vector for path in places if (vector := known[path]) is not None}
+        own = {one: kept.vectors[one] for one in ids.values() if one in kept.vectors}
+        kept.vectors = {**own, **kept.vectors}
+        kept.save()
+    found = {path: vector for path in files if (vector := kept.vectors[ids[path]]) is not None}
+    mute = [path for path in files if path not in found]
+    _check_silent(mute, files, silence)
     if not found:
-        raise InputError(f"{len(places)} recordings, and all of them are silent; are these the right ones?")
-    return Embeddings(tuple(found), np.stack(list(found.values())), tuple(path for path in places if path not in found))
+        raise InputError(f"{len(files)} recordings, and all of them are silent; check the list and its folder")
+    return Embeddings(tuple(found), np.stack(list(found.values())), tuple(mute))
 
 
-def _check_silent(known: Mapping[str, Floats | None], places: Mapping[str, Path], silence: Silence) -> None:
-    mute = [path for path, vector in known.items() if vector is None]
+class _Store:
+    """The arrays of the file, beside the vectors; an id is the hash of a recording's file and its path."""
+
+    def __init__(self, speakers: Mapping[str, str]) -> None:
+        self._speakers = dict(speakers)
+
+    def ids(self, arrays: Mapping[str, NDArray[Any]]) -> list[str]:
+        paths, silent, hashes = (arrays[name].tolist() for name in ("paths", "silent", "files"))
+        self._speakers = dict(zip(paths, arrays["speakers"].tolist(), strict=True)) | self._speakers
+        return [f"{file} {path}" for path, file in zip([*paths, *silent], hashes, strict=True)]
+
+    def arrays(self, ids: Sequence[str], silent: Sequence[str]) -> dict[str, NDArray[Any]]:
+        silent = sorted(silent, key=_path)
+        paths = [*map(_path, ids)]
+        return {
+            "paths": np.array(paths, np.str_),
+            "speakers": np.array([self._speakers.get(path, "") for path in paths], np.str_),
+            "silent": np.array([*map(_path, silent)], np.str_),
+            "files": np.array([one.split(" ", 1)[0] for one in (*ids, *silent)], np.str_),
+        }
+
+
+_path: Callable[[str], str] = lambda one: one.split(" ", 1)[1]  # noqa: E731
+
+
+def _usable(vectors: Mapping[str, Floats | None], ids: Mapping[str, str], silence: Silence) -> dict[str, Floats | None]:
+    """The vectors without those of recordings that have changed since, or that shall be embedded though silent."""
+    own = set(ids.values())
+    return {
+        one: vector
+        for one, vector in vectors.items()
+        if (one in own and (vector is not None or silence != "embed")) or _path(one) not in ids
+    }
+
+
+def _check_silent(mute: Sequence[str], files: Mapping[str, Path], silence: Silence) -> None:
     if mute and silence == "refuse":
         raise InputError(
-            f"{places[min(mute)]}: nothing but digital silence, and nobody speaks in it; take it off the list, or leave"
-            " out such recordings with --skip-missing"
+            f"{files[min(mute)]}: nothing but digital silence; remove it from the list, or skip missing and silent"
+            " recordings"
         )
 
 
-def _checked(row: Floats, place: Path, *, may_be_zero: bool) -> Floats:
+def _check(row: Floats, file: Path, *, may_be_zero: bool) -> None:
     is_finite = np.isfinite(row).all()
     if not is_finite or not (row.any() or may_be_zero):
         wrong = "zero" if is_finite else "not finite"
-        raise InputError(
-            f"{place}: its embedding is {wrong}, which has no direction; listen to it, or check the encoder"
-        )
-    return row
+        raise InputError(f"{file}: its embedding is {wrong}; check the recording and the encoder")
 
 
-def _file_hash(place: Path) -> str:
-    """Tells a recording from every other, and from what lies there when it is recorded anew."""
-    stat = place.stat() if place.is_file() else None
-    return hashlib.sha256(repr((str(place.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode()).hexdigest()
-
-
-def _read(file: Path, key: Key, *, refuse_others: bool) -> dict[str, _Kept]:
-    """What a file knows under this key; nothing of any others."""
-    if not file.exists():
-        return {}
-    try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            is_same = json.loads(str(stored["key"])) == dict(key)
-            names, mute, files = (stored[array].tolist() for array in ("paths", "silent", "files"))
-            rows, speakers = (
-                [*stored["vectors"], *[None] * len(mute)],
-                [*stored["speakers"].tolist(), *[""] * len(mute)],
-            )
-            kept = zip([*names, *mute], rows, speakers, files, strict=True)
-            found = {name: _Kept(row, speaker, hashed) for name, row, speaker, hashed in kept}
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # cut off, or another program's
-        if refuse_others:
-            raise InputError(f"{file}: no file of embeddings; name another, or delete it") from None
-        return {}
-    if not is_same and refuse_others:
-        raise InputError(f"{file}: embeddings of another encoder, or of other parts of recordings; name another file")
-    return found if is_same else {}
-
-
-def _write(file: Path, key: Key, kept: Mapping[str, _Kept]) -> None:
-    heard = {path: one for path, one in kept.items() if one.vector is not None}
-    mute = sorted(kept.keys() - heard.keys())
-    vectors = [one.vector for one in heard.values() if one.vector is not None]
-    partial = file.with_name(f".{file.stem}.partial.npz")
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            np.savez(
-                partial,
-                paths=np.array(list(heard), np.str_),
-                speakers=np.array([one.speaker for one in heard.values()], np.str_),
-                vectors=np.stack(vectors) if vectors else np.empty((0, 0), np.float32),
-                silent=np.array(mute, np.str_),
-                files=np.array([kept[path].file for path in (*heard, *mute)], np.str_),
-                key=np.array(json.dumps(dict(key))),
-            )
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+def _file_hash(file: Path) -> str:
+    """Identifies a file by its location, size and time of change."""
+    stat = file.stat() if file.is_file() else None
+    return hashlib.sha256(repr((str(file.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode()).hexdigest()

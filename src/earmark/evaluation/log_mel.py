@@ -1,4 +1,4 @@
-"""Log-mel energies in plain NumPy: the frames of the baselines that any encoder has to beat."""
+"""Log-mel energies in plain NumPy: the frames of the untrained baselines."""
 
 from functools import cache
 
@@ -16,18 +16,18 @@ _HOP = round(SAMPLE_RATE * HOP_S)
 _FFT = 512
 _RANGE_HZ = (60.0, 7600.0)
 _FLOOR = 1e-7
-# Frames whose spectra stand in memory at once.
-_AT_ONCE = 4096
+BLOCK_FRAMES = 4096
 
 
-def log_mel(wave: Wave) -> Floats:
-    """Natural logarithms of the energy in 40 mel bands, every 10 ms.
+def log_mel(wave: Wave, *, block_frames: int = BLOCK_FRAMES) -> Floats:
+    """Natural logarithm of the energy in 40 mel bands, every 10 ms.
 
     Args:
         wave: shape (n,), 16 kHz.
+        block_frames: most frames to compute at once.
 
     Returns:
-        Shape (⌈n / 160⌉, 40), float32; frame i hears 25 ms around the instant (i + 0.5) · 10 ms.
+        Shape (⌈n / 160⌉, 40), float32; frame i covers 25 ms around (i + 0.5) · 10 ms.
 
     >>> log_mel(np.zeros(16_000, np.float32)).shape
     (100, 40)
@@ -37,16 +37,16 @@ def log_mel(wave: Wave) -> Floats:
     padded = np.pad(wave, (before, _WINDOW + _HOP))
     windows = np.lib.stride_tricks.sliding_window_view(padded, _WINDOW)[::_HOP][:count]
     frames = np.empty((count, BANDS), np.float32)
-    for start in range(0, count, _AT_ONCE):
-        some = windows[start : start + _AT_ONCE] * np.hanning(_WINDOW).astype(np.float32)
-        power = np.abs(np.fft.rfft(some, _FFT)) ** 2
-        frames[start : start + _AT_ONCE] = np.log(power @ _filters() + _FLOOR)
+    for start in range(0, count, block_frames):
+        block = windows[start : start + block_frames] * np.hanning(_WINDOW).astype(np.float32)
+        power = np.abs(np.fft.rfft(block, _FFT)) ** 2
+        frames[start : start + block_frames] = np.log(power @ mel_filters() + _FLOOR)
     return frames
 
 
 @cache
-def _filters() -> Floats:
-    """Triangles whose corners are evenly spaced on the mel scale, shape (257, 40)."""
+def mel_filters() -> Floats:
+    """Triangular filters with corners evenly spaced on the mel scale, shape (257, 40)."""
 
     def mel(hz: Floats) -> Floats:
         return 2595 * np.log10(1 + hz / 700)

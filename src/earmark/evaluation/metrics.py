@@ -1,9 +1,9 @@
-"""How good scores are: error rates over trials, decisions over clips, and intervals over speakers.
+"""Metrics: error rates over trials, decisions over clips, and intervals over speakers.
 
-A trial is one clip against one keyword; it is positive where the clip's label is the keyword. A trial is
-accepted where `score >= threshold`; trials with one score are therefore accepted or refused together. FAR is
-the share of negative trials accepted, FRR the share of positive trials refused. Rates are fractions, not
-percent. Only the order of the scores counts. Numpy alone.
+A trial is one clip against one keyword; it is positive if the clip's label is the keyword. A trial is accepted if
+`score >= threshold`, so that trials with equal scores are accepted or rejected together. FAR is the share of negative
+trials accepted, FRR the share of positive trials rejected. Rates are fractions, not percent. Only the order of the
+scores counts.
 """
 
 import contextlib
@@ -23,12 +23,12 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class ErrorCurve:
-    """Both errors at every threshold that makes a difference: the ROC, and on other axes the DET curve.
+    """Both error rates at every distinct threshold: the ROC, or on other axes the DET curve.
 
     Attributes:
-        thresholds: shape (t,), falling, starts with +inf, where nothing is accepted; then each distinct score.
-        alarms: shape (t,), weight of the negative trials accepted, rising from 0.
-        hits: shape (t,), weight of the positive trials accepted, rising from 0.
+        thresholds: +inf, where nothing is accepted, then each distinct score, descending, shape (t,).
+        alarms: weight of the negative trials accepted, ascending from 0, shape (t,).
+        hits: weight of the positive trials accepted, ascending from 0, shape (t,).
     """
 
     thresholds: NDArray[np.float64]
@@ -37,12 +37,12 @@ class ErrorCurve:
 
     @property
     def far(self) -> NDArray[np.float64]:
-        """False-acceptance rates, shape (t,), rising from 0 to 1."""
+        """False-acceptance rates, ascending from 0 to 1, shape (t,)."""
         return self.alarms / self.alarms[-1]
 
     @property
     def frr(self) -> NDArray[np.float64]:
-        """False-rejection rates, shape (t,), falling from 1 to 0."""
+        """False-rejection rates, descending from 1 to 0, shape (t,)."""
         return (self.hits[-1] - self.hits) / self.hits[-1]
 
 
@@ -50,12 +50,12 @@ def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | Non
     """Count both errors at every distinct score.
 
     Args:
-        scores: shape (n,), higher means more alike.
-        positive: shape (n,), booleans.
-        weights: shape (n,), how often each trial counts, >= 0; None counts each once.
+        scores: higher means more similar, shape (n,).
+        positive: booleans, shape (n,).
+        weights: weight of each trial, >= 0, shape (n,); None for 1.
 
     Raises:
-        InputError: lengths differ, a score is NaN, or all the weight lies on one kind of trial.
+        InputError: the lengths differ, a score is NaN, or one kind of trial has no weight.
 
     >>> curve = error_curve([0.9, 0.8, 0.7, 0.1], [True, False, True, False])
     >>> curve.far.tolist(), curve.frr.tolist()
@@ -64,21 +64,21 @@ def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | Non
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive, np.bool_)
     counts = np.ones(scores.shape) if weights is None else np.asarray(weights, np.float64)
     if scores.ndim != 1 or positive.shape != scores.shape or counts.shape != scores.shape:
-        raise InputError(f"scores {scores.shape}, positive {positive.shape}, weights {counts.shape}: one length needed")
+        raise InputError(f"scores {scores.shape}, positive {positive.shape}, weights {counts.shape}: lengths differ")
     if np.isnan(scores).any():
-        raise InputError("scores: not a number among them")
-    order = np.argsort(-scores, kind="stable")  # fast where the caller has sorted them already
+        raise InputError("scores: NaN among them; check the embeddings")
+    order = np.argsort(-scores, kind="stable")  # fast if the caller has sorted them
     scores, positive, counts = scores[order], positive[order], counts[order]
     hits, alarms = np.cumsum(counts * positive), np.cumsum(counts * ~positive)
     if scores.size == 0 or hits[-1] <= 0 or alarms[-1] <= 0:
         raise InputError("error rates need at least one positive and one negative trial")
-    # The last of each run of equal scores: they are accepted together.
+    # The last of each run of equal scores, which are accepted together.
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     return ErrorCurve(np.append(np.inf, scores[last]), np.append(0.0, alarms[last]), np.append(0.0, hits[last]))
 
 
 def corners(curve: ErrorCurve) -> ErrorCurve:
-    """The same line without the points that lie straight between their neighbors (what sklearn's ROC keeps)."""
+    """The curve without the points on straight lines between their neighbors, as sklearn's ROC has it."""
     alarms, hits = curve.alarms[1:], curve.hits[1:]
     bends = (np.diff(alarms, 2) != 0) | (np.diff(hits, 2) != 0)
     ends = np.ones(min(alarms.size, 2), np.bool_)
@@ -87,15 +87,15 @@ def corners(curve: ErrorCurve) -> ErrorCurve:
 
 
 def equal_error_rate(curve: ErrorCurve) -> float:
-    """EER: where the line through the points of the curve crosses FAR = FRR.
+    """EER: the rate at which the curve crosses FAR = FRR.
 
-    Points are joined by straight lines; a step with both kinds of trial at one score is therefore cut in
-    proportion. Swapping the two kinds of trial and the sign of the scores leaves it as it is.
+    Points are joined by straight lines, so that a step with both kinds of trial at one score is interpolated. Swapping
+    both kinds of trial and the sign of the scores does not change the EER.
 
     >>> equal_error_rate(error_curve([0.9, 0.8, 0.7, 0.1], [True, False, True, False]))
     0.5
     """
-    gap = curve.frr - curve.far  # falls from 1 to -1
+    gap = curve.frr - curve.far  # descends from 1 to -1
     after = int(np.argmax(gap <= 0))
     share = gap[after - 1] / (gap[after - 1] - gap[after])
     far = curve.far
@@ -103,9 +103,9 @@ def equal_error_rate(curve: ErrorCurve) -> float:
 
 
 def equal_error_rate_at_point(curve: ErrorCurve) -> float:
-    """EER as Jung et al. 2023 publish it: at the corner of the curve with the least |FRR - FAR|, the larger of both.
+    """EER as in Jung et al. 2023: the larger rate at the corner of the curve with the smallest |FRR - FAR|.
 
-    Never below `equal_error_rate`; it depends on which points an ROC implementation keeps, here sklearn's.
+    Never below `equal_error_rate`; it depends on the points that an ROC implementation keeps, here sklearn's.
     """
     kept = corners(curve)
     nearest = int(np.argmin(np.abs(kept.frr - kept.far)))
@@ -113,7 +113,7 @@ def equal_error_rate_at_point(curve: ErrorCurve) -> float:
 
 
 def frr_at_far(curve: ErrorCurve, far: float) -> float:
-    """Smallest FRR among the thresholds whose FAR is `far` or less.
+    """Smallest FRR among the thresholds with a FAR of `far` or less.
 
     >>> frr_at_far(error_curve([0.9, 0.8, 0.7, 0.1], [True, False, True, False]), far=0.1)
     0.5
@@ -123,9 +123,9 @@ def frr_at_far(curve: ErrorCurve, far: float) -> float:
 
 
 def frr_at_point(curve: ErrorCurve, far: float) -> float:
-    """FRR as Jung et al. 2023 publish it: at the first corner of the curve whose FAR is `far` or more.
+    """FRR as in Jung et al. 2023: at the first corner of the curve with a FAR of `far` or more.
 
-    Kinder than `frr_at_far` unless a corner lies at `far` itself: its threshold lets in more than `far`.
+    Lower than `frr_at_far` unless a corner is exactly at `far`: its threshold accepts more than `far`.
 
     >>> frr_at_point(error_curve([0.9, 0.8, 0.8, 0.1], [True, False, True, False]), far=0.1)
     0.0
@@ -136,7 +136,7 @@ def frr_at_point(curve: ErrorCurve, far: float) -> float:
 
 
 def average_precision(curve: ErrorCurve) -> float:
-    """AP: precision at each threshold, averaged over the positive trials that the threshold adds; not interpolated.
+    """AP: the mean, over positive trials, of the precision at their thresholds; not interpolated.
 
     >>> round(average_precision(error_curve([0.9, 0.8, 0.7, 0.1], [True, False, True, False])), 3)
     0.833
@@ -147,44 +147,44 @@ def average_precision(curve: ErrorCurve) -> float:
 
 
 def area_under_curve(curve: ErrorCurve) -> float:
-    """AUC: the chance that a positive trial scores above a negative one, ties counted half."""
+    """AUC: the probability that a positive trial scores above a negative one; ties count half."""
     return float(np.trapezoid(1 - curve.frr, curve.far))
 
 
 def min_dcf(curve: ErrorCurve, *, p_target: float = 0.05, cost_miss: float = 1.0, cost_alarm: float = 1.0) -> float:
-    """Least detection cost over all thresholds, in units of the better of accepting nothing and everything.
+    """Minimum detection cost over all thresholds, relative to the better of accepting nothing and everything.
 
     Args:
         curve: from `error_curve`.
         p_target: prior of a positive trial, in (0, 1).
-        cost_miss: cost of a positive trial refused.
-        cost_alarm: cost of a negative trial accepted.
+        cost_miss: cost of rejecting a positive trial.
+        cost_alarm: cost of accepting a negative trial.
     """
     if not 0 < p_target < 1 or cost_miss <= 0 or cost_alarm <= 0:
-        raise InputError(f"p_target {p_target} must lie in (0, 1), costs {cost_miss}, {cost_alarm} above 0")
+        raise InputError(f"p_target {p_target} must be in (0, 1), costs {cost_miss} and {cost_alarm} above 0")
     miss, alarm = cost_miss * p_target, cost_alarm * (1 - p_target)
     return float((miss * curve.frr + alarm * curve.far).min() / min(miss, alarm))
 
 
 def accuracy(scores: Floats, targets: Ints, weights: Floats | None = None) -> float:
-    """Closed set: share of target clips whose best keyword is theirs; the first keyword wins a tie.
+    """Closed-set accuracy: share of target clips whose best keyword is right; the first keyword wins a tie.
 
     Args:
         scores: shape (n, k).
-        targets: shape (n,), index of each clip's keyword; clips with -1 (impostors) are left out.
-        weights: shape (n,), how often each clip counts.
+        targets: index of each clip's keyword, shape (n,); clips with -1 (impostors) are left out.
+        weights: weight of each clip, shape (n,).
 
     Raises:
-        InputError: no target clip.
+        InputError: there is no target clip.
     """
     chosen, targets, counts = _target_clips(scores, targets, weights)
     return float(np.average(chosen == targets, weights=counts))
 
 
 def macro_f1(scores: Floats, targets: Ints, weights: Floats | None = None) -> float:
-    """Closed set: the mean over keywords of each one's F1; arguments and ties as `accuracy`.
+    """Closed-set macro F1: the mean of F1 over keywords; arguments and ties as in `accuracy`.
 
-    A keyword that no clip has and no clip is taken for counts 0.
+    A keyword without labeled and predicted clips counts 0.
     """
     chosen, targets, counts = _target_clips(scores, targets, weights)
     size = scores.shape[1]
@@ -194,18 +194,18 @@ def macro_f1(scores: Floats, targets: Ints, weights: Floats | None = None) -> fl
 
 
 def open_set_identification(scores: Floats, targets: Ints, share: float, weights: Floats | None = None) -> float:
-    """Share of target clips that are both right and accepted, where `share` of the impostor clips or fewer get in.
+    """Share of target clips that are right and accepted, at a threshold that accepts at most `share` of the impostors.
 
-    A clip's score is that of its best keyword. The threshold is the lowest that lets in no more impostor clips.
+    A clip's score is that of its best keyword. The threshold is the lowest one that accepts no more impostor clips.
 
     Args:
         scores: shape (n, k).
-        targets: shape (n,), index of each clip's keyword, -1 for an impostor.
-        share: of the impostor clips, in [0, 1].
-        weights: shape (n,), how often each clip counts.
+        targets: index of each clip's keyword, -1 for an impostor, shape (n,).
+        share: share of the impostor clips, in [0, 1].
+        weights: weight of each clip, shape (n,).
 
     Returns:
-        The share, in [0, 1]; NaN where there is no impostor clip.
+        The share, in [0, 1]; NaN without impostor clips.
     """
     _check_share(share)
     chosen, best = scores.argmax(axis=1), scores.max(axis=1)
@@ -215,7 +215,7 @@ def open_set_identification(scores: Floats, targets: Ints, share: float, weights
         return float("nan")
     curve = error_curve(best, target, counts)
     threshold = curve.thresholds[np.searchsorted(curve.far, share, side="right") - 1]
-    # Nothing lies between this threshold and the next score below it, which would let in too many.
+    # The next lower score would accept too many impostors.
     right = (chosen == targets) & (best >= threshold)
     return float(np.average(right[target], weights=counts[target]))
 
@@ -228,53 +228,53 @@ def interval_over_speakers(
     resamples: int = 200,
     level: float = 0.95,
 ) -> tuple[Floats, Floats]:
-    """Percentile bootstrap over speakers: how far numbers would move with other voices.
+    """Percentile bootstrap over speakers.
 
-    Clips of one voice resemble each other; drawing clips one by one would make the interval too narrow.
+    Clips of one speaker are similar; drawing single clips would make the interval too narrow.
 
     Args:
-        statistic: of weights, shape (n,), one per clip: how often the clip counts. Gives one or several numbers.
-        speakers: one per clip; a clip with "" stands for itself.
+        statistic: maps the weights of the clips, shape (n,), to one or several numbers.
+        speakers: one per clip; a clip with "" counts as a speaker of its own.
         rng: draws the speakers.
-        resamples: how many times as many speakers as there are, are drawn with replacement.
+        resamples: number of draws; each draws as many speakers as there are, with replacement.
         level: share of the resampled numbers inside the interval.
 
     Returns:
         Lower and upper ends, each in the statistic's shape; NaN where no draw gave a number.
 
     Raises:
-        InputError: no clip, or a statistic that refuses even the clips as they are.
+        InputError: there is no clip, or the statistic fails on the original clips.
     """
     if not speakers:
-        raise InputError("speakers: at least one clip is needed")
+        raise InputError("speakers: empty; at least one clip is needed")
     names = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
-    _, owner = np.unique(np.array(names), return_inverse=True)
-    size = int(owner.max()) + 1
-    values = np.full((resamples, *np.shape(statistic(np.ones(len(owner))))), np.nan)
+    _, speaker_ids = np.unique(np.array(names), return_inverse=True)
+    size = int(speaker_ids.max()) + 1
+    values = np.full((resamples, *np.shape(statistic(np.ones(len(speaker_ids))))), np.nan)
     for index in range(resamples):
         drawn = np.bincount(rng.integers(size, size=size), minlength=size)
-        # A draw may leave out every positive or negative trial of a small list.
+        # A draw from a small list can lack all positive or all negative trials.
         with contextlib.suppress(InputError):
-            values[index] = statistic(drawn[owner].astype(np.float64))
+            values[index] = statistic(drawn[speaker_ids].astype(np.float64))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # a number that never was one stays NaN
+        warnings.simplefilter("ignore", RuntimeWarning)  # a number that is NaN in every draw stays NaN
         low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2], axis=0)
     return low, high
 
 
 def _target_clips(scores: Floats, targets: Ints, weights: Floats | None) -> tuple[Ints, Ints, Floats]:
-    """The best keyword, the right keyword and the weight of each target clip."""
+    """Best keyword, right keyword and weight of each target clip."""
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise InputError(f"scores {scores.shape}, targets {targets.shape}: expected (n, k) and (n,)")
     if np.isnan(scores).any():
-        raise InputError("scores: not a number among them")
+        raise InputError("scores: NaN among them; check the embeddings")
     target = targets >= 0
     counts = np.ones(len(targets)) if weights is None else weights
     if not counts[target].any():
-        raise InputError("targets: not one clip of any keyword")
+        raise InputError("targets: there is no clip of a keyword")
     return scores[target].argmax(axis=1), targets[target], counts[target]
 
 
 def _check_share(share: float) -> None:
     if not 0 <= share <= 1:
-        raise InputError(f"{share}: a share lies between 0 and 1; write 2.5 % as 0.025")
+        raise InputError(f"share: {share} is not between 0 and 1; write 2.5 % as 0.025")

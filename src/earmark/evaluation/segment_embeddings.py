@@ -1,77 +1,77 @@
-"""From segments of recordings to vectors: a recording is heard once, and then every segment of it is embedded.
+"""Embeddings of segments of recordings; each recording is read once.
 
-An encoder that hears streams hears what stands before and after a segment, as it does when it listens; its frames are
-shared by all segments of a recording. Other encoders hear the segment alone.
+A streaming encoder embeds a segment with the audio before and after it as context, as a detector does, and computes the
+frames of a recording once for all of its segments. Other encoders embed the segment alone.
 """
 
 import hashlib
 import json
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from itertools import groupby
+from itertools import groupby, islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
+from earmark.core.arrays import read_arrays, write_arrays
 from earmark.core.audio import SAMPLE_RATE, Wave
-from earmark.core.errors import InputError, writing
+from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
+from earmark.core.vector_cache import VectorCache
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.list_format import FRAME_S
 from earmark.data.manifest import Clip
-from earmark.evaluation.embedders import Embedder, EncoderEmbedder, Progress, silent
+from earmark.evaluation.embedders import BATCH_CLIPS, Embedder, EncoderEmbedder
 from earmark.evaluation.log_mel import HOP_S, log_mel
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
 
 Floats = NDArray[np.floating]
-Span = tuple[float, float | None]
+Times = tuple[float, float | None]
 """Start and end in seconds; None for the end of the recording."""
 
 SAVE_EVERY_S = 60.0
-_AT_ONCE = 256
-# Ends in lists are rounded, and files end a little earlier than their headers say.
+# Ends in lists are rounded, and files end slightly earlier than their headers say.
 _FILE_END_S = 0.06
 
 
 class SegmentEmbedder(Protocol):
-    """What embeds segments."""
+    """Embeds segments of recordings."""
 
     @property
     def name(self) -> str:
-        """For titles and file names."""
+        """Name for titles and file names."""
 
     @property
     def fingerprint(self) -> str:
-        """Tells its weights, and how it hears segments, from all others."""
+        """Identifies the weights, and how segments are cut."""
 
-    def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
-        """Vectors of spans of one recording, shape (m, d)."""
+    def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
+        """Embed spans of one recording, shape (m, d)."""
 
 
 @runtime_checkable
 class SelfSegmenting(SegmentEmbedder, Protocol):
-    """An embedder, a dataclass, that hears segments of recordings by itself."""
+    """An `Embedder`, a dataclass, that embeds segments of recordings itself."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def spoken(self) -> bool:
-        """Whether of a recording that is embedded whole only the spoken part is."""
+        """Whether a recording without times is cut to its spoken part."""
 
 
 @dataclass(frozen=True)
 class WindowEmbedder:
-    """An encoder of streams: a segment is a window over the frames of its recording.
+    """A streaming encoder: a segment is a window over the frames of its recording.
 
     Attributes:
         encoder: runs the .onnx file.
-        spoken: of a recording that is embedded whole, only the spoken part is.
+        spoken: cut a recording without times to its spoken part.
     """
 
     encoder: "Encoder"
@@ -79,16 +79,16 @@ class WindowEmbedder:
 
     @property
     def name(self) -> str:
-        """Of the encoder."""
+        """Name of the encoder."""
         return self.encoder.name
 
     @property
     def fingerprint(self) -> str:
-        """Of its file, and whether whole recordings are cut to their spoken part."""
+        """Fingerprint of the encoder's file; with a suffix where recordings are not cut to their spoken part."""
         return self.encoder.fingerprint + ("" if self.spoken else "-whole")
 
-    def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
-        """Unit vectors, shape (m, d)."""
+    def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
+        """Unit embeddings, shape (m, d)."""
         is_whole = [start_s == 0 and end_s is None for start_s, end_s in spans]
         if any(is_whole) and self.spoken:
             from earmark.spotting.speech import find_speech
@@ -106,69 +106,69 @@ class WindowEmbedder:
         return self.encoder.embed_windows(frames, stops, lengths)
 
     def _streamed(self, path: Path) -> tuple[int, Floats]:
-        """Samples of a recording, and its frames; the samples are not kept."""
+        """Number of samples of a recording, and its frames; the samples are read block by block."""
         stream = self.encoder.stream()
-        length, heard = 0, []
+        length, frames = 0, []
         for block in audio.blocks(path, block_s=8.0):
             length += len(block)
-            heard.append(stream.push(block))
-        heard.append(stream.finish())
-        return length, np.concatenate(heard)[: -(-length // round(self.encoder.hop_s * SAMPLE_RATE))]
+            frames.append(stream.push(block))
+        frames.append(stream.finish())
+        return length, np.concatenate(frames)[: -(-length // round(self.encoder.hop_s * SAMPLE_RATE))]
 
 
 @dataclass(frozen=True)
 class CropEmbedder:
-    """Any other encoder: it hears a segment and nothing around it.
+    """Any other encoder: segments are embedded without context.
 
     Attributes:
-        embedder: waves in, vectors out.
+        embedder: embeds waveforms.
     """
 
     embedder: Embedder
 
     @property
     def name(self) -> str:
-        """Of the encoder."""
+        """Name of the encoder."""
         return self.embedder.name
 
     @property
     def fingerprint(self) -> str:
-        """Of the encoder."""
+        """Fingerprint of the encoder."""
         return self.embedder.fingerprint
 
-    def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
-        """Vectors, shape (m, d)."""
+    def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
+        """Embeddings, shape (m, d)."""
         wave = audio.read(path)
         cuts = [_cut(wave, bounds) for bounds in bounds_of(path, spans, len(wave))]
-        pieces = [self.embedder.embed_batch(cuts[start : start + _AT_ONCE]) for start in range(0, len(cuts), _AT_ONCE)]
-        return np.concatenate(pieces)
+        starts = range(0, len(cuts), BATCH_CLIPS)
+        return np.concatenate([self.embedder.embed_batch(cuts[start : start + BATCH_CLIPS]) for start in starts])
 
 
 @dataclass(frozen=True)
 class LogMelMean:
-    """A baseline without learning: the mean of a segment's log-mel frames, each less its own mean over the bands.
+    """An untrained baseline: the mean of a segment's log-mel frames, each minus its own mean over the bands.
 
-    What is left of a frame without its mean is the shape of the spectrum, however loud the sound.
+    A frame without its mean is the shape of the spectrum, independent of the level.
     """
 
     name: str = "log-mel-mean"
     fingerprint: str = "log-mel-mean-1"
 
-    def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
-        """Vectors, shape (m, 40)."""
+    def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
+        """Mean frames, shape (m, 40)."""
         return np.stack([frames.mean(axis=0) for frames in mel_frames(path, spans, centered=False)])
 
 
-def mel_frames(path: Path, spans: Sequence[Span], *, centered: bool) -> list[Floats]:
-    """Log-mel frames of spans of a recording, less their mean over bands; of a whole recording, the spoken part's.
+def mel_frames(path: Path, spans: Sequence[Times], *, centered: bool) -> list[Floats]:
+    """Log-mel frames of spans of a recording, each minus its mean over the bands.
 
     Args:
-        path: of the recording.
-        spans: of it.
-        centered: also less the mean over each span, which takes away much of microphone and voice.
+        path: the recording.
+        spans: its spans; one without times is cut to the spoken part.
+        centered: also subtract the mean over each span, which removes much of microphone and voice.
 
     Returns:
-        Shapes (t, 40), a frame every 10 ms.
+        One array per span, shape (t, 40), one frame per 10 ms.
     """
     from earmark.spotting.speech import find_speech
 
@@ -185,11 +185,11 @@ def mel_frames(path: Path, spans: Sequence[Span], *, centered: bool) -> list[Flo
 
 
 def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbedder:
-    """What embeds segments with an encoder or a checkpoint.
+    """The segment embedder of an encoder or a checkpoint.
 
     Args:
-        embedder: from `--encoder`.
-        spoken: of a recording that is embedded whole, only the spoken part is; for what hears recordings.
+        embedder: embeds waveforms.
+        spoken: cut a recording without times to its spoken part; encoders without context ignore it.
     """
     if isinstance(embedder, EncoderEmbedder):
         return WindowEmbedder(embedder.encoder, spoken)
@@ -201,35 +201,37 @@ def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbed
 def embed_stream(
     clips: Iterable[Clip], recordings: AudioFolder, embedder: SegmentEmbedder
 ) -> Iterator[tuple[list[Clip], Floats]]:
-    """Embed segments in their order, recording by recording; what was given is not kept.
+    """Embed segments in their order, recording by recording, in constant memory.
 
     Args:
-        clips: segments; those of a recording one after the other, or it is heard again.
-        recordings: where they lie.
-        embedder: to embed them with.
+        clips: segments; those of one recording are adjacent, otherwise it is read again.
+        recordings: locates their recordings.
+        embedder: embeds them.
 
     Yields:
-        Segments of one recording, and their vectors, shape (m, d).
+        Segments of one recording, and their embeddings, shape (m, d).
 
     Raises:
-        InputError: a recording is missing or no sound, a segment lies outside of it, or its vector is zero or not
+        InputError: a recording is missing or not audio, a segment is outside of it, or an embedding is zero or not
             finite.
     """
     for path, group in groupby(clips, key=lambda clip: clip.path):
-        some = list(group)
-        place = recordings.locate(path)
-        rows = np.asarray(embedder.embed_file(place, [(clip.start_s, clip.end_s) for clip in some]))
-        if rows.ndim != 2 or len(rows) != len(some):
-            raise InputError(f"{place}: {len(some)} segments gave embeddings of shape {rows.shape}; check the encoder")
+        segments = list(group)
+        file = recordings.locate(path)
+        rows = np.asarray(embedder.embed_file(file, [(clip.start_s, clip.end_s) for clip in segments]))
+        if rows.ndim != 2 or len(rows) != len(segments):
+            raise InputError(
+                f"{file}: {len(segments)} segments gave embeddings of shape {rows.shape}; check the encoder"
+            )
         wrong = np.flatnonzero(~np.isfinite(rows).all(axis=1) | ~rows.any(axis=1))
         if wrong.size:
-            clip = some[wrong[0]]
+            clip = segments[wrong[0]]
             end = "its end" if clip.end_s is None else f"{clip.end_s:g} s"
             raise InputError(
-                f"{place}: the embedding from {clip.start_s:g} s to {end} is zero or not finite; listen to it, and take"
-                " it off the list if it is silent"
+                f"{file}: the embedding from {clip.start_s:g} s to {end} is zero or not finite; remove the segment from"
+                " the list if it is silent"
             )
-        yield some, rows
+        yield segments, rows
 
 
 def embed_all(
@@ -238,57 +240,42 @@ def embed_all(
     embedder: SegmentEmbedder,
     file: Path,
     *,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Floats:
-    """Embed segments into a file; what it holds of the same segments is not embedded again.
+    """Embed segments into a file; the embeddings of an interrupted call are not computed again.
 
     Args:
-        clips: segments in any order; each recording is heard once.
-        recordings: where they lie.
-        embedder: to embed them with.
-        file: an .npz with the arrays of `write_embeddings`; until it is done, what there is stands in a hidden file
-            beside it.
-        progress: told how many segments are done.
-        save_every_s: how often the file is written meanwhile.
+        clips: segments in any order; each recording is read once.
+        recordings: locates their recordings.
+        embedder: embeds them.
+        file: an .npz with the arrays of `write_embeddings`; unfinished work is in a hidden file beside it.
+        progress: called after each recording.
+        save_every_s: how often the hidden file is written.
 
     Returns:
         Shape (n, d), in the order of the clips.
 
     Raises:
-        InputError: as `embed_stream`.
+        InputError: as in `embed_stream`.
     """
     key = _key(clips, recordings, embedder)
-    rows = _read(file, key)
-    if len(rows) == len(clips):
-        return rows
-    unfinished = file.with_name(f".{file.stem}.unfinished.npz")
-    order = sorted(range(len(clips)), key=lambda row: clips[row].path)
-    rows = _read(unfinished, key)
-    done, pieces = len(rows), [rows] if len(rows) else []
-    saved = time.monotonic()
-
-    def save() -> None:
-        write_embeddings(unfinished, [clips[row] for row in order[:done]], np.concatenate(pieces), embedder, key=key)
-
-    try:
-        for some, vectors in embed_stream((clips[row] for row in order[done:]), recordings, embedder):
-            pieces.append(vectors)
-            done += len(some)
-            progress(done, len(clips))
-            if time.monotonic() - saved > save_every_s:
-                save()
-                saved = time.monotonic()
-    except BaseException:  # also an interrupted run goes on later
-        if done > len(rows):
-            save()
-        raise
-    found = np.concatenate(pieces)
-    back = np.empty_like(found)
-    back[order] = found
-    write_embeddings(file, clips, back, embedder, key=key)
+    if (known := _finished(file, key)) is not None:
+        return known
+    stage, unfinished = f"embedding by {embedder.name}", file.with_name(f".{file.stem}.unfinished.npz")
+    order = [str(row) for row in sorted(range(len(clips)), key=lambda row: clips[row].path)]
+    with VectorCache(unfinished, {"key": key}, save_every_s=save_every_s) as cache:
+        missing = cache.missing(order)
+        rows, done = iter(missing), len(order) - len(missing)
+        progress(stage, done, len(clips))
+        for group, vectors in embed_stream((clips[int(row)] for row in missing), recordings, embedder):
+            cache.add(dict(zip(islice(rows, len(group)), vectors, strict=True)))
+            done += len(group)
+            progress(stage, done, len(clips))
+    found = np.stack([np.asarray(cache.vectors[str(row)]) for row in range(len(clips))])
+    write_embeddings(file, clips, found, embedder, key=key)
     unfinished.unlink(missing_ok=True)
-    return back
+    return found
 
 
 def write_embeddings(
@@ -296,52 +283,44 @@ def write_embeddings(
 ) -> None:
     """Write embeddings as .npz: `paths`, `start_s`, `end_s` (NaN: to the end), `speakers`, `labels`, `vectors` (n, d).
 
-    The arrays `encoder` and `fingerprint` say what made them, `key` which list they are of. The file is complete or it
-    is not there.
+    The arrays `encoder` and `fingerprint` name the encoder, `key` identifies the list. The file is written atomically.
 
     Raises:
-        EarmarkError: the file cannot be written, or the disk is full.
+        EarmarkError: the file cannot be written.
     """
-    partial = file.with_name(f".{file.stem}.partial.npz")
-    with writing(file):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            np.savez(
-                partial,
-                paths=np.array([clip.path for clip in clips], np.str_),
-                start_s=np.array([clip.start_s for clip in clips]),
-                end_s=np.array([np.nan if clip.end_s is None else clip.end_s for clip in clips]),
-                speakers=np.array([clip.speaker for clip in clips], np.str_),
-                labels=np.array([clip.label for clip in clips], np.str_),
-                vectors=np.asarray(vectors, np.float32),
-                encoder=np.array(embedder.name),
-                fingerprint=np.array(embedder.fingerprint),
-                key=np.array(key),
-            )
-            partial.replace(file)
-        finally:
-            partial.unlink(missing_ok=True)
+    arrays = {
+        "paths": np.array([clip.path for clip in clips], np.str_),
+        "start_s": np.array([clip.start_s for clip in clips]),
+        "end_s": np.array([np.nan if clip.end_s is None else clip.end_s for clip in clips]),
+        "speakers": np.array([clip.speaker for clip in clips], np.str_),
+        "labels": np.array([clip.label for clip in clips], np.str_),
+        "vectors": np.asarray(vectors, np.float32),
+        "encoder": np.array(embedder.name),
+        "fingerprint": np.array(embedder.fingerprint),
+        "key": np.array(key),
+    }
+    write_arrays(file, arrays)
 
 
-def bounds_of(path: Path, spans: Sequence[Span], length: int) -> Floats:
+def bounds_of(path: Path, spans: Sequence[Times], length: int) -> Floats:
     """Start and end of each span in seconds, shape (m, 2).
 
     Raises:
-        InputError: a span is not inside the recording, or shorter than a frame.
+        InputError: a span is outside the recording, or shorter than a frame.
     """
     whole_s = length / SAMPLE_RATE
     bounds = np.array([(start_s, whole_s if end_s is None else end_s) for start_s, end_s in spans], np.float64)
-    bounds = bounds.reshape(-1, 2)  # also where there is none
+    bounds = bounds.reshape(-1, 2)  # for no spans
     for start_s, end_s in bounds[(bounds[:, 1] > whole_s + _FILE_END_S) | (bounds[:, 0] >= whole_s)]:
         raise InputError(
-            f"{path}: a segment from {start_s:g} to {end_s:g} s, but the recording ends at {whole_s:.2f} s; make the"
-            " list of these recordings"
+            f"{path}: a segment from {start_s:g} to {end_s:g} s, but the recording ends at {whole_s:.2f} s; check that"
+            " the list is of these recordings"
         )
     bounds[:, 1] = np.minimum(bounds[:, 1], whole_s)
     for start_s, end_s in bounds[bounds[:, 1] - bounds[:, 0] < FRAME_S - 1e-9]:
         raise InputError(
             f"{path}: {1000 * (end_s - start_s):.0f} ms from {start_s:g} s on, shorter than a frame of"
-            f" {1000 * FRAME_S:.0f} ms; take it off the list"
+            f" {1000 * FRAME_S:.0f} ms; remove it from the list"
         )
     return bounds
 
@@ -351,21 +330,17 @@ def _cut(wave: Wave, bounds: Floats) -> Wave:
 
 
 def _key(clips: Sequence[Clip], recordings: AudioFolder, embedder: SegmentEmbedder) -> str:
-    """Changes with the list, its folder and the encoder."""
+    """Identifies the list, its folder and the encoder."""
     digest = hashlib.sha256(f"{embedder.fingerprint}\n{recordings.folder.resolve()}\n".encode())
     for clip in clips:
         digest.update(json.dumps([clip.path, clip.start_s, clip.end_s, clip.speaker, clip.label]).encode())
     return digest.hexdigest()
 
 
-def _read(file: Path, key: str) -> Floats:
-    """Vectors of a file under this key; none of any other file."""
-    nothing = np.empty((0, 0), np.float32)
-    if not file.is_file():
-        return nothing
+def _finished(file: Path, key: str) -> Floats | None:
+    """The vectors of a file with this key; None where there is no such file."""
     try:
-        with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
-            vectors = np.asarray(stored["vectors"])
-            return vectors if str(stored["key"]) == key else nothing
-    except (OSError, EOFError, ValueError, KeyError, TypeError, BadZipFile):  # cut off, or another program's
-        return nothing
+        arrays = read_arrays(file)
+        return arrays["vectors"] if str(arrays["key"]) == key else None
+    except (InputError, KeyError):
+        return None

@@ -111,9 +111,8 @@ def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
     """
     if contents.encoder.fingerprint != encoder.fingerprint:
         raise InputError(
-            f"{path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use that encoder, or make "
-            "another index",
-            key="encoder",
+            f"encoder: {path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use that encoder, or "
+            "make another index"
         )
 
 

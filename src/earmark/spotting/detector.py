@@ -253,15 +253,14 @@ def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyw
     for keyword in keywords:
         if not isinstance(keyword, Keyword):
             raise InputError(
-                f"a Keyword or a list of them, not {keyword!r}; enroll one with earmark.enroll, or load it with "
-                "earmark.KeywordStore().get(NAME)",
-                key="keywords",
+                f"keywords: a Keyword or a list of them, not {keyword!r}; enroll one with earmark.enroll, or load it "
+                "with earmark.KeywordStore().get(NAME)"
             )
         check_encoder(keyword, encoder)
     if not keywords:
-        raise InputError("there are none; make one: earmark enroll NAME FILE...", key="keywords")
+        raise InputError("keywords: there are none; make one with earmark.enroll, or earmark enroll NAME FILE...")
     names = [keyword.name for keyword in keywords]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"{name!r} is given twice; names must differ", key="keywords")
+            raise InputError(f"keywords: {name!r} is given twice; names must differ")
     return keywords

@@ -1,15 +1,15 @@
-"""Migrations of the store from each version to the next."""
+"""The versions of the store, one rung each, and how an older store climbs to this one."""
 
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
 from earmark.core.errors import InputError
 
 _APPLICATION = int.from_bytes(b"earm")
 
-# Migration n brings a store of version n to version n + 1. A released migration never changes.
-MIGRATIONS: tuple[tuple[str, ...], ...] = (
+# Rung n brings a store of version n to version n + 1. A rung that was released never changes.
+LADDER: tuple[tuple[str, ...], ...] = (
     (
         """
         CREATE TABLE keyword (
@@ -62,60 +62,44 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX speaker_take_speaker ON speaker_take (speaker)",
-        # The only speaker who may trigger the keyword; NULL: any speaker.
+        # Whose voice alone may fire it; NULL: anybody's.
         "ALTER TABLE keyword ADD COLUMN only_speaker INTEGER REFERENCES speaker",
         "CREATE INDEX keyword_only_speaker ON keyword (only_speaker)",
     ),
     (
-        # The rate for which the threshold was chosen; NULL: unknown.
+        # What the threshold was chosen for; NULL: not known.
         "ALTER TABLE keyword ADD COLUMN false_alarms_per_hour REAL",
         "ALTER TABLE speaker ADD COLUMN false_accepts REAL",
     ),
 )
 
 
-def migrate(
-    connection: sqlite3.Connection,
-    path: Path,
-    pragmas: Iterable[str] = (),
-    *,
-    migrations: Sequence[Sequence[str]] = MIGRATIONS,
-) -> None:
-    """Bring a store to this version; an empty database becomes a store.
-
-    Args:
-        connection: to the database.
-        path: its file, for messages.
-        pragmas: executed before the migrations.
-        migrations: lists of statements, one for each version.
-
-    Raises:
-        InputError: the database is not a store, or a newer version.
-    """
-    connection.execute("BEGIN")  # read once, in a transaction: another process may be creating this store
-    version = _version(connection, path, len(migrations))
+def climb(connection: sqlite3.Connection, path: Path, pragmas: Iterable[str]) -> None:
+    """Bring a store to this version, and an empty file to a store."""
+    connection.execute("BEGIN")  # one look at all: another process may just be making this file a store
+    version = _version(connection, path)
     connection.execute("COMMIT")
     for pragma in pragmas:
         connection.execute(pragma)
-    if version == len(migrations):
+    if version == len(LADDER):
         return
     connection.execute("BEGIN IMMEDIATE")
-    # Read again: another process may have migrated the store.
-    for number in range(_version(connection, path, len(migrations)), len(migrations)):
-        for statement in migrations[number]:
+    for number in range(_version(connection, path), len(LADDER)):  # again: another process may just have climbed
+        for statement in LADDER[number]:
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {len(migrations)}")
+    connection.execute(f"PRAGMA user_version = {len(LADDER)}")
     connection.execute("COMMIT")
 
 
-def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
+def _version(connection: sqlite3.Connection, path: Path) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != _APPLICATION and (version or application or tables):
         raise InputError(f"{path}: a database, but not a keyword store; name another file")
-    if version > known:
+    if version > len(LADDER):
+        known = len(LADDER)
         message = f"{path}: made by a newer earmark (store version {version}, this one knows {known}); upgrade earmark"
         raise InputError(message)
     return version

@@ -1,16 +1,16 @@
-"""The keyword store: keywords and speakers in one SQLite file.
+"""The store that keeps keywords and speakers.
 
-Each operation opens the file, works in one transaction and closes it: threads and processes may share a store, and a
-copy of the file is a complete copy.
+It is one SQLite file. Each operation opens it, does its work in one transaction and closes it, so that nothing
+is held between operations: threads and processes may share a store, and a copy of the file is a whole copy.
 """
 
 import difflib
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
-from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -34,42 +34,32 @@ from earmark.store.serialization import (
 )
 
 SUFFIX = ".earmark"
-"""Suffix of a store and of exported keywords."""
+"""How the file of a store, and of exported keywords, is named."""
 
 _Result = TypeVar("_Result")
 
 
 class KeywordNotFound(InputError):
-    """The store contains no keyword of that name."""
+    """The store holds no keyword of that name."""
 
 
 class SpeakerNotFound(InputError):
-    """The store contains no speaker of that name."""
-
-
-class NameTaken(InputError):
-    """The store contains a keyword or speaker of that name."""
-
-
-class ExportExists(InputError):
-    """The file to export to exists."""
+    """The store holds no speaker of that name."""
 
 
 class KeywordStore:
     """Keywords and speakers in a file.
 
-    Each operation is atomic, and on the disk when it returns. Names are compared without regard to case. Operations
-    raise `InputError` when the file is not a store, was made by a newer earmark, or cannot be written, and
-    `EarmarkError` when it is damaged or in use by another program for too long.
+    What `save`, `remove` and `import_from` did is on the disk when they return, and each happens wholly or not at all.
+    Names are compared without regard to case. Operations raise `InputError` when the file is not a store, is one of a
+    newer earmark, or may not be written, and `EarmarkError` when it is damaged or stays in use by another program.
 
     Args:
-        path: the file; created, with its folder, by the first write. By default the environment variable
-            EARMARK_STORE, else `keywords.earmark` in the user's data folder.
-        patience_s: time to wait for other programs, in seconds.
+        path: the file; created, with its folder, by the first write. By default what the environment variable
+            EARMARK_STORE names, else `keywords.earmark` in the user's data folder.
     """
 
-    def __init__(self, path: str | Path | None = None, *, patience_s: float = 20.0) -> None:
-        self._patience_s = patience_s
+    def __init__(self, path: str | Path | None = None) -> None:
         chosen = path or os.environ.get("EARMARK_STORE")
         self.path = Path(chosen).expanduser() if chosen else _default_path()
 
@@ -79,19 +69,18 @@ class KeywordStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Do nothing: no operation leaves the file open."""
+        """Nothing to close: no operation leaves the file open."""
 
     def save(self, keyword: Keyword, *, replace: bool | Keyword = False) -> None:
-        """Save a keyword.
+        """Keep a keyword.
 
         Args:
-            keyword: its takes are saved with 16 bits.
-            replace: whether to replace a keyword of the same name; or the keyword to replace, as `get` returned it.
+            keyword: what to keep; its takes are kept with 16 bits.
+            replace: whether a keyword of the same name gives way; or the keyword, as `get` gave it, that alone does.
 
         Raises:
-            NameTaken: the name is taken, and `replace` is false.
-            InputError: the keyword is restricted to a speaker who is not in the store.
-            EarmarkError: another program changed the keyword to replace.
+            InputError: the name is taken and `replace` is false, or it answers to a speaker who is not in the store.
+            EarmarkError: what is kept is no longer the keyword that `replace` is.
         """
         self._write([keyword], replace)
 
@@ -99,7 +88,7 @@ class KeywordStore:
         """The keyword of this name.
 
         Raises:
-            KeywordNotFound: there is none; the message suggests a similar name.
+            KeywordNotFound: there is none; the message suggests similar names.
         """
         return self._read([name])[0]
 
@@ -112,27 +101,28 @@ class KeywordStore:
         return self._read(None)
 
     def remove(self, *names: str) -> None:
-        """Remove keywords and their takes: all of them, or none where a name is unknown.
+        """Forget keywords and their takes, all of them or, where that cannot be, none.
 
         Raises:
-            KeywordNotFound: a name is unknown.
+            KeywordNotFound: there is none of one of the names.
         """
 
         def work(connection: sqlite3.Connection) -> None:
             present = names_in(connection, "keyword")
             for name in names:
                 if fold(name) not in present:
-                    raise self._not_found(connection, "keyword", name)
+                    raise self._keyword_not_found(connection, name)
                 connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(name),))
 
-        self._run(work, writing=self.path.exists())  # removing from a missing store does not create it
+        # Looking first, so that removing from a store that does not exist creates none.
+        self._run(work, writing=self.path.exists())
 
-    def restrict(self, name: str, only_speaker: str | None) -> None:
-        """Restrict a keyword to one speaker, or lift the restriction.
+    def gate(self, name: str, only_speaker: str | None) -> None:
+        """Have a keyword answer to one speaker alone, or to anybody.
 
         Args:
             name: of the keyword.
-            only_speaker: name of the speaker; None for any speaker.
+            only_speaker: name of the speaker; None for anybody.
 
         Raises:
             KeywordNotFound: there is no keyword of this name.
@@ -141,9 +131,9 @@ class KeywordStore:
 
         def work(connection: sqlite3.Connection) -> None:
             if fold(name) not in names_in(connection, "keyword"):
-                raise self._not_found(connection, "keyword", name)
+                raise self._keyword_not_found(connection, name)
             if only_speaker is not None and fold(only_speaker) not in names_in(connection, "speaker"):
-                raise self._not_found(connection, "speaker", only_speaker)
+                raise self._speaker_not_found(connection, only_speaker)
             connection.execute(
                 "UPDATE keyword SET only_speaker = (SELECT id FROM speaker WHERE folded = ?) WHERE folded = ?",
                 (None if only_speaker is None else fold(only_speaker), fold(name)),
@@ -152,21 +142,21 @@ class KeywordStore:
         self._run(work, writing=self.path.exists())
 
     def save_speaker(self, speaker: Speaker, *, replace: bool | Speaker = False) -> None:
-        """Save a speaker.
+        """Keep a speaker.
 
         Args:
-            speaker: the takes are saved with 16 bits.
-            replace: as in `save`. Keywords that are restricted to the replaced speaker stay restricted to this one.
+            speaker: whom to keep; the takes are kept with 16 bits.
+            replace: as in `save`. Keywords that answered to the one who gives way answer to this one.
 
         Raises:
-            NameTaken: the name is taken, and `replace` is false.
-            EarmarkError: another program changed the speaker to replace.
+            InputError: the name is taken and `replace` is false.
+            EarmarkError: what is kept is no longer the speaker that `replace` is.
         """
         takes = take_rows(speaker.takes)
 
         def work(connection: sqlite3.Connection) -> None:
             if isinstance(replace, Speaker) and not is_kept(connection, replace):
-                message = f"{self.path}: another program changed speaker '{speaker.name}' meanwhile; try again"
+                message = f"{self.path}: another program changed speaker '{speaker.name}' meanwhile; do it again"
                 raise EarmarkError(message)
             if not replace and fold(speaker.name) in names_in(connection, "speaker"):
                 raise self._taken("speaker", speaker.name)
@@ -178,12 +168,12 @@ class KeywordStore:
         """The speaker of this name.
 
         Raises:
-            SpeakerNotFound: there is none; the message suggests a similar name.
+            SpeakerNotFound: there is none; the message suggests similar names.
         """
 
         def work(connection: sqlite3.Connection) -> Speaker:
             if fold(name) not in names_in(connection, "speaker"):
-                raise self._not_found(connection, "speaker", name)
+                raise self._speaker_not_found(connection, name)
             return read_speaker(connection, fold(name), self.path)
 
         return self._run(work)
@@ -199,51 +189,48 @@ class KeywordStore:
         )
 
     def remove_speaker(self, *names: str) -> None:
-        """Remove speakers and their takes: all of them, or none where a name is unknown.
+        """Forget speakers and their takes, all of them or, where that cannot be, none.
 
         Raises:
-            SpeakerNotFound: a name is unknown.
-            InputError: a keyword is restricted to one of these speakers.
+            SpeakerNotFound: there is none of one of the names.
+            InputError: a keyword answers to one of these speakers alone.
         """
 
         def work(connection: sqlite3.Connection) -> None:
             present = names_in(connection, "speaker")
             for name in names:
                 if fold(name) not in present:
-                    raise self._not_found(connection, "speaker", name)
+                    raise self._speaker_not_found(connection, name)
                 self._refuse_needed(connection, name)
                 connection.execute("DELETE FROM speaker WHERE folded = ?", (fold(name),))
 
         self._run(work, writing=self.path.exists())
 
-    def export_to(self, path: str | Path, names: Iterable[str] | None = None, *, replace: bool = False) -> None:
-        """Write keywords, and the speakers to whom they are restricted, to one portable file.
+    def export_to(self, path: str | Path, names: Iterable[str] | None = None) -> None:
+        """Write keywords, and the speakers they answer to, to one portable file.
 
         `import_from` reads it, and it is a store itself.
 
         Args:
             path: a new file, named `….earmark`.
-            names: of the keywords; all by default.
-            replace: whether to replace a file that exists.
+            names: which keywords; all by default.
 
         Raises:
-            ExportExists: the file exists, and `replace` is false.
-            InputError: the file has another suffix or cannot be written, or there is no keyword.
-            KeywordNotFound: a name is unknown.
+            InputError: the file exists, is not so named or cannot be written, or there is nothing to export.
+            KeywordNotFound: there is no keyword of one of the names.
             EarmarkError: the disk is full, or the file cannot be written for another reason.
         """
         target = Path(path).expanduser()
         if target.suffix != SUFFIX:
             cure = f"name it {target.stem}{SUFFIX}"
             if fold(str(path)) in map(fold, self.names()):
-                cure = f"to export the keyword of that name, use path '{path}{SUFFIX}' and names ['{path}']"
-            raise InputError(f"{path}: exported keywords need the suffix {SUFFIX}; {cure}")
-        if target.is_dir():
-            raise InputError(f"{path}: a folder; name a file in it")
-        if target.exists() and not replace:
-            raise ExportExists(f"{path}: the file exists; replace it, or name another file")
+                command = f"earmark keywords export {shlex.quote(f'{path}{SUFFIX}')} --keyword {shlex.quote(str(path))}"
+                cure = f"for the keyword of that name: {command}"
+            raise InputError(f"{path}: exported keywords are kept in a {SUFFIX} file; {cure}")
+        if target.exists():
+            raise InputError(f"{path}: exists already; name another file")
         if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise InputError(f"{path}: cannot be written; does its folder exist, and do you have permission?")
+            raise InputError(f"{path}: cannot be written; does its folder exist, and may it be written?")
         keywords = self._read(names)
         if not keywords:
             raise InputError(f"{self.path}: no keyword to export; make one with: earmark enroll")
@@ -251,24 +238,23 @@ class KeywordStore:
         with atomic_path(target, mode=0o600) as path:
             draft = KeywordStore(path)
             draft._write(keywords, replace=False, speakers=[self.get_speaker(name) for name in needed])
-            # Without WAL the file can be read where nothing can be written, such as a read-only share.
+            # Without WAL the file can be read where nothing may be written, a read-only share for example.
             with closing(database.connect(draft.path, "rw")) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE")
 
-    def import_from(self, path: str | Path, replace: bool = False, *, name: str | None = None) -> list[str]:
-        """Import the keywords and speakers of an exported file or of another store: all of them, or none.
+    def import_from(self, path: str | Path, replace: bool = False) -> list[str]:
+        """Take over all keywords and speakers of an exported file or of another store.
 
         Args:
             path: the file; it is not changed.
-            replace: whether to replace keywords and speakers of the same names.
-            name: new name of the imported keyword, where the file contains just one.
+            replace: whether keywords and speakers of the same names give way.
 
         Returns:
-            The names of the imported keywords.
+            The names of the keywords taken over.
 
         Raises:
-            NameTaken: a name is taken and `replace` is false. An identical speaker is no conflict.
-            InputError: the file is missing or not a store, or `name` is given for several keywords.
+            InputError: the file is missing or not a store, or a name is taken and `replace` is false; then nothing
+                is taken over. A speaker who is here already, the very same, is no hindrance.
         """
         source = Path(path).expanduser()
         if not source.is_file():
@@ -278,12 +264,7 @@ class KeywordStore:
                 keywords = [read_keyword(connection, folded, source) for folded in names_in(connection, "keyword")]
                 speakers = [read_speaker(connection, folded, source) for folded in names_in(connection, "speaker")]
         except sqlite3.Error as error:
-            raise database.explained(source, error, patience_s=self._patience_s) from error
-        if name is not None:
-            if len(keywords) != 1:
-                count = f"{len(keywords)} keywords: {', '.join(keyword.name for keyword in keywords)}"
-                raise InputError(f"one name for the {count}; export just one of them", key="name")
-            keywords = [changed(keywords[0], name=name)]
+            raise database.explained(source, error) from error
         if keywords or speakers:
             self._write(keywords, replace, speakers)
         return [keyword.name for keyword in keywords]
@@ -295,14 +276,14 @@ class KeywordStore:
             present = names_in(connection, "keyword")
             for folded, name in wanted or ():
                 if folded not in present:
-                    raise self._not_found(connection, "keyword", name)
+                    raise self._keyword_not_found(connection, name)
             chosen = present if wanted is None else dict.fromkeys(folded for folded, _ in wanted)
             return [read_keyword(connection, folded, self.path) for folded in chosen]
 
         return self._run(work)
 
     def _write(self, keywords: Sequence[Keyword], replace: bool | Keyword, speakers: Sequence[Speaker] = ()) -> None:
-        # Pack the audio before the transaction: other processes wait for its end.
+        # Packed before the transaction: other processes wait while one lasts.
         voices = [(speaker, take_rows(speaker.takes)) for speaker in speakers]
         words = [(keyword, take_rows(keyword.takes)) for keyword in keywords]
 
@@ -315,7 +296,7 @@ class KeywordStore:
                 write_speaker(connection, speaker, takes)
             for keyword, takes in words:
                 if isinstance(replace, Keyword) and not is_kept(connection, replace):
-                    message = f"{self.path}: another program changed keyword '{keyword.name}' meanwhile; try again"
+                    message = f"{self.path}: another program changed keyword '{keyword.name}' meanwhile; do it again"
                     raise EarmarkError(message)
                 if replace:
                     connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(keyword.name),))
@@ -326,7 +307,7 @@ class KeywordStore:
         self._run(work, writing=True)
 
     def _refuse_needed(self, connection: sqlite3.Connection, speaker: str) -> None:
-        """Raise InputError where a keyword is restricted to this speaker."""
+        """Raise InputError where a keyword answers to this speaker alone."""
         answering = [
             keyword
             for (keyword,) in connection.execute(
@@ -336,18 +317,18 @@ class KeywordStore:
             )
         ]
         if answering:
-            plural = len(answering) > 1
-            keywords = f"keyword{'s' * plural} {', '.join(map(repr, answering))} {'are' if plural else 'is'}"
+            keywords = f"keyword{'s' * (len(answering) > 1)} {', '.join(map(repr, answering))}"
             raise InputError(
-                f"{self.path}: {keywords} restricted to speaker '{speaker}'; lift that first: earmark keywords restrict"
+                f"{self.path}: {keywords} would answer to nobody without speaker '{speaker}'; first: earmark "
+                f"keywords gate NAME --anyone, or earmark keywords remove NAME"
             )
 
-    def _taken(self, noun: str, name: str) -> NameTaken:
-        return NameTaken(f"{self.path}: {noun} '{name}' exists; replace it, or choose another name")
+    def _taken(self, what: str, name: str) -> InputError:
+        return InputError(f"{self.path}: {what} '{name}' exists already; replace it or choose another name")
 
     def _run(self, work: Callable[[sqlite3.Connection], _Result], writing: bool = False) -> _Result:
-        """Run work in one transaction, waiting for other processes."""
-        deadline = time.monotonic() + self._patience_s
+        """Do some work in one transaction, waiting for other processes."""
+        deadline = time.monotonic() + database.PATIENCE_S
         while True:
             try:
                 with closing(self._open(writing)) as connection:
@@ -356,12 +337,12 @@ class KeywordStore:
                     connection.execute("COMMIT")
                     return result
             except sqlite3.Error as error:
-                # SQLite itself does not wait for a process that creates, recovers or closes the store.
+                # SQLite's own waiting does not cover a store that another process creates, recovers or closes just now.
                 if (
                     database.code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
                     or time.monotonic() > deadline
                 ):
-                    raise database.explained(self.path, error, patience_s=self._patience_s) from error
+                    raise database.explained(self.path, error) from error
                 time.sleep(0.01)
 
     def _open(self, writing: bool) -> sqlite3.Connection:
@@ -373,36 +354,38 @@ class KeywordStore:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{self.path}: its folder cannot be created ({error.strerror})") from error
-            # 0600 for the same reason; SQLite gives its side files the same permissions, and reports errors.
+            # The file alike, in whatever folder; SQLite gives its side files the same rights, and says what hinders it.
             with suppress(OSError):
                 self.path.touch(mode=0o600)
-            return database.prepared(self._connect("rwc"), self.path, "PRAGMA journal_mode = WAL")
+            return database.prepared(database.connect(self.path, "rwc"), self.path, "PRAGMA journal_mode = WAL")
         if not self.path.exists():
             return database.prepared(database.connect_memory(), self.path)
         try:
-            return database.prepared(self._connect("rw"), self.path)
+            return database.prepared(database.connect(self.path, "rw"), self.path)
         except sqlite3.Error as error:
             if database.code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-            return database.snapshot(self.path)  # no permission to write, not even side files
+            return database.snapshot(self.path)  # nothing may be written there, not even SQLite's own side files
 
-    def _connect(self, mode: str) -> sqlite3.Connection:
-        return database.connect(self.path, mode, timeout_s=min(5.0, self._patience_s))
+    def _keyword_not_found(self, connection: sqlite3.Connection, name: str) -> KeywordNotFound:
+        empty = "it is empty; make a keyword with: earmark enroll"
+        cure = _similar(name, names_in(connection, "keyword"), empty)
+        return KeywordNotFound(f"{self.path}: no keyword '{name}'; {cure}")
 
-    def _not_found(self, connection: sqlite3.Connection, noun: str, name: str) -> InputError:
-        """The error for an unknown name, with a similar name or the command that makes one."""
-        names = names_in(connection, noun)
-        similar = difflib.get_close_matches(fold(name), names, n=1)
-        if similar:
-            cure = f"did you mean '{names[similar[0]]}'?"
-        elif names:
-            cure = f"it contains {', '.join(list(names.values())[:8])}{', …' if len(names) > 8 else ''}"
-        elif noun == "keyword":
-            cure = "it is empty; make a keyword: earmark enroll NAME FILE..."
-        else:
-            cure = f"enroll the speaker first: earmark speakers enroll {name} FILE..."
-        kind = KeywordNotFound if noun == "keyword" else SpeakerNotFound
-        return kind(f"{self.path}: no {noun} '{name}'; {cure}")
+    def _speaker_not_found(self, connection: sqlite3.Connection, name: str) -> SpeakerNotFound:
+        empty = f"make one first: earmark speakers enroll {name} FILE..."
+        cure = _similar(name, names_in(connection, "speaker"), empty)
+        return SpeakerNotFound(f"{self.path}: no speaker '{name}'; {cure}")
+
+
+def _similar(name: str, names: dict[str, str], empty: str) -> str:
+    """What somebody may have meant who typed a name that is not there."""
+    similar = difflib.get_close_matches(fold(name), names, n=1)
+    if similar:
+        return f"did you mean '{names[similar[0]]}'?"
+    if names:
+        return f"it holds {', '.join(list(names.values())[:8])}{', …' if len(names) > 8 else ''}"
+    return empty
 
 
 def _default_path() -> Path:

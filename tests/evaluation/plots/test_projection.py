@@ -2,9 +2,9 @@ import numpy as np
 import pytest
 from sklearn.decomposition import PCA
 
+from earmark.core.vectors import unit
 from earmark.evaluation import plots
 from earmark.evaluation.plots.figures import GREYS, word_colors
-from earmark.evaluation.svm import unit
 
 WORDS = ("yes", "no", "go")
 

@@ -30,7 +30,7 @@ def test_without_draws_there_is_no_interval():
 
 
 def test_a_speaker_that_was_not_trained_on_is_named():
-    with pytest.raises(InputError, match="'carl': not one of the 8"):
+    with pytest.raises(InputError, match="'carl'"):
         compute_metrics(np.eye(8), CLASSES, ["carl", *CLASSES[1:]])
 
 

@@ -4,7 +4,6 @@ import torch
 from pytorch_metric_learning.utils.accuracy_calculator import AccuracyCalculator
 
 from earmark.core.errors import InputError
-from earmark.evaluation.protocols import retrieval
 from earmark.evaluation.protocols.retrieval import by_label, compute_metrics, cosine_similarities, precisions
 
 
@@ -45,12 +44,11 @@ def plain(rows, labels, speakers, ranking):
     return np.array(found).T
 
 
-@pytest.mark.parametrize("piece", [60, 700, 2**24])
+@pytest.mark.parametrize("block", [60, 700, 2**24])
 @pytest.mark.parametrize("ranking", ["all", "across", "within", "published"])
-def test_precisions_are_those_of_plain_loops_however_they_are_cut(monkeypatch, piece, ranking):
-    monkeypatch.setattr(retrieval, "_PIECE", piece)
+def test_precisions_are_those_of_plain_loops_with_blocks_of_any_size(block, ranking):
     rows, labels, speakers = tokens()
-    found = precisions(cosine_similarities(rows), labels, speakers, published=True)[ranking]
+    found = precisions(cosine_similarities(rows), labels, speakers, published=True, block=block)[ranking]
     ap, at_r = plain(rows, labels, speakers, ranking)
     np.testing.assert_allclose(found.ap, ap, atol=1e-9)
     np.testing.assert_allclose(found.ap_at_r, at_r, atol=1e-9)
@@ -83,7 +81,7 @@ def test_map_is_that_of_pytorch_metric_learning(seed):
         np.testing.assert_allclose(ours, by_library(rows, labels, includes_query=includes_query), atol=1e-6)
 
 
-def test_the_published_way_flatters_rare_labels():
+def test_the_published_ranking_favors_rare_labels():
     rng = np.random.default_rng(0)
     labels = [f"w{index // 2}" for index in range(100)]
     numbers = compute_metrics(
@@ -102,13 +100,13 @@ def test_perfect_embeddings_have_a_map_of_one_in_every_ranking():
 
 def test_equal_similarities_are_ranked_the_wrong_ones_first():
     found = precisions(cosine_similarities(np.ones((6, 3))), ["a", "a", "a", "b", "b", "c"], [""] * 6)["all"]
-    # Of five others, two right ones stand on places 4 and 5, and only two are looked at.
+    # Of five others, the two right ones have ranks 4 and 5, and only two ranks count.
     assert found.depth == 2
     assert np.nan_to_num(found.ap).tolist() == [0.0] * 6
 
 
-def test_an_own_voice_cannot_help_across_speakers():
-    """All of a speaker's words are alike: within a voice nothing is found, across voices only what is alike counts."""
+def test_a_common_voice_does_not_help_across_speakers():
+    """All words of a speaker are similar: nothing is found within a speaker, everything across speakers."""
     labels, speakers = ["a", "b", "a", "b"], ["x", "x", "y", "y"]
     rows = np.array([[1, 0, 0.3], [1, 0, -0.3], [0, 1, 0.3], [0, 1, -0.3]])
     numbers = compute_metrics(precisions(cosine_similarities(rows), labels, speakers), speakers)
@@ -117,7 +115,7 @@ def test_an_own_voice_cannot_help_across_speakers():
     assert np.isnan(numbers["within"]["map"].value)
 
 
-def test_a_speaker_nobody_knows_is_a_voice_of_its_own():
+def test_an_unknown_speaker_is_a_speaker_of_its_own():
     rows, labels, _ = tokens()
     found = precisions(cosine_similarities(rows), labels, [""] * len(labels))
     np.testing.assert_array_equal(found["all"].ap, found["across"].ap)
@@ -157,9 +155,9 @@ def test_an_embedding_without_a_direction_is_an_error(wrong):
         cosine_similarities(rows)
 
 
-def test_segments_that_cannot_be_judged_are_refused():
+def test_segments_without_labels_or_right_answers_are_refused():
     similarities = cosine_similarities(np.eye(3))
     with pytest.raises(InputError, match="segment 2 of 3 has no label"):
         precisions(similarities, ["a", "", "b"], [""] * 3)
-    with pytest.raises(InputError, match="3 segments of as many labels"):
+    with pytest.raises(InputError, match="3 segments"):
         precisions(similarities, ["a", "b", "c"], [""] * 3)

@@ -107,7 +107,7 @@ def test_a_list_without_its_partner_is_refused(tmp_path, present, missing):
 
 
 def test_a_folder_without_lists_is_refused(tmp_path):
-    with pytest.raises(InputError, match="no list named"):
+    with pytest.raises(InputError, match="enroll_<condition>"):
         find_pairs(tmp_path)
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from earmark import audio
 from earmark.cli import app, main
-from earmark.cli.evaluate import encoders as judged
+from earmark.cli.evaluate import encoders
 from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.manifest import read_manifest
 from earmark.evaluation.embedders import EncoderEmbedder
@@ -35,7 +35,7 @@ def corpus(tmp_path, say):
 def run(corpus, monkeypatch, stand_in):
     """`run("--across-speakers")`: the command with the stand-in encoder; what it printed, and its folder."""
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(stand_in))
+    monkeypatch.setattr(encoders, "load", lambda *_, **__: EncoderEmbedder(stand_in))
 
     def invoke(*words, source="list.txt"):
         call = ["mine", str(corpus / source), "--audio", str(corpus), "--out", str(corpus / "out"), *words]
@@ -47,7 +47,7 @@ def run(corpus, monkeypatch, stand_in):
 @pytest.fixture
 def error_of(corpus, monkeypatch, stand_in, capsys):
     """`error_of("--any")`: exit code and the one line of the command's error."""
-    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(stand_in))
+    monkeypatch.setattr(encoders, "load", lambda *_, **__: EncoderEmbedder(stand_in))
 
     def invoke(*words, source="list.txt"):
         call = ["earmark", "mine", str(corpus / source), "--audio", str(corpus), "--out", str(corpus / "out"), *words]
@@ -82,7 +82,7 @@ def test_words_of_other_speakers_are_paired_without_labels(run):
     assert len(heard) == len(examples)
     assert audio.duration_s(heard[0]) == pytest.approx(1.68, abs=0.05)
     report = (out / "report.md").read_text()
-    assert "Listen to these" in report
+    assert "## Examples" in report
     assert (out / "similarities.png").stat().st_size > 1000 < (out / "coverage.png").stat().st_size
 
 
@@ -142,7 +142,7 @@ def test_a_broken_list_is_told_before_the_work(error_of, corpus):
 def test_embeddings_of_another_encoder_are_not_mixed_in(error_of, run, monkeypatch, stand_in):
     assert run()[0].exit_code == 0
     other = type(stand_in)(name="other", fingerprint="0" * 48)
-    monkeypatch.setattr(judged, "load", lambda *_, **__: EncoderEmbedder(other))
+    monkeypatch.setattr(encoders, "load", lambda *_, **__: EncoderEmbedder(other))
     code, line = error_of()
     assert code == 2
     assert "holds embeddings of another encoder (stand-in, now other); name another --out" in line

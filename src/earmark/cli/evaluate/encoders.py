@@ -1,8 +1,7 @@
-"""What is judged: the encoder or checkpoint that the command line names, and the vectors that it gives."""
+"""The evaluated encoder or checkpoint, and its embeddings of recordings."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,73 +17,64 @@ if TYPE_CHECKING:
 
 CHECKPOINT = ".safetensors"
 
-EncoderName = Annotated[
+EncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
         metavar="NAME|FILE",
-        help="base, tiny, an .onnx file, or a checkpoint of earmark train (.safetensors).",
-        show_default="base",
+        help="Name of a shipped encoder, an .onnx file, or a checkpoint of earmark train (.safetensors); base if not "
+        "given.",
     ),
 ]
-VoiceName = Annotated[
+SpeakerEncoderOption = Annotated[
     str | None,
     typer.Option(
         "--encoder",
         metavar="NAME|FILE",
-        help="speaker, an .onnx file, or a checkpoint of earmark train (.safetensors); base and tiny hear words.",
-        show_default="speaker",
+        help="speaker, an .onnx file, or a checkpoint of earmark train (.safetensors); speaker if not given. Encoders "
+        "of words are accepted too.",
     ),
 ]
-Spoken = Annotated[
+SpokenOption = Annotated[
     bool | None,
     typer.Option(
         "--spoken/--whole",
-        help="Embed the spoken part of a clip, or all of it; an encoder of clips of one length hears all.",
-        show_default="--spoken",
+        help="Embed only the spoken part of a clip, or the whole clip; only the spoken part if not given, or the whole "
+        "clip for encoders of clips of fixed length.",
     ),
 ]
-Crops = Annotated[
-    int,
-    typer.Option(
-        min=0,
-        help="Random crops of a recording whose embeddings are averaged, as training crops; 0: an encoder of clips "
-        "hears the middle.",
-    ),
-]
-Speakers = Annotated[
+SpeakersOption = Annotated[
     Path | None,
     typer.Option(
         metavar="MANIFEST",
-        help="Knows who speaks.",
-        show_default="manifest.tsv beside the list or in FOLDER, else the folder of a recording",
+        help="Manifest with the speakers; if not given, manifest.tsv beside the list or in the audio folder, or else "
+        "the names of the recordings' folders.",
     ),
 ]
 
 
 def is_checkpoint(name: str | None) -> bool:
-    """Whether `--encoder` names a checkpoint of a training."""
+    """Whether the name is that of a checkpoint file."""
     return name is not None and Path(name).suffix == CHECKPOINT
 
 
 def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
-    """The encoder or checkpoint, ready to embed.
+    """Load an encoder or a checkpoint.
 
     Args:
-        name: what `--encoder` says.
-        spoken: whether only the spoken part of a clip is embedded; None for the default.
-        crops: so many random crops of a recording are averaged; for checkpoints of encoders of clips.
-        seed: of the crops.
+        name: name of a shipped encoder or path of a file; None for base.
+        spoken: embed only the spoken part of a clip; None for the encoder's default.
+        crops: number of random crops of a recording to average, for checkpoints of encoders of fixed length.
+        seed: seed of the crops.
 
     Raises:
-        InputError: no such file, a checkpoint of an encoder of clips that shall embed the spoken part, or crops for
-            an encoder that hears a recording whole.
+        InputError: the file does not exist, an encoder of fixed length cannot embed the spoken part, or the encoder
+            does not use crops.
     """
     from earmark.evaluation.embedders import EncoderEmbedder
 
     if not is_checkpoint(name):
-        if crops:
-            raise InputError(f"--crops {crops}: {name or 'base'} hears a recording whole; leave it out")
+        _refuse_crops(crops, name or "base")
         from earmark.models.encoder import load_encoder
 
         return EncoderEmbedder(load_encoder(name), spoken=spoken is not False)
@@ -94,15 +84,15 @@ def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: 
     embedder = load_embedder(Path(str(name)), crops=crops, seed=seed)
     if spoken is None:
         return embedder
-    if isinstance(embedder, EncoderEmbedder):  # the checkpoint of an encoder that hears streams
+    if isinstance(embedder, EncoderEmbedder):  # the checkpoint of a streaming encoder
         return replace(embedder, spoken=spoken)
     if spoken:
-        raise InputError(f"--spoken: {name} hears clips of one length, as its training did; leave it out")
+        raise InputError(f"{name} embeds clips of fixed length, as in its training; drop the option", key="spoken")
     return embedder
 
 
-def load_voice(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
-    """As `load`, where speakers are judged: the shipped encoder of speakers unless another is named."""
+def load_speaker_embedder(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
+    """As `load`, for evaluations of speakers: the default is the shipped speaker encoder."""
     from earmark.evaluation.embedders import SpeakerEmbedder
     from earmark.models.encoder import SHIPPED, load_encoder
     from earmark.models.onnx_model import EncoderError
@@ -118,27 +108,26 @@ def load_voice(name: str | None, *, spoken: bool | None = None, crops: int = 0, 
         except EncoderError:
             raise error from None
         return load(name, spoken=spoken, crops=crops, seed=seed)
-    if crops:
-        raise InputError(f"--crops {crops}: {encoder.name} hears a recording whole; leave it out")
+    _refuse_crops(crops, encoder.name)
     return SpeakerEmbedder(encoder, spoken=spoken is not False)
 
 
 def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str, Floats]":
-    """Vectors by path, with a progress bar."""
+    """Embed recordings, with a progress bar; returns embeddings by path."""
     from earmark.evaluation.embedders import embed_clips
 
     with console.progress_bar() as progress:
-        return embed_clips(paths, folder, embedder.embed_batch, progress=partial(progress, "embedding clips"))
+        return embed_clips(paths, folder, embedder.embed_batch, progress=progress)
 
 
-def key(embedder: "Embedder", *, crops: int, seed: int, spoken: bool | None = None) -> "Key":
-    """What embeddings depend on."""
+def cache_key(embedder: "Embedder", *, crops: int = 0, seed: int = 0, spoken: bool | None = None) -> "Key":
+    """What embeddings in a cache depend on."""
     return {"fingerprint": embedder.fingerprint, "crops": crops, "seed": seed if crops else None, "spoken": spoken}
 
 
 def embed_into(
-    file: Path,
-    places: Mapping[str, Path],
+    cache: Path,
+    files: Mapping[str, Path],
     embedder: "Embedder",
     *,
     key: "Key",
@@ -146,32 +135,22 @@ def embed_into(
     silence: "Silence" = "refuse",
     refuse_others: bool = False,
 ) -> "Embeddings":
-    """Embeddings of recordings, kept in a file, with a progress bar; arguments as of `embeddings.embed_into`."""
-    from earmark.evaluation import embedding_cache as embeddings
+    """Embed recordings into a cache, with a progress bar; arguments as in `embedding_cache.embed_into`."""
+    from earmark.evaluation import embedding_cache
 
     with console.progress_bar() as progress:
-        return embeddings.embed_into(
-            file,
-            places,
+        return embedding_cache.embed_into(
+            cache,
+            files,
             embedder.embed_batch,
             key=key,
             speakers=speakers,
             silence=silence,
             refuse_others=refuse_others,
-            progress=partial(progress, "embedding recordings"),
+            progress=progress,
         )
 
 
-def words(text: str, option: str) -> list[str]:
-    """The words of `yes,no,zoom in`.
-
-    Raises:
-        InputError: there is no word.
-
-    >>> words("yes, zoom in,", "--targets")
-    ['yes', 'zoom in']
-    """
-    found = [word.strip() for word in text.split(",") if word.strip()]
-    if not found:
-        raise InputError(f"{option} {text!r}: write words with commas between them, such as yes,no")
-    return found
+def _refuse_crops(crops: int, name: str) -> None:
+    if crops:
+        raise InputError(f"{crops}; {name} embeds whole recordings; drop the option", key="crops")

@@ -1,144 +1,122 @@
-"""`earmark evaluate few-shot`: enroll keywords from a few clips, test on others."""
+"""`earmark evaluate few-shot`: keywords from a few clips, tested on others."""
 
-import sys
-from enum import StrEnum
-from functools import partial
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import encoders as judged
+from earmark.cli.evaluate import encoders
+from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.extras import needs
+from earmark.cli.settings import Flag, options_from
 from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from earmark.evaluation.protocols import few_shot as protocol
+    from earmark.evaluation.embedders import Embedder, Floats
+    from earmark.evaluation.protocols.few_shot import FewShotSettings, Scored
     from earmark.evaluation.protocols.trials import ListPair
-    from earmark.models.encoder import Encoder
 
 EXAMPLE = "Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]"
 
 
-class Scoring(StrEnum):
-    """What the score of a clip is."""
-
-    clip = "clip"
-    detector = "detector"
-
-
-class Backend(StrEnum):
-    """How several takes of a keyword give one score."""
-
-    prototype = "prototype"
-    centroid = "centroid"
-    best_take = "best-take"
-    svm = "svm"
-
-
+@options_from(
+    "earmark.evaluation.protocols.few_shot:FewShotSettings",
+    flags={"target_words": Flag(metavar="WORD,WORD", separator=","), "draws": "--limit-seeds"},
+)
 def few_shot(
-    lists: Annotated[Path, typer.Argument(help="Folder of enroll_*.txt and test_*.txt, one 'label path' a line.")],
-    audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists start from.")],
-    encoder: judged.EncoderName = None,
-    scoring: Annotated[
-        Scoring, typer.Option(help="clip: a clip is one vector; detector: the best score of the live detector.")
-    ] = Scoring.clip,
-    backend: Annotated[
-        Backend,
-        typer.Option(
-            help="Compare with the mean of the unit takes, the plain mean as published, the best take, "
-            "or by one RBF-SVM a keyword (clip)."
-        ),
-    ] = Backend.prototype,
+    lists: Annotated[Path, typer.Argument(help="Folder of enroll_*.txt and test_*.txt with lines 'label path'.")],
+    audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists are relative to.")],
+    settings: "FewShotSettings",
+    encoder: encoders.EncoderOption = None,
     background: Annotated[
         Path | None,
-        typer.Option(metavar="LIST", help="Clips that say no keyword, 'label path' a line, for the SVM to tell from."),
+        typer.Option(metavar="LIST", help="List of clips without keywords, lines 'label path': negatives of the SVMs."),
     ] = None,
-    target_words: Annotated[
-        str | None,
-        typer.Option(metavar="WORD,WORD", help="Enroll only these; the other words of the lists become impostors."),
-    ] = None,
-    spoken: judged.Spoken = None,
-    out: Annotated[
-        Path | None, typer.Option(help="Results folder; runs/few-shot-<lists>-<encoder> unless given.")
-    ] = None,
-    limit_seeds: Annotated[int | None, typer.Option(min=1, help="Only the first lists of each condition.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers, and of the map.")] = 0,
+    spoken: encoders.SpokenOption = None,
+    out: OutOption = None,
 ) -> None:
-    """Enroll keywords from a few clips, test on others; writes table.md, results.json and five pictures."""
-    _check(encoder, scoring, backend, background, spoken)
+    """Enroll keywords from a few clips and test on others; writes table.md, results.json and five plots."""
+    _check(settings, encoder, background, spoken)
     with needs("plots"):
         from earmark.evaluation.protocols import few_shot as protocol
         from earmark.evaluation.protocols import trials
-        from earmark.evaluation.reports import plots as pictures
-        from earmark.evaluation.reports import spotting as report
+        from earmark.evaluation.reports import few_shot as report
+        from earmark.evaluation.reports import plots
 
     import numpy as np
 
-    from earmark.evaluation.embedders import Embedder, EncoderEmbedder
-    from earmark.models.encoder import load_encoder
-
-    conditions = trials.find_pairs(lists, audio=audio, draws=limit_seeds)
-    if target_words is not None:
-        conditions = trials.keep_words(conditions, judged.words(target_words, "--target-words"))
+    conditions = trials.find_pairs(lists, audio=audio, draws=settings.draws)
+    if settings.target_words is not None:
+        conditions = trials.keep_words(conditions, settings.target_words)
     negatives = _background(background, audio, conditions)
-    paths = trials.every_path(conditions)
-    if scoring is Scoring.detector:
-        listening = EncoderEmbedder(load_encoder(encoder))
-        scored = _streams(conditions, audio, listening.encoder)
-        shown = [clip.path for clip in pictures.clips_to_map(conditions, seed=seed)]
-        embedder: Embedder = listening
-        vectors = judged.embed(embedder, shown, audio)
-    else:
-        embedder = judged.load(encoder, spoken=spoken)
-        vectors = judged.embed(embedder, [*paths, *negatives], audio)
-        rows = np.stack([vectors[path] for path in negatives]) if negatives else None
-        scored = protocol.score_vectors(conditions, vectors, backend=backend.value, background=rows)
-    speakers = trials.speakers_of(audio, paths)
-    results = protocol.compute_metrics(scored, speakers=speakers, rng=np.random.default_rng(seed))
+    embedder, vectors, scored = _score(settings, conditions, negatives, audio, encoder, spoken)
+    speakers = trials.speakers_of(audio, trials.every_path(conditions))
+    results = protocol.compute_metrics(scored, speakers=speakers, rng=np.random.default_rng(settings.seed))
 
     name = lists.resolve().name
-    out = out or Path("runs") / f"few-shot-{name}-{embedder.name}"
-    out.mkdir(parents=True, exist_ok=True)
-    table = report.table({embedder.name: results}, peers=() if target_words else report.peers_for(name))
-    (out / "table.md").write_text(table, encoding="utf-8")
-    report.write_results(
-        out / "results.json",
-        results,
-        command=["earmark", *sys.argv[1:]],
-        encoder=embedder.name,
-        fingerprint=embedder.fingerprint,
+    folder = results_folder(out, "few-shot", name, embedder.name)
+    peers = () if settings.target_words else report.peers_for(name)
+    write_report(
+        folder,
+        "few-shot",
+        report.markdown({embedder.name: results}, peers),
+        {"scoring": settings.scoring, "backend": settings.backend, **report.document(results)},
+        encoder=identity(embedder),
         lists=name,
-        scoring=scoring.value,
-        backend=backend.value,
     )
-    by = backend.value if scoring is Scoring.clip else scoring.value
-    title = f"{embedder.name} on {name}, {by}"
-    pictures.draw_few_shot(out, scored, vectors, title=title, seed=seed)
-    _print(results, title, out)
+    method = settings.backend if settings.scoring == "clip" else settings.scoring
+    title = f"{embedder.name} on {name}, {method}"
+    plots.draw_few_shot(folder, scored, vectors, title=title, seed=settings.seed)
+    print_results(report.COLUMNS, report.rows(results), title, folder)
 
 
-def _check(
-    encoder: str | None, scoring: Scoring, backend: Backend, background: Path | None, spoken: bool | None
-) -> None:
-    """Refuse options that do not go together, before the work starts."""
-    if scoring is Scoring.detector:
-        if judged.is_checkpoint(encoder):
-            raise InputError(f"--scoring detector: {encoder} is a checkpoint; run earmark export, and name the .onnx")
-        if spoken is not None or backend is not Backend.prototype:
-            raise InputError("--whole and --backend: for --scoring clip only; the detector finds speech itself")
-    if background is not None and backend is not Backend.svm:
-        raise InputError("--background: for --backend svm only; the others compare with the takes alone")
+def _check(settings: "FewShotSettings", encoder: str | None, background: Path | None, spoken: bool | None) -> None:
+    """Refuse combinations of options before the work starts."""
+    if settings.scoring == "detector":
+        if encoders.is_checkpoint(encoder):
+            raise InputError(f"detector needs an .onnx file; run earmark export on {encoder}", key="scoring")
+        if spoken is not None:
+            raise InputError("only for scoring clip; the detector finds speech itself", key="spoken")
+    if background is not None and settings.backend != "svm":
+        raise InputError("only for backend svm; the others compare with the takes only", key="background")
+
+
+def _score(
+    settings: "FewShotSettings",
+    conditions: "Mapping[str, tuple[ListPair, ...]]",
+    negatives: list[str],
+    audio: Path,
+    encoder: str | None,
+    spoken: bool | None,
+) -> "tuple[Embedder, dict[str, Floats], Scored]":
+    """The embedder, embeddings by path (at least those that the projection shows), and the scores."""
+    import numpy as np
+
+    from earmark.evaluation.embedders import EncoderEmbedder
+    from earmark.evaluation.protocols import few_shot as protocol
+    from earmark.evaluation.protocols.trials import every_path
+    from earmark.evaluation.reports.plots import projected_clips
+    from earmark.models.encoder import load_encoder
+
+    if settings.scoring == "detector":
+        embedder = EncoderEmbedder(load_encoder(encoder))
+        with console.progress_bar() as progress:
+            scored = protocol.score_streams(conditions, audio, embedder.encoder, progress=progress)
+        shown = [clip.path for clip in projected_clips(conditions, seed=settings.seed)]
+        return embedder, encoders.embed(embedder, shown, audio), scored
+    chosen = encoders.load(encoder, spoken=spoken)
+    vectors = encoders.embed(chosen, [*every_path(conditions), *negatives], audio)
+    background = np.stack([vectors[path] for path in negatives]) if negatives else None
+    return chosen, vectors, protocol.score_vectors(conditions, vectors, backend=settings.backend, background=background)
 
 
 def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[ListPair, ...]]") -> list[str]:
-    """The clips of a background list, checked against the lists.
+    """The clips of a background list.
 
     Raises:
-        InputError: a clip that says a keyword, or that a list names too.
+        InputError: a clip has a keyword, or is in a trial list too.
     """
     from earmark.evaluation.protocols.trials import every_path, read_list
 
@@ -149,27 +127,7 @@ def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[
     clips = read_list(path, audio=audio)
     for clip in clips:
         if clip.label in keywords:
-            raise InputError(f"{path}: {clip.path} says the keyword {clip.label!r}; background says none")
+            raise InputError(f"{path}: {clip.path} has the keyword {clip.label!r}; remove it from the background list")
         if clip.path in named:
-            raise InputError(f"{path}: {clip.path} stands in the trial lists too; remove it from one")
+            raise InputError(f"{path}: {clip.path} is in the trial lists too; remove it from one")
     return [clip.path for clip in clips]
-
-
-def _streams(conditions: "Mapping[str, tuple[ListPair, ...]]", audio: Path, encoder: "Encoder") -> "protocol.Scored":
-    from earmark.evaluation.protocols import few_shot as protocol
-
-    with console.progress_bar() as progress:
-        return protocol.score_streams(conditions, audio, encoder, progress=partial(progress, "detecting in clips"))
-
-
-def _print(results: "Sequence[protocol.ConditionResult]", title: str, out: Path) -> None:
-    from earmark.evaluation.protocols.few_shot import METRICS
-    from earmark.evaluation.reports import spotting as report
-
-    columns = ["lists", *(f">{METRICS[column]} (%)" for column in report.COLUMNS)]
-    rows = [
-        [f"{result.name} × {len(result.lists)}", *(report.spread_text(result, column) for column in report.COLUMNS)]
-        for result in results
-    ]
-    console.print_table(columns, rows, title)
-    console.say(f"wrote {out}")

@@ -1,23 +1,24 @@
-"""`earmark evaluate map`: does the same thing said elsewhere come first?"""
+"""`earmark evaluate map`: retrieval of labeled segments."""
 
-import sys
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import encoders as judged
+from earmark.cli.evaluate import encoders
+from earmark.cli.evaluate.results import OutOption, print_results, results_folder, write_report
 from earmark.cli.extras import needs
+from earmark.cli.settings import options_from
 from earmark.core.errors import InputError, writing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
+    from earmark.core.progress import Progress
     from earmark.data.audio_folder import AudioFolder
     from earmark.data.manifest import Clip
-    from earmark.evaluation.protocols.retrieval import Floats, Ints, Similarities
+    from earmark.evaluation.protocols.retrieval import Floats, Ints, RetrievalSettings, Similarities
     from earmark.evaluation.reports.retrieval import System
     from earmark.evaluation.segment_embeddings import SegmentEmbedder
 
@@ -30,65 +31,55 @@ Source = Annotated[
     Path,
     typer.Argument(
         metavar="SEGMENTS|MANIFEST",
-        help="A list of lines 'wav spk vad_start vad_end seg_start seg_end label', or a manifest (.tsv, .parquet).",
-        show_default=False,
+        help="A list with lines 'wav spk vad_start vad_end seg_start seg_end label', or a manifest (.tsv, .parquet).",
     ),
 ]
 Audio = Annotated[
     Path | None,
-    typer.Option(
-        metavar="FOLDER", help="Folder that the paths in a list start from.", show_default="the manifest's folder"
-    ),
+    typer.Option(metavar="FOLDER", help="Folder that paths are relative to; the manifest's folder if not given."),
 ]
 EncoderName = Annotated[
     str | None,
     typer.Option(
         "--encoder",
         metavar="NAME|FILE",
-        help=f"base, tiny, an .onnx file, a checkpoint (.safetensors), or {MEAN}.",
-        show_default="base",
+        help="Name of a shipped encoder, an .onnx file, a checkpoint (.safetensors), or the untrained baseline "
+        f"{MEAN}; base if not given.",
     ),
 ]
-Split = Annotated[str | None, typer.Option(help="Split of a manifest.", show_default="all")]
+Split = Annotated[str | None, typer.Option(help="Split of a manifest; all if not given.")]
 Spoken = Annotated[
     bool,
-    typer.Option("--spoken/--whole", help="Of a recording without times, embed the spoken part, or all of it."),
+    typer.Option("--spoken/--whole", help="Embed only the spoken part of a recording without times, or all of it."),
 ]
 
 
+@options_from("earmark.evaluation.protocols.retrieval:RetrievalSettings", flags={"published": "--published"})
 def retrieve(
     source: Source,
+    settings: "RetrievalSettings",
     audio: Audio = None,
     encoder: Annotated[
         list[str] | None,
         typer.Option(
             "--encoder",
             metavar="NAME|FILE",
-            help=f"base, tiny, an .onnx file, a checkpoint (.safetensors), or a baseline: {MEAN}, or {WARPING} for a "
-            "few thousand segments. May be repeated.",
-            show_default="base",
+            help="Name of a shipped encoder, an .onnx file, a checkpoint (.safetensors), or an untrained baseline: "
+            f"{MEAN}, or {WARPING} for up to a few thousand segments. May be repeated; base if not given.",
         ),
     ] = None,
     split: Split = None,
     spoken: Spoken = True,
-    published: Annotated[
-        bool, typer.Option("--published", help="Also with each query among its own answers, as published.")
-    ] = False,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Results folder.", show_default="runs/map-<list>")
-    ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over speakers.")] = 0,
+    out: OutOption = None,
 ) -> None:
-    """Rank all segments by their similarity to each, and measure MAP and MAP@R of those with its label.
+    """Rank all segments by their similarity to each, and compute MAP and MAP@R.
 
-    Against all other segments, against those of other speakers, and against those of the query's own speaker. Writes
-    table.md, results.json, map.png, and the embeddings, so that the same command goes on where it was stopped.
+    Candidates are all other segments, those of other speakers, and those of the query's own speaker. Writes table.md,
+    results.json, map.png, and the embeddings, with which the same command continues interrupted work.
     """
-    import numpy as np
-
     from earmark.data.lists.segments import read_clips
     from earmark.evaluation.protocols import retrieval
-    from earmark.evaluation.reports import retrieval as retrieval_report
+    from earmark.evaluation.reports import retrieval as report
 
     with needs("plots"):
         from earmark.evaluation import plots
@@ -96,78 +87,105 @@ def retrieve(
     clips, recordings = read_clips(source, audio, split=split)
     segments = [clip for clip in clips if clip.split not in {"noise", "rir"}]
     _check_labels(source, segments)
-    labels, speakers = [clip.label for clip in segments], [clip.speaker for clip in segments]
-    # Many a manifest is called manifest: its folder says what it is of.
-    lists = "-".join(filter(None, [source.resolve().parent.name if source.stem == "manifest" else source.stem, split]))
-    out = out or Path("runs") / f"map-{lists}"
-    with writing(out):
-        out.mkdir(parents=True, exist_ok=True)
-    systems = []
-    for name in encoder or ["base"]:
-        title, fingerprint, similarities = _similarities(name, segments, recordings, out, spoken=spoken)
-        with console.progress_bar() as progress:
-            found = retrieval.precisions(
-                similarities, labels, speakers, published=published, progress=partial(progress, "ranking")
-            )
-        numbers = retrieval.compute_metrics(found, speakers, np.random.default_rng(seed))
-        systems.append(retrieval_report.System(title, fingerprint, found, numbers))
-    counts = {"segments": len(segments), "labels": len(set(labels)), "speakers": len(set(speakers) - {""})}
-    shown = {system.name: retrieval.by_label(retrieval_report.shown(system), labels) for system in systems}
-    ranking = retrieval.RANKINGS[retrieval_report.shown_ranking(systems[0])]
-    with writing(out):
-        _write(out, systems, labels, lists, {**counts, "spoken": spoken, "seed": seed})
-        plots.save(plots.average_precision_plot(shown, title=f"{lists}, against {ranking}"), out / "map.png")
-    heads = [head if place < 2 else f">{head}" for place, head in enumerate(retrieval_report.COLUMNS)]
+    labels, speakers = [clip.label for clip in segments], {clip.speaker for clip in segments} - {""}
+    # Most manifests are called `manifest`, in a folder with the name of the corpus.
+    corpus = source.resolve().parent.name if source.stem == "manifest" else source.stem
+    lists = "-".join(filter(None, [corpus, split]))
+    folder = results_folder(out, "map", lists)
+    systems = [_system(name, segments, recordings, folder, settings, spoken=spoken) for name in encoder or ["base"]]
+    counts = {"segments": len(segments), "labels": len(set(labels)), "speakers": len(speakers)}
+    first = systems[0]
+    write_report(
+        folder,
+        "map",
+        report.markdown(systems),
+        {**counts, "spoken": spoken, "seed": settings.seed, **report.document(systems, labels)},
+        encoder=(first.name, first.fingerprint),
+        lists=lists,
+    )
+    figure = plots.average_precision_plot(
+        {system.name: system.by_label(labels) for system in systems},
+        title=f"{lists}, against {retrieval.RANKINGS[first.plotted_ranking]}",
+    )
+    with writing(folder):
+        plots.save(figure, folder / "map.png")
     title = f"{lists}: {counts['segments']} segments, {counts['labels']} labels, {counts['speakers']} speakers"
-    console.print_table(heads, retrieval_report.rows(systems), title)
-    console.say(f"wrote {out}")
+    print_results(report.COLUMNS, report.rows(systems), title, folder)
+
+
+def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
+    """Load an encoder, a checkpoint or a baseline that embeds segments.
+
+    Raises:
+        InputError: as in `encoders.load`; or the baseline has no embeddings.
+    """
+    from earmark.evaluation.segment_embeddings import LogMelMean, segment_embedder
+
+    if name == WARPING:
+        raise InputError(f"{name} compares segments without embeddings; choose another", key="encoder")
+    if name == MEAN:
+        return LogMelMean()
+    return segment_embedder(encoders.load(name), spoken=spoken)
 
 
 def _check_labels(source: Path, segments: "Sequence[Clip]") -> None:
-    """Whether segments can be judged, before any of them is heard."""
+    """Refuse segments without right answers before any of them is embedded."""
     if not segments:
-        raise InputError(f"{source}: all clips are noise or rooms; name segments of speech")
+        raise InputError(f"{source}: all clips are noise or room responses; name segments of speech")
     for number, clip in enumerate(segments, 1):
         if not clip.label:
             raise InputError(
                 f"{source}: segment {number} of {len(segments)}, {clip.path} from {clip.start_s:g} s on, has no label;"
-                " label all of them, as prepare ngrams does"
+                " label all segments, as earmark prepare ngrams does"
             )
     if len({clip.label for clip in segments}) == len(segments):
         raise InputError(
-            f"{source}: {len(segments)} segments of as many labels: nothing has a right answer; add tokens of a label"
+            f"{source}: {len(segments)} segments with as many labels: no query has a right answer; add more of a label"
         )
 
 
-def _similarities(
-    name: str, segments: "Sequence[Clip]", recordings: "AudioFolder", out: Path, *, spoken: bool
-) -> "tuple[str, str, Similarities]":
-    """The encoder's name and fingerprint, and its similarities of any segments."""
+def _system(
+    name: str,
+    segments: "Sequence[Clip]",
+    recordings: "AudioFolder",
+    folder: Path,
+    settings: "RetrievalSettings",
+    *,
+    spoken: bool,
+) -> "System":
+    """Results of one encoder or baseline."""
     import numpy as np
 
-    from earmark.evaluation import dtw as warping
+    from earmark.evaluation.protocols import retrieval
+    from earmark.evaluation.reports.retrieval import System
+
+    title, fingerprint, similarities = _similarities(name, segments, recordings, folder, spoken=spoken)
+    labels, speakers = [clip.label for clip in segments], [clip.speaker for clip in segments]
+    with console.progress_bar() as progress:
+        found = retrieval.precisions(similarities, labels, speakers, published=settings.published, progress=progress)
+    numbers = retrieval.compute_metrics(found, speakers, np.random.default_rng(settings.seed))
+    return System(title, fingerprint, found, numbers)
+
+
+def _similarities(
+    name: str, segments: "Sequence[Clip]", recordings: "AudioFolder", folder: Path, *, spoken: bool
+) -> "tuple[str, str, Similarities]":
+    """Name and fingerprint of the encoder, and its similarities of segments."""
+    import numpy as np
+
+    from earmark.evaluation import dtw
     from earmark.evaluation.protocols import retrieval
     from earmark.evaluation.segment_embeddings import embed_all
 
     if name != WARPING:
         embedder = load(name, spoken=spoken)
+        cache = folder / f"embeddings-{embedder.name}.npz"
         with console.progress_bar() as progress:
-            vectors = embed_all(
-                segments,
-                recordings,
-                embedder,
-                out / f"embeddings-{embedder.name}.npz",
-                progress=partial(progress, f"embedding by {embedder.name}"),
-            )
+            vectors = embed_all(segments, recordings, embedder, cache, progress=progress)
         return embedder.name, embedder.fingerprint, retrieval.cosine_similarities(vectors)
-    if len(segments) > warping.MOST_SEQUENCES:  # told before, not after reading all recordings
-        raise InputError(
-            f"--encoder {WARPING}: {len(segments)} segments, and dynamic time warping takes {warping.MOST_SEQUENCES} at"
-            f" most; draw fewer, or take {MEAN}"
-        )
+    dtw.check_count(len(segments))
     with console.progress_bar() as progress:
-        frames = _warping_frames(segments, recordings, partial(progress, "reading"))
-        distances = warping.warped_distances(frames, progress=partial(progress, "warping"))
+        distances = dtw.warped_distances(_warping_frames(segments, recordings, progress), progress=progress)
 
     def similarities(rows: "Ints", columns: "Ints") -> "Floats":
         return -distances[np.ix_(rows, columns)]
@@ -175,44 +193,18 @@ def _similarities(
     return "log-mel DTW", f"{WARPING}-1", similarities
 
 
-def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
-    """The encoder, checkpoint or baseline that embeds segments.
-
-    Raises:
-        InputError: as `judged.load`; or it embeds nothing.
-    """
-    from earmark.evaluation.segment_embeddings import LogMelMean, segment_embedder
-
-    if name == WARPING:
-        raise InputError(f"--encoder {name}: compares segments and embeds none; take another")
-    if name == MEAN:
-        return LogMelMean()
-    return segment_embedder(judged.load(name), spoken=spoken)
-
-
-def _warping_frames(
-    segments: "Sequence[Clip]", recordings: "AudioFolder", progress: "Callable[[int, int], object]"
-) -> "list[Floats]":
-    """What warping compares, in the order of the segments; each recording is read once."""
+def _warping_frames(segments: "Sequence[Clip]", recordings: "AudioFolder", progress: "Progress") -> "list[Floats]":
+    """Frames for warping, in the order of the segments; each recording is read once."""
     from earmark.evaluation.dtw import halved
     from earmark.evaluation.segment_embeddings import mel_frames
 
-    rows: dict[str, list[int]] = {}
+    rows_of: dict[str, list[int]] = {}
     for row, clip in enumerate(segments):
-        rows.setdefault(clip.path, []).append(row)
+        rows_of.setdefault(clip.path, []).append(row)
     frames: dict[int, Floats] = {}
-    for path, some in rows.items():
-        spans = [(segments[row].start_s, segments[row].end_s) for row in some]
-        heard = mel_frames(recordings.locate(path), spans, centered=True)
-        frames |= {row: halved(part) for row, part in zip(some, heard, strict=True)}
-        progress(len(frames), len(segments))
+    for path, rows in rows_of.items():
+        spans = [(segments[row].start_s, segments[row].end_s) for row in rows]
+        found = mel_frames(recordings.locate(path), spans, centered=True)
+        frames |= {row: halved(part) for row, part in zip(rows, found, strict=True)}
+        progress("reading", len(frames), len(segments))
     return [frames[row] for row in range(len(segments))]
-
-
-def _write(out: Path, systems: "Sequence[System]", labels: "Sequence[str]", lists: str, about: dict[str, int]) -> None:
-    from earmark.evaluation.reports import retrieval as retrieval_report
-
-    (out / "table.md").write_text(retrieval_report.table(systems), encoding="utf-8")
-    retrieval_report.write_results(
-        out / "results.json", systems, labels, command=["earmark", *sys.argv[1:]], lists=lists, about=about
-    )

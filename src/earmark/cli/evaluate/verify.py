@@ -1,20 +1,22 @@
-"""`earmark evaluate verify`: is it the same speaker?"""
+"""`earmark evaluate verify`: speaker verification on pairs of recordings."""
 
-import sys
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earmark.cli import console
-from earmark.cli.evaluate import encoders as judged
+from earmark.cli.evaluate import encoders
+from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.extras import needs
+from earmark.cli.settings import options_from
 from earmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from earmark.evaluation.embedding_cache import Embeddings, Silence
-    from earmark.evaluation.protocols.speaker_trials import SpeakerTrials
+    from earmark.evaluation.embedders import Embedder, Floats
+    from earmark.evaluation.embedding_cache import Embeddings
+    from earmark.evaluation.protocols.speaker_trials import SpeakerTrials, VerificationSettings
+    from earmark.evaluation.protocols.verification import Pairs
 
 EXAMPLE = (
     "Example: [bold]earmark evaluate verify veri_test.txt --audio corpora/voxceleb1 "
@@ -22,149 +24,144 @@ EXAMPLE = (
 )
 
 
-class Norm(StrEnum):
-    """What is done to scores."""
-
-    none = "none"
-    as_norm = "as-norm"
-
-
+@options_from(
+    "earmark.evaluation.protocols.speaker_trials:VerificationSettings",
+    flags={"skip_missing": "--skip-missing", "all_pairs": "--all-pairs"},
+)
 def verify(
     trials: Annotated[
         Path,
         typer.Argument(
             metavar="PAIRS|MANIFEST",
-            help="A list such as veri_test.txt, lines '1 path path' and '0 path path'; or a manifest (.tsv, .parquet), "
-            "of which all pairs of a split are compared.",
-            show_default=False,
+            help="A list such as veri_test.txt with lines '1 path path' and '0 path path'; or a manifest (.tsv, "
+            ".parquet), where all pairs of a split are compared.",
         ),
     ],
+    settings: "VerificationSettings",
     audio: Annotated[
         Path | None,
-        typer.Option(
-            metavar="FOLDER", help="Folder that the paths in a list start from.", show_default="the manifest's folder"
-        ),
+        typer.Option(metavar="FOLDER", help="Folder that the paths in a list are relative to; not for a manifest."),
     ] = None,
-    encoder: judged.VoiceName = None,
-    all_pairs: Annotated[
-        bool, typer.Option("--all-pairs", help="Compare all pairs of the recordings that a list of pairs names.")
-    ] = False,
-    split: Annotated[str, typer.Option(help="Split of a manifest.")] = "test",
-    crops: judged.Crops = 0,
-    norm: Annotated[
-        Norm, typer.Option(help="as-norm: each score in the scale of what both recordings score against strangers.")
-    ] = Norm.none,
+    encoder: encoders.SpeakerEncoderOption = None,
     cohort: Annotated[
         Path | None,
-        typer.Option(
-            metavar="MANIFEST", help="Strangers for --norm, as a rule the training speakers.", show_default="none"
-        ),
+        typer.Option(metavar="MANIFEST", help="Cohort speakers for --norm as-norm, usually the training speakers."),
     ] = None,
-    cohort_split: Annotated[str, typer.Option(help="Split of the cohort.")] = "train",
-    cohort_clips: Annotated[
-        int | None,
-        typer.Option(min=1, help="At most so many recordings of each stranger are averaged.", show_default="all"),
-    ] = None,
-    top: Annotated[int, typer.Option(min=2, help="Strangers that a recording is most like, for --norm.")] = 300,
-    speakers: judged.Speakers = None,
-    spoken: judged.Spoken = None,
-    skip_missing: Annotated[
-        bool, typer.Option("--skip-missing", help="Leave out missing and silent recordings, and say how many.")
-    ] = False,
-    out: Annotated[Path | None, typer.Option(help="Results folder; runs/verify-<list>-<encoder> unless given.")] = None,
-    seed: Annotated[int, typer.Option(help="Of the crops, and of the bootstrap over speakers.")] = 0,
+    speakers: encoders.SpeakersOption = None,
+    spoken: encoders.SpokenOption = None,
+    out: OutOption = None,
 ) -> None:
-    """Compare pairs of recordings; writes table.md, results.json, embeddings.npz, scores.npz and three pictures.
+    """Compare pairs of recordings; writes table.md, results.json, embeddings.npz, scores.npz and three plots.
 
-    The same command again goes on where it was stopped, and does not embed again what embeddings.npz holds.
+    The same command continues interrupted work, and reuses the embeddings in embeddings.npz.
     """
-    if (norm is Norm.as_norm) != (cohort is not None):
-        raise InputError("--norm as-norm and --cohort MANIFEST: give both, or none of them")
+    if (settings.norm == "as-norm") != (cohort is not None):
+        raise InputError("needs --norm as-norm, and --norm as-norm needs a cohort; give both or neither", key="cohort")
     with needs("plots"):
-        from earmark.evaluation.protocols import speaker_trials, verification
-        from earmark.evaluation.reports import plots as pictures
-        from earmark.evaluation.reports import speakers as speaker_report
+        from earmark.evaluation.protocols import verification
+        from earmark.evaluation.reports import plots
+        from earmark.evaluation.reports import speakers as report
 
     import numpy as np
 
-    tested = _read(trials, audio, split, speakers, all_pairs=all_pairs, skip=skip_missing)
-    embedder = judged.load_voice(encoder, spoken=spoken, crops=crops, seed=seed)
-    out = out or Path("runs") / f"verify-{trials.stem}-{embedder.name}"
-    out.mkdir(parents=True, exist_ok=True)
-    key = judged.key(embedder, crops=crops, seed=seed, spoken=spoken)
+    from earmark.core.arrays import write_arrays
 
-    def embed(name: str, heard: "SpeakerTrials") -> "Embeddings":
-        silence: Silence = "skip" if skip_missing else "refuse"
-        return judged.embed_into(out / name, heard.places, embedder, key=key, speakers=heard.speakers, silence=silence)
-
-    found = embed("embeddings.npz", tested)
-    names = [tested.speakers[path] for path in found.paths]
+    tested = _read(trials, audio, speakers, settings)
+    embedder = encoders.load_speaker_embedder(encoder, spoken=spoken, crops=settings.crops, seed=settings.seed)
+    folder = results_folder(out, "verify", trials.stem, embedder.name)
+    found = _embed(folder / "embeddings.npz", tested, embedder, settings, spoken)
     pairs = tested.pairs(found.paths)
+    names = [tested.speakers[path] for path in found.paths]
     scores = {"cosine": verification.score_pairs(found.vectors, pairs)}
-    strangers: list[str] = []
+    about = None
     if cohort is not None:
-        others = speaker_trials.read_manifest_trials(
-            cohort, cohort_split, of_each=cohort_clips, skip_missing=skip_missing
-        )
-        heard = embed("cohort.npz", others)
-        strangers, means = verification.mean_directions(heard.vectors, [others.speakers[path] for path in heard.paths])
-        scores["as-norm"] = verification.as_norm(
-            found.vectors, pairs, means, top, speakers=names, cohort_speakers=strangers
-        )
-    arrays: dict[str, Any] = {"first": pairs.first, "second": pairs.second, "is_same": pairs.is_same, **scores}
-    np.savez(out / "scores.npz", **arrays)
+        scores["as-norm"], about = _normalized(folder, cohort, found, names, pairs, embedder, settings, spoken)
+    arrays = {"first": pairs.first, "second": pairs.second, "is_same": pairs.is_same, **scores}
+    write_arrays(folder / "scores.npz", arrays)
 
+    title = f"{embedder.name} on {trials.name}"
     with console.progress_bar() as progress:
-        progress("measuring", 0, None)
+        progress("computing metrics", 0, None)
         results = {
-            kind: verification.compute_metrics(values, pairs, names, np.random.default_rng(seed))
+            kind: verification.compute_metrics(values, pairs, names, np.random.default_rng(settings.seed))
             for kind, values in scores.items()
         }
-        title = f"{embedder.name} on {trials.name}"
-        pictures.draw_verification(out, scores, pairs.is_same, title=title)
-    table = speaker_report.verification_table({(embedder.name, kind): numbers for kind, numbers in results.items()})
-    (out / "table.md").write_text(table, encoding="utf-8")
+        plots.draw_verification(folder, scores, pairs.is_same, title=title)
+    document = _counts(tested, found, pairs, settings) | {"cohort": about} | report.verification_document(results)
+    markdown = report.verification_markdown(embedder.name, results)
+    write_report(folder, "verification", markdown, document, encoder=identity(embedder), lists=trials.name)
+    if settings.skip_missing:
+        console.say(f"dropped: {len(tested.missing)} missing and {len(found.silent)} silent recordings")
     same = int(pairs.is_same.sum())
-    speaker_report.write_verification_results(
-        out / "results.json",
-        results,
-        command=["earmark", *sys.argv[1:]],
-        encoder=embedder.name,
-        fingerprint=embedder.fingerprint,
-        lists=trials.name,
-        about={
-            "crops": crops,
-            "seed": seed,
-            "recordings": len(names),
-            "speakers": len(set(names) - {""}),
-            "pairs": {"one_speaker": same, "two_speakers": len(pairs) - same},
-            "left_out": {"missing": len(tested.missing), "silent": len(found.silent)},
-            "cohort": {"name": cohort.name, "speakers": len(strangers), "top": top} if cohort else None,
-        },
-    )
-    if skip_missing:
-        console.say(f"left out: {len(tested.missing)} missing and {len(found.silent)} silent recordings")
-    rows = [
-        [kind, *(speaker_report.verification_text(key, numbers[key]) for key in verification.METRICS)]
-        for kind, numbers in results.items()
-    ]
-    title = f"{title}: {same} pairs of one speaker, {len(pairs) - same} of two"
-    console.print_table(["score", *(f">{column}" for column in speaker_report.VERIFICATION_COLUMNS)], rows, title)
-    console.say(f"wrote {out}")
+    title += f": {same} pairs of one speaker, {len(pairs) - same} of two"
+    print_results(report.VERIFICATION_COLUMNS, report.verification_rows(results), title, folder)
 
 
-def _read(
-    trials: Path, audio: Path | None, split: str, speakers: Path | None, *, all_pairs: bool, skip: bool
-) -> "SpeakerTrials":
+def _read(trials: Path, audio: Path | None, speakers: Path | None, settings: "VerificationSettings") -> "SpeakerTrials":
+    """The trials of a list of pairs or of a manifest."""
     from earmark.evaluation.protocols.speaker_trials import read_manifest_trials, read_verification
 
     if trials.suffix in {".tsv", ".parquet"}:
-        if audio is not None or speakers is not None:
-            raise InputError(
-                f"--audio and --speakers: for lists of pairs; {trials} says itself where files lie and who speaks, so "
-                "leave them out"
-            )
-        return read_manifest_trials(trials, split, skip_missing=skip)
+        for key, value in {"audio": audio, "speakers": speakers}.items():
+            if value is not None:
+                raise InputError(f"only for lists of pairs; {trials} has files and speakers; drop the option", key=key)
+        return read_manifest_trials(trials, settings.split, skip_missing=settings.skip_missing)
     if audio is None:
-        raise InputError(f"--audio FOLDER: say where the paths in {trials} start from")
-    return read_verification(trials, audio, all_pairs=all_pairs, manifest=speakers, skip_missing=skip)
+        raise InputError(f"missing; name the folder that the paths in {trials} are relative to", key="audio")
+    return read_verification(
+        trials, audio, all_pairs=settings.all_pairs, manifest=speakers, skip_missing=settings.skip_missing
+    )
+
+
+def _embed(
+    cache: Path, trials: "SpeakerTrials", embedder: "Embedder", settings: "VerificationSettings", spoken: bool | None
+) -> "Embeddings":
+    return encoders.embed_into(
+        cache,
+        trials.files,
+        embedder,
+        key=encoders.cache_key(embedder, crops=settings.crops, seed=settings.seed, spoken=spoken),
+        speakers=trials.speakers,
+        silence="skip" if settings.skip_missing else "refuse",
+    )
+
+
+def _normalized(
+    folder: Path,
+    cohort: Path,
+    found: "Embeddings",
+    speakers: list[str],
+    pairs: "Pairs",
+    embedder: "Embedder",
+    settings: "VerificationSettings",
+    spoken: bool | None,
+) -> "tuple[Floats, dict[str, object]]":
+    """Normalized scores, and what `results.json` has about the cohort."""
+    from earmark.evaluation.protocols import verification
+    from earmark.evaluation.protocols.speaker_trials import read_manifest_trials
+
+    trials = read_manifest_trials(
+        cohort,
+        settings.cohort_split,
+        clips_per_speaker=settings.cohort_clips,
+        skip_missing=settings.skip_missing,
+    )
+    embedded = _embed(folder / "cohort.npz", trials, embedder, settings, spoken)
+    names, means = verification.mean_directions(embedded.vectors, [trials.speakers[path] for path in embedded.paths])
+    scores = verification.as_norm(found.vectors, pairs, means, settings.top, speakers=speakers, cohort_speakers=names)
+    return scores, {"name": cohort.name, "speakers": len(names), "top": settings.top}
+
+
+def _counts(
+    trials: "SpeakerTrials", found: "Embeddings", pairs: "Pairs", settings: "VerificationSettings"
+) -> dict[str, object]:
+    """What `results.json` has about the recordings."""
+    same = int(pairs.is_same.sum())
+    return {
+        "crops": settings.crops,
+        "seed": settings.seed,
+        "recordings": len(found.paths),
+        "speakers": len({trials.speakers[path] for path in found.paths} - {""}),
+        "pairs": {"one_speaker": same, "two_speakers": len(pairs) - same},
+        "left_out": {"missing": len(trials.missing), "silent": len(found.silent)},
+    }

@@ -1,11 +1,8 @@
-"""All segments of a section that begin and end on a grid, as in R. Algayres et al. (2022, arXiv 2204.05148)."""
+"""All segments of a section that begin and end on a grid, as R. Algayres et al. (2022, arXiv 2204.05148) make them."""
 
 from collections.abc import Iterable, Iterator
-from typing import Self
+from dataclasses import dataclass
 
-from pydantic import Field, model_validator
-
-from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.data.lists.list_format import FRAME_S
 from earmark.data.lists.segments import SpeechSegment
@@ -15,28 +12,37 @@ from earmark.data.lists.spans import Span
 _ROUNDING = 1e-4
 
 
-class Grid(Settings):
-    """Grid of the starts and ends of segments; its first line is the start of the section."""
+@dataclass(frozen=True)
+class Grid:
+    """Where segments may begin and end.
 
-    step_s: float = Field(0.16, ge=FRAME_S, description="Distance between two lines of the grid.")
-    shortest_s: float = Field(0.16, ge=FRAME_S, description="Length of the shortest segment.")
-    longest_s: float = Field(0.96, ge=FRAME_S, description="Length of the longest segment.")
+    Attributes:
+        step_s: between two lines of the grid; its first line is where a section starts.
+        shortest_s: of a segment.
+        longest_s: of a segment.
+    """
 
-    @model_validator(mode="after")
-    def _check_lengths(self) -> Self:
-        if self.longest_s < self.shortest_s:
-            raise InputError(f"{self.longest_s:g} is less than the shortest, {self.shortest_s:g}", key="longest_s")
+    step_s: float = 0.16
+    shortest_s: float = 0.16
+    longest_s: float = 0.96
+
+    def __post_init__(self) -> None:
+        # `not >=`, so that NaN is caught.
+        if not self.step_s >= FRAME_S:
+            raise InputError(f"--step: a frame of {FRAME_S:g} s or more, not {self.step_s:g}")
+        if not self.shortest_s >= FRAME_S:
+            raise InputError(f"--shortest: a frame of {FRAME_S:g} s or more, not {self.shortest_s:g}")
+        if not self.longest_s >= self.shortest_s:
+            raise InputError(f"--longest {self.longest_s:g}: less than --shortest {self.shortest_s:g}")
         if not self.steps:
             raise InputError(
-                f"no multiple of {self.step_s:g} is between the shortest, {self.shortest_s:g}, and the longest,"
-                f" {self.longest_s:g}; choose a smaller step",
-                key="step_s",
+                f"--step {self.step_s:g}: no multiple of it lies between --shortest {self.shortest_s:g} and --longest"
+                f" {self.longest_s:g}; choose a smaller one"
             )
-        return self
 
     @property
     def steps(self) -> range:
-        """Possible lengths of a segment, in steps of the grid."""
+        """How many steps of the grid a segment may be long."""
         fewest = -int(-(self.shortest_s / self.step_s - _ROUNDING) // 1)
         return range(max(1, fewest), int(self.longest_s / self.step_s + _ROUNDING) + 1)
 
@@ -46,11 +52,11 @@ class Grid(Settings):
         return self.steps.start * self.step_s
 
     def lines(self, section: Span) -> int:
-        """Number of whole steps in a section; the rest at its end is dropped."""
+        """How many whole steps fit into a section; what is left at its end is cut off."""
         return int((section.end_s - section.start_s) / self.step_s + _ROUNDING)
 
     def count(self, section: Span) -> int:
-        """Number of segments of a section: the sum of n - k + 1 over lengths of k steps.
+        """How many segments a section has: the sum over lengths of k steps of n - k + 1.
 
         >>> Grid().count(Span("a.wav", "anna", 0.0, 1.0))
         21
@@ -60,21 +66,20 @@ class Grid(Settings):
 
 
 def grid_segments(sections: Iterable[Span], grid: Grid | None = None) -> Iterator[SpeechSegment]:
-    """Yield the segments of sections, by start and then by end; none are kept in memory.
+    """The segments of sections, by their start and then by their end; nothing is kept.
 
     Args:
-        sections: any number of sections.
-        grid: starts and ends of segments.
+        sections: as many as you like.
+        grid: where segments may begin and end.
 
     >>> section = Span("a.wav", "anna", 0.5, 0.9)
     >>> [(segment.start_s, segment.end_s) for segment in grid_segments([section])]
     [(0.5, 0.66), (0.5, 0.82), (0.66, 0.82)]
     """
     grid = grid or Grid()
-    steps = grid.steps
     for section in sections:
-        # Multiples of the step: sums would drift, and lose segments of exactly the shortest length.
+        # Counted in whole steps: sums of 0.16 would drift, and lose segments of exactly the shortest length.
         times_s = [round(section.start_s + line * grid.step_s, 6) for line in range(grid.lines(section) + 1)]
         for first, start_s in enumerate(times_s):
-            for end_s in times_s[first + steps.start : first + steps.stop]:
+            for end_s in times_s[first + grid.steps.start : first + grid.steps.stop]:
                 yield SpeechSegment(section, start_s, min(end_s, section.end_s))

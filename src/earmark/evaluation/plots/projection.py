@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from sklearn.manifold import TSNE
 
+from earmark.core.vectors import unit
 from earmark.evaluation.plots.figures import GREYS, empty_figure, word_colors
-from earmark.evaluation.svm import unit
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]

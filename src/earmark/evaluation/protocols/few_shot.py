@@ -1,28 +1,32 @@
 """The few-shot protocol: enroll keywords from a few clips, score every test clip against every keyword.
 
-`score_vectors` compares vectors that somebody has embedded. `score_clips` embeds each clip once, whatever the number of
-lists, with any function from a wave to a vector. `score_streams` runs what users run: `enroll` on the takes and a
-`Detector` over each test clip. All give `ScoredPair`s; `compute_metrics` turns those into numbers.
+`score_vectors` compares embeddings. `score_clips` embeds each clip once with any function from a waveform to a vector,
+then compares. `score_streams` calls `enroll` with the takes and runs a `Detector` over each test clip, as users do. All
+return `ScoredPair`s; `compute_metrics` computes the metrics of these.
 """
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
 from earmark import audio
 from earmark.core.audio import Wave
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.evaluation import backends, metrics
 from earmark.evaluation.backends import Backend
 from earmark.evaluation.confusion import Confusion, count_confusion
-from earmark.evaluation.embedders import Embed, Progress, embed_clips, silent, stacked
+from earmark.evaluation.embedders import Embed, embed_clips, stacked
+from earmark.evaluation.estimates import Spread, spreads
 from earmark.evaluation.protocols.trials import ListPair, TrialClip, every_path
-from earmark.evaluation.svm import Svm
+from earmark.evaluation.svm import SvmSettings
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -35,13 +39,37 @@ FARS = (0.1, 0.025, 0.01)
 IMPOSTOR_SHARES = (0.05, 0.01)
 
 
+class FewShotSettings(Settings):
+    """Settings of a few-shot evaluation."""
+
+    scoring: Literal["clip", "detector"] = Field(
+        "clip", description="clip: each clip is one embedding; detector: the best score of the live detector"
+    )
+    backend: Backend = Field(
+        "prototype",
+        description="compare embeddings with the mean of the unit takes, with the plain mean as published, with the "
+        "best take, or by one RBF-SVM per keyword",
+    )
+    target_words: tuple[str, ...] | None = Field(
+        None, min_length=1, description="enroll only these words, the others become impostors; all if not given"
+    )
+    draws: int | None = Field(None, ge=1, description="number of lists of each condition; all if not given")
+    seed: int = Field(0, description="seed of the bootstrap over speakers, and of the projection")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.scoring == "detector" and self.backend != "prototype":
+            raise InputError("only for scoring clip; the detector has a score of its own", key="backend")
+        return self
+
+
 @dataclass(frozen=True)
 class ScoredPair:
     """The scores of a pair of lists.
 
     Attributes:
         pair: the lists.
-        scores: shape (n, k): the test clips of `pair` in their order × its keywords in theirs.
+        scores: shape (n, k), test clips × keywords, in the order of `pair`.
     """
 
     pair: ListPair
@@ -49,30 +77,30 @@ class ScoredPair:
 
     @property
     def targets(self) -> Ints:
-        """Which keyword each test clip says, shape (n,); -1 for an impostor."""
+        """Index of each test clip's keyword, shape (n,); -1 for an impostor."""
         return _indices(self.pair.test, self.pair.keywords)
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Where the clip says the keyword, shape (n, k)."""
+        """Whether the clip's label is the keyword, shape (n, k)."""
         return self.targets[:, None] == np.arange(len(self.pair.keywords))
 
 
 Scored = dict[str, tuple[ScoredPair, ...]]
-"""By condition."""
+"""Scored pairs by condition."""
 
 
 @dataclass(frozen=True)
 class ListResult:
-    """What one pair of lists gave.
+    """Metrics of one pair of lists.
 
     Attributes:
         name: of the pair, such as `k5_s0`.
-        keywords: how many.
-        takes: enrollment clips in all.
-        clips: test clips.
-        impostors: those of them that say no keyword.
-        numbers: rates in [0, 1] by name, see `METRICS`.
+        keywords: number of keywords.
+        takes: number of enrollment clips.
+        clips: number of test clips.
+        impostors: number of test clips without a keyword.
+        numbers: rates in [0, 1] by the keys of `METRICS`.
     """
 
     name: str
@@ -84,25 +112,8 @@ class ListResult:
 
 
 @dataclass(frozen=True)
-class Spread:
-    """A number over the lists of one condition.
-
-    Attributes:
-        mean: over the lists.
-        sd: sample standard deviation over the lists; NaN for one list.
-        low: lower end of the 95 % interval of the mean over test speakers; NaN where speakers are not known.
-        high: upper end.
-    """
-
-    mean: float
-    sd: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class ConditionResult:
-    """What the lists of one condition gave together."""
+    """Metrics of the lists of one condition, and their spread over these lists."""
 
     name: str
     lists: tuple[ListResult, ...]
@@ -115,20 +126,20 @@ def score_vectors(
     *,
     backend: Backend = "prototype",
     background: Floats | None = None,
-    svm: Svm | None = None,
+    svm: SvmSettings | None = None,
 ) -> Scored:
-    """Score clips by their vectors.
+    """Score clips by their embeddings.
 
     Args:
         conditions: from `trials.find_pairs`.
-        vectors: shape (d,) each, by path; every path that the lists name, see `trials.every_path`.
-        backend: how a keyword's takes give a score, see `backends.score`.
-        background: shape (b, d), clips that say no keyword and test nothing; the negatives of `svm` beside the takes
-            of other keywords.
-        svm: settings of the machines.
+        vectors: embeddings, shape (d,), by path; for each of `trials.every_path`.
+        backend: scoring back-end, see `backends.score`.
+        background: embeddings of clips without a keyword that no list names, shape (b, d): negatives of `svm` beside
+            the takes of other keywords.
+        svm: settings of the SVMs.
 
     Raises:
-        InputError: a path without a vector; or `svm` with one keyword and no background.
+        InputError: a path has no embedding; or `svm` has one keyword and no background.
     """
 
     def scored(pair: ListPair) -> ScoredPair:
@@ -153,25 +164,25 @@ def score_clips(
     embed: Embed,
     *,
     backend: Backend = "prototype",
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Scored:
-    """Score whole clips: each is one vector.
+    """Embed each clip once and score the embeddings.
 
     Args:
         conditions: from `trials.find_pairs`.
-        folder: of the corpus; the lists' paths are relative to it.
-        embed: wave, shape (samples,), to vector, shape (d,), of any length.
-        backend: how a keyword's takes give a score.
-        progress: told after each clip.
+        folder: folder of the corpus; the paths in the lists are relative to it.
+        embed: maps a waveform, shape (samples,), to an embedding, shape (d,).
+        backend: scoring back-end.
+        progress: called after each clip.
 
     Raises:
-        InputError: a clip that cannot be read, or that `embed` gives numbers for that are not finite.
+        InputError: a clip cannot be read, or its embedding is not finite.
     """
 
     def embed_one(waves: Sequence[Wave]) -> Floats:
         return np.stack([embed(wave) for wave in waves])
 
-    vectors = embed_clips(every_path(conditions), folder, embed_one, at_once=1, progress=progress)
+    vectors = embed_clips(every_path(conditions), folder, embed_one, batch_clips=1, progress=progress)
     return score_vectors(conditions, vectors, backend=backend)
 
 
@@ -180,23 +191,23 @@ def score_streams(
     folder: Path,
     encoder: "Encoder",
     *,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Scored:
-    """Score what users get: takes go through `enroll`, a clip's score is the maximum of `Detector.scores` over it.
+    """Enroll the takes and score each test clip by the maximum of `Detector.scores`.
 
-    Each clip runs once, against the keywords of all lists that test it.
+    Each clip is processed once, with the keywords of all lists that test it.
 
     Args:
         conditions: from `trials.find_pairs`.
-        folder: of the corpus.
+        folder: folder of the corpus.
         encoder: enrolls and detects.
-        progress: told after each test clip.
+        progress: called after each test clip.
 
     Raises:
-        InputError: a clip that cannot be read, or a list without one take that `enroll` accepts.
+        InputError: a clip cannot be read, or `enroll` refuses every take of a list.
 
     Warns:
-        UserWarning: for each take that `enroll` refuses. It is left out; a keyword without takes scores -1 everywhere.
+        UserWarning: for each take that `enroll` refuses. The take is dropped; a keyword without takes scores -1.
     """
     from earmark.spotting.detector import Detector
 
@@ -208,7 +219,7 @@ def score_streams(
         for row, clip in enumerate(pair.test):
             tests.setdefault(clip.path, []).append((pair, row))
     detectors: dict[tuple[str, ...], Detector] = {}
-    for done, (path, places) in enumerate(tests.items(), start=1):
+    for path, places in follow(tests.items(), "detecting in clips", progress):
         names = tuple(pair.name for pair, _ in places)
         if names not in detectors:
             detectors[names] = Detector([keyword for name in names for keyword in enrolled[name]], encoder=encoder)
@@ -216,8 +227,7 @@ def score_streams(
         best = detector.scores(audio.read(folder / path))[1].max(axis=0, initial=-1)
         found = {keyword.name: score for keyword, score in zip(detector.keywords, best, strict=True)}
         for pair, row in places:
-            scores[pair.name][row] = [found.get(_title(pair, label), -1.0) for label in pair.keywords]
-        progress(done, len(tests))
+            scores[pair.name][row] = [found.get(_unique_name(pair, label), -1.0) for label in pair.keywords]
     return {
         condition: tuple(ScoredPair(pair, scores[pair.name]) for pair in group)
         for condition, group in conditions.items()
@@ -227,30 +237,30 @@ def score_streams(
 def compute_metrics(
     scored: Scored, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
 ) -> tuple[ConditionResult, ...]:
-    """Every number for every list, and its spread over the lists of a condition.
+    """Every metric of every list, and its spread over the lists of a condition.
 
     Args:
-        scored: from `score_clips` or `score_streams`.
-        speakers: speaker by path; with `rng`, gives the intervals. A path without one stands for itself.
-        rng: draws speakers for the intervals; None leaves the intervals out.
+        scored: from `score_vectors`, `score_clips` or `score_streams`.
+        speakers: speaker by path, for the intervals; a path without speaker counts as a speaker of its own.
+        rng: draws speakers for the intervals; None computes no intervals.
     """
-    return tuple(_measure_condition(name, pairs, speakers, rng) for name, pairs in scored.items())
+    return tuple(_condition_result(name, pairs, speakers, rng) for name, pairs in scored.items())
 
 
 def confusion(pairs: tuple[ScoredPair, ...]) -> Confusion:
-    """Closed set: which keyword the target clips of a condition's lists were taken for, all lists together."""
+    """Closed-set confusion of the target clips, summed over the lists of a condition."""
     words = tuple(sorted({word for scored in pairs for word in scored.pair.keywords}))
-    said, taken = [], []
+    labels, predictions = [], []
     for scored in pairs:
         places = np.array([words.index(word) for word in scored.pair.keywords])
         is_target = scored.targets >= 0
-        said.append(places[scored.targets[is_target]])
-        taken.append(places[scored.scores[is_target].argmax(axis=1)])
-    return count_confusion(words, words, np.concatenate(said), np.concatenate(taken))
+        labels.append(places[scored.targets[is_target]])
+        predictions.append(places[scored.scores[is_target].argmax(axis=1)])
+    return count_confusion(words, words, np.concatenate(labels), np.concatenate(predictions))
 
 
 def _percent(share: float) -> str:
-    """As part of a name: 0.025 is 2_5."""
+    """A share as part of a key: 0.025 gives 2_5."""
     return f"{100 * share:g}".replace(".", "_")
 
 
@@ -268,11 +278,11 @@ METRICS = {
     },
     "min_dcf": "minDCF (prior 0.05)",
 }
-"""What is measured: key in the results and what it says."""
+"""Name of each metric, by its key in the results."""
 
 
 def _numbers_of(scored: ScoredPair) -> Callable[[Floats | None], dict[str, float]]:
-    """A function of the weights of the test clips. Trials are sorted once for all of them."""
+    """The metrics as a function of the weights of the test clips. Trials are sorted once for all calls."""
     order = np.argsort(-scored.scores, axis=None)
     sorted_scores, positive = scored.scores.ravel()[order], scored.positive.ravel()[order]
     clips = order // len(scored.pair.keywords)
@@ -296,27 +306,25 @@ def _numbers_of(scored: ScoredPair) -> Callable[[Floats | None], dict[str, float
     return numbers
 
 
-def _measure_condition(
+def _condition_result(
     name: str, pairs: tuple[ScoredPair, ...], speakers: Mapping[str, str] | None, rng: np.random.Generator | None
 ) -> ConditionResult:
     functions = [_numbers_of(scored) for scored in pairs]
     lists = tuple(_list_result(scored, numbers(None)) for scored, numbers in zip(pairs, functions, strict=True))
     values = np.array([list(result.numbers.values()) for result in lists])
-    low = high = np.full(len(METRICS), np.nan)
+    ends = None
     if speakers and rng is not None:
         paths = sorted({clip.path for scored in pairs for clip in scored.pair.test})
         place = {path: index for index, path in enumerate(paths)}
         rows = [np.array([place[clip.path] for clip in scored.pair.test]) for scored in pairs]
 
         def mean_over_lists(weights: Floats) -> Floats:
-            # The lists of a condition share their voices: one draw of speakers weighs all of them.
+            # The lists of a condition share speakers: one draw of speakers weights all lists.
             drawn = [numbers(weights[own]) for numbers, own in zip(functions, rows, strict=True)]
             return np.mean([list(one.values()) for one in drawn], axis=0)
 
-        low, high = metrics.interval_over_speakers(mean_over_lists, [speakers.get(path, "") for path in paths], rng)
-    sd = values.std(axis=0, ddof=1) if len(lists) > 1 else np.full(len(METRICS), np.nan)
-    spreads = np.stack([values.mean(axis=0), sd, low, high], axis=1)
-    return ConditionResult(name, lists, {key: Spread(*row) for key, row in zip(METRICS, spreads.tolist(), strict=True)})
+        ends = metrics.interval_over_speakers(mean_over_lists, [speakers.get(path, "") for path in paths], rng)
+    return ConditionResult(name, lists, dict(zip(METRICS, spreads(values, ends), strict=True)))
 
 
 def _list_result(scored: ScoredPair, numbers: dict[str, float]) -> ListResult:
@@ -325,8 +333,8 @@ def _list_result(scored: ScoredPair, numbers: dict[str, float]) -> ListResult:
     return ListResult(pair.name, len(pair.keywords), len(pair.enrollment), len(pair.test), impostors, numbers)
 
 
-def _title(pair: ListPair, label: str) -> str:
-    """One Detector listens for the keywords of several lists; the name must tell them apart."""
+def _unique_name(pair: ListPair, label: str) -> str:
+    """Name of a keyword in a Detector with the keywords of several lists."""
     return f"{pair.name}/{label}"
 
 
@@ -336,9 +344,9 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword
 
     def keyword(label: str, paths: list[str]) -> "Keyword":
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the lists are fixed: nobody can say a take again
+            warnings.simplefilter("ignore")  # the lists are fixed: no take can be recorded again
             waves = [audio.read(folder / path) for path in paths]
-            return enroll(_title(pair, label), waves, encoder=encoder, sources=paths)
+            return enroll(_unique_name(pair, label), waves, encoder=encoder, sources=paths)
 
     enrolled = []
     for label in pair.keywords:
@@ -357,7 +365,7 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword
             if usable:
                 enrolled.append(keyword(label, usable))
     if not enrolled:
-        raise InputError(f"list {pair.name}: not one take can be enrolled")
+        raise InputError(f"list {pair.name}: none of its takes can be enrolled; check the recordings")
     return enrolled
 
 

@@ -1,4 +1,4 @@
-"""Which of the known speakers is it? A closed set: the classes that an encoder was trained to tell apart."""
+"""Closed-set speaker identification among the classes that an encoder was trained on."""
 
 from collections.abc import Sequence
 
@@ -7,31 +7,31 @@ from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
 from earmark.evaluation import metrics
-from earmark.evaluation.protocols.open_set import Estimate
+from earmark.evaluation.estimates import Estimate, estimates
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
 METRICS = {"top_1": "top-1 accuracy", "top_5": "top-5 accuracy"}
-"""What is measured: key in the results and what it says; fractions."""
+"""Name of each metric, by its key in the results; fractions."""
 
 
 def compute_metrics(
     logits: Floats, classes: Sequence[str], labels: Sequence[str], rng: np.random.Generator | None = None
 ) -> dict[str, Estimate]:
-    """Share of clips whose speaker has the best score, or one of the five best, with 95 % intervals over speakers.
+    """Top-1 and top-5 accuracy with 95 % intervals over speakers.
 
     Args:
         logits: shape (n, c), without margin.
-        classes: the speakers in the order of the columns.
-        labels: the speaker of each clip, one of `classes`.
-        rng: draws speakers for the intervals; None leaves the intervals out.
+        classes: speakers in the order of the columns.
+        labels: speaker of each clip, one of `classes`.
+        rng: draws speakers for the intervals; None computes no intervals.
 
     Returns:
-        By the keys of `METRICS`.
+        Estimates by the keys of `METRICS`.
 
     Raises:
-        InputError: a label that is no class, shapes that do not fit, or a logit that is not a number.
+        InputError: a label is no class, the shapes do not fit, or a logit is NaN.
 
     >>> found = compute_metrics(np.float32([[3, 1], [2, 1]]), ["anna", "bob"], ["anna", "bob"])
     >>> found["top_1"].value, found["top_5"].value
@@ -39,29 +39,29 @@ def compute_metrics(
     """
     places = ranks(logits, classes, labels)
     right = np.stack([places < 1, places < 5], axis=1).astype(np.float64)
-    low = high = np.full(len(METRICS), np.nan)
+    ends = None
     if rng is not None:
-        low, high = metrics.interval_over_speakers(lambda weights: weights @ right / weights.sum(), labels, rng)
-    rows = np.stack([right.mean(axis=0), low, high], axis=1).tolist()
-    return {key: Estimate(*row) for key, row in zip(METRICS, rows, strict=True)}
+        ends = metrics.interval_over_speakers(lambda weights: weights @ right / weights.sum(), labels, rng)
+    return estimates(METRICS, right.mean(axis=0), ends)
 
 
 def ranks(logits: Floats, classes: Sequence[str], labels: Sequence[str]) -> Ints:
-    """How many classes stand before the right one, shape (n,); of equal scores, the first column's is before.
+    """Number of classes that rank before the right one, shape (n,); ties are ranked in the order of the columns.
 
     Raises:
-        InputError: as `compute_metrics`.
+        InputError: as in `compute_metrics`.
     """
     if logits.ndim != 2 or logits.shape != (len(labels), len(classes)) or not len(labels):
-        raise InputError(f"logits {logits.shape}: {len(labels)} clips and {len(classes)} classes need as many")
+        raise InputError(f"logits: shape {logits.shape}; expected ({len(labels)}, {len(classes)}), one row or more")
     if np.isnan(logits).any():
-        raise InputError(f"logits of clip {np.isnan(logits).any(axis=1).argmax() + 1}: not a number among them")
+        raise InputError(f"logits of clip {np.isnan(logits).any(axis=1).argmax() + 1}: NaN; check the encoder")
     column = {name: number for number, name in enumerate(classes)}
     unknown = sorted(set(labels) - column.keys())
     if unknown:
         raise InputError(
-            f"speaker {unknown[0]!r}: not one of the {len(classes)} that the encoder was trained to tell apart"
-            + (f", nor are {len(unknown) - 1} more; leave them out of the list" if len(unknown) > 1 else "")
+            f"speaker {unknown[0]!r}"
+            + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
+            + f": not among the {len(classes)} classes of the encoder; remove them from the list"
         )
     own = np.array([column[label] for label in labels])
     score = np.take_along_axis(logits, own[:, None], axis=1)

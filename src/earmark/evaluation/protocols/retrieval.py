@@ -1,20 +1,20 @@
-"""Does the same thing said elsewhere come first? Mean average precision over labeled segments.
+"""Retrieval of labeled segments: mean average precision.
 
-Every segment is a query: all others are ranked by their similarity to it, and those of its label should lead. With
-R right answers among the candidates, P(k) the share of right answers among the first k, and rel(k) = 1 where the k-th
-answer is right,
+Every segment is a query: all others are ranked by their similarity to it, and those with its label are the right
+answers. With R right answers among the candidates, P(k) the share of right answers among the first k, and rel(k) = 1 if
+the k-th answer is right,
 
-    AP   = 1/R · Σ_{k ≤ K} rel(k) · P(k)      K: the most right answers that any query has
+    AP   = 1/R · Σ_{k ≤ K} rel(k) · P(k)      K: largest number of right answers to any query
     AP@R = 1/R · Σ_{k ≤ R} rel(k) · P(k)
 
-MAP is the mean of AP over queries, so that frequent labels count more; queries without right answers do not count. This
-is `mean_average_precision` and `mean_average_precision_at_r` of pytorch-metric-learning with k = "max_bin_count", as R.
-Algayres et al. (2022) use it, there with the query among its own candidates (`published`): it is always its own first
-answer, which flatters rare labels.
+MAP is the mean of AP over the queries with right answers, so that frequent labels count more. This is
+`mean_average_precision` and `mean_average_precision_at_r` of pytorch-metric-learning with k = "max_bin_count".
+Algayres et al. (2022) compute it with the query among its own candidates (`published`): the query is then always its
+own first answer, which favors rare labels.
 
-Three rankings answer three questions: `all` other segments; `across`: only those of other speakers, so that a voice
-cannot help; `within`: only those of the query's own speaker. Answers of equal similarity are ranked the wrong ones
-first, so that an encoder which gives everything the same vector earns nothing.
+There are three rankings: `all` other segments; `across`, only segments of other speakers, so that a common voice does
+not help; `within`, only segments of the query's speaker. Of answers with equal similarity, the wrong ones are ranked
+first, so that an encoder with constant embeddings scores 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -22,36 +22,46 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
+from earmark.core.vectors import unit, without_direction
 from earmark.evaluation import metrics
-from earmark.evaluation.embedders import Progress, silent
-from earmark.evaluation.protocols.open_set import Estimate
+from earmark.evaluation.estimates import Estimate, estimates
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 Bools = NDArray[np.bool_]
 Similarities = Callable[[Ints, Ints], Floats]
-"""Of rows to columns, both numbers of segments: shape (rows, columns), an array of its own that is written over."""
+"""Called with segment indices of rows and columns; returns a new array, shape (rows, columns)."""
 
 RANKINGS = {"all": "all others", "across": "other speakers", "within": "own speaker", "published": "all and itself"}
-"""What a query is compared with."""
+"""The candidates of each ranking, in words."""
 METRICS = {"map": "MAP", "map_at_r": "MAP@R"}
-"""What is measured: key in the results and what it says. Fractions."""
+"""Name of each metric, by its key in the results. Fractions."""
 
-# Similarities that stand in memory at once: 64 MiB of float32.
-_PIECE = 2**24
+# Most similarities in a block: 64 MiB of float32.
+BLOCK = 2**24
+
+
+class RetrievalSettings(Settings):
+    """Settings of a retrieval of labeled segments."""
+
+    published: bool = Field(False, description="also rank with each query among its own candidates, as published")
+    seed: int = Field(0, description="seed of the bootstrap over speakers")
 
 
 @dataclass(frozen=True)
 class Precisions:
-    """How well each query is answered in one ranking.
+    """Average precision of each query in one ranking.
 
     Attributes:
-        ap: average precision of each query, shape (n,); NaN where there is no right answer.
-        ap_at_r: the same of its first R answers, shape (n,).
-        right: how many right answers there are, R, shape (n,).
-        depth: K, how deep a ranking is looked at.
+        ap: AP of each query, shape (n,); NaN without a right answer.
+        ap_at_r: AP@R of each query, shape (n,).
+        right: number of right answers R of each query, shape (n,).
+        depth: K, the number of ranks that count.
     """
 
     ap: Floats
@@ -64,25 +74,24 @@ def cosine_similarities(embeddings: Floats) -> Similarities:
     """Cosines of embeddings, for `precisions`.
 
     Args:
-        embeddings: shape (n, d), of any length but zero.
+        embeddings: shape (n, d); rows need not be unit length.
 
     Raises:
-        InputError: an embedding that is zero or not finite has no direction.
+        InputError: an embedding is zero or not finite, so that it has no direction.
     """
-    rows = np.asarray(embeddings, np.float32)
-    lengths = np.linalg.norm(rows.astype(np.float64), axis=1)
-    wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    exact = np.asarray(embeddings, np.float32).astype(np.float64)
+    wrong = without_direction(exact, tiny=0)
     if wrong.size:
-        raise InputError(f"embedding {wrong[0] + 1} of {len(rows)} is zero or not finite; is its segment silent?")
-    unit = rows / lengths[:, None].astype(np.float32)
+        raise InputError(f"embedding {wrong[0] + 1} of {len(exact)} is zero or not finite; is its segment silent?")
+    units = unit(exact, tiny=0).astype(np.float32)
     ordered: tuple[Ints, Floats] | None = None
 
-    def similarities(some: Ints, columns: Ints) -> Floats:
+    def similarities(rows: Ints, columns: Ints) -> Floats:
         nonlocal ordered
-        # All blocks ask for the same columns: they are put in order once.
+        # All blocks have the same columns: they are put in order once.
         if ordered is None or ordered[0] is not columns:
-            ordered = columns, np.ascontiguousarray(unit[columns].T)
-        return unit[some] @ ordered[1]
+            ordered = columns, np.ascontiguousarray(units[columns].T)
+        return units[rows] @ ordered[1]
 
     return similarities
 
@@ -93,49 +102,50 @@ def precisions(
     speakers: Sequence[str],
     *,
     published: bool = False,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
+    block: int = BLOCK,
 ) -> dict[str, Precisions]:
-    """Average precision of every query, block by block: n segments take n² products, but no n² memory.
+    """Average precision of every query, block by block: time grows with n², memory does not.
 
     Args:
-        similarities: of any segments to any others, such as `cosine_similarities`.
+        similarities: similarities of any segments, such as `cosine_similarities`.
         labels: one per segment.
         speakers: one per segment; a segment with "" has a speaker of its own.
         published: also rank with the query among its own candidates.
-        progress: told how many queries are done.
+        progress: called after each block.
+        block: most similarities to compute at once.
 
     Returns:
-        By ranking: `all`, `across` and `within`, and `published` where asked for.
+        By ranking: `all`, `across` and `within`, and `published` if wanted.
 
     Raises:
-        InputError: a segment without label, or no label twice.
+        InputError: a segment has no label, or every label occurs once.
     """
     if "" in labels:
-        raise InputError(
-            f"segment {list(labels).index('') + 1} of {len(labels)} has no label; label all of them, as prepare ngrams"
-            " does"
-        )
+        raise InputError(f"segment {list(labels).index('') + 1} of {len(labels)} has no label; label all segments")
     named = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
     codes = np.unique(np.array(labels, np.str_), return_inverse=True)[1]
     voices = np.unique(np.array(named, np.str_), return_inverse=True)[1]
     # Sorted by label, the right answers of a query are one slice of its row.
     order = np.argsort(codes, kind="stable")
-    asked = _Asked(codes[order], voices[order], published)
-    if not asked.right["all"].any():
-        raise InputError(f"{len(labels)} segments of as many labels: nothing has a right answer; add tokens of a label")
-    found = {name: np.full((2, len(order)), np.nan) for name in asked.right}
-    step = max(1, _PIECE // len(order))
+    queries = _Queries(codes[order], voices[order], published)
+    if not queries.right["all"].any():
+        raise InputError(
+            f"{len(labels)} segments with as many labels: no query has a right answer; add more of a label"
+        )
+    found = {name: np.full((2, len(order)), np.nan) for name in queries.right}
+    step = max(1, block // len(order))
     for start in range(0, len(order), step):
         stop = min(start + step, len(order))
-        block = np.asarray(similarities(order[start:stop], order), np.float32)
-        for name, values in _answered(block, start, asked).items():
+        scores = np.asarray(similarities(order[start:stop], order), np.float32)
+        for name, values in _rank_block(scores, start, queries).items():
             found[name][:, order[start:stop]] = values
-        progress(stop, len(order))
+        progress("ranking", stop, len(order))
     result = {}
-    for name, right in asked.right.items():
+    for name, right in queries.right.items():
         original = np.empty_like(right)
         original[order] = right
-        result[name] = Precisions(found[name][0], found[name][1], original, asked.depth[name])
+        result[name] = Precisions(found[name][0], found[name][1], original, queries.depth[name])
     return result
 
 
@@ -146,24 +156,21 @@ def compute_metrics(
 
     Args:
         found: from `precisions`.
-        speakers: one per segment; a segment with "" stands for itself.
-        rng: draws the speakers whose queries count, for the intervals; the candidates stay. None leaves them out.
+        speakers: one per segment; a segment with "" counts as a speaker of its own.
+        rng: draws the speakers whose queries count, for the intervals; the candidates stay. None computes no intervals.
 
     Returns:
         By ranking, then by the keys of `METRICS`; NaN for a ranking in which no query has a right answer.
     """
-    rows = np.stack([values for some in found.values() for values in (some.ap, some.ap_at_r)])
+    rows = np.stack([values for ranking in found.values() for values in (ranking.ap, ranking.ap_at_r)])
     means = _means(rows)
-    values = means(np.ones(rows.shape[1]))
-    low = high = np.full(len(rows), np.nan)
-    if rng is not None:
-        low, high = metrics.interval_over_speakers(means, speakers, rng)
-    estimates = iter(Estimate(*row) for row in np.stack([values, low, high], 1).tolist())
-    return {name: {key: next(estimates) for key in METRICS} for name in found}
+    ends = None if rng is None else metrics.interval_over_speakers(means, speakers, rng)
+    every = iter(estimates(map(str, range(len(rows))), means(np.ones(rows.shape[1])), ends).values())
+    return {name: {key: next(every) for key in METRICS} for name in found}
 
 
 def by_label(found: Precisions, labels: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """How many tokens each label has, and the mean of their AP; labels without an answered query are left out."""
+    """Number of tokens of each label and the mean of their AP; labels without right answers are left out."""
     names, codes = np.unique(np.array(labels, np.str_), return_inverse=True)
     known = np.isfinite(found.ap)
     tokens = np.bincount(codes, minlength=len(names))
@@ -176,17 +183,17 @@ def by_label(found: Precisions, labels: Sequence[str]) -> dict[str, tuple[int, f
     }
 
 
-class _Asked:
-    """Segments sorted by label: what each query's right answers are, in every ranking.
+class _Queries:
+    """Segments sorted by label, and the right answers to each in every ranking.
 
     Attributes:
-        codes: label of each segment, rising, shape (n,).
+        codes: label of each segment, ascending, shape (n,).
         voices: speaker of each segment, shape (n,).
-        first: where each segment's label begins, shape (n,).
-        last: where it ends, shape (n,).
+        first: first segment with the label of each segment, shape (n,).
+        last: one past the last such segment, shape (n,).
         own: segments of each speaker.
-        right: by ranking, how many right answers a query has, shape (n,).
-        depth: by ranking, the most of them.
+        right: by ranking, number of right answers to each query, shape (n,).
+        depth: by ranking, the largest of these numbers.
     """
 
     def __init__(self, codes: Ints, voices: Ints, published: bool) -> None:
@@ -205,39 +212,39 @@ class _Asked:
         self.depth = {name: int(right.max()) for name, right in self.right.items()}
 
 
-def _answered(block: Floats, start: int, asked: _Asked) -> dict[str, Floats]:
-    """AP and AP@R of some queries by ranking, shape (2, b). The block of similarities is used up."""
-    queries = np.arange(start, start + len(block))
+def _rank_block(block: Floats, start: int, queries: _Queries) -> dict[str, Floats]:
+    """AP and AP@R of a block of queries by ranking, shape (2, b). Overwrites the block of similarities."""
+    rows = np.arange(start, start + len(block))
     found = {}
-    if "published" in asked.right:
-        found["published"] = _ranked(block, queries, asked, "published")
-    block[np.arange(len(block)), queries] = -np.inf
-    found["all"] = _ranked(block, queries, asked, "all")
+    if "published" in queries.right:
+        found["published"] = _ranked(block, rows, queries, "published")
+    block[np.arange(len(block)), rows] = -np.inf
+    found["all"] = _ranked(block, rows, queries, "all")
     within = np.full((2, len(block)), np.nan)
-    for row, query in enumerate(queries):
-        own = asked.own[asked.voices[query]]
-        if asked.right["within"][query]:
+    for row, query in enumerate(rows):
+        own = queries.own[queries.voices[query]]
+        if queries.right["within"][query]:
             scores = block[row, own]
-            right = scores[asked.codes[own] == asked.codes[query]]
-            within[:, row] = _precision(right, np.sort(scores), scores, asked.depth["within"])
+            right = scores[queries.codes[own] == queries.codes[query]]
+            within[:, row] = _precision(right, np.sort(scores), scores, queries.depth["within"])
         block[row, own] = -np.inf
     found["within"] = within
-    found["across"] = _ranked(block, queries, asked, "across")
+    found["across"] = _ranked(block, rows, queries, "across")
     return found
 
 
-def _ranked(block: Floats, queries: Ints, asked: _Asked, name: str) -> Floats:
-    """AP and AP@R of queries, shape (2, b); what may not be an answer is -inf in the block."""
+def _ranked(block: Floats, rows: Ints, queries: _Queries, name: str) -> Floats:
+    """AP and AP@R of queries, shape (2, b); segments that are no candidates are -inf in the block."""
     values = np.full((2, len(block)), np.nan)
-    depth = min(asked.depth[name], block.shape[1])
+    depth = min(queries.depth[name], block.shape[1])
     if not depth:
         return values
-    # Only the depth best have to be in order, which costs a tenth of sorting all.
+    # Only the best `depth` are sorted, at a tenth of the cost of sorting all.
     best = np.sort(np.partition(block, block.shape[1] - depth, axis=1)[:, -depth:], axis=1)
-    for row, query in enumerate(queries):
-        if asked.right[name][query]:
-            right = block[row, asked.first[query] : asked.last[query]]
-            values[:, row] = _precision(right, best[row], block[row], asked.depth[name])
+    for row, query in enumerate(rows):
+        if queries.right[name][query]:
+            right = block[row, queries.first[query] : queries.last[query]]
+            values[:, row] = _precision(right, best[row], block[row], queries.depth[name])
     return values
 
 
@@ -245,9 +252,9 @@ def _precision(right: Floats, best: Floats, scores: Floats, depth: int) -> tuple
     """AP and AP@R of one query.
 
     Args:
-        right: similarity of the right answers, in any order; -inf for what may not be an answer.
-        best: the best similarities of all candidates, rising.
-        scores: all of them.
+        right: similarities of the right answers, in any order; -inf for segments that are no candidates.
+        best: the highest similarities of all candidates, ascending.
+        scores: similarities of all candidates.
         depth: K.
     """
     right = np.sort(right[np.isfinite(right)])[::-1]
@@ -256,17 +263,17 @@ def _precision(right: Floats, best: Floats, scores: Floats, depth: int) -> tuple
     if not seen.size:
         return 0.0, 0.0
     above = len(best) - np.searchsorted(best, seen, "left")  # answers that are at least as similar
-    if seen[-1] == best[0]:  # perhaps more of them than `best` has
+    if seen[-1] == best[0]:  # there may be more equal ones than `best` has
         above[seen == best[0]] = np.count_nonzero(scores >= best[0])
     number = np.arange(1, len(seen) + 1)
-    together = np.searchsorted(-seen, -seen, "right")  # right answers that are at least as similar
-    rank = above - together + number
+    ties = np.searchsorted(-seen, -seen, "right")  # right answers that are at least as similar
+    rank = above - ties + number
     precision = number / rank
     return float(precision[rank <= depth].sum() / total), float(precision[rank <= total].sum() / total)
 
 
 def _means(rows: Floats) -> Callable[[Floats], Floats]:
-    """Weighted means of rows over what is not NaN in them."""
+    """Weighted means of rows, without NaN."""
     known = np.isfinite(rows)
     filled = np.where(known, rows, 0)
 

@@ -1,12 +1,15 @@
-"""What a test of speakers names: recordings, where they lie, who speaks in them, and which are compared."""
+"""The recordings of a speaker test: their files, speakers, and the pairs to compare."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.data.lists.clip_lists import ClipPair, read_pairs
 from earmark.data.lists.split_lists import read_split_list, recording_finder, speaker_naming
@@ -16,27 +19,55 @@ from earmark.evaluation.protocols.verification import Pairs, every_pair, listed_
 Ints = NDArray[np.integer]
 
 
+class IdentificationSettings(Settings):
+    """Settings of a speaker identification."""
+
+    crops: int = Field(
+        0,
+        ge=0,
+        description="number of random crops of a recording to average, cut as in training; 0: the center crop, or the "
+        "whole recording for encoders of any length",
+    )
+    skip_missing: bool = Field(False, description="drop missing and silent recordings, and print their number")
+    seed: int = Field(0, description="seed of the crops, and of the bootstrap over speakers")
+
+
+class VerificationSettings(IdentificationSettings):
+    """Settings of a speaker verification."""
+
+    all_pairs: bool = Field(False, description="compare all pairs of the recordings in a list of pairs")
+    split: str = Field("test", description="split of a manifest")
+    norm: Literal["none", "as-norm"] = Field(
+        "none", description="as-norm: normalize each score by the scores of both recordings against a cohort"
+    )
+    cohort_split: str = Field("train", description="split of the cohort's manifest")
+    cohort_clips: int | None = Field(
+        None, ge=1, description="number of recordings of each cohort speaker to average; all if not given"
+    )
+    top: int = Field(300, ge=2, description="number of most similar cohort speakers, for as-norm")
+
+
 @dataclass(frozen=True)
 class SpeakerTrials:
-    """Recordings of a test.
+    """Recordings of a speaker test.
 
     Attributes:
-        places: where each recording lies, by its path in the list.
-        speakers: who speaks, by path; "" where nothing says so.
+        files: file of each recording, by its path in the list.
+        speakers: speaker by path; "" where unknown.
         listed: pairs to compare; None for all pairs.
-        missing: recordings that the list names and that are not there.
+        missing: listed recordings without a file.
     """
 
-    places: dict[str, Path]
+    files: dict[str, Path]
     speakers: dict[str, str]
     listed: tuple[ClipPair, ...] | None = None
     missing: tuple[str, ...] = ()
 
     def pairs(self, paths: Sequence[str]) -> Pairs:
-        """Pairs of these recordings as rows among them; a listed pair with another recording is left out.
+        """Pairs as indices into these recordings; listed pairs with other recordings are dropped.
 
         Raises:
-            InputError: all of them are of one kind, or nobody knows who speaks.
+            InputError: all pairs are of one kind, or a speaker is unknown.
         """
         if self.listed is None:
             return every_pair([self.speakers[path] for path in paths])
@@ -44,34 +75,32 @@ class SpeakerTrials:
         kept = [pair for pair in self.listed if pair.first in there and pair.second in there]
         named, pairs = listed_pairs(kept)
         if not named:
-            raise InputError(
-                f"none of the {len(self.listed)} pairs has both recordings; name the folder of this corpus"
-            )
+            raise InputError(f"none of the {len(self.listed)} pairs has both recordings; name the folder of the corpus")
         row_of = {path: row for row, path in enumerate(paths)}
         rows = [row_of[path] for path in named]
-        return Pairs(_taken(rows, pairs.first), _taken(rows, pairs.second), pairs.is_same)
+        return Pairs(_indexed(rows, pairs.first), _indexed(rows, pairs.second), pairs.is_same)
 
 
 def read_identification(
     split_list: Path, audio: Path, *, manifest: Path | None = None, skip_missing: bool = False
 ) -> SpeakerTrials:
-    """The recordings that `iden_split.txt` holds back to test, its lines `3 path`.
+    """The test recordings of an `iden_split.txt`, its lines `3 path`.
 
     Args:
         split_list: the list.
-        audio: the folder that its paths start from.
-        manifest: knows who speaks; None: see `speaker_naming`.
-        skip_missing: leave out recordings that are not there.
+        audio: folder that its paths are relative to.
+        manifest: manifest with the speakers; None: see `speaker_naming`.
+        skip_missing: drop recordings without a file.
 
     Raises:
-        InputError: a wrong list, no such line, a missing recording, or one by nobody.
+        InputError: the list is wrong or has no such line, or a recording is missing or has no speaker.
     """
     paths = [utterance.path for utterance in read_split_list(split_list) if utterance.split == "test"]
     if not paths:
-        raise InputError(f"{split_list}: no line '3 path', and those are what is identified")
-    places, missing = _find(paths, audio, split_list, skip=skip_missing)
+        raise InputError(f"{split_list}: it has no line '3 path', which marks test recordings; check the list")
+    files, missing = _find(paths, audio, split_list, skip=skip_missing)
     speaker_of = speaker_naming(audio, beside=split_list, manifest=manifest)
-    trials = SpeakerTrials(places, {path: speaker_of(path) for path in places}, missing=missing)
+    trials = SpeakerTrials(files, {path: speaker_of(path) for path in files}, missing=missing)
     _check_named(trials, split_list)
     return trials
 
@@ -88,44 +117,45 @@ def read_verification(
 
     Args:
         pairs: the list.
-        audio: the folder that its paths start from.
-        all_pairs: compare every two of the recordings instead.
-        manifest: knows who speaks; None: see `speaker_naming`.
-        skip_missing: leave out pairs with a recording that is not there.
+        audio: folder that its paths are relative to.
+        all_pairs: compare all pairs of the recordings instead.
+        manifest: manifest with the speakers; None: see `speaker_naming`.
+        skip_missing: drop pairs with a recording without a file.
 
     Raises:
-        InputError: a wrong list, a missing recording, pairs of one kind alone, or (all pairs) a recording by nobody.
+        InputError: the list is wrong, a recording is missing, all pairs are of one kind, or (all pairs) a recording
+            has no speaker.
     """
     listed = read_pairs(pairs)
     if not all_pairs and len({pair.is_same for pair in listed}) == 1:
         kind, other = int(listed[0].is_same), ("one speaker", "two speakers")[listed[0].is_same]
         raise InputError(
             f"{pairs}: every line begins with {kind}; error rates need both kinds: add lines '{1 - kind} path path' of "
-            f"{other}, or compare all pairs of its recordings by --all-pairs"
+            f"{other}, or compare all pairs of its recordings"
         )
     paths = dict.fromkeys(path for pair in listed for path in (pair.first, pair.second))
-    places, missing = _find(paths, audio, pairs, skip=skip_missing)
+    files, missing = _find(paths, audio, pairs, skip=skip_missing)
     speaker_of = speaker_naming(audio, beside=pairs, manifest=manifest)
-    speakers = {path: speaker_of(path) for path in places}
-    trials = SpeakerTrials(places, speakers, None if all_pairs else listed, missing)
+    speakers = {path: speaker_of(path) for path in files}
+    trials = SpeakerTrials(files, speakers, None if all_pairs else listed, missing)
     if all_pairs:
         _check_named(trials, pairs)
     return trials
 
 
 def read_manifest_trials(
-    path: Path, split: str, *, of_each: int | None = None, skip_missing: bool = False
+    path: Path, split: str, *, clips_per_speaker: int | None = None, skip_missing: bool = False
 ) -> SpeakerTrials:
-    """All pairs of the recordings of a manifest's split.
+    """All pairs of the recordings in a split of a manifest.
 
     Args:
         path: the manifest.
-        split: whose clips.
-        of_each: only the first so many of each speaker.
-        skip_missing: leave out recordings that are not there.
+        split: name of the split.
+        clips_per_speaker: use only the first clips of each speaker; None for all.
+        skip_missing: drop recordings without a file.
 
     Raises:
-        InputError: no such clips, a clip that is a part of a file or has no speaker, or a missing file.
+        InputError: the split is empty, a clip is a part of a file or has no speaker, or a file is missing.
     """
     manifest = read_manifest(path)
     clips = {clip.path: clip for clip in manifest.only(split)}
@@ -136,35 +166,38 @@ def read_manifest_trials(
         if clip.start_s or clip.end_s is not None:
             raise InputError(f"{path}: {clip.path} is a part of a file, and whole files are compared; cut it out first")
         if not clip.speaker:
-            raise InputError(f"{path}: {clip.path} has no speaker; name one, or leave it out")
-    heard: dict[str, list[str]] = {}
+            raise InputError(f"{path}: {clip.path} has no speaker; name one, or remove the clip")
+    by_speaker: dict[str, list[str]] = {}
     for clip in clips.values():
-        heard.setdefault(clip.speaker, []).append(clip.path)
-    kept = {name for names in heard.values() for name in names[:of_each]}
-    places, missing = _find([name for name in clips if name in kept], manifest.folder, path, skip=skip_missing)
-    return SpeakerTrials(places, {name: clips[name].speaker for name in places}, missing=missing)
+        by_speaker.setdefault(clip.speaker, []).append(clip.path)
+    kept = {name for names in by_speaker.values() for name in names[:clips_per_speaker]}
+    files, missing = _find([name for name in clips if name in kept], manifest.folder, path, skip=skip_missing)
+    return SpeakerTrials(files, {name: clips[name].speaker for name in files}, missing=missing)
 
 
 def _find(paths: Iterable[str], audio: Path, where: Path, *, skip: bool) -> tuple[dict[str, Path], tuple[str, ...]]:
     find = recording_finder(audio)
     found = {path: find(path) for path in paths}
-    places = {path: audio / place for path, place in found.items() if place is not None}
-    missing = tuple(path for path, place in found.items() if place is None)
-    if not places:
-        raise InputError(f"{audio}: has none of the {len(missing)} recordings of {where}, such as {missing[0]}")
+    files = {path: audio / file for path, file in found.items() if file is not None}
+    missing = tuple(path for path, file in found.items() if file is None)
+    if not files:
+        raise InputError(
+            f"{audio}: has none of the {len(missing)} recordings of {where}, such as {missing[0]}; name the folder of"
+            " the corpus"
+        )
     if missing and not skip:
         raise InputError(
-            f"{where}: {len(missing)} of {len(found)} recordings are not in {audio}, the first {missing[0]}; is it the"
-            " folder of this corpus? --skip-missing leaves them out"
+            f"{where}: {len(missing)} of {len(found)} recordings are not in {audio}, the first {missing[0]}; name the"
+            " folder of the corpus, or skip missing recordings"
         )
-    return places, missing
+    return files, missing
 
 
 def _check_named(trials: SpeakerTrials, where: Path) -> None:
     for path, speaker in trials.speakers.items():
         if not speaker:
-            raise InputError(f"{where}: nothing says who speaks in {path}; name a manifest that does with --speakers")
+            raise InputError(f"{where}: the speaker of {path} is unknown; name a manifest with the speakers")
 
 
-def _taken(rows: Sequence[int], columns: Ints) -> Ints:
+def _indexed(rows: Sequence[int], columns: Ints) -> Ints:
     return np.array(rows, np.int32)[columns]

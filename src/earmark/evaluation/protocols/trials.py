@@ -1,6 +1,6 @@
-"""Trial lists: which clips enroll a keyword and which clips test it.
+"""Trial lists: clips that enroll keywords, and clips that test them.
 
-Two lists in the format of `earmark.data.lists.clip_lists` make a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The
+Two lists in the format of `earmark.data.lists.clip_lists` form a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The
 keywords of a pair are the labels of its enrollment list; a test clip with any other label is an impostor.
 """
 
@@ -34,13 +34,13 @@ TrialClip = ListedClip
 
 @dataclass(frozen=True)
 class ListPair:
-    """An enrollment list and the list that tests it.
+    """An enrollment list and its test list.
 
     Attributes:
-        condition: what the pair measures, such as `k5`, `across_k5` or `personal_k3`.
-        draw: which of the condition's draws this is: a seed (`s0`) or a speaker.
-        enrollment: the clips that enroll; all of one label make one keyword.
-        test: the clips that are scored against every keyword.
+        condition: name of the condition, such as `k5`, `across_k5` or `personal_k3`.
+        draw: name of the draw within the condition: a seed (`s0`) or a speaker.
+        enrollment: clips that enroll; all clips of one label form one keyword.
+        test: clips that are scored against every keyword.
     """
 
     condition: str
@@ -50,7 +50,7 @@ class ListPair:
 
     @property
     def name(self) -> str:
-        """The part that both file names share, such as `k5_s0`."""
+        """The common part of both file names, such as `k5_s0`."""
         return f"{self.condition}_{self.draw}"
 
     @property
@@ -60,15 +60,15 @@ class ListPair:
 
     @property
     def paths(self) -> frozenset[str]:
-        """Every recording that the pair names."""
+        """The recordings of both lists."""
         return frozenset(clip.path for clip in (*self.enrollment, *self.test))
 
 
 def read_pair(enrollment: Path, test: Path, *, audio: Path | None = None) -> ListPair:
-    """Read two lists that belong together and check them against each other.
+    """Read an enrollment list and its test list, and check them against each other.
 
     Raises:
-        InputError: as `read_list`; or a test clip that also enrolls; or a test list without any enrolled word.
+        InputError: as in `read_list`; or a test clip also enrolls; or the test list has no clip of a keyword.
     """
     condition, draw = _condition_and_draw(enrollment)
     pair = ListPair(condition, draw, read_list(enrollment, audio=audio), read_list(test, audio=audio))
@@ -86,19 +86,19 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
     """Read every pair of lists in a folder, grouped into conditions.
 
     Args:
-        folder: holds `enroll_<condition>_<draw>.txt` beside `test_<condition>_<draw>.txt`.
-        audio: the folder of the corpus; when given, every recording must exist there.
-        draws: read only the first so many draws of each condition.
+        folder: folder of `enroll_<condition>_<draw>.txt` and `test_<condition>_<draw>.txt`.
+        audio: folder of the corpus; if given, every recording must exist there.
+        draws: number of draws to read of each condition; None for all.
 
     Returns:
         Pairs by condition; conditions and draws in natural order (k1, k5, k10).
 
     Raises:
-        InputError: no list in the folder, a list without its partner, or a list that `read_pair` refuses.
+        InputError: the folder has no list, a list has no partner, or `read_pair` refuses a list.
     """
     enrollments = sorted(folder.glob("enroll_*.txt"), key=lambda path: _natural(path.name))
     if not enrollments:
-        raise InputError(f"{folder}: no list named enroll_<condition>_<draw>.txt")
+        raise InputError(f"{folder}: it has no list enroll_<condition>_<draw>.txt; name the folder of the lists")
     tests = {path.name.removeprefix("test_") for path in folder.glob("test_*.txt")}
     unpaired = tests ^ {path.name.removeprefix("enroll_") for path in enrollments}
     if unpaired:
@@ -121,10 +121,10 @@ def keep_words(
 
     Args:
         conditions: from `find_pairs`.
-        words: labels; spaces count as `_`.
+        words: labels to enroll; spaces count as `_`.
 
     Raises:
-        InputError: a word that some list does not enroll, or does not test.
+        InputError: a list does not enroll or does not test a word.
     """
     wanted = {listed_label(word) for word in words}
 
@@ -140,14 +140,14 @@ def keep_words(
 
 
 def speakers_of(folder: Path, paths: Iterable[str]) -> dict[str, str]:
-    """Speaker by path: from the corpus's manifest.tsv, or else from names as Speech Commands has them.
+    """Speaker by path, from the corpus's manifest.tsv, or from file names in the pattern of Speech Commands.
 
     Args:
-        folder: of the corpus.
-        paths: of the recordings, as the lists name them.
+        folder: folder of the corpus.
+        paths: paths of the recordings, as in the lists.
 
     Returns:
-        Without the paths whose speaker is not known.
+        Only paths with a known speaker.
     """
     manifest = folder / "manifest.tsv"
     if manifest.is_file():
@@ -158,7 +158,7 @@ def speakers_of(folder: Path, paths: Iterable[str]) -> dict[str, str]:
 
 
 def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
-    """Every recording that any pair names, once, sorted."""
+    """The recordings of all pairs, sorted, without duplicates."""
     return sorted({path for pairs in conditions.values() for pair in pairs for path in pair.paths})
 
 
@@ -174,5 +174,5 @@ def _condition_and_draw(path: Path) -> tuple[str, str]:
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
-    """A sorting key in which k5 comes before k10."""
+    """A sorting key that orders k5 before k10."""
     return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"(\d+)", name)]

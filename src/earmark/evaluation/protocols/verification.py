@@ -1,8 +1,8 @@
-"""Is it the same speaker? Pairs of clips, their scores, and how often a threshold on the scores would be wrong.
+"""Speaker verification: pairs of clips, their scores, and the error rates of a threshold on the scores.
 
-A pair is one trial: positive where both clips are by one speaker. Its score is the cosine of the clips' embeddings,
-perhaps normalized by what each clip scores against a cohort of strangers. All pairs of 4,874 clips are 12 million;
-nothing here holds more than a few numbers for each.
+A pair is one trial, positive where both clips are by one speaker. Its score is the cosine of both embeddings,
+optionally normalized by the scores of each clip against a cohort of other speakers. All pairs of 4,874 clips are 12
+million, so only a few numbers are kept for each.
 """
 
 from collections.abc import Sequence
@@ -12,32 +12,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.vectors import unit, without_direction
 from earmark.data.lists.clip_lists import ClipPair
 from earmark.evaluation import metrics
-from earmark.evaluation.protocols.open_set import Estimate
+from earmark.evaluation.estimates import Estimate, estimates
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 Ints = NDArray[np.integer]
 
 METRICS = {"eer": "EER", "min_dcf_0_01": "minDCF, prior 0.01", "min_dcf_0_001": "minDCF, prior 0.001"}
-"""What is measured: key in the results and what it says. The EER is a fraction, a cost lies in [0, 1]."""
+"""Name of each metric, by its key in the results. The EER is a fraction; costs are in [0, 1]."""
 
-# Numbers that stand in memory at once: 64 MiB of float32.
-_PIECE = 2**24
-# For intervals, more pairs than this are counted in levels of the score.
-_MANY_PAIRS = 2**17
+# Most numbers in a block of scores: 64 MiB of float32.
+BLOCK = 2**24
+# For intervals, the scores of more pairs than this are rounded to levels.
+MOST_PAIRS = 2**17
 _LEVELS = 2**12
 
 
 @dataclass(frozen=True)
 class Pairs:
-    """Pairs of clips, as rows in a list of clips.
+    """Pairs of clips, as indices into a list of clips.
 
     Attributes:
-        first: shape (n,), one clip of each pair.
-        second: shape (n,), the other.
-        is_same: shape (n,), whether both are by one speaker.
+        first: index of the first clip of each pair, shape (n,).
+        second: index of the second clip, shape (n,).
+        is_same: whether both are by one speaker, shape (n,).
     """
 
     first: Ints
@@ -55,14 +56,14 @@ def every_pair(speakers: Sequence[str]) -> Pairs:
         speakers: one per clip.
 
     Raises:
-        InputError: a clip without a speaker, or nobody to tell apart.
+        InputError: a clip has no speaker, or all pairs are of one kind.
 
     >>> pairs = every_pair(["anna", "anna", "bob"])
     >>> pairs.first.tolist(), pairs.second.tolist(), pairs.is_same.tolist()
     ([0, 0, 1], [1, 2, 2], [True, False, False])
     """
     if "" in speakers:
-        raise InputError(f"clip {list(speakers).index('') + 1} of {len(speakers)} has no speaker; name all of them")
+        raise InputError(f"clip {list(speakers).index('') + 1} of {len(speakers)} has no speaker; name all speakers")
     codes = np.unique(np.array(speakers, dtype=np.str_), return_inverse=True)[1].astype(np.int32)
     first = np.repeat(np.arange(len(codes), dtype=np.int32), np.arange(len(codes))[::-1])
     starts = np.cumsum(np.arange(len(codes))[::-1]) - np.arange(len(codes))[::-1]
@@ -73,7 +74,7 @@ def every_pair(speakers: Sequence[str]) -> Pairs:
 
 
 def listed_pairs(pairs: Sequence[ClipPair]) -> tuple[list[str], Pairs]:
-    """The clips that a list of pairs names, each once and in its order, and the pairs as rows among them.
+    """The clips of a list of pairs, each once in the order of the list, and the pairs as indices into them.
 
     >>> listed_pairs([ClipPair(True, "a.wav", "b.wav"), ClipPair(False, "c.wav", "a.wav")])[0]
     ['a.wav', 'b.wav', 'c.wav']
@@ -85,34 +86,35 @@ def listed_pairs(pairs: Sequence[ClipPair]) -> tuple[list[str], Pairs]:
     return list(rows), Pairs(named[:, 0], named[:, 1], np.array([pair.is_same for pair in pairs], np.bool_))
 
 
-def score_pairs(embeddings: Floats, pairs: Pairs) -> Floats:
-    """Cosine of both embeddings of each pair, in pieces.
+def score_pairs(embeddings: Floats, pairs: Pairs, *, block: int = BLOCK) -> Floats:
+    """Cosine of both embeddings of each pair, block by block.
 
     Args:
-        embeddings: shape (m, d), of any length but zero.
-        pairs: of rows of `embeddings`.
+        embeddings: shape (m, d); rows need not be unit length.
+        pairs: pairs of rows of `embeddings`.
+        block: most numbers to compute at once.
 
     Returns:
-        Shape (n,), in [-1, 1] but for rounding.
+        Shape (n,), in [-1, 1] up to rounding.
 
     Raises:
-        InputError: an embedding that is zero or not finite has no direction.
+        InputError: an embedding is zero or not finite, so that it has no direction.
     """
-    unit = _unit(embeddings, "embedding")
+    rows = _unit(embeddings, "embedding")
     scores = np.empty(len(pairs), np.float32)
-    if len(unit) ** 2 <= 16 * len(pairs):  # so many that all products cost less than fetching rows for each pair
+    if len(rows) ** 2 <= 16 * len(pairs):  # one matrix product costs less than gathering two rows for each pair
         order = np.argsort(pairs.first, kind="stable")
         sorted_first = pairs.first[order]
-        step = max(1, _PIECE // len(unit))
-        for start in range(0, len(unit), step):
-            some = order[slice(*np.searchsorted(sorted_first, (start, start + step)))]
-            block = unit[start : start + step] @ unit.T
-            scores[some] = block[pairs.first[some] - start, pairs.second[some]]
+        step = max(1, block // len(rows))
+        for start in range(0, len(rows), step):
+            chosen = order[slice(*np.searchsorted(sorted_first, (start, start + step)))]
+            products = rows[start : start + step] @ rows.T
+            scores[chosen] = products[pairs.first[chosen] - start, pairs.second[chosen]]
         return scores
-    step = max(1, _PIECE // unit.shape[1])
+    step = max(1, block // rows.shape[1])
     for start in range(0, len(pairs), step):
-        piece = slice(start, start + step)
-        scores[piece] = np.einsum("nd,nd->n", unit[pairs.first[piece]], unit[pairs.second[piece]])
+        part = slice(start, start + step)
+        scores[part] = np.einsum("nd,nd->n", rows[pairs.first[part]], rows[pairs.second[part]])
     return scores
 
 
@@ -124,112 +126,132 @@ def as_norm(
     *,
     speakers: Sequence[str] | None = None,
     cohort_speakers: Sequence[str] | None = None,
+    block: int = BLOCK,
 ) -> Floats:
-    """Scores by adaptive symmetric normalization.
+    """Scores with adaptive symmetric normalization (AS-norm).
 
     P. Matějka et al., “Analysis of Score Normalization in Multilingual Speaker Recognition”, Interspeech 2017,
-    adaptive S-norm 1: from a score each clip's mean over its `top` nearest strangers is taken, divided by their
-    standard deviation, and both clips' results are averaged. Scores of clips that are like everybody then mean the
-    same as scores of clips that are like nobody.
+    adaptive S-norm 1. For each clip of a pair, the mean of the clip's `top` highest cohort scores is subtracted from
+    the score and the result is divided by their standard deviation; both results are averaged. Clips that are similar
+    to many speakers and clips that are similar to few then share one scale.
 
     Args:
         embeddings: shape (m, d).
-        pairs: of rows of `embeddings`.
-        cohort: shape (c, d), one embedding for each of some speakers.
-        top: so many strangers of the cohort that a clip is most like; all where there are fewer.
-        speakers: one per clip; with `cohort_speakers`, nobody is a stranger of himself.
+        pairs: pairs of rows of `embeddings`.
+        cohort: one embedding per cohort speaker, shape (c, d).
+        top: number of cohort speakers that are most similar to a clip; the whole cohort where it is smaller.
+        speakers: one per clip; with `cohort_speakers`, a clip's own speaker is left out of its cohort.
         cohort_speakers: one per row of `cohort`.
+        block: most numbers to compute at once.
 
     Returns:
         Shape (n,), in standard deviations.
 
     Raises:
-        InputError: a zero embedding, or fewer than two strangers.
+        InputError: an embedding is zero, or a clip has fewer than two cohort speakers.
     """
-    unit, others = _unit(embeddings, "embedding"), _unit(cohort, "embedding of the cohort")
+    rows, others = _unit(embeddings, "embedding"), _unit(cohort, "embedding of the cohort")
     if top < 2:
-        raise InputError(f"top {top}: a standard deviation needs two strangers or more")
-    own: list[list[int]] = [[] for _ in range(len(unit))]
+        raise InputError(f"top: {top}; a standard deviation needs two cohort speakers or more")
+    own: list[list[int]] = [[] for _ in range(len(rows))]
     if speakers is not None and cohort_speakers is not None:
-        rows: dict[str, list[int]] = {}
+        rows_of: dict[str, list[int]] = {}
         for row, speaker in enumerate(cohort_speakers):
-            rows.setdefault(speaker, []).append(row)
-        own = [rows.get(speaker, []) if speaker else [] for speaker in speakers]
+            rows_of.setdefault(speaker, []).append(row)
+        own = [rows_of.get(speaker, []) if speaker else [] for speaker in speakers]
     least = len(others) - max(map(len, own), default=0)
     if least < 2:
-        raise InputError(f"a cohort of {len(others)} leaves {least} strangers, and two are needed; name a larger one")
-    means, deviations = np.empty(len(unit)), np.empty(len(unit))
-    step = max(1, _PIECE // len(others))
-    for start in range(0, len(unit), step):
-        block = (unit[start : start + step] @ others.T).astype(np.float64)
-        for row in range(len(block)):
-            block[row, own[start + row]] = -np.inf
-        count = min(top, len(others))
-        nearest = np.partition(block, len(others) - count, axis=1)[:, -count:]
-        known = np.isfinite(nearest)  # where the cohort is small, a clip's own speaker is among the nearest
-        sizes = known.sum(axis=1)
-        mean = np.where(known, nearest, 0).sum(axis=1) / sizes
-        spread = np.where(known, nearest - mean[:, None], 0)
-        some = slice(start, start + step)
-        means[some], deviations[some] = mean, np.sqrt(np.square(spread).sum(axis=1) / sizes)
-    # Strangers who all score the same say nothing about the spread; the floor keeps the quotient finite.
-    deviations = np.maximum(deviations, 1e-6)
-    scores = score_pairs(embeddings, pairs).astype(np.float64)
+        raise InputError(f"cohort: {len(others)} speakers leave {least} impostors, and two are needed; name more")
+    means, deviations = _cohort_statistics(rows, others, own, min(top, len(others)), block)
+    scores = score_pairs(embeddings, pairs, block=block).astype(np.float64)
     by_first = (scores - means[pairs.first]) / deviations[pairs.first]
     by_second = (scores - means[pairs.second]) / deviations[pairs.second]
     return ((by_first + by_second) / 2).astype(np.float32)
 
 
+def _cohort_statistics(
+    rows: Floats, cohort: Floats, own: Sequence[Sequence[int]], count: int, block: int
+) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of each clip's highest cohort scores, each shape (m,).
+
+    Args:
+        rows: unit embeddings of the clips, shape (m, d).
+        cohort: unit embeddings of the cohort, shape (c, d).
+        own: rows of the cohort with the clip's own speaker, for each clip.
+        count: number of highest scores, at most c.
+        block: most numbers to compute at once.
+    """
+    means, deviations = np.empty(len(rows)), np.empty(len(rows))
+    step = max(1, block // len(cohort))
+    for start in range(0, len(rows), step):
+        scores = (rows[start : start + step] @ cohort.T).astype(np.float64)
+        for row in range(len(scores)):
+            scores[row, own[start + row]] = -np.inf
+        nearest = np.partition(scores, len(cohort) - count, axis=1)[:, -count:]
+        known = np.isfinite(nearest)  # in a small cohort the clip's own speaker can be among the nearest
+        sizes = known.sum(axis=1)
+        mean = np.where(known, nearest, 0).sum(axis=1) / sizes
+        spread = np.where(known, nearest - mean[:, None], 0)
+        part = slice(start, start + step)
+        means[part], deviations[part] = mean, np.sqrt(np.square(spread).sum(axis=1) / sizes)
+    # The floor keeps the quotient finite where all cohort scores are equal.
+    return means, np.maximum(deviations, 1e-6)
+
+
 def mean_directions(embeddings: Floats, speakers: Sequence[str]) -> tuple[list[str], Floats]:
-    """The speakers, sorted, and the mean of each one's unit embeddings: a cohort for `as_norm`.
+    """Mean of the unit embeddings of each speaker: a cohort for `as_norm`.
 
     Args:
         embeddings: shape (m, d).
         speakers: one per row.
 
     Returns:
-        c names, and shape (c, d).
+        Speakers, sorted, and their means, shape (c, d).
 
     >>> mean_directions(np.float32([[2, 0], [0, 3], [0, 4]]), ["b", "a", "b"])
     (['a', 'b'], array([[0. , 1. ],
            [0.5, 0.5]], dtype=float32))
     """
-    unit = _unit(embeddings, "embedding of the cohort")
-    names, owner = np.unique(np.array(speakers, np.str_), return_inverse=True)
-    sums = np.zeros((len(names), unit.shape[1]), np.float32)
-    np.add.at(sums, owner, unit)
-    counts = np.bincount(owner).astype(np.float32)
+    rows = _unit(embeddings, "embedding of the cohort")
+    names, speaker_ids = np.unique(np.array(speakers, np.str_), return_inverse=True)
+    sums = np.zeros((len(names), rows.shape[1]), np.float32)
+    np.add.at(sums, speaker_ids, rows)
+    counts = np.bincount(speaker_ids).astype(np.float32)
     return [str(name) for name in names], sums / counts[:, None]
 
 
 def compute_metrics(
-    scores: Floats, pairs: Pairs, speakers: Sequence[str], rng: np.random.Generator | None = None
+    scores: Floats,
+    pairs: Pairs,
+    speakers: Sequence[str],
+    rng: np.random.Generator | None = None,
+    *,
+    most_pairs: int = MOST_PAIRS,
 ) -> dict[str, Estimate]:
-    """EER and least detection costs of the scores, with 95 % intervals over speakers.
+    """EER and minimum detection costs of the scores, with 95 % intervals over speakers.
 
-    The costs are those of speaker recognition evaluations, C = 1: min over thresholds of FRR + FAR · (1 - p) / p,
-    in the words of the published scripts min 100 (0.01 FNR + 0.99 FPR) and min 1000 (0.001 FNR + 0.999 FPR).
-    Refusing everybody costs 1.
+    The costs are those of speaker recognition evaluations with C = 1: min over thresholds of FRR + FAR · (1 - p) / p;
+    in the published scripts min 100 (0.01 FNR + 0.99 FPR) and min 1000 (0.001 FNR + 0.999 FPR). Rejecting every pair
+    costs 1.
 
     Args:
         scores: shape (n,), from `score_pairs` or `as_norm`.
-        pairs: what was scored.
-        speakers: one per clip; a clip with "" stands for itself.
-        rng: draws speakers for the intervals; None leaves the intervals out. A pair of two speakers counts as often
-            as both were drawn, multiplied; a pair of one speaker as often as he was: drawn twice, he is two people.
+        pairs: the scored pairs.
+        speakers: one per clip; a clip with "" counts as a speaker of its own.
+        rng: draws speakers for the intervals; None computes no intervals. The weight of a pair of two speakers is the
+            product of the times that each was drawn; that of a pair of one speaker is the times that they were drawn.
+        most_pairs: for the intervals, the scores of more pairs are rounded to levels.
 
     Returns:
-        By the keys of `METRICS`.
+        Estimates by the keys of `METRICS`.
 
     Raises:
-        InputError: all pairs are of one kind, or a score is not a number.
+        InputError: all pairs are of one kind, or a score is NaN.
     """
     _check_kinds(pairs)
     values = _numbers(metrics.error_curve(scores, pairs.is_same))
-    low = high = np.full(len(METRICS), np.nan)
-    if rng is not None:
-        low, high = _intervals(scores, pairs, speakers, rng)
-    return {key: Estimate(*row) for key, row in zip(METRICS, np.stack([values, low, high], 1).tolist(), strict=True)}
+    ends = None if rng is None else _intervals(scores, pairs, speakers, rng, most_pairs)
+    return estimates(METRICS, np.array(values), ends)
 
 
 def _numbers(curve: metrics.ErrorCurve) -> list[float]:
@@ -241,13 +263,13 @@ def _numbers(curve: metrics.ErrorCurve) -> list[float]:
 
 
 def _intervals(
-    scores: Floats, pairs: Pairs, speakers: Sequence[str], rng: np.random.Generator
+    scores: Floats, pairs: Pairs, speakers: Sequence[str], rng: np.random.Generator, most_pairs: int
 ) -> tuple[Floats, Floats]:
     names = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
-    found, owner = np.unique(np.array(names), return_inverse=True)
-    levels, level = _levels(np.asarray(scores, np.float64))
+    found, speaker_ids = np.unique(np.array(names), return_inverse=True)
+    levels, level = _levels(np.asarray(scores, np.float64), most_pairs)
     kinds = [
-        _counted(owner[pairs.first[kind]], owner[pairs.second[kind]], level[kind], len(found), len(levels))
+        _counted(speaker_ids[pairs.first[kind]], speaker_ids[pairs.second[kind]], level[kind], len(found), len(levels))
         for kind in (pairs.is_same, ~pairs.is_same)
     ]
     is_same = np.repeat([True, False], len(levels))
@@ -263,16 +285,16 @@ def _intervals(
 
 
 def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """Two speakers, a level, and how many pairs they have there: as one number each, a draw costs little."""
+    """Both speakers, the level and the number of pairs for each distinct combination: a draw then costs little."""
     key = (np.minimum(one, other).astype(np.int64) * speakers + np.maximum(one, other)) * levels + level
     key, counts = np.unique(key, return_counts=True)
     both, places = np.divmod(key, levels)
     return *np.divmod(both, speakers), places, counts
 
 
-def _levels(scores: Floats) -> tuple[Floats, Ints]:
-    """Distinct scores, shape (k,), rising, and each score's place among them; many scores are rounded to levels."""
-    if len(scores) > _MANY_PAIRS:
+def _levels(scores: Floats, most: int) -> tuple[Floats, Ints]:
+    """Distinct scores, shape (k,), ascending, and each score's index among them; many scores are rounded to levels."""
+    if len(scores) > most:
         edges = np.linspace(scores.min(), scores.max(), _LEVELS)
         step = max(edges[1] - edges[0], 1e-12)
         return edges, np.rint((scores - edges[0]) / step).astype(np.int64)
@@ -281,21 +303,24 @@ def _levels(scores: Floats) -> tuple[Floats, Ints]:
 
 
 def _unit(rows: Floats, what: str) -> NDArray[np.float32]:
-    """Rows divided by their length."""
+    """Unit rows, float32.
+
+    Raises:
+        InputError: a row is zero or not finite.
+    """
     rows = np.asarray(rows, np.float64)
     if rows.ndim != 2:
         raise InputError(f"{what}s of shape {rows.shape}; expected (m, d)")
-    lengths = np.linalg.norm(rows, axis=1)
-    wrong = np.flatnonzero(~(np.isfinite(lengths) & (lengths > 0)))
+    wrong = without_direction(rows, tiny=0)
     if wrong.size:
         raise InputError(f"{what} {wrong[0] + 1} of {len(rows)} is zero or not finite; is its recording silent?")
-    return (rows / lengths[:, None]).astype(np.float32)
+    return unit(rows, tiny=0).astype(np.float32)
 
 
 def _check_kinds(pairs: Pairs) -> None:
     same = int(pairs.is_same.sum())
     if same in {0, len(pairs)}:
         which, cure = (
-            ("two speakers", "name recordings of a second one") if same else ("one speaker", "name two of somebody")
+            ("two speakers", "add recordings of a second speaker") if same else ("one speaker", "add recordings of one")
         )
         raise InputError(f"{len(pairs)} pairs, none of them of {which}; error rates need both kinds: {cure}")

@@ -1,27 +1,26 @@
-"""What an evaluation of labeled segments leaves behind: `results.json` for machines, a Markdown table for people."""
+"""Report of the retrieval of labeled segments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from earmark.core.report import page, table
+from earmark.evaluation.estimates import Estimate
 from earmark.evaluation.protocols import retrieval
-from earmark.evaluation.protocols.open_set import Estimate
 from earmark.evaluation.protocols.retrieval import METRICS, RANKINGS, Precisions
-from earmark.evaluation.reports.spotting import estimate_text, heading, table_row, write_document
 
 
 @dataclass(frozen=True)
 class System:
-    """What was measured of one encoder.
+    """Results of one encoder.
 
     Attributes:
         name: of the encoder.
         fingerprint: of its file.
-        precisions: by ranking, of each query.
-        numbers: by ranking, then by the keys of `retrieval.METRICS`.
+        precisions: of each query, by ranking.
+        numbers: by ranking, then by the keys of `METRICS`.
     """
 
     name: str
@@ -30,82 +29,58 @@ class System:
     numbers: Mapping[str, Mapping[str, Estimate]]
 
     def queries(self, ranking: str) -> int:
-        """How many queries have a right answer."""
+        """Number of queries that have a right answer in a ranking."""
         return int(np.isfinite(self.precisions[ranking].ap).sum())
 
+    @property
+    def plotted_ranking(self) -> str:
+        """The ranking that plots show: other speakers; where there are none, all other segments."""
+        return "across" if self.queries("across") else "all"
 
-COLUMNS = ("encoder", "compared with", "queries", *(f"{words} (%)" for words in METRICS.values()))
-"""Heads of the columns of `rows`."""
+    def by_label(self, labels: Sequence[str]) -> dict[str, tuple[int, float]]:
+        """Tokens and MAP of each label in the plotted ranking."""
+        return retrieval.by_label(self.precisions[self.plotted_ranking], labels)
+
+
+COLUMNS = ("encoder", "compared with", ">queries", *(f">{name} (%)" for name in METRICS.values()))
 
 
 def rows(systems: Sequence[System]) -> list[list[str]]:
-    """A row for each encoder and ranking; rankings in which no query has a right answer are left out."""
+    """One row per ranking and encoder; rankings without a right answer to any query are left out."""
     return [
-        [system.name, words, str(system.queries(ranking)), *map(estimate_text, system.numbers[ranking].values())]
-        for ranking, words in RANKINGS.items()
+        [system.name, name, str(system.queries(ranking)), *(one.text() for one in system.numbers[ranking].values())]
+        for ranking, name in RANKINGS.items()
         for system in systems
         if ranking in system.numbers and system.queries(ranking)
     ]
 
 
-def table(systems: Sequence[System]) -> str:
-    """A Markdown table of `rows`; ends in a line break."""
-    lines = [table_row(COLUMNS), table_row(["---", "---", *["---:"] * (len(COLUMNS) - 2)])]
-    return "\n".join([*lines, *map(table_row, rows(systems))]) + "\n"
+def markdown(systems: Sequence[System]) -> str:
+    """A table of `rows`."""
+    return page(table(COLUMNS, rows(systems)))
 
 
-def write_results(
-    path: Path,
-    systems: Sequence[System],
-    labels: Sequence[str],
-    *,
-    command: Sequence[str],
-    lists: str,
-    about: Mapping[str, Any],
-) -> None:
-    """Write `results.json`: a list of one entry an encoder; NaN becomes null.
+def document(systems: Sequence[System], labels: Sequence[str]) -> dict[str, Any]:
+    """Every metric of every ranking and encoder.
 
     Args:
-        path: of the file.
-        systems: what was measured.
+        systems: results of the encoders.
         labels: one per segment.
-        command: the words of the command line.
-        lists: name of the list or manifest.
-        about: what else was chosen or counted.
     """
-    first = systems[0]
-    document = {
-        **heading("map", command, first.name, first.fingerprint, lists),
-        **about,
-        "numbers": METRICS,
-        "rankings": RANKINGS,
-        "results": [
-            {
-                "encoder": {"name": system.name, "fingerprint": system.fingerprint},
-                "rankings": {
-                    name: {
-                        "queries": system.queries(name),
-                        "depth": system.precisions[name].depth,
-                        **{key: asdict(value) for key, value in numbers.items()},
-                    }
-                    for name, numbers in system.numbers.items()
-                },
-                "labels": {
-                    label: {"tokens": tokens, "map": value}
-                    for label, (tokens, value) in retrieval.by_label(shown(system), labels).items()
-                },
-            }
-            for system in systems
-        ],
+    return {"numbers": METRICS, "rankings": RANKINGS, "results": [_document(system, labels) for system in systems]}
+
+
+def _document(system: System, labels: Sequence[str]) -> dict[str, Any]:
+    rankings = {
+        name: {
+            "queries": system.queries(name),
+            "depth": system.precisions[name].depth,
+            **{key: asdict(estimate) for key, estimate in numbers.items()},
+        }
+        for name, numbers in system.numbers.items()
     }
-    write_document(path, document)
-
-
-def shown_ranking(system: System) -> str:
-    """Which ranking pictures show: that of other speakers, or where there are none, of all others."""
-    return "across" if system.queries("across") else "all"
-
-
-def shown(system: System) -> Precisions:
-    """The precisions that pictures show."""
-    return system.precisions[shown_ranking(system)]
+    return {
+        "encoder": {"name": system.name, "fingerprint": system.fingerprint},
+        "rankings": rankings,
+        "labels": {label: {"tokens": count, "map": value} for label, (count, value) in system.by_label(labels).items()},
+    }

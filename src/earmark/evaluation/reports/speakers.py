@@ -1,114 +1,71 @@
-"""What the evaluations of speakers leave behind: `results.json` for machines, a Markdown table for people."""
+"""Reports of speaker verification and speaker identification."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
+from earmark.core.report import page, table
+from earmark.evaluation.estimates import Estimate
 from earmark.evaluation.protocols import identification, verification
-from earmark.evaluation.protocols.open_set import Estimate
-from earmark.evaluation.reports.spotting import estimate_text, heading, table_row, write_document
 
 Numbers = Mapping[str, Estimate]
 
+VERIFICATION_COLUMNS = (
+    "score",
+    *(f">{name} (%)" if key == "eer" else f">{name}" for key, name in verification.METRICS.items()),
+)
+IDENTIFICATION_COLUMNS = ("metric", ">%")
+ANSWER_COLUMNS = ("path", "speaker", "answer", "place")
 
-VERIFICATION_COLUMNS = tuple(f"{words} (%)" if key == "eer" else words for key, words in verification.METRICS.items())
-"""Heads of the columns that `verification_text` fills."""
 
+def verification_rows(results: Mapping[str, Numbers]) -> list[list[str]]:
+    """One row per kind of score: the EER in percent, costs as they are.
 
-def verification_table(rows: Mapping[tuple[str, str], Numbers]) -> str:
-    """A Markdown table with a row for each system and kind of score; the EER in percent, costs as they are.
-
-    Args:
-        rows: from `verification.compute_metrics`, by the system's name and the kind of score.
-
-    Returns:
-        Lines that end in a line break.
+    >>> numbers = {"eer": Estimate(0.042, 0, 0.1), "min_dcf_0_01": Estimate(0.4281, 0.41, 0.45)}
+    >>> verification_rows({"cosine": numbers | {"min_dcf_0_001": Estimate(1, 1, 1)}})
+    [['cosine', '4.2 (0.0–10.0)', '0.428 (0.410–0.450)', '1.000 (1.000–1.000)']]
     """
-    columns = ["system", "score", *VERIFICATION_COLUMNS]
-    lines = [table_row(columns), table_row(["---", "---", *["---:"] * len(verification.METRICS)])]
-    for (system, score), numbers in rows.items():
-        lines.append(
-            table_row([system, score, *(verification_text(key, numbers[key]) for key in verification.METRICS)])
-        )
-    return "\n".join(lines) + "\n"
-
-
-def verification_text(key: str, estimate: Estimate) -> str:
-    """An EER as percent, a cost with three decimals, each with its interval.
-
-    >>> verification_text("min_dcf_0_01", Estimate(0.4281, 0.41, 0.45))
-    '0.428 (0.410–0.450)'
-    >>> verification_text("eer", Estimate(0.042, 0, 0.1))
-    '4.2 (0.0–10.0)'
-    """
-    if key == "eer" or math.isnan(estimate.value):
-        return estimate_text(estimate)
-    interval = "" if math.isnan(estimate.low) else f" ({estimate.low:.3f}–{estimate.high:.3f})"
-    return f"{estimate.value:.3f}{interval}"
-
-
-def identification_table(rows: Mapping[str, Numbers]) -> str:
-    """A Markdown table with a row for each system, in percent; ends in a line break."""
-    lines = [
-        table_row(["system", *(f"{words} (%)" for words in identification.METRICS.values())]),
-        table_row(["---", *["---:"] * len(identification.METRICS)]),
-        *(
-            table_row([system, *(estimate_text(numbers[key]) for key in identification.METRICS)])
-            for system, numbers in rows.items()
-        ),
+    return [
+        [score, *(numbers[key].text(percent=key == "eer") for key in verification.METRICS)]
+        for score, numbers in results.items()
     ]
-    return "\n".join(lines) + "\n"
 
 
-def write_verification_results(
-    path: Path,
-    results: Mapping[str, Numbers],
-    *,
-    command: Sequence[str],
-    encoder: str,
-    fingerprint: str,
-    lists: str,
-    about: Mapping[str, Any],
-) -> None:
-    """Write `results.json` of a verification; NaN becomes null.
+def verification_markdown(system: str, results: Mapping[str, Numbers]) -> str:
+    """A table with one row per kind of score."""
+    return page(table(["system", *VERIFICATION_COLUMNS], ([system, *row] for row in verification_rows(results))))
 
-    Args:
-        path: of the file.
-        results: from `verification.compute_metrics`, by the kind of score.
-        command: the words of the command line.
-        encoder: its name.
-        fingerprint: of the encoder's file.
-        lists: name of the list or manifest.
-        about: what else was chosen or counted, such as crops and pairs.
-    """
-    document = {
-        **heading("verification", command, encoder, fingerprint, lists),
-        **about,
+
+def verification_document(results: Mapping[str, Numbers]) -> dict[str, Any]:
+    """Every metric by kind of score."""
+    return {
         "numbers": verification.METRICS,
-        "results": {
-            score: {key: asdict(value) for key, value in numbers.items()} for score, numbers in results.items()
-        },
+        "results": {score: _document(numbers) for score, numbers in results.items()},
     }
-    write_document(path, document)
 
 
-def write_identification_results(
-    path: Path,
-    result: Numbers,
-    *,
-    command: Sequence[str],
-    encoder: str,
-    fingerprint: str,
-    lists: str,
-    about: Mapping[str, Any],
-) -> None:
-    """Write `results.json` of an identification; arguments as `write_verification_results`."""
-    document = {
-        **heading("identification", command, encoder, fingerprint, lists),
-        **about,
-        "numbers": identification.METRICS,
-        "result": {key: asdict(value) for key, value in result.items()},
-    }
-    write_document(path, document)
+def identification_rows(numbers: Numbers) -> list[list[str]]:
+    """One row per metric."""
+    return [[name, numbers[key].text()] for key, name in identification.METRICS.items()]
+
+
+def identification_markdown(systems: Mapping[str, Numbers]) -> str:
+    """A table with one row per system, in percent."""
+    columns = ["system", *(f">{name} (%)" for name in identification.METRICS.values())]
+    lines = [[system, *(numbers[key].text() for key in identification.METRICS)] for system, numbers in systems.items()]
+    return page(table(columns, lines))
+
+
+def identification_document(numbers: Numbers) -> dict[str, Any]:
+    """Every metric, as fractions."""
+    return {"numbers": identification.METRICS, "result": _document(numbers)}
+
+
+def answers_text(paths: Sequence[str], labels: Sequence[str], answers: Sequence[str], places: Sequence[int]) -> str:
+    """`answers.tsv`: one line per recording with its speaker, the best class, and the rank of the speaker, from 1."""
+    lines = zip(paths, labels, answers, map(str, places), strict=True)
+    return "".join("\t".join(line) + "\n" for line in (ANSWER_COLUMNS, *lines))
+
+
+def _document(numbers: Numbers) -> dict[str, Any]:
+    return {key: asdict(estimate) for key, estimate in numbers.items()}

@@ -1,13 +1,12 @@
 """From recordings to lists: sections in which somebody speaks, and all their segments on the grid, in two parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from earmark.core.errors import EarmarkError, InputError
-from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.sections import write_sections
 from earmark.data.lists.segments import write_segments
 from earmark.data.lists.spans import UNKNOWN, Span
@@ -68,7 +67,7 @@ def prepare(
     without: frozenset[Path] = frozenset(),
     has_labels: bool = False,
     workers: int = 1,
-    progress: Progress = no_progress,
+    on_file: Callable[[int, int], None] | None = None,
 ) -> Material:
     """Find where somebody speaks, and write the lists.
 
@@ -82,13 +81,13 @@ def prepare(
         without: recordings that nothing is learned from, because labels of them measure what is.
         has_labels: labeled segments measure: nothing need be held out.
         workers: processes.
-        progress: counts recordings.
+        on_file: called with the number of finished recordings and of all.
 
     Raises:
         InputError: too few recordings.
         EarmarkError: nobody speaks, or no recording can be read.
     """
-    sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, progress=progress)
+    sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, on_file=on_file)
     grid = GRID
     sections = [section for section in sections if grid.count(section)]
     if not sections:

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from earmark.core.errors import writing
+from earmark.core.report import heading, table, write_results
 from earmark.evaluation.plots import save
 from earmark.evaluation.plots.rounds import rounds_plot
-from earmark.evaluation.reports.spotting import heading, table_row, write_document
 from earmark.training.adaptation.rounds import Adapted, told
 
 _UNITS = {"map": (100.0, "MAP (%)"), "held_out_loss": (1.0, "loss on held-out pairs")}
@@ -45,7 +45,7 @@ def write(adapted: Adapted, corpus: str, command: Sequence[str]) -> None:
     with writing(out):
         save(rounds_plot(values, adapted.kept, ylabel=words, title=corpus), out / "rounds.png")
         (out / "report.md").write_text("\n".join(_lines(adapted, corpus, command)) + "\n", encoding="utf-8")
-        write_document(out / "results.json", _document(adapted, corpus, command))
+        write_results(out / "results.json", _document(adapted, corpus, command))
 
 
 def _lines(adapted: Adapted, corpus: str, command: Sequence[str]) -> Iterator[str]:
@@ -59,13 +59,12 @@ def _lines(adapted: Adapted, corpus: str, command: Sequence[str]) -> Iterator[st
     keys = [key for key in ("map", "map_at_r", "held_out_loss") if key in adapted.start]
     names = {"map": ">MAP (%)", "map_at_r": ">MAP@R (%)", "held_out_loss": ">held-out loss"}
     heads = ["encoder", *(names[key] for key in keys), ">pairs", ">cosine from", ">coverage", ">minutes", ""]
-    yield table_row([head.lstrip(">") for head in heads])
-    yield table_row(["---:" if head.startswith(">") else "---" for head in heads])
-    yield table_row(["start", *_cells(adapted.start, keys), "", "", "", "", "" if adapted.kept else "**kept**"])
+    rows = [["start", *_cells(adapted.start, keys), "", "", "", "", "" if adapted.kept else "**kept**"]]
     for number, one in enumerate(adapted.rounds, 1):
         mined = [f"{one.pairs:,}", f"{one.threshold:.2f}", f"{100 * one.coverage:.1f} %", f"{one.minutes:.1f}"]
         kept = "**kept**" if number == adapted.kept else ""
-        yield table_row([f"round {number}", *_cells(one.numbers, keys), *mined, kept])
+        rows.append([f"round {number}", *_cells(one.numbers, keys), *mined, kept])
+    yield table(heads, rows)
     yield ""
     yield "![From round to round](rounds.png)"
     yield ""
@@ -103,7 +102,7 @@ def _numbers(adapted: Adapted) -> list[Mapping[str, float]]:
 
 def _document(adapted: Adapted, corpus: str, command: Sequence[str]) -> dict[str, object]:
     return {
-        **heading("adaptation", command, adapted.title, "", corpus),
+        **heading("adaptation", command, encoder=(adapted.title, ""), lists=corpus),
         "watch": adapted.watch,
         "speech_s": round(adapted.material.speech_s, 2),
         "recordings": adapted.material.recordings,

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segments import read_clips
 from earmark.data.manifest import Manifest
@@ -27,7 +28,7 @@ from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.export.encoder import export
 from earmark.training.mining.folders import read_json, write_json
-from earmark.training.mining.mining import Told, mine, untold
+from earmark.training.mining.mining import mine
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.recipe import read_any_recipe
 from earmark.training.run.checkpoint import load_checkpoint
@@ -104,7 +105,7 @@ def adapt(
     device: str | None = None,
     workers: int = 1,
     say: Say = lambda _: None,
-    progress: Told = untold,
+    progress: Progress = no_progress,
 ) -> Adapted:
     """Adapt an encoder to recordings; started again with the same words, it goes on where it was stopped.
 
@@ -136,6 +137,9 @@ def adapt(
     if settings.threads:
         torch.set_num_threads(settings.threads)
 
+    def heard(done: int, total: int) -> None:
+        progress("listening", done, total)
+
     material = prepare(
         manifest,
         out,
@@ -144,7 +148,7 @@ def adapt(
         without=measuring,
         has_labels=validation is not None,
         workers=workers,
-        progress=progress,
+        on_file=heard,
     )
     # Not before: whoever is told to add recordings may do so, and begin again in the same folder.
     write_json(out / _STAMP, stamp)
@@ -168,7 +172,7 @@ class _Adaptation:
         device: str | None,
         material: Material,
         say: Say,
-        progress: Told,
+        progress: Progress,
     ) -> None:
         self.out, self.start, self.settings, self.name = out, start, settings, name
         self.device, self.material, self.say, self.progress = device, material, say, progress

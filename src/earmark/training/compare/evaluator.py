@@ -15,8 +15,9 @@ from earmark import __version__, audio
 from earmark.core.audio import Wave
 from earmark.core.errors import InputError
 from earmark.core.numbers import finite
+from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.clip_lists import listed_label
-from earmark.evaluation.embedders import Embedder, Progress, silent
+from earmark.evaluation.embedders import Embedder
 from earmark.evaluation.embedding_cache import Key, embed_into
 from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.protocols import few_shot, identification, open_set, verification
@@ -58,12 +59,12 @@ class Judge:
         named |= {(test.audio, path) for test, lists in self.open_set for path in lists.paths}
         return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
 
-    def judge(self, checkpoint: Path, *, progress: Progress = silent) -> list[Verdict]:
+    def judge(self, checkpoint: Path, *, progress: Progress = no_progress) -> list[Verdict]:
         """What a checkpoint is worth; kept beside it in ``judged.json`` and taken from there the next time.
 
         Args:
             checkpoint: of a run.
-            progress: told how many recordings of speakers are embedded, and of how many.
+            progress: called while recordings of speakers are embedded.
         """
         kept = checkpoint.with_name("judged.json")
         stamp = self._stamp(checkpoint)

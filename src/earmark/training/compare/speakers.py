@@ -85,14 +85,14 @@ class Verification:
         cohort = None
         if "as-norm" in test.backends:
             assert test.cohort is not None
-            cohort = read_manifest_trials(test.cohort, test.cohort_split, of_each=test.cohort_clips or None)
+            cohort = read_manifest_trials(test.cohort, test.cohort_split, clips_per_speaker=test.cohort_clips or None)
         if test.manifest is not None:
             trials = read_manifest_trials(test.manifest, test.split)
         else:
             assert test.pairs is not None
             assert test.audio is not None
             trials = read_verification(test.pairs, test.audio)
-        trials.pairs(list(trials.places))  # pairs of one kind alone are found here, not after hours of training
+        trials.pairs(list(trials.files))  # pairs of one kind alone are found here, not after hours of training
         return cls(test, trials, cohort)
 
     @property
@@ -113,7 +113,7 @@ class Verification:
             embedder: made them.
         """
         del embedder
-        paths = list(self.trials.places)
+        paths = list(self.trials.files)
         speakers = [self.trials.speakers[path] for path in paths]
         embeddings, pairs = _stacked(self.trials, vectors), self.trials.pairs(paths)
         verdicts = []
@@ -141,7 +141,7 @@ def crops_of(test: IdentificationTest | VerificationTest) -> tuple[int, int]:
 
 
 def _places(trials: SpeakerTrials) -> list[str]:
-    return [str(place) for place in trials.places.values()]
+    return [str(place) for place in trials.files.values()]
 
 
 def _stacked(trials: SpeakerTrials, vectors: Mapping[str, Floats]) -> Floats:

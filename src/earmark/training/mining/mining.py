@@ -4,15 +4,15 @@ Embed, reduce to principal components, find nearest neighbors, set a threshold b
 """
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segment_pairs import write_segment_pairs
 from earmark.evaluation.plots.figures import save
@@ -33,16 +33,9 @@ from earmark.training.mining.shards import Shards, store_embeddings
 from earmark.training.mining.threshold import choose_threshold
 
 Floats = NDArray[np.floating]
-Told = Callable[[str, int, int], object]
-"""Called with a stage, and how many of how many segments are done."""
 
 _PIECE_ROWS = 65_536
 _REPORT = ("similarities.png", "coverage.png", "report.md", "results.json")
-
-
-def untold(stage: str, done: int, total: int) -> None:
-    """Progress that nobody watches."""
-    del stage, done, total
 
 
 def mine(
@@ -55,7 +48,7 @@ def mine(
     split: str | None = None,
     snippets: bool = False,
     command: Sequence[str] = ("mine",),
-    progress: Told = untold,
+    progress: Progress = no_progress,
 ) -> Mined:
     """Mine pairs of segments that are alike.
 
@@ -72,7 +65,7 @@ def mine(
         split: of a manifest; None for all.
         snippets: also write the examples as sound.
         command: the words of the command line.
-        progress: told how far the work is.
+        progress: called during each stage.
 
     Raises:
         InputError: a broken list; the folder holds embeddings of another encoder or list; no segment has a neighbor.
@@ -89,17 +82,15 @@ def mine(
                 settings,
                 audio=audio,
                 split=split,
-                progress=partial(progress, "embedding"),
+                progress=progress,
             )
         places, order = ordered(shards.rows, shards.names)
         with _timed(seconds, "components"):
-            vectors, explained = _reduce(shards, order, out / "components", settings, partial(progress, "components"))
+            vectors, explained = _reduce(shards, order, out / "components", settings, progress)
         chosen = settings.model_dump(exclude={"is_mutual", "coverage", "bin_width"})
         renew(out / "neighbors", {**shards.stamp, **chosen})
         with _timed(seconds, "neighbors"):
-            neighbors = find_neighbors(
-                vectors, places, settings, out / "neighbors", progress=partial(progress, "neighbors")
-            )
+            neighbors = find_neighbors(vectors, places, settings, out / "neighbors", progress=progress)
             found = recall(vectors, places, neighbors, settings) if neighbors.is_approximate else 1.0
         with _timed(seconds, "pairs"):
             best = _best(neighbors, settings)
@@ -162,7 +153,7 @@ def _describe(mined: Mined, recordings: AudioFolder, command: Sequence[str], *, 
 
 
 def _reduce(
-    shards: Shards, order: Ints, folder: Path, settings: MiningSettings, progress: Callable[[int, int], object]
+    shards: Shards, order: Ints, folder: Path, settings: MiningSettings, progress: Progress
 ) -> tuple[Floats, float]:
     """Unit vectors of principal components in the order of comparison, mapped; and the variance that they keep."""
     renew(folder, {**shards.stamp, **settings.model_dump(include={"dimension", "pca_rows", "seed"})})
@@ -177,7 +168,7 @@ def _reduce(
             for some in _pieces(order):
                 file.write(projection.apply(shards.take(some)).tobytes())
                 done += len(some)
-                progress(done, count)
+                progress("components", done, count)
         write_json(folder / "done.json", {"explained": projection.explained})
     return map_array(folder / "vectors.npy"), read_json(folder / "done.json")["explained"]
 

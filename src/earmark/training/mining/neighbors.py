@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.evaluation.embedders import Progress, silent
+from earmark.core.progress import Progress, no_progress
 from earmark.search.storage import new_file, write_array, write_head
 from earmark.training.mining.folders import map_array, read_json, write_json
 from earmark.training.mining.search import Found, Part, best_of, only
@@ -58,7 +58,7 @@ class Neighbors:
 
 
 def find_neighbors(
-    vectors: Floats, places: Places, settings: MiningSettings, folder: Path, *, progress: Progress = silent
+    vectors: Floats, places: Places, settings: MiningSettings, folder: Path, *, progress: Progress = no_progress
 ) -> Neighbors:
     """Find the nearest neighbors of every segment among those that it may be paired with.
 
@@ -70,7 +70,7 @@ def find_neighbors(
         places: the segments.
         settings: how many neighbors, and of whom.
         folder: that keeps what is found.
-        progress: told how many segments are done.
+        progress: called with the number of finished segments.
 
     Returns:
         Mapped from files in the folder.
@@ -93,7 +93,7 @@ def find_neighbors(
                     found = [_answered(vectors, places, part, batch, settings, number == 0) for batch in batches]
                     _write_found(file, found, part.is_approximate)
                 is_approximate |= read_json(file.with_suffix(".json"))["is_approximate"]
-                progress(done, len(places))
+                progress("neighbors", done, len(places))
         _merge(
             folder,
             [[files[part, chunk] for part, _ in enumerate(spans)] for chunk, _ in enumerate(chunks)],

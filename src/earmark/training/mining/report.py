@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from earmark.core.report import heading, table, write_page
+from earmark.core.report import write_results as write_document
 from earmark.data.lists.list_format import number_text
 from earmark.data.lists.spans import Span
-from earmark.evaluation.reports.spotting import heading, table_row, write_document
 from earmark.training.mining.counts import Counts, Tallies
 from earmark.training.mining.examples import Example
 from earmark.training.mining.settings import RELATIONS, MiningSettings
@@ -97,37 +98,26 @@ def rows(mined: Mined) -> list[tuple[str, str]]:
 def write_report(mined: Mined, folder: Path) -> None:
     """Write `report.md` into a folder."""
     has_labels = any(any(example.labels) for example in mined.examples)
-    heads = ["", "cosine", "pair", "first", "second", *(["labels"] if has_labels else [])]
-    lines = [
-        f"# Pairs of segments: {mined.lists}",
-        "",
-        f"Mined by the encoder {mined.encoder[0]}.",
-        "",
-        table_row(["", ""]),
-        table_row(["---", "---"]),
-        *map(table_row, rows(mined)),
-        "",
-        "![How similar neighbors are](similarities.png)",
-        "",
-        "![Coverage by threshold](coverage.png)",
-        "",
-        "## Listen to these",
-        "",
-        "Segments and their nearest neighbors, from the most similar down.",
-        "",
-        table_row(heads),
-        table_row(["---:", "---:", "---", "---", "---", *(["---"] if has_labels else [])]),
-    ]
+    columns = [">", ">cosine", "pair", "first", "second", *(["labels"] if has_labels else [])]
+    examples = []
     for number, example in enumerate(mined.examples, 1):
         pair = example.pair
         cells = [str(number), f"{pair.similarity:.2f}", "yes" if example.is_kept else "no"]
         cells += [_place(pair.first), _place(pair.second)]
-        lines.append(
-            table_row([*cells, *([" / ".join(label or "?" for label in example.labels)] if has_labels else [])])
-        )
-    if not mined.has_list:
-        lines += ["", "There is no pairs.txt: a path or speaker has spaces, which only pairs.parquet can hold."]
-    (folder / "report.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        examples.append([*cells, *([" / ".join(label or "?" for label in example.labels)] if has_labels else [])])
+    no_list = "There is no pairs.txt: a path or speaker has spaces, which only pairs.parquet can hold."
+    write_page(
+        folder / "report.md",
+        f"# Pairs of segments: {mined.lists}",
+        f"Mined by the encoder {mined.encoder[0]}.",
+        table(["", ""], rows(mined)),
+        "![Similarities of neighbors](similarities.png)",
+        "![Coverage by threshold](coverage.png)",
+        "## Examples",
+        "Segments and their nearest neighbors, in descending order of similarity.",
+        table(columns, examples),
+        "" if mined.has_list else no_list,
+    )
 
 
 def write_results(mined: Mined, folder: Path, command: Sequence[str]) -> None:
@@ -142,7 +132,7 @@ def write_results(mined: Mined, folder: Path, command: Sequence[str]) -> None:
         "purity": tallies.purity_from()[:last],
     }
     document: dict[str, Any] = {
-        **heading("mining", command, *mined.encoder, mined.lists),
+        **heading("mining", command, encoder=mined.encoder, lists=mined.lists),
         "settings": mined.settings.model_dump(),
         "segments": mined.segments,
         "recordings": mined.recordings,

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segments import read_clips
 from earmark.data.manifest import Clip
-from earmark.evaluation.embedders import Progress, silent
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, embed_stream
 from earmark.search.storage import new_folder, write_array
 from earmark.training.mining.folders import STAMP, claim, map_array, read_json, write_json
@@ -70,7 +70,7 @@ def store_embeddings(
     *,
     audio: Path | None = None,
     split: str | None = None,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> Shards:
     """Embed the segments of a list or manifest; shards that are there are not made again.
 
@@ -84,7 +84,7 @@ def store_embeddings(
         settings: how many segments, and how long.
         audio: folder that the paths of a list start from.
         split: of a manifest; None for all.
-        progress: told how many segments are done.
+        progress: called with the number of finished segments.
 
     Raises:
         InputError: as `read_clips` and `embed_stream`; the folder holds embeddings of another list, corpus or encoder;
@@ -155,7 +155,7 @@ def _embed(
     for some, vectors in embed_stream(clips, recordings, embedder):
         held.append((some, vectors))
         done += len(some)
-        progress(done, total)
+        progress("embedding", done, total)
         if sum(len(rows) for _, rows in held) >= SHARD_ROWS:
             write()
     if held:

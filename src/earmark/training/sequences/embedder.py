@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
-from earmark.evaluation.segment_embeddings import Span, bounds_of
+from earmark.evaluation.segment_embeddings import Times, bounds_of
 from earmark.spotting.speech import find_speech
 from earmark.training.sequences.frames import ContextSettings, FrameSource, hop_s, section_frames
 from earmark.training.sequences.networks import Cut, Network, embed_cuts
@@ -44,7 +44,7 @@ class SequenceEmbedder:
         """Of the checkpoint, and whether whole recordings are cut to their spoken part."""
         return self.checkpoint + ("-spoken" if self.spoken else "")
 
-    def embed_file(self, path: Path, spans: Sequence[Span]) -> Floats:
+    def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
         """Embeddings of spans of a recording, not of unit length, shape (m, d).
 
         Raises:

@@ -1,16 +1,12 @@
-"""Validation of an encoder in training: few-shot trials of words or speakers on clean clips."""
-
-from collections.abc import Callable
+"""How well an encoder in training tells words or speakers apart: few-shot trials on clean clips of no training."""
 
 import numpy as np
-from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import nn
 
 from earmark.core.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.training.batches.clip_bank import ClipBank
-
-Embedder = Callable[[ClipBank, NDArray[np.int64]], Callable[[], Tensor]]
+from earmark.training.words.lessons import Lesson
 
 _TAKES = 5
 _DRAWS = 8
@@ -18,27 +14,27 @@ _CLIPS_A_WORD = 60
 
 
 class Validation:
-    """Few-shot trials: five takes of each label enroll, all other clips are trials; the mean of eight draws of takes.
+    """Five takes of each label, all other clips as trials, mean of eight draws of the takes.
 
-    Where fewer than two labels have more than five clips, one take enrolls.
+    Where fewer than two labels have more than five clips, one take is enough.
 
     Args:
-        bank: labeled clips that are not in the training.
-        embedder: maps a bank and clip numbers to a function that embeds these clips with the current weights.
+        bank: labeled clips that nothing is learned from.
+        lesson: embeds them.
 
     Raises:
-        InputError: fewer than two labels have two clips.
+        InputError: fewer than two labels with two clips.
     """
 
-    def __init__(self, bank: ClipBank, embedder: Embedder) -> None:
+    def __init__(self, bank: ClipBank, lesson: Lesson) -> None:
         count = np.bincount(bank.label[bank.label >= 0])
         self.takes = _TAKES if (count > _TAKES).sum() > 1 else 1
-        clips = _sample_of_each(bank, self.takes, np.random.default_rng(0))
+        clips = _some_of_each(bank, self.takes, np.random.default_rng(0))
         self.label = bank.label[clips]
-        self.embed = embedder(bank, clips)
+        self.embed = lesson.judge(bank, clips)
 
     def measure(self) -> dict[str, float]:
-        """Compute closed-set ``accuracy``, ``eer``, and ``frr`` at a FAR of 2.5 %, as fractions."""
+        """Closed-set ``accuracy``, ``eer`` and ``frr`` at a FAR of 2.5 %, as fractions."""
         embeddings = nn.functional.normalize(self.embed().float(), dim=1).cpu().numpy()
         return dict(
             zip(
@@ -61,8 +57,8 @@ class Validation:
         return metrics.accuracy(scores, targets), metrics.equal_error_rate(curve), metrics.frr_at_far(curve, 0.025)
 
 
-def _sample_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) -> np.ndarray:
-    """Choose up to 60 clips of each label with enough clips for takes and trials; ascending numbers."""
+def _some_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) -> np.ndarray:
+    """Up to 60 clips of each label that has clips enough for takes and trials, numbers in rising order."""
     groups = [np.flatnonzero(bank.label == label) for label in range(len(bank.labels))]
     chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > takes]
     if len(chosen) < 2:

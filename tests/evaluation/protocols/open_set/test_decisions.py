@@ -1,4 +1,5 @@
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -9,11 +10,12 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.svm import SVC
 
 from earmark.core.errors import InputError
+from earmark.core.vectors import unit
 from earmark.evaluation.embedders import stacked
 from earmark.evaluation.protocols import open_set
-from earmark.evaluation.protocols.open_set.decisions import _folds, best_threshold
+from earmark.evaluation.protocols.open_set.decisions import best_threshold, folds
 from earmark.evaluation.protocols.trials import TrialClip
-from earmark.evaluation.svm import Svm, scale, unit
+from earmark.evaluation.svm import SvmSettings, scale
 
 
 def rows_of(lists, vectors, which):
@@ -23,9 +25,9 @@ def rows_of(lists, vectors, which):
 
 def test_centroids_with_an_unknown_cluster_equal_a_plain_loop(lists, vectors):
     scored = open_set.score(lists, vectors, backend="centroid")
-    train, owners = rows_of(lists, vectors, "train")
+    train, class_ids = rows_of(lists, vectors, "train")
     test, _ = rows_of(lists, vectors, "test")
-    means = [np.mean([row for row, owner in zip(train, owners, strict=True) if owner == number], axis=0)
+    means = [np.mean([row for row, one in zip(train, class_ids, strict=True) if one == number], axis=0)
              for number in range(5)]  # fmt: skip
     expected = cosine_similarity(test, means)
     np.testing.assert_allclose(scored.scores, expected[:, :4])
@@ -33,14 +35,14 @@ def test_centroids_with_an_unknown_cluster_equal_a_plain_loop(lists, vectors):
     assert (scored.threshold, scored.svm) == (None, None)
 
 
-def test_machines_with_an_unknown_class_equal_sklearns_one_against_rest(lists, vectors):
-    scored = open_set.score(lists, vectors, backend="svm", svm=Svm(c=2))
-    train, owners = rows_of(lists, vectors, "train")
+def test_svms_with_an_unknown_class_equal_sklearns_one_against_rest(lists, vectors):
+    scored = open_set.score(lists, vectors, backend="svm", svm=SvmSettings(c=2))
+    train, class_ids = rows_of(lists, vectors, "train")
     test, _ = rows_of(lists, vectors, "test")
-    expected = OneVsRestClassifier(SVC(C=2)).fit(unit(train), owners).decision_function(unit(test))
+    expected = OneVsRestClassifier(SVC(C=2)).fit(unit(train), class_ids).decision_function(unit(test))
     np.testing.assert_allclose(scored.scores, expected[:, :4])
     np.testing.assert_array_equal(scored.decisions, expected.argmax(axis=1))
-    assert scored.svm == Svm(c=2)
+    assert scored.svm == SvmSettings(c=2)
 
 
 @pytest.mark.parametrize("backend", ["centroid", "prototype", "best-take", "svm"])
@@ -97,25 +99,25 @@ def test_the_best_threshold_gives_the_highest_total_of_all_thresholds(case):
 
 
 def test_folds_share_no_speaker_and_no_unknown_word(lists, speakers):
-    folds = _folds(lists, speakers, seed=3)
-    rated_targets = [row for _, rated in folds for row in rated if lists.train[row].label in lists.classes]
+    parts = folds(lists, speakers, seed=3)
+    rated_targets = [row for _, rated in parts for row in rated if lists.train[row].label in lists.classes]
     assert sorted(rated_targets) == [row for row, clip in enumerate(lists.train) if clip.label in lists.classes]
-    for fitted, rated in folds:
+    for fitted, rated in parts:
         voices, words = (
             [{of(lists.train[row]) for row in rows} for rows in (fitted, rated)]
             for of in (lambda clip: speakers[clip.path], lambda clip: clip.label)
         )
         assert not voices[0] & voices[1]
         assert words[0] & words[1] <= set(lists.classes)
-    assert {lists.train[row].label for _, rated in folds for row in rated} >= {"cat", "dog"}
-    again = _folds(lists, speakers, seed=3)
-    assert all(np.array_equal(one[1], other[1]) for one, other in zip(folds, again, strict=True))
+    assert {lists.train[row].label for _, rated in parts for row in rated} >= {"cat", "dog"}
+    again = folds(lists, speakers, seed=3)
+    assert all(np.array_equal(one[1], other[1]) for one, other in zip(parts, again, strict=True))
 
 
 def test_a_single_unknown_label_is_held_out_by_speaker_alone(lists, speakers):
     one_word = replace(lists, train=tuple(clip for clip in lists.train if clip.label != "dog"))
-    folds = _folds(one_word, speakers, seed=0)
-    assert sorted(np.concatenate([rated for _, rated in folds])) == list(range(len(one_word.train)))
+    parts = folds(one_word, speakers, seed=0)
+    assert sorted(np.concatenate([rated for _, rated in parts])) == list(range(len(one_word.train)))
 
 
 def test_too_few_speakers_for_folds_are_refused_with_the_cure(lists, vectors, speakers):
@@ -124,25 +126,25 @@ def test_too_few_speakers_for_folds_are_refused_with_the_cure(lists, vectors, sp
         open_set.score(one_speaker, vectors, unknown="threshold", speakers=speakers)
 
 
-def test_the_search_finds_what_a_plain_loop_over_folds_finds(lists, vectors, speakers, monkeypatch):
-    monkeypatch.setattr("earmark.evaluation.protocols.open_set.decisions.C_GRID", (0.01, 1.0))
-    found = open_set.search_svm(lists, vectors, svm=Svm(balanced=True), speakers=speakers)
-    rows, owners = rows_of(lists, vectors, "train")
+def test_the_search_finds_what_a_plain_loop_over_folds_finds(lists, vectors, speakers):
+    search = partial(open_set.search_svm, svm=SvmSettings(balanced=True), speakers=speakers, c_grid=(0.01, 1.0))
+    found = search(lists, vectors)
+    rows, class_ids = rows_of(lists, vectors, "train")
     totals = {}
     for c in (0.01, 1.0):
         for gamma in (scale(unit(rows)) * times for times in (0.25, 1, 4)):
             right = {True: [], False: []}
-            for fitted, rated in _folds(lists, speakers, seed=0):
-                machine = SVC(C=c, gamma=gamma, class_weight="balanced")
-                machines = OneVsRestClassifier(machine).fit(unit(rows[fitted]), owners[fitted])
-                chosen = machines.decision_function(unit(rows[rated])).argmax(axis=1)
-                for decision, owner in zip(chosen, owners[rated], strict=True):
+            for fitted, rated in folds(lists, speakers, seed=0):
+                svm = SVC(C=c, gamma=gamma, class_weight="balanced")
+                svms = OneVsRestClassifier(svm).fit(unit(rows[fitted]), class_ids[fitted])
+                chosen = svms.decision_function(unit(rows[rated])).argmax(axis=1)
+                for decision, owner in zip(chosen, class_ids[rated], strict=True):
                     right[bool(owner < 4)].append(decision == owner)
             totals[c, gamma] = (np.mean(right[True]) + np.mean(right[False])) / 2
     assert (found.c, found.gamma) == max(totals, key=totals.get)
     assert found.balanced
     moved = dict(vectors) | {clip.path: np.ones(12) for clip in lists.test}
-    assert open_set.search_svm(lists, moved, svm=Svm(balanced=True), speakers=speakers) == found
+    assert search(lists, moved) == found
 
 
 @pytest.fixture
@@ -181,7 +183,7 @@ def test_a_head_may_refuse_by_a_threshold_too(lists, vectors, head):
     ("classes", "message"),
     [
         (("yes", "no", "_silence_", "cat"), "trained without target 'go'"),
-        (("yes", "no", "_silence_", "go"), "trained on targets alone; choose how to refuse: --unknown threshold"),
+        (("yes", "no", "_silence_", "go"), "trained on targets only"),
     ],
 )
 def test_a_head_that_lacks_a_class_is_refused(lists, vectors, classes, message):
@@ -204,7 +206,7 @@ def test_a_training_list_of_targets_alone_is_refused(lists, vectors):
             open_set.score(known, vectors, unknown=unknown)
 
 
-def test_a_path_without_a_vector_is_named(lists, vectors):
+def test_a_path_without_embedding_is_named(lists, vectors):
     more = replace(lists, test=(*lists.test, TrialClip("bird", "x.wav")))
-    with pytest.raises(InputError, match=r"x.wav: no vector"):
+    with pytest.raises(InputError, match=r"x.wav"):
         open_set.score(more, vectors)

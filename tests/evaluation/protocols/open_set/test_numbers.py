@@ -1,12 +1,14 @@
 import json
-from dataclasses import asdict, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from earmark.core.report import finite
 from earmark.evaluation import metrics
 from earmark.evaluation.protocols import open_set
+from earmark.evaluation.reports import open_set as report
 
 
 @pytest.fixture(params=["centroid", "svm"])
@@ -84,11 +86,11 @@ def test_without_unseen_unknowns_their_numbers_are_none(lists, vectors, speakers
     assert list(open_set.detection_trials(scored)) == ["all unknowns", "seen unknowns"]
 
 
-def test_a_result_says_how_it_came_about_and_is_json(lists, vectors):
+def test_the_document_of_a_result_is_json(lists, vectors):
     result = open_set.compute_metrics(lists, vectors, backend="svm", unknown="threshold")
-    document = json.loads(json.dumps(asdict(result)))
+    document = json.loads(json.dumps(finite(report.document(result))))["result"]
     assert (document["backend"], document["unknown"]) == ("svm", "threshold")
-    assert document["svm"]["c"] == 1
+    assert (document["svm"]["c"], document["svm"]["gamma"]) == (1, "scale")
     assert document["clips"] == {
         "train": 120,
         "validation": 0,

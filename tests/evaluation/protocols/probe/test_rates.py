@@ -69,9 +69,9 @@ def test_rates_stand_repetition_by_repetition_with_the_mean_number_of_clips():
 
 
 def test_what_cannot_be_counted_is_refused():
-    with pytest.raises(InputError, match=r"said \(2,\), taken \(1,\): one length needed"):
+    with pytest.raises(InputError, match="labels"):
         count(np.array([0, 1]), np.array([0]), 2)
-    with pytest.raises(InputError, match=r"must lie in 0 … 1"):
+    with pytest.raises(InputError, match="0 … 1"):
         count(np.array([0, 2]), np.array([0, 1]), 2)
-    with pytest.raises(InputError, match="no test clip of any word"):
+    with pytest.raises(InputError, match="counts"):
         numbers_of(np.zeros((2, 2)))

@@ -63,29 +63,29 @@ def test_in_every_repetition_other_halves_of_the_speakers_label_and_test():
 
 def test_words_are_kept_by_name_with_spaces_as_lists_write_them():
     assert {clip.label for clip in keep_words(TRAIN, ["zoom in", "no"])} == {"zoom_in", "no"}
-    with pytest.raises(InputError, match="no clip says 'zoom_inn'; did you mean 'zoom_in'"):
+    with pytest.raises(InputError, match=r"'zoom_inn'.*'zoom_in'"):
         keep_words(TRAIN, ["zoom inn"])
-    with pytest.raises(InputError, match="no clip says 'stop'; the words are no, yes, zoom_in"):
+    with pytest.raises(InputError, match=r"'stop'.*no, yes, zoom_in"):
         keep_words(TRAIN, ["stop"])
 
 
 @pytest.mark.parametrize(
     ("train", "test", "number", "message"),
     [
-        (TRAIN, TRAIN[:1], 2, "yes/a_0.wav: both labeled and tested; remove it from one list"),
-        (TRAIN[:12], TEST, 2, "no/x_0.wav: says 'no', which no labeled clip says; leave the word out"),
-        (TRAIN, TEST, 13, "'no': only 12 clips to draw 13 labels from; ask for fewer, or leave the word out"),
-        (TRAIN[:12], TEST[:8], 2, "a classifier needs two words or more"),
+        (TRAIN, TRAIN[:1], 2, "yes/a_0.wav"),
+        (TRAIN[:12], TEST, 2, "no/x_0.wav"),
+        (TRAIN, TEST, 13, "word 'no'.*12 clips"),
+        (TRAIN[:12], TEST[:8], 2, "words"),
     ],
 )
-def test_lists_that_cannot_be_judged_on_are_refused(train, test, number, message):
+def test_lists_that_do_not_fit_together_are_refused(train, test, number, message):
     with pytest.raises(InputError, match=message):
         split_lists(train, test, labels=[number])
 
 
 def test_halves_need_speakers():
     everyone = clips("ab")
-    with pytest.raises(InputError, match=r"yes/b_0.wav: nobody knows who speaks; name the split that labels"):
+    with pytest.raises(InputError, match=r"yes/b_0.wav"):
         split_speakers(everyone, {clip.path: speaker(clip).strip("b") for clip in everyone})
-    with pytest.raises(InputError, match="a is the only speaker; half of the speakers label"):
+    with pytest.raises(InputError, match="a is the only speaker"):
         split_speakers(everyone, dict.fromkeys((clip.path for clip in everyone), "a"))

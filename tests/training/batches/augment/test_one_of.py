@@ -4,8 +4,7 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.training.batches.augment import AugmentationAudio
-from earmark.training.batches.augment.one_of import OneOfSettings
+from earmark.training.batches.augment.one_of import OneOf, OneOfSettings
 
 CPU = torch.device("cpu")
 SIZE = 800
@@ -26,7 +25,7 @@ def only(effect, **settings):
 
 
 def one_of(settings=None, noise=(), music=(), speech=(), rooms=()):
-    return (settings or OneOfSettings()).build(AugmentationAudio(noise, music, speech, rooms), CPU)
+    return OneOf(settings or OneOfSettings(), list(noise), list(music), list(speech), list(rooms), CPU)
 
 
 @pytest.fixture

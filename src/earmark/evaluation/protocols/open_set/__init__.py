@@ -1,15 +1,23 @@
-"""The open-set protocol of Huh et al. 2021: fixed target words, learned in training, among words that are none of them.
+"""The open-set protocol of Huh et al. 2021: fixed target words, learned in training, among unknown words.
 
-A test clip is given one of the targets or refused as unknown. Unknown words are *seen* where the training list has them
-too, and *unseen* otherwise. `score` decides about every test clip from vectors; `count` turns decisions into numbers;
-`compute_metrics` does both.
+Each test clip is assigned a target or rejected as unknown. Unknown words are *seen* if the training list has them, too,
+and *unseen* otherwise. `score` decides about every test clip from its embedding; `count` computes the metrics of the
+decisions; `compute_metrics` does both.
 """
 
-from earmark.evaluation.protocols.open_set.decisions import Backend, Head, ScoredOpenSet, Unknown, score, search_svm
+from earmark.evaluation.estimates import Estimate
+from earmark.evaluation.protocols.open_set.decisions import (
+    Backend,
+    Head,
+    OpenSetSettings,
+    ScoredOpenSet,
+    Unknown,
+    score,
+    search_svm,
+)
 from earmark.evaluation.protocols.open_set.lists import SILENCE, OpenSetLists, read_lists
 from earmark.evaluation.protocols.open_set.numbers import (
     METRICS,
-    Estimate,
     OpenSetResult,
     compute_metrics,
     confusion,
@@ -25,6 +33,7 @@ __all__ = [
     "Head",
     "OpenSetLists",
     "OpenSetResult",
+    "OpenSetSettings",
     "ScoredOpenSet",
     "Unknown",
     "compute_metrics",

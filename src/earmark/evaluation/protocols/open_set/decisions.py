@@ -1,20 +1,23 @@
-"""Which target a test clip is taken for, or none: scores of a back-end, against an unknown cluster or a threshold."""
+"""Decisions of an open-set test: one of the targets, or unknown by an unknown cluster or a threshold."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import product
-from typing import Literal
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field, model_validator
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
+from earmark.core.vectors import unit
 from earmark.data.lists.clip_lists import listed_label
 from earmark.evaluation import backends
 from earmark.evaluation.embedders import stacked
 from earmark.evaluation.protocols.open_set.lists import OpenSetLists
 from earmark.evaluation.protocols.trials import TrialClip
-from earmark.evaluation.svm import Svm, scale, unit
+from earmark.evaluation.svm import SvmSettings, scale
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -26,14 +29,39 @@ C_GRID = (0.1, 1.0, 10.0, 100.0)
 GAMMA_GRID = (0.25, 1.0, 4.0)  # times `svm.scale`
 
 
+class OpenSetSettings(Settings):
+    """Settings of an open-set evaluation."""
+
+    targets: tuple[str, ...] = Field(min_length=1, description="words to recognize; all other words are unknown")
+    backend: Backend = Field(
+        "centroid",
+        description="plain mean of a class's training clips, mean of their unit embeddings, the nearest clip, one "
+        "RBF-SVM per class, or the classes that a checkpoint was trained on",
+    )
+    unknown: Unknown = Field(
+        "cluster",
+        description="cluster: all other training words are one more class; threshold: reject low scores, with a "
+        "threshold chosen on val.txt or on folds of train.txt",
+    )
+    svm: SvmSettings = SvmSettings()
+    svm_search: bool = Field(False, description="choose c and gamma on val.txt or on folds of train.txt (svm)")
+    seed: int = Field(0, description="seed of the folds, of the bootstrap over speakers, and of the projection")
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.backend != "svm" and (self.svm_search or self.svm != SvmSettings()):
+            raise InputError("svm settings are only for this back-end; choose svm, or drop them", key="backend")
+        return self
+
+
 @dataclass(frozen=True)
 class Head:
     """A trained softmax layer.
 
     Attributes:
-        classify: vectors, shape (n, d), to logits, shape (n, classes).
-        classes: labels in the order of the columns, spaces or `_` between words; all that are no target stand for
-            unknown.
+        classify: maps embeddings, shape (n, d), to logits, shape (n, classes).
+        classes: labels in the order of the columns, with spaces or `_` between words; labels that are not targets
+            count as unknown.
     """
 
     classify: Callable[[Floats], Floats | None]
@@ -42,16 +70,16 @@ class Head:
 
 @dataclass(frozen=True)
 class ScoredOpenSet:
-    """What was decided about the test clips.
+    """Scores and decisions of the test clips.
 
     Attributes:
-        lists: what was tested.
-        backend: how classes gave scores.
-        unknown: how the unknown were told.
-        scores: shape (n, k), each test clip against each of `lists.classes`.
-        decisions: shape (n,), the class that the clip is taken for; k for unknown.
-        threshold: below which a best score is refused; None with an unknown cluster.
-        svm: settings of the machines, where there are any.
+        lists: the tested lists.
+        backend: scoring back-end.
+        unknown: how unknown words are rejected.
+        scores: test clips × `lists.classes`, shape (n, k).
+        decisions: predicted class of each test clip, shape (n,); k for unknown.
+        threshold: lowest accepted score; None with an unknown cluster.
+        svm: settings of the SVMs; None for other back-ends.
     """
 
     lists: OpenSetLists
@@ -60,11 +88,11 @@ class ScoredOpenSet:
     scores: Floats
     decisions: Ints
     threshold: float | None
-    svm: Svm | None
+    svm: SvmSettings | None
 
     @property
     def truth(self) -> Ints:
-        """Which class each test clip is of, shape (n,); k for unknown."""
+        """Class of each test clip, shape (n,); k for unknown."""
         return self.lists.truth(self.lists.test)
 
 
@@ -74,7 +102,7 @@ def score(
     *,
     backend: Backend = "centroid",
     unknown: Unknown = "cluster",
-    svm: Svm | None = None,
+    svm: SvmSettings | None = None,
     head: Head | None = None,
     speakers: Mapping[str, str] | None = None,
     seed: int = 0,
@@ -82,31 +110,32 @@ def score(
     """Decide about every test clip.
 
     Args:
-        lists: what is learned and tested.
-        vectors: shape (d,) each, by path; every path that the lists name.
-        backend: how classes give scores: as `backends.score` has it, fitted on the training clips; or `classifier`,
-            the log-probabilities of a trained head.
-        unknown: `cluster`: all that is no target is one more class (the centroid of all other training clips, a machine
-            of its own, the best of the head's other classes), and the highest score wins; `threshold`: the best target
-            wins if its score reaches a threshold. It is the one with the highest total accuracy at 1:1 on the
-            validation clips, or else on training clips by speakers and of unknown words that were left out of the fit,
-            fold by fold. Never on the test.
-        svm: settings of the machines.
+        lists: training and test clips.
+        vectors: embeddings, shape (d,), by path; for every path of the lists.
+        backend: scoring back-end: as in `backends.score`, fitted on the training clips; or `classifier`, the
+            log-probabilities of a trained head.
+        unknown: `cluster`: unknown is one more class (the centroid of all other training clips, an SVM of its own, or
+            the best of the head's other classes), and the highest score wins; `threshold`: the best target wins if its
+            score reaches a threshold. The threshold has the highest total accuracy at 1:1 on the validation clips;
+            without these, on folds of the training clips, with speakers and unknown words that were not fitted. It
+            never depends on the test clips.
+        svm: settings of the SVMs.
         head: for `classifier`.
-        speakers: speaker by path; a fold holds all clips of a speaker. A path without one stands for itself.
-        seed: of the folds.
+        speakers: speaker by path: all clips of a speaker are in one fold. A path without speaker counts as a speaker
+            of its own.
+        seed: seed of the folds.
 
     Raises:
-        InputError: a path without a vector, a back-end that lacks what it needs, or no training clip of an unknown.
+        InputError: a path has no embedding, the back-end lacks something, or there is no training clip of an unknown.
     """
-    machines = (svm or Svm()) if backend == "svm" else None
-    rate = _rater(lists, vectors, backend, unknown, machines, head)
+    svms = (svm or SvmSettings()) if backend == "svm" else None
+    rate = _rater(lists, vectors, backend, unknown, svms, head)
     scores, others = rate(lists.train, lists.test)
     threshold = None
     if unknown == "threshold":
         clips, held_out, _ = _held_out(lists, rate, speakers, seed, is_fitted=backend != "classifier")
         threshold = best_threshold(held_out, lists.truth(clips))
-    return ScoredOpenSet(lists, backend, unknown, scores, _decided(scores, others, threshold), threshold, machines)
+    return ScoredOpenSet(lists, backend, unknown, scores, _decided(scores, others, threshold), threshold, svms)
 
 
 def search_svm(
@@ -114,28 +143,32 @@ def search_svm(
     vectors: Mapping[str, Floats],
     *,
     unknown: Unknown = "cluster",
-    svm: Svm | None = None,
+    svm: SvmSettings | None = None,
     speakers: Mapping[str, str] | None = None,
     seed: int = 0,
-) -> Svm:
-    """The c and gamma with the highest total accuracy at 1:1 on validation clips, or else on folds of the training.
+    c_grid: Sequence[float] = C_GRID,
+    gamma_grid: Sequence[float] = GAMMA_GRID,
+) -> SvmSettings:
+    """The c and gamma with the highest total accuracy at 1:1 on validation clips, or on folds of the training clips.
 
     Args:
-        lists: what is learned; the test is not looked at.
-        vectors: by path.
-        unknown: as `score`.
-        svm: the settings that are not searched.
+        lists: training clips; the test clips are not used.
+        vectors: embeddings by path.
+        unknown: as in `score`.
+        svm: the other settings.
         speakers: speaker by path, for the folds.
-        seed: of the folds.
+        seed: seed of the folds.
+        c_grid: values of c to try, ascending.
+        gamma_grid: factors of `svm.scale` to try as gamma.
 
     Returns:
-        The first of equals, smallest c first.
+        Of equal settings the first one, in ascending order of c.
     """
-    svm = svm or Svm()
+    svm = svm or SvmSettings()
     rows = stacked(lists.train, vectors)
     width = scale(unit(rows) if svm.unit_rows else rows)
 
-    def total(settings: Svm) -> float:
+    def total(settings: SvmSettings) -> float:
         rate = _rater(lists, vectors, "svm", unknown, settings, None)
         clips, scores, others = _held_out(lists, rate, speakers, seed, is_fitted=True)
         truth = lists.truth(clips)
@@ -143,7 +176,8 @@ def search_svm(
         is_target = truth < len(lists.classes)
         return float(((decisions == truth)[is_target].mean() + (decisions == truth)[~is_target].mean()) / 2)
 
-    return max((replace(svm, c=c, gamma=times * width) for c, times in product(C_GRID, GAMMA_GRID)), key=total)
+    grid = [svm.model_copy(update={"c": c, "gamma": times * width}) for c, times in product(c_grid, gamma_grid)]
+    return max(grid, key=total)
 
 
 def best_threshold(scores: Floats, truth: Ints) -> float:
@@ -151,10 +185,10 @@ def best_threshold(scores: Floats, truth: Ints) -> float:
 
     Args:
         scores: shape (n, k).
-        truth: shape (n,), the class of each clip, k for unknown.
+        truth: class of each clip, k for unknown, shape (n,).
 
     Raises:
-        InputError: no clip of a target, or none of an unknown.
+        InputError: there is no clip of a target, or none of an unknown.
 
     >>> best_threshold(np.array([[0.9, 0.1], [0.2, 0.7], [0.4, 0.5], [0.1, 0.2]]), np.array([0, 1, 2, 2]))
     0.6
@@ -164,8 +198,8 @@ def best_threshold(scores: Floats, truth: Ints) -> float:
     right = (scores.argmax(axis=1) == truth)[order]
     targets, unknowns = int(is_target.sum()), int((~is_target).sum())
     if not targets or not unknowns:
-        raise InputError("threshold: clips of targets and of unknowns are needed to choose it; see train.txt, val.txt")
-    # Total accuracy where the first 0, 1, … n clips are accepted; clips with one score are accepted together.
+        raise InputError("threshold: clips of targets and of unknowns are needed to choose it; add them to train.txt")
+    # Total accuracy if the first 0, 1, … n clips are accepted; clips with equal scores are accepted together.
     total = np.append(0, right.cumsum()) / targets + 1 - np.append(0, (~is_target).cumsum()) / unknowns
     total[1:-1][best[1:] == best[:-1]] = -np.inf
     accepted = int(np.argmax(total))
@@ -175,9 +209,9 @@ def best_threshold(scores: Floats, truth: Ints) -> float:
 
 
 _Rated = tuple[Floats, Floats | None]
-"""Scores of clips × classes, and the scores of their being unknown, where that is a class."""
+"""Scores of clips × classes, and scores of the unknown class where there is one."""
 _Rater = Callable[[Sequence[TrialClip], Sequence[TrialClip]], _Rated]
-"""From clips to fit and clips to rate."""
+"""Called with clips to fit and clips to score."""
 
 
 def _rater(
@@ -185,23 +219,23 @@ def _rater(
     vectors: Mapping[str, Floats],
     backend: Backend,
     unknown: Unknown,
-    svm: Svm | None,
+    svm: SvmSettings | None,
     head: Head | None,
 ) -> _Rater:
     def rate(fitted: Sequence[TrialClip], rated: Sequence[TrialClip]) -> _Rated:
         queries = stacked(rated, vectors)
         if backend == "classifier":
             return _log_probabilities(lists, queries, head, unknown)
-        rows, owners = stacked(fitted, vectors), lists.truth(fitted)
-        is_unknown = owners == len(lists.classes)
+        rows, class_ids = stacked(fitted, vectors), lists.truth(fitted)
+        is_unknown = class_ids == len(lists.classes)
         if not is_unknown.any():
-            raise InputError("train list: no clip outside the targets; add words that shall be refused")
+            raise InputError("train list: it has no clip outside the targets; add unknown words")
         if unknown == "cluster":
-            scores = backends.score(queries, rows, owners, backend=backend, svm=svm)
+            scores = backends.score(queries, rows, class_ids, backend=backend, svm=svm)
             return scores[:, :-1], scores[:, -1]
         background = rows[is_unknown]
         scores = backends.score(
-            queries, rows[~is_unknown], owners[~is_unknown], backend=backend, background=background, svm=svm
+            queries, rows[~is_unknown], class_ids[~is_unknown], backend=backend, background=background, svm=svm
         )
         return scores, None
 
@@ -211,10 +245,12 @@ def _rater(
 def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, unknown: Unknown) -> _Rated:
     logits = None if head is None else head.classify(queries)
     if head is None or logits is None:
-        raise InputError("classifier: this encoder has no trained classes; choose another back-end")
+        raise InputError("backend classifier: this encoder has no trained classes; choose another back-end")
     column = {listed_label(label): number for number, label in enumerate(head.classes)}
     if missing := [label for label in lists.classes if label not in column]:
-        raise InputError(f"classifier: trained without target {missing[0]!r}; it has {', '.join(head.classes)}")
+        raise InputError(
+            f"backend classifier: trained without target {missing[0]!r}; its classes are {', '.join(head.classes)}"
+        )
     logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
     scores = logits[:, [column[label] for label in lists.classes]]
@@ -222,23 +258,23 @@ def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, 
         return scores, None
     others = [number for label, number in column.items() if label not in lists.classes]
     if not others:
-        raise InputError("classifier: trained on targets alone; choose how to refuse: --unknown threshold")
+        raise InputError("backend classifier: trained on targets only; reject unknown words by unknown = 'threshold'")
     return scores, logits[:, others].max(axis=1)
 
 
 def _held_out(
     lists: OpenSetLists, rate: _Rater, speakers: Mapping[str, str] | None, seed: int, *, is_fitted: bool
 ) -> tuple[tuple[TrialClip, ...], Floats, Floats | None]:
-    """Clips that are not of the test, and how a back-end rates them that was not fitted on them.
+    """Clips that are not test clips, and their scores by a back-end that was not fitted on them.
 
-    What was trained before, such as a head, is not fitted here: it rates all training clips.
+    A trained head is not fitted here: it scores all training clips.
     """
     if lists.validation or not is_fitted:
         clips = lists.validation or lists.train
         return clips, *rate(lists.train, clips)
     parts = [
         (rated, rate([lists.train[row] for row in fitted], [lists.train[row] for row in rated]))
-        for fitted, rated in _folds(lists, speakers or {}, seed)
+        for fitted, rated in folds(lists, speakers or {}, seed)
     ]
     clips = tuple(lists.train[row] for rows, _ in parts for row in rows)
     scores = np.concatenate([rated[0] for _, rated in parts])
@@ -246,19 +282,19 @@ def _held_out(
     return clips, scores, np.concatenate(others) if others else None
 
 
-def _folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[tuple[Ints, Ints]]:
-    """Rows of the training list to fit and to rate, five times: other speakers, and other unknown words.
+def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[tuple[Ints, Ints]]:
+    """Rows of the training list to fit and to score, five times, with other speakers and other unknown words.
 
-    Unknown words that were fitted would choose for seen unknowns alone. A training list with one unknown label, such as
-    `_unknown_`, leaves no choice.
+    Fitted unknown words would favor seen unknowns. A training list with one unknown label, such as `_unknown_`, cannot
+    be divided by words.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
-    # A path that stands in the list several times is one clip and belongs in one fold.
+    # A path that is listed several times is one clip and belongs in one fold.
     groups = [speakers.get(clip.path) or f"\0{clip.path}" for clip in lists.train]
     truth = lists.truth(lists.train)
     size = min(FOLDS, *(len({groups[row] for row in np.flatnonzero(truth == number)}) for number in np.unique(truth)))
-    cure = "of more speakers in train.txt, or a val.txt, are needed to choose on"
+    cure = "of more speakers in train.txt, or a val.txt, are needed to choose the threshold"
     if size < 2:
         raise InputError(f"train list: clips of each class {cure}")
     words = sorted({clip.label for clip in lists.train}.difference(lists.classes))
@@ -266,8 +302,8 @@ def _folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[
     turn = {word: number % size for number, word in enumerate(words)} if len(words) > 1 else {}
     turns = np.array([turn.get(clip.label, -1) for clip in lists.train])  # -1: any fold
     found = []
-    folds = StratifiedGroupKFold(size, shuffle=True, random_state=seed).split(truth, truth, groups)
-    for number, (fitted, rated) in enumerate(folds):
+    shuffled = StratifiedGroupKFold(size, shuffle=True, random_state=seed).split(truth, truth, groups)
+    for number, (fitted, rated) in enumerate(shuffled):
         fitted, rated = fitted[turns[fitted] != number], rated[np.isin(turns[rated], (number, -1))]
         if absent := sorted(set(truth) - set(truth[fitted])):
             name = (*lists.classes, "unknown")[absent[0]]
@@ -278,7 +314,7 @@ def _folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[
 
 
 def _decided(scores: Floats, others: Floats | None, threshold: float | None) -> Ints:
-    """The best class of each clip, shape (n,); k where unknown scores higher still, or the best too low."""
-    bar = threshold if others is None else others
-    # At the threshold a clip is accepted; a tie with unknown goes to the target too.
-    return np.where(scores.max(axis=1) >= bar, scores.argmax(axis=1), scores.shape[1])
+    """The best class of each clip, shape (n,); k if the unknown class scores higher, or the best score is too low."""
+    lowest = threshold if others is None else others
+    # A score equal to the threshold is accepted; a tie with the unknown class goes to the target.
+    return np.where(scores.max(axis=1) >= lowest, scores.argmax(axis=1), scores.shape[1])

@@ -1,4 +1,4 @@
-"""The lists of an open-set test: what targets are learned from, and what tests them."""
+"""The lists of an open-set test: training, validation and test clips."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ SILENCE = "_silence_"
 
 @dataclass(frozen=True)
 class OpenSetLists:
-    """Which clips the targets are learned from, and which test them.
+    """Training, validation and test clips.
 
     Attributes:
-        targets: labels to tell apart.
+        targets: labels to recognize.
         train: clips of targets and of seen unknowns.
         test: clips of targets, of seen and of unseen unknowns.
-        validation: clips that thresholds and settings are chosen on; without any they are chosen on `train`.
+        validation: clips that thresholds and settings are chosen on; if empty, these are chosen on `train`.
 
     Raises:
-        InputError: no target, a target that one list lacks, no clip of an unknown in the test, or a test clip that
-            also stands in another list.
+        InputError: there is no target, a list lacks a target, the test has no clip of an unknown, or a test clip is in
+            another list too.
     """
 
     targets: tuple[str, ...]
@@ -40,51 +40,51 @@ class OpenSetLists:
     def __post_init__(self) -> None:
         """Check the lists against each other."""
         if not self.targets or len(set(self.targets)) < len(self.targets):
-            raise InputError(f"targets {', '.join(self.targets) or 'none'}: name each target once")
+            raise InputError(f"targets: {', '.join(self.targets) or 'none'}; name each target once")
         for name, clips in {"train": self.train, "test": self.test}.items():
             labels = {clip.label for clip in clips}
             if missing := [label for label in self.classes if label not in labels]:
                 raise InputError(f"{name} list: no clip of target {missing[0]!r}; it has {', '.join(sorted(labels))}")
         if all(clip.label in self.classes for clip in self.test):
-            raise InputError("test list: every clip is of a target; add clips of other words")
+            raise InputError("test list: all clips are of targets; add clips of other words")
         tested = {clip.path for clip in self.test}
         for name, clips in {"train": self.train, "val": self.validation}.items():
             if shared := next((clip.path for clip in clips if clip.path in tested), None):
-                raise InputError(f"test list: {shared} stands in the {name} list too; remove it from one")
+                raise InputError(f"test list: {shared} is in the {name} list too; remove it from one")
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The targets; and silence, where the training list has it: it is one more thing to recognize."""
+        """The targets, and silence if the training list has it."""
         has_silence = SILENCE not in self.targets and any(clip.label == SILENCE for clip in self.train)
         return (*self.targets, SILENCE) if has_silence else self.targets
 
     @property
     def paths(self) -> list[str]:
-        """Every recording that a list names, once, sorted."""
+        """The recordings of all lists, sorted, without duplicates."""
         return sorted({clip.path for clips in (self.train, self.validation, self.test) for clip in clips})
 
     def truth(self, clips: Iterable[TrialClip]) -> Ints:
-        """Which class each clip is of, shape (n,); for an unknown, the number after the last class."""
+        """Class of each clip, shape (n,); the number after the last class for an unknown."""
         index = {label: number for number, label in enumerate(self.classes)}
         return np.array([index.get(clip.label, len(index)) for clip in clips], np.intp)
 
     @property
     def is_seen(self) -> Bools:
-        """Which test clips are of an unknown word that the training list has, shape (n,)."""
+        """Whether a test clip is of an unknown word of the training list, shape (n,)."""
         labels = {clip.label for clip in self.train}.difference(self.classes)
         return np.array([clip.label in labels for clip in self.test])
 
 
 def read_lists(folder: Path, targets: Iterable[str], *, audio: Path | None = None) -> OpenSetLists:
-    """Read train.txt and test.txt, and val.txt where there is one: `label path` lines.
+    """Read train.txt, test.txt and an optional val.txt with `label path` lines.
 
     Args:
-        folder: of the lists.
-        targets: labels to tell apart; spaces count as `_`.
-        audio: the folder of the corpus; when given, every recording must exist there.
+        folder: folder of the lists.
+        targets: labels to recognize; spaces count as `_`.
+        audio: folder of the corpus; if given, every recording must exist there.
 
     Raises:
-        InputError: a list that cannot be read, or lists that do not fit together, see `OpenSetLists`.
+        InputError: a list cannot be read, or the lists do not fit together, see `OpenSetLists`.
     """
     train = read_list(folder / "train.txt", audio=audio, repeats=True)
     test = read_list(folder / "test.txt", audio=audio)

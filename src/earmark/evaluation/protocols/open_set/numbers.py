@@ -1,4 +1,4 @@
-"""What the decisions and scores of an open-set test are worth in numbers."""
+"""Metrics of the decisions and scores of an open-set test."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,42 +8,34 @@ from numpy.typing import NDArray
 
 from earmark.evaluation import metrics
 from earmark.evaluation.confusion import Confusion, count_confusion
+from earmark.evaluation.estimates import Estimate, estimates
 from earmark.evaluation.protocols.open_set.decisions import Backend, Head, ScoredOpenSet, Unknown, score
 from earmark.evaluation.protocols.open_set.lists import OpenSetLists
-from earmark.evaluation.svm import Svm
+from earmark.evaluation.svm import SvmSettings
 
 Floats = NDArray[np.floating]
 Bools = NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
-class Estimate:
-    """A number and the 95 % interval over test speakers; NaN where there is none."""
-
-    value: float
-    low: float
-    high: float
-
-
-@dataclass(frozen=True)
 class OpenSetResult:
-    """What an open-set test gave; `dataclasses.asdict` of it is JSON but for NaN.
+    """Results of an open-set test.
 
     Attributes:
-        classes: the targets, with silence.
-        backend: how classes gave scores.
-        unknown: how the unknown were told.
-        svm: settings of the machines, where there are any.
-        threshold: below which a best score is refused; None with an unknown cluster.
-        clips: how many were for training, for validation, and of test targets, seen and unseen unknowns.
-        numbers: by name, see `METRICS`; fractions.
+        classes: targets, including silence.
+        backend: scoring back-end.
+        unknown: how unknown words are rejected.
+        svm: settings of the SVMs; None for other back-ends.
+        threshold: lowest accepted score; None with an unknown cluster.
+        clips: number of clips for training, for validation, and of test targets, seen and unseen unknowns.
+        numbers: fractions by the keys of `METRICS`.
         confusion: of the test clips.
     """
 
     classes: tuple[str, ...]
     backend: Backend
     unknown: Unknown
-    svm: Svm | None
+    svm: SvmSettings | None
     threshold: float | None
     clips: dict[str, int]
     numbers: dict[str, Estimate]
@@ -65,7 +57,7 @@ METRICS = {
     **{f"auc{part}": f"AUC target or unknown{words}" for part, words in _UNKNOWNS.items()},
     **{f"eer{part}": f"EER target or unknown{words}" for part, words in _UNKNOWNS.items()},
 }
-"""What is measured: key in the results and what it says."""
+"""Name of each metric, by its key in the results."""
 
 
 def compute_metrics(
@@ -74,12 +66,12 @@ def compute_metrics(
     *,
     backend: Backend = "centroid",
     unknown: Unknown = "cluster",
-    svm: Svm | None = None,
+    svm: SvmSettings | None = None,
     head: Head | None = None,
     speakers: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> OpenSetResult:
-    """Every number of an open-set test, from vectors; arguments as `score` and `count`."""
+    """Every metric of an open-set test, from embeddings; arguments as in `score` and `count`."""
     scored = score(lists, vectors, backend=backend, unknown=unknown, svm=svm, head=head, speakers=speakers, seed=seed)
     return count(scored, speakers=speakers, rng=np.random.default_rng(seed))
 
@@ -87,19 +79,19 @@ def compute_metrics(
 def count(
     scored: ScoredOpenSet, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
 ) -> OpenSetResult:
-    """Every number of the decisions and scores.
+    """Every metric of the decisions and scores.
 
     Args:
         scored: from `score`.
-        speakers: speaker by path; with `rng`, gives the intervals. A path without one stands for itself.
-        rng: draws speakers for the intervals; None leaves the intervals out.
+        speakers: speaker by path, for the intervals; a path without speaker counts as a speaker of its own.
+        rng: draws speakers for the intervals; None computes no intervals.
     """
     lists = scored.lists
     numbers = _numbers_of(scored)
     values = np.array(numbers(None))
-    low = high = np.full(len(METRICS), np.nan)
+    ends = None
     if speakers and rng is not None:
-        low, high = metrics.interval_over_speakers(numbers, [speakers.get(clip.path, "") for clip in lists.test], rng)
+        ends = metrics.interval_over_speakers(numbers, [speakers.get(clip.path, "") for clip in lists.test], rng)
     seen = int(lists.is_seen.sum())
     unknown = int((scored.truth == len(lists.classes)).sum())
     return OpenSetResult(
@@ -115,13 +107,13 @@ def count(
             "seen_unknown": seen,
             "unseen_unknown": unknown - seen,
         },
-        {key: Estimate(*row) for key, row in zip(METRICS, np.stack([values, low, high], 1).tolist(), strict=True)},
+        estimates(METRICS, values, ends),
         confusion(scored),
     )
 
 
 def confusion(scored: ScoredOpenSet) -> Confusion:
-    """Count the decisions: a row for each class, for the seen and for the unseen unknowns, where there are any."""
+    """Count the decisions: one row per class, and one each for seen and unseen unknowns where there are any."""
     size = len(scored.lists.classes)
     kinds = scored.truth + (scored.truth == size) * ~scored.lists.is_seen
     rows = (*scored.lists.classes, "seen unknown", "unseen unknown")
@@ -131,11 +123,11 @@ def confusion(scored: ScoredOpenSet) -> Confusion:
 
 
 def detection_trials(scored: ScoredOpenSet) -> dict[str, tuple[Floats, Bools]]:
-    """Is a clip a target? Its best score, and the answer, with all unknowns, seen ones and unseen ones as negatives.
+    """Trials of target against unknown: the best score of each clip, and whether the clip is a target.
 
     Returns:
-        Scores, shape (m,), and booleans, shape (m,), by `all unknowns`, `seen unknowns`, `unseen unknowns`; a kind
-        without a clip is left out.
+        Scores, shape (m,), and booleans, shape (m,), by the negatives: `all unknowns`, `seen unknowns`, `unseen
+        unknowns`; a kind without clips is left out.
     """
     best = scored.scores.max(axis=1)
     return {
@@ -146,7 +138,7 @@ def detection_trials(scored: ScoredOpenSet) -> dict[str, tuple[Floats, Bools]]:
 
 
 def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
-    """Name, test clips that count, and which test clips are targets: with all unknowns, the seen, the unseen ones."""
+    """Name of the negatives, which test clips count, and which are targets."""
     is_target = scored.truth < len(scored.lists.classes)
     seen = scored.lists.is_seen
     return [
@@ -157,7 +149,7 @@ def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
 
 
 def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]:
-    """A function of the weights of the test clips, in the order of `METRICS`. Trials are sorted once."""
+    """The metrics as a function of the weights of the test clips, in the order of `METRICS`. Trials are sorted once."""
     truth, right = scored.truth, scored.decisions == scored.truth
     is_target = truth < len(scored.lists.classes)
     ranked = [
@@ -189,14 +181,14 @@ def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]
 
 
 def _curve(scores: Floats, positive: Bools, weights: Floats) -> metrics.ErrorCurve | None:
-    """None where one kind of trial has no weight, as a draw of speakers may have it."""
+    """The error curve; None where all positive or all negative trials have weight 0 in a draw of speakers."""
     if not weights[positive].any() or not weights[~positive].any():
         return None
     return metrics.error_curve(scores, positive, weights)
 
 
 def _share(right: Bools, weights: Floats) -> float:
-    """Share of the weight that is right; NaN without weight."""
+    """Weighted share of right decisions; NaN without weight."""
     total = weights.sum()
     return float(weights @ right / total) if total > 0 else float("nan")
 

@@ -1,6 +1,6 @@
-"""The few-label judgment of an encoder: few labeled clips of each word teach a classifier, others test it.
+"""The few-label probe: a classifier of embeddings is trained on few labeled clips of each word and tested on others.
 
-Humayun, Yassin and Abas 2021 judge a representation so, by 3,000 labeled clips of 30 words and a dense classifier.
+Humayun, Yassin and Abas 2021 evaluate a representation by 3,000 labeled clips of 30 words and a dense classifier.
 """
 
 from earmark.evaluation.protocols.probe.linear import classify_linear
@@ -16,6 +16,7 @@ from earmark.evaluation.protocols.probe.predictions import (
     words_of,
 )
 from earmark.evaluation.protocols.probe.rates import METRICS, WordRates
+from earmark.evaluation.protocols.probe.settings import ProbeSettings
 from earmark.evaluation.protocols.probe.splits import LabelSplit, keep_words, split_lists, split_speakers
 
 __all__ = [
@@ -24,6 +25,7 @@ __all__ = [
     "LabelSplit",
     "Predictions",
     "ProbeResult",
+    "ProbeSettings",
     "WordRates",
     "WordResult",
     "classify_linear",

@@ -1,4 +1,4 @@
-"""The clips that a probe is about: two lists, or a manifest with splits or speakers."""
+"""Clips of a probe: from two lists, or from a manifest with splits or speakers."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ NOT_SPOKEN = frozenset({"noise", "rir"})
 
 @dataclass(frozen=True)
 class ProbeClips:
-    """Who may label and who may test.
+    """Training and test clips.
 
     Attributes:
-        name: for folders: the corpus.
-        title: for pictures: the corpus, and what labels and what tests.
-        folder: that paths start from.
-        labeled: clips that labels are drawn from.
-        test: clips that are told apart; None where the speakers of `labeled` are halved.
-        speakers: by path.
+        name: name of the corpus, for folders.
+        title: corpus, training clips and test clips, for plots.
+        folder: folder that paths are relative to.
+        labeled: clips that training clips are drawn from.
+        test: test clips; None if half of the speakers in `labeled` test in each repetition.
+        speakers: speaker by path.
     """
 
     name: str
@@ -34,26 +34,26 @@ class ProbeClips:
     speakers: dict[str, str]
 
     def only(self, words: Collection[str]) -> "ProbeClips":
-        """The clips that say one of the words.
+        """The clips of some words.
 
         Raises:
-            InputError: a word that nobody says.
+            InputError: a word has no clip.
         """
         test = None if self.test is None else keep_words(self.test, words)
         return replace(self, labeled=keep_words(self.labeled, words), test=test)
 
     def split(self, labels: Sequence[int | None], repetitions: int, seed: int) -> tuple[LabelSplit, ...]:
-        """Draws from both lists, or from halves of the speakers; see `split_lists`, `split_speakers`."""
+        """Splits of both lists, or of the speakers; see `split_lists` and `split_speakers`."""
         if self.test is None:
             return split_speakers(self.labeled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
         return split_lists(self.labeled, self.test, labels=labels, repetitions=repetitions, seed=seed)
 
 
 def read_lists(labeled: Path, test: Path, audio: Path) -> ProbeClips:
-    """Clips from two lists whose paths start from a folder.
+    """Clips from two lists whose paths are relative to a folder.
 
     Raises:
-        InputError: a list that `earmark.data.lists.clip_lists.read_list` refuses.
+        InputError: `earmark.data.lists.clip_lists.read_list` refuses a list.
     """
     first, second = read_list(labeled, audio=audio), read_list(test, audio=audio)
     speakers = speakers_of(audio, [clip.path for clip in (*first, *second)])
@@ -67,13 +67,13 @@ def read_splits(
     """Clips from a manifest.
 
     Args:
-        path: of the manifest.
-        labeled: splits that labels are drawn from; none: all but noise and responses of rooms.
-        test: splits that are told apart; none: the speakers are halved.
-        audio: folder that paths start from; None for the manifest's.
+        path: the manifest.
+        labeled: splits of the training clips; if empty, all but noise and room responses.
+        test: splits of the test clips; if empty, half of the speakers test in each repetition.
+        audio: folder that paths are relative to; None for the manifest's.
 
     Raises:
-        InputError: a manifest that cannot be read, a split without a clip, or a clip that is no labeled whole file.
+        InputError: the manifest cannot be read, a split has no clip, or a clip has no label or is a part of a file.
     """
     manifest, folder = read_manifest(path), audio or path.parent
     splits = labeled or sorted({clip.split for clip in manifest} - NOT_SPOKEN)
@@ -81,9 +81,9 @@ def read_splits(
     second = _listed(manifest, test, folder) if test else None
     speaker = known_speakers(manifest, folder)
     speakers = {clip.path: speaker(clip.path) for clip in (*first, *(second or ()))}
-    place = path.resolve()
-    # Most manifests are called so, and it is their folder that is called like the corpus.
-    name = place.parent.name if place.stem == "manifest" else place.stem
+    file = path.resolve()
+    # Most manifests are called `manifest`, in a folder with the name of the corpus.
+    name = file.parent.name if file.stem == "manifest" else file.stem
     title = f"{name}, {'+'.join(labeled)} → {'+'.join(test)}" if test else f"{name}, half of the speakers → the others"
     return ProbeClips(name, title, folder, first, second, speakers)
 
@@ -92,6 +92,6 @@ def _listed(manifest: Manifest, splits: Sequence[str], folder: Path) -> tuple[Tr
     present = {clip.split for clip in manifest}
     for split in splits:
         if split not in present:
-            raise InputError(f"no clip of the split {split!r}; the manifest has {', '.join(sorted(present))}")
+            raise InputError(f"split {split!r}: it has no clip; the manifest has {', '.join(sorted(present))}")
     listed = listing_from(folder, manifest)
     return tuple(listed(clip) for clip in manifest.only(*splits))

@@ -1,4 +1,4 @@
-"""The linear probe: logistic regression, by scikit-learn."""
+"""The linear probe: logistic regression by scikit-learn."""
 
 import warnings
 
@@ -12,16 +12,16 @@ STRENGTH = 1.0
 
 
 def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int = 0) -> Floats:
-    """Learn a weight for each number and word from labeled vectors; tell others apart.
+    """Train a logistic regression on labeled embeddings and classify others.
 
-    Numbers are first brought to mean 0 and variance 1 over the labeled vectors, because encoders differ in scale.
+    Each dimension is first scaled to mean 0 and variance 1 over the training rows, because encoders differ in scale.
 
     Args:
         train: shape (n, d).
-        train_labels: shape (n,), each of 0 … classes - 1 at least once.
+        train_labels: each of 0 … classes - 1 at least once, shape (n,).
         test: shape (m, d).
-        classes: how many words there are.
-        seed: not needed: the solution is unique.
+        classes: number of words.
+        seed: ignored: the solution is unique.
 
     Returns:
         Logits, shape (m, classes).
@@ -37,9 +37,9 @@ def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes:
     deviation = np.where(deviation > 1e-6 * (1e-12 + np.abs(mean)), deviation, 1)
     model = LogisticRegression(C=STRENGTH, max_iter=500)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # near enough for the best word
+        warnings.simplefilter("ignore", ConvergenceWarning)  # the best word hardly changes
         model.fit((train - mean) / deviation, train_labels)
     scores = model.decision_function((test - mean) / deviation)
-    if classes == 2:  # one number says both
+    if classes == 2:  # scikit-learn returns one column
         scores = np.stack([-scores, scores], axis=1)
     return scores

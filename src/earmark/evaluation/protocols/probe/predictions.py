@@ -1,4 +1,4 @@
-"""Teach a classifier from few labeled vectors, ask it about others, and put its predictions into numbers."""
+"""Train a classifier on few labeled embeddings, predict others, and compute metrics of the predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,10 +7,11 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.evaluation import metrics
 from earmark.evaluation.confusion import Confusion
-from earmark.evaluation.embedders import Progress, silent, stacked
-from earmark.evaluation.protocols.few_shot import Spread
+from earmark.evaluation.embedders import stacked
+from earmark.evaluation.estimates import Spread, spreads
 from earmark.evaluation.protocols.probe.rates import (
     METRICS,
     WordRates,
@@ -26,19 +27,19 @@ Ints = NDArray[np.integer]
 
 
 class Classifier(Protocol):
-    """Whatever learns words from few labeled vectors."""
+    """Trains on labeled embeddings and classifies others."""
 
     def __call__(self, train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int) -> Floats:
-        """Vectors (n, d) with labels (n,) from 0 to classes - 1, and others (m, d), to logits (m, classes)."""
+        """Train on rows (n, d) with labels (n,) from 0 to classes - 1; return logits (m, classes) of rows (m, d)."""
 
 
 @dataclass(frozen=True)
 class Predictions:
-    """What the classifier took each test clip of a draw for.
+    """Predicted words of the test clips of one split.
 
     Attributes:
-        split: who taught and who tested.
-        taken: shape (m,), number of a word for each test clip.
+        split: training and test clips.
+        predicted: index of the predicted word of each test clip, shape (m,).
     """
 
     split: LabelSplit
@@ -47,7 +48,7 @@ class Predictions:
 
 @dataclass(frozen=True)
 class WordResult:
-    """Precision and recall of one word, and the test clips that say it, mean over the repetitions."""
+    """Precision and recall of one word, and its number of test clips, mean over the repetitions."""
 
     precision: Spread
     recall: Spread
@@ -56,16 +57,16 @@ class WordResult:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """What one number of labels gave; spreads are over its repetitions.
+    """Metrics for one number of labels; spreads are over its repetitions.
 
     Attributes:
-        labels: labeled clips of each word; None for all there were.
-        repetitions: how many.
-        labeled: clips that taught, mean over the repetitions.
-        tested: clips that were told apart, likewise.
-        numbers: by name, see `rates.METRICS`; fractions.
-        words: by word.
-        confusion: of all repetitions together.
+        labels: labeled clips of each word; None for all.
+        repetitions: number of repetitions.
+        labeled: number of training clips, mean over the repetitions.
+        tested: number of test clips, mean over the repetitions.
+        numbers: fractions by the keys of `rates.METRICS`.
+        words: results by word.
+        confusion: summed over the repetitions.
     """
 
     labels: int | None
@@ -83,7 +84,7 @@ class ProbeResult:
 
 
 def labels_text(labels: int | None) -> str:
-    """How a number of labels is written.
+    """A number of labels in words.
 
     >>> labels_text(5), labels_text(1), labels_text(None)
     ('5 labels a word', '1 label a word', 'all labels')
@@ -92,7 +93,7 @@ def labels_text(labels: int | None) -> str:
 
 
 def words_of(splits: Sequence[LabelSplit]) -> tuple[str, ...]:
-    """The words that are taught, sorted: the order of all numbers of words."""
+    """The words of the training clips, sorted; classes are in this order."""
     return tuple(sorted({clip.label for split in splits for clip in split.train}))
 
 
@@ -102,21 +103,21 @@ def predict(
     classifier: Classifier,
     *,
     seed: int = 0,
-    progress: Progress = silent,
+    progress: Progress = no_progress,
 ) -> tuple[Predictions, ...]:
-    """Teach and ask a classifier once for each draw.
+    """Train a classifier on each split and predict its test clips.
 
     Args:
-        splits: of the same words.
-        vectors: shape (d,) each, by path.
-        classifier: learns from nothing but the labeled clips of a draw.
-        seed: of the classifier, with the repetition's number.
-        progress: told after each draw.
+        splits: splits with the same words.
+        vectors: embeddings, shape (d,), by path.
+        classifier: trained on the labeled clips of a split only.
+        seed: seed of the classifier, combined with the repetition's number.
+        progress: called after each split.
     """
     words = words_of(splits)
     number = {word: index for index, word in enumerate(words)}
     predictions = []
-    for split in splits:
+    for split in follow(splits, "training classifiers", progress):
         labels = np.array([number[clip.label] for clip in split.train])
         logits = classifier(
             stacked(split.train, vectors),
@@ -126,7 +127,6 @@ def predict(
             seed=int(np.random.default_rng([seed, split.repetition]).integers(2**31)),
         )
         predictions.append(Predictions(split, np.asarray(logits).argmax(axis=1)))
-        progress(len(predictions), len(splits))
     return tuple(predictions)
 
 
@@ -136,73 +136,70 @@ def compute_metrics(
     speakers: Mapping[str, str] | None = None,
     rng: np.random.Generator | None = None,
 ) -> tuple[ProbeResult, ...]:
-    """Every number of the predictions, for each number of labels.
+    """Every metric of the predictions, for each number of labels.
 
     Args:
-        predictions: from `answer`.
-        speakers: speaker by path; with `rng`, gives the intervals. A path without one stands for itself.
-        rng: splits test speakers for the intervals; None leaves the intervals out.
+        predictions: from `predict`.
+        speakers: speaker by path, for the intervals; a path without speaker counts as a speaker of its own.
+        rng: draws test speakers for the intervals; None computes no intervals.
     """
     words = words_of([one.split for one in predictions])
     kinds = dict.fromkeys(one.split.labels for one in predictions)
     return tuple(
-        _measure([one for one in predictions if one.split.labels == labels], words, speakers, rng) for labels in kinds
+        _result([one for one in predictions if one.split.labels == labels], words, speakers, rng) for labels in kinds
     )
 
 
 def rates_of(predictions: Sequence[Predictions], labels: int | None) -> WordRates:
-    """Precision and recall of each word in each repetition with so many labels."""
+    """Precision and recall of each word in each repetition with this number of labels."""
     words = words_of([one.split for one in predictions])
     own = [one for one in predictions if one.split.labels == labels]
-    return word_rates(words, [count(_said(one, words), one.predicted, len(words)) for one in own])
+    return word_rates(words, [count(_labels(one, words), one.predicted, len(words)) for one in own])
 
 
-def _said(one: Predictions, words: Sequence[str]) -> Ints:
+def _labels(one: Predictions, words: Sequence[str]) -> Ints:
     number = {word: index for index, word in enumerate(words)}
     return np.array([number[clip.label] for clip in one.split.test])
 
 
-def _measure(
+def _result(
     predictions: Sequence[Predictions],
     words: Sequence[str],
     speakers: Mapping[str, str] | None,
     rng: np.random.Generator | None,
 ) -> ProbeResult:
+    """Metrics of the predictions with one number of labels."""
     size = len(words)
-    said = [_said(one, words) for one in predictions]
+    labels = [_labels(one, words) for one in predictions]
     paths = sorted({clip.path for one in predictions for clip in one.split.test})
-    place = {path: row for row, path in enumerate(paths)}
-    rows = [np.array([place[clip.path] for clip in one.split.test]) for one in predictions]
+    row_of = {path: row for row, path in enumerate(paths)}
+    rows = [np.array([row_of[clip.path] for clip in one.split.test]) for one in predictions]
 
     def numbers(weights: Floats) -> Floats:
-        """Shape (repetitions, numbers + 2 · words): all numbers, the precisions, the recalls."""
+        """All metrics, then all precisions, then all recalls, shape (repetitions, metrics + 2 · words)."""
         tables = [
-            count(of, one.predicted, size, weights[own]) for of, one, own in zip(said, predictions, rows, strict=True)
+            count(right, one.predicted, size, weights[own])
+            for right, one, own in zip(labels, predictions, rows, strict=True)
         ]
         return np.stack(
             [[*numbers_of(table).values(), *np.concatenate(precision_and_recall(table))] for table in tables]
         )
 
-    values = numbers(np.ones(len(paths)))
-    low = high = np.full(values.shape[1], np.nan)
+    ends = None
     if speakers and rng is not None:
-        low, high = metrics.interval_over_speakers(
+        ends = metrics.interval_over_speakers(
             lambda weights: numbers(weights).mean(axis=0), [speakers.get(path, "") for path in paths], rng
         )
-    sd = values.std(axis=0, ddof=1) if len(values) > 1 else np.full(values.shape[1], np.nan)
-    spreads = [Spread(*row) for row in np.stack([values.mean(axis=0), sd, low, high], axis=1).tolist()]
-    table = sum(count(of, one.predicted, size) for of, one in zip(said, predictions, strict=True))
-    clips = np.asarray(table).sum(axis=1) / len(predictions)
-    first, second = len(METRICS), len(METRICS) + size
+    found = spreads(numbers(np.ones(len(paths))), ends)
+    totals, precisions, recalls = found[: len(METRICS)], found[len(METRICS) : -size], found[-size:]
+    table = np.sum([count(right, one.predicted, size) for right, one in zip(labels, predictions, strict=True)], axis=0)
+    clips = (table.sum(axis=1) / len(predictions)).tolist()
     return ProbeResult(
         predictions[0].split.labels,
         len(predictions),
         float(np.mean([len(one.split.train) for one in predictions])),
         float(np.mean([len(one.split.test) for one in predictions])),
-        dict(zip(METRICS, spreads, strict=False)),
-        {
-            word: WordResult(spreads[first + number], spreads[second + number], float(clips[number]))
-            for number, word in enumerate(words)
-        },
-        Confusion(tuple(words), tuple(words), tuple(tuple(row) for row in np.asarray(table).astype(int).tolist())),
+        dict(zip(METRICS, totals, strict=True)),
+        {word: WordResult(*row) for word, *row in zip(words, precisions, recalls, clips, strict=True)},
+        Confusion(tuple(words), tuple(words), tuple(tuple(row) for row in table.astype(int).tolist())),
     )

@@ -1,6 +1,6 @@
-"""Who teaches and who tests: splits of a few labeled clips of each word, the same for every encoder that is judged."""
+"""Random splits into few labeled training clips of each word and test clips, equal for every encoder."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -13,13 +13,13 @@ from earmark.evaluation.protocols.trials import TrialClip
 
 @dataclass(frozen=True)
 class LabelSplit:
-    """The clips of one repetition.
+    """Training and test clips of one repetition.
 
     Attributes:
-        labels: how many labeled clips of each word teach; None for all there are.
-        repetition: from 1.
-        train: the clips that teach.
-        test: the clips that are told apart.
+        labels: number of training clips of each word; None for all.
+        repetition: number of the repetition, from 1.
+        train: training clips.
+        test: test clips.
     """
 
     labels: int | None
@@ -36,19 +36,19 @@ def split_lists(
     repetitions: int = 5,
     seed: int = 0,
 ) -> tuple[LabelSplit, ...]:
-    """Labeled clips from one list, drawn anew in each repetition; all of the other list tests.
+    """Training clips drawn from one list in each repetition; all clips of the other list test.
 
-    Fewer labels are the first of more: a repetition with 5 has them among those that it has with 20.
+    Within a repetition, the clips of a smaller number of labels are among those of a larger one.
 
     Args:
-        train: clips with labels.
-        test: clips of the same words.
-        labels: how many of each word; None for all, so that repetitions differ by the classifier alone.
-        repetitions: how many for each number of labels.
-        seed: of all splits.
+        train: clips to draw from.
+        test: test clips of the same words.
+        labels: numbers of training clips of each word; None for all: repetitions then differ only by the classifier.
+        repetitions: repetitions for each number of labels.
+        seed: seed of the random splits.
 
     Raises:
-        InputError: a clip in both lists, a test word that has no labeled clip, or a word with too few of them.
+        InputError: a clip is in both lists, a test word has no training clip, or a word has too few.
     """
     known = {clip.path for clip in train}
     for clip in test:
@@ -71,61 +71,58 @@ def split_speakers(
     repetitions: int = 5,
     seed: int = 0,
 ) -> tuple[LabelSplit, ...]:
-    """In each repetition other halves of the speakers: one labels, the other tests.
+    """Random halves of the speakers in each repetition: one half trains, the other tests.
 
     Args:
-        clips: of all speakers.
-        speaker_of: by path.
-        labels: how many of each word; None for all that the half says.
-        repetitions: how many for each number of labels.
-        seed: of all splits.
+        clips: clips of all speakers.
+        speaker_of: speaker by path.
+        labels: numbers of training clips of each word; None for all of the half.
+        repetitions: repetitions for each number of labels.
+        seed: seed of the random splits.
 
     Raises:
-        InputError: a clip without a speaker, fewer than two speakers, or a word with too few labeled clips.
+        InputError: a clip has no speaker, there are fewer than two speakers, or a word has too few training clips.
     """
     for clip in clips:
         if not speaker_of.get(clip.path):
-            raise InputError(f"{clip.path}: nobody knows who speaks; name the split that labels and the one that tests")
+            raise InputError(f"{clip.path}: its speaker is unknown; name a training split and a test split")
     speakers = sorted({speaker_of[clip.path] for clip in clips})
     if len(speakers) < 2:
-        raise InputError(f"{speakers[0]} is the only speaker; half of the speakers label, the others test")
+        raise InputError(f"{speakers[0]} is the only speaker; one half of the speakers trains, the other tests")
     splits = []
     for repetition in range(1, repetitions + 1):
         rng = np.random.default_rng([seed, repetition])
-        teachers = {speakers[row] for row in rng.permutation(len(speakers))[: (len(speakers) + 1) // 2]}
+        half = {speakers[row] for row in rng.permutation(len(speakers))[: (len(speakers) + 1) // 2]}
         shuffled = [clips[row] for row in rng.permutation(len(clips))]
-        train = [clip for clip in shuffled if speaker_of[clip.path] in teachers]
-        test = tuple(clip for clip in clips if speaker_of[clip.path] not in teachers)
+        train = [clip for clip in shuffled if speaker_of[clip.path] in half]
+        test = tuple(clip for clip in clips if speaker_of[clip.path] not in half)
         _check_words(train, test)
         splits += [LabelSplit(number, repetition, _first(train, number), test) for number in labels]
     return _by_labels(splits, labels)
 
 
 def keep_words(clips: Iterable[TrialClip], words: Collection[str]) -> tuple[TrialClip, ...]:
-    """The clips that say one of the words.
+    """The clips of some words.
 
     Args:
-        clips: any.
+        clips: clips of any words.
         words: labels; spaces count as `_`.
 
     Raises:
-        InputError: a word that no clip says.
+        InputError: a word has no clip.
     """
     clips = tuple(clips)
     present = {clip.label for clip in clips}
     wanted = {listed_label(word) for word in words}
     for word in sorted(wanted - present):
         near = get_close_matches(word, present, n=1)
-        raise InputError(f"no clip says {word!r}; {_cure(near, present)}")
+        cure = f"did you mean {near[0]!r}?" if near else f"the words are {', '.join(sorted(present))}"
+        raise InputError(f"word {word!r}: it has no clip; {cure}")
     return tuple(clip for clip in clips if clip.label in wanted)
 
 
-def _cure(near: Sequence[str], present: Collection[str]) -> str:
-    return f"did you mean {near[0]!r}?" if near else f"the words are {', '.join(sorted(present))}"
-
-
 def _first(clips: Iterable[TrialClip], number: int | None) -> tuple[TrialClip, ...]:
-    """The first so many clips of each word."""
+    """The first `number` clips of each word; None for all."""
     if number is None:
         return tuple(clips)
     seen: dict[str, list[TrialClip]] = {}
@@ -134,7 +131,7 @@ def _first(clips: Iterable[TrialClip], number: int | None) -> tuple[TrialClip, .
     for word, own in sorted(seen.items()):
         if len(own) < number:
             raise InputError(
-                f"{word!r}: only {len(own)} clips to draw {number} labels from; ask for fewer, or leave the word out"
+                f"word {word!r}: only {len(own)} clips to draw {number} labels from; use fewer labels, or drop the word"
             )
     return tuple(clip for own in seen.values() for clip in own[:number])
 
@@ -143,11 +140,10 @@ def _check_words(train: Iterable[TrialClip], test: Iterable[TrialClip]) -> None:
     present = {clip.label for clip in train}
     for clip in test:
         if clip.label not in present:
-            raise InputError(f"{clip.path}: says {clip.label!r}, which no labeled clip says; leave the word out")
+            raise InputError(f"{clip.path}: its word {clip.label!r} has no training clip; drop the word")
     if len(present) < 2:
-        raise InputError("a classifier needs two words or more")
+        raise InputError("words: a classifier needs two or more")
 
 
 def _by_labels(splits: Iterable[LabelSplit], labels: Sequence[int | None]) -> tuple[LabelSplit, ...]:
-    place: Callable[[LabelSplit], int] = lambda split: labels.index(split.labels)  # noqa: E731
-    return tuple(sorted(splits, key=place))
+    return tuple(sorted(splits, key=lambda split: labels.index(split.labels)))

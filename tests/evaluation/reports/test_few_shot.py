@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from earmark.core.report import finite
 from earmark.evaluation.confusion import Confusion
 from earmark.evaluation.protocols import few_shot, open_set
 from earmark.evaluation.protocols.open_set import Estimate, OpenSetResult
 from earmark.evaluation.protocols.trials import find_pairs
-from earmark.evaluation.reports import spotting as report
+from earmark.evaluation.reports import few_shot as report
+from earmark.evaluation.reports import open_set as open_set_report
 
 
 @pytest.fixture
@@ -20,16 +22,8 @@ def results(corpus, stand_in):
     return few_shot.compute_metrics(few_shot.score_clips(find_pairs(lists), clips, stand_in.embed))
 
 
-def test_results_hold_every_number_of_every_list_and_condition(tmp_path, results):
-    path = tmp_path / "results.json"
-    command = ["earmark", "evaluate", "few-shot", "a b"]
-    report.write_results(
-        path, results, command=command, encoder="base", fingerprint="abc", lists="tiny", scoring="clip"
-    )
-    document = json.loads(path.read_text())
-    assert document["schema_version"] == report.SCHEMA_VERSION
-    assert document["command"] == "earmark evaluate few-shot 'a b'"
-    assert document["encoder"] == {"name": "base", "fingerprint": "abc"}
+def test_the_document_has_every_metric_of_every_list_and_condition(results):
+    document = json.loads(json.dumps(finite(report.document(results))))
     k1, k2 = document["conditions"]
     assert [one["name"] for one in k1["lists"]] == ["k1_s0", "k1_s1"]
     assert k1["lists"][0]["numbers"] == pytest.approx(results[0].lists[0].numbers)
@@ -37,9 +31,9 @@ def test_results_hold_every_number_of_every_list_and_condition(tmp_path, results
     assert k2["numbers"]["eer"]["sd"] is None
 
 
-def test_a_table_puts_each_condition_beside_its_peers(results):
+def test_the_table_has_peers_in_each_condition(results):
     renamed = [replace(result, name=name) for result, name in zip(results, ["k1", "k5"], strict=True)]
-    lines = report.table({"base": renamed}, peers=report.peers_for("gsc10")).splitlines()
+    lines = report.markdown({"base": renamed}, report.peers_for("gsc10")).splitlines()
     assert lines[0] == (
         "| lists | system | closed-set accuracy (%) | macro F1 (%) | EER (%) | FRR at FAR 10 % (%) "
         "| FRR at FAR 2.5 % (%) | FRR at FAR 1 % (%) | right and accepted with 5 % of impostors let in (%) |"
@@ -58,14 +52,9 @@ def test_a_table_puts_each_condition_beside_its_peers(results):
     assert "measured on these lists" in lines[-1]
 
 
-def test_lists_that_nobody_else_was_measured_on_have_no_peers(results):
+def test_other_lists_have_no_peers(results):
     assert report.peers_for("arabic40") == ()
-    assert "*" not in report.table({"base": results}, peers=report.peers_for("arabic40"))
-
-
-def test_a_number_that_is_none_is_a_dash(results):
-    spread = replace(results[0].numbers["eer"], mean=math.nan)
-    assert report.spread_text(replace(results[0], numbers={"eer": spread}), "eer") == "–"
+    assert "*" not in report.markdown({"base": results}, report.peers_for("arabic40"))
 
 
 def test_every_peer_names_its_source_and_only_numbers_that_are_measured():
@@ -89,10 +78,11 @@ def test_the_quoted_peers_are_those_of_the_design():
     assert quoted == stated
 
 
-def test_an_open_set_table_has_a_row_a_system_and_intervals():
+def test_the_open_set_table_has_one_row_per_system_and_intervals():
     numbers = {key: Estimate(0.9, 0.85, 0.95) for key in open_set.METRICS} | {"map": Estimate(math.nan, 0, 0)}
     clips = {"train": 1, "validation": 0, "target": 1, "seen_unknown": 1, "unseen_unknown": 0}
     result = OpenSetResult(("yes",), "svm", "cluster", None, None, clips, numbers, Confusion((), (), ()))
-    lines = report.open_set_table({"base": result}, columns=["target_accuracy", "map"]).splitlines()
-    assert lines[0] == "| system | back-end | unknown by | target accuracy (%) | mAP (%) |"
-    assert lines[2] == "| base | svm | cluster | 90.0 (85.0–95.0) | – |"
+    head, _, row = open_set_report.markdown({"base": result}).splitlines()
+    assert head.startswith("| system | back-end | unknown by | target accuracy (%) |")
+    assert row.startswith("| base | svm | cluster | 90.0 (85.0–95.0) |")
+    assert "| – |" in row
