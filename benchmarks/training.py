@@ -30,9 +30,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import Clip, Manifest
-from earmark.training.batches.augment import Augmentation, FieldSettings
-from earmark.training.batches.augment.one_of import OneOf, OneOfSettings
-from earmark.training.batches.center_crop import CenterCrops, CenterCropSettings
+from earmark.training.batches.augment import AugmentationAudio, FieldSettings
+from earmark.training.batches.augment.one_of import OneOfSettings
+from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.clip_bank import ClipBank, pack
 from earmark.training.batches.scenes import Scenes, SceneSettings
 from earmark.training.nn.encoders import (
@@ -177,11 +177,11 @@ class Ours:
 
     def __init__(self, bank: ClipBank, sound: Sound, settings: OneOfSettings, device: torch.device) -> None:
         self.device = device
-        noise, music, speech, rooms = map(_tensors, (sound.noise, sound.music, sound.speech, sound.rooms))
-        self.clips = CenterCrops(bank, CenterCropSettings(), device, noise)
-        self.augmentation = OneOf(settings, noise, music, speech, rooms, device)
+        audio = AugmentationAudio(*map(_tensors, (sound.noise, sound.music, sound.speech, sound.rooms)))
+        self.clips = CenterCropSettings().build(bank, audio.noise, device)
+        self.augmentation = settings.build(audio, device)
         self.scenes = Scenes(bank, SceneSettings(), device)
-        self.field = Augmentation(FieldSettings(), noise, rooms, device)
+        self.field = FieldSettings().build(audio, device)
         self.generator = torch.Generator().manual_seed(0)
 
     def centered(self, batch: int) -> Tensor:

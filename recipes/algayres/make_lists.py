@@ -2,13 +2,13 @@
 
 Run from the project's folder:
 
-    earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split train --no-filter \
-      --length 0 --out data/sequences/cut/train/manifest.parquet
-    earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split test --no-filter \
-      --length 0 --out data/sequences/cut/test/manifest.parquet
+    earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split train \
+      --recognizer none --length 0 --out data/sequences/cut/train/manifest.parquet
+    earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split test \
+      --recognizer none --length 0 --out data/sequences/cut/test/manifest.parquet
     python recipes/algayres/make_lists.py ../shared/data data/sequences
-    earmark prepare vad data/sequences/manifest.tsv --split train --padding 0.02 --least-silence 0.1 \
-      --least-speech 0.16 --out data/sequences/sections.txt
+    earmark prepare vad data/sequences/manifest.tsv --split train --padding 0.02 --min-silence 0.1 \
+      --min-speech 0.16 --out data/sequences/sections.txt
     earmark prepare segments data/sequences/sections.txt --shortest 0.32 --out data/sequences/grid.txt
 
 Words of three other corpora, which teach nothing, are arabic.tsv, mandarin.tsv and english.tsv.

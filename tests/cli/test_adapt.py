@@ -24,7 +24,7 @@ feed_forward = 16
 
 
 class Loudness:
-    """A listener for whom loud is speech."""
+    """A detector for which loud audio is speech."""
 
     def reset(self):
         pass
@@ -36,7 +36,7 @@ class Loudness:
 @pytest.fixture
 def talk(run, monkeypatch, tmp_path, say):
     """`run` in a folder with `words/`, two recordings of each of four voices, where loud is speech."""
-    monkeypatch.setattr(vad, "_silero", Loudness)
+    monkeypatch.setattr(vad, "silero", Loudness)
     # Drawing takes longer than all else here.
     monkeypatch.setattr("earmark.training.mining.mining.save", lambda _, path: path.touch())
     monkeypatch.chdir(tmp_path)

@@ -67,4 +67,4 @@ def test_queries_without_occurrences_are_an_error(run, folder):
     (folder / "bow.txt").write_text("bow bow.wav\n")
     code, _, err = run(folder / "bow.txt", "--index", folder / "index", "--references", folder / "manifest.tsv")
     assert (code, err.count("\n")) == (2, 1)
-    assert err.startswith("error: references: ")
+    assert err.startswith("error: --references: ")

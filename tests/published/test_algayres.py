@@ -45,7 +45,7 @@ SMALL = [
 ]  # fmt: skip
 SECTIONS = ["--set", "episodes.least_sections=2", "--set", "episodes.segments=40"]
 MORE = {
-    "earmark prepare vad": ["--threshold", "0.02", "--stay", "0.01", "--padding", "0", "--workers", "1"],
+    "earmark prepare vad": ["--threshold", "0.02", "--offset-threshold", "0.01", "--padding", "0", "--workers", "1"],
     "earmark mine": ["--set", "dimension=8"],
     "earmark train": SMALL,
     "earmark train recipes/algayres/init.toml": SECTIONS,
@@ -53,7 +53,7 @@ MORE = {
 
 
 class Loudness:
-    """A listener for whom loud is speech."""
+    """A detector for which loud audio is speech."""
 
     def reset(self):
         pass
@@ -86,7 +86,7 @@ def corpus(say, monkeypatch):
     monkeypatch.setattr(plots, "average_precision_plot", lambda *_, **__: None)
     for room in (mining, plots):
         monkeypatch.setattr(room, "save", lambda _, path: path.touch())
-    monkeypatch.setattr(vad, "_silero", Loudness)
+    monkeypatch.setattr(vad, "silero", Loudness)
     monkeypatch.setattr(align, "align_sentences", lambda clips, *_, **__: [aligned(clip.text) for clip in clips])
 
     def make():

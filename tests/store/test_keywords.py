@@ -20,9 +20,8 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.core.names import clean_name
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.takes import Take
-from earmark.store import database
-from earmark.store import migrations as ladder
-from earmark.store.store import KeywordNotFound, KeywordStore
+from earmark.store.migrations import MIGRATIONS, migrate
+from earmark.store.store import ExportExists, KeywordNotFound, KeywordStore, NameTaken
 
 
 def sound(seed: int, samples: int = 3_000) -> Wave:
@@ -104,7 +103,7 @@ def test_embeddings_of_a_wrong_shape_or_not_finite_are_an_error(rows: np.ndarray
 
 def test_saving_a_taken_name_is_an_error_unless_it_may_replace(store: KeywordStore):
     store.save(keyword("jarvis"))
-    with pytest.raises(InputError, match="'jarvis' exists already"):
+    with pytest.raises(NameTaken, match="'jarvis'"):
         store.save(keyword("jarvis", seed=1))
     np.testing.assert_array_equal(store.get("jarvis").embeddings, keyword("jarvis").embeddings)
     store.save(keyword("jarvis", takes=1, seed=1), replace=True)
@@ -168,7 +167,7 @@ def test_names_are_listed_alphabetically_whatever_their_case(store: KeywordStore
 def test_names_that_read_the_same_are_the_same(store: KeywordStore, one: str, other: str):
     store.save(keyword(one))
     assert store.get(other).name == clean_name(one)
-    with pytest.raises(InputError, match="exists already"):
+    with pytest.raises(NameTaken):
         store.save(keyword(other))
 
 
@@ -212,7 +211,7 @@ def test_an_unknown_name_suggests_a_similar_one(store: KeywordStore):
     store.save(keyword("Jarvis"))
     with pytest.raises(KeywordNotFound, match=r"did you mean 'Jarvis'\?"):
         store.get("jarvs")
-    with pytest.raises(KeywordNotFound, match=r"it holds Jarvis$"):
+    with pytest.raises(KeywordNotFound, match=r"it contains Jarvis$"):
         store.remove("stop")
     assert issubclass(KeywordNotFound, InputError)
 
@@ -305,10 +304,9 @@ def test_killed_in_the_middle_of_many_enrollments_what_was_reported_saved_is_the
     store.save(keyword("afterward"))
 
 
-def test_a_store_that_stays_in_use_is_an_error_after_a_while(store: KeywordStore, monkeypatch: pytest.MonkeyPatch):
+def test_a_store_that_stays_in_use_is_an_error_after_a_while(store: KeywordStore):
     store.save(keyword("jarvis"))
-    monkeypatch.setattr(database, "PATIENCE_S", 0.1)
-    monkeypatch.setattr(database, "_BUSY_TIMEOUT_S", 0.1)
+    store = KeywordStore(store.path, patience_s=0.1)
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         with pytest.raises(EarmarkError, match="in use by another program"):
@@ -410,39 +408,44 @@ def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: Keywor
 _NEXT = ("ALTER TABLE keyword ADD COLUMN note TEXT NOT NULL DEFAULT 'none'", "CREATE TABLE extra (x)")
 
 
-def test_an_older_store_climbs_to_this_version_with_all_it_holds(
-    store: KeywordStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    store.save(keyword("jarvis"))
-    store.export_to(tmp_path / "old.earmark")
-    exported = (tmp_path / "old.earmark").read_bytes()
-    monkeypatch.setattr(ladder, "LADDER", (*ladder.LADDER, _NEXT))
-    assert len(store.get("jarvis").takes) == 2
-    with contextlib.closing(sqlite3.connect(store.path)) as connection:
-        assert connection.execute("PRAGMA user_version").fetchone() == (len(ladder.LADDER),)
-        assert connection.execute("SELECT note FROM keyword").fetchall() == [("none",)]
+def made_at(version: int, path: Path) -> Path:
+    """A store of an older version, with a keyword."""
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        migrate(connection, path, migrations=MIGRATIONS[:version])
+        connection.execute(
+            "INSERT INTO keyword (name, folded, created, duration_s, threshold, encoder, dimension, embeddings)"
+            " VALUES ('Jarvis', 'jarvis', '2024-01-01T00:00:00+00:00', 0.5, 0.6, 'abc123', 8, ?)",
+            (np.ones(8, "<f4").tobytes(),),
+        )
+    return path
+
+
+@pytest.mark.parametrize("version", range(1, len(MIGRATIONS)))
+def test_an_older_store_is_migrated_with_its_keywords(version: int, tmp_path: Path):
+    path = made_at(version, tmp_path / "words.earmark")
+    before = path.read_bytes()
     other = KeywordStore(tmp_path / "other.earmark")
-    assert other.import_from(tmp_path / "old.earmark") == ["jarvis"]
-    assert (tmp_path / "old.earmark").read_bytes() == exported
+    assert other.import_from(path) == ["Jarvis"]
+    assert path.read_bytes() == before
+    store = KeywordStore(path)
+    assert (store.get("jarvis").threshold, store.get("jarvis").rate) == (0.6, None)
+    store.save(keyword("computer"))
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
-def test_an_older_store_that_may_not_be_written_is_read_all_the_same(
-    closed_folder: Path, monkeypatch: pytest.MonkeyPatch
-):
-    store = KeywordStore(closed_folder / "words.earmark")
-    store.save(keyword("jarvis"))
+def test_an_older_store_without_write_permission_is_read(closed_folder: Path):
+    path = made_at(1, closed_folder / "words.earmark")
     closed_folder.chmod(0o555)
-    monkeypatch.setattr(ladder, "LADDER", (*ladder.LADDER, _NEXT))
-    assert store.names() == ["jarvis"]
+    assert KeywordStore(path).names() == ["Jarvis"]
 
 
-def test_a_climb_that_fails_leaves_the_store_on_its_rung(store: KeywordStore, monkeypatch: pytest.MonkeyPatch):
+def test_a_migration_that_fails_changes_nothing(store: KeywordStore):
     store.save(keyword("jarvis"))
-    rungs = ladder.LADDER
-    monkeypatch.setattr(ladder, "LADDER", (*rungs, (*_NEXT, "CREATE TABLE extra (x)")))
-    with pytest.raises(EarmarkError, match="extra already exists"):
-        store.names()
-    monkeypatch.setattr(ladder, "LADDER", rungs)
+    broken = (*MIGRATIONS, (*_NEXT, "CREATE TABLE extra (x)"))
+    connect = contextlib.closing(sqlite3.connect(store.path, isolation_level=None))
+    with connect as connection, pytest.raises(sqlite3.Error, match="extra"):
+        migrate(connection, store.path, migrations=broken)
     assert store.names() == ["jarvis"]
 
 
@@ -476,18 +479,28 @@ def test_importing_a_taken_name_takes_over_nothing_unless_it_may_replace(store: 
     store.export_to(tmp_path / "out.earmark")
     other = KeywordStore(tmp_path / "other.earmark")
     other.save(keyword("JARVIS", takes=1))
-    with pytest.raises(InputError, match="'jarvis' exists already"):
+    with pytest.raises(NameTaken, match="'jarvis'"):
         other.import_from(tmp_path / "out.earmark")
     assert other.names() == ["JARVIS"]
     other.import_from(tmp_path / "out.earmark", replace=True)
     assert other.names() == ["alpha", "jarvis"]
 
 
+def test_a_single_keyword_is_imported_under_another_name(store: KeywordStore, tmp_path: Path):
+    store.save(keyword("jarvis"))
+    store.export_to(tmp_path / "out.earmark")
+    assert store.import_from(tmp_path / "out.earmark", name="my jarvis") == ["my jarvis"]
+    assert store.names() == ["jarvis", "my jarvis"]
+    store.export_to(tmp_path / "out.earmark", replace=True)
+    with pytest.raises(InputError, match=r"^name: "):
+        store.import_from(tmp_path / "out.earmark", name="other")
+
+
 def test_a_live_store_is_imported_too(store: KeywordStore, tmp_path: Path):
     store.save(keyword("jarvis"))
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as reader:
         reader.execute("SELECT count(*) FROM keyword").fetchone()
-        store.save(keyword("computer"))  # stands in the WAL file as long as the reader keeps the store open
+        store.save(keyword("computer"))  # is in the WAL file as long as the reader keeps the store open
         assert store.path.with_name("words.earmark-wal").stat().st_size
         assert KeywordStore(tmp_path / "other.earmark").import_from(store.path) == ["computer", "jarvis"]
 
@@ -496,7 +509,7 @@ def test_exports_and_imports_that_cannot_be_are_errors(store: KeywordStore, tmp_
     with pytest.raises(InputError, match="no keyword to export"):
         store.export_to(tmp_path / "out.earmark")
     store.save(keyword("jarvis"))
-    with pytest.raises(InputError, match=r"exists already"):
+    with pytest.raises(ExportExists, match="words"):
         store.export_to(store.path)
     with pytest.raises(InputError, match=r"name it out\.earmark"):
         store.export_to(tmp_path / "out.zip")

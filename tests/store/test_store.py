@@ -16,8 +16,8 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.speaker import Speaker
 from earmark.spotting.takes import Take
-from earmark.store import migrations as ladder
-from earmark.store.store import KeywordNotFound, KeywordStore, SpeakerNotFound
+from earmark.store.migrations import MIGRATIONS
+from earmark.store.store import KeywordNotFound, KeywordStore, NameTaken, SpeakerNotFound
 
 
 def takes(count: int) -> tuple[Take, ...]:
@@ -83,9 +83,7 @@ def test_a_keyword_remembers_whom_it_answers_to(store: KeywordStore):
 
 
 def test_a_keyword_for_nobody_known_is_an_error_and_changes_nothing(store: KeywordStore):
-    with pytest.raises(
-        InputError, match=r"no speaker 'alice', whom keyword 'lights' is .*earmark speakers enroll alice"
-    ):
+    with pytest.raises(InputError, match=r"no speaker 'alice', .*'lights' .*earmark speakers enroll alice"):
         store.save(keyword("lights", "alice"))
     assert store.names() == []
 
@@ -93,7 +91,7 @@ def test_a_keyword_for_nobody_known_is_an_error_and_changes_nothing(store: Keywo
 def test_a_taken_name_is_an_error_unless_it_may_be_replaced(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     store.save(keyword("lights", "alice"))
-    with pytest.raises(InputError, match="speaker 'ALICE' exists already"):
+    with pytest.raises(NameTaken, match="speaker 'ALICE'"):
         store.save_speaker(speaker("ALICE", 3))
     store.save_speaker(speaker("ALICE", 3), replace=True)
     assert len(store.get_speaker("alice").takes) == 3
@@ -112,10 +110,10 @@ def test_a_speaker_whom_a_keyword_needs_stays(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     store.save(keyword("lights", "alice"))
     store.save(keyword("doors", "alice"))
-    with pytest.raises(InputError, match=r"keywords 'doors', 'lights' would answer to nobody .*gate NAME --anyone"):
+    with pytest.raises(InputError, match=r"keywords 'doors', 'lights' .*'Alice'.*earmark keywords restrict"):
         store.remove_speaker("Alice")
     store.remove("doors")
-    store.gate("lights", None)
+    store.restrict("lights", None)
     store.remove_speaker("Alice")
     assert store.speakers() == []
     assert store.get("lights").only_speaker is None
@@ -130,7 +128,7 @@ def test_several_are_removed_together_or_not_at_all(store: KeywordStore):
         store.save(keyword(name, whose))
     with pytest.raises(SpeakerNotFound, match="'carol'"):
         store.remove_speaker("alice", "carol")
-    with pytest.raises(InputError, match="'music' would answer to nobody without speaker 'bob'"):
+    with pytest.raises(InputError, match=r"'music' .*'bob'"):
         store.remove_speaker("alice", "bob")
     with pytest.raises(KeywordNotFound, match="'radio'"):
         store.remove("lights", "music", "radio")
@@ -144,19 +142,19 @@ def test_a_gate_opens_and_closes(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     store.save(keyword("lights"))
     before = store.get("lights")
-    store.gate("LIGHTS", "Alice")
+    store.restrict("LIGHTS", "Alice")
     after = store.get("lights")
     assert after.only_speaker == "alice"
     np.testing.assert_array_equal(after.embeddings, before.embeddings)
     with pytest.raises(SpeakerNotFound, match=r"no speaker 'alise'; did you mean 'alice'\?"):
-        store.gate("lights", "alise")
+        store.restrict("lights", "alise")
     with pytest.raises(KeywordNotFound, match="no keyword 'light'; did you mean 'lights'"):
-        store.gate("light", "alice")
+        store.restrict("light", "alice")
 
 
 def test_an_unknown_speaker_is_told_with_the_cure(store: KeywordStore):
     for work in (store.get_speaker, store.remove_speaker):
-        with pytest.raises(SpeakerNotFound, match="no speaker 'bob'; make one first: earmark speakers enroll bob FILE"):
+        with pytest.raises(SpeakerNotFound, match=r"no speaker 'bob'; enroll .*earmark speakers enroll bob FILE"):
             work("bob")
     assert not store.path.exists()
     assert store.speakers() == []
@@ -176,16 +174,16 @@ def test_exported_keywords_take_their_speakers_along(store: KeywordStore, tmp_pa
     assert other.import_from(tmp_path / "out.earmark") == ["lights"]
     other.remove("lights")
     other.save_speaker(replace(speaker("alice", 3), created="2001"), replace=True)
-    with pytest.raises(InputError, match="speaker 'alice' exists already"):
+    with pytest.raises(NameTaken, match="speaker 'alice'"):
         other.import_from(tmp_path / "out.earmark")
     assert other.names() == []
     other.import_from(tmp_path / "out.earmark", replace=True)
     assert len(other.get_speaker("alice").takes) == 2
 
 
-def test_a_store_and_an_export_without_speakers_climb_and_are_read(store: KeywordStore, tmp_path: Path):
+def test_a_store_and_an_export_without_speakers_are_migrated(store: KeywordStore, tmp_path: Path):
     with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
-        for statement in ladder.LADDER[0]:
+        for statement in MIGRATIONS[0]:
             connection.execute(statement)
         connection.execute(f"PRAGMA application_id = {int.from_bytes(b'earm')}")
         connection.execute("PRAGMA user_version = 1")
@@ -203,7 +201,7 @@ def test_a_store_and_an_export_without_speakers_climb_and_are_read(store: Keywor
     assert store.get("stop").only_speaker is None
     assert store.get("stop").rate is None
     store.save_speaker(speaker("alice"))
-    store.gate("stop", "alice")
+    store.restrict("stop", "alice")
     assert store.get("stop").only_speaker == "alice"
 
 
@@ -247,8 +245,8 @@ from earmark.store.store import KeywordStore
 def killing(statement):
     return lambda found: os.kill(os.getpid(), signal.SIGKILL) if found.startswith(statement) else None
 connect = database.connect
-def traced(path, mode):
-    connection = connect(path, mode)
+def traced(path, mode, **options):
+    connection = connect(path, mode, **options)
     if "exported" in path.name:
         connection.set_trace_callback(killing(sys.argv[3]))
     return connection

@@ -11,7 +11,7 @@ from earmark.training.batches.episodes import Episodes
 from earmark.training.loop import train
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.checkpoint import load_checkpoint, save_checkpoint
-from earmark.training.words import lessons
+from earmark.training.words import stream_task
 from earmark.training.words.recipe import parse_recipe
 from earmark.training.words.validation import Validation
 
@@ -124,7 +124,7 @@ def test_validation_words_need_clips_for_takes_and_trials(table, tmp_path):
 
 @pytest.fixture
 def _small_sample(monkeypatch):
-    monkeypatch.setattr(lessons, "_SAMPLE", 16)
+    monkeypatch.setattr(stream_task, "_SCALE_SCENES", 16)
 
 
 @pytest.mark.usefixtures("_small_sample")

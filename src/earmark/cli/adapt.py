@@ -10,7 +10,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.extras import needs
-from earmark.cli.prepare.vad import given, read_speech
+from earmark.cli.prepare.vad import read_speech
 from earmark.core.errors import InputError
 
 EXAMPLE = "Example: [bold]earmark adapt recordings --rounds 3[/bold]"
@@ -123,18 +123,19 @@ def adapt(
         from earmark.training.adaptation.recipes import choose_start
         from earmark.training.adaptation.report import summary, write
 
-    options = given(
-        rounds=rounds,
-        steps=steps,
-        lr=lr,
-        anew=anew,
-        coverage=coverage,
-        is_mutual=mutual,
-        most_segments=most_segments,
-        seed=seed,
-        threads=threads,
-    )
-    settings = checked(AdaptSettings, options, "earmark adapt")
+    options = {
+        "rounds": rounds,
+        "steps": steps,
+        "lr": lr,
+        "anew": anew,
+        "coverage": coverage,
+        "is_mutual": mutual,
+        "most_segments": most_segments,
+        "seed": seed,
+        "threads": threads,
+    }
+    written = {name: value for name, value in options.items() if value is not None}
+    settings = checked(AdaptSettings, written, "earmark adapt")
     chosen = choose_start(start, recipe)
     if validation is not None and not validation.exists():
         raise InputError(f"--validation {validation}: no such file")

@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
@@ -12,9 +12,6 @@ from earmark.core.progress import Progress, no_progress
 if TYPE_CHECKING:
     from rich.progress import Progress as Bars
     from rich.progress import TaskID
-
-    from earmark.spotting.detector import Detection
-    from earmark.spotting.takes import Take
 
 
 def report(error: EarmarkError) -> int:
@@ -70,49 +67,18 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: st
     console.print(table)
 
 
-def print_takes(takes: Iterable["Take"]) -> None:
-    """Print what was found in each take."""
-    import numpy as np
+def time_text(seconds: float) -> str:
+    """A time for tables: seconds, from a minute on minutes and seconds.
 
-    from earmark.core.audio import SAMPLE_RATE
-
-    rows = []
-    for number, take in enumerate(takes, start=1):
-        spoken = take.wave[round(take.start_s * SAMPLE_RATE) : round(take.end_s * SAMPLE_RATE)]
-        level_db = 20 * np.log10(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))) + 1e-9)
-        # The table says already which take it is.
-        remarks = "; ".join(
-            remark.removeprefix(f"take {number} ").removeprefix(f"({take.source}) ") for remark in take.remarks
-        )
-        span = f"{take.start_s:.2f} – {take.end_s:.2f} s"
-        rows.append([str(number), take.source or "–", span, f"{level_db:.0f} dB", remarks or "good"])
-    print_table([">take", "file", ">spoken part", ">level", "remarks"], rows)
-
-
-def print_detections(detections: Sequence["Detection"], title: str, *, refused: Sequence["Detection"] = ()) -> None:
-    """Print what was heard, or that nothing was; what was refused for its voice stands among it."""
-    shown = sorted([*detections, *refused], key=lambda hit: hit.end_s) if refused else detections
-    if not shown:
-        say(f"{title}: nothing heard")
-        return
-    rows = [
-        [
-            hit.keyword,
-            f"{hit.start_s:.2f} s",
-            f"{hit.end_s:.2f} s",
-            f"{hit.score:.2f}",
-            f"{100 * hit.probability:.0f} %",
-        ]
-        for hit in shown
-    ]
-    columns = ["keyword", ">from", ">to", ">score", ">probability"]
-    if any(hit.speaker is not None for hit in shown):
-        columns += ["voice", ">voice score"]
-        strangers = {id(hit) for hit in refused}
-        for row, hit in zip(rows, shown, strict=True):
-            voice = f"not {hit.speaker}: refused" if id(hit) in strangers else hit.speaker or "–"
-            row += ["–", ""] if hit.speaker_score is None else [voice, f"{hit.speaker_score:.2f}"]
-    print_table(columns, rows, title)
+    >>> time_text(59.5), time_text(83.456), time_text(3723.4)
+    ('59.50 s', '1:23.46', '1:02:03.40')
+    """
+    rounded = round(seconds, 2)
+    if rounded < 60:
+        return f"{rounded:.2f} s"
+    minutes, rest_s = divmod(rounded, 60)
+    hours, minutes = divmod(int(minutes), 60)
+    return f"{hours}:{minutes:02}:{rest_s:05.2f}" if hours else f"{minutes}:{rest_s:05.2f}"
 
 
 REDRAW_S = 0.05

@@ -1,8 +1,8 @@
-"""`earmark detect`: where in recordings the keywords are said."""
+"""`earmark detect`: find keywords in recordings."""
 
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,66 +10,71 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.settings import options_from
 
 if TYPE_CHECKING:
-    from earmark.spotting.detector import Detection, Detector
+    from earmark.core.audio import Wave
+    from earmark.spotting.detector import Detection, Detector, DetectorSettings
 
 EXAMPLE = "Example: [bold]earmark detect meeting.mp3 --keyword jarvis[/bold]"
 
-_LONGEST_PLOT_S = 600.0
+LONGEST_PLOT_S = 600.0
 
 
+@options_from("earmark.spotting.detector:DetectorSettings")
 def detect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to search.", show_default=False)],
+    settings: "DetectorSettings",
     store: options.Store = None,
     keyword: Annotated[
         list[str] | None,
-        typer.Option("--keyword", metavar="NAME", help="Only this keyword; may be repeated.", show_default="all"),
+        typer.Option("--keyword", metavar="NAME", help="Only this keyword, all if not given; may be repeated."),
     ] = None,
     encoder: options.EncoderName = None,
-    threshold: Annotated[
-        float | None,
-        typer.Option(
-            min=-1, max=1, help="Score from which on a keyword counts as heard.", show_default="the keyword's own"
-        ),
-    ] = None,
     false_alarms_per_hour: options.FalseAlarms = None,
     speaker_encoder: options.SpeakerEncoderName = None,
     refused: Annotated[
-        bool,
-        typer.Option("--refused", help="List, too, when a keyword was said in another voice than its --only-speaker."),
+        bool, typer.Option("--refused", help="Also list detections in another voice than that of the only speaker.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a detection, one a line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line and detection.")] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Draw sound, scores and detections; one recording of 10 minutes at most."),
+        typer.Option(metavar="PNG", help="Plot audio, scores and detections of one recording, at most 10 minutes."),
+    ] = None,
+    start_s: Annotated[float, typer.Option("--from", metavar="SECONDS", min=0, help="Start of the plot.")] = 0.0,
+    end_s: Annotated[
+        float | None,
+        typer.Option("--to", metavar="SECONDS", min=0, help="End of the plot; that of the recording if not given."),
     ] = None,
 ) -> None:
-    """Find where keywords are said in recordings of any length and format.
+    """Find keywords in recordings of any length and format.
 
-    A recording that cannot be read is reported, and the others are searched all the same.
+    A recording that cannot be read is reported, and the others are searched.
     """
     from earmark.core.errors import EarmarkError, InputError
 
     if plot is not None and len(files) > 1:
-        raise InputError("--plot draws one recording; name one FILE")
-    strangers: list[Detection] = []
+        raise InputError("--plot draws one recording; give one FILE")
+    if plot is None and (start_s or end_s is not None):
+        raise InputError("--from and --to choose what --plot draws; give --plot PNG too")
+    if settings.threshold is not None and false_alarms_per_hour is not None:
+        raise InputError("--threshold and --false-alarms-per-hour set the same threshold; give one of them")
+    rejected: list[Detection] = []
     detector, least = _detector(
-        store, keyword, encoder, threshold, false_alarms_per_hour, speaker_encoder, strangers.append
+        store, keyword, encoder, speaker_encoder, settings, false_alarms_per_hour, rejected.append
     )
     exit_code = 0
     for file in files:
         try:
-            if plot is not None:
-                _refuse_long(file)
-            strangers.clear()
-            detections = _listen(file, detector, as_json=as_json)
-            others = [one for one in strangers if not any(_is_same_sound(one, hit) for hit in detections)]
+            span = None if plot is None else _plot_span(file, start_s, end_s)
+            rejected.clear()
+            detections = _detect_file(file, detector, as_json=as_json)
+            others = [one for one in rejected if not any(_is_same_word(one, hit) for hit in detections)]
             _show(file, detections, others if refused else [], as_json=as_json)
             if not refused:
                 _note(file, others, least)
-            if plot is not None:
-                _draw(plot, file, detector, detections)
+            if plot is not None and span is not None:
+                _draw(plot, file, detector, detections, span)
         except EarmarkError as error:
             exit_code = max(exit_code, console.report(error))
     raise typer.Exit(exit_code)
@@ -79,121 +84,168 @@ def _detector(
     store: Path | None,
     names: list[str] | None,
     encoder_name: str | None,
-    threshold: float | None,
-    false_alarms_per_hour: float | None,
     speaker_encoder_name: str | None,
+    settings: "DetectorSettings",
+    false_alarms_per_hour: float | None,
     on_refusal: "Callable[[Detection], object]",
 ) -> "tuple[Detector, dict[str, float]]":
-    """The detector, and from which score on each speaker's voice passes."""
+    """The detector, and the threshold of each speaker."""
     from earmark.core.errors import InputError
     from earmark.models.encoder import load_encoder
-    from earmark.spotting.detector import Detector, DetectorSettings
+    from earmark.spotting.detector import Detector
+    from earmark.spotting.enrolled import EncoderMismatch
     from earmark.store.store import KeywordStore
 
-    if threshold is not None and false_alarms_per_hour is not None:
-        raise InputError("--threshold and --false-alarms-per-hour say the same thing in two ways; give one of them")
     with KeywordStore(store) as kept:
         keywords = kept.all() if names is None else [kept.get(name) for name in dict.fromkeys(names)]
         if not keywords:
-            raise InputError(f"{kept.path}: holds no keyword; make one: earmark enroll NAME FILE...")
+            raise InputError(f"{kept.path}: no keywords yet; make one: earmark enroll NAME FILE...")
         needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
         speakers = [kept.get_speaker(name) for name in needed]
-    encoder = load_encoder(encoder_name)
+    encoder, speaker_encoder = load_encoder(encoder_name), None
     if false_alarms_per_hour is not None:
-        threshold = encoder.calibration.threshold(false_alarms_per_hour)
-    settings = DetectorSettings(threshold=threshold)
-    if not speakers:
-        return Detector(keywords, encoder=encoder, settings=settings), {}
-    from earmark.models.speaker_encoder import load_speaker_encoder
+        settings = settings.model_copy(update={"threshold": encoder.calibration.threshold(false_alarms_per_hour)})
+    if speakers:
+        from earmark.models.speaker_encoder import load_speaker_encoder
 
-    detector = Detector(
-        keywords,
-        encoder=encoder,
-        settings=settings,
-        speakers=speakers,
-        speaker_encoder=load_speaker_encoder(speaker_encoder_name),
-        on_refusal=on_refusal,
-    )
+        speaker_encoder = load_speaker_encoder(speaker_encoder_name)
+    try:
+        detector = Detector(
+            keywords,
+            encoder=encoder,
+            settings=settings,
+            speakers=speakers,
+            speaker_encoder=speaker_encoder,
+            on_refusal=on_refusal,
+        )
+    except EncoderMismatch as error:
+        flag, name = (
+            ("--encoder", encoder_name) if error.noun == "keyword" else ("--speaker-encoder", speaker_encoder_name)
+        )
+        raise InputError(f"{error} {flag} {name}" if name else str(error)) from None
     return detector, {speaker.name: speaker.threshold for speaker in speakers}
 
 
-def _listen(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
-    """Search a file; JSON is printed as it is heard."""
+def _detect_file(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
+    """Search a file; JSON lines are printed at once."""
+    from earmark.core.audio import AudioError
+
     detections = []
-    for detection in _search(file, detector):
-        detections.append(detection)
-        if as_json:
-            _say_json(file, detection)
-            sys.stdout.flush()
+    try:
+        with console.progress_bar() as progress:
+            for detection in detector.detect(file, progress=progress):
+                detections.append(detection)
+                if as_json:
+                    _print_json(file, detection)
+                    sys.stdout.flush()
+    except AudioError as error:
+        raise error if str(file) in str(error) else AudioError(f"{file}: {error}") from None
     return detections
 
 
 def _show(file: Path, detections: "Sequence[Detection]", refused: "Sequence[Detection]", *, as_json: bool) -> None:
-    """Print what is only known in the end: the table, and what was refused for its voice."""
+    """Print the table of a file, or the JSON lines of refused detections."""
     if not as_json:
-        console.print_detections(detections, title=str(file), refused=refused)
+        print_detections(detections, title=str(file), refused=refused)
         return
     for one in refused:
-        _say_json(file, one, refused=True)
+        _print_json(file, one, refused=True)
 
 
-def _say_json(file: Path, detection: "Detection", **more: bool) -> None:
+def _print_json(file: Path, detection: "Detection", **more: bool) -> None:
     known = {key: value for key, value in asdict(detection).items() if value is not None}
-    console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False, allow_nan=False))
+    console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False))
 
 
-def _is_same_sound(one: "Detection", other: "Detection") -> bool:
-    """Whether two detections share more than half of the shorter: one word may be keywords of two speakers."""
+def print_detections(detections: "Sequence[Detection]", title: str, *, refused: "Sequence[Detection]" = ()) -> None:
+    """Print a table of detections and refused detections, in order."""
+    shown = sorted([*detections, *refused], key=lambda hit: hit.end_s) if refused else detections
+    if not shown:
+        console.say(f"{title}: no keyword detected")
+        return
+    rows = [
+        [
+            hit.keyword,
+            console.time_text(hit.start_s),
+            console.time_text(hit.end_s),
+            f"{hit.score:.2f}",
+            f"{100 * hit.probability:.0f} %",
+        ]
+        for hit in shown
+    ]
+    columns = ["keyword", ">from", ">to", ">score", ">probability"]
+    if any(hit.speaker is not None for hit in shown):
+        columns += ["voice", ">voice score"]
+        rejected = {id(hit) for hit in refused}
+        for row, hit in zip(rows, shown, strict=True):
+            voice = f"not {hit.speaker}: refused" if id(hit) in rejected else hit.speaker or "–"
+            row += ["–", ""] if hit.speaker_score is None else [voice, f"{hit.speaker_score:.2f}"]
+    console.print_table(columns, rows, title)
+
+
+def _is_same_word(one: "Detection", other: "Detection") -> bool:
+    """Whether two detections share more than half of the shorter one: a word may be a keyword of two speakers."""
     shared = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
     return 2 * shared > min(one.end_s - one.start_s, other.end_s - other.start_s)
 
 
 def _note(file: Path, refused: "Sequence[Detection]", least: dict[str, float]) -> None:
-    """Say, a line a keyword and not among the detections, what was said in other voices than the keyword's."""
+    """Print one note per keyword that was detected in other voices only."""
     for keyword, speaker in dict.fromkeys((one.keyword, one.speaker or "") for one in refused):
         same = [one for one in refused if one.keyword == keyword]
         nearest = max(same, key=lambda one: one.speaker_score or -1.0)
         often = "once" if len(same) == 1 else f"{len(same)} times"
         console.note(
-            f"{file}: {keyword!r} {often} in another voice than {speaker}'s, most alike at {nearest.start_s:.2f} s: "
-            f"voice score {nearest.speaker_score:.2f}, {least[speaker]:.2f} is needed; --refused lists all"
+            f"{file}: {keyword!r} {often} in another voice than {speaker}'s, the most similar at "
+            f"{console.time_text(nearest.start_s)}: voice score {nearest.speaker_score:.2f}, {least[speaker]:.2f} is "
+            "needed; --refused lists all"
         )
 
 
-def _search(file: Path, detector: "Detector") -> "Iterator[Detection]":
-    from earmark import audio
+def _plot_span(file: Path, start_s: float, end_s: float | None) -> tuple[float, float]:
+    """Start and end of the plot, in seconds.
 
-    try:
-        with console.progress_bar() as progress:
-            done_s, length_s = 0.0, audio.duration_s(file)
-            for block in audio.blocks(file):
-                try:
-                    yield from detector.push(block)
-                except audio.AudioError as error:
-                    raise audio.AudioError(f"{file}: {error}") from None
-                done_s += len(block) / audio.SAMPLE_RATE
-                progress(file.name, done_s, length_s)
-        yield from detector.finish()
-    except BaseException:
-        detector.finish()  # the next file begins at 0 s
-        raise
-
-
-def _refuse_long(file: Path) -> None:
+    Raises:
+        InputError: it is empty or too long.
+    """
     from earmark import audio
     from earmark.core.errors import InputError
 
     length_s = audio.duration_s(file)
-    if length_s > _LONGEST_PLOT_S:
+    stop_s = length_s if end_s is None else min(end_s, length_s)
+    if stop_s <= start_s:
+        raise InputError(f"{file}: nothing to plot from {start_s:g} to {stop_s:g} s; the recording has {length_s:g} s")
+    if stop_s - start_s > LONGEST_PLOT_S:
         raise InputError(
-            f"{file}: {length_s:.0f} s long, and a plot holds {_LONGEST_PLOT_S:.0f} s; cut a part out, or drop --plot"
+            f"{file}: {stop_s - start_s:.0f} s are too long for a plot of at most {LONGEST_PLOT_S:.0f} s; choose a "
+            "part with --from and --to"
         )
+    return start_s, stop_s
 
 
-def _draw(plot: Path, file: Path, detector: "Detector", detections: "list[Detection]") -> None:
-    from earmark import audio
-    from earmark.cli import detection_plot as picture
+def _draw(
+    plot: Path, file: Path, detector: "Detector", detections: "list[Detection]", span: tuple[float, float]
+) -> None:
+    from earmark.cli import detection_plot
 
-    wave = audio.read(file)
-    picture.draw(plot, wave, detector, detections, title=file.name)
+    start_s, end_s = span
+    lead_s = min(start_s, detection_plot.LEAD_S)
+    wave = _read_span(file, start_s - lead_s, end_s)
+    detection_plot.draw(plot, wave, detector, detections, title=file.name, start_s=start_s, lead_s=lead_s)
     sys.stderr.write(f"drew {plot}\n")
+
+
+def _read_span(file: Path, start_s: float, end_s: float) -> "Wave":
+    """The wave of a span, read without keeping the rest."""
+    import numpy as np
+
+    from earmark import audio
+
+    first, last = round(start_s * audio.SAMPLE_RATE), round(end_s * audio.SAMPLE_RATE)
+    pieces, done = [], 0
+    for block in audio.blocks(file):
+        pieces.append(block[max(0, first - done) : max(0, last - done)])
+        done += len(block)
+        if done >= last:
+            break
+    return np.concatenate(pieces)

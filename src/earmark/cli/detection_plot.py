@@ -1,4 +1,4 @@
-"""One picture of a recording: its sound, what the detector scored, and what was heard."""
+"""A plot of a recording: waveform, spectrogram, scores and detections."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +13,10 @@ if TYPE_CHECKING:
     from earmark.spotting.detector import Detection, Detector
 
 INK, FAINT, HIT, TRUTH = "#1f2430", "#c9ced6", "#d1495b", "#2a9d8f"
+LEAD_S = 3.0
+"""Audio before the start of a plot that completes the windows of its first scores."""
+
+WIDTHS = 9.0, 20.0  # inches
 CURVES = ("#2b59c3", "#e08e0b", "#7b2d8b", "#3a7d44", "#8c564b", "#5a6472")
 
 
@@ -24,16 +28,20 @@ def draw(
     *,
     title: str,
     truth: Sequence[tuple[float, float]] = (),
+    start_s: float = 0.0,
+    lead_s: float = 0.0,
 ) -> None:
-    """Write a picture: waveform, spectrogram, and each keyword's score with its threshold.
+    """Plot waveform, spectrogram, and the score of each keyword with its threshold.
 
     Args:
-        path: the suffix says the format, such as .png or .svg.
-        wave: shape (n,).
-        detector: which listened; gives the scores.
-        detections: what was heard.
-        title: above the picture.
-        truth: start and end, in seconds, of where keywords really are said.
+        path: the suffix gives the format, such as .png or .svg.
+        wave: shape (n,), from `lead_s` before the start of the plot.
+        detector: gives the scores.
+        detections: of the whole recording.
+        title: above the plot.
+        truth: start and end of the true keywords, in seconds.
+        start_s: start of the plot in the recording.
+        lead_s: audio before the start, in seconds, that only completes the windows of the first scores.
 
     Raises:
         InputError: matplotlib is missing, or the file cannot be written.
@@ -41,23 +49,30 @@ def draw(
     try:
         from matplotlib.figure import Figure
     except ModuleNotFoundError as error:
-        raise InputError('pictures need matplotlib: pip install "earmark[plots]"') from error
+        raise InputError('plots need matplotlib: pip install "earmark[plots]"') from error
 
-    length_s = len(wave) / SAMPLE_RATE
-    figure = Figure(figsize=(float(np.clip(length_s * 0.55, 9, 40)), 6.4), layout="constrained", facecolor="white")
-    sound, spectrum, scores = figure.subplots(3, 1, sharex=True, height_ratios=(1, 1.6, 1.8))
-    _draw_sound(sound, wave)
-    _draw_spectrogram(spectrum, wave)
-    _draw_scores(scores, wave, detector)
-    for start_s, end_s in truth:
-        for axes in (sound, scores):
-            axes.axvspan(start_s, end_s, color=TRUTH, alpha=0.16, linewidth=0)
-        spectrum.axvspan(start_s, end_s, ymin=0.965, color=TRUTH, linewidth=0)
-    _mark(sound, scores, detections)
+    shown = wave[round(lead_s * SAMPLE_RATE) :]
+    length_s = len(shown) / SAMPLE_RATE
+    end_s = start_s + length_s
+    width = float(np.clip(length_s * 0.55, *WIDTHS))
+    figure = Figure(figsize=(width, 6.4), layout="constrained", facecolor="white")
+    waveform, spectrum, scores = figure.subplots(3, 1, sharex=True, height_ratios=(1, 1.6, 1.8))
+    _draw_waveform(waveform, shown, start_s)
+    _draw_spectrogram(spectrum, shown, start_s)
+    _draw_scores(scores, wave, detector, start_s - lead_s, start_s)
+    for true_start_s, true_end_s in truth:
+        for axes in (waveform, scores):
+            axes.axvspan(true_start_s, true_end_s, color=TRUTH, alpha=0.16, linewidth=0)
+        spectrum.axvspan(true_start_s, true_end_s, ymin=0.965, color=TRUTH, linewidth=0)
+    _mark(waveform, scores, [hit for hit in detections if hit.end_s > start_s and hit.start_s < end_s])
     if truth:
-        scores.fill_between([], [], color=TRUTH, alpha=0.16, linewidth=0, label="really said")
+        scores.fill_between([], [], color=TRUTH, alpha=0.16, linewidth=0, label="true keyword")
     scores.legend(loc="upper center", bbox_to_anchor=(0.5, -0.24), ncols=6, frameon=False, fontsize=9, labelcolor=INK)
-    scores.set(xlim=(0, length_s), xlabel="seconds")
+    scores.set(xlim=(start_s, end_s), xlabel="seconds" if end_s < 60 else "minutes:seconds")
+    if end_s >= 60:
+        scores.xaxis.set_major_formatter(
+            lambda seconds, _: f"{int(seconds // 60)}:{seconds % 60:04.1f}".removesuffix(".0")
+        )
     figure.suptitle(title, fontsize=13, fontweight="bold", color=INK, x=0.01, ha="left")
     try:
         figure.savefig(path, dpi=150)
@@ -65,31 +80,33 @@ def draw(
         raise InputError(f"{path}: cannot be written ({error}); name an existing folder and a .png file") from error
 
 
-def _draw_sound(axes: Any, wave: Wave) -> None:
-    # The extremes of each of 4,000 stretches look like the whole wave, and draw at once.
+def _draw_waveform(axes: Any, wave: Wave, start_s: float) -> None:
+    # The extremes of 4,000 sections look like the whole wave, and are fast to draw.
     step = max(1, len(wave) // 4000)
-    stretches = wave[: len(wave) // step * step].reshape(-1, step)
-    times_s = (np.arange(len(stretches)) + 0.5) * step / SAMPLE_RATE
-    axes.fill_between(times_s, stretches.min(axis=1), stretches.max(axis=1), color=INK, linewidth=0)
+    sections = wave[: len(wave) // step * step].reshape(-1, step)
+    times_s = start_s + (np.arange(len(sections)) + 0.5) * step / SAMPLE_RATE
+    axes.fill_between(times_s, sections.min(axis=1), sections.max(axis=1), color=INK, linewidth=0)
     peak = float(np.abs(wave).max(initial=1e-3)) * 1.15
     axes.set(ylim=(-peak, peak), yticks=[])
-    axes.set_ylabel("sound", color=INK)
+    axes.set_ylabel("waveform", color=INK)
     _tidy(axes)
 
 
-def _draw_spectrogram(axes: Any, wave: Wave) -> None:
+def _draw_spectrogram(axes: Any, wave: Wave, start_s: float) -> None:
     window, hop = 512, max(160, len(wave) // 6000)
     frames = np.lib.stride_tricks.sliding_window_view(np.pad(wave, window // 2), window)[::hop]
     level_db = 20 * np.log10(np.abs(np.fft.rfft(frames * np.hanning(window))) + 1e-6)
     top = float(np.percentile(level_db, 99.7))
-    extent = (0, len(frames) * hop / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
+    extent = (start_s, start_s + len(frames) * hop / SAMPLE_RATE, 0, SAMPLE_RATE / 2000)
     axes.imshow(level_db.T, origin="lower", aspect="auto", extent=extent, cmap="magma", vmin=top - 65, vmax=top)
     axes.set_ylabel("kHz", color=INK)
     _tidy(axes)
 
 
-def _draw_scores(axes: Any, wave: Wave, detector: "Detector") -> None:
+def _draw_scores(axes: Any, wave: Wave, detector: "Detector", wave_start_s: float, start_s: float) -> None:
     times_s, scores = detector.scores(wave)
+    times_s = times_s + wave_start_s
+    times_s, scores = times_s[times_s >= start_s], scores[times_s >= start_s]
     thresholds = detector.thresholds
     for column, keyword in enumerate(detector.keywords):
         color = CURVES[column % len(CURVES)]
@@ -110,12 +127,12 @@ def _draw_scores(axes: Any, wave: Wave, detector: "Detector") -> None:
     _tidy(axes)
 
 
-def _mark(sound: Any, scores: Any, detections: Sequence["Detection"]) -> None:
+def _mark(waveform: Any, scores: Any, detections: Sequence["Detection"]) -> None:
     names = {hit.keyword for hit in detections}
     for number, hit in enumerate(detections):
-        for axes in (sound, scores):
+        for axes in (waveform, scores):
             axes.axvspan(hit.start_s, hit.end_s, fill=False, edgecolor=HIT, linewidth=1.3)
-        label = "heard" if number == 0 else ""
+        label = "detection" if number == 0 else ""
         scores.plot([hit.end_s], [hit.score], "o", color=HIT, markersize=6, zorder=5, label=label)
         middle_s = (hit.start_s + hit.end_s) / 2
         text = f"{hit.score:.2f}" if len(names) == 1 else f"{hit.keyword}\n{hit.score:.2f}"

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.settings import options_from
 
 if TYPE_CHECKING:
     from earmark.search import IndexReport, IndexSettings, Recording
@@ -32,6 +33,11 @@ IndexPath = Annotated[
 ]
 
 
+@options_from(
+    "earmark.search.settings:IndexSettings",
+    without=["window_lengths_s", "window_hop", "code_bytes"],
+    panel="Settings of a new index",
+)
 def index(
     sources: Annotated[
         list[Path],
@@ -40,6 +46,7 @@ def index(
             help="Recordings: folders with all folders below, audio files, manifests (.tsv, .parquet).",
         ),
     ],
+    settings: "IndexSettings",
     index_path: IndexPath = None,
     encoder: Annotated[
         str | None,
@@ -47,22 +54,6 @@ def index(
             "--encoder",
             metavar="NAME|FILE",
             help="Name of a shipped encoder, or your own .onnx file; that of the index, or base, if not given.",
-        ),
-    ] = None,
-    energy_gate: Annotated[
-        bool | None,
-        typer.Option(
-            "--energy-gate/--no-energy-gate",
-            help="Index only regions whose energy is above the noise floor, or everything; for a new index.",
-        ),
-    ] = None,
-    neighbors_from_h: Annotated[
-        float | None,
-        typer.Option(
-            "--neighbors-from",
-            metavar="HOURS",
-            min=0,
-            help="Active audio from which the index is searched through FAISS; for a new index.",
         ),
     ] = None,
     threads: Annotated[
@@ -103,7 +94,7 @@ def index(
             path,
             recordings,
             load_encoder(encoder or _shipped_encoder(path)),
-            settings=_settings(path, {"energy_gate": energy_gate, "neighbors_from_h": neighbors_from_h}),
+            settings=_settings(path, settings),
             folders=[source for source in sources if source.is_dir()],
             executor=executor,
             progress=progress,
@@ -165,16 +156,13 @@ def _shipped_encoder(path: Path) -> str | None:
     return name if name in SHIPPED else None
 
 
-def _settings(path: Path, options: "dict[str, object]") -> "IndexSettings | None":
-    """The settings of an index with those options that were given; None if none was."""
-    from earmark.search import IndexSettings
+def _settings(path: Path, given: "IndexSettings") -> "IndexSettings":
+    """The settings of an index, or the defaults for a new one, with those that were given."""
     from earmark.search.contents import has_contents, read_contents
 
-    given = {name: value for name, value in options.items() if value is not None}
-    if not given:
-        return None
-    known = read_contents(path).settings if has_contents(path) else IndexSettings()
-    return IndexSettings(**{**known.model_dump(), **given})
+    if not has_contents(path):
+        return given
+    return read_contents(path).settings.model_copy(update=given.model_dump(exclude_unset=True))
 
 
 def _summary(report: "IndexReport", seconds: float) -> str:

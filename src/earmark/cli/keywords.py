@@ -1,15 +1,17 @@
-"""`earmark keywords`: look after the keywords that are kept."""
+"""`earmark keywords`: manage the stored keywords."""
 
 from pathlib import Path
+from shlex import quote
 from typing import Annotated
 
 import typer
 
-from earmark.cli import console, options
+from earmark.cli import console, enrolled, options
 from earmark.cli.commands import App
-from earmark.cli.takes import whence
 
-app = App(name="keywords", help="List, show, gate, remove, export, import and convert keywords.", no_args_is_help=True)
+app = App(
+    name="keywords", help="List, show, restrict, remove, export, import and convert keywords.", no_args_is_help=True
+)
 
 _Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=False)]
 
@@ -30,47 +32,50 @@ def list_(store: options.Store = None) -> None:
             str(len(keyword.takes)),
             f"{keyword.duration_s:.2f} s",
             f"{keyword.threshold:.2f}",
-            keyword.encoder[:12],
-            keyword.only_speaker or "anybody",
+            "unknown" if keyword.rate is None else f"{keyword.rate:g} per hour",
+            enrolled.encoder_label(keyword.encoder),
+            keyword.only_speaker or "any",
         ]
         for keyword in found
     ]
-    console.print_table(["keyword", ">takes", ">length", ">threshold", "encoder", "answers to"], rows)
+    columns = ["keyword", ">takes", ">length", ">threshold", ">false alarms", "encoder", "speaker"]
+    console.print_table(columns, rows)
 
 
 @app.command(epilog="Example: [bold]earmark keywords show jarvis[/bold]")
 def show(name: _Name, store: options.Store = None) -> None:
-    """Show a keyword's takes."""
+    """Show a keyword and its takes."""
     from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
         keyword = kept.get(name)
-    console.print_takes(keyword.takes)
+    enrolled.print_takes(keyword.takes)
     console.say(
-        f"{keyword.name}: {keyword.duration_s:.2f} s long, heard from score {keyword.threshold:.2f} on, "
-        f"made {keyword.created} with encoder {keyword.encoder[:12]}; answers to {keyword.only_speaker or 'anybody'}"
+        f"{keyword.name}: {keyword.duration_s:.2f} s long, detected at score {keyword.threshold:.2f}, made "
+        f"{keyword.created} with encoder {enrolled.encoder_label(keyword.encoder)}; "
+        f"speaker: {keyword.only_speaker or 'any'}"
     )
 
 
 @app.command(
-    epilog="Examples: [bold]earmark keywords gate lights --only-speaker alice[/bold], "
-    "[bold]earmark keywords gate lights --anyone[/bold]"
+    epilog="Examples: [bold]earmark keywords restrict lights --only-speaker alice[/bold], "
+    "[bold]earmark keywords restrict lights --any-speaker[/bold]"
 )
-def gate(
+def restrict(
     name: _Name,
     only_speaker: options.OnlySpeaker = None,
-    anyone: Annotated[bool, typer.Option("--anyone", help="Have it answer to every voice again.")] = False,
+    any_speaker: Annotated[bool, typer.Option("--any-speaker", help="Lift the restriction.")] = False,
     store: options.Store = None,
 ) -> None:
-    """Have a keyword answer to one speaker alone, or to anybody again."""
+    """Restrict a keyword to one speaker, or lift the restriction."""
     from earmark.core.errors import InputError
     from earmark.store.store import KeywordStore
 
-    if anyone == (only_speaker is not None):
-        raise InputError("say whom the keyword shall answer to: --only-speaker NAME, or --anyone")
+    if any_speaker == (only_speaker is not None):
+        raise InputError("give one of --only-speaker NAME and --any-speaker")
     with KeywordStore(store) as kept:
-        kept.gate(name, only_speaker)
-    console.say(f"{name!r} answers to {only_speaker or 'anybody'}")
+        kept.restrict(name, only_speaker)
+    console.say(f"{name!r}: {f'only speaker {only_speaker!r}' if only_speaker else 'any speaker'}")
 
 
 @app.command(epilog="Example: [bold]earmark keywords remove jarvis[/bold]")
@@ -78,13 +83,11 @@ def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of keywords.", show_default=False)],
     store: options.Store = None,
 ) -> None:
-    """Forget keywords and their takes; none of them when one of the names is unknown."""
+    """Remove keywords and their takes; none of them when one of the names is unknown."""
     from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
-        kept.remove(*names)
-    for name in dict.fromkeys(names):
-        console.say(f"removed {name!r}")
+        enrolled.remove(enrolled.keyword_kind(kept), names)
 
 
 @app.command(epilog="Example: [bold]earmark keywords export home.earmark --keyword jarvis[/bold]")
@@ -92,53 +95,66 @@ def export(
     file: Annotated[Path, typer.Argument(help="A new file, named ….earmark.", show_default=False)],
     keyword: Annotated[
         list[str] | None,
-        typer.Option("--keyword", metavar="NAME", help="Only this one; may be repeated.", show_default="all"),
+        typer.Option("--keyword", metavar="NAME", help="Only this keyword, all if not given; may be repeated."),
     ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the file if it exists.")] = False,
     store: options.Store = None,
 ) -> None:
     """Write keywords, with their takes, to a file for another machine."""
-    from earmark.store.store import KeywordStore
+    from earmark.core.errors import InputError
+    from earmark.store.store import SUFFIX, ExportExists, KeywordStore
 
     with KeywordStore(store) as kept:
-        kept.export_to(file, keyword)
+        if file.suffix != SUFFIX and str(file) in kept.names():
+            command = f"earmark keywords export {quote(f'{file}{SUFFIX}')} --keyword {quote(str(file))}"
+            raise InputError(f"{file}: a keyword, not a file to write; run: {command}")
+        try:
+            kept.export_to(file, keyword, replace=force)
+        except ExportExists:
+            raise InputError(f"{file}: the file exists; replace it with --force, or name another file") from None
     console.say(f"wrote {file}")
 
 
-@app.command("import", epilog="Example: [bold]earmark keywords import home.earmark[/bold]")
+@app.command(
+    "import",
+    epilog="Examples: [bold]earmark keywords import home.earmark[/bold], "
+    "[bold]earmark keywords import theirs.earmark --as 'their jarvis'[/bold]",
+)
 def import_(
-    file: Annotated[Path, typer.Argument(help="What `earmark keywords export` wrote.", show_default=False)],
-    replace: Annotated[bool, typer.Option("--replace", help="Replace keywords of the same names.")] = False,
+    file: Annotated[Path, typer.Argument(help="A file of `earmark keywords export`, or a store.", show_default=False)],
+    replace: Annotated[
+        bool, typer.Option("--replace", help="Replace keywords and speakers of the same names.")
+    ] = False,
+    name: Annotated[
+        str | None, typer.Option("--as", metavar="NAME", help="New name of the keyword, if the file has just one.")
+    ] = None,
     store: options.Store = None,
 ) -> None:
-    """Take keywords over from a file."""
-    from earmark.store.store import KeywordStore
+    """Import the keywords of a file, with their takes and speakers."""
+    from earmark.core.errors import InputError
+    from earmark.store.store import KeywordStore, NameTaken
 
     with KeywordStore(store) as kept:
-        names = kept.import_from(file, replace=replace)
+        try:
+            names = kept.import_from(file, replace, name=name)
+        except NameTaken as error:
+            problem = str(error).partition(";")[0]
+            raise InputError(f"{problem}; replace it with --replace, or import under another name with --as") from None
     console.say(f"imported {', '.join(map(repr, names)) or 'nothing'}")
 
 
 @app.command(epilog="Example: [bold]earmark keywords reembed --encoder tiny[/bold]")
 def reembed(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of keywords.", show_default="all")
+        list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of keywords; all if not given.")
     ] = None,
     store: options.Store = None,
     encoder: options.EncoderName = None,
     false_alarms_per_hour: options.FalseAlarms = None,
 ) -> None:
-    """Convert keywords to another encoder; their takes are heard again."""
+    """Convert keywords to another encoder: embed their takes again."""
     from earmark.models.encoder import load_encoder
-    from earmark.spotting.enrollment import reembed as reembed_keyword
     from earmark.store.store import KeywordStore
 
-    loaded = load_encoder(encoder)
     with KeywordStore(store) as kept:
-        for name in names or kept.names():
-            known = kept.get(name)
-            converted = reembed_keyword(known, loaded, false_alarms_per_hour=false_alarms_per_hour)
-            kept.save(converted, replace=known)
-            console.say(
-                f"converted {converted.name!r} to {loaded.name}: heard from score {converted.threshold:.2f} on"
-                f"{whence(known, converted.encoder, false_alarms_per_hour)}"
-            )
+        enrolled.reembed(enrolled.keyword_kind(kept), names, load_encoder(encoder), false_alarms_per_hour)

@@ -11,7 +11,7 @@ Store = Annotated[
         "--store",
         envvar="EARMARK_STORE",
         dir_okay=False,
-        help="File that keeps the keywords.",
+        help="File of the keywords and speakers.",
         show_default="keywords.earmark in your data folder",
     ),
 ]
@@ -32,7 +32,7 @@ FalseAlarms = Annotated[
     typer.Option(
         "--false-alarms-per-hour",
         metavar="RATE",
-        help="How often the keyword may be heard where nobody said it.",
+        help="False alarms to accept in audio without the keyword, per hour.",
     ),
 ]
 OnlySpeaker = Annotated[
@@ -40,7 +40,7 @@ OnlySpeaker = Annotated[
     typer.Option(
         "--only-speaker",
         metavar="NAME",
-        help="Fire only for this voice; first: earmark speakers enroll NAME FILE...",
+        help="Detect the keyword only in this voice; enroll it first: earmark speakers enroll NAME FILE...",
         show_default="any voice",
     ),
 ]

@@ -12,10 +12,13 @@ import typer
 
 from earmark.cli import console, options
 from earmark.cli.index import IndexPath
+from earmark.cli.settings import options_from
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
     from earmark.search import Hit, Index, Query
+    from earmark.search.query import WordSpan
+    from earmark.search.searching import HitLimits
 
 EXAMPLE = "Example: [bold]earmark search casa.wav[/bold]"
 
@@ -28,11 +31,14 @@ Exact = Annotated[
 ]
 
 
+@options_from("earmark.search.query:WordSpan", "word", flags={"start_s": "--from", "end_s": "--to"})
+@options_from("earmark.search.searching:HitLimits", "limits")
 def search(
     takes: Annotated[
         list[Path] | None,
-        typer.Argument(metavar="[TAKE.wav...]", help="Recordings of the word; takes of several speakers find more."),
+        typer.Argument(metavar="TAKE.wav", help="Recordings of the word; takes of several speakers find more."),
     ] = None,
+    *,
     index_path: IndexPath = None,
     name: Annotated[
         str | None,
@@ -42,14 +48,7 @@ def search(
         str | None, typer.Option("--keyword", metavar="NAME", help="Search for a stored keyword instead of takes.")
     ] = None,
     store: options.Store = None,
-    start_s: Annotated[
-        float | None,
-        typer.Option("--from", metavar="SECONDS", min=0, help="Start of the word in TAKE.wav; detected if not given."),
-    ] = None,
-    end_s: Annotated[
-        float | None,
-        typer.Option("--to", metavar="SECONDS", min=0, help="End of the word in TAKE.wav; detected if not given."),
-    ] = None,
+    word: "WordSpan",
     encoder: Annotated[
         str | None,
         typer.Option(
@@ -58,10 +57,7 @@ def search(
             help="The encoder that made the index; needed only if that is your own .onnx file.",
         ),
     ] = None,
-    top: Annotated[int, typer.Option(min=1, help="Largest number of hits.")] = 10,
-    threshold: Annotated[
-        float | None, typer.Option(min=-1, max=1, help="Lowest score of a hit; no limit if not given.")
-    ] = None,
+    limits: "HitLimits",
     exact: Exact = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per hit and line.")] = False,
     ctm: Annotated[bool, typer.Option("--ctm", help="Print CTM, one line per hit.")] = False,
@@ -83,7 +79,7 @@ def search(
         raise InputError("name recordings of the word, or --keyword NAME, and not both")
     if as_json and ctm:
         raise InputError("--json and --ctm: choose one of them")
-    if (start_s is not None or end_s is not None) and (keyword or len(takes or ()) > 1):
+    if word.model_fields_set and (keyword or len(takes or ()) > 1):
         raise InputError("--from and --to need exactly one TAKE.wav")
     index = open_index(index_path)
     if not index.file_count:
@@ -91,8 +87,8 @@ def search(
     if keyword:
         query = _stored_keyword(keyword, store, name)
     else:
-        query = _query(takes or (), start_s, end_s, name, load_encoder_of(index, encoder))
-    hits = find(index, query, top=top, threshold=threshold, exact=exact)
+        query = _query(takes or (), word, name, load_encoder_of(index, encoder))
+    hits = find(index, query, top=limits.top, threshold=limits.threshold, exact=exact)
     if as_json:
         for hit in hits:
             console.say(json.dumps({"query": query.name, **asdict(hit)}, ensure_ascii=False, allow_nan=False))
@@ -119,7 +115,7 @@ def load_encoder_of(index: "Index", name: str | None) -> "Encoder":
     from earmark.search.contents import check_encoder
 
     if name is None and index.encoder.name not in SHIPPED:
-        raise InputError(f"{index.path}: made by your encoder {index.encoder.name!r}; name its file with --encoder")
+        raise InputError(f"{index.path} was made by your encoder {index.encoder.name!r}; name its file", key="encoder")
     loaded = load_encoder(name or index.encoder.name)
     check_encoder(index.path, index.contents, loaded)
     return loaded
@@ -136,13 +132,11 @@ def _stored_keyword(keyword: str, store: Path | None, name: str | None) -> "Quer
     return replace(query, name=name or query.name)
 
 
-def _query(
-    paths: Sequence[Path], start_s: float | None, end_s: float | None, name: str | None, encoder: "Encoder"
-) -> "Query":
+def _query(paths: Sequence[Path], word: "WordSpan", name: str | None, encoder: "Encoder") -> "Query":
     from earmark.search import QueryTake, query_from_takes
 
     name = name or (paths[0].stem if len(paths) == 1 else f"{len(paths)} takes")
-    return query_from_takes(name, [QueryTake(path, start_s, end_s) for path in paths], encoder)
+    return query_from_takes(name, [QueryTake(path, word.start_s, word.end_s) for path in paths], encoder)
 
 
 def _print(hits: "Sequence[Hit]", query: "Query", index: "Index") -> None:

@@ -43,7 +43,7 @@ apart. Only options that the user wrote reach the model, so `settings.model_fiel
 them over settings from elsewhere: ``known.model_copy(update=settings.model_dump(exclude_unset=True))``.
 
 A value that the model refuses is an InputError that names the option: ``--min-speech: must be greater than or equal to
-0, not -1``. A model refuses two fields together with ``raise InputError("…", key="stay")`` in a validator. Any other
+0, not -1``. A model refuses two fields together with ``raise InputError("…", key="n")`` in a validator. Any other
 InputError with a ``key`` that is a parameter or a settings field of the running command is shown with its option, too
 (`earmark.cli.commands.Command`); so a library names only the key.
 

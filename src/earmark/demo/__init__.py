@@ -1,6 +1,6 @@
-"""A keyword, five takes of it, and a stream in which other voices say it: sound that comes with earmark.
+"""Demo audio that ships with earmark: five takes of a keyword, and a stream in which other voices speak it.
 
-Synthetic voices (espeak-ng, flite) in synthetic noise; `make.py` makes it anew.
+The voices (espeak-ng, flite) and the noise are synthetic; `make.py` made them.
 """
 
 from pathlib import Path
@@ -12,12 +12,12 @@ STREAM = _FOLDER / "stream.flac"
 
 
 def take_files() -> list[Path]:
-    """The files of the takes, in order."""
+    """Paths of the takes, in order."""
     return sorted(_FOLDER.glob("take_*.flac"))
 
 
 def true_places() -> list[tuple[float, float]]:
-    """Where the stream says the keyword: start and end in seconds.
+    """Start and end of the keyword in the stream, in seconds.
 
     >>> true_places()[0]
     (3.45, 4.41)

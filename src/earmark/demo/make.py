@@ -1,6 +1,6 @@
-"""Make the bundled demo anew: five takes of “hey jupiter”, one stream in which other voices say it, and where they do.
+"""Make the demo audio: five takes of “hey jupiter”, a stream in which other voices speak it, and the true times.
 
-Needs espeak-ng and flite. Nothing here hears the encoder: the sentences, voices and noise were written down first.
+Needs espeak-ng and flite. The sentences, voices and noise were chosen before any encoder scored them.
 
     python src/earmark/demo/make.py [FOLDER]
 """
@@ -17,7 +17,7 @@ import soxr
 RATE = 16_000
 WORD = "hey jupiter"
 TAKES = ["flite:rms", "flite:awb", "espeak:en-us:165", "espeak:en-gb+f2:150", "espeak:en-us+m7:180"]
-# Voice, words, and the pause after them in seconds. No voice of the stream has enrolled.
+# Voice, words, and the pause after them in seconds. No voice of the stream is in the takes.
 STREAM = [
     ("flite:slt", "good morning, the kettle is on", 0.7),
     ("espeak:en-gb-scotland+f4:155", WORD, 0.12),
@@ -53,7 +53,7 @@ def speak(voice: str, text: str) -> np.ndarray:
 
 
 def noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """A room with a fan: noise that falls with frequency, a hum, slow swells and now and then a rattle; rms 1."""
+    """Noise of a room with a fan: falling with frequency, with hum, slow swells and some rattles; rms 1."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     frequency = np.fft.rfftfreq(count, 1 / RATE)
     sound = np.fft.irfft(spectrum / np.sqrt(np.maximum(frequency, 60)), count)

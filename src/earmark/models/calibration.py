@@ -40,9 +40,9 @@ class Calibration:
     def __post_init__(self) -> None:
         rates = np.asarray(self.rates, np.float64)
         if not len(rates) or not (rates > 0).all() or (np.diff(rates) <= 0).any():
-            raise InputError(f"{self.rate_name}: rates must be positive and ascending, not {self.rates}")
+            raise InputError(f"rates must be positive and ascending, not {self.rates}", key=self.rate_name)
         if len(self.thresholds) != len(rates) or len(self.miss_rates) not in (0, len(rates)):
-            raise InputError(f"threshold: give {len(rates)} numbers, one for each of the rates")
+            raise InputError(f"give {len(rates)} numbers, one for each of the rates", key="threshold")
 
     def threshold(self, rate: float) -> float:
         """Score with the expected `rate`, interpolated over its logarithm.
@@ -55,7 +55,9 @@ class Calibration:
         """
         low, high = self.rates[0], self.rates[-1]
         if not low <= rate <= high:
-            raise InputError(f"{self.rate_name}: {rate:g} is outside the calibrated range; choose {low:g} to {high:g}")
+            raise InputError(
+                f"{rate:g} is outside the calibrated range; choose {low:g} to {high:g}", key=self.rate_name
+            )
         return float(np.interp(math.log(rate), np.log(self.rates), self.thresholds))
 
     def probability(self, score: float, threshold: float) -> float:

@@ -1,8 +1,9 @@
-"""A model of ours in one ONNX file: the graph, and in its metadata what it is and its card."""
+"""A model of earmark in one ONNX file: the graph, and its description and model card in the metadata."""
 
 import hashlib
 import json
 from collections.abc import Sequence
+from functools import cache
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -16,12 +17,24 @@ FORMAT = 1
 
 
 class EncoderError(InputError):
-    """A file that is no encoder of ours. The message names the file and the cure."""
+    """A file that is not an encoder of earmark."""
 
 
 def shipped_file(name: str) -> Path:
-    """Where a model that comes with earmark lies."""
+    """Path of a model that ships with earmark."""
     return Path(str(files("earmark") / "models" / f"{name}.onnx"))
+
+
+@cache
+def shipped_name(fingerprint: str) -> str | None:
+    """Name of the shipped model with this fingerprint; None for any other model."""
+    paths = sorted(shipped_file("base").parent.glob("*.onnx"))
+    return next((path.stem for path in paths if fingerprint_of(path.read_bytes()) == fingerprint), None)
+
+
+def fingerprint_of(content: bytes) -> str:
+    """16 hexadecimal digits that identify a model file by its content."""
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def open_model(
@@ -31,15 +44,15 @@ def open_model(
 
     Args:
         path: the .onnx file.
-        kind: what it must be: `"stream"`, an encoder of streams, or `"speaker"`, one of voices.
-        shipped: names that could have been given instead of a path, for the message.
+        kind: the required kind: `"stream"`, an encoder of streams, or `"speaker"`, a speaker encoder.
+        shipped: names that can be given instead of a path, for messages.
 
     Returns:
-        What runs the graph, the description, and the fingerprint of the file.
+        The session that runs the graph, the description, and the fingerprint of the file.
 
     Raises:
-        EncoderError: no such file, or not a model of ours, or one of the other kind.
-        EarmarkError: a newer earmark made it.
+        EncoderError: the file is missing, not a model of earmark, or of the other kind.
+        EarmarkError: the model needs a newer earmark.
     """
     try:
         content = path.read_bytes()
@@ -47,9 +60,9 @@ def open_model(
         choices = f"{' or '.join(shipped)}, or the path of an .onnx file"
         raise EncoderError(f"{path}: no such encoder; choose {choices}") from None
     if path.suffix == ".safetensors":
-        raise EncoderError(f"{path}: a checkpoint of training; earmark export makes an encoder of it")
+        raise EncoderError(f"{path}: a training checkpoint, not an encoder; convert it: earmark export")
     options = onnxruntime.SessionOptions()
-    # A live stream is many small steps: threads would cost more than they bring.
+    # A live stream consists of many small steps: threads cost more than they save.
     options.intra_op_num_threads = 1
     options.log_severity_level = 3
     try:
@@ -58,7 +71,7 @@ def open_model(
         raise EncoderError(f"{path}: not an ONNX file that runs here ({str(error).splitlines()[0]})") from None
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
-        raise EncoderError(f"{path}: an ONNX file, but no encoder of ours; make one with earmark export")
+        raise EncoderError(f"{path}: an ONNX file, but not an encoder of earmark; make one with earmark export")
     try:
         description = json.loads(text)
         if description["format"] > FORMAT:
@@ -68,12 +81,14 @@ def open_model(
         raise damaged(path, error) from None
     match found, kind:
         case "speaker", "stream":
-            raise EncoderError(f"{path}: tells voices apart and hears no words; give it as --speaker-encoder")
+            raise EncoderError(
+                f"{path}: a speaker encoder where an encoder of words is needed; use it as speaker encoder"
+            )
         case "stream", "speaker":
-            raise EncoderError(f"{path}: hears words and tells no voices apart; give it as --encoder")
-    return session, description, hashlib.sha256(content).hexdigest()[:16]
+            raise EncoderError(f"{path}: an encoder of words where a speaker encoder is needed; use it as encoder")
+    return session, description, fingerprint_of(content)
 
 
 def damaged(path: Path, error: Exception) -> EncoderError:
-    """What to raise when the description lacks something."""
-    return EncoderError(f"{path}: its description is damaged ({error!r}); export it anew")
+    """The error for a description with missing or wrong entries."""
+    return EncoderError(f"{path}: its description is damaged ({error!r}); export it again")

@@ -111,8 +111,9 @@ def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
     """
     if contents.encoder.fingerprint != encoder.fingerprint:
         raise InputError(
-            f"encoder: {path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use that encoder, or "
-            "make another index"
+            f"{path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use that encoder, or make "
+            "another index",
+            key="encoder",
         )
 
 

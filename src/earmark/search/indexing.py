@@ -208,7 +208,8 @@ def _prepare(path: Path, encoder: Encoder, settings: IndexSettings | None) -> No
         different = [name for name, value in contents.settings if settings and getattr(settings, name) != value]
         if different:
             raise InputError(
-                f"{', '.join(different)}: {path} was made with other settings; omit them, or make another index"
+                f"{path} was made with other settings ({', '.join(different)}); omit them, or make another index",
+                key=different[0],
             )
         return
     files = [file.name for file in path.iterdir() if file.name not in {SEGMENTS, ".lock"}] if path.is_dir() else []

@@ -9,9 +9,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.core.vectors import unit_mean
 from earmark.search.windows import LONGEST_S
@@ -42,6 +44,13 @@ class Query:
     encoder: str
 
 
+class WordSpan(Settings):
+    """Where the word is in a take."""
+
+    start_s: float | None = Field(None, ge=0, description="Start of the word in the take; detected if not given.")
+    end_s: float | None = Field(None, ge=0, description="End of the word in the take; detected if not given.")
+
+
 @dataclass(frozen=True)
 class QueryTake:
     """A recording of the word.
@@ -70,7 +79,7 @@ def query_from_takes(name: str, takes: Sequence[QueryTake], encoder: Encoder) ->
         InputError: there is no take, or the speech in one is missing, shorter than 0.1 s or longer than 3 s.
     """
     if not takes:
-        raise InputError("takes: none given; give at least one recording of the word")
+        raise InputError("none given; give at least one recording of the word", key="takes")
     vectors, durations_s = [], []
     for take in takes:
         wave = _read(take)
@@ -89,11 +98,11 @@ def _read(take: QueryTake) -> Wave:
     length_s = audio.duration_s(take.path)
     start_s = take.start_s or 0.0
     if length_s > LONGEST_TAKE_S and take.start_s is None:
-        raise InputError(f"{take.path}: {length_s:.0f} s long, and a query is one word; give its start_s and end_s")
+        raise InputError(f"{take.path}: {length_s:.0f} s long, and a query is one word; give its start and end")
     if take.end_s is not None and take.end_s <= start_s:
-        raise InputError(f"end_s: {take.end_s:g} is not after start_s, {start_s:g}")
+        raise InputError(f"{take.end_s:g} s is not after the start, {start_s:g} s", key="end_s")
     if take.start_s is not None and start_s >= length_s:
-        raise InputError(f"start_s: {start_s:g} is after the end of {take.path}, {length_s:.2f} s")
+        raise InputError(f"{start_s:g} s is after the end of {take.path}, {length_s:.2f} s", key="start_s")
     return audio.read(take.path)
 
 
@@ -105,11 +114,11 @@ def _spoken_part(take: QueryTake, wave: Wave) -> tuple[float, float]:
     else:
         found = find_speech(wave[: round((take.end_s or duration_s) * SAMPLE_RATE)])
     if found is None:
-        raise InputError(f"{take.path}: no speech found; record the word again, or give its start_s and end_s")
+        raise InputError(f"{take.path}: no speech found; record the word again, or give its start and end")
     length_s = found[1] - found[0]
     if not SHORTEST_S <= length_s <= LONGEST_S:
         raise InputError(
             f"{take.path}: {length_s:.2f} s of speech, and a query lasts {SHORTEST_S:g} to {LONGEST_S:g} s; "
-            "cut out one word or phrase, or give its start_s and end_s"
+            "cut out one word or phrase, or give its start and end"
         )
     return found

@@ -20,6 +20,13 @@ Ints = NDArray[np.int64]
 Tempo = Annotated[float, Field(gt=0.2, lt=5)]
 
 
+class HitLimits(Settings):
+    """Which hits are shown."""
+
+    top: int = Field(10, ge=1, description="Largest number of hits.")
+    threshold: float | None = Field(None, ge=-1, le=1, description="Lowest score of a hit; no limit if not given.")
+
+
 class SearchSettings(Settings):
     """How an index is searched."""
 

@@ -253,14 +253,15 @@ def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyw
     for keyword in keywords:
         if not isinstance(keyword, Keyword):
             raise InputError(
-                f"keywords: a Keyword or a list of them, not {keyword!r}; enroll one with earmark.enroll, or load it "
-                "with earmark.KeywordStore().get(NAME)"
+                f"a Keyword or a list of them, not {keyword!r}; enroll one with earmark.enroll, or load it with "
+                "earmark.KeywordStore().get(NAME)",
+                key="keywords",
             )
         check_encoder(keyword, encoder)
     if not keywords:
-        raise InputError("keywords: there are none; make one with earmark.enroll, or earmark enroll NAME FILE...")
+        raise InputError("there are none; make one: earmark enroll NAME FILE...", key="keywords")
     names = [keyword.name for keyword in keywords]
     for name in names:
         if names.count(name) > 1:
-            raise InputError(f"keywords: {name!r} is given twice; names must differ")
+            raise InputError(f"{name!r} is given twice; names must differ", key="keywords")
     return keywords

@@ -21,6 +21,18 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing", bound="Enrolled")
 
 
+class EncoderMismatch(InputError):
+    """A keyword or speaker was enrolled with another encoder.
+
+    Attributes:
+        noun: keyword or speaker.
+    """
+
+    def __init__(self, problem: str, noun: str) -> None:
+        super().__init__(problem)
+        self.noun = noun
+
+
 @dataclass(frozen=True, eq=False, repr=False, kw_only=True)
 class Enrolled:
     """A word or a voice, enrolled from takes.
@@ -107,10 +119,11 @@ def check_encoder(enrolled: Enrolled, encoder: Encoder | SpeakerEncoder) -> None
     """Refuse a keyword or speaker of another encoder.
 
     Raises:
-        InputError: another encoder made its embeddings.
+        EncoderMismatch: another encoder made its embeddings.
     """
     if enrolled.encoder != encoder.fingerprint:
-        raise InputError(
+        raise EncoderMismatch(
             f"{enrolled.noun} {enrolled.name!r} was enrolled with encoder {enrolled.encoder[:12]}, not with "
-            f"{encoder.name!r} ({encoder.fingerprint[:12]}); convert it: earmark {enrolled.noun}s reembed"
+            f"{encoder.name!r} ({encoder.fingerprint[:12]}); convert it: earmark {enrolled.noun}s reembed",
+            enrolled.noun,
         )

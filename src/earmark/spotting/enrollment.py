@@ -237,7 +237,7 @@ def _speaker(
 
 def _encoder(given: Encoder | None) -> Encoder:
     if isinstance(given, str | Path):
-        raise InputError(f"encoder: an Encoder, not {given!r}; load it: earmark.load_encoder({str(given)!r})")
+        raise InputError(f"an Encoder, not {given!r}; load it: earmark.load_encoder({str(given)!r})", key="encoder")
     if given is not None:
         return given
     from earmark.models.encoder import load_encoder
@@ -248,7 +248,7 @@ def _encoder(given: Encoder | None) -> Encoder:
 def _speaker_encoder(given: SpeakerEncoder | None) -> SpeakerEncoder:
     if isinstance(given, str | Path):
         raise InputError(
-            f"encoder: a SpeakerEncoder, not {given!r}; load it: earmark.load_speaker_encoder({str(given)!r})"
+            f"a SpeakerEncoder, not {given!r}; load it: earmark.load_speaker_encoder({str(given)!r})", key="encoder"
         )
     if given is not None:
         return given

@@ -117,8 +117,9 @@ def required_speakers(keywords: Sequence[Keyword], speakers: Sequence[Speaker] |
         folded = fold(keyword.only_speaker)
         if folded not in known:
             raise InputError(
-                f"speakers: keyword {keyword.name!r} is restricted to {keyword.only_speaker!r}, who is missing; enroll "
-                f"the voice: earmark speakers enroll {keyword.only_speaker} FILE..."
+                f"keyword {keyword.name!r} is restricted to {keyword.only_speaker!r}, who is missing; enroll the "
+                f"speaker: earmark speakers enroll {keyword.only_speaker} FILE...",
+                key="speakers",
             )
         needed[folded] = known[folded]
     return list(needed.values())

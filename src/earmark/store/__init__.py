@@ -1,1 +1,1 @@
-"""The keyword store: one SQLite file of keywords, speakers and their takes."""
+"""The keyword store: one SQLite file with keywords, speakers and their takes."""

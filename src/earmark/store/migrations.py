@@ -1,15 +1,15 @@
-"""The versions of the store, one rung each, and how an older store climbs to this one."""
+"""Migrations of the store from each version to the next."""
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from earmark.core.errors import InputError
 
 _APPLICATION = int.from_bytes(b"earm")
 
-# Rung n brings a store of version n to version n + 1. A rung that was released never changes.
-LADDER: tuple[tuple[str, ...], ...] = (
+# Migration n brings a store of version n to version n + 1. A released migration never changes.
+MIGRATIONS: tuple[tuple[str, ...], ...] = (
     (
         """
         CREATE TABLE keyword (
@@ -62,44 +62,60 @@ LADDER: tuple[tuple[str, ...], ...] = (
         )
         """,
         "CREATE INDEX speaker_take_speaker ON speaker_take (speaker)",
-        # Whose voice alone may fire it; NULL: anybody's.
+        # The only speaker who may trigger the keyword; NULL: any speaker.
         "ALTER TABLE keyword ADD COLUMN only_speaker INTEGER REFERENCES speaker",
         "CREATE INDEX keyword_only_speaker ON keyword (only_speaker)",
     ),
     (
-        # What the threshold was chosen for; NULL: not known.
+        # The rate for which the threshold was chosen; NULL: unknown.
         "ALTER TABLE keyword ADD COLUMN false_alarms_per_hour REAL",
         "ALTER TABLE speaker ADD COLUMN false_accepts REAL",
     ),
 )
 
 
-def climb(connection: sqlite3.Connection, path: Path, pragmas: Iterable[str]) -> None:
-    """Bring a store to this version, and an empty file to a store."""
-    connection.execute("BEGIN")  # one look at all: another process may just be making this file a store
-    version = _version(connection, path)
+def migrate(
+    connection: sqlite3.Connection,
+    path: Path,
+    pragmas: Iterable[str] = (),
+    *,
+    migrations: Sequence[Sequence[str]] = MIGRATIONS,
+) -> None:
+    """Bring a store to this version; an empty database becomes a store.
+
+    Args:
+        connection: to the database.
+        path: its file, for messages.
+        pragmas: executed before the migrations.
+        migrations: lists of statements, one for each version.
+
+    Raises:
+        InputError: the database is not a store, or a newer version.
+    """
+    connection.execute("BEGIN")  # read once, in a transaction: another process may be creating this store
+    version = _version(connection, path, len(migrations))
     connection.execute("COMMIT")
     for pragma in pragmas:
         connection.execute(pragma)
-    if version == len(LADDER):
+    if version == len(migrations):
         return
     connection.execute("BEGIN IMMEDIATE")
-    for number in range(_version(connection, path), len(LADDER)):  # again: another process may just have climbed
-        for statement in LADDER[number]:
+    # Read again: another process may have migrated the store.
+    for number in range(_version(connection, path, len(migrations)), len(migrations)):
+        for statement in migrations[number]:
             connection.execute(statement)
     connection.execute(f"PRAGMA application_id = {_APPLICATION}")
-    connection.execute(f"PRAGMA user_version = {len(LADDER)}")
+    connection.execute(f"PRAGMA user_version = {len(migrations)}")
     connection.execute("COMMIT")
 
 
-def _version(connection: sqlite3.Connection, path: Path) -> int:
+def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != _APPLICATION and (version or application or tables):
         raise InputError(f"{path}: a database, but not a keyword store; name another file")
-    if version > len(LADDER):
-        known = len(LADDER)
+    if version > known:
         message = f"{path}: made by a newer earmark (store version {version}, this one knows {known}); upgrade earmark"
         raise InputError(message)
     return version

@@ -1,4 +1,4 @@
-"""Keywords and speakers as rows of the store's tables, and back."""
+"""Keywords and speakers as rows of the tables of a store."""
 
 import json
 import sqlite3
@@ -21,13 +21,13 @@ _TAKE_COLUMNS = "sound, start_s, end_s, source, remarks"
 
 
 def take_rows(takes: Iterable[Take]) -> list[TakeRow]:
-    """Takes as they are kept; packing is slow, and can be done before a transaction."""
+    """Takes as rows. Packing the audio is slow: do it before a transaction."""
     return [
         (
             pack(take.wave),
             float(take.start_s),
             float(take.end_s),
-            take.source.encode(errors="replace").decode(),  # a file's name may hold bytes that are no text
+            take.source.encode(errors="replace").decode(),  # a file name may contain bytes that are not text
             json.dumps(take.remarks, ensure_ascii=False),
         )
         for take in takes
@@ -35,23 +35,23 @@ def take_rows(takes: Iterable[Take]) -> list[TakeRow]:
 
 
 def names_in(connection: sqlite3.Connection, table: str) -> dict[str, str]:
-    """The names in a table, in alphabetical order, by what they are compared by."""
+    """Names in a table by their folded form, in alphabetical order."""
     return dict(connection.execute(f"SELECT folded, name FROM {table} ORDER BY folded"))
 
 
 def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword, takes: Sequence[TakeRow]) -> None:
-    """Write a keyword whose name is free.
+    """Insert a keyword whose name is not in the table.
 
     Raises:
-        InputError: it answers to a speaker who is not in the store.
+        InputError: the keyword is restricted to a speaker who is not in the store.
     """
     speaker = None
     if keyword.only_speaker is not None:
         known = connection.execute("SELECT id FROM speaker WHERE folded = ?", (fold(keyword.only_speaker),)).fetchone()
         if known is None:
             who = keyword.only_speaker
-            cure = f"make one first: earmark speakers enroll {who} FILE..."
-            raise InputError(f"{path}: no speaker '{who}', whom keyword '{keyword.name}' is to answer to; {cure}")
+            cure = f"enroll the speaker first: earmark speakers enroll {who} FILE..."
+            raise InputError(f"{path}: no speaker '{who}', to whom keyword '{keyword.name}' is restricted; {cure}")
         (speaker,) = known
     key = connection.execute(
         "INSERT INTO keyword"
@@ -74,7 +74,7 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
 
 
 def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Sequence[TakeRow]) -> None:
-    """Write a speaker; one of the same name gives way, and keywords that answer to it answer to this one."""
+    """Insert or replace a speaker; keywords that are restricted to the name stay restricted to it."""
     connection.execute(
         "INSERT INTO speaker (name, folded, created, threshold, encoder, dimension, embeddings, false_accepts)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
@@ -98,7 +98,7 @@ def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Seque
 
 
 def is_kept(connection: sqlite3.Connection, known: Keyword | Speaker) -> bool:
-    """Whether the store holds just this keyword or speaker: nobody wrote it since it was read."""
+    """Whether the store still contains this keyword or speaker, unchanged since it was read."""
     table, takes = ("keyword", "take") if isinstance(known, Keyword) else ("speaker", "speaker_take")
     kept = connection.execute(
         f"SELECT created, encoder, (SELECT count(*) FROM {takes} WHERE {takes}.{table} = {table}.id)"
@@ -109,7 +109,7 @@ def is_kept(connection: sqlite3.Connection, known: Keyword | Speaker) -> bool:
 
 
 def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Keyword:
-    """The keyword of a name that is there."""
+    """Read a keyword that the table contains."""
     key, name, created, duration_s, threshold, encoder, dimension, embeddings, speaker, rate = connection.execute(
         "SELECT keyword.id, keyword.name, keyword.created, duration_s, keyword.threshold, keyword.encoder,"
         " keyword.dimension, keyword.embeddings, speaker.name, false_alarms_per_hour"
@@ -134,7 +134,7 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
 
 
 def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Speaker:
-    """The speaker of a name that is there."""
+    """Read a speaker that the table contains."""
     key, name, created, threshold, encoder, dimension, embeddings, rate = connection.execute(
         "SELECT id, name, created, threshold, encoder, dimension, embeddings, false_accepts"
         " FROM speaker WHERE folded = ?",
@@ -152,7 +152,7 @@ def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Spe
             rate=rate,
         )
     except (ValueError, TypeError) as error:
-        message = f"{path}: speaker '{name}' is damaged ({error}); enroll the voice again with --replace"
+        message = f"{path}: speaker '{name}' is damaged ({error}); enroll the speaker again"
         raise EarmarkError(message) from error
 
 

@@ -1,16 +1,16 @@
-"""The store that keeps keywords and speakers.
+"""The keyword store: keywords and speakers in one SQLite file.
 
-It is one SQLite file. Each operation opens it, does its work in one transaction and closes it, so that nothing
-is held between operations: threads and processes may share a store, and a copy of the file is a whole copy.
+Each operation opens the file, works in one transaction and closes it: threads and processes may share a store, and a
+copy of the file is a complete copy.
 """
 
 import difflib
 import os
-import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing, suppress
+from dataclasses import replace as changed
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
@@ -34,32 +34,42 @@ from earmark.store.serialization import (
 )
 
 SUFFIX = ".earmark"
-"""How the file of a store, and of exported keywords, is named."""
+"""Suffix of a store and of exported keywords."""
 
 _Result = TypeVar("_Result")
 
 
 class KeywordNotFound(InputError):
-    """The store holds no keyword of that name."""
+    """The store contains no keyword of that name."""
 
 
 class SpeakerNotFound(InputError):
-    """The store holds no speaker of that name."""
+    """The store contains no speaker of that name."""
+
+
+class NameTaken(InputError):
+    """The store contains a keyword or speaker of that name."""
+
+
+class ExportExists(InputError):
+    """The file to export to exists."""
 
 
 class KeywordStore:
     """Keywords and speakers in a file.
 
-    What `save`, `remove` and `import_from` did is on the disk when they return, and each happens wholly or not at all.
-    Names are compared without regard to case. Operations raise `InputError` when the file is not a store, is one of a
-    newer earmark, or may not be written, and `EarmarkError` when it is damaged or stays in use by another program.
+    Each operation is atomic, and on the disk when it returns. Names are compared without regard to case. Operations
+    raise `InputError` when the file is not a store, was made by a newer earmark, or cannot be written, and
+    `EarmarkError` when it is damaged or in use by another program for too long.
 
     Args:
-        path: the file; created, with its folder, by the first write. By default what the environment variable
-            EARMARK_STORE names, else `keywords.earmark` in the user's data folder.
+        path: the file; created, with its folder, by the first write. By default the environment variable
+            EARMARK_STORE, else `keywords.earmark` in the user's data folder.
+        patience_s: time to wait for other programs, in seconds.
     """
 
-    def __init__(self, path: str | Path | None = None) -> None:
+    def __init__(self, path: str | Path | None = None, *, patience_s: float = 20.0) -> None:
+        self._patience_s = patience_s
         chosen = path or os.environ.get("EARMARK_STORE")
         self.path = Path(chosen).expanduser() if chosen else _default_path()
 
@@ -69,18 +79,19 @@ class KeywordStore:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing to close: no operation leaves the file open."""
+        """Do nothing: no operation leaves the file open."""
 
     def save(self, keyword: Keyword, *, replace: bool | Keyword = False) -> None:
-        """Keep a keyword.
+        """Save a keyword.
 
         Args:
-            keyword: what to keep; its takes are kept with 16 bits.
-            replace: whether a keyword of the same name gives way; or the keyword, as `get` gave it, that alone does.
+            keyword: its takes are saved with 16 bits.
+            replace: whether to replace a keyword of the same name; or the keyword to replace, as `get` returned it.
 
         Raises:
-            InputError: the name is taken and `replace` is false, or it answers to a speaker who is not in the store.
-            EarmarkError: what is kept is no longer the keyword that `replace` is.
+            NameTaken: the name is taken, and `replace` is false.
+            InputError: the keyword is restricted to a speaker who is not in the store.
+            EarmarkError: another program changed the keyword to replace.
         """
         self._write([keyword], replace)
 
@@ -88,7 +99,7 @@ class KeywordStore:
         """The keyword of this name.
 
         Raises:
-            KeywordNotFound: there is none; the message suggests similar names.
+            KeywordNotFound: there is none; the message suggests a similar name.
         """
         return self._read([name])[0]
 
@@ -101,28 +112,27 @@ class KeywordStore:
         return self._read(None)
 
     def remove(self, *names: str) -> None:
-        """Forget keywords and their takes, all of them or, where that cannot be, none.
+        """Remove keywords and their takes: all of them, or none where a name is unknown.
 
         Raises:
-            KeywordNotFound: there is none of one of the names.
+            KeywordNotFound: a name is unknown.
         """
 
         def work(connection: sqlite3.Connection) -> None:
             present = names_in(connection, "keyword")
             for name in names:
                 if fold(name) not in present:
-                    raise self._keyword_not_found(connection, name)
+                    raise self._not_found(connection, "keyword", name)
                 connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(name),))
 
-        # Looking first, so that removing from a store that does not exist creates none.
-        self._run(work, writing=self.path.exists())
+        self._run(work, writing=self.path.exists())  # removing from a missing store does not create it
 
-    def gate(self, name: str, only_speaker: str | None) -> None:
-        """Have a keyword answer to one speaker alone, or to anybody.
+    def restrict(self, name: str, only_speaker: str | None) -> None:
+        """Restrict a keyword to one speaker, or lift the restriction.
 
         Args:
             name: of the keyword.
-            only_speaker: name of the speaker; None for anybody.
+            only_speaker: name of the speaker; None for any speaker.
 
         Raises:
             KeywordNotFound: there is no keyword of this name.
@@ -131,9 +141,9 @@ class KeywordStore:
 
         def work(connection: sqlite3.Connection) -> None:
             if fold(name) not in names_in(connection, "keyword"):
-                raise self._keyword_not_found(connection, name)
+                raise self._not_found(connection, "keyword", name)
             if only_speaker is not None and fold(only_speaker) not in names_in(connection, "speaker"):
-                raise self._speaker_not_found(connection, only_speaker)
+                raise self._not_found(connection, "speaker", only_speaker)
             connection.execute(
                 "UPDATE keyword SET only_speaker = (SELECT id FROM speaker WHERE folded = ?) WHERE folded = ?",
                 (None if only_speaker is None else fold(only_speaker), fold(name)),
@@ -142,21 +152,21 @@ class KeywordStore:
         self._run(work, writing=self.path.exists())
 
     def save_speaker(self, speaker: Speaker, *, replace: bool | Speaker = False) -> None:
-        """Keep a speaker.
+        """Save a speaker.
 
         Args:
-            speaker: whom to keep; the takes are kept with 16 bits.
-            replace: as in `save`. Keywords that answered to the one who gives way answer to this one.
+            speaker: the takes are saved with 16 bits.
+            replace: as in `save`. Keywords that are restricted to the replaced speaker stay restricted to this one.
 
         Raises:
-            InputError: the name is taken and `replace` is false.
-            EarmarkError: what is kept is no longer the speaker that `replace` is.
+            NameTaken: the name is taken, and `replace` is false.
+            EarmarkError: another program changed the speaker to replace.
         """
         takes = take_rows(speaker.takes)
 
         def work(connection: sqlite3.Connection) -> None:
             if isinstance(replace, Speaker) and not is_kept(connection, replace):
-                message = f"{self.path}: another program changed speaker '{speaker.name}' meanwhile; do it again"
+                message = f"{self.path}: another program changed speaker '{speaker.name}' meanwhile; try again"
                 raise EarmarkError(message)
             if not replace and fold(speaker.name) in names_in(connection, "speaker"):
                 raise self._taken("speaker", speaker.name)
@@ -168,12 +178,12 @@ class KeywordStore:
         """The speaker of this name.
 
         Raises:
-            SpeakerNotFound: there is none; the message suggests similar names.
+            SpeakerNotFound: there is none; the message suggests a similar name.
         """
 
         def work(connection: sqlite3.Connection) -> Speaker:
             if fold(name) not in names_in(connection, "speaker"):
-                raise self._speaker_not_found(connection, name)
+                raise self._not_found(connection, "speaker", name)
             return read_speaker(connection, fold(name), self.path)
 
         return self._run(work)
@@ -189,48 +199,51 @@ class KeywordStore:
         )
 
     def remove_speaker(self, *names: str) -> None:
-        """Forget speakers and their takes, all of them or, where that cannot be, none.
+        """Remove speakers and their takes: all of them, or none where a name is unknown.
 
         Raises:
-            SpeakerNotFound: there is none of one of the names.
-            InputError: a keyword answers to one of these speakers alone.
+            SpeakerNotFound: a name is unknown.
+            InputError: a keyword is restricted to one of these speakers.
         """
 
         def work(connection: sqlite3.Connection) -> None:
             present = names_in(connection, "speaker")
             for name in names:
                 if fold(name) not in present:
-                    raise self._speaker_not_found(connection, name)
+                    raise self._not_found(connection, "speaker", name)
                 self._refuse_needed(connection, name)
                 connection.execute("DELETE FROM speaker WHERE folded = ?", (fold(name),))
 
         self._run(work, writing=self.path.exists())
 
-    def export_to(self, path: str | Path, names: Iterable[str] | None = None) -> None:
-        """Write keywords, and the speakers they answer to, to one portable file.
+    def export_to(self, path: str | Path, names: Iterable[str] | None = None, *, replace: bool = False) -> None:
+        """Write keywords, and the speakers to whom they are restricted, to one portable file.
 
         `import_from` reads it, and it is a store itself.
 
         Args:
             path: a new file, named `….earmark`.
-            names: which keywords; all by default.
+            names: of the keywords; all by default.
+            replace: whether to replace a file that exists.
 
         Raises:
-            InputError: the file exists, is not so named or cannot be written, or there is nothing to export.
-            KeywordNotFound: there is no keyword of one of the names.
+            ExportExists: the file exists, and `replace` is false.
+            InputError: the file has another suffix or cannot be written, or there is no keyword.
+            KeywordNotFound: a name is unknown.
             EarmarkError: the disk is full, or the file cannot be written for another reason.
         """
         target = Path(path).expanduser()
         if target.suffix != SUFFIX:
             cure = f"name it {target.stem}{SUFFIX}"
             if fold(str(path)) in map(fold, self.names()):
-                command = f"earmark keywords export {shlex.quote(f'{path}{SUFFIX}')} --keyword {shlex.quote(str(path))}"
-                cure = f"for the keyword of that name: {command}"
-            raise InputError(f"{path}: exported keywords are kept in a {SUFFIX} file; {cure}")
-        if target.exists():
-            raise InputError(f"{path}: exists already; name another file")
+                cure = f"to export the keyword of that name, use path '{path}{SUFFIX}' and names ['{path}']"
+            raise InputError(f"{path}: exported keywords need the suffix {SUFFIX}; {cure}")
+        if target.is_dir():
+            raise InputError(f"{path}: a folder; name a file in it")
+        if target.exists() and not replace:
+            raise ExportExists(f"{path}: the file exists; replace it, or name another file")
         if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise InputError(f"{path}: cannot be written; does its folder exist, and may it be written?")
+            raise InputError(f"{path}: cannot be written; does its folder exist, and do you have permission?")
         keywords = self._read(names)
         if not keywords:
             raise InputError(f"{self.path}: no keyword to export; make one with: earmark enroll")
@@ -238,23 +251,24 @@ class KeywordStore:
         with atomic_path(target, mode=0o600) as path:
             draft = KeywordStore(path)
             draft._write(keywords, replace=False, speakers=[self.get_speaker(name) for name in needed])
-            # Without WAL the file can be read where nothing may be written, a read-only share for example.
+            # Without WAL the file can be read where nothing can be written, such as a read-only share.
             with closing(database.connect(draft.path, "rw")) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE")
 
-    def import_from(self, path: str | Path, replace: bool = False) -> list[str]:
-        """Take over all keywords and speakers of an exported file or of another store.
+    def import_from(self, path: str | Path, replace: bool = False, *, name: str | None = None) -> list[str]:
+        """Import the keywords and speakers of an exported file or of another store: all of them, or none.
 
         Args:
             path: the file; it is not changed.
-            replace: whether keywords and speakers of the same names give way.
+            replace: whether to replace keywords and speakers of the same names.
+            name: new name of the imported keyword, where the file contains just one.
 
         Returns:
-            The names of the keywords taken over.
+            The names of the imported keywords.
 
         Raises:
-            InputError: the file is missing or not a store, or a name is taken and `replace` is false; then nothing
-                is taken over. A speaker who is here already, the very same, is no hindrance.
+            NameTaken: a name is taken and `replace` is false. An identical speaker is no conflict.
+            InputError: the file is missing or not a store, or `name` is given for several keywords.
         """
         source = Path(path).expanduser()
         if not source.is_file():
@@ -264,7 +278,12 @@ class KeywordStore:
                 keywords = [read_keyword(connection, folded, source) for folded in names_in(connection, "keyword")]
                 speakers = [read_speaker(connection, folded, source) for folded in names_in(connection, "speaker")]
         except sqlite3.Error as error:
-            raise database.explained(source, error) from error
+            raise database.explained(source, error, patience_s=self._patience_s) from error
+        if name is not None:
+            if len(keywords) != 1:
+                count = f"{len(keywords)} keywords: {', '.join(keyword.name for keyword in keywords)}"
+                raise InputError(f"one name for the {count}; export just one of them", key="name")
+            keywords = [changed(keywords[0], name=name)]
         if keywords or speakers:
             self._write(keywords, replace, speakers)
         return [keyword.name for keyword in keywords]
@@ -276,14 +295,14 @@ class KeywordStore:
             present = names_in(connection, "keyword")
             for folded, name in wanted or ():
                 if folded not in present:
-                    raise self._keyword_not_found(connection, name)
+                    raise self._not_found(connection, "keyword", name)
             chosen = present if wanted is None else dict.fromkeys(folded for folded, _ in wanted)
             return [read_keyword(connection, folded, self.path) for folded in chosen]
 
         return self._run(work)
 
     def _write(self, keywords: Sequence[Keyword], replace: bool | Keyword, speakers: Sequence[Speaker] = ()) -> None:
-        # Packed before the transaction: other processes wait while one lasts.
+        # Pack the audio before the transaction: other processes wait for its end.
         voices = [(speaker, take_rows(speaker.takes)) for speaker in speakers]
         words = [(keyword, take_rows(keyword.takes)) for keyword in keywords]
 
@@ -296,7 +315,7 @@ class KeywordStore:
                 write_speaker(connection, speaker, takes)
             for keyword, takes in words:
                 if isinstance(replace, Keyword) and not is_kept(connection, replace):
-                    message = f"{self.path}: another program changed keyword '{keyword.name}' meanwhile; do it again"
+                    message = f"{self.path}: another program changed keyword '{keyword.name}' meanwhile; try again"
                     raise EarmarkError(message)
                 if replace:
                     connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(keyword.name),))
@@ -307,7 +326,7 @@ class KeywordStore:
         self._run(work, writing=True)
 
     def _refuse_needed(self, connection: sqlite3.Connection, speaker: str) -> None:
-        """Raise InputError where a keyword answers to this speaker alone."""
+        """Raise InputError where a keyword is restricted to this speaker."""
         answering = [
             keyword
             for (keyword,) in connection.execute(
@@ -317,18 +336,18 @@ class KeywordStore:
             )
         ]
         if answering:
-            keywords = f"keyword{'s' * (len(answering) > 1)} {', '.join(map(repr, answering))}"
+            plural = len(answering) > 1
+            keywords = f"keyword{'s' * plural} {', '.join(map(repr, answering))} {'are' if plural else 'is'}"
             raise InputError(
-                f"{self.path}: {keywords} would answer to nobody without speaker '{speaker}'; first: earmark "
-                f"keywords gate NAME --anyone, or earmark keywords remove NAME"
+                f"{self.path}: {keywords} restricted to speaker '{speaker}'; lift that first: earmark keywords restrict"
             )
 
-    def _taken(self, what: str, name: str) -> InputError:
-        return InputError(f"{self.path}: {what} '{name}' exists already; replace it or choose another name")
+    def _taken(self, noun: str, name: str) -> NameTaken:
+        return NameTaken(f"{self.path}: {noun} '{name}' exists; replace it, or choose another name")
 
     def _run(self, work: Callable[[sqlite3.Connection], _Result], writing: bool = False) -> _Result:
-        """Do some work in one transaction, waiting for other processes."""
-        deadline = time.monotonic() + database.PATIENCE_S
+        """Run work in one transaction, waiting for other processes."""
+        deadline = time.monotonic() + self._patience_s
         while True:
             try:
                 with closing(self._open(writing)) as connection:
@@ -337,12 +356,12 @@ class KeywordStore:
                     connection.execute("COMMIT")
                     return result
             except sqlite3.Error as error:
-                # SQLite's own waiting does not cover a store that another process creates, recovers or closes just now.
+                # SQLite itself does not wait for a process that creates, recovers or closes the store.
                 if (
                     database.code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
                     or time.monotonic() > deadline
                 ):
-                    raise database.explained(self.path, error) from error
+                    raise database.explained(self.path, error, patience_s=self._patience_s) from error
                 time.sleep(0.01)
 
     def _open(self, writing: bool) -> sqlite3.Connection:
@@ -354,38 +373,36 @@ class KeywordStore:
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
                 raise InputError(f"{self.path}: its folder cannot be created ({error.strerror})") from error
-            # The file alike, in whatever folder; SQLite gives its side files the same rights, and says what hinders it.
+            # 0600 for the same reason; SQLite gives its side files the same permissions, and reports errors.
             with suppress(OSError):
                 self.path.touch(mode=0o600)
-            return database.prepared(database.connect(self.path, "rwc"), self.path, "PRAGMA journal_mode = WAL")
+            return database.prepared(self._connect("rwc"), self.path, "PRAGMA journal_mode = WAL")
         if not self.path.exists():
             return database.prepared(database.connect_memory(), self.path)
         try:
-            return database.prepared(database.connect(self.path, "rw"), self.path)
+            return database.prepared(self._connect("rw"), self.path)
         except sqlite3.Error as error:
             if database.code(error) not in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY):
                 raise
-            return database.snapshot(self.path)  # nothing may be written there, not even SQLite's own side files
+            return database.snapshot(self.path)  # no permission to write, not even side files
 
-    def _keyword_not_found(self, connection: sqlite3.Connection, name: str) -> KeywordNotFound:
-        empty = "it is empty; make a keyword with: earmark enroll"
-        cure = _similar(name, names_in(connection, "keyword"), empty)
-        return KeywordNotFound(f"{self.path}: no keyword '{name}'; {cure}")
+    def _connect(self, mode: str) -> sqlite3.Connection:
+        return database.connect(self.path, mode, timeout_s=min(5.0, self._patience_s))
 
-    def _speaker_not_found(self, connection: sqlite3.Connection, name: str) -> SpeakerNotFound:
-        empty = f"make one first: earmark speakers enroll {name} FILE..."
-        cure = _similar(name, names_in(connection, "speaker"), empty)
-        return SpeakerNotFound(f"{self.path}: no speaker '{name}'; {cure}")
-
-
-def _similar(name: str, names: dict[str, str], empty: str) -> str:
-    """What somebody may have meant who typed a name that is not there."""
-    similar = difflib.get_close_matches(fold(name), names, n=1)
-    if similar:
-        return f"did you mean '{names[similar[0]]}'?"
-    if names:
-        return f"it holds {', '.join(list(names.values())[:8])}{', …' if len(names) > 8 else ''}"
-    return empty
+    def _not_found(self, connection: sqlite3.Connection, noun: str, name: str) -> InputError:
+        """The error for an unknown name, with a similar name or the command that makes one."""
+        names = names_in(connection, noun)
+        similar = difflib.get_close_matches(fold(name), names, n=1)
+        if similar:
+            cure = f"did you mean '{names[similar[0]]}'?"
+        elif names:
+            cure = f"it contains {', '.join(list(names.values())[:8])}{', …' if len(names) > 8 else ''}"
+        elif noun == "keyword":
+            cure = "it is empty; make a keyword: earmark enroll NAME FILE..."
+        else:
+            cure = f"enroll the speaker first: earmark speakers enroll {name} FILE..."
+        kind = KeywordNotFound if noun == "keyword" else SpeakerNotFound
+        return kind(f"{self.path}: no {noun} '{name}'; {cure}")
 
 
 def _default_path() -> Path:

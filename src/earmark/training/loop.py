@@ -21,10 +21,10 @@ from earmark.training.run.distributed import Processes, joined, own_device, sync
 from earmark.training.run.initialization import begin_from, freeze
 from earmark.training.run.optimizer import build_optimizer, clip_gradients, learned_by, learning_rate
 from earmark.training.run.progress import step_bar
-from earmark.training.run.task import Work, batch_loss
-from earmark.training.sequences.task import begin_sequences
+from earmark.training.run.task import TrainingTask, batch_loss
+from earmark.training.sequences.task import SequenceTask
 from earmark.training.words.recipe import Recipe
-from earmark.training.words.task import begin_words
+from earmark.training.words.task import build_words_task
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -100,11 +100,11 @@ def is_finished(recipe: AnyRecipe, folder: Path) -> bool:
     )
 
 
-def begin(recipe: AnyRecipe, device: torch.device, processes: Processes) -> Work:
-    """What the recipe asks to work on."""
+def build_task(recipe: AnyRecipe, device: torch.device, processes: Processes) -> TrainingTask:
+    """Build the training task of a recipe."""
     if isinstance(recipe, Recipe):
-        return begin_words(recipe, device, processes)
-    return begin_sequences(recipe, device, processes)
+        return build_words_task(recipe, device, processes)
+    return SequenceTask(recipe, device, processes)
 
 
 class _Run:
@@ -112,8 +112,8 @@ class _Run:
 
     def __init__(self, recipe: AnyRecipe, folder: Path, device: torch.device, processes: Processes) -> None:
         self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
-        self.work = begin(recipe, device, processes)
-        self.model, self.classes = self.work.model, self.work.classes
+        self.task = build_task(recipe, device, processes)
+        self.model, self.classes = self.task.model, self.task.classes
         self.objective = recipe.loss.build(classes=len(self.classes), dimension=recipe.encoder.dimension).to(device)
         if recipe.start.checkpoint is not None:
             begin_from(recipe.start.checkpoint, self.model, self.objective, recipe.loss.kind, self.classes)
@@ -166,13 +166,13 @@ class _Run:
     def _loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, float]:
         """The loss to follow down, and its value over all processes."""
         with torch.autocast(self.device.type, torch.bfloat16, self.recipe.optimizer.precision == "bfloat16"):
-            batch = self.work.draw(step, generator, self.processes)
+            batch = self.task.batch(step, generator, self.processes)
         loss = batch_loss(batch, self.objective, self.processes)
         return loss, self.processes.mean(loss).item()
 
     def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None", report: Report | None) -> None:
         if self.processes.is_first:
-            numbers = self.work.validate() if self.work.validate is not None else {}
+            numbers = self.task.validate()
             cost = self.recipe.cost(numbers)
             # Where nothing is measured, the last checkpoint is the best.
             if cost < self.least or not numbers:

@@ -1,18 +1,15 @@
-import builtins
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from earmark.core.audio import SAMPLE_RATE, Wave, read, write
 from earmark.core.errors import InputError
-from earmark.data.alignment import forced as module
 from earmark.data.alignment.forced import AlignmentError, align, align_sentences, read_pronunciations, spoken_words
 from earmark.data.manifest import Clip, Manifest, read_manifest
 
@@ -30,21 +27,6 @@ def spoken(tmp_path_factory: pytest.TempPathFactory) -> Wave:
         subprocess.run(["espeak-ng", "-v", "en-us", "-s", "150", "-w", str(path), text], check=True)
         waves += [read(path), np.zeros(SAMPLE_RATE // 2, np.float32)]
     return np.concatenate(waves)
-
-
-@pytest.fixture
-def without_pocketsphinx(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    real = builtins.__import__
-
-    def imported(name: str, *rest: Any) -> Any:
-        if name == "pocketsphinx":
-            raise ModuleNotFoundError(name="pocketsphinx")
-        return real(name, *rest)
-
-    module._decoder.cache_clear()
-    monkeypatch.setattr(builtins, "__import__", imported)
-    yield
-    module._decoder.cache_clear()
 
 
 def test_a_transcript_becomes_plain_words() -> None:
@@ -89,26 +71,26 @@ def test_a_word_that_the_dictionary_lacks_needs_a_pronunciation(spoken: Wave, tm
 
 
 def test_faulty_pronunciations_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="pronunciation of 'rivver': QQ are not all phones"):
+    with pytest.raises(InputError, match=r"pronunciations: .*'rivver'"):
         align(np.zeros(SAMPLE_RATE, np.float32), ("rivver",), pronunciations=(("rivver", "QQ"),))
     (tmp_path / "words.txt").write_text("rivver\n")
-    with pytest.raises(InputError, match=r"words\.txt:1: expected a word and its phones"):
+    with pytest.raises(InputError, match=r"words\.txt:1"):
         read_pronunciations(tmp_path / "words.txt")
-    with pytest.raises(InputError, match=r"absent\.txt: cannot be read"):
+    with pytest.raises(InputError, match=r"absent\.txt"):
         read_pronunciations(tmp_path / "absent.txt")
 
 
 @pytest.mark.parametrize("samples", [0, 1, 4000])
 def test_sound_that_is_too_short_for_its_text_cannot_be_aligned(samples: int) -> None:
     wave = np.random.default_rng(0).normal(0, 0.1, samples).astype(np.float32)
-    with pytest.raises(AlignmentError, match=r"no sound|does not fit the text"):
+    with pytest.raises(AlignmentError, match=r"no audio|does not fit the text"):
         align(wave, ("a", "considerable", "mountain", "considerably", "under", "water"))
     with pytest.raises(AlignmentError, match="no text"):
         align(wave, ())
 
 
 @NEEDS_ESPEAK
-def test_an_interrupted_run_goes_on_and_gives_the_same(spoken: Wave, tmp_path: Path) -> None:
+def test_an_interrupted_run_continues_with_the_same_result(spoken: Wave, tmp_path: Path) -> None:
     write(tmp_path / "1.wav", spoken)
     half_s = (len(spoken) / SAMPLE_RATE) / 2
     clips = (
@@ -118,21 +100,25 @@ def test_an_interrupted_run_goes_on_and_gives_the_same(spoken: Wave, tmp_path: P
         Clip("1.wav"),
     )
     manifest = Manifest(clips, tmp_path)
-    journal = tmp_path / "out" / "alignments.jsonl"
-    seen: list[tuple[int, int]] = []
-    first = align_sentences(manifest, journal, on_sentence=lambda *counts: seen.append(counts))
-    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+    log = tmp_path / "out" / "alignments.jsonl"
+    seen: list[tuple[float, float | None]] = []
+
+    def progress(_: str, done: float, total: float | None) -> None:
+        seen.append((done, total))
+
+    first = align_sentences(manifest, log, progress=progress)
+    assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
     assert [each.failure for each in first] == ["", "", "not in the dictionary: rivver", "no text"]
-    # Words of a stretch are placed in the file.
+    # Times of a part of a file count from the start of the file.
     assert first[1].words[0].start_s == pytest.approx(first[0].words[2].start_s, abs=0.15)
-    lines = journal.read_text().splitlines(keepends=True)
-    journal.write_text("".join(lines[:2]) + lines[2][:20])
+    lines = log.read_text().splitlines(keepends=True)
+    log.write_text("".join(lines[:2]) + lines[2][:20])
     seen.clear()
-    assert align_sentences(manifest, journal, workers=2, on_sentence=lambda *counts: seen.append(counts)) == first
-    assert seen == [(2, 4), (3, 4), (4, 4)]
+    assert align_sentences(manifest, log, workers=2, progress=progress) == first
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
     seen.clear()
-    assert align_sentences(manifest, journal, on_sentence=lambda *counts: seen.append(counts)) == first
-    assert seen == []
+    assert align_sentences(manifest, log, progress=progress) == first
+    assert seen == [(4, 4)]
 
 
 def test_a_damaged_file_is_a_reason_and_stops_nothing(tmp_path: Path) -> None:
@@ -141,9 +127,11 @@ def test_a_damaged_file_is_a_reason_and_stops_nothing(tmp_path: Path) -> None:
     assert found.failure.startswith("unreadable: ")
 
 
-@pytest.mark.usefixtures("without_pocketsphinx")
-def test_a_missing_pocketsphinx_is_an_error_that_says_how_to_install_it(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r'^pocketsphinx: not installed; run: pip install "earmark\[train\]"'):
+def test_the_error_of_a_missing_pocketsphinx_says_how_to_install_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pocketsphinx", None)
+    with pytest.raises(InputError, match=r"^pocketsphinx: .*pip install"):
         align_sentences(Manifest((Clip("1.wav", text="hello"),), tmp_path), tmp_path / "alignments.jsonl")
 
 

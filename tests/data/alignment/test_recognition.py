@@ -25,28 +25,32 @@ def river(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def test_a_recognizer_of_some_words_hears_them_again_and_remembers(river: Path, tmp_path: Path) -> None:
+def test_a_recognizer_of_some_words_finds_them_and_keeps_the_results(river: Path, tmp_path: Path) -> None:
     recognizer = corpus_recognizer(COUNTS, tmp_path)
     cuts: list[FileSpan] = [(str(river), 0.0, duration_s(river)), (str(river), 0.0, 0.02)]
-    calls: list[tuple[int, int]] = []
-    heard = recognize(cuts, recognizer, tmp_path / "heard.jsonl", on_cut=lambda *counts: calls.append(counts))
-    assert heard[0].count("river") == 1
-    assert heard[1] == ()
-    assert calls == [(1, 2), (2, 2)]
-    lines = (tmp_path / "heard.jsonl").read_text().splitlines(keepends=True)
-    (tmp_path / "heard.jsonl").write_text("".join(lines[:-1]))
+    calls: list[tuple[float, float | None]] = []
+
+    def progress(_: str, done: float, total: float | None) -> None:
+        calls.append((done, total))
+
+    found = recognize(cuts, recognizer, tmp_path / "log.jsonl", progress=progress)
+    assert found[0].count("river") == 1
+    assert found[1] == ()
+    assert calls == [(0, 2), (1, 2), (2, 2)]
+    lines = (tmp_path / "log.jsonl").read_text().splitlines(keepends=True)
+    (tmp_path / "log.jsonl").write_text("".join(lines[:-1]))
     calls.clear()
-    two = recognize(cuts, recognizer, tmp_path / "heard.jsonl", workers=2, on_cut=lambda *counts: calls.append(counts))
-    assert two == heard
-    assert calls == [(2, 2)]
+    two = recognize(cuts, recognizer, tmp_path / "log.jsonl", workers=2, progress=progress)
+    assert two == found
+    assert calls == [(1, 2), (2, 2)]
 
 
-def test_what_was_heard_with_other_words_is_heard_again(river: Path, tmp_path: Path) -> None:
+def test_another_language_model_recognizes_all_cuts_again(river: Path, tmp_path: Path) -> None:
     cuts: list[FileSpan] = [(str(river), 0.0, duration_s(river))]
-    recognize(cuts, corpus_recognizer(COUNTS, tmp_path), tmp_path / "heard.jsonl")
+    recognize(cuts, corpus_recognizer(COUNTS, tmp_path), tmp_path / "log.jsonl")
     only_hammer = corpus_recognizer({"hammer": 1}, tmp_path)
-    heard = recognize(cuts, only_hammer, tmp_path / "heard.jsonl")
-    assert set(heard[0]) <= {"hammer"}
+    found = recognize(cuts, only_hammer, tmp_path / "log.jsonl")
+    assert set(found[0]) <= {"hammer"}
 
 
 def test_the_language_model_gives_each_known_word_its_share(tmp_path: Path) -> None:
@@ -60,14 +64,14 @@ def test_the_language_model_gives_each_known_word_its_share(tmp_path: Path) -> N
     assert "qqq" not in known.read_text()
 
 
-def test_words_that_no_dictionary_has_make_no_recognizer(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none of the words is in pocketsphinx's dictionary"):
+def test_a_recognizer_needs_a_word_with_pronunciation(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="pronunciations"):
         corpus_recognizer({"qqq": 1}, tmp_path)
 
 
-def test_a_file_that_cannot_be_read_is_heard_as_nothing(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_has_no_words(tmp_path: Path) -> None:
     recognizer = corpus_recognizer(COUNTS, tmp_path)
-    assert recognize([(str(tmp_path / "absent.wav"), 0.0, 1.0)], recognizer, tmp_path / "heard.jsonl") == [()]
+    assert recognize([(str(tmp_path / "absent.wav"), 0.0, 1.0)], recognizer, tmp_path / "log.jsonl") == [()]
     assert Recognizer().model is None
 
 
@@ -84,14 +88,14 @@ def test_hypotheses_are_read_from_ctm_and_json(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "message"),
     [
-        ("a.json", '[{"name": "bear"}]', r"a\.json, record 1: not \{'name': …, 'text': …\}"),
-        ("a.txt", "bear", r"hypotheses are \.ctm, \.json or \.jsonl, not \.txt"),
-        ("a.ctm", "bear a", r"a\.ctm:1: expected"),
+        ("a.json", '[{"name": "bear"}]', r"a\.json, record 1"),
+        ("a.txt", "bear", r"a\.txt"),
+        ("a.ctm", "bear a", r"a\.ctm:1"),
     ],
 )
 def test_faulty_hypotheses_are_refused(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(InputError, match=message):
         read_hypotheses(tmp_path / name)
-    with pytest.raises(InputError, match="no such file of hypotheses"):
+    with pytest.raises(InputError, match=r"absent\.json"):
         read_hypotheses(tmp_path / "absent.json")

@@ -1,4 +1,4 @@
-"""The whole way from sentences to a keyword corpus, over made-up sound and alignments; test_align has the real ones."""
+"""Keyword corpora of noise and made-up alignments; the tests of alignment use speech."""
 
 import json
 from pathlib import Path
@@ -17,7 +17,7 @@ from earmark.data.lists.clip_lists import read_pairs
 from earmark.data.manifest import Clip, Manifest, read_manifest
 
 TEXTS = ("the bear sees the fox", "a fox sees bear", "the owl sees a fox and bear", "owl and bear")
-RULES = CutRules(common=1)
+RULES = CutRules(skip_common=1)
 
 
 @pytest.fixture
@@ -33,17 +33,17 @@ def sentences(tmp_path: Path) -> Manifest:
 
 @pytest.fixture
 def sources() -> Sources:
-    """Each word takes 0.4 s, every half second; everything is heard as it is said, but one owl."""
+    """Each word takes 0.4 s, every half second; all are recognized except one owl."""
     words = {
         str(number): [Word(word, 0.5 + index / 2, 0.9 + index / 2, ()) for index, word in enumerate(text.split())]
         for number, text in enumerate(TEXTS)
     }
-    heard = {
+    recognized = {
         f"{word}_{number}_{index}": ("well", word)
         for number, text in enumerate(TEXTS)
         for index, word in enumerate(text.split())
     }
-    return Sources(Alignments(Path("words.json"), words), heard | {"owl_2_1": ("how", "all")})
+    return Sources(Alignments(Path("words.json"), words), recognized | {"owl_2_1": ("how", "all")})
 
 
 def test_cuts_lead_to_the_sentences_with_a_second_around_each_word(
@@ -56,10 +56,10 @@ def test_cuts_lead_to_the_sentences_with_a_second_around_each_word(
         (clip.label, clip.text, clip.speaker) for clip in alone
     ]
     assert {clip.split for clip in wide} == {"train"}
-    assert "bear" not in {clip.label for clip in wide}  # the commonest word
+    assert "bear" not in {clip.label for clip in wide}  # the most frequent word
     assert report.kept == {"fox": 3, "sees": 3, "the": 3, "and": 2, "owl": 1}
     assert report.dropped == {
-        "too few letters": 2, "one of the commonest words": 4, "not heard": 1,
+        "too few letters": 2, "one of the most frequent words": 4, "not recognized": 1,
     }  # fmt: skip
     assert report.aligned["owl"] == 2
     for one, other in zip(wide, alone, strict=True):
@@ -76,14 +76,14 @@ def test_the_report_says_where_every_word_went(sentences: Manifest, sources: Sou
     assert stored["kept"] == report.kept
     assert stored["dropped"] == report.dropped
     page = (tmp_path / "out" / "report.md").read_text()
-    assert "| one of the commonest words | 4 | 21.1 % |" in page
+    assert "| one of the most frequent words | 4 | 21.1 % |" in page
     assert "| **kept** | 12 | 63.2 % |" in page
     assert "owl 1 of 2" in page
 
 
-def test_without_a_filter_nobody_listens(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
+def test_without_recognizer_all_cuts_are_kept(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
     report = cut_keywords(
-        sentences, tmp_path / "out" / "manifest.tsv", RULES, Sources(sources.alignments, listener=None)
+        sentences, tmp_path / "out" / "manifest.tsv", RULES, Sources(sources.alignments, recognizer=None)
     )
     assert report.kept["owl"] == 2
     assert not (tmp_path / "out" / "hypotheses.jsonl").exists()
@@ -93,7 +93,7 @@ def test_validation_words_are_written_as_files_with_a_list_of_pairs(
     sentences: Manifest, sources: Sources, tmp_path: Path
 ) -> None:
     out = tmp_path / "out" / "manifest.parquet"
-    rules = CutRules(common=1, least_clips=2, words=2, val_words=2)
+    rules = CutRules(skip_common=1, min_clips=2, words=2, val_words=2)
     report = cut_keywords(sentences, out, rules, sources)
     clips = read_manifest(out)
     assert {clip.label for clip in clips.only("val")} == set(report.val_words) == {"the", "and"}
@@ -121,13 +121,13 @@ def test_cuts_can_be_written_as_files(sentences: Manifest, sources: Sources, tmp
 
 def test_pairs_of_an_earlier_run_do_not_stay(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
     out = tmp_path / "out" / "manifest.tsv"
-    cut_keywords(sentences, out, CutRules(common=1, least_clips=2, words=2, val_words=2), sources)
+    cut_keywords(sentences, out, CutRules(skip_common=1, min_clips=2, words=2, val_words=2), sources)
     cut_keywords(sentences, out, RULES, sources)
     assert not (tmp_path / "out" / "val_pairs.txt").exists()
 
 
 def test_the_same_call_gives_the_same_files(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
-    rules = CutRules(common=1, least_clips=2, words=2, val_words=2)
+    rules = CutRules(skip_common=1, min_clips=2, words=2, val_words=2)
     written = []
     for folder in ("one", "two"):
         cut_keywords(sentences, tmp_path / folder / "manifest.tsv", rules, sources)
@@ -141,33 +141,33 @@ def test_words_alone_are_the_manifest_when_the_length_is_zero(
     sentences: Manifest, sources: Sources, tmp_path: Path
 ) -> None:
     out = tmp_path / "out" / "manifest.tsv"
-    cut_keywords(sentences, out, CutRules(length_s=0, margin_s=0.05, common=1), sources)
+    cut_keywords(sentences, out, CutRules(length_s=0, margin_s=0.05, skip_common=1), sources)
     assert all((clip.end_s or 0) - clip.start_s == pytest.approx(0.5) for clip in read_manifest(out))
     assert not out.with_stem("tight").exists()
 
 
 def test_nothing_left_fails_and_says_why(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
     with pytest.raises(
-        EarmarkError, match=r"no clip is left: too few letters \(2\), one of the commonest words \(17\)"
+        EarmarkError, match=r"no clip is left: too few letters \(2\), one of the most frequent words \(17\)"
     ):
         cut_keywords(sentences, tmp_path / "out" / "manifest.tsv", CutRules(), sources)
     assert not (tmp_path / "out" / "manifest.tsv").exists()
 
 
 def test_hypotheses_of_other_cuts_are_refused(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="--hypotheses: none is of the cuts, which are called the_0_0, sees_0_2 …"):
+    with pytest.raises(InputError, match="hypotheses"):
         cut_keywords(sentences, tmp_path / "out" / "manifest.tsv", RULES, Sources(sources.alignments, {"x": ("bear",)}))
 
 
 def test_sentences_without_text_or_sound_are_refused(sentences: Manifest, tmp_path: Path) -> None:
     mute = Manifest((Clip("0.wav", label="the bear"),), tmp_path)
-    with pytest.raises(InputError, match=r"no sentence has a text; .* --text-from label"):
+    with pytest.raises(InputError, match="text_from"):
         cut_keywords(mute, tmp_path / "out" / "manifest.tsv", RULES)
-    with pytest.raises(InputError, match=r"absent\.wav: no such file"):
+    with pytest.raises(InputError, match=r"absent\.wav"):
         cut_keywords(Manifest((Clip("absent.wav", text="bear"),), tmp_path), tmp_path / "out" / "m.tsv", RULES)
-    with pytest.raises(InputError, match=r"tight\.tsv: the words alone are written there"):
+    with pytest.raises(InputError, match=r"out: .*tight\.tsv"):
         cut_keywords(sentences, tmp_path / "out" / "tight.tsv", RULES)
-    with pytest.raises(InputError, match=r"words\.txt: a manifest is \.parquet or \.tsv"):
+    with pytest.raises(InputError, match=r"out: .*words\.txt"):
         cut_keywords(sentences, tmp_path / "out" / "words.txt", RULES)
 
 

@@ -3,8 +3,8 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
-from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
 from earmark.data.segments.grid import Grid, grid_segments
 
@@ -40,7 +40,7 @@ def test_a_section_shorter_than_a_step_has_no_segment_and_others_go_on():
     assert [(segment.start_s, segment.end_s, segment.label) for segment in found] == [(1, 1.16, "")]
 
 
-def test_segments_are_made_as_they_are_asked_for():
+def test_segments_are_generated_on_demand():
     endless = grid_segments(section(second, 2.0) for second in itertools.count())
     assert len(list(itertools.islice(endless, 10_000))) == 10_000
 
@@ -50,15 +50,15 @@ def test_steps_and_lengths_are_settings():
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    "settings",
     [
-        ({"step_s": 0.0}, "--step"),
-        ({"step_s": float("nan")}, "--step"),
-        ({"shortest_s": 0.01}, "--shortest"),
-        ({"longest_s": 0.1}, "--longest 0.1: less than --shortest 0.16"),
-        ({"step_s": 0.5, "longest_s": 0.4}, "no multiple of it"),
+        {"step_s": 0.0},
+        {"step_s": float("nan")},
+        {"shortest_s": 0.01},
+        {"longest_s": 0.1},
+        {"step_s": 0.5, "longest_s": 0.4},
     ],
 )
-def test_settings_that_make_no_segment_are_refused(settings, words):
-    with pytest.raises(InputError, match=words):
+def test_settings_that_give_no_segment_are_refused(settings):
+    with pytest.raises(ValidationError, match=next(iter(settings))):
         Grid(**settings)

@@ -59,22 +59,22 @@ def test_there_are_as_many_ngrams_as_the_formula_says(fewest, most, count):
     assert len(labels(words(*"abcdef"), n=(fewest, most))) == count
 
 
-def test_no_ngram_reaches_over_a_long_pause():
+def test_no_ngram_spans_a_long_pause():
     alignment = Alignment((*words("a", "b").words, *words("c", start_s=0.8).words))
     assert labels(alignment) == ["a", "a,b", "b", "c"]
     assert "b,c" in labels(alignment, gap_s=0.5)
 
 
-def test_ngrams_that_are_too_short_or_too_long_are_left_out():
+def test_ngrams_that_are_too_short_or_too_long_are_dropped():
     assert labels(words("a", "b", "c"), shortest_s=0.3) == ["a,b", "b,c"]
     assert labels(words("a", "b", "c"), longest_s=0.3) == ["a", "b", "c"]
 
 
-def test_ngrams_lie_inside_given_sections_and_take_them_over():
+def test_ngrams_are_inside_given_sections():
     alignment = words("a", "b", "c", "d")
     sections = {"a": [Span("a.wav", "anna", 0.0, 0.4), Span("a.wav", "anna", 0.5, 0.9)]}
     assert labels(alignment, sections) == ["a", "a,b", "b", "d"]
-    with pytest.raises(InputError, match="the sections are of other recordings, such as b"):
+    with pytest.raises(InputError, match=r"sections: .* b"):
         labels(alignment, {"b": []})
 
 
@@ -89,7 +89,7 @@ def test_segments_are_labeled_by_the_units_whose_middle_they_hold():
         (0.0, 0.2, "a"),
         (0.05, 0.32, "a,b"),
     ]
-    with pytest.raises(InputError, match="recordings without alignment, such as b"):
+    with pytest.raises(InputError, match=r"segments: .* b"):
         list(transcribe([SpeechSegment(Span("b.wav", "", 0, 1), 0, 1)], units))
 
 
@@ -100,14 +100,14 @@ def test_words_without_phones_are_refused_with_the_cure():
 
 
 def test_a_comma_in_a_word_is_refused():
-    with pytest.raises(InputError, match="'a,b' at 0 s holds a comma"):
+    with pytest.raises(InputError, match="'a,b'"):
         labels(words("a,b"))
 
 
 @pytest.mark.parametrize(
     "rules", [{"n": (0, 5)}, {"n": (3, 2)}, {"shortest_s": 0.0}, {"longest_s": 0.05}, {"gap_s": -1.0}]
 )
-def test_rules_that_make_no_sense_are_refused(rules):
+def test_wrong_rules_are_refused(rules):
     with pytest.raises(ValidationError, match=next(iter(rules))):
         NgramRules(**rules)
 

@@ -42,7 +42,7 @@ BRIEF = AdaptSettings(rounds=2, steps=4, checks=2, pairs=16, held_out=0.3, threa
 
 
 class Loudness:
-    """A listener for whom loud is speech."""
+    """A detector for which loud audio is speech."""
 
     def reset(self):
         pass
@@ -53,7 +53,7 @@ class Loudness:
 
 @pytest.fixture(autouse=True)
 def _loudness(monkeypatch):
-    monkeypatch.setattr(vad, "_silero", Loudness)
+    monkeypatch.setattr(vad, "silero", Loudness)
     # Drawing takes longer than all else here.
     monkeypatch.setattr("earmark.training.mining.mining.save", lambda _, path: path.touch())
 

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from earmark.training.batches.augment import Augmentation, FieldSettings
+from earmark.training.batches.augment import AugmentationAudio, FieldSettings
 from earmark.training.batches.scene_cache import SceneCache, fill_scene_cache
 from earmark.training.batches.scenes import Scenes, SceneSettings
 from earmark.training.nn.encoders import StreamSettings
@@ -26,7 +26,7 @@ class Teacher:
 def store(bank_of, tone, tmp_path):
     """`store(copies, lives)`: scenes of five tones, kept."""
     scenes = Scenes(bank_of([tone(300 * n, 0.3) for n in range(1, 6)]), SceneSettings(length_s=1.3, margin_s=0.3), CPU)
-    augmentation = Augmentation(FieldSettings(), [], [], CPU)
+    augmentation = FieldSettings().build(AugmentationAudio(), CPU)
 
     def make(copies, lives=99):
         torch.manual_seed(0)

@@ -6,7 +6,7 @@ import torch
 
 from earmark.models.encoder import Encoder
 from earmark.training.nn.encoders import StreamSettings
-from earmark.training.nn.pooling import jitter, pieces, sum_windows
+from earmark.training.nn.pooling import jittered_windows, random_windows, sum_windows
 
 
 def encoder(parts=1, context=3):
@@ -58,7 +58,7 @@ def test_the_shortest_window_still_holds_a_frame():
 
 def test_jitter_moves_the_ends_apart_and_a_little_together():
     spoken = torch.tensor([[8000, 16_000]] * 500)
-    off = (jitter(spoken, torch.Generator().manual_seed(0), least_s=-0.04, most_s=0.2) - spoken) / 16_000
+    off = (jittered_windows(spoken, torch.Generator().manual_seed(0), least_s=-0.04, most_s=0.2) - spoken) / 16_000
     assert off[:, 0].min() >= -0.2
     assert off[:, 0].max() <= 0.04
     assert off[:, 1].min() >= -0.04
@@ -68,7 +68,7 @@ def test_jitter_moves_the_ends_apart_and_a_little_together():
 
 def test_pieces_lie_inside_the_spoken_parts_and_are_long_enough():
     spoken = torch.tensor([[1000, 20_000], [4000, 9000], [500, 2500]]).repeat(200, 1)
-    windows = pieces(spoken, torch.Generator().manual_seed(0))
+    windows = random_windows(spoken, torch.Generator().manual_seed(0))
     assert bool((windows[:, 0] >= spoken[:, 0] - 1).all())
     assert bool((windows[:, 1] <= spoken[:, 1] + 1).all())
     length = windows[:, 1] - windows[:, 0]

@@ -19,7 +19,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
-from earmark.training.loop import begin, train
+from earmark.training.loop import build_task, train
 from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.run.distributed import Processes, joined, synchronize_statistics
 from earmark.training.run.task import batch_loss
@@ -32,28 +32,28 @@ CPU = torch.device("cpu")
 def first_gradients(table, folder: Path, processes: Processes) -> dict[str, Tensor]:
     """Loss, gradients and running statistics of the first step, in float64 unless the recipe says bfloat16."""
     recipe = parse_recipe(table, folder, "recipe")
-    work = begin(recipe, CPU, processes)
-    objective = recipe.loss.build(classes=len(work.classes), dimension=recipe.encoder.dimension)
+    task = build_task(recipe, CPU, processes)
+    objective = recipe.loss.build(classes=len(task.classes), dimension=recipe.encoder.dimension)
     is_mixed = recipe.optimizer.precision == "bfloat16"
     if processes.count > 1:
-        synchronize_statistics(work.model)
+        synchronize_statistics(task.model)
     inputs = []
-    work.model.frontend.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
+    task.model.frontend.register_forward_pre_hook(lambda _, args: inputs.append(args[0]))
     if not is_mixed:
-        work.model.double()
+        task.model.double()
         objective.double()
-        work.model.frontend.register_forward_pre_hook(lambda _, args: (args[0].double(), *args[1:]))
-    work.model.train()
+        task.model.frontend.register_forward_pre_hook(lambda _, args: (args[0].double(), *args[1:]))
+    task.model.train()
     with torch.autocast("cpu", torch.bfloat16, is_mixed):
-        batch = work.draw(0, torch.Generator().manual_seed(1), processes)
+        batch = task.batch(0, torch.Generator().manual_seed(1), processes)
     loss = batch_loss(batch, objective, processes)
     loss.backward()
-    named = {f"model.{name}": parameter for name, parameter in work.model.named_parameters()}
+    named = {f"model.{name}": parameter for name, parameter in task.model.named_parameters()}
     named |= {f"loss.{name}": parameter for name, parameter in objective.named_parameters()}
     processes.average_gradients([*named.values()])
     found = {"loss": processes.mean(loss).detach(), "waves": processes.gather(inputs[0])}
     found |= {f"gradient.{name}": parameter.grad for name, parameter in named.items()}
-    return found | {name: buffer.clone() for name, buffer in work.model.named_buffers() if "running" in name}
+    return found | {name: buffer.clone() for name, buffer in task.model.named_buffers() if "running" in name}
 
 
 def worker(job: Path) -> None:

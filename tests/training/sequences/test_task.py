@@ -15,7 +15,7 @@ from earmark.training.run.distributed import Processes
 from earmark.training.sequences import draws
 from earmark.training.sequences.batches import Material
 from earmark.training.sequences.frames import build_source
-from earmark.training.sequences.task import begin_sequences
+from earmark.training.sequences.task import SequenceTask
 
 CPU = torch.device("cpu")
 GENERATOR = torch.Generator()
@@ -51,34 +51,34 @@ def log(folder):
 
 @pytest.mark.parametrize(("kind", "count"), [("sections", 12), ("pairs", 6), ("gold", 4)])
 def test_a_batch_holds_two_segments_of_each_label(of_kind, kind, count):
-    work = begin_sequences(recipe_of(of_kind(kind)), CPU, Processes())
-    batch = work.draw(0, GENERATOR, Processes())
+    task = SequenceTask(recipe_of(of_kind(kind)), CPU, Processes())
+    batch = task.batch(0, GENERATOR, Processes())
     assert batch.utterances == 2
     assert len(batch.labels) == len(np.unique(batch.labels)) == count
     assert batch.embeddings.shape == (2 * count, 16)
     batch.embeddings.square().sum().backward()
-    assert all(parameter.grad is not None for parameter in work.model.parameters())
-    assert work.classes == ()
+    assert all(parameter.grad is not None for parameter in task.model.parameters())
+    assert task.classes == ()
 
 
 @pytest.mark.parametrize("kind", ["sections", "pairs", "gold"])
 def test_processes_that_share_a_batch_embed_what_one_would(of_kind, kind):
-    work = begin_sequences(recipe_of(of_kind(kind)), CPU, Processes())
-    work.model.eval()
+    task = SequenceTask(recipe_of(of_kind(kind)), CPU, Processes())
+    task.model.eval()
     with torch.inference_mode():
-        whole = work.draw(1, GENERATOR, Processes())
-        shares = [work.draw(1, GENERATOR, Processes(rank, 2)) for rank in range(2)]
+        whole = task.batch(1, GENERATOR, Processes())
+        shares = [task.batch(1, GENERATOR, Processes(rank, 2)) for rank in range(2)]
     torch.testing.assert_close(torch.cat([share.embeddings for share in shares]), whole.embeddings)
     for share in shares:
         np.testing.assert_array_equal(share.labels, whole.labels)
 
 
 def test_a_draw_follows_from_the_step_and_not_from_what_was_drawn_before(of_kind):
-    work = begin_sequences(recipe_of(of_kind("sections")), CPU, Processes())
-    work.model.eval()
-    first = work.draw(3, GENERATOR, Processes())
-    work.draw(4, GENERATOR, Processes())
-    torch.testing.assert_close(work.draw(3, GENERATOR, Processes()).embeddings, first.embeddings)
+    task = SequenceTask(recipe_of(of_kind("sections")), CPU, Processes())
+    task.model.eval()
+    first = task.batch(3, GENERATOR, Processes())
+    task.batch(4, GENERATOR, Processes())
+    torch.testing.assert_close(task.batch(3, GENERATOR, Processes()).embeddings, first.embeddings)
 
 
 @pytest.mark.parametrize(("kind", "drawn"), [("sections", "SectionDraws"), ("pairs", "PairDraws")])
@@ -157,8 +157,8 @@ def test_a_head_of_streams_learns_with_the_frames_beside_a_segment_and_no_more(o
 
 def test_a_head_that_starts_from_nothing_knows_the_scale_of_its_frames(of_streams):
     of_streams["start"] = {}
-    work = begin_sequences(recipe_of(of_streams), CPU, Processes())
-    head = work.model.head
+    task = SequenceTask(recipe_of(of_streams), CPU, Processes())
+    head = task.model.head
     assert not torch.equal(head.mean, torch.zeros(96))
     assert torch.isfinite(head.deviation).all()
     assert bool((head.deviation > 0).all())

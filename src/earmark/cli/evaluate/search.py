@@ -138,7 +138,7 @@ def _search_all(
                 hits = find(index, query, top=top, exact=exact, without=own)
                 results.append(match_hits(hits, others, tolerance_s=tolerance_s, label=listed.label))
     if not results:
-        raise InputError("references: none of the words occurs in them; label the queries with words of the texts")
+        raise InputError("none of the words occurs there; label the queries with words of the texts", key="references")
     return results
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare import words
+from earmark.cli.prepare import options as words
 from earmark.cli.prepare.folder import counted
 from earmark.core.errors import InputError
 from earmark.core.progress import within
@@ -49,7 +49,7 @@ def speech_commands(
         str | None,
         typer.Option(
             metavar="WORDS",
-            help=f"Words that keep their labels, {words.HELP}; all others become _unknown_.",
+            help=f"Words that keep their labels, {words.WORDS}; all others become _unknown_.",
             show_default="all",
         ),
     ] = None,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare import words
+from earmark.cli.prepare import options as words
 from earmark.cli.prepare.folder import counted
 from earmark.core.errors import InputError
 
@@ -54,7 +54,7 @@ def _most(what: str) -> Any:
 
 def lists(
     manifest: ManifestFile,
-    keywords: Annotated[str, typer.Option(metavar="WORDS", help=f"Words to enroll, {words.HELP}.", show_default=False)],
+    keywords: Annotated[str, typer.Option(metavar="WORDS", help=f"Words to enroll, {words.WORDS}.")],
     out: Folder,
     takes: Annotated[str, typer.Option(metavar="NUMBERS", help="Takes that enroll a keyword.")] = "1,5,10",
     seeds: Annotated[int, typer.Option(min=1, help="Draws of each number of takes.")] = 5,
@@ -139,7 +139,7 @@ def lists(
 def open_set(
     manifest: ManifestFile,
     targets: Annotated[
-        str, typer.Option(metavar="WORDS", help=f"Words to tell apart, {words.HELP}.", show_default=False)
+        str, typer.Option(metavar="WORDS", help=f"Words to tell apart, {words.WORDS}.", show_default=False)
     ],
     out: Folder,
     seen: Annotated[
@@ -204,7 +204,7 @@ def pairs(
     out: Annotated[Path, typer.Option(help="The list to write.", show_default=False)],
     compared: Annotated[
         str | None,
-        typer.Option("--words", metavar="WORDS", help=f"Words to compare, {words.HELP}.", show_default="all"),
+        typer.Option("--words", metavar="WORDS", help=f"Words to compare, {words.WORDS}.", show_default="all"),
     ] = None,
     splits: Annotated[str, typer.Option("--from", metavar="SPLITS", help="Splits to draw from.")] = "val",
     anchors: Annotated[int, typer.Option(min=1, help="Clips of each word that are compared with others.")] = 10,

@@ -1,16 +1,14 @@
 """`earmark prepare ngrams`: n-grams of phones or words, as segments."""
 
-import os
 from collections import Counter
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare.vad import check_out
+from earmark.cli.prepare.options import SegmentsOut, Split, TextFrom, Workers, check_out, process_count
 from earmark.cli.settings import Flag, options_from
 from earmark.core.errors import EarmarkError, InputError
 
@@ -39,13 +37,7 @@ Sentences = Annotated[
 @options_from("earmark.data.segments.ngrams:NgramRules", "rules", flags={"n": Flag(metavar="N|N-N", separator="-")})
 def ngrams(
     source: Sentences,
-    out: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="List to write, lines 'wav spk vad_start vad_end seg_start seg_end label'; or a manifest.",
-        ),
-    ],
+    out: SegmentsOut,
     rules: "NgramRules",
     recordings: Annotated[
         Path | None,
@@ -61,26 +53,24 @@ def ngrams(
             metavar="SEGMENTS", help="Label these, such as those of prepare segments, instead of listing n-grams."
         ),
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only sentences of this split; all if not given.")] = None,
-    text_from: Annotated[Literal["text", "label"], typer.Option(help="Column of MANIFEST with the sentence.")] = "text",
+    split: Split = None,
+    text_from: TextFrom = "text",
     most: Annotated[
         int | None, typer.Option(min=1, help="Draw this many where there are more; all if not given.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes of pocketsphinx; one per core if not given.")
-    ] = None,
+    workers: Workers = None,
 ) -> None:
-    """List n-grams of phones or words with their places and comma-joined labels, such as HH,AH,L,OW.
+    """List n-grams of phones or words with their times and labels such as HH,AH,L,OW.
 
-    Every n-gram is listed, also where the same one follows; labels may stand there once only. With a manifest,
-    pocketsphinx finds the places; a .jsonl beside the list keeps them, so that the command goes on where it stopped.
+    All n-grams are listed, equal ones in a row too. Sentences of a manifest are aligned by pocketsphinx; a .jsonl file
+    beside the list is the checkpoint log: an interrupted command continues when run again.
     """
     from earmark.data.lists.segments import write_segments
 
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
-        raise InputError("--sections and --segments: give one of them")
+        raise InputError("leave it out, or --segments", key="sections")
     manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
     tokens: Counter[str] = Counter()
     found = _drawn(_segments(manifest, alignments, rules, sections, segments), most, seed)
@@ -90,7 +80,7 @@ def ngrams(
         raise EarmarkError(f"{source}: no n-gram fits; allow others with --n, --shortest, --longest, --gap")
     lost = Counter(alignment.failure.partition(":")[0] for alignment in alignments if alignment.failure)
     if lost:
-        console.say(f"left out: {', '.join(f'{number} sentences: {why}' for why, number in lost.most_common())}")
+        console.say(f"dropped: {', '.join(f'{number} sentences: {why}' for why, number in lost.most_common())}")
     repeated = sum(number > 1 for number in tokens.values())
     console.say(f"{out}: {count} n-grams of {rules.unit}, {len(tokens)} labels, {repeated} of them more than once")
 
@@ -102,7 +92,7 @@ def _segments(
     sections: Path | None,
     segments: Path | None,
 ) -> "Iterator[SpeechSegment]":
-    """The n-grams of sentences, inside sections if they are given; or given segments with their labels."""
+    """N-grams of sentences, inside sections if given; or the given segments with labels."""
     from earmark.data.lists.sections import by_path, read_sections
     from earmark.data.lists.segments import read_segments
     from earmark.data.segments import ngrams as made
@@ -120,7 +110,7 @@ def _segments(
 
 
 def _counted(segments: "Iterator[SpeechSegment]", tokens: Counter[str]) -> "Iterator[SpeechSegment]":
-    """The segments; counts their labels in `tokens` as they pass."""
+    """Yield the segments, and count their labels in `tokens`."""
     for segment in segments:
         tokens[segment.label] += 1
         yield segment
@@ -135,7 +125,7 @@ def _aligned(
     out: Path,
     workers: int | None,
 ) -> "tuple[Manifest, list[Alignment]]":
-    """Sentences and where their words are."""
+    """Read or align sentences; return them with their alignments."""
     from earmark.data.alignment.forced import Alignment, align_sentences
     from earmark.data.alignment.formats import read_alignments
     from earmark.data.manifest import Clip, Manifest, is_manifest
@@ -146,32 +136,34 @@ def _aligned(
             manifest = _sentences(recordings, text_from, split)
             return manifest, given.of(manifest)
         if split is not None:
-            raise InputError(f"--split {split}: for a manifest; name it with --recordings")
+            raise InputError(f"{split!r} is for a manifest; give it as --recordings", key="split")
         return Manifest(tuple(map(Clip, given.words))), [Alignment(tuple(words)) for words in given.words.values()]
     if recordings is not None:
-        raise InputError("--recordings: for alignments; a manifest says where its recordings lie")
+        raise InputError("only for alignments; a manifest has its own recordings", key="recordings")
     manifest = _sentences(source, text_from, split)
     if not any(clip.text for clip in manifest):
-        raise InputError(f"{source}: no sentence has a text; if it stands in the column label, say --text-from label")
+        raise InputError(
+            f"no sentence of {source} has a text; if transcripts are in the column label, choose label", key="text_from"
+        )
     with console.progress_bar() as progress:
         return manifest, align_sentences(
             manifest,
             out.with_suffix(".jsonl"),
             phones=rules.unit == "phones",
-            workers=workers or os.cpu_count() or 1,
-            on_sentence=partial(progress, "aligning"),
+            workers=process_count(workers),
+            progress=progress,
         )
 
 
 def _sentences(source: Path, text_from: Literal["text", "label"], split: str | None) -> "Manifest":
-    """Clips of a split, with what is said in `text`."""
+    """Clips of a split, with their transcripts in `text`."""
     from earmark.data.manifest import read_manifest, sentences_of
 
     return sentences_of(read_manifest(source, split=split), text_from)
 
 
 def _drawn(segments: "Iterator[SpeechSegment]", most: int | None, seed: int) -> "Iterator[SpeechSegment]":
-    """So many of them, in their order; kept only when some are drawn."""
+    """Draw segments, in their order; they are kept in memory only for a draw."""
     if most is None:
         return segments
     import numpy as np

@@ -1,13 +1,13 @@
-"""`earmark prepare vad`: where somebody speaks in recordings."""
+"""`earmark prepare vad`: the sections of recordings that contain speech."""
 
-import os
-from functools import partial
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from earmark.cli import console
+from earmark.cli.prepare.options import SpeakerPattern, Split, Workers, check_out, process_count
 from earmark.cli.settings import options_from
 from earmark.core.errors import EarmarkError, InputError
 
@@ -28,22 +28,15 @@ def vad(
         ),
     ],
     settings: "VadSettings",
-    split: Annotated[str | None, typer.Option(help="Only clips of this split; all if not given.")] = None,
-    speaker_pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="Searched in the paths below FOLDER; its first group is the speaker. SPEAKER_nohash_NUMBER if not "
-            "given.",
-        ),
-    ] = None,
-    workers: Annotated[int | None, typer.Option(min=1, help="Processes; one per core if not given.")] = None,
+    split: Split = None,
+    speaker_pattern: SpeakerPattern = None,
+    workers: Workers = None,
 ) -> None:
-    """Find the sections of recordings in which somebody speaks, by silero's voice activity detector.
+    """Find the sections of recordings that contain speech, by silero's voice activity detector.
 
-    Paths in the list start from FOLDER, or from the folder of MANIFEST. Beside the list stands a .jsonl that keeps
-    what is done: started again, the command goes on where it stopped. Recordings that cannot be read are left out
-    and told. Clips of noise and of rooms are not asked.
+    Paths in the list start from FOLDER, or from the folder of MANIFEST. A .jsonl file beside the list is the checkpoint
+    log: an interrupted command continues when run again. Recordings that cannot be read are dropped with a warning,
+    clips of noise and rooms without one.
     """
     from earmark.data.lists.sections import SECTIONS, write_sections
     from earmark.data.lists.spans import Span
@@ -57,37 +50,31 @@ def vad(
             SECTIONS.format(Span(clip.path, clip.speaker, 0.0, 1.0))
     with console.progress_bar() as progress:
         sections, failures = find_sections(
-            manifest,
-            out.with_suffix(".jsonl"),
-            settings,
-            workers=workers or os.cpu_count() or 1,
-            on_file=partial(progress, "listening"),
+            manifest, out.with_suffix(".jsonl"), settings, workers=process_count(workers), progress=progress
         )
     if not sections:
-        reason = next(iter(failures.values()), "nobody speaks in them; try a lower --threshold")
+        reason = next(iter(failures.values()), "they contain no speech; try a lower --threshold")
         raise EarmarkError(f"{source}: no section in {len(manifest)} clips: {reason}")
     write_sections(sections, out, folder=manifest.folder)
     for reason in failures.values():
-        console.show_warning(f"left out: {reason}", UserWarning, "", 0)
+        console.show_warning(f"dropped: {reason}", UserWarning, "", 0)
     speech_s = sum(section.end_s - section.start_s for section in sections)
     files = len({section.path for section in sections})
     console.say(f"{out}: {len(sections)} sections in {files} recordings, {speech_s / 60:.1f} min of speech")
     if not any(section.speaker for section in sections):
-        cure = "--speaker-pattern, such as '^([^/]+)/' for a folder each" if source.is_dir() else "its column speaker"
-        console.say(f"who speaks is not known: every recording will count as a voice of its own; say it by {cure}")
-    quiet = len({clip.path for clip in manifest}) - files - len(failures)
-    if quiet or failures:
-        console.say(f"left out: {quiet} recordings without speech, {len(failures)} that cannot be read")
+        cure = "--speaker-pattern, such as '^([^/]+)/' for a folder each" if source.is_dir() else "the column speaker"
+        console.say(f"speakers are unknown, so every recording counts as a speaker of its own; name them by {cure}")
+    silent = len({clip.path for clip in manifest}) - files - len(failures)
+    if silent or failures:
+        console.say(f"dropped: {silent} recordings without speech, {len(failures)} that cannot be read")
 
 
 def read_speech(source: Path, split: str | None, speaker_pattern: str | None) -> "Manifest":
-    """The recordings of a folder or manifest, without noise and rooms.
+    """Read the recordings of a folder or manifest, without noise and rooms.
 
     Raises:
-        InputError: no such folder or manifest, nothing in it, or a pattern for a manifest.
+        InputError: no such folder or manifest, no recordings, or a pattern for a manifest.
     """
-    from dataclasses import replace
-
     from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder
     from earmark.data.manifest import read_manifest, select_split
 
@@ -96,31 +83,11 @@ def read_speech(source: Path, split: str | None, speaker_pattern: str | None) ->
     if source.is_dir():
         manifest = read_folder(source, speaker_pattern=speaker_pattern or SPEAKER_PATTERN)
     elif speaker_pattern is not None:
-        raise InputError("--speaker-pattern: for a folder; a manifest says who speaks")
+        raise InputError("only for a folder; a manifest has a column speaker", key="speaker_pattern")
     else:
         manifest = read_manifest(source)
     manifest = manifest if split is None else select_split(manifest, split, source)
-    kept = tuple(clip for clip in manifest if clip.split not in {"noise", "rir"})
-    if not kept:
+    speech = tuple(clip for clip in manifest if clip.split not in {"noise", "rir"})
+    if not speech:
         raise InputError(f"{source}: all clips are noise or rooms; name recordings of speech")
-    return replace(manifest, clips=kept)
-
-
-def given(**values: Any) -> dict[str, Any]:
-    """The options that somebody gave; the others have the defaults of the settings."""
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def check_out(out: Path, *sources: Path | None) -> None:
-    """Whether a list may be written there: not over what it is made from, nor over the journal beside it.
-
-    Raises:
-        InputError: it may not.
-    """
-    if out.suffix == ".jsonl":
-        raise InputError(
-            f"--out {out}: a .jsonl beside the list keeps what is done; name the list .txt, .tsv, .parquet"
-        )
-    for source in sources:
-        if source is not None and out.resolve() == source.resolve():
-            raise InputError(f"--out {out}: would take the place of what it is made from; name another file")
+    return replace(manifest, clips=speech)

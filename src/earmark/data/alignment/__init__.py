@@ -1,1 +1,1 @@
-"""Word alignments: forced alignment, alignments of other tools, and recognition."""
+"""Word alignments: forced alignment, alignments of other tools, recognition."""

@@ -1,10 +1,10 @@
-"""Find where each word of a transcript is spoken, by pocketsphinx's forced alignment (US English).
+"""Forced alignment of transcripts by pocketsphinx: start and end of each word (US English).
 
-The acoustic model and the pronouncing dictionary (CMUdict) come inside pocketsphinx's wheel.
+pocketsphinx's wheel contains the acoustic model and the pronouncing dictionary (CMUdict).
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from importlib.metadata import version
@@ -17,11 +17,12 @@ import numpy as np
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
 from earmark.core.checkpoint_log import CheckpointLog
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.parallel import map_parallel
 
 FRAME_S = 0.01
-# Sound that fits its words badly, or digital silence beside them, is lost by the usual search and found by a wide one.
+# A wide search aligns recordings that fit their words badly, or have digital silence beside them; the usual one fails.
 _WIDE = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
 UNKNOWN = "not in the dictionary"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
@@ -29,12 +30,12 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 
 class AlignmentError(EarmarkError):
-    """A sentence that cannot be aligned; the message says why, details behind a colon."""
+    """A sentence that cannot be aligned; the message is the reason, with details after a colon."""
 
 
 @dataclass(frozen=True, slots=True)
 class Phone:
-    """One speech sound, named as the dictionary names it (ARPABET), and its place in seconds."""
+    """A phone, as in the dictionary (ARPABET), with start and end in seconds."""
 
     text: str
     start_s: float
@@ -43,7 +44,7 @@ class Phone:
 
 @dataclass(frozen=True, slots=True)
 class Word:
-    """One spoken word, its place in seconds, and its phones where they were asked for."""
+    """A spoken word with start and end in seconds, and its phones if they were aligned."""
 
     text: str
     start_s: float
@@ -53,18 +54,18 @@ class Word:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The words of one sentence, in file time, or why there are none."""
+    """The words of a sentence, in file time, or the reason why there are none."""
 
     words: tuple[Word, ...] = ()
     failure: str = ""
 
 
 Pronunciations = tuple[tuple[str, str], ...]
-"""Words that the dictionary lacks, each with its phones, parted by spaces."""
+"""Words that the dictionary lacks, each with its phones, separated by spaces."""
 
 
 def spoken_words(text: str) -> tuple[str, ...]:
-    """The words of a transcript: lower case, without punctuation except apostrophes inside words.
+    """Split a transcript into words: lower case, without punctuation except apostrophes inside words.
 
     >>> spoken_words("LOOK, at Ann’s well-known pants!")
     ('look', 'at', "ann's", 'well', 'known', 'pants')
@@ -75,19 +76,19 @@ def spoken_words(text: str) -> tuple[str, ...]:
 def align(
     wave: Wave, words: Sequence[str], *, phones: bool = False, pronunciations: Pronunciations = ()
 ) -> tuple[Word, ...]:
-    """Align a transcript with its sound.
+    """Align a transcript with its recording.
 
     Args:
         wave: one sentence, shape (n,).
-        words: what is said in it, from `spoken_words`.
-        phones: also say where each phone is; takes about twice the time.
+        words: its words, from `spoken_words`.
+        phones: also align phones; takes about twice the time.
         pronunciations: of words that the dictionary lacks.
 
     Returns:
-        The words with their places from the start of the wave, silences left out.
+        The words, without silences; times count from the start of the wave.
 
     Raises:
-        AlignmentError: no words, a word without pronunciation, or sound that does not fit the words.
+        AlignmentError: no words, a word without pronunciation, or a wave that does not fit the words.
         InputError: pocketsphinx is not installed, or a pronunciation uses unknown phones.
     """
     if not words:
@@ -97,36 +98,36 @@ def align(
     if unknown:
         raise AlignmentError(f"{UNKNOWN}: {', '.join(unknown)}")
     if not len(wave):
-        raise AlignmentError("no sound")
+        raise AlignmentError("no audio")
     samples = pcm(wave)
     for is_wide in (False, True):
         found = _found(_decoder(pronunciations, is_wide=is_wide), samples, words, phones)
         if [word.text for word in found] == list(words):
             return found
-    raise AlignmentError("the sound does not fit the text")
+    raise AlignmentError("the audio does not fit the text")
 
 
 def align_sentences(
     manifest: Manifest,
-    journal: Path,
+    log: Path,
     *,
     phones: bool = False,
     pronunciations: Pronunciations = (),
     workers: int = 1,
-    on_sentence: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> list[Alignment]:
-    """Align every sentence of a manifest with its column `text`.
+    """Align each sentence of a manifest with its column `text`.
 
     Args:
         manifest: sentences.
-        journal: file that keeps the alignments; those of an earlier run are not made again.
-        phones: also say where each phone is.
+        log: checkpoint log; alignments of an earlier run are kept.
+        phones: also align phones.
         pronunciations: of words that the dictionary lacks.
-        workers: processes.
-        on_sentence: called with the number of finished sentences and of all.
+        workers: number of processes.
+        progress: counts sentences.
 
     Returns:
-        One alignment a sentence, in their order; times count from the start of the file.
+        One alignment per sentence, in order; times count from the start of the file.
 
     Raises:
         InputError: pocketsphinx is not installed, or a pronunciation uses unknown phones.
@@ -138,22 +139,22 @@ def align_sentences(
     }
     _decoder(pronunciations)
     job = partial(_align_file, phones=phones, pronunciations=pronunciations)
-    with CheckpointLog(journal, made_by) as kept:
+    with CheckpointLog(log, made_by) as kept:
         todo = [(key, clip) for key, clip in _keyed(manifest) if key not in kept.done]
         todo.sort(key=lambda item: item[1].path)
         total, done = len(manifest), len(manifest) - len(todo)
+        progress("aligning", done, total)
         by_file = [list(group) for _, group in groupby(todo, key=lambda item: item[1].path)]
         for results in map_parallel(job, by_file, workers):
             for key, record in results:
                 kept.add(key, record)
                 done += 1
-                if on_sentence:
-                    on_sentence(done, total)
+                progress("aligning", done, total)
         return [alignment_from(kept.done[key]) for key, _ in _keyed(manifest)]
 
 
 def alignment_from(record: Mapping[str, Any]) -> Alignment:
-    """The alignment that a JSON record holds, see `earmark.data.alignment.formats`.
+    """Read the alignment of a JSON record, see `earmark.data.alignment.formats`.
 
     Raises:
         KeyError: a word without text, start_s or end_s.
@@ -167,7 +168,7 @@ def alignment_from(record: Mapping[str, Any]) -> Alignment:
 
 
 def read_pronunciations(path: Path) -> Pronunciations:
-    """Read pronunciations, one a line: a word and its phones (ARPABET without stress marks), parted by spaces.
+    """Read pronunciations, one per line: a word and its phones (ARPABET without stress), separated by spaces.
 
     Raises:
         InputError: no such file, or a line without phones.
@@ -188,7 +189,7 @@ def read_pronunciations(path: Path) -> Pronunciations:
 
 
 def pocketsphinx() -> Any:
-    """The package, or the word where to get it.
+    """Import pocketsphinx.
 
     Raises:
         InputError: it is not installed.
@@ -197,31 +198,31 @@ def pocketsphinx() -> Any:
         import pocketsphinx as package
     except ModuleNotFoundError:
         raise InputError(
-            'pocketsphinx: not installed; run: pip install "earmark[train]", or bring alignments with --alignments'
+            'pocketsphinx: not installed; run: pip install "earmark[train]", or use alignments of another tool'
         ) from None
     return package
 
 
 def pocketsphinx_version() -> str:
-    """Its version: another one may align in another way."""
+    """Version of pocketsphinx; another version may align differently."""
     pocketsphinx()
     return version("pocketsphinx")
 
 
 def pcm(wave: Wave) -> bytes:
-    """A wave as pocketsphinx wants it: 16-bit samples."""
+    """A wave as 16-bit samples, the input of pocketsphinx."""
     return (np.clip(wave, -1, 1) * 32767).astype(np.int16).tobytes()
 
 
 def excerpt(wave: Wave, start_s: float, end_s: float | None) -> Wave:
-    """A part of a wave."""
+    """Cut a part out of a wave; an end of None is that of the wave."""
     return wave[round(start_s * SAMPLE_RATE) : None if end_s is None else round(end_s * SAMPLE_RATE)]
 
 
 def _align_file(
     sentences: Sequence[tuple[str, Clip]], *, phones: bool, pronunciations: Pronunciations
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Records of the sentences of one file."""
+    """Align the sentences of one file; return their keys and records."""
     path = sentences[0][1].path
     try:
         wave = read(path)
@@ -258,7 +259,7 @@ def _record(word: Word, offset_s: float) -> dict[str, Any]:
 
 
 def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
-    """Each sentence with an absolute path, and a key that changes with all that its alignment hangs on."""
+    """Yield each sentence with an absolute path, and a key of everything that its alignment depends on."""
     for clip in manifest:
         path = str(manifest.locate(clip).resolve())
         values = asdict(clip) | {"path": path}
@@ -266,17 +267,17 @@ def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
 
 
 def _found(decoder: Any, samples: bytes, words: Sequence[str], phones: bool) -> tuple[Word, ...]:
-    """The words that the decoder placed; none when it got lost."""
+    """The words that the decoder aligned; empty when it failed."""
     try:
         decoder.set_align_text(" ".join(words))
-        _hear(decoder, samples)
+        _decode(decoder, samples)
         found = [
-            Word(_plain(segment.word), segment.start_frame * FRAME_S, (segment.end_frame + 1) * FRAME_S)
+            Word(_without_variant(segment.word), segment.start_frame * FRAME_S, (segment.end_frame + 1) * FRAME_S)
             for segment in decoder.seg() or ()
         ]
         if phones and found:
             decoder.set_alignment()
-            _hear(decoder, samples)
+            _decode(decoder, samples)
             found = [_with_phones(entry) for entry in decoder.get_alignment()]
     except RuntimeError:
         return ()
@@ -285,8 +286,8 @@ def _found(decoder: Any, samples: bytes, words: Sequence[str], phones: bool) -> 
 
 @cache
 def _decoder(pronunciations: Pronunciations = (), *, is_wide: bool = False) -> Any:
-    # bestpath: pocketsphinx's lattice search now and then squeezes the silence at the start into one frame, and then
-    # no phones are found.
+    # Without bestpath: pocketsphinx's lattice search sometimes shrinks the silence at the start to one frame, and the
+    # alignment of phones then fails.
     decoder = pocketsphinx().Decoder(loglevel="FATAL", lm=None, bestpath=False, **(_WIDE if is_wide else {}))
     for word, phones in pronunciations:
         if decoder.lookup_word(word) is not None:
@@ -294,11 +295,11 @@ def _decoder(pronunciations: Pronunciations = (), *, is_wide: bool = False) -> A
         try:
             decoder.add_word(word, phones)
         except RuntimeError:
-            raise InputError(f"pronunciation of {word!r}: {phones} are not all phones of the dictionary") from None
+            raise InputError(f"pronunciations: {phones!r} of {word!r} has a phone that the dictionary lacks") from None
     return decoder
 
 
-def _hear(decoder: Any, samples: bytes) -> None:
+def _decode(decoder: Any, samples: bytes) -> None:
     decoder.start_utt()
     try:
         decoder.process_raw(samples, full_utt=True)
@@ -306,8 +307,8 @@ def _hear(decoder: Any, samples: bytes) -> None:
         decoder.end_utt()
 
 
-def _plain(word: str) -> str:
-    """Without the number of the pronunciation: the dictionary writes a(2)."""
+def _without_variant(word: str) -> str:
+    """A word without the number of its pronunciation: the dictionary has entries such as a(2)."""
     return _VARIANT.sub("", word)
 
 
@@ -315,4 +316,4 @@ def _with_phones(entry: Any) -> Word:
     phones = tuple(
         Phone(phone.name, phone.start * FRAME_S, (phone.start + phone.duration) * FRAME_S) for phone in entry
     )
-    return Word(_plain(entry.name), entry.start * FRAME_S, (entry.start + entry.duration) * FRAME_S, phones)
+    return Word(_without_variant(entry.name), entry.start * FRAME_S, (entry.start + entry.duration) * FRAME_S, phones)

@@ -1,12 +1,12 @@
-"""Word alignments that somebody else made: TextGrids of the Montreal Forced Aligner, CTM, JSON.
+"""Word alignments of other tools: TextGrids of the Montreal Forced Aligner, CTM, JSON.
 
-JSON is one array of records, or one record a line:
+JSON is one array of records, or one record per line:
 
     {"path": "wav/anna_1.wav", "words": [{"text": "hello", "start_s": 0.31, "end_s": 0.74,
                                           "phones": [{"text": "HH", "start_s": 0.31, "end_s": 0.38}]}]}
 
-`phones` may be left out; further keys are not read. Lines without `words`, such as the first one of what
-`earmark.data.alignment.forced` writes, are skipped. In all formats times count from the start of the sound file.
+`phones` is optional; other keys are ignored. Lines without `words` are skipped, such as the first line of a checkpoint
+log of `earmark.data.alignment.forced`. In all formats, times count from the start of the audio file.
 """
 
 import json
@@ -22,7 +22,7 @@ from earmark.data.alignment.forced import Alignment, Phone, Word, alignment_from
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.data.manifest import Clip, Manifest
 
-# What aligners and recognizers write where nothing, noise or an unknown word is heard.
+# Labels of silence, noise and unknown words.
 _NO_WORD = re.compile(r"(?:|sil|sp|spn|[<\[{+].*)", re.IGNORECASE)
 _ROUNDING_S = 0.011
 _TIERS = ("words", "word")
@@ -33,22 +33,22 @@ class Alignments:
     """Words by recording.
 
     Attributes:
-        source: the folder or file that they were read from; stands in messages.
-        words: words by the recording's name: the last parts of its path, without suffix.
+        source: folder or file of the alignments, for messages.
+        words: words by name of the recording: the last parts of its path, without suffix.
     """
 
     source: Path
     words: Mapping[str, Sequence[Word]]
 
     def of(self, manifest: Manifest) -> list[Alignment]:
-        """Each clip's words, in file time.
+        """Find the words of each clip, in file time.
 
         Args:
-            manifest: where a clip has a text, its words have to be in it, in their order; words may be missing.
+            manifest: clips; if a clip has a text, it must contain the aligned words in order, and possibly more.
 
         Raises:
-            InputError: no clip has an alignment, two recordings may be meant by one path, or an alignment names other
-                words than the clip's text.
+            InputError: no clip has an alignment, two recordings match one path, or an alignment has other words than
+                the text of its clip.
         """
         by_stem: dict[str, list[str]] = defaultdict(list)
         for recording in self.words:
@@ -64,8 +64,8 @@ class Alignments:
             found.append(Alignment(words) if words else Alignment(failure="no word in its alignment"))
         if all(alignment.failure for alignment in found):
             raise InputError(
-                f"{self.source}: aligns none of the clips; its recordings are called {_some(self.words)},"
-                f" the manifest's {_some(clip.path for clip in manifest)}"
+                f"{self.source}: no alignment of any clip; it names {_some(self.words)}, the manifest"
+                f" {_some(clip.path for clip in manifest)}"
             )
         return found
 
@@ -76,8 +76,8 @@ class Alignments:
         closest = [other for other, parts in shared.items() if parts == max(shared.values())]
         if len(closest) > 1:
             raise InputError(
-                f"{self.source}: {closest[0]} and {closest[1]} may both be {path}; name them by the folders of the"
-                " recording too"
+                f"{self.source}: {closest[0]} and {closest[1]} both match {path}; add the folders of the recording to"
+                " their names"
             )
         return closest[0] if closest else None
 
@@ -89,8 +89,8 @@ class Alignments:
             for part in spoken_words(word.text):
                 if part not in said:
                     raise InputError(
-                        f"{self.source}: {name} has {part!r} at {word.start_s:.2f} s, which the text of {clip.path}"
-                        f" does not say there ({clip.text!r}); align the same texts"
+                        f"{self.source}: {name} has {part!r} at {word.start_s:.2f} s, but the text of {clip.path} does"
+                        f" not ({clip.text!r}); align the same texts"
                     )
 
 
@@ -98,7 +98,7 @@ def read_alignments(source: str | Path) -> Alignments:
     """Read a folder of TextGrids, or a .TextGrid, .ctm, .json or .jsonl file.
 
     Raises:
-        InputError: nothing to read there, or something that is no alignment; the message names the file and the place.
+        InputError: no such file, or not an alignment; the message names the file and the line.
     """
     source = Path(source)
     if source.is_dir():
@@ -119,12 +119,12 @@ def read_alignments(source: str | Path) -> Alignments:
 
 
 def read_text_grid(path: Path) -> tuple[Word, ...]:
-    """Words, and phones where there are, of a TextGrid: of its tiers `words` and `phones`.
+    """Read words, and phones if there are any, from the tiers `words` and `phones` of a TextGrid.
 
-    The Montreal Forced Aligner writes `anna - words` where it knows the speaker; such tiers are read too.
+    The Montreal Forced Aligner calls a tier `anna - words` if it knows the speaker; such tiers are read too.
 
     Raises:
-        InputError: praatio is not installed, the file is no TextGrid, or has no tier of words.
+        InputError: praatio is not installed, the file is not a TextGrid, or it has no tier of words.
     """
     try:
         from praatio import textgrid
@@ -135,10 +135,10 @@ def read_text_grid(path: Path) -> tuple[Word, ...]:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
     except (PraatioException, ValueError, IndexError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a TextGrid that can be read ({reason})") from None
+        raise InputError(f"{path}: not a readable TextGrid ({reason})") from None
     tiers = [name for name in grid.tierNames if _kind(name) in _TIERS]
     if not tiers:
-        raise InputError(f"{path}: no tier of words, called 'words'; its tiers are {', '.join(grid.tierNames)}")
+        raise InputError(f"{path}: no tier 'words'; its tiers are {', '.join(grid.tierNames)}")
     words = []
     for tier in tiers:
         phones = [
@@ -154,10 +154,10 @@ def read_text_grid(path: Path) -> tuple[Word, ...]:
 
 
 def read_ctm(path: Path) -> dict[str, tuple[Word, ...]]:
-    """Words by recording of a CTM file: lines `recording channel start duration word`, `;;` before comments.
+    """Read words by recording from a CTM file: lines `recording channel start duration word`, `;;` before comments.
 
     Raises:
-        InputError: a line of another form.
+        InputError: a line in another format.
     """
     found: dict[str, list[Word]] = defaultdict(list)
     for number, line in enumerate(_text(path).splitlines(), 1):
@@ -173,15 +173,15 @@ def read_ctm(path: Path) -> dict[str, tuple[Word, ...]]:
             ) from None
         found[_without_suffix(recording)].append(Word(_lower(word), start, round(start + duration, 4)))
     if not found:
-        raise InputError(f"{path}: holds no word")
+        raise InputError(f"{path}: no words in it")
     return {recording: _spoken(words) for recording, words in found.items()}
 
 
 def read_json(path: Path) -> dict[str, tuple[Word, ...]]:
-    """Words by recording of a JSON file, see the module's text.
+    """Read words by recording from a JSON file, see above.
 
     Raises:
-        InputError: not JSON, or a record that misses something.
+        InputError: not JSON, or an incomplete record.
     """
     found: dict[str, tuple[Word, ...]] = {}
     for number, record in json_records(path):
@@ -197,15 +197,15 @@ def read_json(path: Path) -> dict[str, tuple[Word, ...]]:
             ) from None
         found[recording] = found.get(recording, ()) + tuple(replace(word, text=_lower(word.text)) for word in words)
     if not found:
-        raise InputError(f"{path}: holds no record with words")
+        raise InputError(f"{path}: no record with words")
     return found
 
 
 def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """The objects of a JSON array, or of a file with one object a line, numbered from 1.
+    """Yield the objects of a JSON array, or of a file with one object per line, with their numbers from 1.
 
     Raises:
-        InputError: not JSON, or something else than objects.
+        InputError: not JSON, or not objects.
     """
     text = _text(path)
     lines: Iterable[str] = text.splitlines()
@@ -221,7 +221,7 @@ def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:
             records += [json.loads(line)] if line.strip() else []
         except ValueError as error:
-            raise InputError(f"{path}:{number}: not JSON ({error}); write one array, or one record a line") from None
+            raise InputError(f"{path}:{number}: not JSON ({error}); write one array, or one record per line") from None
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
             raise InputError(f"{path}, record {number}: expected an object, got {type(record).__name__}")
@@ -273,7 +273,7 @@ def _without_suffix(path: str) -> str:
 
 
 def _shared_parts(one: str, other: str) -> int:
-    """How many parts two paths share, counted from their ends."""
+    """Number of parts that two paths share, counted from their ends."""
     count = 0
     for a, b in zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False):
         if a != b:

@@ -1,72 +1,135 @@
-"""From sentences with transcripts to a keyword corpus: align, cut, listen again, choose, write."""
+"""Make a keyword corpus of sentences with transcripts: align, cut, confirm by recognition, choose, write."""
 
 import os
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 from itertools import groupby
 from pathlib import Path
 from typing import Literal
 
+from pydantic import Field
+
 from earmark.core.audio import read, write
+from earmark.core.config import Settings
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.alignment.forced import (
     UNKNOWN,
     Alignment,
     Pronunciations,
     align_sentences,
     excerpt,
+    read_pronunciations,
     spoken_words,
 )
-from earmark.data.alignment.formats import Alignments
-from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, recognize
+from earmark.data.alignment.formats import Alignments, read_alignments
+from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, read_hypotheses, recognize
 from earmark.data.draws import draw_pairs
 from earmark.data.keyword_corpus.cuts import (
     CutRules,
     Dropped,
     WordCut,
     choose_words,
+    confirm_cuts,
     cut_words,
     enough_clips,
     file_name,
-    option_of,
-    said_as_labeled,
     sentence_ends,
     tight,
 )
 from earmark.data.keyword_corpus.report import KeywordReport, Speed, write_report
 from earmark.data.lists.clip_lists import ClipPair, write_pairs
-from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.data.manifest import SUFFIXES, Clip, Manifest, write_manifest
 from earmark.data.parallel import map_parallel
 
-Listener = Literal["corpus", "english"] | Mapping[str, Sequence[str]] | None
-"""How cuts are recognized: a language model of `earmark.data.alignment.recognition`, words by cut name, or none."""
-OnProgress = Callable[[str, int, int], None]
-"""Called with a stage and the number of its finished and of all items."""
+CutRecognizer = Literal["corpus", "english"] | Mapping[str, Sequence[str]] | None
+"""A language model of `earmark.data.alignment.recognition`; or recognized words by name of the cut; or none."""
 
-TIGHT, SUFFIXES = "tight", (".parquet", ".tsv")
-# As published for LibriSpeech Keywords: anchors of a word, and clips of each other word beside an anchor.
+TIGHT = "tight"
+"""Stem of the manifest of the words alone."""
+
+# As published for LibriSpeech Keywords: anchors of a word, and clips of each other word per anchor.
 ANCHORS, NEGATIVES = 10, 30
 
 
 @dataclass(frozen=True)
 class Sources:
-    """What a keyword corpus is made with, beside the rules.
+    """Alignment and recognition of a keyword corpus.
 
     Attributes:
-        alignments: where the words are; None to align with pocketsphinx.
-        listener: what hears the cuts again.
-        phones: whether pocketsphinx also says where each phone is.
+        alignments: alignments of another tool; None to align with pocketsphinx.
+        recognizer: confirms the cuts; None keeps all of them.
+        phones: whether pocketsphinx also aligns phones.
         pronunciations: of words that pocketsphinx's dictionary lacks.
     """
 
     alignments: Alignments | None = None
-    listener: Listener = "corpus"
+    recognizer: CutRecognizer = "corpus"
     phones: bool = False
     pronunciations: Pronunciations = ()
+
+
+class SourceSettings(Settings):
+    """Files and choices that `Sources` are read from."""
+
+    alignments: Path | None = Field(
+        None,
+        description="Alignments of the sentences: a folder of TextGrids, or a .ctm, .json or .jsonl file; pocketsphinx "
+        "aligns if not given.",
+    )
+    pronunciations: Path | None = Field(None, description="Words that the dictionary lacks, lines WORD PH ON ES.")
+    phones: bool = Field(False, description="Also align phones.")
+    recognizer: Literal["corpus", "english", "none"] = Field(
+        "corpus",
+        description="Keep a cut only if pocketsphinx recognizes its word, expecting the words of these sentences or "
+        "English text (slow); none keeps all cuts.",
+    )
+    hypotheses: Path | None = Field(
+        None, description="Words that another recognizer found in the cuts, instead: a .ctm, .json or .jsonl file."
+    )
+
+    def read(self) -> Sources:
+        """Read the files.
+
+        Raises:
+            InputError: a file is missing or has another format, or `hypotheses` is given with the recognizer none.
+        """
+        recognizer: CutRecognizer = None if self.recognizer == "none" else self.recognizer
+        if self.hypotheses is not None:
+            if recognizer is None:
+                raise InputError("leave it out, or the recognizer none", key="hypotheses")
+            recognizer = read_hypotheses(self.hypotheses)
+        return Sources(
+            alignments=read_alignments(self.alignments) if self.alignments else None,
+            recognizer=recognizer,
+            phones=self.phones,
+            pronunciations=read_pronunciations(self.pronunciations) if self.pronunciations else (),
+        )
+
+
+@dataclass(frozen=True)
+class _Selection:
+    """The cuts of a corpus.
+
+    Attributes:
+        train: cuts of the words for training.
+        val: cuts of the words for validation.
+        dropped: number of dropped words by reason.
+        aligned: number of cuts by word before recognition.
+    """
+
+    train: Sequence[WordCut]
+    val: Sequence[WordCut]
+    dropped: Dropped
+    aligned: Mapping[str, int]
+
+    @property
+    def cuts(self) -> list[WordCut]:
+        return [*self.train, *self.val]
 
 
 def cut_keywords(
@@ -77,56 +140,40 @@ def cut_keywords(
     *,
     write_audio: bool = False,
     workers: int = 1,
-    on_progress: OnProgress | None = None,
+    progress: Progress = no_progress,
 ) -> KeywordReport:
     """Make a keyword corpus of sentences.
 
-    Beside `out` are written: `tight` (the words alone, with the suffix of `out`; not when the cuts are that already),
-    `alignments.jsonl`, `hypotheses.jsonl`, `report.json` and `report.md`, and for validation words their clips as
-    files in `clips` and `val_pairs.txt`. The two .jsonl files keep what is done, so a killed run goes on.
+    Beside `out`, the function writes `tight` (the words alone, with the suffix of `out`; not if `length_s` is 0),
+    `alignments.jsonl`, `hypotheses.jsonl`, `report.json` and `report.md`; for validation words also `val_pairs.txt`,
+    and their clips as files in `clips`. The two .jsonl files are checkpoint logs: a killed run continues.
 
     Args:
-        manifest: sentences, what is said in the column `text`.
-        out: the manifest of cuts to write, .tsv or .parquet; paths lead to the files of the sentences.
-        rules: what is cut and what stays.
-        sources: where words are, and what hears them.
-        write_audio: also write every cut to `clips/WORD/NAME.flac`.
-        workers: processes.
-        on_progress: told how far each stage is.
+        manifest: sentences, with their transcripts in the column `text`.
+        out: manifest of the cuts, .tsv or .parquet; its paths lead to the files of the sentences.
+        rules: which words are cut and kept.
+        sources: alignment and recognition.
+        write_audio: also write each cut to `clips/WORD/NAME.flac`.
+        workers: number of processes.
+        progress: counts sentences, cuts and files.
 
     Raises:
-        InputError: no sentence has a text, a file is missing, alignments or hypotheses of other recordings, or fewer
-            words than asked for.
+        InputError: no sentence has a text, a file is missing, alignments or hypotheses are of other recordings, or
+            there are fewer words than requested.
         EarmarkError: no clip is left.
     """
     sources = sources or Sources()
-    told = on_progress or (lambda *_: None)
-    if not any(spoken_words(clip.text) for clip in manifest) and sources.alignments is None:
-        raise InputError("no sentence has a text; if it stands in the column label, say --text-from label")
-    if out.suffix not in SUFFIXES:
-        # Told now, not after hours of work.
-        raise InputError(f"{out}: a manifest is {' or '.join(SUFFIXES)}")
-    if out.stem == TIGHT and rules.length_s:
-        raise InputError(f"{out}: the words alone are written there; name the manifest of the cuts otherwise")
+    _check_input(manifest, out, rules, sources)
     ends_s = sentence_ends(manifest)
     audio_s = sum(end_s - clip.start_s for clip, end_s in zip(manifest, ends_s, strict=True))
-    work = _Work(out.parent, sources, workers, told, {})
-    alignments = work.align(manifest, audio_s)
-    cuts, dropped = cut_words(manifest, ends_s, alignments, rules)
-    # A word that has too few cuts already need not be listened to.
-    cuts, rare = enough_clips(cuts, rules, "too few aligned clips of the word")
-    given = Counter(cut.label for cut in cuts)
-    unheard: Dropped = Counter()
-    if cuts and sources.listener is not None:
-        cuts, unheard = said_as_labeled(cuts, work.listen(cuts, alignments), rules)
-    cuts, rare_now = enough_clips(cuts, rules, "too few clips of the word left")
-    train, val, unwanted = choose_words(cuts, rules)
-    dropped = dropped + rare + unheard + rare_now + unwanted
-    if not train:
-        raise EarmarkError(f"{out}: no clip is left: {_reasons(_failures(alignments), dropped)}")
-    _write_manifests(train, val, rules, out)
-    work.write_clips([*train, *val] if write_audio else val, val, out.suffix)
-    kept = Counter(cut.label for cut in [*train, *val])
+    stages = _Stages(out.parent, sources, workers, progress)
+    alignments = stages.align(manifest, audio_s)
+    chosen = _select(manifest, ends_s, alignments, rules, stages)
+    if not chosen.train:
+        raise EarmarkError(f"{out}: no clip is left: {_reasons(_failures(alignments), chosen.dropped)}")
+    _write_manifests(chosen.train, chosen.val, rules, out)
+    stages.write_clips(chosen.cuts if write_audio else chosen.val, chosen.val, out.suffix)
+    kept = Counter(cut.label for cut in chosen.cuts)
     report = KeywordReport(
         source=_source(rules, sources),
         sentences=len(manifest),
@@ -135,66 +182,97 @@ def cut_keywords(
         failures=_failures(alignments),
         unknown=_unknown(alignments),
         aligned_words=sum(len(alignment.words) for alignment in alignments),
-        dropped=dict(dropped),
-        aligned={word: given[word] for word in kept},
+        dropped=dict(chosen.dropped),
+        aligned={word: chosen.aligned[word] for word in kept},
         kept=dict(kept.most_common()),
-        val_words=tuple(sorted({cut.label for cut in val})),
-        speech_s=sum(cut.word.end_s - cut.word.start_s for cut in [*train, *val]),
-        pairs=_write_val_pairs(val, out.parent / "val_pairs.txt", rules.seed),
-        speed=work.speed,
+        val_words=tuple(sorted({cut.label for cut in chosen.val})),
+        speech_s=sum(cut.word.end_s - cut.word.start_s for cut in chosen.cuts),
+        pairs=_write_val_pairs(chosen.val, out.parent / "val_pairs.txt", rules.seed),
+        speed=stages.speed,
     )
     write_report(report, out.parent)
     return report
 
 
+def _check_input(manifest: Manifest, out: Path, rules: CutRules, sources: Sources) -> None:
+    """Check before hours of work."""
+    if not any(spoken_words(clip.text) for clip in manifest) and sources.alignments is None:
+        raise InputError(
+            "no sentence has a text; if transcripts are in the column label, choose label", key="text_from"
+        )
+    if out.suffix not in SUFFIXES:
+        raise InputError(f"{out}: a manifest is {' or '.join(SUFFIXES)}", key="out")
+    if out.stem == TIGHT and rules.length_s:
+        raise InputError(f"{out} is the manifest of the words alone; choose another name for the cuts", key="out")
+
+
+def _select(
+    manifest: Manifest,
+    ends_s: Sequence[float],
+    alignments: Sequence[Alignment],
+    rules: CutRules,
+    stages: "_Stages",
+) -> _Selection:
+    """Cut words, confirm the cuts, and choose among them."""
+    cuts, dropped = cut_words(manifest, ends_s, alignments, rules)
+    # Words with too few cuts already need no recognition.
+    cuts, rare = enough_clips(cuts, rules, "too few aligned clips of the word")
+    aligned = Counter(cut.label for cut in cuts)
+    unconfirmed: Dropped = Counter()
+    if cuts and stages.sources.recognizer is not None:
+        cuts, unconfirmed = confirm_cuts(cuts, stages.recognize(cuts, alignments), rules)
+    cuts, rare_now = enough_clips(cuts, rules, "too few clips of the word left")
+    train, val, not_chosen = choose_words(cuts, rules)
+    return _Selection(train, val, dropped + rare + unconfirmed + rare_now + not_chosen, aligned)
+
+
 @dataclass(frozen=True)
-class _Work:
-    """The parts that take long: each goes on where an earlier run stopped, and tells how far it is."""
+class _Stages:
+    """The stages that take long: each continues where an earlier run stopped, and measures its speed."""
 
     folder: Path
     sources: Sources
     workers: int
-    told: OnProgress
-    speed: dict[str, Speed]
+    progress: Progress
+    speed: dict[str, Speed] = field(default_factory=dict)
 
     def align(self, manifest: Manifest, audio_s: float) -> list[Alignment]:
         if self.sources.alignments is not None:
             return self.sources.alignments.of(manifest)
-        with self._timed("aligning", audio_s / len(manifest)) as count:
+        with self._timed("aligning", audio_s / len(manifest)) as progress:
             return align_sentences(
                 manifest,
                 self.folder / "alignments.jsonl",
                 phones=self.sources.phones,
                 pronunciations=self.sources.pronunciations,
                 workers=self.workers,
-                on_sentence=count,
+                progress=progress,
             )
 
-    def listen(
+    def recognize(
         self, cuts: Sequence[WordCut], alignments: Sequence[Alignment]
     ) -> Callable[[WordCut], Sequence[str] | None]:
-        """What is heard in a cut."""
-        listener = self.sources.listener
-        if isinstance(listener, Mapping):
-            if not any(cut.name in listener for cut in cuts):
-                raise InputError(
-                    f"--hypotheses: none is of the cuts, which are called {', '.join(cut.name for cut in cuts[:2])} …"
-                )
-            return lambda cut: listener.get(cut.name)
-        if listener == "corpus":
-            said = Counter(word.text for alignment in alignments for word in alignment.words)
-            recognizer = corpus_recognizer(said, self.folder, self.sources.pronunciations)
-        else:
-            recognizer = Recognizer()
-        places = [(cut.clip.path, cut.start_s, cut.end_s) for cut in cuts]
-        mean_s = sum(end_s - start_s for _, start_s, end_s in places) / max(1, len(places))
-        with self._timed("listening", mean_s) as count:
-            heard = recognize(places, recognizer, self.folder / "hypotheses.jsonl", workers=self.workers, on_cut=count)
-        by_name = {cut.name: words for cut, words in zip(cuts, heard, strict=True)}
+        """Recognize all cuts; return a function from a cut to its words."""
+        choice = self.sources.recognizer
+        if isinstance(choice, Mapping):
+            if not any(cut.name in choice for cut in cuts):
+                names = ", ".join(cut.name for cut in cuts[:2])
+                raise InputError(f"none is for the cuts, which have names such as {names}", key="hypotheses")
+            return lambda cut: choice.get(cut.name)
+        recognizer = Recognizer()
+        if choice == "corpus":
+            counts = Counter(word.text for alignment in alignments for word in alignment.words)
+            recognizer = corpus_recognizer(counts, self.folder, self.sources.pronunciations)
+        spans = [(cut.clip.path, cut.start_s, cut.end_s) for cut in cuts]
+        mean_s = sum(end_s - start_s for _, start_s, end_s in spans) / max(1, len(spans))
+        with self._timed("recognizing", mean_s) as progress:
+            log = self.folder / "hypotheses.jsonl"
+            found = recognize(spans, recognizer, log, workers=self.workers, progress=progress)
+        by_name = {cut.name: words for cut, words in zip(cuts, found, strict=True)}
         return lambda cut: by_name[cut.name]
 
     def write_clips(self, cuts: Sequence[WordCut], val: Sequence[WordCut], suffix: str) -> None:
-        """Write cuts as files, and a manifest of the files."""
+        """Write cuts as files, with a manifest."""
         if not cuts:
             return
         folder = self.folder / "clips"
@@ -202,7 +280,7 @@ class _Work:
         done = 0
         for count in map_parallel(partial(_write_file, folder=folder), by_file, self.workers):
             done += count
-            self.told("writing", done, len(cuts))
+            self.progress("writing", done, len(cuts))
         for_val = {cut.name for cut in val}
         clips = (
             Clip(audio_path(cut), 0.0, None, cut.clip.speaker, cut.label, _split(cut, cut.name in for_val), cut.label)
@@ -211,30 +289,34 @@ class _Work:
         write_manifest(Manifest(tuple(clips), folder), folder / f"manifest{suffix}")
 
     @contextmanager
-    def _timed(self, stage: str, mean_s: float) -> Iterator[Callable[[int, int], None]]:
-        started, cpu_s, done = time.monotonic(), _cpu_s(), 0
+    def _timed(self, stage: str, mean_s: float) -> Iterator[Progress]:
+        """Measure a stage whose items have a mean duration of `mean_s`."""
+        started, cpu_s, finished = time.monotonic(), _cpu_s(), 0
+        first: float | None = None
 
-        def count(finished: int, total: int) -> None:
-            nonlocal done
-            done += 1
-            self.told(stage, finished, total)
+        def progress(name: str, done: float, total: float | None) -> None:
+            nonlocal first, finished
+            first = done if first is None else first
+            finished = int(done - first)
+            self.progress(name, done, total)
 
-        yield count
-        self.speed[stage] = Speed(done, done * mean_s, time.monotonic() - started, _cpu_s() - cpu_s, self.workers)
+        yield progress
+        elapsed_s = time.monotonic() - started
+        self.speed[stage] = Speed(finished, finished * mean_s, elapsed_s, _cpu_s() - cpu_s, self.workers)
 
 
 def _cpu_s() -> float:
-    """What this process and those that it waited for have taken."""
+    """CPU time of this process and of its finished children."""
     return sum(os.times()[:4])
 
 
 def audio_path(cut: WordCut) -> str:
-    """Where a cut is written, below the folder of clips."""
+    """Path of a written cut, below the folder of clips."""
     return f"{file_name(cut.label)}/{cut.name}.flac"
 
 
 def _write_file(cuts: Sequence[WordCut], *, folder: Path) -> int:
-    """Write the cuts of one file; returns how many."""
+    """Write the cuts of one file; return their number."""
     wave = read(cuts[0].clip.path)
     for cut in cuts:
         place = folder / audio_path(cut)
@@ -244,7 +326,7 @@ def _write_file(cuts: Sequence[WordCut], *, folder: Path) -> int:
 
 
 def _write_manifests(train: Sequence[WordCut], val: Sequence[WordCut], rules: CutRules, out: Path) -> None:
-    """Write the cuts, and the words alone beside them."""
+    """Write the manifest of the cuts, and beside it that of the words alone."""
     cuts = sorted([(cut, False) for cut in train] + [(cut, True) for cut in val], key=lambda item: _place(item[0]))
 
     def clip(cut: WordCut, is_val: bool, times: tuple[float, float]) -> Clip:
@@ -259,8 +341,8 @@ def _write_manifests(train: Sequence[WordCut], val: Sequence[WordCut], rules: Cu
 
 
 def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
-    """Write pairs of validation clips, as many of one word as of two where there are enough; returns their number."""
-    # Pairs of an earlier run would be taken for pairs of this one.
+    """Write pairs of validation clips, half of them of one word if there are enough clips; return their number."""
+    # Pairs of an earlier run do not belong to this one.
     path.unlink(missing_ok=True)
     if not val:
         return 0
@@ -269,7 +351,7 @@ def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
         words.setdefault(cut.label, []).append(Clip(audio_path(cut), label=cut.label))
     fewest, others = min(map(len, words.values())), len(words) - 1
     if fewest < 2:
-        raise InputError("--val-words: a validation word has a single clip, which makes no pair; raise --least-clips")
+        raise InputError("a validation word has a single clip, and a pair needs two; raise min_clips", key="val_words")
     negatives = max(1, min(NEGATIVES, (fewest - 1) // others))
     positives = min(fewest - 1, negatives * others)
     drawn = draw_pairs(
@@ -293,36 +375,37 @@ def _bounds(cut: WordCut) -> tuple[float, float]:
 
 
 def _failures(alignments: Sequence[Alignment]) -> dict[str, int]:
-    """Sentences without words, by reason; the details behind the colon are left to `unknown`."""
+    """Number of sentences without words, by reason without details."""
     return dict(Counter(a.failure.partition(":")[0] for a in alignments if a.failure).most_common())
 
 
 def _unknown(alignments: Sequence[Alignment]) -> dict[str, int]:
+    """Number of sentences by word that the dictionary lacks."""
     lists = (a.failure.partition(": ")[2] for a in alignments if a.failure.startswith(UNKNOWN))
     return dict(Counter(word for words in lists for word in words.split(", ")).most_common())
 
 
 def _reasons(*counts: Mapping[str, int]) -> str:
-    told = [f"{reason} ({count})" for part in counts for reason, count in part.items() if count]
-    return ", ".join(told) or "the sentences have no words"
+    reasons = [f"{reason} ({count})" for part in counts for reason, count in part.items() if count]
+    return ", ".join(reasons) or "the sentences have no words"
 
 
 def _source(rules: CutRules, sources: Sources) -> dict[str, str]:
-    """The options in words."""
-    match sources.listener:
+    """Alignment, recognition and settings, for the report."""
+    match sources.recognizer:
         case None:
-            listener = "nobody"
+            recognizer = "none"
         case "corpus":
-            listener = "pocketsphinx, words of these sentences"
+            recognizer = "pocketsphinx, words of these sentences"
         case "english":
-            listener = "pocketsphinx, English text"
+            recognizer = "pocketsphinx, English text"
         case _:
-            listener = "given hypotheses"
-    told = {
+            recognizer = "given hypotheses"
+    source = {
         "aligned by": str(sources.alignments.source.name) if sources.alignments else "pocketsphinx",
-        "listened again by": listener,
+        "confirmed by": recognizer,
     }
-    for name, value in asdict(rules).items():
-        if value is not None and name != "seed":
-            told[option_of(name)] = f"{len(value)} words" if isinstance(value, frozenset) else f"{value:g}"
-    return told
+    for name, value in rules.model_dump(exclude={"seed"}).items():
+        if value is not None:
+            source[name] = f"{len(value)} words" if isinstance(value, frozenset) else f"{value:g}"
+    return source

@@ -1,11 +1,11 @@
-"""What became of the sentences that a keyword corpus was cut from: counts, reasons and speed, as JSON and Markdown."""
+"""Report of a keyword corpus: kept and dropped words, reasons and speed, as JSON and Markdown."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from earmark.core.files import write_json, write_text
 from earmark.core.numbers import finite
 
 _LISTED = 30
@@ -14,14 +14,14 @@ _STEPS = (100, 50, 20, 10, 5, 2, 1)
 
 @dataclass(frozen=True)
 class Speed:
-    """How long a part of the work took in this run; what an earlier run had done is not in it.
+    """Duration of a stage in this run, without the results of earlier runs.
 
     Attributes:
-        done: sentences or cuts of this run.
-        audio_s: their sound.
-        elapsed_s: on the clock.
-        cpu_s: of all processes together; what other work on the machine takes is not in it.
-        workers: processes.
+        done: number of sentences or cuts.
+        audio_s: duration of their audio.
+        elapsed_s: wall time.
+        cpu_s: CPU time of all processes together.
+        workers: number of processes.
     """
 
     done: int
@@ -32,29 +32,29 @@ class Speed:
 
     @property
     def times_real_time(self) -> float:
-        """Seconds of sound in one second of a core."""
+        """Seconds of audio per CPU second."""
         return self.audio_s / max(self.cpu_s, 1e-9)
 
 
 @dataclass(frozen=True)
 class KeywordReport:
-    """What a run made.
+    """Result of a run.
 
     Attributes:
-        source: where the sentences came from, and the options.
-        sentences: of the source.
-        speakers: who says them.
-        audio_s: their sound.
-        failures: reason to number of sentences without a word.
-        unknown: words that the dictionary lacks, by number of sentences.
-        aligned_words: words with a place.
-        dropped: reason to number of words that became no clip, in the order in which the rules are applied.
-        aligned: clips of each kept word before anybody listened again.
-        kept: clips of each kept word.
-        val_words: those of them that are for validation.
-        speech_s: what is spoken in the kept clips, without their neighbors.
-        pairs: lines of the list of validation pairs.
-        speed: of `aligning` and `listening`.
+        source: origin of the alignments, and settings.
+        sentences: number of sentences.
+        speakers: number of their speakers.
+        audio_s: duration of their audio.
+        failures: number of sentences without aligned words, by reason.
+        unknown: number of sentences by word that the dictionary lacks.
+        aligned_words: number of aligned words.
+        dropped: number of dropped words by reason, in the order of the rules.
+        aligned: number of clips of each kept word before recognition.
+        kept: number of clips of each kept word.
+        val_words: kept words for validation.
+        speech_s: duration of the kept words, without their neighbors.
+        pairs: number of validation pairs.
+        speed: of the stages `aligning` and `recognizing`.
     """
 
     source: Mapping[str, Any]
@@ -74,19 +74,18 @@ class KeywordReport:
 
     @property
     def clips(self) -> int:
-        """Clips that were kept."""
+        """Number of kept clips."""
         return sum(self.kept.values())
 
 
 def write_report(report: KeywordReport, folder: Path) -> None:
     """Write `report.json` and `report.md`."""
-    text = json.dumps(finite(asdict(report)), ensure_ascii=False, indent=1, allow_nan=False)
-    (folder / "report.json").write_text(text + "\n", encoding="utf-8", newline="\n")
-    (folder / "report.md").write_text(as_markdown(report), encoding="utf-8", newline="\n")
+    write_json(folder / "report.json", finite(asdict(report)), indent=1)
+    write_text(folder / "report.md", as_markdown(report))
 
 
 def summary(report: KeywordReport) -> str:
-    """One line: what came out.
+    """The result in one line.
 
     >>> summary(KeywordReport({}, 1, 1, 2.0, {}, {}, 3, {}, {}, {"bear": 2}, (), 0.8))
     '2 clips of 1 word, 0.8 s of speech, from 3 aligned words of 1 sentence'
@@ -99,23 +98,23 @@ def summary(report: KeywordReport) -> str:
 
 
 def as_markdown(report: KeywordReport) -> str:
-    """The report as a page."""
+    """The report as a Markdown page."""
     parts = [
         "# A keyword corpus cut out of sentences",
         "",
         summary(report).capitalize() + ".",
         "",
-        "| how | |",
+        "| setting | |",
         "|---|---|",
         *(f"| {name} | {value} |" for name, value in report.source.items()),
         f"| sentences | {report.sentences:,} by {counted(report.speakers, 'speaker')}, {spoken(report.audio_s)} |",
-        *(f"| without words: {reason} | {count:,} |" for reason, count in report.failures.items()),
+        *(f"| sentences without words: {reason} | {count:,} |" for reason, count in report.failures.items()),
         "",
         "## Kept, dropped, and why",
         "",
-        "Each aligned word is in one row: the first rule that drops it counts it.",
+        "Each aligned word is counted in one row: by the first rule that drops it.",
         "",
-        "| | words | of the aligned |",
+        "| | words | of aligned words |",
         "|---|---:|---:|",
         f"| aligned | {report.aligned_words:,} | |",
         *(_share(reason, count, report) for reason, count in report.dropped.items() if count),
@@ -128,7 +127,7 @@ def as_markdown(report: KeywordReport) -> str:
         "|---|---:|---:|",
         *_steps(report.kept),
         "",
-        f"The {min(_LISTED, len(report.kept))} words with the most clips, of how many that could have been kept:",
+        f"The {min(_LISTED, len(report.kept))} words with the most clips, of the number before recognition and draws:",
         "",
         *(_listed(report)),
     ]
@@ -142,7 +141,7 @@ def as_markdown(report: KeywordReport) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number and its noun.
+    """A number with its noun.
 
     >>> counted(1, "clip"), counted(1200, "clip")
     ('1 clip', '1,200 clips')
@@ -151,7 +150,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """A duration for people.
+    """A duration in s, min or h.
 
     >>> spoken(8.25), spoken(600), spoken(7200)
     ('8.2 s', '10.0 min', '2.00 h')
@@ -173,7 +172,7 @@ def _speeds(report: KeywordReport) -> list[str]:
         if speed.done
     ]
     head = [
-        "| in this run | done | their sound | on the clock | on cores | × real time a core | processes |",
+        "| stage, in this run | done | audio | wall time | CPU time | × real time per core | processes |",
         "|---|---:|---:|---:|---:|---:|---:|",
     ]
     return [*head, *rows, ""] if rows else []
@@ -193,5 +192,5 @@ def _steps(kept: Mapping[str, int]) -> list[str]:
 
 def _listed(report: KeywordReport) -> list[str]:
     words = sorted(report.kept, key=lambda word: (-report.kept[word], word))[:_LISTED]
-    told = (f"{word} {report.kept[word]} of {report.aligned[word]}" for word in words)
-    return [", ".join(told) + "."] if words else []
+    listed = (f"{word} {report.kept[word]} of {report.aligned[word]}" for word in words)
+    return [", ".join(listed) + "."] if words else []

@@ -1,8 +1,11 @@
-"""All segments of a section that begin and end on a grid, as R. Algayres et al. (2022, arXiv 2204.05148) make them."""
+"""All segments of a section that begin and end on a grid, as in R. Algayres et al. (2022, arXiv 2204.05148)."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from typing import Self
 
+from pydantic import Field, model_validator
+
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.data.lists.list_format import FRAME_S
 from earmark.data.lists.segments import SpeechSegment
@@ -12,37 +15,28 @@ from earmark.data.lists.spans import Span
 _ROUNDING = 1e-4
 
 
-@dataclass(frozen=True)
-class Grid:
-    """Where segments may begin and end.
+class Grid(Settings):
+    """Grid of the starts and ends of segments; its first line is the start of the section."""
 
-    Attributes:
-        step_s: between two lines of the grid; its first line is where a section starts.
-        shortest_s: of a segment.
-        longest_s: of a segment.
-    """
+    step_s: float = Field(0.16, ge=FRAME_S, description="Distance between two lines of the grid.")
+    shortest_s: float = Field(0.16, ge=FRAME_S, description="Length of the shortest segment.")
+    longest_s: float = Field(0.96, ge=FRAME_S, description="Length of the longest segment.")
 
-    step_s: float = 0.16
-    shortest_s: float = 0.16
-    longest_s: float = 0.96
-
-    def __post_init__(self) -> None:
-        # `not >=`, so that NaN is caught.
-        if not self.step_s >= FRAME_S:
-            raise InputError(f"--step: a frame of {FRAME_S:g} s or more, not {self.step_s:g}")
-        if not self.shortest_s >= FRAME_S:
-            raise InputError(f"--shortest: a frame of {FRAME_S:g} s or more, not {self.shortest_s:g}")
-        if not self.longest_s >= self.shortest_s:
-            raise InputError(f"--longest {self.longest_s:g}: less than --shortest {self.shortest_s:g}")
+    @model_validator(mode="after")
+    def _check_lengths(self) -> Self:
+        if self.longest_s < self.shortest_s:
+            raise InputError(f"{self.longest_s:g} is less than the shortest, {self.shortest_s:g}", key="longest_s")
         if not self.steps:
             raise InputError(
-                f"--step {self.step_s:g}: no multiple of it lies between --shortest {self.shortest_s:g} and --longest"
-                f" {self.longest_s:g}; choose a smaller one"
+                f"no multiple of {self.step_s:g} is between the shortest, {self.shortest_s:g}, and the longest,"
+                f" {self.longest_s:g}; choose a smaller step",
+                key="step_s",
             )
+        return self
 
     @property
     def steps(self) -> range:
-        """How many steps of the grid a segment may be long."""
+        """Possible lengths of a segment, in steps of the grid."""
         fewest = -int(-(self.shortest_s / self.step_s - _ROUNDING) // 1)
         return range(max(1, fewest), int(self.longest_s / self.step_s + _ROUNDING) + 1)
 
@@ -52,11 +46,11 @@ class Grid:
         return self.steps.start * self.step_s
 
     def lines(self, section: Span) -> int:
-        """How many whole steps fit into a section; what is left at its end is cut off."""
+        """Number of whole steps in a section; the rest at its end is dropped."""
         return int((section.end_s - section.start_s) / self.step_s + _ROUNDING)
 
     def count(self, section: Span) -> int:
-        """How many segments a section has: the sum over lengths of k steps of n - k + 1.
+        """Number of segments of a section: the sum of n - k + 1 over lengths of k steps.
 
         >>> Grid().count(Span("a.wav", "anna", 0.0, 1.0))
         21
@@ -66,20 +60,21 @@ class Grid:
 
 
 def grid_segments(sections: Iterable[Span], grid: Grid | None = None) -> Iterator[SpeechSegment]:
-    """The segments of sections, by their start and then by their end; nothing is kept.
+    """Yield the segments of sections, by start and then by end; none are kept in memory.
 
     Args:
-        sections: as many as you like.
-        grid: where segments may begin and end.
+        sections: any number of sections.
+        grid: starts and ends of segments.
 
     >>> section = Span("a.wav", "anna", 0.5, 0.9)
     >>> [(segment.start_s, segment.end_s) for segment in grid_segments([section])]
     [(0.5, 0.66), (0.5, 0.82), (0.66, 0.82)]
     """
     grid = grid or Grid()
+    steps = grid.steps
     for section in sections:
-        # Counted in whole steps: sums of 0.16 would drift, and lose segments of exactly the shortest length.
+        # Multiples of the step: sums would drift, and lose segments of exactly the shortest length.
         times_s = [round(section.start_s + line * grid.step_s, 6) for line in range(grid.lines(section) + 1)]
         for first, start_s in enumerate(times_s):
-            for end_s in times_s[first + grid.steps.start : first + grid.steps.stop]:
+            for end_s in times_s[first + steps.start : first + steps.stop]:
                 yield SpeechSegment(section, start_s, min(end_s, section.end_s))

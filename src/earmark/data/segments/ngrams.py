@@ -1,7 +1,7 @@
-"""N-grams of phones or words as segments: `HH,AH,L,OW` from when to when in which recording.
+"""N-grams of phones or words as segments with labels such as `HH,AH,L,OW`.
 
-A segment's label is what is said in it, with commas between phones or words. Neither n-grams that follow each other
-with the same label nor the last one of a list are lost, as they are by the published reader of such lists.
+The published reader of such lists loses the last n-gram, and n-grams with the same label as the one before; this module
+and `earmark.data.lists.segments` keep them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -24,9 +24,9 @@ CountRange = Annotated[tuple[int, int], BeforeValidator(lambda n: [*n, *n] if le
 
 UnitKind = Literal["phones", "words"]
 Unit = Phone | Word
-"""A phone or a word, and its place in seconds."""
+"""A phone or a word, with start and end in seconds."""
 
-# What aligners write for a pause inside a word.
+# Labels of pauses inside a word.
 _PAUSES = frozenset({"", "sil", "sp", "spn"})
 
 
@@ -58,20 +58,20 @@ class NgramRules(Settings):
         return self.n[1]
 
     def allow(self, start_s: float, end_s: float) -> bool:
-        """Whether an n-gram may be so long."""
+        """Whether the length of an n-gram is allowed."""
         return self.shortest_s - 1e-6 <= end_s - start_s <= self.longest_s + 1e-6
 
 
 def units_of(alignment: Alignment, kind: UnitKind, where: str = "") -> list[Unit]:
-    """The phones or words of an alignment, in their order.
+    """The phones or words of an alignment, in order.
 
     Args:
-        alignment: of one sentence.
+        alignment: of a sentence.
         kind: phones or words.
         where: the recording, for messages.
 
     Raises:
-        InputError: words without phones, or a unit whose name holds a comma.
+        InputError: words without phones, or a unit with a comma.
     """
     units: list[Unit] = []
     for word in alignment.words:
@@ -86,14 +86,14 @@ def units_of(alignment: Alignment, kind: UnitKind, where: str = "") -> list[Unit
     for unit in spoken:
         if "," in unit.text:
             raise InputError(
-                f"{where}: {unit.text!r} at {unit.start_s:g} s holds a comma, which parts units; rename it in the"
+                f"{where}: {unit.text!r} at {unit.start_s:g} s has a comma, which separates units; rename it in the"
                 " alignment"
             )
     return sorted(spoken, key=lambda unit: unit.start_s)
 
 
 def label_of(units: Sequence[Unit]) -> str:
-    """Names with commas between them.
+    """Join the units of a label with commas.
 
     >>> label_of([Word("zoom in", 0.0, 0.5), Word("now", 0.5, 0.9)])
     'zoom_in,now'
@@ -108,29 +108,26 @@ def ngrams(
     *,
     sections: Mapping[str, Sequence[Span]] | None = None,
 ) -> Iterator[SpeechSegment]:
-    """All n-grams of aligned sentences.
+    """Yield all n-grams of aligned sentences, by start and then by end, sentence by sentence.
 
     Args:
-        clips: sentences, with their paths and speakers.
-        alignments: of each of them, in file time.
+        clips: sentences.
+        alignments: of each sentence, in file time.
         rules: which n-grams are listed.
-        sections: by recording, without suffix (see `stem`): an n-gram lies inside one of them. Unless given, a section
+        sections: by recording without suffix (see `stem`); each n-gram is inside one of them. If not given, a section
             is a run of units without a long pause.
-
-    Yields:
-        Segments by their start and then by their end, sentence by sentence.
 
     Raises:
         InputError: as `units_of`; or sections of other recordings.
     """
     rules = rules or NgramRules()
-    met = sections is None
+    is_matched = sections is None
     for clip, alignment in zip(clips, alignments, strict=True):
         units = units_of(alignment, rules.unit, clip.path)
         if sections is None:
             sectioned = [(_around(run, clip), run) for run in _runs(units, rules.gap_s)]
         else:
-            met = met or stem(clip.path) in sections
+            is_matched = is_matched or stem(clip.path) in sections
             sectioned = [
                 (section, run)
                 for section in sections.get(stem(clip.path), ())
@@ -138,9 +135,9 @@ def ngrams(
             ]
         for section, run in sectioned:
             yield from _ngrams_of(run, section, rules)
-    if not met and sections is not None:
+    if not is_matched and sections is not None:
         raise InputError(
-            f"the sections are of other recordings, such as {next(iter(sections), 'none')}; name them alike"
+            f"they are of other recordings, such as {next(iter(sections), 'none')}; use the same names", key="sections"
         )
 
 
@@ -149,42 +146,40 @@ def transcribe(
     units: Mapping[str, Sequence[Unit]],
     rules: NgramRules | None = None,
 ) -> Iterator[SpeechSegment]:
-    """Segments with what is said in them as their label.
+    """Label segments by the units in them, and yield those with an allowed number of units.
 
-    A phone or word is said in a segment when its middle lies in it.
+    A unit belongs to a segment if its middle is inside.
 
     Args:
-        segments: such as those of a grid; their times stay.
-        units: by recording, without suffix (see `stem`), in their order.
-        rules: how many units a segment may have; durations and pauses are not asked.
-
-    Yields:
-        The segments in which an allowed number of units is said.
+        segments: such as those of a grid.
+        units: by recording without suffix (see `stem`), in order.
+        rules: allowed number of units; the other rules do not apply.
 
     Raises:
         InputError: none of the segments is of a recording that has units.
     """
     rules = rules or NgramRules()
-    met = False
-    strange = ""
+    is_matched = False
+    unmatched = ""
     for segment in segments:
-        said = units.get(stem(segment.section.path))
-        if said is None:
-            strange = strange or segment.section.path
+        spoken = units.get(stem(segment.section.path))
+        if spoken is None:
+            unmatched = unmatched or segment.section.path
             continue
-        met = True
-        inside = [unit for unit in said if segment.start_s <= (unit.start_s + unit.end_s) / 2 < segment.end_s]
+        is_matched = True
+        inside = [unit for unit in spoken if segment.start_s <= (unit.start_s + unit.end_s) / 2 < segment.end_s]
         if rules.fewest <= len(inside) <= rules.most:
             yield replace(segment, label=label_of(inside))
-    if not met:
+    if not is_matched:
         raise InputError(
-            f"the segments are of recordings without alignment, such as {strange}; aligned are"
-            f" {', '.join(list(units)[:2])} …"
+            f"they are of recordings without alignment, such as {unmatched}; aligned are"
+            f" {', '.join(list(units)[:2])} …",
+            key="segments",
         )
 
 
 def stem(path: str) -> str:
-    """A path without the suffix of a sound file: alignments do not say it.
+    """A path without the suffix of an audio file, which alignments do not have.
 
     >>> stem("wav/anna.flac"), stem("wav/dr.smith")
     ('wav/anna', 'wav/dr.smith')
@@ -194,7 +189,7 @@ def stem(path: str) -> str:
 
 
 def _runs(units: Sequence[Unit], gap_s: float) -> Iterator[list[Unit]]:
-    """Units between long pauses."""
+    """Split units at long pauses."""
     run: list[Unit] = []
     for unit in units:
         if run and unit.start_s - run[-1].end_s > gap_s + 1e-6:

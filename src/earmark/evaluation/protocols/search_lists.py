@@ -59,7 +59,7 @@ def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tu
         for start in range(0, len(own) - takes + 1, takes)
     )
     if not queries:
-        raise InputError(f"takes: no word in {path} has {takes} clips with a label; lower it, or add clips")
+        raise InputError(f"no word in {path} has {takes} clips with a label; lower it, or add clips", key="takes")
     return queries
 
 

@@ -1,12 +1,13 @@
 """From recordings to lists: sections in which somebody speaks, and all their segments on the grid, in two parts."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.sections import write_sections
 from earmark.data.lists.segments import write_segments
 from earmark.data.lists.spans import UNKNOWN, Span
@@ -67,7 +68,7 @@ def prepare(
     without: frozenset[Path] = frozenset(),
     has_labels: bool = False,
     workers: int = 1,
-    on_file: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> Material:
     """Find where somebody speaks, and write the lists.
 
@@ -81,13 +82,13 @@ def prepare(
         without: recordings that nothing is learned from, because labels of them measure what is.
         has_labels: labeled segments measure: nothing need be held out.
         workers: processes.
-        on_file: called with the number of finished recordings and of all.
+        progress: counts recordings.
 
     Raises:
         InputError: too few recordings.
         EarmarkError: nobody speaks, or no recording can be read.
     """
-    sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, on_file=on_file)
+    sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, progress=progress)
     grid = GRID
     sections = [section for section in sections if grid.count(section)]
     if not sections:

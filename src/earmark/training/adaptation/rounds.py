@@ -137,9 +137,6 @@ def adapt(
     if settings.threads:
         torch.set_num_threads(settings.threads)
 
-    def heard(done: int, total: int) -> None:
-        progress("listening", done, total)
-
     material = prepare(
         manifest,
         out,
@@ -148,7 +145,7 @@ def adapt(
         without=measuring,
         has_labels=validation is not None,
         workers=workers,
-        on_file=heard,
+        progress=progress,
     )
     # Not before: whoever is told to add recordings may do so, and begin again in the same folder.
     write_json(out / _STAMP, stamp)

@@ -7,7 +7,7 @@ from earmark.data.segments.grid import Grid
 from earmark.data.vad import VadSettings
 from earmark.training.mining.settings import MiningSettings
 
-TIGHT = VadSettings(least_speech_s=0.16, least_silence_s=0.1, padding_s=0.0)
+TIGHT = VadSettings(min_speech_s=0.16, min_silence_s=0.1, padding_s=0.0)
 """Sections without pauses, which are alike whatever is said around them, and would be most of what is mined."""
 
 GRID = Grid(shortest_s=0.32)

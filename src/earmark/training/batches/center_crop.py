@@ -4,7 +4,9 @@ All random choices of a batch are planned first, in small tensors; samples move 
 processes can so make the same plan, and each draws its own rows of it.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal, Self
 
 import numpy as np
@@ -51,6 +53,10 @@ class CenterCropSettings(BaseModel):
             raise ValueError(f"shift_s: a shift of {self.shift_s:g} s leaves nothing of {self.length_s:g} s")
         return self
 
+    def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "CenterCrops":
+        """Build the crops of a bank."""
+        return CenterCrops(bank, self, device, noise)
+
 
 @dataclass(frozen=True)
 class CenterCropPlan:
@@ -89,7 +95,9 @@ class CenterCrops:
         InputError: silence should sound, but there is no noise.
     """
 
-    def __init__(self, bank: ClipBank, settings: CenterCropSettings, device: torch.device, noise: list[Tensor]) -> None:
+    def __init__(
+        self, bank: ClipBank, settings: CenterCropSettings, device: torch.device, noise: Sequence[Tensor]
+    ) -> None:
         if settings.silence_gain[1] > 0 and not noise:
             raise InputError(
                 "data.noise: no recordings to make silence of; name some, or set scenes.silence_gain to [0, 0]"
@@ -129,6 +137,10 @@ class CenterCrops:
         recording = torch.randint(max(1, len(self.noise)), (batch,), generator=generator)
         crops = self.noise.plan(recording, self.size, generator) if len(self.noise) else Crops(recording, recording)
         return CenterCropPlan(self.start[number] + cut + lost, at, count * ~silent, crops, gain)
+
+    def planned(self, clips: Tensor, generator: torch.Generator) -> Callable[[slice], Tensor]:
+        """Plan a batch now; the result draws its rows, shape (rows, n)."""
+        return partial(self.draw, self.plan(clips, generator))
 
     def draw(self, plan: CenterCropPlan, rows: slice | None = None) -> Tensor:
         """The waves of a plan, or of some of its rows.

@@ -1,6 +1,6 @@
 """Long recordings, such as noise, of which batches take random crops."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,7 +35,7 @@ class Recordings:
         device: where crops are wanted.
     """
 
-    def __init__(self, waves: list[Tensor], device: torch.device) -> None:
+    def __init__(self, waves: Sequence[Tensor], device: torch.device) -> None:
         self.device = device
         self.length = torch.tensor([len(wave) for wave in waves], dtype=torch.int64)
         self._waves = [wave.numpy() for wave in waves]

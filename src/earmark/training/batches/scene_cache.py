@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from earmark.training.batches.augment import Augmentation
+from earmark.training.batches.augment import FieldAugmentation
 from earmark.training.batches.scenes import SceneBatch, Scenes
 from earmark.training.nn.encoders import FrameEncoder
 from earmark.training.run.progress import follow
@@ -52,7 +52,7 @@ class SceneCache:
 
 
 def fill_scene_cache(
-    scenes: Scenes, augmentation: Augmentation, teacher: FrameEncoder, folder: Path, *, copies: int, seed: int
+    scenes: Scenes, augmentation: FieldAugmentation, teacher: FrameEncoder, folder: Path, *, copies: int, seed: int
 ) -> SceneCache:
     """Draw each clip ``copies`` times, augment it, run the tower over it, and keep it all.
 
@@ -67,7 +67,13 @@ def fill_scene_cache(
 
 
 def _store_copy(
-    scenes: Scenes, augmentation: Augmentation, teacher: FrameEncoder, folder: Path, copy: int, title: str, seed: int
+    scenes: Scenes,
+    augmentation: FieldAugmentation,
+    teacher: FrameEncoder,
+    folder: Path,
+    copy: int,
+    title: str,
+    seed: int,
 ) -> None:
     partial = folder / f"partial_{copy}"
     shutil.rmtree(partial, ignore_errors=True)

@@ -4,7 +4,9 @@ Hajibabaei and Dai (2018, arXiv 1807.08312): a random piece of the repeated reco
 Who speaks can be heard wherever a recording begins and in both directions of time, so that few recordings become many.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -33,6 +35,11 @@ class TiledCropSettings(BaseModel):
         "inside, and a recording shorter than a crop gets silence around it",
     )
     reversal: float = Field(0.5, ge=0, le=1, description="share of the crops that are played backwards")
+
+    def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "TiledCrops":
+        """Build the crops of a bank."""
+        del noise
+        return TiledCrops(bank, self, device)
 
 
 @dataclass(frozen=True)
@@ -81,6 +88,10 @@ class TiledCrops:
         least, most = first_samples(self.length[clips], self.size, tile=self.settings.tile)
         first = least + (chance * (most - least + 1)).long()
         return TiledCropPlan(clips, first, reversal < self.settings.reversal)
+
+    def planned(self, clips: Tensor, generator: torch.Generator) -> Callable[[slice], Tensor]:
+        """Plan a batch now; the result draws its rows, shape (rows, n)."""
+        return partial(self.draw, self.plan(clips, generator))
 
     def draw(self, plan: TiledCropPlan, rows: slice | None = None) -> Tensor:
         """The waves of a plan, or of some of its rows; shape (rows, n), in [-1, 1]."""

@@ -1,8 +1,8 @@
-"""What the training loop asks of what is learned: a network, batches of its embeddings, and perhaps a validation."""
+"""Training task: the network, its batches of embeddings, and its validation; what the loop trains."""
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,13 +14,13 @@ from earmark.training.run.distributed import Processes, single_or_double
 
 @dataclass(frozen=True)
 class Batch:
-    """Embeddings of N classes × M utterances and of B that are of no class, in this order.
+    """Embeddings of N classes × M utterances, followed by those of B background clips.
 
     Attributes:
-        labels: numbers of the classes, shape (N,).
+        labels: class numbers, shape (N,).
         utterances: M.
-        embeddings: of this process's share of the rows, shape (share of N · M + B, d).
-        extra: a loss to add.
+        embeddings: this process's rows, shape (share of N · M + B, d).
+        extra: additional loss of this process's rows.
     """
 
     labels: NDArray[np.int64]
@@ -29,25 +29,28 @@ class Batch:
     extra: Tensor | float = 0.0
 
 
-Draw = Callable[[int, torch.Generator, Processes], Batch]
-"""Batch of a step. All randomness comes from the generator, on the CPU and alike in all processes."""
+class TrainingTask(Protocol):
+    """What the training loop needs of a recipe's data and network."""
 
+    @property
+    def model(self) -> nn.Module:
+        """The network that is trained and saved in checkpoints."""
 
-@dataclass(frozen=True)
-class Work:
-    """All that a recipe asks for, made once.
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Classes of the loss, by number; empty where the loss has no class weights."""
 
-    Attributes:
-        model: what learns, and what a checkpoint keeps.
-        classes: what the loss tells apart, by number; empty where it has no weight for each.
-        draw: batches.
-        validate: measures the model as it is, some numbers by name; None where nothing is held out.
-    """
+    def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
+        """Draw and embed this process's share of the batch of a step.
 
-    model: nn.Module
-    classes: tuple[str, ...]
-    draw: Draw
-    validate: Callable[[], dict[str, float]] | None
+        Args:
+            step: number of the step; the batch depends on it and the recipe's seed.
+            generator: source of randomness, on the CPU, the same in all processes.
+            processes: the processes that share the batch.
+        """
+
+    def validate(self) -> dict[str, float]:
+        """Evaluate the current model: metrics by name; empty without validation data."""
 
 
 def batch_loss(batch: Batch, objective: nn.Module, processes: Processes) -> Tensor:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, model_validator
 
-from earmark.core.config import Settings
+from earmark.core.config import Settings, checked
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
 from earmark.data.segments.grid import Grid, grid_segments
@@ -103,7 +103,8 @@ class SectionDraws:
         self, sections: Sequence[Span], settings: SectionSettings, seed: int, where: str = "data.sections"
     ) -> None:
         self.settings, self.seed, self.sections = settings, seed, sections
-        self.grid = Grid(settings.step_s, settings.least_s, settings.longest_s)
+        lengths = {"step_s": settings.step_s, "shortest_s": settings.least_s, "longest_s": settings.longest_s}
+        self.grid = checked(Grid, lengths, where)
         # Two segments at least: one alone has no negative.
         least_s = max(settings.shortest_s, self.grid.least_s + self.grid.step_s + _END_S)
         by_speaker: dict[str, list[int]] = {}

@@ -11,7 +11,6 @@ import numpy as np
 from earmark.core.errors import InputError, collected
 from earmark.data.manifest import Manifest
 from earmark.training.batches.clip_bank import ClipBank
-from earmark.training.batches.episodes import Episodes
 from earmark.training.run.distributed import started
 from earmark.training.words.corpus import (
     Corpus,
@@ -109,7 +108,7 @@ def _undecoded(manifests: Sequence[Manifest]) -> ClipBank:
 def _check_episodes(recipe: Recipe, corpus: Corpus) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run warns
-        episodes = Episodes(corpus.clips, corpus.background, corpus.bank.speaker, recipe.episodes, recipe.seed)
+        episodes = corpus.episodes(recipe.episodes, recipe.seed)
     sounds = recipe.distillation.sounds
     if sounds and not len(corpus.background):
         raise InputError("distillation.sounds: no clip of data.sounds is left to draw it from")

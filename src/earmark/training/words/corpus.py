@@ -15,8 +15,10 @@ from torch import Tensor
 from earmark.core.audio import read
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, read_manifest
+from earmark.training.batches.augment import AugmentationAudio
 from earmark.training.batches.center_crop import SILENCE
 from earmark.training.batches.clip_bank import ClipBank, pack
+from earmark.training.batches.episodes import Episodes, EpisodeSettings
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.words.recipe import DataSettings, Recipe, Source
 
@@ -41,15 +43,9 @@ class Corpus:
     clips: dict[int, NDArray[np.int64]]
     background: NDArray[np.int64]
 
-
-@dataclass(frozen=True)
-class Sounds:
-    """Recordings for augmentation, each a wave of shape (n,)."""
-
-    noise: list[Tensor]
-    music: list[Tensor]
-    speech: list[Tensor]
-    rooms: list[Tensor]
+    def episodes(self, settings: EpisodeSettings, seed: int) -> Episodes:
+        """Draw episodes from these clips."""
+        return Episodes(self.clips, self.background, self.bank.speaker, settings, seed)
 
 
 def prepare_corpus(recipe: Recipe) -> Corpus:
@@ -118,9 +114,9 @@ def check_labels(learned: set[str], validation: set[str], data: DataSettings) ->
         )
 
 
-def recorded(data: DataSettings) -> Sounds:
-    """The recordings for augmentation, read whole."""
-    return Sounds(_waves(data.noise), _waves(data.music), _waves(data.speech), _waves(data.rooms))
+def augmentation_audio(data: DataSettings) -> AugmentationAudio:
+    """Read the recordings for augmentation."""
+    return AugmentationAudio(_waves(data.noise), _waves(data.music), _waves(data.speech), _waves(data.rooms))
 
 
 def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True) -> ClipBank:

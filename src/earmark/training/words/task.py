@@ -1,34 +1,27 @@
-"""Learning from labeled clips: words, or voices."""
+"""Training task of labeled clips: words or speakers."""
 
 import torch
 
-from earmark.training.batches.episodes import Episodes
+from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.distributed import Processes
-from earmark.training.run.task import Batch, Work
+from earmark.training.words.clip_task import ClipTask
 from earmark.training.words.corpus import prepare_corpus, validation_bank
-from earmark.training.words.lessons import build_lesson
 from earmark.training.words.recipe import Recipe
-from earmark.training.words.validation import Validation
+from earmark.training.words.stream_task import StreamTask
 
 
-def begin_words(recipe: Recipe, device: torch.device, processes: Processes) -> Work:
-    """Clips packed, network built, validation clips ready.
+def build_words_task(recipe: Recipe, device: torch.device, processes: Processes) -> ClipTask | StreamTask:
+    """Pack the clips, and build the encoder and the validation.
 
     Raises:
-        InputError: clips or manifests that are missing, or too few; validation words that are training labels too.
+        InputError: clips or manifests are missing or too few; a validation label is a training label.
     """
     with processes.first_alone():
         corpus = prepare_corpus(recipe)
         bank = validation_bank(recipe)
+    held_out = bank if processes.is_first else None
     torch.manual_seed(recipe.seed)
     with processes.first_alone():
-        lesson = build_lesson(recipe, corpus, device)
-    episodes = Episodes(corpus.clips, corpus.background, corpus.bank.speaker, recipe.episodes, recipe.seed)
-
-    def draw(step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        episode = episodes.draw(step)
-        own, extra = lesson.embed(episode, generator, processes)
-        return Batch(episode.labels, episode.clips.shape[1], own, extra)
-
-    validation = Validation(bank, lesson) if bank is not None and processes.is_first else None
-    return Work(lesson.model, corpus.classes, draw, validation.measure if validation is not None else None)
+        if isinstance(recipe.encoder, StreamSettings):
+            return StreamTask(recipe, corpus, held_out, device)
+        return ClipTask(recipe, corpus, held_out, device)

@@ -1,12 +1,16 @@
-"""How well an encoder in training tells words or speakers apart: few-shot trials on clean clips of no training."""
+"""Validation of an encoder in training: few-shot trials of words or speakers on clean clips."""
+
+from collections.abc import Callable
 
 import numpy as np
-from torch import nn
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
 from earmark.core.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.training.batches.clip_bank import ClipBank
-from earmark.training.words.lessons import Lesson
+
+Embedder = Callable[[ClipBank, NDArray[np.int64]], Callable[[], Tensor]]
 
 _TAKES = 5
 _DRAWS = 8
@@ -14,27 +18,27 @@ _CLIPS_A_WORD = 60
 
 
 class Validation:
-    """Five takes of each label, all other clips as trials, mean of eight draws of the takes.
+    """Few-shot trials: five takes of each label enroll, all other clips are trials; the mean of eight draws of takes.
 
-    Where fewer than two labels have more than five clips, one take is enough.
+    Where fewer than two labels have more than five clips, one take enrolls.
 
     Args:
-        bank: labeled clips that nothing is learned from.
-        lesson: embeds them.
+        bank: labeled clips that are not in the training.
+        embedder: maps a bank and clip numbers to a function that embeds these clips with the current weights.
 
     Raises:
-        InputError: fewer than two labels with two clips.
+        InputError: fewer than two labels have two clips.
     """
 
-    def __init__(self, bank: ClipBank, lesson: Lesson) -> None:
+    def __init__(self, bank: ClipBank, embedder: Embedder) -> None:
         count = np.bincount(bank.label[bank.label >= 0])
         self.takes = _TAKES if (count > _TAKES).sum() > 1 else 1
-        clips = _some_of_each(bank, self.takes, np.random.default_rng(0))
+        clips = _sample_of_each(bank, self.takes, np.random.default_rng(0))
         self.label = bank.label[clips]
-        self.embed = lesson.judge(bank, clips)
+        self.embed = embedder(bank, clips)
 
     def measure(self) -> dict[str, float]:
-        """Closed-set ``accuracy``, ``eer`` and ``frr`` at a FAR of 2.5 %, as fractions."""
+        """Compute closed-set ``accuracy``, ``eer``, and ``frr`` at a FAR of 2.5 %, as fractions."""
         embeddings = nn.functional.normalize(self.embed().float(), dim=1).cpu().numpy()
         return dict(
             zip(
@@ -57,8 +61,8 @@ class Validation:
         return metrics.accuracy(scores, targets), metrics.equal_error_rate(curve), metrics.frr_at_far(curve, 0.025)
 
 
-def _some_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) -> np.ndarray:
-    """Up to 60 clips of each label that has clips enough for takes and trials, numbers in rising order."""
+def _sample_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) -> np.ndarray:
+    """Choose up to 60 clips of each label with enough clips for takes and trials; ascending numbers."""
     groups = [np.flatnonzero(bank.label == label) for label in range(len(bank.labels))]
     chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > takes]
     if len(chosen) < 2:

@@ -4,7 +4,8 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.training.batches.augment.one_of import OneOf, OneOfSettings
+from earmark.training.batches.augment import AugmentationAudio
+from earmark.training.batches.augment.one_of import OneOfSettings
 
 CPU = torch.device("cpu")
 SIZE = 800
@@ -25,7 +26,7 @@ def only(effect, **settings):
 
 
 def one_of(settings=None, noise=(), music=(), speech=(), rooms=()):
-    return OneOf(settings or OneOfSettings(), list(noise), list(music), list(speech), list(rooms), CPU)
+    return (settings or OneOfSettings()).build(AugmentationAudio(noise, music, speech, rooms), CPU)
 
 
 @pytest.fixture

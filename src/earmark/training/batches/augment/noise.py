@@ -1,5 +1,7 @@
 """Background noise at a true signal-to-noise ratio."""
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field
 from torch import Tensor
@@ -28,9 +30,9 @@ class Noise:
         device: where the batches are.
     """
 
-    def __init__(self, settings: NoiseSettings, recordings: list[Tensor], device: torch.device) -> None:
+    def __init__(self, settings: NoiseSettings, recordings: Sequence[Tensor], device: torch.device) -> None:
         self.settings = settings
-        self.recordings = torch.cat(recordings).to(device) if recordings else None
+        self.recordings = torch.cat(list(recordings)).to(device) if recordings else None
 
     def __call__(self, waves: Tensor, spoken: Tensor, generator: torch.Generator) -> Tensor:
         """Add noise.

@@ -12,6 +12,7 @@ of which leave the clip clean. Where its code strays from its words, the words a
 The sum is not clipped, so that loud noise adds no distortion.
 """
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal, Self
 
@@ -22,6 +23,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, 
 from torch import Tensor
 
 from earmark.core.errors import InputError
+from earmark.training.batches.augment.audio import AugmentationAudio
 from earmark.training.batches.augment.room import fit
 from earmark.training.batches.recordings import Crops, Recordings
 from earmark.training.batches.threads import share_rows
@@ -110,6 +112,10 @@ class OneOfSettings(BaseModel):
             raise ValueError("nothing: all weights are 0; one of the effects, or nothing, needs a weight")
         return self
 
+    def build(self, audio: AugmentationAudio, device: torch.device) -> "OneOfAugmentation":
+        """Build the augmentation."""
+        return OneOfAugmentation(self, audio, device)
+
 
 @dataclass(frozen=True)
 class OneOfPlan:
@@ -134,36 +140,32 @@ class OneOfPlan:
     snr_db: Tensor
 
 
-class OneOf:
+class OneOfAugmentation:
     """Puts a clip into a room, or mixes noise, music or speech with it, or leaves it as it is.
 
     Args:
         settings: what happens how often.
-        noise: recordings, each shape (n,).
-        music: likewise.
-        speech: likewise.
-        rooms: impulse responses, each shape (n,).
-        device: where the batches are.
+        audio: recordings of each effect, and room impulse responses.
+        device: device of the batches.
 
     Raises:
         InputError: an effect has a weight, but no recordings.
     """
 
-    def __init__(
-        self,
-        settings: OneOfSettings,
-        noise: list[Tensor],
-        music: list[Tensor],
-        speech: list[Tensor],
-        rooms: list[Tensor],
-        device: torch.device,
-    ) -> None:
+    def __init__(self, settings: OneOfSettings, audio: AugmentationAudio, device: torch.device) -> None:
         self.settings = settings
-        _refuse_missing(settings, {"room": rooms, "noise": noise, "music": music, "speech": speech})
-        self.pools = [len(noise), len(music), len(speech)]
-        self.recordings = Recordings([*noise, *music, *speech], device)
-        self.responses = _aligned(rooms or [torch.ones(1)]).to(device)
+        _refuse_missing(settings, audio)
+        self.pools = [len(audio.noise), len(audio.music), len(audio.speech)]
+        self.recordings = Recordings([*audio.noise, *audio.music, *audio.speech], device)
+        self.responses = _aligned(audio.rooms or [torch.ones(1)]).to(device)
         self._spectra: dict[tuple[int, int], Tensor] = {}
+
+    def augment_clips(
+        self, draw: Callable[[slice], Tensor], count: int, rows: slice, generator: torch.Generator
+    ) -> Tensor:
+        """See `FieldAugmentation.augment_clips`."""
+        waves = draw(rows)
+        return self.apply(waves, self.plan(count, waves.shape[1], generator), rows)
 
     def plan(self, batch: int, size: int, generator: torch.Generator) -> OneOfPlan:
         """Choose what happens to each clip.
@@ -282,15 +284,16 @@ def _rms(wave: NDArray[np.float32]) -> float:
     return float(np.dot(wave, wave) / len(wave)) ** 0.5
 
 
-def _aligned(responses: list[Tensor]) -> Tensor:
+def _aligned(responses: Sequence[Tensor]) -> Tensor:
     """Responses from their direct sound on, at unit energy, shape (rooms, longest)."""
     direct = [response[int(response.abs().argmax()) :] for response in responses]
     rows = torch.stack([fit(response, max(map(len, direct))) for response in direct])
     return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9)
 
 
-def _refuse_missing(settings: OneOfSettings, given: dict[str, list[Tensor]]) -> None:
-    for effect, waves in given.items():
+def _refuse_missing(settings: OneOfSettings, audio: AugmentationAudio) -> None:
+    effects = {"room": audio.rooms, "noise": audio.noise, "music": audio.music, "speech": audio.speech}
+    for effect, waves in effects.items():
         weight = getattr(settings, effect).weight
         if weight and not waves:
             key = "data.rooms" if effect == "room" else f"data.{effect}"

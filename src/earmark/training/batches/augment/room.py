@@ -1,5 +1,7 @@
 """Reverberation: measured room impulse responses, and made ones for rooms that nobody measured."""
 
+from collections.abc import Sequence
+
 import torch
 from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
 from torch import Tensor
@@ -33,7 +35,7 @@ class Rooms:
 
     size = SAMPLE_RATE // 2
 
-    def __init__(self, settings: RoomSettings, responses: list[Tensor], device: torch.device) -> None:
+    def __init__(self, settings: RoomSettings, responses: Sequence[Tensor], device: torch.device) -> None:
         self.settings = settings
         rows = [fit(response[int(response.abs().argmax()) :], self.size) for response in responses]
         self.measured = torch.stack(rows).to(device) if rows else None

@@ -1,0 +1,222 @@
+"""The commands for keywords and for speakers share their work: enroll, remove, re-embed, and how a take is shown."""
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from earmark.cli import console
+
+if TYPE_CHECKING:
+    from earmark.models.speaker_encoder import SpeakerEncoder
+    from earmark.spotting.enrolled import Enrolled
+    from earmark.spotting.speaker import Speaker, Verification
+    from earmark.spotting.takes import Take
+    from earmark.store.store import KeywordStore
+
+
+@dataclass(frozen=True)
+class Kind:
+    """The functions for keywords, or for speakers, in one store.
+
+    Attributes:
+        label: noun in messages, with a space after it.
+        rate_name: the argument of the functions that sets the threshold.
+        default_rate: its default.
+        found_at: what a threshold means, in messages.
+    """
+
+    label: str
+    rate_name: str
+    default_rate: float
+    found_at: str
+    names: Callable[[], list[str]]
+    get: Callable[[str], Any]
+    save: Callable[..., None]
+    remove: Callable[..., None]
+    enroll: Callable[..., Any]
+    extend: Callable[..., Any]
+    reembed: Callable[..., Any]
+
+
+def keyword_kind(store: "KeywordStore") -> Kind:
+    """The functions for keywords."""
+    from earmark.spotting import enrollment
+
+    return Kind(
+        label="",
+        rate_name="false_alarms_per_hour",
+        default_rate=enrollment.FALSE_ALARMS_PER_HOUR,
+        found_at="detected at score",
+        names=store.names,
+        get=store.get,
+        save=store.save,
+        remove=store.remove,
+        enroll=enrollment.enroll,
+        extend=enrollment.extend,
+        reembed=enrollment.reembed,
+    )
+
+
+def speaker_kind(store: "KeywordStore") -> Kind:
+    """The functions for speakers."""
+    from earmark.spotting import enrollment
+
+    return Kind(
+        label="speaker ",
+        rate_name="false_accepts",
+        default_rate=enrollment.FALSE_ACCEPTS,
+        found_at="the same voice at score",
+        names=lambda: [speaker.name for speaker in store.speakers()],
+        get=store.get_speaker,
+        save=store.save_speaker,
+        remove=store.remove_speaker,
+        enroll=enrollment.enroll_speaker,
+        extend=enrollment.extend_speaker,
+        reembed=enrollment.reembed_speaker,
+    )
+
+
+def check_enrolling(kind: Kind, name: str, *, add: bool, replace: bool) -> Any:
+    """The keyword or speaker to add takes to; None for a new one.
+
+    Raises:
+        InputError: the name is not valid, is taken, or is unknown where takes are added.
+    """
+    from earmark.core.errors import InputError
+    from earmark.core.names import clean_name, fold
+
+    noun = kind.label.strip() or "keyword"
+    if add and replace:
+        raise InputError("--add keeps the earlier takes, --replace drops them; give one of the two")
+    clean_name(name, of=noun)
+    if add:
+        return kind.get(name)
+    if not replace and fold(name) in map(fold, kind.names()):
+        raise InputError(f"{noun} {name!r} exists; add these takes with --add, or start over with --replace")
+    return None
+
+
+def enroll_files(kind: Kind, name: str, files: Sequence[Path], encoder: Any, known: Any, rate: float | None) -> Any:
+    """Enroll recordings, or add them to a known keyword or speaker, and print the table of takes."""
+    from earmark.spotting.takes import TakeWarning
+
+    paths = recordings_of(files)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", TakeWarning)  # the table shows them
+        if known is not None:
+            enrolled = kind.extend(known, paths, encoder=encoder, **{kind.rate_name: rate})
+        else:
+            chosen = kind.default_rate if rate is None else rate
+            enrolled = kind.enroll(name, paths, encoder=encoder, **{kind.rate_name: chosen})
+    print_takes(enrolled.takes)
+    return enrolled
+
+
+def remove(kind: Kind, names: Sequence[str]) -> None:
+    """Remove keywords or speakers, and say so."""
+    kind.remove(*names)
+    for name in dict.fromkeys(names):
+        console.say(f"removed {kind.label}{name!r}")
+
+
+def reembed(kind: Kind, names: Sequence[str] | None, encoder: Any, rate: float | None) -> None:
+    """Re-embed keywords or speakers, all unless named, and print their thresholds."""
+    for name in names or kind.names():
+        known = kind.get(name)
+        converted = kind.reembed(known, encoder, **{kind.rate_name: rate})
+        kind.save(converted, replace=known)
+        console.say(
+            f"converted {kind.label}{converted.name!r} to {encoder.name}: {kind.found_at} {converted.threshold:.2f}"
+            f"{threshold_origin(known, converted.encoder, rate)}"
+        )
+
+
+def recordings_of(files: Iterable[Path]) -> list[Path]:
+    """Files, and all recordings of folders, in order.
+
+    Raises:
+        InputError: a folder contains no recording.
+    """
+    from earmark.core.errors import InputError
+    from earmark.data.corpora.folder import SOUND_SUFFIXES
+
+    found: list[Path] = []
+    for file in files:
+        if not file.is_dir():
+            found.append(file)
+            continue
+        # macOS leaves "._name.wav" files, which are not audio.
+        inside = sorted(
+            path
+            for path in file.iterdir()
+            if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
+        )
+        if not inside:
+            raise InputError(f"{file}: the folder contains no recordings ({', '.join(sorted(SOUND_SUFFIXES))})")
+        found += inside
+    return found
+
+
+def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None) -> str:
+    """Why a threshold has its value where the user gave no rate; the end of a sentence.
+
+    Args:
+        known: the keyword or speaker before the command.
+        encoder: fingerprint of its encoder now.
+        rate: the rate that the user gave.
+    """
+    if known is None or rate is not None:
+        return ""
+    if known.encoder == encoder:
+        return ", as before"
+    if known.rate is not None:
+        return f", for the same rate as before, {known.rate:g}"
+    return ", for the default rate: the rate before is unknown, and the encoder is another one"
+
+
+def encoder_label(fingerprint: str) -> str:
+    """Name of a shipped encoder; the beginning of the fingerprint of any other."""
+    from earmark.models.onnx_model import shipped_name
+
+    return shipped_name(fingerprint) or fingerprint[:12]
+
+
+def print_takes(takes: Iterable["Take"]) -> None:
+    """Print a table of takes: the spoken part, its level, and remarks."""
+    import numpy as np
+
+    from earmark.core.audio import SAMPLE_RATE
+
+    rows = []
+    for number, take in enumerate(takes, start=1):
+        spoken = take.wave[round(take.start_s * SAMPLE_RATE) : round(take.end_s * SAMPLE_RATE)]
+        level_db = 20 * np.log10(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))) + 1e-9)
+        # The row shows already which take it is.
+        remarks = "; ".join(
+            remark.removeprefix(f"take {number} ").removeprefix(f"({take.source}) ") for remark in take.remarks
+        )
+        span = f"{console.time_text(take.start_s)} – {console.time_text(take.end_s)}"
+        rows.append([str(number), take.source or "–", span, f"{level_db:.0f} dB", remarks or "good"])
+    console.print_table([">take", "file", ">spoken part", ">level", "remarks"], rows)
+
+
+def verify_file(speaker: "Speaker", file: Path, encoder: "SpeakerEncoder") -> "Verification":
+    """Verify a recording; errors name the file.
+
+    Raises:
+        InputError: the file is too long or contains no speech, or the speaker is of another encoder.
+    """
+    from earmark import audio
+    from earmark.core.errors import InputError
+    from earmark.spotting.speaker import LONGEST_TAKE_S, verify
+
+    length_s = audio.duration_s(file)  # before a long file is read
+    if length_s > LONGEST_TAKE_S:
+        raise InputError(f"{file}: {length_s:.0f} s long, at most {LONGEST_TAKE_S:.0f} s are verified; cut a part out")
+    wave = audio.read(file)
+    try:
+        return verify(speaker, wave, encoder=encoder)
+    except InputError as error:
+        raise InputError(f"{file}: {error}") from None

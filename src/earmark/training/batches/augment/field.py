@@ -1,0 +1,67 @@
+"""Field augmentation: reverberation, then noise, then a microphone's response, level and clipping."""
+
+from collections.abc import Callable
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from earmark.core.config import Settings
+from earmark.training.batches.augment.audio import AugmentationAudio
+from earmark.training.batches.augment.microphone import MicrophoneSettings, through_microphone
+from earmark.training.batches.augment.noise import Noise, NoiseSettings
+from earmark.training.batches.augment.room import Rooms, RoomSettings
+from earmark.training.batches.scenes import SceneBatch
+
+
+class FieldSettings(Settings):
+    """Settings of all effects, in their order."""
+
+    kind: Literal["field"] = Field("field", description="room, noise and microphone, in this order")
+    room: RoomSettings = RoomSettings()
+    noise: NoiseSettings = NoiseSettings()
+    microphone: MicrophoneSettings = MicrophoneSettings()
+
+    def build(self, audio: AugmentationAudio, device: torch.device) -> "FieldAugmentation":
+        """Build the augmentation."""
+        return FieldAugmentation(self, audio, device)
+
+
+class FieldAugmentation:
+    """Room, noise and microphone.
+
+    Args:
+        settings: settings of all effects.
+        audio: noise and room impulse responses; where there are none, they are synthesized.
+        device: device of the batches.
+    """
+
+    def __init__(self, settings: FieldSettings, audio: AugmentationAudio, device: torch.device) -> None:
+        self.settings = settings
+        self.rooms = Rooms(settings.room, audio.rooms, device)
+        self.noise = Noise(settings.noise, audio.noise, device)
+
+    def __call__(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
+        """Augment scenes; returns waves of shape (batch, n)."""
+        waves = self.rooms(scenes.waves, generator)
+        waves = self.noise(waves, scenes.spoken, generator)
+        return through_microphone(waves, scenes.spoken, self.settings.microphone, generator)
+
+    def augment_clips(
+        self, draw: Callable[[slice], Tensor], count: int, rows: slice, generator: torch.Generator
+    ) -> Tensor:
+        """Augment rows of a batch of clips.
+
+        Args:
+            draw: returns rows of the batch, shape (rows, n).
+            count: number of clips in the batch.
+            rows: rows to return.
+            generator: source of randomness, on the CPU.
+
+        Returns:
+            Shape (rows, n).
+        """
+        waves = draw(slice(None))
+        whole = torch.tensor([0, waves.shape[1]], device=waves.device).expand(count, 2)
+        return self(SceneBatch(waves, whole), generator)[rows]

@@ -1,0 +1,69 @@
+"""Training task of clip encoders: crops of one length, augmented, each embedded as one vector."""
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from earmark.training.batches.clip_bank import ClipBank
+from earmark.training.batches.crops import center_crop
+from earmark.training.batches.scenes import SceneSettings
+from earmark.training.nn.encoders import ClipEncoder, StreamSettings
+from earmark.training.run.distributed import Processes
+from earmark.training.run.task import Batch
+from earmark.training.words.corpus import Corpus, augmentation_audio
+from earmark.training.words.recipe import Recipe
+from earmark.training.words.validation import Validation
+
+_BATCH = 64
+
+
+class ClipTask:
+    """Training task of a clip encoder; implements `TrainingTask`.
+
+    Args:
+        recipe: recipe of a clip encoder.
+        corpus: training clips.
+        held_out: validation clips, or None.
+        device: training device.
+    """
+
+    def __init__(self, recipe: Recipe, corpus: Corpus, held_out: ClipBank | None, device: torch.device) -> None:
+        assert not isinstance(recipe.scenes, SceneSettings)
+        assert not isinstance(recipe.encoder, StreamSettings)
+        self.device = device
+        self.classes = corpus.classes
+        self.model: ClipEncoder = recipe.encoder.build().to(device)
+        audio = augmentation_audio(recipe.data)
+        self.crop_settings = recipe.scenes
+        self.crops = recipe.scenes.build(corpus.bank, audio.noise, device)
+        self.augmentation = recipe.augment.build(audio, device)
+        self.episodes = corpus.episodes(recipe.episodes, recipe.seed)
+        self.validation = Validation(held_out, self.embedder) if held_out is not None else None
+
+    def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
+        """See `TrainingTask.batch`. Every process plans the whole batch, and draws and embeds its own rows."""
+        episode = self.episodes.draw(step)
+        clips = torch.from_numpy(episode.every_clip)
+        rows = processes.share(len(clips))
+        crops = self.crops.planned(clips, generator)
+        waves = self.augmentation.augment_clips(crops, len(clips), rows, generator)
+        return Batch(episode.labels, episode.clips.shape[1], self.model(waves))
+
+    def validate(self) -> dict[str, float]:
+        """See `TrainingTask.validate`."""
+        return self.validation.measure() if self.validation is not None else {}
+
+    def embedder(self, bank: ClipBank, clips: NDArray[np.int64]) -> Callable[[], Tensor]:
+        """Return a function that embeds center crops of clips with the current weights, shape (clips, d)."""
+        crops = np.stack([center_crop(bank.wave(clip), self.crop_settings) for clip in clips.tolist()])
+        batches = torch.from_numpy(crops).split(_BATCH)
+
+        @torch.inference_mode()
+        def embed() -> Tensor:
+            self.model.eval()
+            return torch.cat([self.model(waves.to(self.device)) for waves in batches])
+
+        return embed
