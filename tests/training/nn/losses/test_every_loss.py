@@ -22,7 +22,9 @@ from earmark.training.nn.losses.triplet import TripletSettings
 
 # Every loss of the union with its defaults, and variants.
 KINDS: list[type[LossSettings]] = [*get_args(get_args(AnyLossSettings)[0])]
-EVERY: dict[str, LossSettings] = {settings.model_fields["kind"].default: settings() for settings in KINDS} | {
+EVERY: dict[str, LossSettings] = {
+    settings.model_fields["kind"].default: settings.model_validate({}) for settings in KINDS
+} | {
     "softmax without head": SoftmaxSettings(head=False),
     "am_softmax, learned scale": AMSoftmaxSettings(learned_scale=True),
     # λ is the same in every step, or a loss computed twice would differ.
