@@ -31,6 +31,18 @@ IndexPath = Annotated[
         help="Folder of the index; recordings.index in your data folder if not given.",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(min=1, help="Recordings that are embedded at the same time; one per processor if not given."),
+]
+Ray = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDRESS",
+        help="Embed on a Ray cluster: auto or host:port of the cluster that this machine belongs to; or local, for "
+        "workers on this machine.",
+    ),
+]
 
 
 @options_from(
@@ -56,19 +68,8 @@ def index(
             help="Name of a shipped encoder, or your own .onnx file; that of the index, or base, if not given.",
         ),
     ] = None,
-    threads: Annotated[
-        int | None,
-        typer.Option(min=1, help="Recordings that are embedded at the same time; one per processor if not given."),
-    ] = None,
-    ray: Annotated[
-        str | None,
-        typer.Option(
-            "--ray",
-            metavar="ADDRESS",
-            help="Embed on a Ray cluster: auto or host:port of the cluster that this machine belongs to; or local, "
-            "for workers on this machine.",
-        ),
-    ] = None,
+    threads: Threads = None,
+    ray: Ray = None,
 ) -> None:
     """Make recordings searchable, or update an index.
 
@@ -77,7 +78,7 @@ def index(
     """
     from earmark.core.errors import InputError
     from earmark.models.encoder import load_encoder
-    from earmark.search import open_index, update_index
+    from earmark.search import update_index
     from earmark.search.contents import default_path
     from earmark.search.executors import Executor, ThreadExecutor
     from earmark.search.ray_cluster import RayExecutor
@@ -99,15 +100,7 @@ def index(
             executor=executor,
             progress=progress,
         )
-    for failure in report.failures:
-        console.report(InputError(failure.message))
-    console.say(_summary(report, time.monotonic() - start))
-    made = open_index(path)
-    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
-    console.say(
-        f"{path}: {made.file_count} files, {made.hours:.2f} h of active audio, {size / 1e6:.1f} MB"
-        f"{', searched through FAISS' if made.has_neighbors else ''}"
-    )
+    _print_report(report, time.monotonic() - start, path)
     raise typer.Exit(2 if report.failures else 0)
 
 
@@ -165,8 +158,13 @@ def _settings(path: Path, given: "IndexSettings") -> "IndexSettings":
     return read_contents(path).settings.model_copy(update=given.model_dump(exclude_unset=True))
 
 
-def _summary(report: "IndexReport", seconds: float) -> str:
-    """What was done, on one line."""
+def _print_report(report: "IndexReport", seconds: float, path: Path) -> None:
+    """Print failures, what was done, and the size of the index."""
+    from earmark.core.errors import InputError
+    from earmark.search import open_index
+
+    for failure in report.failures:
+        console.report(InputError(failure.message))
     speed = f" in {seconds:.0f} s, {report.embedded_s / max(seconds, 1e-3):.0f} × real time" if report.embedded else ""
     parts = [f"indexed {report.embedded} files, {report.embedded_s / 3600:.2f} h{speed}"]
     counts = {
@@ -175,4 +173,10 @@ def _summary(report: "IndexReport", seconds: float) -> str:
         "dropped": report.dropped,
         "failed": len(report.failures),
     }
-    return "; ".join([*parts, *(f"{count} {what}" for what, count in counts.items() if count)])
+    console.say("; ".join([*parts, *(f"{count} {what}" for what, count in counts.items() if count)]))
+    index = open_index(path)
+    size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    console.say(
+        f"{path}: {index.file_count} files, {index.hours:.2f} h of active audio, {size / 1e6:.1f} MB"
+        f"{', searched through FAISS' if index.has_neighbors else ''}"
+    )

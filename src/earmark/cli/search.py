@@ -22,6 +22,14 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: [bold]earmark search casa.wav[/bold]"
 
+IndexEncoder = Annotated[
+    str | None,
+    typer.Option(
+        "--encoder",
+        metavar="NAME|FILE",
+        help="The encoder that made the index; needed only if that is your own .onnx file.",
+    ),
+]
 Exact = Annotated[
     bool | None,
     typer.Option(
@@ -41,22 +49,14 @@ def search(
     *,
     index_path: IndexPath = None,
     name: Annotated[
-        str | None,
-        typer.Option("--name", metavar="NAME", help="Label of the hits; the file name of the take if not given."),
+        str | None, typer.Option(metavar="NAME", help="Label of the hits; the file name of the take if not given.")
     ] = None,
     keyword: Annotated[
-        str | None, typer.Option("--keyword", metavar="NAME", help="Search for a stored keyword instead of takes.")
+        str | None, typer.Option(metavar="NAME", help="Search for a stored keyword instead of takes.")
     ] = None,
     store: options.Store = None,
     word: "WordSpan",
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder",
-            metavar="NAME|FILE",
-            help="The encoder that made the index; needed only if that is your own .onnx file.",
-        ),
-    ] = None,
+    encoder: IndexEncoder = None,
     limits: "HitLimits",
     exact: Exact = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per hit and line.")] = False,

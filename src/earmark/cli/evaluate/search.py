@@ -10,7 +10,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.index import IndexPath
-from earmark.cli.search import Exact
+from earmark.cli.search import Exact, IndexEncoder
 from earmark.core.errors import InputError
 from earmark.core.progress import follow
 
@@ -26,36 +26,32 @@ if TYPE_CHECKING:
 EXAMPLE = "Example: [bold]earmark evaluate search words.tsv --index talks.index --references talks/manifest.tsv[/bold]"
 
 
+Queries = Annotated[
+    Path,
+    typer.Argument(
+        metavar="QUERIES", help="A list with lines 'label path', or a manifest (.tsv, .parquet) whose clips are words."
+    ),
+]
+References = Annotated[
+    Path,
+    typer.Option(
+        metavar="FILE",
+        help="Where words are said: a manifest of words, or of sentences with their texts; or .ctm, .TextGrid, .json, "
+        ".jsonl, a folder of TextGrids.",
+    ),
+]
+
+
 def search(
-    queries: Annotated[
-        Path,
-        typer.Argument(
-            metavar="QUERIES",
-            help="A list with lines 'label path', or a manifest (.tsv, .parquet) whose clips are words.",
-        ),
-    ],
-    references: Annotated[
-        Path,
-        typer.Option(
-            metavar="FILE",
-            help="Where words are said: a manifest of words, or of sentences with their texts; or .ctm, .TextGrid, "
-            ".json, .jsonl, a folder of TextGrids.",
-        ),
-    ],
+    queries: Queries,
+    references: References,
     index_path: IndexPath = None,
     audio: Annotated[
         Path | None,
         typer.Option(help="Folder of the relative paths in a list; the folder of the list if not given."),
     ] = None,
     takes: Annotated[int, typer.Option(min=1, help="Clips per query.")] = 1,
-    encoder: Annotated[
-        str | None,
-        typer.Option(
-            "--encoder",
-            metavar="NAME|FILE",
-            help="The encoder that made the index; needed only if that is your own .onnx file.",
-        ),
-    ] = None,
+    encoder: IndexEncoder = None,
     top: Annotated[int, typer.Option(min=10, help="Hits per query.")] = 1000,
     exact: Exact = None,
     tolerance_s: Annotated[
@@ -92,20 +88,10 @@ def search(
     audio_s = sum(file.duration_s for file in files)
     left_out = len(listed) - len(results)
     out = out or Path("runs") / f"search-{queries.stem}-{index.path.stem}"
-    facts = {
-        "references": references.name,
-        "takes": takes,
-        "queries": len(results),
-        "left_out": left_out,
-        "files": len(files),
-        "audio_s": round(audio_s, 3),
-        "top": top,
-        "exact": exact,
-        "tolerance_s": tolerance_s,
-        "beta": protocol.BETA,
-        "mtwv_threshold": protocol.max_term_weighted_value(results, audio_s)[1],
-        "seed": seed,
-    }
+    facts: dict[str, Any] = {"references": references.name, "takes": takes, "queries": len(results)}
+    facts |= {"left_out": left_out, "files": len(files), "audio_s": round(audio_s, 3), "top": top, "exact": exact}
+    facts |= {"tolerance_s": tolerance_s, "beta": protocol.BETA, "seed": seed}
+    facts["mtwv_threshold"] = protocol.max_term_weighted_value(results, audio_s)[1]
     metrics = protocol.search_metrics(results, audio_s, np.random.default_rng(seed))
     if left_out:
         console.say(f"left out: {left_out} queries without occurrences in the references")
@@ -148,7 +134,7 @@ def _report(
     lists: str,
     metrics: "Mapping[str, Estimate]",
     results: "Sequence[QueryResult]",
-    facts: "dict[str, Any]",
+    facts: dict[str, Any],
 ) -> None:
     """Print the metrics, and write table.md and results.json."""
     from earmark.core.report import heading, table, write_page, write_results
