@@ -216,9 +216,7 @@ def test_a_full_disk_leaves_no_half_written_output(error_of, run, corpus, monkey
     monkeypatch.setattr(module, stage, full)
     code, line = error_of()
     assert code == 1
-    assert line.endswith(
-        "cannot be written (No space left on device); make room and run it again, finished parts are kept"
-    )
+    assert "cannot be written (No space left on device)" in line
     assert not (corpus / "out" / "results.json").exists()
     assert not (corpus / "out" / "report.md").exists()
     assert not list((corpus / "out").rglob("*partial*"))

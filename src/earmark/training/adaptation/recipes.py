@@ -9,10 +9,10 @@ import tomli_w
 
 from earmark.core.config import read_table
 from earmark.core.errors import InputError
+from earmark.core.files import write_text
 from earmark.core.renamed_keys import with_current_names
 from earmark.models.encoder import load_encoder
 from earmark.models.onnx_model import shipped_file
-from earmark.search.storage import replace_file
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.recipe import check_any_recipe
@@ -122,7 +122,7 @@ def _run(start: Start, settings: AdaptSettings, name: str) -> Table:
 def write_recipe(table: Mapping[str, Any], path: Path, title: str) -> None:
     """Write a recipe that `earmark train` reads."""
     text = tomli_w.dumps(_plain({"kind": "sequences"} | dict(table)))
-    replace_file(path, f"# {title}\n{text}".encode())
+    write_text(path, f"# {title}\n{text}")
 
 
 def _from_recipe(name: str | None, recipe: Path) -> Start:

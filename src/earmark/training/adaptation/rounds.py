@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from earmark.core.errors import InputError
+from earmark.core.files import write_json
 from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segments import read_clips
@@ -27,7 +28,7 @@ from earmark.training.adaptation.recipes import Start, init_recipe, round_recipe
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.export.encoder import export
-from earmark.training.mining.folders import read_json, write_json
+from earmark.training.mining.folders import read_json
 from earmark.training.mining.mining import mine
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.recipe import read_any_recipe

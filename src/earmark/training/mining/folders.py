@@ -1,6 +1,5 @@
 """Folders of intermediate results: what made them stands in them."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,40 +7,30 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from earmark.core import files
+from earmark.core.arrays import read_array
 from earmark.core.errors import InputError
-from earmark.search.storage import as_json, read_array, replace_file
 
 STAMP = "stamp.json"
 """What made a folder's files."""
 
 
 def map_array(path: Path) -> NDArray[Any]:
-    """An .npy file, read as its rows are asked for.
+    """An .npy file, mapped into memory.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged or missing.
     """
-    try:
-        return read_array(path)
-    except (ValueError, EOFError, FileNotFoundError):
-        raise InputError(f"{path}: damaged or missing; delete {path.parent} and mine again") from None
+    return read_array(path, f"delete {path.parent} and mine again")
 
 
 def read_json(path: Path) -> Any:
     """A JSON file.
 
     Raises:
-        InputError: it is damaged.
+        InputError: it is damaged or missing.
     """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, FileNotFoundError):
-        raise InputError(f"{path}: damaged or missing; delete {path.parent} and mine again") from None
-
-
-def write_json(path: Path, content: Any) -> None:
-    """A JSON file, in the place of an older one."""
-    replace_file(path, as_json(content))
+    return files.read_json(path, f"delete {path.parent} and mine again")
 
 
 def claim(folder: Path, stamp: Mapping[str, Any]) -> None:
@@ -61,7 +50,7 @@ def claim(folder: Path, stamp: Mapping[str, Any]) -> None:
                 )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    write_json(place, stamp)
+    files.write_json(place, stamp)
 
 
 def renew(folder: Path, stamp: Mapping[str, Any]) -> None:
@@ -71,4 +60,4 @@ def renew(folder: Path, stamp: Mapping[str, Any]) -> None:
         shutil.rmtree(folder)
     folder.mkdir(parents=True, exist_ok=True)
     if not place.exists():
-        write_json(place, stamp)
+        files.write_json(place, stamp)

@@ -11,17 +11,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.arrays import write_array_header
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.files import atomic_file, scratch_folder, write_json
 from earmark.core.progress import Progress, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segment_pairs import write_segment_pairs
 from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.search.faiss_index import faiss
-from earmark.search.storage import new_file, new_folder, write_head
 from earmark.training.mining.counts import chance, count_pairs, tally_neighbors
 from earmark.training.mining.examples import choose_examples, write_snippets
-from earmark.training.mining.folders import map_array, read_json, renew, write_json
+from earmark.training.mining.folders import map_array, read_json, renew
 from earmark.training.mining.neighbors import Neighbors, find_neighbors, recall
 from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
 from earmark.training.mining.plots import coverage_plot, similarity_plot
@@ -142,14 +143,13 @@ def _describe(mined: Mined, recordings: AudioFolder, command: Sequence[str], *, 
     """Write report, pictures and examples; `results.json` comes last, and says that all is there."""
     if snippets:
         write_snippets(mined.examples, recordings, mined.out / "listen")
-    with new_folder(mined.out / ".report") as folder:
+    with scratch_folder(mined.out) as folder:
         save(similarity_plot(mined.tallies, mined.curve, mined.settings.bin_width), folder / "similarities.png")
         save(coverage_plot(mined.tallies, mined.curve, mined.settings.coverage), folder / "coverage.png")
         write_report(mined, folder)
         write_results(mined, folder, command)
         for name in _REPORT:
             (folder / name).replace(mined.out / name)
-    (mined.out / ".report").rmdir()
 
 
 def _reduce(
@@ -162,8 +162,8 @@ def _reduce(
         rng = np.random.default_rng(settings.seed)
         sample = np.sort(rng.choice(count, min(count, settings.pca_rows), replace=False))
         projection = fit_projection((shards.take(some) for some in _pieces(sample)), settings.dimension)
-        with new_file(folder / "vectors.npy") as file:
-            write_head(file, np.dtype(np.float32), (count, projection.axes.shape[1]))
+        with atomic_file(folder / "vectors.npy") as file:
+            write_array_header(file, np.dtype(np.float32), (count, projection.axes.shape[1]))
             done = 0
             for some in _pieces(order):
                 file.write(projection.apply(shards.take(some)).tobytes())

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.arrays import write_array, write_array_header
+from earmark.core.files import atomic_file, write_json
 from earmark.core.progress import Progress, no_progress
-from earmark.search.storage import new_file, write_array, write_head
-from earmark.training.mining.folders import map_array, read_json, write_json
+from earmark.training.mining.folders import map_array, read_json
 from earmark.training.mining.search import Found, Part, best_of, only
 from earmark.training.mining.search_plan import Batch, plan_batches
 from earmark.training.mining.segment_table import Bools, Ints, Places
@@ -188,9 +189,9 @@ def _write_found(file: Path, found: Sequence[Found], is_approximate: bool) -> No
 
 
 def _merge(folder: Path, chunks: Sequence[Sequence[Path]], count: int, wanted: int) -> None:
-    with new_file(folder / "similarities.npy") as similarities, new_file(folder / "rows.npy") as rows:
-        write_head(similarities, np.dtype(np.float32), (count, wanted))
-        write_head(rows, np.dtype(np.int32), (count, wanted))
+    with atomic_file(folder / "similarities.npy") as similarities, atomic_file(folder / "rows.npy") as rows:
+        write_array_header(similarities, np.dtype(np.float32), (count, wanted))
+        write_array_header(rows, np.dtype(np.int32), (count, wanted))
         for files in chunks:
             best = best_of(
                 [

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.files import atomic_file
 from earmark.data.lists.segment_pairs import SegmentPair
-from earmark.search.storage import new_file
 from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.segment_table import Ints, Places
 
@@ -64,7 +64,7 @@ def write_pair_manifest(
     files = np.array([_moved(file, corpus, path.parent) for file in places.names.file], np.object_)
     speakers = np.array(places.names.speaker, np.object_)
     count = 0
-    with new_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
+    with atomic_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
         for first, second, _ in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
             rows = places.rows[np.stack([first, second], axis=1).ravel()]
             columns = {name: rows[name] for name in times}

@@ -11,14 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.arrays import write_array
 from earmark.core.errors import InputError
+from earmark.core.files import atomic_folder, write_json
 from earmark.core.progress import Progress, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segments import read_clips
 from earmark.data.manifest import Clip
 from earmark.evaluation.segment_embeddings import SegmentEmbedder, embed_stream
-from earmark.search.storage import new_folder, write_array
-from earmark.training.mining.folders import STAMP, claim, map_array, read_json, write_json
+from earmark.training.mining.folders import STAMP, claim, map_array, read_json
 from earmark.training.mining.segment_table import Ints, Names, Rows
 from earmark.training.mining.settings import MiningSettings
 
@@ -146,7 +147,7 @@ def _embed(
         before = names.counts()
         rows = names.rows([clip for some, _ in held for clip in some])
         vectors = np.concatenate([_unit(vectors) for _, vectors in held])
-        with new_folder(folder / f"shard-{number:06}") as shard:
+        with atomic_folder(folder / f"shard-{number:06}") as shard:
             write_array(shard / "vectors.npy", vectors.astype(np.float16))
             write_array(shard / "rows.npy", rows)
             write_json(shard / "names.json", names.since(before))
