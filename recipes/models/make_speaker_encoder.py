@@ -40,7 +40,7 @@ from earmark.core.audio import SAMPLE_RATE
 from earmark.data.manifest import read_manifest
 from earmark.models.speaker_encoder import FORMAT, METADATA_KEY, load_speaker_encoder
 from earmark.spotting.speech import find_speech
-from earmark.training.export.speaker_encoder import speaker_calibration
+from earmark.training.export.speaker_calibration import speaker_calibration
 
 Floats = NDArray[np.float32]
 

@@ -100,9 +100,9 @@ def test_clips_are_packed_before_the_bar_of_repetitions_is_drawn(earmark, monkey
 
 
 def test_wrong_settings_end_in_one_line(earmark):
-    code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.unlabeld=3")
+    code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.unlabled=3")
     assert code == 2
-    assert err == "error: recipe.toml: sizes.unlabeld: no such key; did you mean 'unlabeled'?\n"
+    assert err == "error: recipe.toml: sizes.unlabled: no such key; did you mean 'unlabeled'?\n"
     code, _, err = earmark("spatial", "recipe.toml", "--set", "sizes.test=300")
     assert code == 2
     assert "sizes.test: 300 clips of 4 that there are; ask for fewer, or 0 for all" in err

@@ -49,7 +49,7 @@ def train(
         from earmark.training.nn.encoders import StreamSettings
         from earmark.training.recipe import read_any_recipe
         from earmark.training.run.checkpoint import load_checkpoint
-        from earmark.training.run.distributed import is_first
+        from earmark.training.run.distributed import launched
 
     settings = read_any_recipe(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
@@ -59,7 +59,7 @@ def train(
         return
     last = folder / "last.safetensors"
     begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
-    if is_first():
+    if launched().is_first:
         console.say(f"{settings.name}: {settings.optimizer.steps} steps in {folder}{begun}")
     best = loop.train(
         settings,
@@ -67,7 +67,7 @@ def train(
         device=device,
         report=lambda step, numbers: console.say(f"step {step}: {_told(numbers)}"),
     )
-    if not is_first():
+    if not launched().is_first:
         return
     state = load_checkpoint(best)
     console.say(f"{settings.choose}: step {state.step}: {_told(state.metrics)}")

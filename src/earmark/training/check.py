@@ -9,7 +9,7 @@ from torch import nn
 
 from earmark.core.errors import InputError, collected
 from earmark.training.recipe import AnyRecipe
-from earmark.training.run.initialization import begin_from, freeze
+from earmark.training.run.initialization import freeze, initialize_from
 from earmark.training.run.optimizer import build_optimizer
 from earmark.training.sequences import check as sequences
 from earmark.training.sequences.frames import build_source
@@ -67,7 +67,7 @@ def _find_in_network(
         warnings.simplefilter("ignore")  # the run warns
         if begin is not None and begin not in expected:
             with collected(faults, "start.checkpoint"):
-                begin_from(begin, model, loss, recipe.loss.kind, classes)
+                initialize_from(begin, model, loss, recipe.loss.kind, classes)
         with collected(faults):
             freeze(model, recipe.start.freeze)
         with collected(faults):

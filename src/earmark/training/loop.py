@@ -17,9 +17,9 @@ from earmark.training.check import check_writable, find_faults
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
-from earmark.training.run.distributed import Processes, joined, own_device, synchronize_statistics
-from earmark.training.run.initialization import begin_from, freeze
-from earmark.training.run.optimizer import build_optimizer, clip_gradients, learned_by, learning_rate
+from earmark.training.run.distributed import Processes, local_device, process_group, synchronize_statistics
+from earmark.training.run.initialization import freeze, initialize_from
+from earmark.training.run.optimizer import build_optimizer, clip_gradients, learning_rate, parameters_of
 from earmark.training.run.progress import step_bar
 from earmark.training.run.task import TrainingTask, batch_loss
 from earmark.training.sequences.task import SequenceTask
@@ -58,7 +58,7 @@ def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, report:
     if where.type == "cpu":
         keep_freed_memory()
     if not is_finished(recipe, folder):
-        with joined(where) as processes:
+        with process_group(where) as processes:
             _Run(recipe, folder, where, processes).go(report)
     return folder / f"{recipe.choose}.safetensors"
 
@@ -116,12 +116,12 @@ class _Run:
         self.model, self.classes = self.task.model, self.task.classes
         self.objective = recipe.loss.build(classes=len(self.classes), dimension=recipe.encoder.dimension).to(device)
         if recipe.start.checkpoint is not None:
-            begin_from(recipe.start.checkpoint, self.model, self.objective, recipe.loss.kind, self.classes)
+            initialize_from(recipe.start.checkpoint, self.model, self.objective, recipe.loss.kind, self.classes)
         if processes.count > 1:
             synchronize_statistics(self.model)
         self.frozen = freeze(self.model, recipe.start.freeze)
         self.optimizer = build_optimizer(recipe.optimizer, self.model, self.objective)
-        self.parameters = learned_by(self.optimizer)
+        self.parameters = parameters_of(self.optimizer)
         self.first = self._resume()
         self.least, self.best_step = _best_so_far(recipe, folder)
 
@@ -216,7 +216,7 @@ class _Run:
 
 def _device(name: str | None) -> torch.device:
     try:
-        device = torch.device(own_device(name or ("cuda" if torch.cuda.is_available() else "cpu")))
+        device = torch.device(local_device(name or ("cuda" if torch.cuda.is_available() else "cpu")))
         torch.zeros(1, device=device)
     except (RuntimeError, AssertionError, NotImplementedError) as error:
         raise InputError(f"--device {name}: torch cannot use it here ({str(error).splitlines()[0]})") from None

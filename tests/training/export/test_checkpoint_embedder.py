@@ -7,7 +7,7 @@ from earmark.training.batches.center_crop import CenterCrops, CenterCropSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.loop import train
 from earmark.training.nn.encoders import ResSettings
-from earmark.training.run.checkpoint import load_checkpoint, under
+from earmark.training.run.checkpoint import load_checkpoint, strip_prefix
 from earmark.training.words.recipe import parse_recipe
 from tests.training.run.test_initialization import CLIPS
 
@@ -22,7 +22,7 @@ def test_a_checkpoint_embeds_waves_as_training_does(checkpoint, bank_of, tone):
     waves = [tone(300, 0.3), tone(500, 0.9), np.zeros(16_000, np.float32)]
     embedder = load_embedder(checkpoint)
     model = ResSettings(**{key: value for key, value in CLIPS["encoder"].items()}).build().eval()
-    model.load_state_dict(under(load_checkpoint(checkpoint).tensors, "model."))
+    model.load_state_dict(strip_prefix(load_checkpoint(checkpoint).tensors, "model."))
     clips = CenterCrops(bank_of(waves[:2]), CenterCropSettings(), torch.device("cpu"), [])
     with torch.inference_mode():
         expected = model(clips.draw(clips.plan(torch.arange(2), torch.Generator()))).numpy()
@@ -32,14 +32,14 @@ def test_a_checkpoint_embeds_waves_as_training_does(checkpoint, bank_of, tone):
     assert embedder.embed_batch([]).shape == (0, 6)
 
 
-def test_a_loss_with_classes_tells_them_apart(checkpoint):
+def test_a_loss_with_class_weights_gives_a_classifier(checkpoint):
     embedder = load_embedder(checkpoint)
     assert embedder.classes == ("bow", "dip", "fall", "rise")
     assert embedder.classify(np.zeros((5, 6), np.float32)).shape == (5, 4)
     assert embedder.name == "little"
 
 
-def test_a_loss_without_classes_does_not(table, tmp_path):
+def test_a_loss_without_class_weights_gives_no_classifier(table, tmp_path):
     recipe = parse_recipe(table | CLIPS | {"loss": {"kind": "ge2e"}}, tmp_path, "recipe")
     train(recipe, tmp_path / "run", device="cpu")
     embedder = load_embedder(tmp_path / "run" / "last.safetensors")
@@ -47,7 +47,7 @@ def test_a_loss_without_classes_does_not(table, tmp_path):
     assert embedder.classify(np.zeros((5, 6), np.float32)) is None
 
 
-def test_an_encoder_of_streams_is_judged_as_its_export_runs(recipe, tmp_path, tone):
+def test_an_encoder_of_streams_embeds_as_its_export(recipe, tmp_path, tone):
     train(recipe, tmp_path / "run", device="cpu")
     embedder = load_embedder(tmp_path / "run" / "last.safetensors")
     assert isinstance(embedder, EncoderEmbedder)

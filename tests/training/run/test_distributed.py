@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from earmark.core.errors import InputError
 from earmark.training.loop import build_task, train
 from earmark.training.run.checkpoint import load_checkpoint
-from earmark.training.run.distributed import Processes, joined, synchronize_statistics
+from earmark.training.run.distributed import Processes, process_group, synchronize_statistics
 from earmark.training.run.task import batch_loss
 from earmark.training.words.recipe import parse_recipe
 from earmark.training.words.validation import Validation
@@ -65,7 +65,7 @@ def worker(job: Path) -> None:
         Validation.measure = lambda _: {"eer": next(eers)}
         train(parse_recipe(tables["recipe"], job.parent, "recipe"), job.parent / "run", device="cpu")
         return
-    with joined(CPU) as processes:
+    with process_group(CPU) as processes:
         for name, table in tables.items():
             found = first_gradients(table, job.parent, processes)
             save_file(found, job.parent / f"{name}-{processes.rank}.safetensors")

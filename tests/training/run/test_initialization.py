@@ -34,7 +34,7 @@ def trained(table, tmp_path):
     return run
 
 
-def test_a_run_begins_with_the_tensors_of_another_and_keeps_the_frozen_ones(trained):
+def test_a_run_is_initialized_from_another_and_keeps_frozen_modules(trained):
     first = trained("first")
     second = trained("second", start={"checkpoint": str(first), "freeze": ["network.layers.0", "network.layers.1"]})
     before, after = tensors(first), tensors(second)
@@ -49,7 +49,7 @@ def test_a_run_begins_with_the_tensors_of_another_and_keeps_the_frozen_ones(trai
     )
 
 
-def test_the_weights_of_equal_classes_are_taken_over(trained):
+def test_the_weights_of_equal_classes_are_loaded(trained):
     first = trained("first")
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
     second = trained("second", start={"checkpoint": str(first)}, optimizer=slow)
@@ -61,7 +61,7 @@ def test_the_weights_of_equal_classes_are_taken_over(trained):
     ("then", "name"),
     [("am_softmax", "weight"), ("a_softmax", "weight"), ("logistic_margin", "head.weight"), ("triplet", None)],
 )
-def test_another_loss_among_equal_classes_begins_with_their_weights(trained, then, name):
+def test_another_loss_with_equal_classes_gets_their_weights(trained, then, name):
     first = trained("first")
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
     second = trained("second", start={"checkpoint": str(first)}, optimizer=slow, loss={"kind": then})
@@ -69,7 +69,7 @@ def test_another_loss_among_equal_classes_begins_with_their_weights(trained, the
         assert torch.allclose(tensors(first)["loss.head.weight"], tensors(second)[f"loss.{name}"], atol=1e-9)
 
 
-def test_a_scale_means_nothing_to_another_loss(trained):
+def test_a_scale_is_not_loaded_into_another_loss(trained):
     first = trained("first", loss={"kind": "logistic_margin", "scale": 50.0})
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
     loss = {"kind": "am_softmax", "scale": 100.0, "learned_scale": True}
@@ -77,14 +77,14 @@ def test_a_scale_means_nothing_to_another_loss(trained):
     assert tensors(second)["loss.scale"].item() == 100.0
 
 
-def test_the_weights_of_other_classes_begin_anew_with_a_message(trained, table):
+def test_the_weights_of_other_classes_are_trained_from_scratch_with_a_warning(trained, table):
     first = trained("first")
     fewer = table["data"] | {"targets": ["rise", "fall", "bow"], "others": "class"}
-    with pytest.warns(UserWarning, match=r"^last\.safetensors: it told 4 other classes apart; the 4 of this"):
+    with pytest.warns(UserWarning, match=r"^last\.safetensors: has 4 other classes"):
         trained("second", start={"checkpoint": str(first)}, data=fewer)
 
 
-def test_scale_and_bias_go_on_among_other_classes(trained, table):
+def test_scale_and_bias_are_loaded_for_other_classes(trained, table):
     first = trained("first", loss={"kind": "angular_prototypical"}, optimizer={"steps": 3, "lr": 0.3, "warmup": 0.0})
     fewer = table["data"] | {"targets": ["rise", "fall"], "others": "leave-out"}
     slow = {"steps": 1, "lr": 1e-12, "weight_decay": 0.0}
@@ -95,10 +95,10 @@ def test_scale_and_bias_go_on_among_other_classes(trained, table):
     assert tensors(first)["loss.log_scale"] != pytest.approx(math.log(10), abs=1e-3)
 
 
-def test_a_head_of_another_size_begins_anew_with_a_message(trained):
+def test_a_head_of_another_shape_is_trained_from_scratch_with_a_warning(trained):
     first = trained("first")
     encoder = CLIPS["encoder"] | {"dimension": 9}
-    with pytest.warns(UserWarning, match=r"another size of network\.\S+, network\.\S+, which begin anew"):
+    with pytest.warns(UserWarning, match=r"^last\.safetensors: network\.\S+, network\.\S+ have other shapes"):
         second = trained("second", start={"checkpoint": str(first)}, encoder=encoder, loss={"kind": "ge2e"})
     biases = [
         tensor for name, tensor in tensors(second).items() if name.startswith("model.") and name.endswith(".bias")
@@ -106,7 +106,7 @@ def test_a_head_of_another_size_begins_anew_with_a_message(trained):
     assert [tuple(bias.shape) for bias in biases] == [(9,)]
 
 
-def test_a_run_that_began_from_another_goes_on_from_its_own(trained):
+def test_a_run_that_was_initialized_from_another_resumes_from_its_own_checkpoint(trained):
     first = trained("first")
     second = trained("second", start={"checkpoint": str(first)})
     before = tensors(second)
@@ -119,12 +119,12 @@ def test_a_run_that_began_from_another_goes_on_from_its_own(trained):
 @pytest.mark.parametrize(
     ("start", "message"),
     [
-        ({"checkpoint": "nowhere.safetensors"}, "nowhere.safetensors: not a checkpoint of earmark train"),
-        ({"freeze": ["network.layer.0"]}, "start.freeze: no part 'network.layer.0'; there are frontend"),
-        ({"freeze": ["network"]}, "start.freeze: nothing is left to learn"),
+        ({"checkpoint": "nowhere.safetensors"}, "nowhere.safetensors: "),
+        ({"freeze": ["network.layer.0"]}, "start.freeze: no module 'network.layer.0'"),
+        ({"freeze": ["network"]}, "start.freeze: "),
     ],
 )
-def test_what_cannot_be_begun_is_said(trained, start, message):
+def test_a_wrong_initialization_names_its_key(trained, start, message):
     with pytest.raises(InputError) as error:
         trained("first", start=start)
     assert message in str(error.value)
@@ -132,7 +132,5 @@ def test_what_cannot_be_begun_is_said(trained, start, message):
 
 def test_another_network_altogether_is_refused(trained):
     first = trained("first")
-    with pytest.raises(
-        InputError, match=r"^start\.checkpoint: \d+ of this encoder's \d+ tensors are in .*first/last\."
-    ):
+    with pytest.raises(InputError, match=r"^start\.checkpoint: .*first/last\."):
         trained("second", start={"checkpoint": str(first)}, encoder={"kind": "bc_resnet", "dimension": 6})

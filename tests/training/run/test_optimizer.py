@@ -10,8 +10,8 @@ from earmark.training.run.optimizer import (
     OptimizerSettings,
     build_optimizer,
     clip_gradients,
-    learned_by,
     learning_rate,
+    parameters_of,
 )
 
 
@@ -33,7 +33,7 @@ def test_the_rate_falls_in_steps_as_published():
 
 
 def test_steps_of_unknown_length_are_refused():
-    with pytest.raises(ValueError, match="decay_every: the schedule 'step' needs to know"):
+    with pytest.raises(ValueError, match="decay_every"):
         OptimizerSettings(schedule="step")
 
 
@@ -46,7 +46,7 @@ def test_only_weights_decay_and_frozen_ones_are_left_out(kind):
     decaying, others = optimizer.param_groups
     assert [tuple(parameter.shape) for parameter in decaying["params"]] == [(2, 4)]
     assert others["weight_decay"] == 0
-    assert len(learned_by(optimizer)) == 5
+    assert len(parameters_of(optimizer)) == 5
 
 
 def test_gradients_are_shortened_to_the_largest_norm():
@@ -67,15 +67,15 @@ def test_parts_of_the_encoder_learn_at_rates_of_their_own():
     expected = {0.1: [*model.first.parameters(), *loss], 0.3: model.last[0].parameters()}
     expected[0.2] = model.last[1].parameters()
     assert found == {id(one): pytest.approx(rate) for rate, parameters in expected.items() for one in parameters}
-    assert sorted(map(id, learned_by(optimizer))) == sorted(map(id, (*model.parameters(), *loss)))
+    assert sorted(map(id, parameters_of(optimizer))) == sorted(map(id, (*model.parameters(), *loss)))
     assert all(group["lr"] == group["lr_scale"] * settings.lr for group in optimizer.param_groups)
     weights = {id(one) for group in optimizer.param_groups if group["weight_decay"] for one in group["params"]}
     assert weights == {id(one) for one in model.parameters() if one.dim() > 1}
 
 
-def test_a_rate_for_no_part_of_the_encoder_is_refused():
+def test_a_learning_rate_for_an_unknown_module_is_refused():
     model, loss = nn.Sequential(OrderedDict(first=nn.Linear(3, 4))), nn.ParameterList()
-    with pytest.raises(InputError, match=r"optimizer.lr_scale: no part 'frist'; there are first, and what is inside"):
+    with pytest.raises(InputError, match=r"optimizer\.lr_scale: .*'frist'"):
         build_optimizer(OptimizerSettings(lr_scale={"frist": 2.0}), model, loss)
 
 

@@ -11,7 +11,7 @@ from earmark.models.onnx_model import shipped_file
 from earmark.training.nn.encoders import FrameEncoder, StreamSettings
 from earmark.training.nn.encoders.segment import SegmentEncoder, SegmentSettings
 from earmark.training.nn.pooling import sum_windows
-from earmark.training.run.initialization import begin_from
+from earmark.training.run.initialization import initialize_from
 from earmark.training.sequences.frames import TowerFrameSettings, build_source
 from earmark.training.sequences.networks import Cut, build_network, embed_cuts, project
 
@@ -106,7 +106,7 @@ def base():
     encoder = load_encoder("base")
     torch.manual_seed(0)
     network = FrameEncoder(StreamSettings(**encoder.card["recipe"]["encoder"]))
-    begin_from(shipped_file("base"), network, torch.nn.Module(), "nt_xent", ())
+    initialize_from(shipped_file("base"), network, torch.nn.Module(), "nt_xent", ())
     return encoder, network.eval()
 
 

@@ -23,8 +23,8 @@ from earmark.spotting.detector import Detector
 from earmark.spotting.enrollment import enroll, reembed
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.takes import EnrollmentError, TakeWarning
-from earmark.training.export.calibration import NOT_YET, alarms
-from earmark.training.export.encoder import set_card
+from earmark.training.export.calibration import UNCALIBRATED, count_alarms
+from earmark.training.export.onnx_graph import set_card
 from earmark.training.run.progress import follow
 
 Floats = NDArray[np.floating]
@@ -62,7 +62,7 @@ def calibrate_like(
     """
     start, adapted = load_encoder(before), load_encoder(path)
     known = start.calibration
-    adapted.calibration = NOT_YET
+    adapted.calibration = UNCALIBRATED
     generator = np.random.default_rng(seed)
     manifest = read_manifest(pairs)
     keywords, sources = _keywords(manifest.clips, manifest.folder, start, generator)
@@ -81,7 +81,7 @@ def calibrate_like(
         heard_s += len(wave) / SAMPLE_RATE
         foreign = np.array([place.resolve() not in some for some in sources])
         for row, detector in enumerate(detectors):
-            counts[row] += alarms(np.where(foreign, detector.scores(wave)[1], 0), _GRID)
+            counts[row] += count_alarms(np.where(foreign, detector.scores(wave)[1], 0), _GRID)
         if heard_s > 60 * minutes:
             break
     thresholds = match_thresholds(counts[0], counts[1], known.thresholds)

@@ -34,7 +34,7 @@ from earmark.training.nn.encoders import StreamSettings
 from earmark.training.recipe import read_any_recipe
 from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.run.distributed import Processes
-from earmark.training.run.initialization import begin_from
+from earmark.training.run.initialization import initialize_from
 from earmark.training.sequences.recipe import SequenceRecipe
 
 Table = dict[str, Any]
@@ -311,7 +311,7 @@ class _Adaptation:
         if not place.exists():
             work = loop.begin(recipe, _device(self.device), Processes())
             loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
-            begin_from(checkpoint, work.model, loss, recipe.loss.kind, ())
+            initialize_from(checkpoint, work.model, loss, recipe.loss.kind, ())
             assert work.validate is not None, "there are labels, or held-out pairs"
             write_json(place, work.validate())
         return dict(read_json(place))

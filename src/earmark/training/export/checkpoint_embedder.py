@@ -1,4 +1,4 @@
-"""A checkpoint as what evaluations ask for: something that embeds recordings, and perhaps tells classes apart."""
+"""Embedder of a checkpoint: what evaluations need to embed recordings, and to classify where the loss has classes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -21,7 +21,7 @@ from earmark.training.batches.scenes import SceneSettings
 from earmark.training.export.encoder import export
 from earmark.training.nn.encoders import ClipEncoder, DenseSettings, StreamSettings
 from earmark.training.recipe import check_any_recipe
-from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
+from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, load_weights, strip_prefix
 from earmark.training.sequences.embedder import SequenceEmbedder
 from earmark.training.sequences.frames import build_source
 from earmark.training.sequences.networks import build_network
@@ -34,13 +34,13 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class ClipEmbedder:
-    """An encoder of clips of one length, with the classes that it was trained on.
+    """An encoder of clips of one length, with the classes of its training.
 
     Attributes:
         name: of the recipe.
         fingerprint: hash of the checkpoint.
-        classes: what its loss tells apart; empty where it has no weight for each.
-        crops: random crops of a recording whose embeddings are averaged; 0: its middle alone.
+        classes: of the loss; empty where it has no class weights.
+        crops: number of random crops to average; 0: the center crop.
         seed: of the crops.
     """
 
@@ -57,21 +57,21 @@ class ClipEmbedder:
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
         """Embeddings of waves of any length; shape (m, d), not of unit length.
 
-        Several crops of a wave count alike. What follows a network's pooling is linear, so that the mean of their
-        embeddings is the embedding of their pooled maps' mean, as Hajibabaei and Dai (2018) have it.
+        Crops of a wave have equal weights. The layers after a network's pooling are linear, so that the mean of the
+        embeddings is the embedding of the mean of the pooled maps, as in Hajibabaei and Dai (2018).
         """
-        rows = [self.model(torch.from_numpy(clips.reshape(-1, clips.shape[-1]))) for clips in self._heard(waves)]
+        rows = [self.model(torch.from_numpy(clips.reshape(-1, clips.shape[-1]))) for clips in self._batches(waves)]
         if not rows:
             return np.empty((0, self.model.settings.dimension), np.float32)
         return torch.cat(rows).unflatten(0, (len(waves), -1)).mean(dim=1).numpy()
 
-    def _heard(self, waves: Sequence[Wave]) -> Iterator[Floats]:
-        """What is heard of a few waves at a time, shape (some, crops, n)."""
-        some = max(1, _BATCH // max(1, self.crops))
-        for first in range(0, len(waves), some):
-            yield np.stack([self._hear(wave) for wave in waves[first : first + some]])
+    def _batches(self, waves: Sequence[Wave]) -> Iterator[Floats]:
+        """Crops of a few waves at a time, shape (waves, crops, n)."""
+        size = max(1, _BATCH // max(1, self.crops))
+        for first in range(0, len(waves), size):
+            yield np.stack([self._crop(wave) for wave in waves[first : first + size]])
 
-    def _hear(self, wave: Wave) -> Floats:
+    def _crop(self, wave: Wave) -> Floats:
         if not self.crops:
             return center_crop(wave, self.crop_settings)[None]
         return random_crops(wave, self.crop_settings, self.crops, seed=self.seed)
@@ -83,53 +83,56 @@ class ClipEmbedder:
 
 
 def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
-    """What a checkpoint has learned, on the CPU; an encoder of streams runs as its export would.
+    """Load the encoder of a checkpoint on the CPU; an encoder of streams is exported and runs as in the runtime.
 
     Args:
         path: the checkpoint.
-        crops: random crops of a recording to average, as its training crops; 0: an encoder of clips hears the middle.
+        crops: number of random crops of a recording to average, drawn as in its training; 0: the center crop.
         seed: of the crops.
 
     Raises:
-        InputError: no checkpoint of ours, or crops for an encoder of streams.
+        InputError: not a checkpoint of earmark, or crops for an encoder that embeds whole recordings.
     """
     checkpoint = load_checkpoint(path)
     if checkpoint.recipe.get("kind") == "spatial":
-        return _learned_without_labels(path, checkpoint, crops, seed)
+        return _autoencoder_embedder(path, checkpoint, crops, seed)
     recipe = check_any_recipe(checkpoint.recipe, str(path))
     if isinstance(recipe.encoder, StreamSettings):
         if crops:
-            raise InputError(f"{path}: an encoder of streams hears a recording whole; leave out the crops")
+            raise InputError(f"crops: the encoder of {path} embeds whole recordings; leave out the crops")
         with TemporaryDirectory() as folder:
             return EncoderEmbedder(export(path, Path(folder) / "encoder.onnx"))
     if isinstance(recipe, SequenceRecipe):
-        return _of_sequences(path, checkpoint, recipe, crops)
+        return _sequence_embedder(path, checkpoint, recipe, crops)
     assert not isinstance(recipe.scenes, SceneSettings)
     model = recipe.encoder.build()
-    fill(model, under(checkpoint.tensors, "model."))
+    load_weights(model, strip_prefix(checkpoint.tensors, "model."))
     classes = checkpoint.classes if recipe.loss.has_classes else ()
     objective = recipe.loss.build(classes=len(checkpoint.classes), dimension=recipe.encoder.dimension)
-    fill(objective, under(checkpoint.tensors, "loss."))
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    load_weights(objective, strip_prefix(checkpoint.tensors, "loss."))
     logits = getattr(objective.eval(), "logits", None)
-    return ClipEmbedder(recipe.name, fingerprint, classes, model.eval(), logits, recipe.scenes, crops, seed)
+    return ClipEmbedder(recipe.name, _fingerprint(path), classes, model.eval(), logits, recipe.scenes, crops, seed)
 
 
-def _of_sequences(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, crops: int) -> SequenceEmbedder:
+def _sequence_embedder(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, crops: int) -> SequenceEmbedder:
     if crops:
-        raise InputError(f"{path}: an encoder of segments hears all of them; leave out the crops")
+        raise InputError(f"crops: the encoder of {path} embeds whole segments; leave out the crops")
     source = build_source(recipe.frames)
     network = build_network(recipe.encoder, source.width)
-    fill(network, under(checkpoint.tensors, "model."))
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SequenceEmbedder(recipe.name, fingerprint, network.eval(), source, recipe.context)
+    load_weights(network, strip_prefix(checkpoint.tensors, "model."))
+    return SequenceEmbedder(recipe.name, _fingerprint(path), network.eval(), source, recipe.context)
 
 
-def _learned_without_labels(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
+def _autoencoder_embedder(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
     """The encoder of an auto-encoder, see `earmark.training.spatial`."""
     settings = checked(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
     model = settings.build()
-    fill(model, under(checkpoint.tensors, "model."))
-    fingerprint = hashlib.sha256(path.read_bytes()).hexdigest()
+    load_weights(model, strip_prefix(checkpoint.tensors, "model."))
     crop_settings = CenterCropSettings(length_s=settings.length_s)
-    return ClipEmbedder(checkpoint.recipe["name"], fingerprint, (), model.eval(), None, crop_settings, crops, seed)
+    return ClipEmbedder(
+        checkpoint.recipe["name"], _fingerprint(path), (), model.eval(), None, crop_settings, crops, seed
+    )
+
+
+def _fingerprint(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest()

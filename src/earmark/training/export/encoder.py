@@ -1,11 +1,7 @@
-"""From a checkpoint to one ONNX file: the streaming graph, its model card, and a proof that both compute the same."""
+"""Export of a checkpoint to a streaming encoder: one ONNX file with a model card, compared with the checkpoint."""
 
-import json
-import warnings
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -13,20 +9,17 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from earmark.core.errors import EarmarkError, InputError
-from earmark.core.numbers import finite
-from earmark.models.encoder import FORMAT, METADATA_KEY, Encoder, load_encoder
+from earmark.core.errors import InputError
+from earmark.models.encoder import FORMAT, Encoder, load_encoder
+from earmark.training.export.onnx_graph import TOLERANCE, atomic_graph, check_difference, model_card, trace
 from earmark.training.nn.encoders import FrameEncoder, StreamSettings
 from earmark.training.nn.stream_state import StreamState
 from earmark.training.recipe import check_any_recipe, portable
-from earmark.training.run.checkpoint import Checkpoint, fill, load_checkpoint, under
-
-OPSET = 18
-PARITY = 1e-4
+from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, load_weights, strip_prefix
 
 
-class _Step(nn.Module):
-    """One step of a stream with its state as plain inputs and outputs."""
+class _StreamStep(nn.Module):
+    """One step of a stream; its state is plain inputs and outputs."""
 
     def __init__(self, model: FrameEncoder) -> None:
         super().__init__()
@@ -37,55 +30,48 @@ class _Step(nn.Module):
         return self.model(wave, state), *state.after
 
 
-def export(checkpoint: Path, out: Path, *, card: dict[str, Any] | None = None) -> Encoder:
-    """Write an encoder that runs without torch.
+def export(
+    checkpoint: Path, out: Path, *, card: Mapping[str, Any] | None = None, tolerance: float = TOLERANCE
+) -> Encoder:
+    """Export a checkpoint to an encoder that runs without torch.
 
     Args:
         checkpoint: a checkpoint of ``earmark train``.
-        out: the .onnx file; it is complete and checked, or not there.
-        card: what the model card says beside recipe, step and validation.
+        out: the .onnx file, written atomically after the check.
+        card: entries of the model card, beside recipe, step and validation.
+        tolerance: largest relative difference between the outputs of checkpoint and graph.
 
     Raises:
-        InputError: the checkpoint is of an encoder of clips, which cannot listen to a stream.
-        EarmarkError: the exported graph computes other numbers than the checkpoint.
+        InputError: the encoder of the checkpoint does not run on streams.
+        EarmarkError: the graph differs from the checkpoint.
     """
     state = load_checkpoint(checkpoint)
     model = load_model(state)
-    with new_graph(out, _graph(model), describe(model, state, card or {})) as partial:
-        check_parity(model, load_encoder(partial))
+    with atomic_graph(out, _graph(model), describe(model, state, card)) as draft:
+        check_parity(model, load_encoder(draft), tolerance)
     return load_encoder(out)
 
 
-@contextmanager
-def new_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any]) -> Iterator[Path]:
-    """A file of a graph with what the runtime must know of it, to check; it gets its name when nothing is wrong."""
-    graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(finite(description), allow_nan=False))
-    partial = out.with_suffix(".partial.onnx")
-    partial.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        onnx.save(graph, str(partial))
-        yield partial
-        partial.replace(out)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
 def load_model(state: Checkpoint) -> FrameEncoder:
-    """The encoder of streams of a checkpoint, ready to run on the CPU."""
+    """Build the stream encoder of a checkpoint, in evaluation mode on the CPU.
+
+    Raises:
+        InputError: the encoder of the checkpoint does not run on streams.
+    """
     recipe = check_any_recipe(state.recipe, "the checkpoint")
     if not isinstance(recipe.encoder, StreamSettings):
-        what = "segments alone" if recipe.kind == "sequences" else "clips of one length"
+        what = "segments" if recipe.kind == "sequences" else "clips of one length"
         raise InputError(
-            f"{recipe.name}: {recipe.encoder.kind} embeds {what} and has no form for streams; "
-            "judge its checkpoint with earmark evaluate --encoder"
+            f"{recipe.name}: {recipe.encoder.kind} embeds {what}, not streams, and cannot be exported; "
+            "evaluate its checkpoint with earmark evaluate"
         )
     model = recipe.encoder.build()
-    fill(model, under(state.tensors, "model."))
+    load_weights(model, strip_prefix(state.tensors, "model."))
     return model.eval()
 
 
-def describe(model: FrameEncoder, state: Checkpoint, card: dict[str, Any]) -> dict[str, Any]:
-    """What the runtime must know of the graph, and the model card."""
+def describe(model: FrameEncoder, state: Checkpoint, card: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """Metadata of the file for the runtime, with the model card."""
     recipe = check_any_recipe(state.recipe, "the checkpoint")
     return {
         "format": FORMAT,
@@ -95,26 +81,18 @@ def describe(model: FrameEncoder, state: Checkpoint, card: dict[str, Any]) -> di
         "lag": model.lag,
         "dimension": model.settings.dimension,
         "parts": model.settings.parts,
-        "card": {"step": state.step, "validation": state.metrics, "recipe": portable(recipe)} | card,
+        "card": model_card(state, portable(recipe), card),
     }
 
 
-def set_card(path: Path, additions: dict[str, Any]) -> None:
-    """Add to the model card of an exported encoder, in one step."""
-    graph = onnx.load(str(path))
-    (entry,) = [entry for entry in graph.metadata_props if entry.key == METADATA_KEY]
-    description = json.loads(entry.value)
-    description["card"] |= additions
-    graph.metadata_props.remove(entry)
-    with new_graph(path, graph, description):
-        pass
+def check_parity(model: FrameEncoder, encoder: Encoder, tolerance: float = TOLERANCE) -> float:
+    """Compare torch on a whole wave with the runtime on chunks of it.
 
-
-def check_parity(model: FrameEncoder, encoder: Encoder) -> float:
-    """Largest difference between torch over a whole wave and the runtime over its chunks.
+    Returns:
+        Largest difference, relative to the largest value.
 
     Raises:
-        EarmarkError: it is above 1e-4.
+        EarmarkError: it is above the tolerance.
     """
     generator = np.random.default_rng(0)
     wave = (0.1 * generator.standard_normal(3 * encoder.sample_rate)).astype(np.float32)
@@ -123,7 +101,7 @@ def check_parity(model: FrameEncoder, encoder: Encoder) -> float:
     chunks = np.split(wave, np.sort(generator.integers(0, len(wave), 40)))
     streamed = np.concatenate([*(stream.push(chunk) for chunk in chunks), stream.finish()])
     with torch.inference_mode():
-        # The wave with silence enough on either side; frame 0 describes its first instant.
+        # Silence on both sides covers the context of the first and the last frame.
         before = model.lag * model.hop + 2 * model.frontend.rate_hz
         whole = torch.from_numpy(np.concatenate([np.zeros(before), wave, np.zeros(before)]).astype(np.float32))
         state = StreamState()
@@ -131,38 +109,20 @@ def check_parity(model: FrameEncoder, encoder: Encoder) -> float:
     first = before // model.hop + model.lag
     reference = offline[first : first + len(streamed)]
     difference = float(np.abs(streamed - reference).max() / np.abs(reference).max())
-    if not difference <= PARITY:
-        raise EarmarkError(
-            f"{encoder.name}: the exported graph differs from the checkpoint by {difference:.1e} (> {PARITY:g})"
-        )
-    return difference
+    return check_difference(encoder.name, difference, tolerance)
 
 
 def _graph(model: FrameEncoder) -> onnx.ModelProto:
-    step = _Step(model).eval()
     wave = torch.zeros(1, 2 * model.hop)
     state = StreamState()
     with torch.inference_mode():
         model(wave, state)
     before = [torch.zeros_like(tensor) for tensor in state.after]
     names = [f"memory_{number}" for number in range(len(before))]
-    with TemporaryDirectory() as folder, warnings.catch_warnings():
-        path = Path(folder) / "graph.onnx"
-        # torch would rather export through torch.export, which takes 5 to 30 s for the same graph; this takes half a
-        # second.
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"torch\.onnx|earmark\.training\.export")
-        torch.onnx.export(
-            step,
-            (wave, *before),
-            path,
-            input_names=["wave", *names],
-            output_names=["frames", *(f"{name}_after" for name in names)],
-            dynamic_axes={"wave": {1: "samples"}, "frames": {1: "frames"}},
-            opset_version=OPSET,
-            dynamo=False,
-        )
-        graph: onnx.ModelProto = onnx.load(str(path))
-    # Where each node came from in our code, of no use in the file.
-    for node in graph.graph.node:
-        node.doc_string = ""
-    return graph
+    return trace(
+        _StreamStep(model).eval(),
+        (wave, *before),
+        input_names=["wave", *names],
+        output_names=["frames", *(f"{name}_after" for name in names)],
+        dynamic_axes={"wave": {1: "samples"}, "frames": {1: "frames"}},
+    )

@@ -1,4 +1,4 @@
-"""How the C library keeps the memory of tensors between two steps of a training on a CPU."""
+"""Settings of the C library's memory allocator for training on a CPU."""
 
 import ctypes
 import sys
@@ -7,10 +7,10 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep large blocks that are freed, instead of giving them back to the system and asking again.
+    """Make glibc keep large freed blocks, in place of returning them to the system.
 
-    A step of a wide network frees and asks for the same blocks above 32 MB each time, and the system hands them out a
-    page fault at a time: res15 learns 1.6 times as fast with them kept. Does nothing where the C library is another.
+    A training step of a wide network allocates the same blocks above 32 MB again and again, and the system hands them
+    out page by page: res15 trains 1.6 times as fast with kept blocks. Does nothing with another C library.
     """
     if sys.platform != "linux":
         return

@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors, everything else in JSON. Nothing is ever unpickled."""
+"""Checkpoints: tensors in safetensors, everything else in JSON. Nothing is unpickled."""
 
 import json
 import math
@@ -13,6 +13,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
+from earmark.core.files import atomic_path
 from earmark.core.renamed_keys import with_current_names
 
 
@@ -23,9 +24,9 @@ class Checkpoint:
     Attributes:
         recipe: the resolved recipe, as JSON values.
         step: steps done.
-        metrics: what the validation after that step measured.
-        tensors: model, loss and optimizer, each under its prefix.
-        classes: what the loss tells apart, by number.
+        metrics: of the validation after that step.
+        tensors: of model, loss and optimizer, each with its prefix.
+        classes: of the loss, by number.
     """
 
     recipe: dict[str, Any]
@@ -36,24 +37,23 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write one file, in one step: it is there and whole, or not there."""
+    """Write a checkpoint atomically."""
     meta = {
         "recipe": checkpoint.recipe,
         "step": checkpoint.step,
         "metrics": {name: value for name, value in checkpoint.metrics.items() if math.isfinite(value)},
         "classes": checkpoint.classes,
     }
-    partial = path.with_suffix(".partial")
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.tensors.items()}
-    save_file(tensors, partial, metadata={"earmark": json.dumps(meta, allow_nan=False)})
-    partial.replace(path)
+    with atomic_path(path) as draft:
+        save_file(tensors, draft, metadata={"earmark": json.dumps(meta, allow_nan=False)})
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read what :func:`save_checkpoint` wrote.
+    """Read a checkpoint; keys that have been renamed since it was written get their current names.
 
     Raises:
-        InputError: no such file, or not a checkpoint of ours.
+        InputError: no such file, or not a checkpoint of earmark.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def state_of(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """All tensors that decide how a run goes on."""
+    """Copy all tensors that determine how a run continues."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -78,30 +78,32 @@ def state_of(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer
 def restore(
     tensors: Mapping[str, Tensor], model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer | None = None
 ) -> None:
-    """Put the tensors back where :func:`state_of` took them."""
-    fill(model, under(tensors, "model."))
-    fill(loss, under(tensors, "loss."))
+    """Load the tensors of :func:`state_of` into model, loss and optimizer."""
+    load_weights(model, strip_prefix(tensors, "model."))
+    load_weights(loss, strip_prefix(tensors, "loss."))
     if optimizer is not None:
         state: dict[int, dict[str, Tensor]] = {}
-        for name, value in under(tensors, "optimizer.").items():
+        for name, value in strip_prefix(tensors, "optimizer.").items():
             number, key = name.split(".")
             state.setdefault(int(number), {})[key] = value
         optimizer.load_state_dict(optimizer.state_dict() | {"state": state})
 
 
-def fill(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Put all tensors of a checkpoint into a module.
+def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
+    """Load all tensors of a checkpoint into a module.
 
     Raises:
-        InputError: they are not the module's.
+        InputError: names or shapes differ from those of the module.
     """
     try:
         module.load_state_dict(dict(tensors))
     except RuntimeError as error:
         problem = str(error).splitlines()[-1].strip()
-        raise InputError(f"checkpoint: another version of earmark wrote it ({problem}); train anew") from None
+        raise InputError(
+            f"checkpoint: was written by another version of earmark ({problem}); train from scratch"
+        ) from None
 
 
-def under(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """The tensors whose names begin with the prefix, by the rest of their names."""
+def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Select the tensors whose names begin with the prefix, and remove it from the names."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

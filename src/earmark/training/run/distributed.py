@@ -1,7 +1,7 @@
-"""Training in several processes, as `torchrun` starts them: each embeds its share of one batch.
+"""Distributed training by `torchrun`: each process embeds its share of one batch.
 
-The loss compares all embeddings of a batch with each other. So they are gathered, gradients flowing through, and each
-process computes the loss of the whole batch: the same numbers as one process with that batch would see.
+The loss compares all embeddings of a batch with each other. Therefore the embeddings are gathered with their gradients,
+and each process computes the loss of the whole batch: the same numbers as in one process with that batch.
 """
 
 import os
@@ -16,18 +16,19 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from earmark.core.errors import InputError
+from earmark.training.nn.losses.cosine import at_least_float32
 
-# The first process may pack a large corpus while the others wait for it.
-_PATIENCE = timedelta(hours=12)
+# The first process may pack a large corpus while the others wait.
+_TIMEOUT = timedelta(hours=12)
 
 
 @dataclass(frozen=True)
 class Processes:
-    """Which of how many this process is.
+    """Rank of this process, and number of processes.
 
     Attributes:
-        rank: its number, from 0.
-        count: how many there are.
+        rank: from 0.
+        count: number of processes.
     """
 
     rank: int = 0
@@ -35,29 +36,31 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """The first process writes files; the others only compute."""
+        """Whether this process is the first, which alone writes files."""
         return self.rank == 0
 
     def share(self, rows: int) -> slice:
-        """The rows of a batch that are this process's.
+        """This process's rows of a batch.
 
         Raises:
-            InputError: they cannot be shared out evenly.
+            InputError: the rows cannot be divided evenly.
         """
         if rows % self.count:
-            raise InputError(f"episodes: {rows} clips a batch cannot be shared out among {self.count} processes evenly")
+            raise InputError(
+                f"episodes: a batch of {rows} clips cannot be divided evenly among {self.count} processes; change "
+                "the number of clips or of processes"
+            )
         size = rows // self.count
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The rows of all processes in their order; gradients flow back to each."""
+        """The rows of all processes in order of rank, differentiable."""
         return rows if self.count == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]
 
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
-        """Give every process the mean of all gradients.
+        """Average the gradients over all processes.
 
-        `gather` sends to each share the sum of what every process wants of it, and all want the same; the mean takes
-        that factor away again.
+        `gather` sums the gradients of all processes, which compute the same loss; the average removes that factor.
         """
         if self.count == 1:
             return
@@ -69,7 +72,7 @@ class Processes:
             parameter.grad = part.view_as(parameter).clone()
 
     def mean(self, value: Tensor) -> Tensor:
-        """The mean of one number over all processes, without gradients."""
+        """Mean of one number over all processes, without gradients."""
         if self.count > 1:
             value = value.detach().clone()
             dist.all_reduce(value)
@@ -78,7 +81,7 @@ class Processes:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """What is inside runs in the first process before it runs in the others: files are made once."""
+        """Run the block in the first process before the others, so that files are made once."""
         if self.count > 1 and not self.is_first:
             dist.barrier()
         yield
@@ -86,69 +89,54 @@ class Processes:
             dist.barrier()
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes are here."""
         if self.count > 1:
             dist.barrier()
 
 
-def started() -> Processes:
-    """This process among those that `torchrun` started together, before they join."""
+def launched() -> Processes:
+    """The processes that `torchrun` launched, before their group is initialized."""
     return Processes(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 @contextmanager
-def joined(device: torch.device) -> Iterator[Processes]:
-    """The processes that `torchrun` started together with this one; alone, when it did not."""
-    count = int(os.environ.get("WORLD_SIZE", "1"))
-    if count == 1:
+def process_group(device: torch.device) -> Iterator[Processes]:
+    """Initialize the group of processes that `torchrun` launched; without `torchrun`, a single process."""
+    if launched().count == 1:
         yield Processes()
         return
     if device.type == "cuda":
         torch.cuda.set_device(device)
-        dist.init_process_group("nccl", timeout=_PATIENCE, device_id=device)
+        dist.init_process_group("nccl", timeout=_TIMEOUT, device_id=device)
     else:
-        dist.init_process_group("gloo", timeout=_PATIENCE)
+        dist.init_process_group("gloo", timeout=_TIMEOUT)
     try:
         yield Processes(dist.get_rank(), dist.get_world_size())
     finally:
         dist.destroy_process_group()
 
 
-def is_first() -> bool:
-    """Whether this is the only process, or the first of those that `torchrun` started."""
-    return os.environ.get("RANK", "0") == "0"
-
-
-def own_device(name: str) -> str:
-    """The device of this process: of several on one machine, each takes its own GPU."""
+def local_device(name: str) -> str:
+    """Device of this process: each process on a machine uses its own GPU."""
     return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and "LOCAL_RANK" in os.environ else name
 
 
-def single_or_double(x: Tensor) -> Tensor:
-    """At least single precision: bfloat16 becomes float32, float64 stays.
-
-    >>> single_or_double(torch.zeros(1, dtype=torch.bfloat16)).dtype
-    torch.float32
-    """
-    return x.to(torch.promote_types(x.dtype, torch.float32))
-
-
 def synchronize_statistics(module: nn.Module) -> None:
-    """Make batch normalization measure the whole batch, not only this process's share of it, on any device."""
+    """Make batch normalization use the statistics of the whole batch, not of this process's share, on any device."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
-            setattr(module, name, _Synchronized(child))
+            setattr(module, name, _SynchronizedNorm(child))
         else:
             synchronize_statistics(child)
 
 
-class _Synchronized(nn.Module):
+class _SynchronizedNorm(nn.Module):
     """Batch normalization over the equal shares of all processes.
 
     torch's SyncBatchNorm does the same on CUDA only.
     """
 
-    # The parameters and buffers keep their names: checkpoints do not depend on the number of processes.
+    # Parameters and buffers keep their names, so that checkpoints do not depend on the number of processes.
     weight: nn.Parameter | None
     bias: nn.Parameter | None
     running_mean: Tensor | None
@@ -173,9 +161,9 @@ class _Synchronized(nn.Module):
         shape = [1, -1] + [1] * (x.dim() - 2)
         processes = dist.get_world_size()
         with torch.autocast(x.device.type, enabled=False):
-            values = single_or_double(x)
+            values = at_least_float32(x)
             mean = _Sum.apply(values.mean(axes)) / processes  # type: ignore[no-untyped-call]
-            # The mean is subtracted before squaring: the difference of two large squares would lose all digits.
+            # The mean is subtracted before squaring: the difference of two large squares would lose precision.
             centered = values - mean.view(shape)
             variance = _Sum.apply(centered.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
             if self.training:
@@ -196,7 +184,7 @@ class _Synchronized(nn.Module):
 
 
 class _Gather(torch.autograd.Function):
-    """The rows of all processes; backward, each gets the sum of what all want of its own."""
+    """Gather rows; backward, each process gets the sum of all processes' gradients of its rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -214,7 +202,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """The sum over all processes; so is its gradient."""
+    """Sum over all processes; its gradient is the sum, too."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:

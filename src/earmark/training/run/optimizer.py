@@ -1,67 +1,68 @@
-"""Optimizers, and how the learning rate goes over a run."""
+"""Optimizers, learning-rate schedules and gradient clipping."""
 
 import math
 from collections.abc import Iterable, Mapping
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import nn
 
-from earmark.training.run.initialization import part_of
+from earmark.core.config import Settings
+from earmark.training.run.initialization import get_submodule
 
 
-class OptimizerSettings(BaseModel):
-    """What moves the weights, and how far."""
+class OptimizerSettings(Settings):
+    """Optimizer, learning rate and precision."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["adamw", "adam", "sgd"] = Field("adamw", description="which optimizer")
-    steps: int = Field(1000, ge=1, description="training steps")
-    lr: float = Field(2e-3, gt=0, description="highest learning rate")
+    kind: Literal["adamw", "adam", "sgd"] = Field("adamw", description="optimizer")
+    steps: int = Field(1000, ge=1, description="number of training steps")
+    lr: float = Field(2e-3, gt=0, description="peak learning rate")
     lr_scale: dict[str, PositiveFloat] = Field(
-        {}, description="parts of the encoder, named as in `start.freeze`, and what the rate is multiplied with there"
+        {}, description="factors of the learning rate for modules of the encoder, named as in `start.freeze`"
     )
-    warmup: float = Field(0.05, ge=0, le=1, description="share of the steps in which the rate rises")
+    warmup: float = Field(0.05, ge=0, le=1, description="share of the steps with a linear warm-up")
     schedule: Literal["cosine", "step", "constant"] = Field(
-        "cosine", description="the rate after the warm-up: half a cosine down to zero, in steps, or as it is"
+        "cosine", description="learning rate after the warm-up: half a cosine down to zero, step decay, or constant"
     )
-    decay: float = Field(0.95, gt=0, le=1, description="what a step of the schedule `step` multiplies the rate with")
-    decay_every: int = Field(0, ge=0, description="training steps between two of those; needed by the schedule `step`")
+    decay: float = Field(0.95, gt=0, le=1, description="factor of each step decay")
+    decay_every: int = Field(0, ge=0, description="training steps between step decays; required by the schedule `step`")
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
-    weight_decay: float = Field(1e-2, ge=0, description="how fast weights shrink that nothing holds up")
-    clip_norm: float = Field(5.0, ge=0, description="largest norm of the gradient; 0: any")
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the encoder; the loss is in float32")
+    weight_decay: float = Field(1e-2, ge=0, description="weight decay")
+    clip_norm: float = Field(5.0, ge=0, description="largest norm of the gradient; 0: no clipping")
+    precision: Literal["float32", "bfloat16"] = Field(
+        "float32", description="precision of the encoder; the loss is computed in float32"
+    )
 
     @model_validator(mode="after")
     def _has_steps(self) -> Self:
         if self.schedule == "step" and not self.decay_every:
-            raise ValueError("decay_every: the schedule 'step' needs to know after how many steps the rate falls")
+            raise ValueError("decay_every: the schedule 'step' needs the number of steps between decays; set it")
         return self
 
-    def __hash__(self) -> int:  # a table has none, and recipes tell runs apart
+    def __hash__(self) -> int:  # a dict has none, and runs are keys of dicts
         return hash(self.model_dump_json())
 
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
-    """The optimizer over all parameters that are learned.
+    """Build the optimizer of all trainable parameters.
 
-    Weights decay; biases, scales of normalizations and the loss's scale and bias do not: nothing would be gained by
-    drawing those to zero. Of each group of parameters ``lr_scale`` says what the rate is multiplied with.
+    Weight decay applies to weights, not to biases, scales of normalizations, and scale and bias of the loss. Each
+    parameter group has a key ``lr_scale``, the factor of its learning rate.
 
     Raises:
-        InputError: a rate for a part that the encoder does not have.
+        InputError: ``lr_scale`` names a module that the encoder does not have.
     """
     scale_of = _scales(settings.lr_scale, model)
-    learned = [parameter for parameter in (*model.parameters(), *loss.parameters()) if parameter.requires_grad]
+    trainable = [parameter for parameter in (*model.parameters(), *loss.parameters()) if parameter.requires_grad]
     groups = [
         {
-            "params": [one for one in learned if scale_of.get(one, 1.0) == scale and (one.dim() > 1) == is_weight],
+            "params": [one for one in trainable if scale_of.get(one, 1.0) == scale and (one.dim() > 1) == is_weight],
             "weight_decay": settings.weight_decay if is_weight else 0.0,
             "lr": scale * settings.lr,
             "lr_scale": scale,
         }
-        # Without scales two groups in this order: checkpoints number parameters by it.
+        # Checkpoints number the parameters in this order.
         for scale in dict.fromkeys((1.0, *settings.lr_scale.values()))
         for is_weight in (True, False)
     ]
@@ -75,20 +76,20 @@ def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Modu
 
 
 def _scales(scales: Mapping[str, float], model: nn.Module) -> dict[nn.Parameter, float]:
-    """The scale of each parameter in a named part; of a part inside another its own counts."""
+    """The scale of each parameter of the named modules; the innermost named module counts."""
     found: dict[nn.Parameter, float] = {}
     for name, scale in sorted(scales.items(), key=lambda item: len(item[0])):
-        found |= dict.fromkeys(part_of(model, name, "optimizer.lr_scale").parameters(), scale)
+        found |= dict.fromkeys(get_submodule(model, name, "optimizer.lr_scale").parameters(), scale)
     return found
 
 
-def learned_by(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
+def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
     """All parameters of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def learning_rate(step: int, settings: OptimizerSettings) -> float:
-    """The rate of a step, counted from 0: linear warm-up, then the schedule."""
+    """Learning rate of a step, counted from 0: linear warm-up, then the schedule."""
     rise = max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0
     if step < rise:
         return settings.lr * (step + 1) / rise
@@ -102,6 +103,6 @@ def learning_rate(step: int, settings: OptimizerSettings) -> float:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> None:
-    """Shorten the gradient to the largest norm that is allowed."""
+    """Clip the norm of the gradient."""
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(parameters, settings.clip_norm)

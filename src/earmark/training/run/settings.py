@@ -1,4 +1,4 @@
-"""What every training run has, whatever it learns from: where it begins, how it steps, when it ends."""
+"""Settings of a training run that do not depend on the data: initialization, optimizer, checkpoints."""
 
 import math
 from collections.abc import Mapping
@@ -11,41 +11,41 @@ from earmark.core.config import Settings
 from earmark.training.run.optimizer import OptimizerSettings
 
 
-class StartSettings(Settings):
-    """Where a run begins: fine-tuning."""
+class InitializationSettings(Settings):
+    """Initialization from another run: fine-tuning."""
 
     checkpoint: Path | None = Field(
         None,
-        description="a checkpoint whose tensors the run starts from; relative to the recipe's folder; `{seed}` in it "
-        "stands for the recipe's seed",
+        description="checkpoint whose weights initialize the run; relative to the recipe's folder; `{seed}` in it "
+        "is replaced by the recipe's seed",
     )
     freeze: tuple[str, ...] = Field(
-        (), description="parts of the encoder that stay as they are, statistics too, such as `network.layers.0`"
+        (), description="modules of the encoder that are not trained, such as `network.layers.0`"
     )
 
 
 class RunSettings(Settings):
     """The part of a recipe that the training loop reads."""
 
-    name: str = Field(pattern=r"^[\w-][\w.-]*$", description="the encoder's name; it names files too")
-    seed: int = Field(0, ge=0, description="of all draws")
-    start: StartSettings = StartSettings()
+    name: str = Field(pattern=r"^[\w-][\w.-]*$", description="name of the encoder and of its files")
+    seed: int = Field(0, ge=0, description="seed of all random numbers")
+    start: InitializationSettings = InitializationSettings()
     optimizer: OptimizerSettings = OptimizerSettings()
-    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints, each followed by a validation")
+    checkpoint_every: int = Field(200, ge=1, description="steps between checkpoints, each with a validation")
     stop_after: int = Field(
-        0, ge=0, description="checkpoints without a better validation after which the run ends; 0: it never ends early"
+        0, ge=0, description="early stopping: number of checkpoints without a better validation; 0: no early stopping"
     )
     choose: Literal["best", "last"] = Field(
-        "best", description="the checkpoint that is exported: the best by the validation, or the last"
+        "best", description="checkpoint to export: the best on the validation clips, or the last"
     )
-    threads: int = Field(0, ge=0, description="threads of torch on a CPU; 0: torch's choice")
+    threads: int = Field(0, ge=0, description="torch threads on a CPU; 0: torch's default")
 
     def resolved(self) -> Self:
-        """With the recipe's seed in the path of the checkpoint that it starts from."""
-        begin = self.start.checkpoint
-        named = begin and Path(str(begin).replace("{seed}", str(self.seed))).resolve()
+        """The recipe with its seed in the path of the initial checkpoint."""
+        path = self.start.checkpoint
+        named = path and Path(str(path).replace("{seed}", str(self.seed))).resolve()
         return self.model_copy(update={"start": self.start.model_copy(update={"checkpoint": named})})
 
-    def cost(self, numbers: Mapping[str, float]) -> float:
-        """What the best checkpoint has least of, from what its validation measured; infinite where it did not."""
-        return numbers.get("eer", math.inf)
+    def cost(self, metrics: Mapping[str, float]) -> float:
+        """The validation metric that the best checkpoint minimizes; infinite where it was not measured."""
+        return metrics.get("eer", math.inf)

@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from earmark.training.run.distributed import Processes, single_or_double
+from earmark.training.nn.losses.cosine import at_least_float32
+from earmark.training.run.distributed import Processes
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ def batch_loss(batch: Batch, objective: nn.Module, processes: Processes) -> Tens
     Each process adds the extra loss of its own share; :meth:`Processes.average_gradients` makes the gradient that of
     one process with the whole batch.
     """
-    embeddings = processes.gather(single_or_double(batch.embeddings))
+    embeddings = processes.gather(at_least_float32(batch.embeddings))
     shape = len(batch.labels), batch.utterances
     of_classes, background = embeddings.tensor_split([math.prod(shape)])
     loss: Tensor = objective(

@@ -11,7 +11,7 @@ import numpy as np
 from earmark.core.errors import InputError, collected
 from earmark.data.manifest import Manifest
 from earmark.training.batches.clip_bank import ClipBank
-from earmark.training.run.distributed import started
+from earmark.training.run.distributed import launched
 from earmark.training.words.corpus import (
     Corpus,
     bank_folder,
@@ -113,8 +113,8 @@ def _check_episodes(recipe: Recipe, corpus: Corpus) -> None:
     if sounds and not len(corpus.background):
         raise InputError("distillation.sounds: no clip of data.sounds is left to draw it from")
     shape = recipe.episodes
-    started().share(episodes.words * shape.utterances + shape.background)
-    started().share(max(0, sounds - shape.background))
+    launched().share(episodes.words * shape.utterances + shape.background)
+    launched().share(max(0, sounds - shape.background))
 
 
 def _find_in_validation(recipe: Recipe, manifests: Manifests, faults: list[str]) -> None:
