@@ -309,11 +309,10 @@ class _Adaptation:
         """What the start measures, as a round's encoder is measured."""
         place = self.out / "start.json"
         if not place.exists():
-            work = loop.begin(recipe, _device(self.device), Processes())
+            task = loop.build_task(recipe, _device(self.device), Processes())
             loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
-            initialize_from(checkpoint, work.model, loss, recipe.loss.kind, ())
-            assert work.validate is not None, "there are labels, or held-out pairs"
-            write_json(place, work.validate())
+            initialize_from(checkpoint, task.model, loss, recipe.loss.kind, ())
+            write_json(place, task.validate())
         return dict(read_json(place))
 
     def _result(self, start: Mapping[str, float], rounds: Sequence[Round], best: Path, kept: int) -> Adapted:
