@@ -1,4 +1,4 @@
-"""Enroll a word from a few recordings and find it in another one.
+"""Enroll a word from a few recordings and detect it in another one.
 
 python examples/enroll_and_detect.py
 """
@@ -7,19 +7,14 @@ from earmark import Detector, audio, demo, enroll, load_encoder
 
 
 def main() -> None:
-    """Use the sound that comes with earmark."""
+    """Use the demo audio."""
     encoder = load_encoder()
-    takes = [audio.read(path) for path in demo.take_files()]
-    keyword = enroll(demo.KEYWORD, takes, encoder=encoder)
-    detector = Detector([keyword], encoder=encoder)
-    # A microphone would give such pieces, of any length, as they come.
-    for chunk in audio.blocks(demo.STREAM, block_s=0.1):
-        for detection in detector.push(chunk):
-            print(
-                f"{detection.keyword}: {detection.start_s:.2f} – {detection.end_s:.2f} s, score {detection.score:.2f}"
-            )
-    for detection in detector.finish():
-        print(f"{detection.keyword}: {detection.start_s:.2f} – {detection.end_s:.2f} s, score {detection.score:.2f}")
+    keyword = enroll(demo.KEYWORD, demo.take_files(), encoder=encoder)
+    detector = Detector(keyword, encoder=encoder)
+    # As from a microphone: chunks of any length. For a whole recording: detector.detect(demo.STREAM).
+    detections = [hit for chunk in audio.blocks(demo.STREAM, block_s=0.1) for hit in detector.push(chunk)]
+    for hit in detections + detector.finish():
+        print(f"{hit.keyword}: {hit.start_s:.2f} – {hit.end_s:.2f} s, score {hit.score:.2f}")
 
 
 if __name__ == "__main__":

@@ -55,11 +55,13 @@ def run_alone(script: str) -> str:
 
 
 def test_the_demo_is_enrolled_and_found_without_anything_but_the_runtime():
-    told = json.loads(run_alone(_DEMO))
-    assert told["loaded"] == []
+    result = json.loads(run_alone(_DEMO))
+    assert result["loaded"] == []
     # Every detection is a true place, and at most one place is missed, of four by voices that did not enroll.
-    assert len(told["heard"]) >= len(told["truth"]) - 1 > 0
-    assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in told["truth"]) for found in told["heard"])
+    assert len(result["heard"]) >= len(result["truth"]) - 1 > 0
+    assert all(
+        any(overlap_s(found, true) > 0.5 * length_s(true) for true in result["truth"]) for found in result["heard"]
+    )
 
 
 _INDEX = """
@@ -81,15 +83,15 @@ print(json.dumps({
 
 
 def test_a_recording_is_indexed_and_searched_without_anything_but_the_runtime():
-    told = json.loads(run_alone(_INDEX))
-    assert told["loaded"] == []
+    result = json.loads(run_alone(_INDEX))
+    assert result["loaded"] == []
     truth = [(3.45, 4.41), (9.04, 9.85), (14.70, 15.48), (20.24, 21.02)]
-    assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in truth) for found in told["found"])
+    assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in truth) for found in result["found"])
 
 
-def test_a_keyword_answers_to_one_voice_without_anything_but_the_runtime():
-    anybody, _, her = run_alone((EXAMPLES / "one_voice.py").read_text(encoding="utf-8")).partition("for Slt:")
-    assert anybody.count("score") > her.count("score") == her.count("voice") > 0
+def test_a_keyword_is_restricted_to_one_voice_without_anything_but_the_runtime():
+    both, _, restricted = run_alone((EXAMPLES / "one_voice.py").read_text(encoding="utf-8")).partition("for Slt:")
+    assert both.count("score") > restricted.count("score") == restricted.count("voice") > 0
 
 
 def overlap_s(one: list[float], other: list[float]) -> float:

@@ -7,10 +7,10 @@ from earmark import audio
 
 BAD = {
     "empty": "the file is empty",
-    "no samples": "holds no sound",
-    "text": "not sound that can be read",
-    "not a number": "holds NaN or infinite samples",
-    "folder": "a folder, not a sound file",
+    "no samples": "contains no audio",
+    "text": "not readable audio",
+    "not a number": "contains NaN",
+    "folder": "a folder",
     "absent": "no such file",
 }
 

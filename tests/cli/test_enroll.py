@@ -4,10 +4,10 @@ import pytest
 
 BAD = {
     "empty": "the file is empty",
-    "no samples": "holds no sound",
+    "no samples": "contains no audio",
     "silent": "is silent: is the microphone muted? record it again",
-    "text": "not sound that can be read",
-    "not a number": "holds NaN or infinite samples",
+    "text": "not readable audio",
+    "not a number": "contains NaN",
     "three hours": "10800 s long",
     "folder": "the folder contains no recordings",
     "absent": "no such file",
@@ -32,7 +32,9 @@ def test_an_unusual_take_is_as_good_as_any(run, takes, odd_file, kind):
     result = run("enroll", "rise", *takes[:3], path)
     assert result.code == 0
     assert result.out.count("good") == 4
-    assert result.err == (f"warning: {path}: cut off" + result.err.partition("cut off")[2] if kind == "cut off" else "")
+    assert result.err == (
+        f"warning: {path}: truncated" + result.err.partition("truncated")[2] if kind == "cut off" else ""
+    )
 
 
 def test_takes_are_shown_and_the_keyword_is_saved(run, takes):

@@ -192,15 +192,15 @@ def _other_model(path):
 @pytest.mark.parametrize(
     ("write", "message"),
     [
-        (lambda _: None, "no such encoder; choose base or tiny, or the path of an .onnx file"),
-        (lambda path: path.mkdir(), "no such encoder; choose base or tiny, or the path of an .onnx file"),
+        (lambda _: None, "no such encoder"),
+        (lambda path: path.mkdir(), "no such encoder"),
         (lambda path: path.write_bytes(b""), "not an ONNX file that runs here"),
         (lambda path: path.write_text("this is no network\n" * 50), "not an ONNX file that runs here"),
-        (_other_model, "an ONNX file, but no encoder of ours; make one with earmark export"),
+        (_other_model, "an ONNX file, but not an encoder"),
     ],
     ids=["absent", "folder", "empty", "text", "another model"],
 )
-def test_what_is_no_encoder_is_refused_in_one_line(tmp_path, write, message):
+def test_other_files_are_refused_in_one_line(tmp_path, write, message):
     path = tmp_path / "some.onnx"
     write(path)
     with pytest.raises(EncoderError) as error:
@@ -223,7 +223,7 @@ def test_the_frames_of_the_tiny_encoder_differ_enough_for_these_tests(encoders):
     assert apart(frames[1:], frames[:-1]) > 0.1
 
 
-def test_a_checkpoint_is_told_from_an_encoder(tmp_path):
+def test_a_checkpoint_is_refused_with_the_command_that_converts_it(tmp_path):
     (tmp_path / "best.safetensors").write_bytes(b"x")
-    with pytest.raises(EncoderError, match=r"best\.safetensors: a checkpoint of training; earmark export"):
+    with pytest.raises(EncoderError, match=r"best\.safetensors: .*earmark export"):
         load_encoder(tmp_path / "best.safetensors")

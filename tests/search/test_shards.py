@@ -87,7 +87,7 @@ def test_only_new_and_changed_recordings_are_embedded(path, recordings, talks, t
     (talks / "1.wav").write_bytes((talks / "2.wav").read_bytes()[:-6400])
     found = [Recording(path) for path in sorted(talks.iterdir())]
     executor = LocalExecutor()
-    with pytest.warns(AudioWarning, match=r"1\.wav: cut off"):
+    with pytest.warns(AudioWarning, match=r"1\.wav: truncated"):
         report = update_index(path, found, tiny, executor=executor, folders=[talks])
     assert (report.embedded, report.copied, report.unchanged, report.dropped) == (1, 1, 4, 0)
     assert len(executor.shards) == 1

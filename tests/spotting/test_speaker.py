@@ -62,7 +62,7 @@ def test_little_speech_is_remarked_once_and_kept(speak, stand_in_speaker):
         (np.zeros(32_000), r"take 1 \(a\.wav\) is silent: is the microphone muted\? record it again"),
         (0.01 * np.random.default_rng(0).standard_normal(32_000), r"take 1 \(a\.wav\) is without speech: record it"),
         (np.ones(121 * 16_000) * 0.1, r"take 1 \(a\.wav\) is 121 s long: a take is at most 120 s; cut a part out"),
-        (np.full(100, np.nan), r"take 1 \(a\.wav\): sound holds NaN"),
+        (np.full(100, np.nan), r"take 1 \(a\.wav\): .*NaN"),
     ],
     ids=["empty", "silent", "noise", "long", "nan"],
 )

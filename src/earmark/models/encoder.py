@@ -1,7 +1,7 @@
-"""An encoder turns sound into frame vectors; the embedding of a stretch of sound is the direction of their sum.
+"""An encoder computes frame vectors of audio; the embedding of a window is the direction of the sum of its frames.
 
-One ONNX file holds everything: the model card, and the graph, which maps the next samples and what it remembers to
-frame vectors and what it remembers then. Whole files and live streams run through the same graph, so that they agree.
+One ONNX file contains the model card and the graph, which maps the next samples and the stream state to frame vectors
+and the next stream state. Files and live streams use the same graph, so that their results agree.
 """
 
 from collections.abc import Sequence
@@ -27,15 +27,15 @@ _BLOCK_S = 8.0
 
 
 class Encoder:
-    """A loaded encoder; made by :func:`load_encoder`.
+    """An encoder of words; made by :func:`load_encoder`.
 
     Attributes:
         name: the model's name.
-        sample_rate: samples a second that it hears, 16000.
+        sample_rate: in Hz, 16000.
         dimension: length of an embedding.
         hop_s: time between frames, in seconds.
-        lag_s: how much sound after an instant the network hears before it describes that instant, in seconds.
-        fingerprint: 16 hexadecimal digits that tell this file from every other.
+        lag_s: look-ahead: audio after an instant that its frame needs, in seconds.
+        fingerprint: 16 hexadecimal digits that identify the file.
         card: the model card: data, licenses, recipe, numbers, calibration.
         path: the .onnx file.
     """
@@ -55,9 +55,9 @@ class Encoder:
         self.lag_s = (self.lag + 0.5) * self.hop_s
         self.fingerprint = fingerprint
         self._session = session
-        self._memory_names = [i.name for i in session.get_inputs()[1:]]
+        self._state_names = [i.name for i in session.get_inputs()[1:]]
         empty = {i.name: np.zeros(i.shape, np.float32) for i in session.get_inputs()[1:]}
-        # A stream begins in silence, not in the zeros of an untouched network.
+        # A stream begins after silence, not with a state of zeros.
         _, self._silence = self.step(np.zeros(2 * self.sample_rate, np.float32), empty)
 
     @cached_property
@@ -70,7 +70,7 @@ class Encoder:
         return Calibration.from_card(self.card, f"encoder {self.name!r}")
 
     def embed(self, wave: ArrayLike) -> Floats:
-        """Embed a wave that holds one word from end to end.
+        """Embed a wave that is one word from end to end.
 
         Args:
             wave: shape (n,), 16 kHz.
@@ -83,7 +83,7 @@ class Encoder:
         """
         frames = self.frames(wave)
         if not len(frames):
-            raise AudioError("the wave is empty; nothing can be embedded")
+            raise AudioError("the wave is empty; give it at least one sample")
         return self.embed_windows(frames, [len(frames)], len(frames))[0]
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
@@ -93,7 +93,7 @@ class Encoder:
         )
 
     def frames(self, wave: ArrayLike) -> Floats:
-        """Frame vectors of a wave with silence around it.
+        """Frame vectors of a wave, with silence before and after it.
 
         Args:
             wave: shape (n,), 16 kHz.
@@ -107,19 +107,19 @@ class Encoder:
         return frames[: -(-len(wave) // self.hop)]
 
     def stream(self) -> "Stream":
-        """Begin to listen."""
+        """Begin a stream."""
         return Stream(self)
 
     def embed_windows(
         self, frames: Floats, stops: Sequence[int] | NDArray[np.integer], length: int | NDArray[np.integer]
     ) -> Floats:
-        """Embed many windows over the same frames at the price of their running sums.
+        """Embed many windows of the same frames, at the cost of running sums.
 
         Args:
             frames: shape (t, width), as :meth:`frames` and :meth:`Stream.push` give them.
             stops: for each window, the frame before which it ends, shape (m,).
-            length: frames a window, one number for all or one for each, shape (m,); a window that would begin before
-                frame 0 begins there.
+            length: of the windows in frames, one number for all or one for each, shape (m,); windows are clipped at
+                frame 0.
 
         Returns:
             Unit vectors, shape (m, d).
@@ -135,39 +135,39 @@ class Encoder:
         )
         return unit(total, tiny=1e-9).astype(np.float32)
 
-    def step(self, wave: Floats, memory: dict[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
+    def step(self, wave: Floats, state: dict[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
         """Run the graph on the next samples.
 
         Args:
             wave: shape (n,), n a multiple of the hop.
-            memory: what the network remembers of the samples before.
+            state: the stream state after the samples before.
 
         Returns:
-            Frame vectors, shape (n / hop, width), and what the network remembers now.
+            Frame vectors, shape (n / hop, width), and the next stream state.
         """
-        frames, *after = self._session.run(None, {"wave": wave[None], **memory})
-        return frames[0], dict(zip(self._memory_names, after, strict=True))
+        frames, *after = self._session.run(None, {"wave": wave[None], **state})
+        return frames[0], dict(zip(self._state_names, after, strict=True))
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, dimension={self.dimension}, fingerprint={self.fingerprint!r})"
 
 
 class Stream:
-    """One live stream through an encoder; made by :meth:`Encoder.stream`."""
+    """One stream through an encoder; made by :meth:`Encoder.stream`."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
-        self._memory = encoder._silence
+        self._state = encoder._silence
         self._rest = np.zeros(0, np.float32)
         # The first frames describe instants before the stream began.
         self._early = encoder.lag
 
     def push(self, chunk: ArrayLike) -> Floats:
-        """Hear the next samples, any number of them, 16 kHz.
+        """Process the next samples, any number, 16 kHz.
 
         Returns:
-            The frames whose sound has been heard completely since the last call, shape (t, width); frame i of the
-            stream describes the instant (i + 0.5) · ``hop_s`` and comes ``lag_s`` after it.
+            The frames that are complete now, shape (t, width); frame i of the stream describes the instant
+            (i + 0.5) · ``hop_s`` and follows it by ``lag_s``.
         """
         chunk = as_wave(chunk) if np.size(chunk) else np.zeros(0, np.float32)
         wave = np.concatenate([self._rest, chunk])
@@ -176,33 +176,33 @@ class Stream:
         return self._run(wave[:whole])
 
     def finish(self) -> Floats:
-        """The frames that are still due, as if silence followed."""
+        """The remaining frames, as if silence followed."""
         missing = -len(self._rest) % self._encoder.hop + self._encoder.lag * self._encoder.hop
         return self.push(np.zeros(missing, np.float32)) if missing else self._run(np.zeros(0, np.float32))
 
     def _run(self, wave: Floats) -> Floats:
         block = round(_BLOCK_S * self._encoder.sample_rate / self._encoder.hop) * self._encoder.hop
-        heard = []
+        done = []
         for start in range(0, len(wave), block):
-            frames, self._memory = self._encoder.step(wave[start : start + block], self._memory)
-            heard.append(frames)
-        if not heard:
+            frames, self._state = self._encoder.step(wave[start : start + block], self._state)
+            done.append(frames)
+        if not done:
             return np.zeros((0, self._encoder.dimension), np.float32)
-        frames = np.concatenate(heard)
+        frames = np.concatenate(done)
         late = frames[self._early :]
         self._early = max(0, self._early - len(frames))
         return late
 
 
 def load_encoder(source: str | Path | None = None) -> Encoder:
-    """Load a shipped encoder or one of your own.
+    """Load a shipped encoder or your own.
 
     Args:
         source: ``"base"`` (the default: the most accurate), ``"tiny"`` (the cheapest), or the path of an .onnx file
-            that ``earmark export`` wrote.
+            of ``earmark export``.
 
     Raises:
-        EncoderError: no such file, or not an encoder of streams of ours.
+        EncoderError: the file is missing, or not an encoder of words of earmark.
     """
     name = str(source or "base")
     path = shipped_file(name) if name in SHIPPED else Path(name)

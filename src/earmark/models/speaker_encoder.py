@@ -1,6 +1,6 @@
-"""A speaker encoder turns speech into the direction of a voice: alike for one voice, whatever it says.
+"""A speaker encoder embeds voices: embeddings of one voice are similar, whatever the words.
 
-One ONNX file holds graph and card, as for the encoders that hear words; the card says which of the two a file is.
+One ONNX file contains the graph and the model card, as for encoders of words; its description has the kind.
 """
 
 from collections.abc import Sequence
@@ -22,18 +22,17 @@ __all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "EncoderError", "SpeakerEncoder"
 Floats = NDArray[np.float32]
 
 SHIPPED = ("speaker",)
-_PIECE_S = 60.0  # how much sound is embedded at a time, so that an hour needs no more memory than a minute
 
 
 class SpeakerEncoder:
-    """A loaded speaker encoder; made by :func:`load_speaker_encoder`.
+    """A speaker encoder; made by :func:`load_speaker_encoder`.
 
     Attributes:
         name: the model's name.
-        sample_rate: samples a second that it hears, 16000.
+        sample_rate: in Hz, 16000.
         dimension: length of an embedding.
-        samples: how much sound its graph takes at a time; None for any amount.
-        fingerprint: 16 hexadecimal digits that tell this file from every other.
+        samples: input length of the graph in samples; None for any length.
+        fingerprint: 16 hexadecimal digits that identify the file.
         card: the model card: data, licenses, numbers, calibration.
     """
 
@@ -55,13 +54,14 @@ class SpeakerEncoder:
         """
         return Calibration.from_card(self.card, f"speaker encoder {self.name!r}", "false_accepts")
 
-    def embed(self, wave: ArrayLike) -> Floats:
+    def embed(self, wave: ArrayLike, *, piece_s: float = 60.0) -> Floats:
         """Embed the voice in a wave.
 
-        All of it counts, pauses too: cut them out where they are long (`speech.spoken_parts`).
+        All of the wave counts, pauses too: cut long pauses out (`speech.spoken_parts`).
 
         Args:
-            wave: shape (n,), 16 kHz, of any length; 1 s is little, 5 s are good.
+            wave: shape (n,), 16 kHz, any length; 1 s is short, 5 s are good.
+            piece_s: audio to embed at a time, in seconds, so that memory does not grow with the length.
 
         Returns:
             Unit vector, shape (d,).
@@ -71,12 +71,12 @@ class SpeakerEncoder:
         """
         wave = as_wave(wave)
         if not len(wave):
-            raise AudioError("the wave is empty; nothing can be embedded")
+            raise AudioError("the wave is empty; give it at least one sample")
         if self.samples is None:
-            pieces = np.array_split(wave, -(-len(wave) // round(_PIECE_S * self.sample_rate)))
+            pieces = np.array_split(wave, -(-len(wave) // round(piece_s * self.sample_rate)))
         else:
             pieces = list(crops(wave, self.samples))
-        # Each piece counts alike.
+        # All pieces have the same weight.
         return unit_mean(unit(np.concatenate([self._run(piece) for piece in pieces])))
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
@@ -93,13 +93,13 @@ class SpeakerEncoder:
 
 
 def load_speaker_encoder(source: str | Path | None = None) -> SpeakerEncoder:
-    """Load the shipped speaker encoder or one of your own.
+    """Load the shipped speaker encoder or your own.
 
     Args:
-        source: ``"speaker"`` (the default), or the path of an .onnx file that ``earmark export`` wrote.
+        source: ``"speaker"`` (the default), or the path of an .onnx file of ``earmark export``.
 
     Raises:
-        EncoderError: no such file, or not a speaker encoder of ours.
+        EncoderError: the file is missing, or not a speaker encoder of earmark.
     """
     name = str(source or "speaker")
     path = shipped_file(name) if name in SHIPPED else Path(name)
@@ -111,11 +111,11 @@ def load_speaker_encoder(source: str | Path | None = None) -> SpeakerEncoder:
 
 
 def crops(wave: Wave, samples: int) -> Floats:
-    """Evenly spaced stretches of one length that together cover a wave; a shorter wave is repeated.
+    """Evenly spaced crops of one length that cover a wave; a shorter wave is repeated.
 
     Args:
         wave: shape (n,), n > 0.
-        samples: length of a stretch.
+        samples: length of a crop.
 
     Returns:
         Shape (⌈n / samples⌉, samples).

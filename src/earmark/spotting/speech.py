@@ -1,4 +1,4 @@
-"""Where in a take somebody speaks: energy above the take's own noise floor, band by band."""
+"""Speech in a take: energy above the noise floor, band by band."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -14,26 +14,26 @@ Span = tuple[int, int]  # frames from the first to before the second
 HOP_S = 0.01
 _WINDOW = SAMPLE_RATE * 32 // 1000
 _HOP = int(SAMPLE_RATE * HOP_S)
-# Vowels, then what fricatives and plosive releases have: one band alone is enough to be heard.
+# Vowels, then fricatives and releases of plosives: one active band is enough.
 _BAND_EDGES_HZ = (120, 400, 900, 1600, 2600, 4000, 5600, 7400)
 
-ENTER_DB = 10.0  # above the floor, at least: somebody speaks
-STAY_DB = 5.0  # … and goes on speaking
-ENTER_SHARE = 0.35  # of how far speech stands above the floor, in dB: in a quiet room a rustle is 10 dB above it too
+ENTER_DB = 10.0  # level above the floor at which speech starts
+STAY_DB = 5.0  # … and continues
+ENTER_SHARE = 0.35  # the same, as a share of the height of speech in dB: a rustle in a quiet room exceeds 10 dB
 STAY_SHARE = 0.25
 BRIDGE_S = 0.15  # the closure of a plosive inside a word
 JOIN_S = 0.3  # the pause between the words of one keyword
-CLICK_S = 0.06  # anything shorter is no speech, unless it ends a word (the release of a plosive)
-WORD_S = 0.1  # what stands alone counts as a word when it is this long
-WORD_SHARE = 0.55  # … and somewhere this far up between floor and full height, in dB: breath and rustle are not
-MARGIN_S = 0.03  # kept on either side: a weak fricative begins before it is found
-CUT_OUT_S = 0.4  # a take no longer than this, in which somebody speaks, is the word and nothing else
-SILENT_DB = -75.0  # of full scale, in the loudest band: below it, nobody can have spoken
+CLICK_S = 0.06  # a shorter span is not speech, unless it ends a word (the release of a plosive)
+WORD_S = 0.1  # shortest isolated word
+WORD_SHARE = 0.55  # least height of a word, as a share of the height of speech in dB: breath and rustle are lower
+MARGIN_S = 0.03  # added on each side: a weak fricative begins before it is found
+CUT_OUT_S = 0.4  # a shorter take with speech is a word that was cut out
+SILENT_DB = -75.0  # of full scale, in the loudest band: below is silence
 
 
 @dataclass(frozen=True)
-class Part:
-    """A stretch of speech: its times, and its energy above the floor (sum over frames, linear)."""
+class SpokenPart:
+    """A span of speech: its times, and its energy (sum over frames, linear)."""
 
     start_s: float
     end_s: float
@@ -41,15 +41,15 @@ class Part:
 
 
 def find_speech(wave: Wave) -> tuple[float, float] | None:
-    """Find the spoken part of a take; of several, the one with the most energy.
+    """Find the spoken part of a take; of several parts, the one with the most energy.
 
-    A take of at most 0.4 s in which somebody speaks is spoken from end to end.
+    A take of at most 0.4 s with speech is returned whole.
 
     Args:
         wave: shape (n,), 16 kHz.
 
     Returns:
-        Its start and end in seconds, a margin of 30 ms included, or None where nobody speaks.
+        Start and end in seconds, with a margin of 30 ms, or None without speech.
 
     >>> time_s = np.arange(16_000) / 16_000
     >>> word = np.where((time_s > 0.4) & (time_s < 0.8), 0.1 * np.sin(2 * np.pi * 300 * time_s), 0)
@@ -59,15 +59,15 @@ def find_speech(wave: Wave) -> tuple[float, float] | None:
     parts = spoken_parts(wave)
     if not parts:
         return None
-    # Somebody has cut the word out already, and left no noise to compare its weak ends with.
+    # The word was cut out already, without noise to compare its weak ends with.
     if len(wave) <= CUT_OUT_S * SAMPLE_RATE:
         return 0.0, len(wave) / SAMPLE_RATE
     main = max(parts, key=lambda part: part.energy)
     return main.start_s, main.end_s
 
 
-def spoken_parts(wave: Wave) -> list[Part]:
-    """Every stretch of speech of a take, in order; stretches nearer than 0.3 s are one.
+def spoken_parts(wave: Wave) -> list[SpokenPart]:
+    """Spoken parts of a take, in order; parts less than 0.3 s apart are joined.
 
     Args:
         wave: shape (n,), 16 kHz.
@@ -75,7 +75,7 @@ def spoken_parts(wave: Wave) -> list[Part]:
     level_db, excess_db = _levels(wave)
     if not len(level_db):
         return []
-    # The 90th percentile and not the peak: a click is short, however loud.
+    # The 90th percentile, not the peak: a click is loud but short.
     height_db = float(np.percentile(excess_db, 90))
     spans = _bridge(_without_clicks(_active(excess_db, height_db)), BRIDGE_S)
     words = [span for span in spans if _is_word(excess_db[span[0] : span[1]], height_db)]
@@ -83,12 +83,12 @@ def spoken_parts(wave: Wave) -> list[Part]:
     parts = []
     for start, stop in _bridge(words, JOIN_S):
         begin_s, end_s = max(0.0, start * HOP_S - MARGIN_S), min(len(wave) / SAMPLE_RATE, stop * HOP_S + MARGIN_S)
-        parts.append(Part(round(begin_s, 3), round(end_s, 3), float(power[start:stop].sum())))
+        parts.append(SpokenPart(round(begin_s, 3), round(end_s, 3), float(power[start:stop].sum())))
     return parts
 
 
 def signal_to_noise_db(wave: Wave) -> float | None:
-    """How far the main spoken part stands above what is heard outside speech; None where that is less than 0.15 s.
+    """Level of the main spoken part above that of the noise; None with less than 0.15 s of noise.
 
     Args:
         wave: shape (n,), 16 kHz.
@@ -109,7 +109,7 @@ def signal_to_noise_db(wave: Wave) -> float | None:
 
 
 def _levels(wave: Wave) -> tuple[Levels, Levels]:
-    """Level of each 10 ms frame in dB of full scale, and how far its best band stands above that band's floor.
+    """Level of each 10 ms frame in dB of full scale, and the largest excess of a band over its floor, in dB.
 
     Returns:
         Two arrays of shape (t,); frame i describes the 10 ms that begin at i · 10 ms.
@@ -122,7 +122,7 @@ def _levels(wave: Wave) -> tuple[Levels, Levels]:
     power = np.abs(np.fft.rfft(frames * np.hanning(_WINDOW))) ** 2 / _WINDOW**2
     edges = np.searchsorted(np.fft.rfftfreq(_WINDOW, 1 / SAMPLE_RATE), _BAND_EDGES_HZ)
     bands = np.add.reduceat(power[:, : edges[-1]], edges[:-1], axis=1)
-    # Three frames together: the level of steady noise then varies by 1–2 dB instead of 3.
+    # Average three frames: the level of steady noise then varies by 1–2 dB instead of 3.
     padded_bands = np.pad(bands, ((1, 1), (0, 0)), mode="edge")
     smooth_db = 10 * np.log10((padded_bands[:-2] + bands + padded_bands[2:]) / 3 + 1e-12)
     floor_db = np.maximum(np.percentile(smooth_db, 15, axis=0), SILENT_DB - ENTER_DB)
@@ -130,7 +130,7 @@ def _levels(wave: Wave) -> tuple[Levels, Levels]:
 
 
 def _active(excess_db: Levels, height_db: float) -> Iterator[Span]:
-    """Spans of frames that go on speaking, where at least one frame of each speaks."""
+    """Spans of frames above the lower threshold, with at least one frame above the upper one."""
     enter_db, stay_db = max(ENTER_DB, ENTER_SHARE * height_db), max(STAY_DB, STAY_SHARE * height_db)
     edges = np.flatnonzero(np.diff(np.pad(excess_db > stay_db, 1).astype(np.int8)))
     for start, stop in zip(edges[::2], edges[1::2], strict=True):
@@ -143,7 +143,7 @@ def _is_word(excess_db: Levels, height_db: float) -> bool:
 
 
 def _without_clicks(spans: Iterable[Span]) -> Iterator[Span]:
-    """Drop spans shorter than CLICK_S, except soon after speech."""
+    """Drop spans shorter than CLICK_S, except right after speech."""
     spoke_until = -np.inf
     for start, stop in spans:
         if stop - start >= CLICK_S / HOP_S or (start - spoke_until) * HOP_S <= BRIDGE_S:
@@ -152,7 +152,7 @@ def _without_clicks(spans: Iterable[Span]) -> Iterator[Span]:
 
 
 def _bridge(spans: Iterable[Span], gap_s: float) -> Iterator[Span]:
-    """Spans of frames, those no more than `gap_s` apart made one."""
+    """Join spans that are at most `gap_s` apart."""
     open_span: Span | None = None
     for start, stop in spans:
         if open_span is not None and (start - open_span[1]) * HOP_S <= gap_s + 1e-9:
