@@ -96,8 +96,8 @@ def test_hits_do_not_depend_on_the_chunk_size(opened, query):
 
 def test_hits_in_a_file_do_not_overlap(opened, query):
     hits = search(opened, query, top=200)
-    for place, hit in enumerate(hits):
-        for other in hits[:place]:
+    for rank, hit in enumerate(hits):
+        for other in hits[:rank]:
             if other.file == hit.file:
                 shared = min(hit.end_s, other.end_s) - max(hit.start_s, other.start_s)
                 assert shared <= 0.5 * min(hit.end_s - hit.start_s, other.end_s - other.start_s) + 1e-6

@@ -205,12 +205,11 @@ def _prepare(path: Path, encoder: Encoder, settings: IndexSettings | None) -> No
     if has_contents(path):
         contents = read_contents(path)
         check_encoder(path, contents, encoder)
-        different = [name for name, value in contents.settings if settings and getattr(settings, name) != value]
-        if different:
-            raise InputError(
-                f"{path} was made with other settings ({', '.join(different)}); omit them, or make another index",
-                key=different[0],
-            )
+        for key, value in contents.settings:
+            if settings is not None and (given := getattr(settings, key)) != value:
+                raise InputError(
+                    f"{given} given, but {path} was made with {value}; omit it, or make another index", key=key
+                )
         return
     files = [file.name for file in path.iterdir() if file.name not in {SEGMENTS, ".lock"}] if path.is_dir() else []
     if other := [name for name in files if not name.startswith(DRAFT)]:

@@ -17,7 +17,7 @@ from earmark.core.progress import follow
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from earmark.evaluation.protocols.open_set import Estimate
+    from earmark.evaluation.estimates import Estimate
     from earmark.evaluation.protocols.search import Occurrence, QueryResult
     from earmark.evaluation.protocols.search_lists import LabeledQuery
     from earmark.models.encoder import Encoder

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.evaluation.estimates import Estimate
 from earmark.evaluation.metrics import interval_over_speakers
-from earmark.evaluation.protocols.open_set import Estimate
 from earmark.search import Hit
 
 Floats = NDArray[np.floating]
