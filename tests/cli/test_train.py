@@ -68,7 +68,7 @@ def test_training_says_what_it_does_and_leaves_an_encoder(earmark, tmp_path):
     assert [line.split(":")[0] for line in lines[1:4]] == ["step 2", "step 4", "best"]
     assert all("EER" in line for line in lines[1:4])
     assert lines[4].startswith("wrote runs/little/little.onnx: 8 numbers an embedding, ")
-    assert lines[5].startswith("calibrated: at one false alarm an hour ")
+    assert lines[5].startswith("calibrated: at one false alarm per hour ")
     assert lines[6] == "try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder runs/little/little.onnx"
     encoder = load_encoder(tmp_path / "runs" / "little" / "little.onnx")
     thresholds = encoder.calibration.thresholds

@@ -55,12 +55,14 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
     except InputError as error:
         warnings.warn(f"{out}: not calibrated, so that it cannot enroll keywords yet: {error}", stacklevel=2)
         return
-    misses = calibration.miss_rate(1.0) or 0.0
-    console.say(f"calibrated: at one false alarm an hour {100 * misses:.1f} % of keywords are missed")
+    console.say(
+        f"calibrated: at one false alarm per hour {_percent(calibration.miss_rate(1.0))} of keywords are missed"
+    )
 
 
 def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
-    from earmark.training.export.speaker_encoder import calibrate_speaker, export_speaker
+    from earmark.training.export.speaker_calibration import calibrate_speaker
+    from earmark.training.export.speaker_encoder import export_speaker
     from earmark.training.run.checkpoint import load_checkpoint
     from earmark.training.words.recipe import check_recipe
 
@@ -72,10 +74,14 @@ def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
     except InputError as error:
         warnings.warn(f"{out}: not calibrated, so that it cannot enroll speakers yet: {error}", stacklevel=2)
         return
-    misses = calibration.miss_rate(0.05) or 0.0
-    console.say(f"calibrated: where 5 % of other voices pass, {100 * misses:.1f} % of the right one are refused")
+    misses = _percent(calibration.miss_rate(0.05))
+    console.say(f"calibrated: where 5 % of other voices pass, {misses} of the right one are refused")
     if recipe.data.known_validation:
         warnings.warn(f"{out}: calibrated on voices that it was trained on; others will pass more often", stacklevel=2)
+
+
+def _percent(share: float | None) -> str:
+    return "an unknown share" if share is None else f"{100 * share:.1f} %"
 
 
 def _say_written(out: Path, dimension: int) -> None:

@@ -348,7 +348,7 @@ class _Adaptation:
             except InputError as error:
                 reason = str(error)
             else:
-                hours, like = found["keyword_hours"], found["as_often_as"]
+                hours, like = found.details["keyword_hours"], found.details["as_often_as"]
                 self.say(f"calibrated on {hours:g} keyword-hours: it fires as often as {like} did")
                 return
         self.say(f"not calibrated, so that it can search but not enroll keywords: {reason}")
