@@ -41,5 +41,5 @@ def test_a_table_is_read_as_it_was_written(costs, tmp_path):
         np.testing.assert_array_equal(found[name].sizes, cost.sizes)
         np.testing.assert_array_equal(found[name].seconds, cost.seconds)
     (tmp_path / "cost.csv").write_text("n,matrix\n1\n")
-    with pytest.raises(InputError, match=r"cost.csv: no table of measured times; delete it, and measure again"):
+    with pytest.raises(InputError, match=r"cost\.csv"):
         read_costs(tmp_path / "cost.csv")

@@ -92,8 +92,8 @@ def test_class_means_are_those_of_the_labeled_clips(run, monkeypatch):
 
 
 def test_a_folder_without_a_run_is_refused(tmp_path, run):
-    with pytest.raises(InputError, match=r"nothing: holds no repetition-01.npz; run earmark spatial first"):
+    with pytest.raises(InputError, match=r"nothing.*repetition-01\.npz"):
         draw_simulation(tmp_path / "nothing")
     repetition(3, words=np.array(["go", "left", "off"])).save(repetition_path(run, 3))
-    with pytest.raises(InputError, match=r"repetition-03.npz: of other words than repetition-01.npz"):
+    with pytest.raises(InputError, match=r"repetition-03\.npz"):
         draw_simulation(run)

@@ -1,4 +1,4 @@
-"""Pictures of an evaluation: Matplotlib figures without global state."""
+"""Plots of evaluations: Matplotlib figures without global state."""
 
 from earmark.evaluation.plots.average_precision import average_precision_plot
 from earmark.evaluation.plots.class_means import class_means, class_means_plot

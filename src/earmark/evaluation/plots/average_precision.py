@@ -1,4 +1,4 @@
-"""How well segments of each label are found, or of labels that are more or less frequent."""
+"""Mean average precision by label, or by the frequency of labels."""
 
 from collections.abc import Mapping
 
@@ -10,23 +10,23 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from earmark.evaluation.plots.figures import line_style, one_panel, word_families
 
 LabelPrecisions = Mapping[str, tuple[int, float]]
-"""How many tokens a label has, and the mean of their average precision, by label."""
+"""Number of tokens and mean average precision, by label."""
 
 MOST_LABELS = 60
-_WIDEST = 2.0  # from the rarest to the most frequent label of one dot
+_WIDEST = 2.0  # ratio of the most frequent to the rarest label of one dot
 
 
 def average_precision_plot(systems: Mapping[str, LabelPrecisions], *, title: str = "") -> Figure:
-    """Mean average precision of each label, a dot a system; of many labels, by how frequent they are.
+    """Mean average precision of each label, one dot per system; for many labels, by their frequency.
 
-    Up to 60 labels have a line each, in the order of the first system, the best on top. Of more, labels of nearly the
-    same number of tokens share a dot, and the more tokens they have together, the larger it is.
+    Up to 60 labels have a row each, in the order of the first system, the best at the top. Of more labels, those with
+    similar numbers of tokens share a dot, whose area grows with the number of tokens.
 
     Args:
-        systems: by name, of the same segments.
-        title: above the axes.
+        systems: results of the same segments, by name of the system.
+        title: title of the plot.
     """
-    labels = {label for some in systems.values() for label in some}
+    labels = {label for found in systems.values() for label in found}
     if len(labels) <= MOST_LABELS:
         figure, axes = one_panel(6.4, 1.5 + 0.19 * len(labels))
         _draw_labels(axes, systems)
@@ -45,9 +45,9 @@ def average_precision_plot(systems: Mapping[str, LabelPrecisions], *, title: str
 def _draw_labels(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
     first = next(iter(systems.values()))
     order = sorted(first, key=lambda label: first[label][1])
-    for number, (name, some) in enumerate(systems.items()):
+    for number, (name, found) in enumerate(systems.items()):
         color, _ = line_style(number)
-        values = [100 * some[label][1] if label in some else np.nan for label in order]
+        values = [100 * found[label][1] if label in found else np.nan for label in order]
         axes.plot(values, range(len(order)), "o", color=color, ms=4.5, mew=0, label=name)
     axes.set_yticks(
         range(len(order)), [f"{label}  ({first[label][0]})" for label in order], fontsize=8, family=word_families()
@@ -59,8 +59,8 @@ def _draw_labels(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
 
 def _draw_frequencies(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> None:
     highest = 0.0
-    for number, (name, some) in enumerate(systems.items()):
-        tokens, values = (np.array(column, np.float64) for column in zip(*some.values(), strict=True))
+    for number, (name, found) in enumerate(systems.items()):
+        tokens, values = (np.array(column, np.float64) for column in zip(*found.values(), strict=True))
         dots = []
         low = float(tokens.min())
         while low <= tokens.max():
@@ -76,7 +76,7 @@ def _draw_frequencies(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> Non
         axes.scatter(x, y, 20 + 120 * size / size.max(), color=color, lw=0)
         highest = max(highest, float(y.max()))
     axes.set(xscale="log", xlabel="tokens of a label", ylabel="MAP (%)", ylim=(0, min(102, 1.15 * highest + 1)))
-    # Of few tokens no power of ten may lie inside: a tick at 2 and 5 of each as well.
+    # Small ranges may have no power of ten: ticks are at 2 and 5, too.
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())

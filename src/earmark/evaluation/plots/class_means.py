@@ -1,4 +1,4 @@
-"""Where the words lie on the whole: the means of their clips on two principal components."""
+"""Mean of each word's clips on two principal components."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,20 +16,20 @@ from earmark.evaluation.plots.projection import principal
 Floats = NDArray[np.floating]
 
 _POINTS = 7.0  # size of the letters
-_ROUND_A_DOT = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
+_DIRECTIONS = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, 1), (-1, 1), (1, -1), (-1, -1)]
 _DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0)  # from the dot, in points
 
 
 def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, title: str = "") -> Figure:
-    """The mean of each word's clips on two principal components, a panel a kind of feature.
+    """Mean of each word's clips on two principal components, one panel per kind of feature.
 
     Args:
-        panels: features of the same labeled clips, shape (n, d) each, by name.
-        labels: what each clip says, shape (n,).
-        title: above all.
+        panels: features of the same labeled clips, each of shape (n, d), by name.
+        labels: label of each clip, shape (n,).
+        title: title of the plot.
 
     Raises:
-        InputError: features whose rows are not as many as the labels, or not two words at least.
+        InputError: the numbers of rows and labels differ, or there are fewer than two words.
     """
     figure = empty_figure(5.6 * len(panels), 5.7)
     grid = figure.subplots(1, len(panels), squeeze=False)[0]
@@ -46,19 +46,19 @@ def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, tit
         axes.spines[["top", "right"]].set_visible(False)
         written[axes] = (words, places)
     figure.suptitle(title)
-    figure.draw_without_rendering()  # the layout is known from here on
+    figure.draw_without_rendering()  # fixes the layout
     for axes, (words, places) in written.items():
         _write_words(axes, words, places)
     return figure
 
 
 def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
-    """The words, sorted, and the mean of each word's rows, shape (c, d), after each column is scaled to 0 … 1.
+    """The words, sorted, and the mean of each word's rows, shape (c, d), with each column scaled to 0 … 1.
 
-    Columns that do not vary become 0.
+    Constant columns become 0.
 
     Raises:
-        InputError: rows and labels differ in number, or there are not two words at least.
+        InputError: the numbers of rows and labels differ, or there are fewer than two words.
 
     >>> words, means = class_means(np.array([[0.0, 5], [2, 5], [4, 5]]), ["no", "yes", "yes"])
     >>> words, means.tolist()
@@ -66,26 +66,26 @@ def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...]
     """
     rows, names = np.asarray(vectors, np.float64), np.asarray(labels)
     if rows.ndim != 2 or len(rows) != len(names):
-        raise InputError(f"features of shape {rows.shape} for {len(names)} labels: embed the labeled clips themselves")
-    words, owner = np.unique(names, return_inverse=True)
+        raise InputError(f"features of shape {rows.shape} for {len(names)} labels; embed the labeled clips")
+    words, word_ids = np.unique(names, return_inverse=True)
     if len(words) < 2:
-        raise InputError("class means on a plane need two words or more")
+        raise InputError("labels: class means need two words or more")
     span = np.ptp(rows, axis=0)
     scaled = (rows - rows.min(axis=0)) / np.where(span > 0, span, 1)
-    return tuple(words.tolist()), np.stack([scaled[owner == word].mean(axis=0) for word in range(len(words))])
+    return tuple(words.tolist()), np.stack([scaled[word_ids == word].mean(axis=0) for word in range(len(words))])
 
 
 def _write_words(axes: Axes, words: Sequence[str], places: Floats) -> None:
-    """Write each word near its dot, where it covers least of the dots and of the words written before."""
+    """Write each word near its dot, where it overlaps least with dots and other words."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     pixel = 72 / figure.dpi  # in points
     dots = axes.transData.transform(places) * pixel
     inside = Bbox(axes.get_window_extent().get_points() * pixel)
-    taken = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in dots]
-    # Dots in a crowd choose first: those on their own find room anyway.
-    crowd = (np.linalg.norm(dots[:, None] - dots, axis=2) < 30).sum(axis=1)
-    for index in np.argsort(-crowd, kind="stable"):
+    occupied = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in dots]
+    # Words of dense dots are placed first: others have room anyway.
+    neighbors = (np.linalg.norm(dots[:, None] - dots, axis=2) < 30).sum(axis=1)
+    for index in np.argsort(-neighbors, kind="stable"):
         text = axes.annotate(
             words[index],
             places[index],
@@ -97,8 +97,8 @@ def _write_words(axes: Axes, words: Sequence[str], places: Floats) -> None:
             path_effects=[withStroke(linewidth=1.5, foreground="white")],
         )
         drawn = text.get_window_extent()
-        offset, box = _best(dots[index], drawn.width * pixel, drawn.height * pixel, taken, inside)
-        taken.append(box)
+        offset, box = _best(dots[index], drawn.width * pixel, drawn.height * pixel, occupied, inside)
+        occupied.append(box)
         text.xyann = offset
         near = np.clip(dots[index], box.min, box.max)
         if np.linalg.norm(near - dots[index]) > _DISTANCES[1]:
@@ -107,15 +107,15 @@ def _write_words(axes: Axes, words: Sequence[str], places: Floats) -> None:
 
 
 def _best(
-    dot: Floats, width: float, height: float, taken: Sequence[Bbox], inside: Bbox
+    dot: Floats, width: float, height: float, occupied: Sequence[Bbox], inside: Bbox
 ) -> tuple[tuple[float, float], Bbox]:
-    """The offset of the middle of a word from its dot, in points, and the room that it takes there."""
+    """Offset of the center of a word from its dot, in points, and its box."""
     found: tuple[float, tuple[float, float], Bbox] | None = None
     for distance in _DISTANCES:
-        for right, up in _ROUND_A_DOT:
+        for right, up in _DIRECTIONS:
             x, y = right * (distance + width / 2 * abs(right)), up * (distance + height / 2)
             box = Bbox.from_bounds(dot[0] + x - width / 2, dot[1] + y - height / 2, width, height)
-            covered = sum(_common(box, other) for other in taken)
+            covered = sum(_common(box, other) for other in occupied)
             outside = width * height - _common(box, inside)
             cost = covered + outside + 0.2 * distance
             if found is None or cost < found[0]:
@@ -125,7 +125,7 @@ def _best(
 
 
 def _common(one: Bbox, other: Bbox) -> float:
-    """Area that two boxes share."""
+    """Common area of two boxes."""
     width = min(one.x1, other.x1) - max(one.x0, other.x0)
     height = min(one.y1, other.y1) - max(one.y0, other.y0)
     return max(width, 0.0) * max(height, 0.0)

@@ -1,4 +1,4 @@
-"""Which word is taken for which: a matrix of shares."""
+"""Confusion matrices in percent."""
 
 import math
 from collections.abc import Mapping
@@ -12,15 +12,15 @@ from earmark.evaluation.confusion import Confusion
 from earmark.evaluation.plots.figures import empty_figure
 
 COLUMNS = 3
-MANY = 16  # words, from which on cells are smaller and hold fewer numbers
+MANY = 16  # with more words, cells are smaller and have fewer numbers
 
 
 def confusion_plot(panels: Mapping[str, Confusion], *, title: str = "") -> Figure:
-    """Each row is what was said, each column what it was taken for: percent of the row's clips.
+    """Confusion matrices: rows are labels, columns are predictions, in percent of the row's clips.
 
     Args:
-        panels: by name, three beside each other.
-        title: above all.
+        panels: matrices by name, three in a row.
+        title: title of the plot.
     """
     across = min(COLUMNS, len(panels))
     down = math.ceil(len(panels) / across)
@@ -44,7 +44,7 @@ def _draw(axes: Axes, panel: Confusion, name: str, *, is_many: bool) -> None:
     counts = np.array(panel.counts, float)
     clips = counts.sum(axis=1, keepdims=True)
     percent = 100 * counts / np.where(clips > 0, clips, 1)
-    # Rare confusions are what one looks for: pale already at a few percent.
+    # The scale shows rare confusions: a few percent are visible.
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
     font = 5 if is_many else 7
     for row, column in zip(*np.nonzero(percent.round() >= (2 if is_many else 1)), strict=True):
@@ -58,5 +58,5 @@ def _draw(axes: Axes, panel: Confusion, name: str, *, is_many: bool) -> None:
     axes.set_yticks(np.arange(0.5, len(rows) - 1), minor=True)
     axes.grid(which="minor", color="white", lw=0.5)
     axes.tick_params(which="both", length=0)
-    axes.set(xlabel="taken for (%)", ylabel="said (clips)")
+    axes.set(xlabel="prediction (%)", ylabel="label (clips)")
     axes.set_title(name, loc="left", fontsize="medium")

@@ -1,4 +1,4 @@
-"""How long something takes as there is more of it."""
+"""CPU time by the number of items."""
 
 from collections.abc import Mapping
 
@@ -13,14 +13,14 @@ _POWERS = {1: "O(n)", 2: "O(n²)"}
 
 
 def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:
-    """CPU seconds over n on logarithmic axes; gray lines grow as n and as n².
+    """CPU seconds over n on logarithmic axes, with gray lines for O(n) and O(n²).
 
-    The gray lines meet the measured one that ends fastest and the one that ends slowest at their last point.
+    The gray lines go through the last points of the fastest and of the slowest measurement.
 
     Args:
-        costs: by name.
-        title: above the axes.
-        of: what is counted.
+        costs: measurements by name.
+        title: title of the plot.
+        of: what n counts, in the plural.
     """
     figure, axes = one_panel(6.0, 4.4)
     ends = sorted((cost.seconds[-1] / cost.sizes[-1], cost.sizes[-1], cost.seconds[-1]) for cost in costs.values())
@@ -32,7 +32,7 @@ def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") 
     for number, (name, cost) in enumerate(costs.items()):
         axes.plot(cost.sizes, cost.seconds, "o-", color=line_style(number)[0], lw=1.8, ms=4.5, label=name)
     axes.set(xscale="log", yscale="log", xlabel=f"number n of {of}", ylabel="CPU seconds", title=title)
-    # Sizes are chosen, mostly doubled: they are better marks than powers of ten.
+    # The measured sizes, often doubled, are better ticks than powers of ten.
     axes.set_xticks(sizes := np.unique(np.concatenate([cost.sizes for cost in costs.values()])))
     axes.set_xticklabels([f"{size:,}" for size in sizes], fontsize="small")
     axes.xaxis.set_minor_locator(NullLocator())

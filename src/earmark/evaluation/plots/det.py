@@ -1,4 +1,4 @@
-"""The DET curve: misses against false alarms, on axes where normal scores draw a straight line."""
+"""DET curves: miss rate against false-alarm rate on normal-deviate axes."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -19,12 +19,12 @@ POINTS_A_LINE = 600
 
 
 def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
-    """Miss rate against false-alarm rate on normal-deviate axes. The dot on a line is its equal error rate.
+    """Miss rate against false-alarm rate on normal-deviate axes, with a dot at the equal error rate.
 
     Args:
-        curves: by name, at most 28 of them told apart by color and dashes.
-        title: above the axes.
-        of: what is accepted or rejected.
+        curves: curves by name; the styles of 28 differ.
+        title: title of the plot.
+        of: what is accepted or rejected, in the plural.
     """
     figure, axes = one_panel(5.6, 5.4)
     for index, (name, curve) in enumerate(curves.items()):
@@ -40,14 +40,14 @@ def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     axes.set(xlim=ends, ylim=ends, xticks=ticks, yticks=ticks, xticklabels=labels, yticklabels=labels, aspect="equal")
     axes.set(xlabel=f"false acceptances of {of} (%)", ylabel=f"false rejections of {of} (%)", title=title)
     axes.grid(color="0.9", lw=0.6)
-    # Lines of good scores pass below, those of poor ones above.
+    # Curves of low error leave the upper right free, others the lower left.
     is_good = np.median([equal_error_rate(curve) for curve in curves.values()]) < GOOD_EER
     axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc="upper right" if is_good else "lower left")
     return figure
 
 
 def normal_deviate(rates: Iterable[float]) -> Floats:
-    """The standard normal value below which a share of the distribution lies; infinite at 0 and 1.
+    """Quantiles of the standard normal distribution; infinite at 0 and 1.
 
     >>> normal_deviate([0.5, 0.975]).round(2).tolist()
     [0.0, 1.96]
@@ -57,11 +57,11 @@ def normal_deviate(rates: Iterable[float]) -> Floats:
 
 
 def _det_line(curve: ErrorCurve) -> tuple[Floats, Floats]:
-    """The corners of a curve as normal deviates, thinned to what a plot can show."""
+    """The corners of a curve as normal deviates, thinned to the resolution of a plot."""
     curve = corners(curve)
-    low = 0.5 / max(curve.alarms[-1], curve.hits[-1])  # a rate of zero is drawn off the axes, not at infinity
+    low = 0.5 / max(curve.alarms[-1], curve.hits[-1])  # a rate of zero is drawn outside the axes, not at infinity
     points = np.stack([curve.far, curve.frr]).clip(low, 1 - low)
-    # Corners are far denser where both rates are large; evenly spaced along FAR - FRR in deviates looks the same.
+    # Corners are much denser where both rates are large; points evenly spaced along the curve look the same.
     if points.shape[1] > POINTS_A_LINE:
         along = np.log(points[0] / (1 - points[0])) - np.log(points[1] / (1 - points[1]))
         wanted = np.linspace(along[0], along[-1], POINTS_A_LINE)

@@ -1,4 +1,4 @@
-"""What all pictures share: figures without global state, colors, files."""
+"""Common parts of all plots: figures without global state, colors, files."""
 
 import warnings
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-# Okabe & Ito's colors, told apart by color-blind readers; the yellow is too pale for a line and left out.
+# The colors of Okabe & Ito for color-blind readers, without yellow, which is too pale for a line.
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
 DASHES = ("-", "--", "-.", ":")
 _MANY_LETTERS = (
@@ -27,7 +27,7 @@ GREYS = ("0.72", "0.45", "0.25")
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """A figure of so many inches, drawn without a window."""
+    """A figure without a window; sizes in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
@@ -45,7 +45,7 @@ def line_style(index: int) -> tuple[str, str]:
 
 
 def word_colors(words: Sequence[str]) -> dict[str, str]:
-    """A color for each word, none of them gray; beyond ten words, hues in pairs of light and dark.
+    """A color for each word, never gray; for more than ten words, hues in pairs of light and dark.
 
     >>> word_colors(["yes", "no"])
     {'yes': '#1f77b4', 'no': '#ff7f0e'}
@@ -64,14 +64,14 @@ def word_colors(words: Sequence[str]) -> dict[str, str]:
 
 
 def word_families() -> list[str]:
-    """Font families for words of any script: Matplotlib's own, then what is installed here with more letters."""
+    """Font families for words of any script: Matplotlib's own, then installed ones with more letters."""
     installed = set(font_manager.get_font_names())
     return ["DejaVu Sans", *(family for family in _MANY_LETTERS if family in installed)]
 
 
 def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
-    """Write a figure; the suffix says the format (.png, .svg, .pdf)."""
+    """Write a figure in the format of the suffix (.png, .svg, .pdf)."""
     with warnings.catch_warnings():
-        # Words may be of any script: where no font has a letter, a box is drawn, and a warning each says no more.
+        # For letters that no font has, Matplotlib draws a box; a warning for each would add nothing.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(path, dpi=dpi)

@@ -1,4 +1,4 @@
-"""Precision and recall of each word: two systems side by side, and what one has over the other."""
+"""Precision and recall of each word, and differences between two systems."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -19,24 +19,24 @@ _GAIN, _LOSS = COLORS[0], COLORS[1]
 
 
 def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figure:
-    """Precision beside recall, a line a word, a dot a system; bars reach one standard deviation over repetitions.
+    """Precision and recall, one row per word, one dot per system; bars show one standard deviation over repetitions.
 
-    Words stand in the order of the last system's recall, the best on top.
+    Words are in the order of the last system's recall, the best at the top.
 
     Args:
-        systems: by name, of the same words; at most seven are told apart.
-        title: above both panels.
+        systems: rates of the same words, by name of the system; the colors of seven differ.
+        title: title of the plot.
     """
     *_, last = systems.values()
     order = _order(last.recall)
-    words = [last.words[place] for place in order]
+    words = [last.words[index] for index in order]
     figure = empty_figure(8.4, _height(len(words)))
     panels = figure.subplots(1, 2, sharey=True)
     for axes, kind in zip(panels, KINDS, strict=True):
         lanes = 0.3 * (np.arange(len(systems)) - (len(systems) - 1) / 2) * min(1, 2.4 / len(systems))
         for number, (name, rates) in enumerate(systems.items()):
             color, _ = line_style(number)
-            mean, sd = _moments(getattr(rates, kind)[:, _places(rates.words, words)])
+            mean, sd = _moments(getattr(rates, kind)[:, _positions(rates.words, words)])
             y = np.arange(len(words)) + lanes[number]
             axes.hlines(y, 100 * (mean - sd).clip(0), 100 * (mean + sd).clip(max=1), color=color, lw=1, alpha=0.5)
             axes.plot(100 * mean, y, "o", color=color, ms=4, mew=0, label=name)
@@ -50,33 +50,33 @@ def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figur
 
 
 def word_difference_plot(first: WordRates, second: WordRates, *, names: Sequence[str], title: str = "") -> Figure:
-    """What the second system has over the first: precision, recall, and beside them how many clips say each word.
+    """Differences of the second system from the first in precision and recall, and test clips of each word.
 
-    Words stand in the order of the difference in recall.
+    Words are in the order of the difference in recall.
 
     Args:
-        first: of one system.
-        second: of the other, of the same words.
-        names: of both.
-        title: above the panels.
+        first: rates of the first system.
+        second: rates of the second system, of the same words.
+        names: names of both.
+        title: title of the plot.
     """
     gain = {
-        kind: getattr(second, kind)[:, _places(second.words, first.words)].mean(axis=0)
+        kind: getattr(second, kind)[:, _positions(second.words, first.words)].mean(axis=0)
         - getattr(first, kind).mean(axis=0)
         for kind in KINDS
     }
     order = _order(gain["recall"][None])
-    words = [first.words[place] for place in order]
+    words = [first.words[index] for index in order]
     figure = empty_figure(8.4, _height(len(words)))
     panels = figure.subplots(1, 3, sharey=True, width_ratios=(3, 3, 1.2))
-    reach = 100 * max(0.01, *(np.nanmax(np.abs(values), initial=0) for values in gain.values())) * 1.05
+    limit = 100 * max(0.01, *(np.nanmax(np.abs(values), initial=0) for values in gain.values())) * 1.05
     y = np.arange(len(words))
     for axes, (kind, values) in zip(panels, gain.items(), strict=False):
         points = 100 * values[order]
         axes.barh(y, points, 0.62, color=np.where(points < 0, _LOSS, _GAIN))
         axes.axvline(0, color="0.3", lw=0.8)
         _dress(axes, words, f"difference in {kind} (points)")
-        axes.set_xlim(-reach, reach)
+        axes.set_xlim(-limit, limit)
     panels[2].barh(y, first.clips[order], 0.62, color="0.75")
     _dress(panels[2], words, "test clips")
     panels[0].invert_yaxis()
@@ -87,17 +87,17 @@ def word_difference_plot(first: WordRates, second: WordRates, *, names: Sequence
 
 
 def _order(rates: Floats) -> NDArray[np.integer]:
-    """Words from the best to the worst; those without a number last."""
+    """Indices of words from the best to the worst; words without a rate last."""
     return np.argsort(-np.nan_to_num(rates.mean(axis=0), nan=-np.inf), kind="stable")
 
 
-def _places(among: Sequence[str], words: Sequence[str]) -> list[int]:
-    """Where each of the words stands among others."""
+def _positions(among: Sequence[str], words: Sequence[str]) -> list[int]:
+    """Index of each word among others."""
     return [among.index(word) for word in words]
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation over repetitions; no deviation of a single one."""
+    """Mean and standard deviation over repetitions; 0 for a single one."""
     mean = values.mean(axis=0)
     return mean, values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
 

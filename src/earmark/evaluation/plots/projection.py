@@ -1,4 +1,4 @@
-"""Vectors on paper: what lies near what, by principal components and by t-SNE (scikit-learn)."""
+"""Projections of embeddings by principal components and by t-SNE (scikit-learn)."""
 
 from collections.abc import Sequence
 
@@ -24,16 +24,16 @@ IN_A_LEGEND = 14
 def projection_plot(
     vectors: Floats, labels: Sequence[str], words: Sequence[str], *, title: str = "", seed: int = 0
 ) -> Figure:
-    """Two maps of the same vectors: principal components, which keep distances, and t-SNE, which keeps neighbors.
+    """Two projections of embeddings: principal components, which keep distances, and t-SNE, which keeps neighbors.
 
-    Vectors are made unit length first, so that distances on the maps are angles.
+    Embeddings are scaled to unit length first, so that distances correspond to angles.
 
     Args:
-        vectors: shape (n, d); draw them by `sampled` where there are more than 2,000.
-        labels: of the rows, shape (n,).
-        words: labels that get a color; rows with another label are gray.
-        title: above both.
-        seed: of t-SNE.
+        vectors: shape (n, d); choose rows by `sampled` if there are more than 2,000.
+        labels: label of each row, shape (n,).
+        words: labels that get a color; rows with other labels are gray.
+        title: title of the plot.
+        seed: seed of t-SNE.
     """
     rows = unit(np.asarray(vectors, np.float64))
     names = np.array(labels)
@@ -64,7 +64,7 @@ def projection_plot(
 
 
 def sampled(count: int, rng: np.random.Generator, *, most: int = POINTS) -> Ints:
-    """At most so many of the rows 0 … count - 1, in rising order.
+    """Random indices below `count`, at most `most`, ascending.
 
     >>> sampled(3, np.random.default_rng(0)).tolist()
     [0, 1, 2]
@@ -73,7 +73,7 @@ def sampled(count: int, rng: np.random.Generator, *, most: int = POINTS) -> Ints
 
 
 def principal(rows: Floats) -> tuple[Floats, Floats]:
-    """Places on the first two components, shape (n, 2), and their shares of the variance."""
+    """Coordinates on the first two components, shape (n, 2), and their shares of the variance."""
     if not _spreads(rows):
         return np.zeros((len(rows), 2)), np.zeros(2)
     fitted = PCA(2, svd_solver="full").fit(rows)
@@ -81,20 +81,20 @@ def principal(rows: Floats) -> tuple[Floats, Floats]:
 
 
 def _neighbors(rows: Floats, seed: int) -> Floats:
-    """Places by t-SNE, shape (n, 2)."""
+    """Coordinates by t-SNE, shape (n, 2)."""
     if not _spreads(rows) or len(rows) < 4:
         return np.zeros((len(rows), 2))
-    # The fifty strongest components hold the neighborhoods and are several times faster.
+    # The first fifty components keep the neighborhoods and are several times faster.
     if min(rows.shape) > 50:
         rows = PCA(50, svd_solver="full").fit_transform(rows)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     first = principal(rows)[0]
-    start = first / max(first[:, 0].std(), 1e-12) * 1e-4  # as scikit-learn scales its own start
-    return TSNE(perplexity=perplexity, init=start.astype(np.float32), random_state=seed).fit_transform(rows)
+    initialization = first / max(first[:, 0].std(), 1e-12) * 1e-4  # scaled like scikit-learn's own
+    return TSNE(perplexity=perplexity, init=initialization.astype(np.float32), random_state=seed).fit_transform(rows)
 
 
 def _spreads(rows: Floats) -> bool:
-    """Whether there are two directions at all to lay out."""
+    """Whether the rows vary in two dimensions or more."""
     return min(rows.shape) > 1 and bool(np.ptp(rows, axis=0).any())
 
 
@@ -110,7 +110,7 @@ def _scatter(axes: Axes, places: Floats, names: NDArray[np.str_], words: Sequenc
 
 
 def _name_groups(axes: Axes, places: Floats, names: NDArray[np.str_], words: Sequence[str]) -> None:
-    """Write each word above the place with half of its points to either side."""
+    """Write each word above the median of its points."""
     is_many = len(words) > IN_A_LEGEND
     for word in words:
         own = places[names == word]

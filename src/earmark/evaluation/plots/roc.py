@@ -1,4 +1,4 @@
-"""The ROC curve: hits against false alarms, these on a logarithmic axis, where keyword spotting works."""
+"""ROC curves: hit rate against false-alarm rate on a logarithmic axis."""
 
 from collections.abc import Mapping
 
@@ -12,19 +12,19 @@ LEAST = 0.001
 
 
 def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
-    """Share of positives accepted against the share of negatives accepted, from 0.1 % on. The gray line is chance.
+    """Share of positives accepted against the share of negatives accepted, from 0.1 %. The gray line is chance.
 
     Args:
-        curves: by name, at most 28 of them told apart by color and dashes.
-        title: above the axes.
-        of: what is accepted or rejected.
+        curves: curves by name; the styles of 28 differ.
+        title: title of the plot.
+        of: what is accepted or rejected, in the plural.
     """
     figure, axes = one_panel(5.6, 4.8)
     for index, (name, curve) in enumerate(curves.items()):
         color, dash = line_style(index)
         label = f"{name}  (AUC {100 * area_under_curve(curve):.1f} %)"
         kept = corners(curve)
-        # A false-alarm rate of zero lies infinitely far to the left; the line enters at the edge.
+        # A false-alarm rate of zero is infinitely far to the left; the line starts at the edge.
         far = np.maximum(kept.far, LEAST / 10)
         axes.plot(100 * far, 100 * (1 - kept.frr), dash, color=color, lw=1.8, label=label)
     chance = np.geomspace(LEAST, 1, 100)

@@ -1,4 +1,4 @@
-"""How a number goes from round to round."""
+"""A metric by round of self-training."""
 
 from collections.abc import Sequence
 
@@ -8,13 +8,13 @@ from earmark.evaluation.plots.figures import COLORS, one_panel
 
 
 def rounds_plot(values: Sequence[float], kept: int, *, ylabel: str, title: str = "") -> Figure:
-    """A number at the start and after each round; the one that was kept stands out.
+    """A metric at the start and after each round, with the kept round marked.
 
     Args:
-        values: of the start, then of each round.
-        kept: which of them was kept; 0 for the start.
-        ylabel: what the number is.
-        title: above the axes.
+        values: at the start, then after each round.
+        kept: index of the kept value; 0 for the start.
+        ylabel: name of the metric.
+        title: title of the plot.
     """
     figure, axes = one_panel(5.2, 3.4)
     axes.plot(range(len(values)), values, "o-", color="0.55", lw=1.4, ms=5)

@@ -1,4 +1,4 @@
-"""Histograms of scores, kind by kind."""
+"""Histograms of scores."""
 
 from collections.abc import Mapping
 
@@ -20,17 +20,17 @@ def score_plot(
     xlabel: str = "score",
     threshold: float | None = None,
 ) -> Figure:
-    """Histograms, each of area one.
+    """Histograms of scores, each with area 1.
 
     Args:
-        panels: scores by kind, for each panel; a kind without scores is left out.
-        title: above all.
-        xlabel: what is scored.
-        threshold: marked by a line.
+        panels: scores by kind, for each panel; kinds without scores are left out.
+        title: title of the plot.
+        xlabel: name of the score.
+        threshold: position of a vertical line.
     """
     figure = empty_figure(6.4, 1.5 + 1.5 * len(panels))
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    # A few values far out would press all others into one bar; they are counted in the outermost bars.
+    # Outliers would compress all other scores into one bar; they are counted in the outermost bars.
     every = [values for kinds in panels.values() for values in kinds.values() if values.size]
     low = min(np.quantile(values, 0.001, method="higher") for values in every)
     high = max(np.quantile(values, 0.999, method="lower") for values in every)

@@ -1,4 +1,4 @@
-"""Measured times over the number of things, and the table that keeps them."""
+"""Measured CPU times by the number of items, and their table."""
 
 import csv
 from collections.abc import Mapping
@@ -16,11 +16,11 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Cost:
-    """How long one way to do something takes.
+    """CPU time of one method.
 
     Attributes:
-        sizes: how many there were, shape (m,), rising, above 0.
-        seconds: of CPU that it took, shape (m,), above 0.
+        sizes: numbers of items, ascending, above 0, shape (m,).
+        seconds: CPU seconds, above 0, shape (m,).
     """
 
     sizes: Ints
@@ -28,7 +28,7 @@ class Cost:
 
 
 def write_costs(path: Path, costs: Mapping[str, Cost]) -> None:
-    """Write a table: a column `n`, and the seconds of each way, all of the same sizes, under its name."""
+    """Write a table with a column `n` and a column of seconds per method; all methods have the same sizes."""
     (sizes,) = {tuple(cost.sizes.tolist()) for cost in costs.values()}
     with path.open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, lineterminator="\n")
@@ -40,7 +40,7 @@ def read_costs(path: Path) -> dict[str, Cost]:
     """Read a table that `write_costs` wrote.
 
     Raises:
-        InputError: no such file, or another one.
+        InputError: the file is missing or damaged.
     """
     try:
         with path.open(encoding="utf-8", newline="") as file:
@@ -48,4 +48,4 @@ def read_costs(path: Path) -> dict[str, Cost]:
         values = np.array(rows, np.float64)
         return {name: Cost(values[:, 0].astype(int), values[:, column]) for column, name in enumerate(header) if column}
     except (OSError, ValueError, IndexError):
-        raise InputError(f"{path}: no table of measured times; delete it, and measure again") from None
+        raise InputError(f"{path}: not a table of CPU times; delete it, and measure again") from None

@@ -1,4 +1,4 @@
-"""The pictures of a spatial simulation, drawn from what its folder holds."""
+"""Plots of a spatial simulation, from the files in its folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,19 +19,19 @@ FEATURES = {
 
 
 def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) -> tuple[Path, ...]:
-    """Draw what Humayun, Yassin and Abas 2021 show, and the same beside the auto-encoder without position.
+    """Draw the plots of Humayun, Yassin and Abas 2021, with those of the auto-encoder without position.
 
     Args:
-        folder: of a run of `earmark spatial`.
-        out: where the pictures go; None for the folder itself.
-        dpi: dots an inch.
+        folder: folder of a run of `earmark spatial`.
+        out: folder to write to; None for the same folder.
+        dpi: dots per inch.
 
     Returns:
-        The pictures: `per-word.png`, `differences.png`, `differences-plain.png`, `class-means.png`, and
-        `cost.png` where the folder holds a `cost.csv`.
+        The files `per-word.png`, `differences.png`, `differences-plain.png`, `class-means.png`, and `cost.png` if the
+        folder has a `cost.csv`.
 
     Raises:
-        InputError: the folder holds no repetition.
+        InputError: the folder has no repetition.
     """
     repetitions = read_repetitions(folder)
     out = out or folder
@@ -45,7 +45,7 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
             rates[other],
             rates["spatial"],
             names=(NAMES[other], NAMES["spatial"]),
-            title=f"What the position head adds, {times}" if other == "plain" else f"Differences, {times}",
+            title=f"Effect of the position head, {times}" if other == "plain" else f"Differences, {times}",
         )
     first = repetitions[0]
     features = {system: getattr(first, f"labeled_{system}") for system in FEATURES}
@@ -56,7 +56,7 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
         title=f"Means of each word over {len(labels):,} labeled clips, repetition 1",
     )
     if (folder / COSTS).exists():
-        drawn["cost.png"] = plots.cost_plot(read_costs(folder / COSTS), title="Time to say where clips lie")
+        drawn["cost.png"] = plots.cost_plot(read_costs(folder / COSTS), title="Time to compute positions")
     for name, figure in drawn.items():
         plots.save(figure, out / name, dpi=dpi)
     return tuple(out / name for name in drawn)
@@ -66,15 +66,15 @@ def read_repetitions(folder: Path) -> list[Repetition]:
     """All repetitions of a run, in order.
 
     Raises:
-        InputError: the folder holds none, or repetitions of different words.
+        InputError: the folder has none, or the repetitions have different words.
     """
     files = sorted(folder.glob("repetition-*.npz"))
     if not files:
-        raise InputError(f"{folder}: holds no repetition-01.npz; run earmark spatial first, and name its folder")
+        raise InputError(f"{folder}: has no repetition-01.npz; run earmark spatial first, and name its folder")
     repetitions = [Repetition.open(file) for file in files]
     for file, repetition in zip(files, repetitions, strict=True):
         if repetition.classes.tolist() != repetitions[0].classes.tolist():
-            raise InputError(f"{file}: of other words than {files[0].name}; keep each run in a folder of its own")
+            raise InputError(f"{file}: has other words than {files[0].name}; write each run into its own folder")
     return repetitions
 
 
