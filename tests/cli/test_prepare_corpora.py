@@ -40,11 +40,11 @@ def speech_commands(root: Path, words: list[str], speakers: int = 4) -> Path:
 
 def test_speech_commands_tells_the_version_and_the_splits(tmp_path: Path) -> None:
     root, out = speech_commands(tmp_path / "gsc", OLD_WORDS), tmp_path / "gsc.tsv"
-    told = run("speech-commands", root, "--out", out)
-    assert told.startswith(f"{out}: Speech Commands 0.01, 121 clips (noise 1, ")
-    assert told.endswith("30 labels, 4 speakers\n")
+    shown = run("speech-commands", root, "--out", out)
+    assert shown.startswith(f"{out}: Speech Commands 0.01, 121 clips (noise 1, ")
+    assert shown.endswith("30 labels, 4 speakers\n")
     assert {clip.split for clip in read_manifest(out)} <= {"noise", "train", "val", "test"}
-    with pytest.raises(InputError, match=r"gsc: holds version 0.01, not 0.02; name another folder or version"):
+    with pytest.raises(InputError, match=r"gsc: .*0\.01"):
         run("speech-commands", root, "--out", out, "--version", "0.02")
     speech_commands(root, NEW_WORDS)
     assert "Speech Commands 0.02, 141 clips" in run("speech-commands", root, "--out", out, "--version", "0.02")
@@ -78,7 +78,7 @@ def published(tmp_path: Path) -> Iterator[Callable[..., tuple[str, str]]]:
 
 class Quiet(SimpleHTTPRequestHandler):
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 def test_speech_commands_is_downloaded_checked_and_unpacked_once(
@@ -105,13 +105,13 @@ def test_an_archive_that_is_not_the_published_one_is_refused(
     call = ("speech-commands", tmp_path / "gsc", "--out", tmp_path / "gsc.tsv", "--download", "--url", url)
     with pytest.raises(EarmarkError, match="2,428,923,189"):
         run(*call)
-    with pytest.raises(EarmarkError, match=r"has SHA-256 .*, and was removed"):
+    with pytest.raises(EarmarkError, match="SHA-256"):
         run(*call, "--sha256", "0" * 64)
     assert list((tmp_path / "gsc").iterdir()) == []
 
 
 def test_an_address_without_a_download_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"--url and --sha256: for --download only"):
+    with pytest.raises(InputError, match="--url: "):
         run("speech-commands", tmp_path, "--out", tmp_path / "m.tsv", "--url", "https://host/a.tar.gz")
 
 
@@ -160,12 +160,12 @@ def lists_in(folder: Path) -> dict[str, str]:
 
 def test_lists_are_pairs_that_the_evaluation_reads(corpus: Path) -> None:
     out = corpus.parent / "few"
-    told = run(
+    shown = run(
         *("lists", corpus, "--keywords", "yes,zoom in", "--takes", "3,1", "--seeds", 2, "--out", out),
         *("--test-per-keyword", 10, "--test-per-impostor", 3, "--silence", 4),
     )
-    assert "k3_s1" in told
-    assert f"measure with: earmark evaluate few-shot {out} --audio {corpus.parent}" in told
+    assert "k3_s1" in shown
+    assert f"evaluate with: earmark evaluate few-shot {out} --audio {corpus.parent}" in shown
     found = find_pairs(out, audio=corpus.parent)
     assert {name: len(pairs) for name, pairs in found.items()} == {"k1": 2, "k3": 2}
     first = found["k3"][0]
@@ -186,7 +186,7 @@ def test_the_same_command_draws_the_same_lists_and_the_same_silence(corpus: Path
     assert one.read_bytes() == other.read_bytes()
 
 
-def test_paths_start_from_the_folder_that_is_asked_for(corpus: Path) -> None:
+def test_paths_start_from_the_requested_folder(corpus: Path) -> None:
     out = corpus.parent / "few"
     run(
         "lists",
@@ -205,14 +205,14 @@ def test_paths_start_from_the_folder_that_is_asked_for(corpus: Path) -> None:
     assert (out / "enroll_k1_s0.txt").read_text().startswith("no no/test")
 
 
-def test_no_file_stands_in_two_of_the_lists_even_when_one_split_makes_all_of_them(corpus: Path) -> None:
+def test_no_file_is_in_two_lists_even_if_all_are_drawn_from_one_split(corpus: Path) -> None:
     out = corpus.parent / "few"
-    told = run(
+    shown = run(
         *("lists", corpus, "--keywords", "yes,no", "--takes", "1,2", "--seeds", 2, "--out", out, "--train-words"),
         *("cat,dog,yes", "--train-per-word", 30, "--train-from", "test", "--test-per-keyword", 4),
         *("--test-per-impostor", 4),
     )
-    assert "train.txt: 90 lines of 3 words, " in told
+    assert "train.txt: 90 lines of 3 words, " in shown
     training = read_list(out / "train.txt", audio=corpus.parent, repeats=True)
     used = {path for pairs in find_pairs(out).values() for pair in pairs for path in pair.paths}
     assert not used & {clip.path for clip in training}
@@ -222,29 +222,26 @@ def test_no_file_stands_in_two_of_the_lists_even_when_one_split_makes_all_of_the
 def test_lists_of_another_draw_are_not_mixed_in(corpus: Path) -> None:
     out = corpus.parent / "few"
     run("lists", corpus, "--keywords", "yes", "--takes", 5, "--out", out)
-    with pytest.raises(InputError, match=r"enroll_k5_s1.txt: a list of another draw; remove it, or name another"):
+    with pytest.raises(InputError, match=r"--out: .*enroll_k5_s1\.txt"):
         run("lists", corpus, "--keywords", "yes", "--takes", 5, "--seeds", 1, "--out", out)
 
 
 @pytest.mark.parametrize(
-    ("options", "message"),
+    ("options", "key"),
     [
-        (["--keywords", "yess"], r"'yess': no clip says it .* did you mean 'yes'\?"),
-        (["--keywords", ","], r"--keywords: names no word"),
-        (["--keywords", "gsc/digits"], r"--keywords: no group 'gsc/digits'; the groups are gsc/pre-defined, "),
-        (["--keywords", "yes", "--takes", "0"], r"--takes 0: expected numbers from 1 on"),
-        (["--keywords", "yes", "--takes", "13"], r"keyword 'yes': 12 speakers said it, and 13 takes need 13"),
-        (["--keywords", "yes", "--takes", "12"], r"keyword 'yes': with 12 takes every speaker enrolls something"),
-        (
-            ["--keywords", "yes", "--from", "dev"],
-            r"no labeled clips in split dev; the manifest has noise, test, train",
-        ),
-        (["--keywords", "yes", "--from", ","], r"--from: names no split"),
-        (["--keywords", "yes", "--voices", "13"], r"--voices 13: only 12 speakers said all 1 keywords"),
+        (["--keywords", "yess"], "'yess': .*'yes'"),
+        (["--keywords", ","], "--keywords: "),
+        (["--keywords", "gsc/digits"], "--keywords: .*'gsc/digits'"),
+        (["--keywords", "yes", "--takes", "0"], "--takes: "),
+        (["--keywords", "yes", "--takes", "13"], "--takes: .*12 speakers"),
+        (["--keywords", "yes", "--takes", "12"], "--takes: with 12 takes"),
+        (["--keywords", "yes", "--from", "dev"], "dev; .* noise, test, train"),
+        (["--keywords", "yes", "--from", ","], "--from: "),
+        (["--keywords", "yes", "--voices", "13"], "--voices: .* 12 speakers"),
     ],
 )
-def test_what_cannot_be_drawn_is_one_line_with_the_cure(corpus: Path, options: list[str], message: str) -> None:
-    with pytest.raises(InputError, match=message) as refused:
+def test_the_error_of_an_impossible_draw_is_one_line(corpus: Path, options: list[str], key: str) -> None:
+    with pytest.raises(InputError, match=key) as refused:
         run("lists", corpus, "--out", corpus.parent / "few", "--takes", "1", *options)
     assert "\n" not in str(refused.value)
     assert not (corpus.parent / "few").exists()
@@ -254,23 +251,23 @@ def test_silence_needs_noise(corpus: Path) -> None:
     quiet = corpus.parent / "quiet.tsv"
     write_manifest(read_manifest(corpus).only("test"), quiet)
     call = ("lists", quiet, "--keywords", "yes", "--takes", 1, "--silence", 3, "--out", corpus.parent / "few")
-    with pytest.raises(InputError, match=r"--silence: the manifest has no clips of split noise; .* --noise"):
+    with pytest.raises(InputError, match=r"--silence: .*--noise"):
         run(*call)
     run(*call, "--noise", corpus)
 
 
-def test_a_recording_that_went_missing_is_named(corpus: Path) -> None:
-    (gone,) = (corpus.parent / "words" / "bed").glob("test03_1.wav")
-    gone.unlink()
-    with pytest.raises(InputError, match=r"bed/test03_1.wav: no such file, but the manifest names it"):
+def test_the_error_names_a_missing_recording(corpus: Path) -> None:
+    (missing,) = (corpus.parent / "words" / "bed").glob("test03_1.wav")
+    missing.unlink()
+    with pytest.raises(InputError, match=r"bed/test03_1\.wav"):
         run("lists", corpus, "--keywords", "yes", "--out", corpus.parent / "few", "--any-speakers")
 
 
-def test_open_set_lists_tell_seen_from_unseen_words(corpus: Path) -> None:
+def test_open_set_lists_have_seen_and_unseen_words(corpus: Path) -> None:
     out = corpus.parent / "open"
-    told = run("open-set", corpus, "--targets", "yes,zoom in", "--out", out, "--seen", "cat,dog", "--silence", 3)
-    assert "seen unknown words: cat, dog\nunseen unknown words: bed, no\n" in told
-    assert f"open-set {out} --targets yes,zoom_in --audio {corpus.parent}" in told
+    shown = run("open-set", corpus, "--targets", "yes,zoom in", "--out", out, "--seen", "cat,dog", "--silence", 3)
+    assert "seen unknown words: cat, dog\nunseen unknown words: bed, no\n" in shown
+    assert f"open-set {out} --targets yes,zoom_in --audio {corpus.parent}" in shown
     train, val, test = (
         read_list(out / f"{name}.txt", audio=corpus.parent, repeats=name == "train")
         for name in ("train", "val", "test")
@@ -284,13 +281,13 @@ def test_open_set_lists_tell_seen_from_unseen_words(corpus: Path) -> None:
     assert len(train) == 4 * 24 + 3
 
 
-def test_pairs_are_written_with_the_asked_sizes(corpus: Path) -> None:
+def test_pairs_are_written_with_the_requested_sizes(corpus: Path) -> None:
     out = corpus.parent / "trials" / "pairs.txt"
     call = ("pairs", corpus, "--out", out, "--from", "test,train", "--anchors", 2, "--positives", 9, "--negatives", 3)
     assert run(*call, "--words", "yes,no,cat,dog") == f"{out}: 144 pairs of 4 words, 72 of them of one word\n"
     pairs = read_pairs(out, audio=corpus.parent)
     assert sum(pair.is_same for pair in pairs) == 72
-    with pytest.raises(InputError, match=r"word 'bed': has 4 clips; 10 anchors, 270 positives .* need 271"):
+    with pytest.raises(InputError, match="'bed'"):
         run("pairs", corpus, "--out", out)
     with pytest.raises(InputError, match=r"path 'words/zoom in/.*'"):
         run(*call, "--words", "yes,zoom in")
@@ -300,24 +297,24 @@ def test_lists_become_a_manifest(corpus: Path) -> None:
     out, folder = corpus.parent / "m.tsv", corpus.parent / "few"
     run("lists", corpus, "--keywords", "yes", "--takes", 1, "--seeds", 1, "--out", folder, "--train-words", "cat")
     lists = ("--train", folder / "train.txt", "--test", folder / "test_k1_s0.txt", "--audio", corpus.parent)
-    told = run("from-lists", *lists, "--out", out, "--speakers", corpus)
-    assert told == f"{out}: 156 clips (test 132, train 24), 6 labels, 23 speakers\n"
+    shown = run("from-lists", *lists, "--out", out, "--speakers", corpus)
+    assert shown == f"{out}: 156 clips (test 132, train 24), 6 labels, 23 speakers\n"
     made = read_manifest(out)
     original = {clip.path: clip for clip in read_manifest(corpus)}
     assert all(original[clip.path].speaker == clip.speaker for clip in made)
     named = run("from-lists", *lists, "--out", out, "--speaker-pattern", r"/([a-z]+\d+)_\d")
-    assert named == told
+    assert named == shown
 
 
-def test_lists_that_are_wrong_or_absent_are_named(corpus: Path) -> None:
+def test_the_error_names_lists_that_are_wrong_or_missing(corpus: Path) -> None:
     out = corpus.parent / "m.tsv"
     (corpus.parent / "train.txt").write_text("yes words/yes/absent.wav\n")
-    with pytest.raises(InputError, match=r"train.txt:1: no file .*absent.wav; is .* the folder of this corpus\?"):
+    with pytest.raises(InputError, match=r"train\.txt:1: .*absent\.wav"):
         run("from-lists", "--train", corpus.parent / "train.txt", "--audio", corpus.parent, "--out", out)
-    with pytest.raises(InputError, match=r"--train, --val, --test: name at least one list"):
+    with pytest.raises(InputError, match="--train"):
         run("from-lists", "--audio", corpus.parent, "--out", out)
     both = ("--speakers", corpus, "--speaker-pattern", "(x)")
-    with pytest.raises(InputError, match=r"--speakers and --speaker-pattern: give one of them"):
+    with pytest.raises(InputError, match="--speakers: "):
         run("from-lists", "--train", corpus.parent / "train.txt", "--audio", corpus.parent, "--out", out, *both)
 
 
@@ -329,6 +326,6 @@ def test_help_shows_an_example(command: str) -> None:
     assert f"Example: earmark prepare {command}" in run(command, "--help")
 
 
-def test_every_command_stands_in_the_help_of_the_group() -> None:
-    told = run("--help")
-    assert all(command in told for command in COMMANDS)
+def test_the_help_of_the_group_lists_every_command() -> None:
+    shown = run("--help")
+    assert all(command in shown for command in COMMANDS)

@@ -5,7 +5,16 @@ import numpy as np
 import pytest
 
 from earmark.core.errors import InputError
-from earmark.data.draws import clips_by_word, draw_few_shot, draw_open_set, draw_pairs, draw_training
+from earmark.data.draws import (
+    FewShotSettings,
+    OpenSetSettings,
+    PairSizes,
+    clips_by_word,
+    draw_few_shot,
+    draw_open_set,
+    draw_training,
+    draw_word_pairs,
+)
 from earmark.data.manifest import Clip, Manifest
 
 
@@ -42,20 +51,20 @@ def test_clips_are_sorted_by_word_and_path_once_each_and_only_of_the_wanted_spli
     ]
     found = words_of(clips)
     assert {word: paths(said) for word, said in found.items()} == {"zoom_in": ["a.wav", "b.wav"]}
-    with pytest.raises(InputError, match=r"no labeled clips in split val, dev; the manifest has test, train"):
+    with pytest.raises(InputError, match=r"val, dev; .* test, train"):
         words_of(clips, "val", "dev")
 
 
 @pytest.mark.parametrize("takes", [1, 5, 10])
-def test_takes_are_by_different_speakers_and_nobody_enrolls_and_tests(words, takes):
+def test_takes_have_different_speakers_and_no_speaker_enrolls_and_tests(words, takes):
     drawn = draw_few_shot(words, ["a", "c"], takes, seed=0)
     for word in "ac":
         assert len({clip.speaker for clip in drawn.enrollment if clip.label == word}) == takes
     assert Counter(clip.label for clip in drawn.enrollment) == {"a": takes, "c": takes}
     assert not {clip.speaker for clip in drawn.enrollment} & {clip.speaker for clip in drawn.test}
     assert {clip.label for clip in drawn.test} == set("abcdef")
-    heard = {clip.speaker for clip in drawn.enrollment}
-    assert len(drawn.test) == 6 * 2 * (30 - len(heard))
+    enrolled = {clip.speaker for clip in drawn.enrollment}
+    assert len(drawn.test) == 6 * 2 * (30 - len(enrolled))
 
 
 def test_more_takes_begin_with_the_fewer_ones_and_a_seed_gives_one_draw(words):
@@ -73,13 +82,13 @@ def test_a_keyword_enrolls_the_same_clips_whatever_is_drawn_beside_it(words):
 
 def test_the_published_sizes_come_out(words):
     """Jung et al.: 300 clips of each keyword, 20 of each other word; here a tenth of that."""
-    drawn = draw_few_shot(words, ["a", "b"], 2, seed=0, per_keyword=30, per_impostor=2)
+    drawn = draw_few_shot(words, ["a", "b"], 2, FewShotSettings(test_per_keyword=30, test_per_impostor=2), seed=0)
     assert Counter(clip.label for clip in drawn.test) == {"a": 30, "b": 30, "c": 2, "d": 2, "e": 2, "f": 2}
     assert len(set(paths(drawn.test))) == len(drawn.test)
 
 
 def test_speakers_may_enroll_and_test_but_files_never_do(words):
-    drawn = draw_few_shot(words, ["a", "b"], 20, seed=0, new_speakers=False)
+    drawn = draw_few_shot(words, ["a", "b"], 20, FewShotSettings(new_speakers=False), seed=0)
     assert {clip.speaker for clip in drawn.enrollment} & {clip.speaker for clip in drawn.test}
     assert not {*paths(drawn.enrollment)} & {*paths(drawn.test)}
     assert len(drawn.test) == 6 * 60 - 40
@@ -92,7 +101,7 @@ def test_impostors_can_be_chosen(words):
 
 def test_a_few_voices_enroll_every_keyword_in_turn():
     words = words_of(corpus(speakers=6, takes=5))
-    draws = [draw_few_shot(words, ["a", "b"], takes, seed=0, voices=3) for takes in (1, 3, 10)]
+    draws = [draw_few_shot(words, ["a", "b"], takes, FewShotSettings(voices=3), seed=0) for takes in (1, 3, 10)]
     pools = [{clip.speaker for clip in drawn.enrollment} for drawn in draws]
     assert list(map(len, pools)) == [1, 3, 3]
     for word in "ab":
@@ -107,39 +116,39 @@ def test_a_few_voices_enroll_every_keyword_in_turn():
 
 def test_voices_are_speakers_of_every_keyword():
     words = words_of(corpus(speakers=6, b=4))
-    assert {clip.speaker for clip in draw_few_shot(words, ["a", "b"], 4, seed=0, voices=2).enrollment} <= {
-        f"test{number:02}" for number in range(4)
-    }
-    with pytest.raises(InputError, match=r"--voices 5: only 4 speakers said all 2 keywords"):
-        draw_few_shot(words, ["a", "b"], 1, seed=0, voices=5)
-    with pytest.raises(InputError, match=r"keyword 'a': its 2 voices said it 4 times, not 5; draw fewer takes"):
-        draw_few_shot(words, ["a", "b"], 5, seed=0, voices=2)
+    assert {
+        clip.speaker for clip in draw_few_shot(words, ["a", "b"], 4, FewShotSettings(voices=2), seed=0).enrollment
+    } <= {f"test{number:02}" for number in range(4)}
+    with pytest.raises(InputError, match=r"voices: .* 4 speakers"):
+        draw_few_shot(words, ["a", "b"], 1, FewShotSettings(voices=5), seed=0)
+    with pytest.raises(InputError, match=r"takes: .* 2 voices have 4 clips of keyword 'a'"):
+        draw_few_shot(words, ["a", "b"], 5, FewShotSettings(voices=2), seed=0)
 
 
 @pytest.mark.parametrize(
-    ("asked", "message"),
+    ("asked", "key"),
     [
-        ({"keywords": ["a"], "takes": 31}, r"keyword 'a': 30 speakers said it, and 31 takes need 31; draw fewer"),
-        ({"keywords": ["a"], "takes": 30}, r"keyword 'a': with 30 takes every speaker enrolls something"),
-        ({"keywords": ["aa"], "takes": 1}, r"'aa': no clip says it in these splits .* did you mean 'a'\?"),
-        ({"keywords": ["zoom"], "takes": 1}, r"'zoom': no clip says it .* it has a, b, c, d, e, f"),
-        ({"keywords": ["a", "a"], "takes": 1}, r"'a' is named twice"),
-        ({"keywords": ["a"], "takes": 1, "impostors": ["a", "b"]}, r"'a' is a keyword and an impostor"),
-        ({"keywords": ["a"], "takes": 1, "impostors": ["g"]}, r"'g': no clip says it"),
+        ({"keywords": ["a"], "takes": 31}, "takes: keyword 'a' has 30 speakers"),
+        ({"keywords": ["a"], "takes": 30}, "takes: .*'a'"),
+        ({"keywords": ["aa"], "takes": 1}, "'aa': .*'a'"),
+        ({"keywords": ["zoom"], "takes": 1}, "'zoom': .* a, b, c, d, e, f"),
+        ({"keywords": ["a", "a"], "takes": 1}, "'a'"),
+        ({"keywords": ["a"], "takes": 1, "impostors": ["a", "b"]}, "impostors: 'a'"),
+        ({"keywords": ["a"], "takes": 1, "impostors": ["g"]}, "'g'"),
     ],
 )
-def test_what_cannot_be_drawn_is_told_with_the_cure(words, asked, message):
-    with pytest.raises(InputError, match=message) as refused:
+def test_the_error_of_an_impossible_draw_names_the_key(words, asked, key):
+    with pytest.raises(InputError, match=key) as refused:
         draw_few_shot(words, asked.pop("keywords"), asked.pop("takes"), seed=0, **asked)
     assert "\n" not in str(refused.value)
 
 
-def test_clips_without_a_speaker_are_refused_unless_anybody_may_test():
+def test_clips_without_a_speaker_are_refused_unless_known_speakers_may_test():
     clips = [*corpus("ab"), Clip("b/x.wav", label="b", split="test"), Clip("s.wav", label="_silence_", split="test")]
-    with pytest.raises(InputError, match=r"b/x.wav: has no speaker .* nor have 0 more clips of 'b'"):
+    with pytest.raises(InputError, match=r"new_speakers: b/x\.wav"):
         draw_few_shot(words_of(clips), ["a"], 1, seed=0)
-    nameless = words_of([Clip(f"{number}.wav", label="a", split="test") for number in range(4)])
-    drawn = draw_few_shot(nameless, ["a"], 3, seed=0, new_speakers=False)
+    unknown = words_of([Clip(f"{number}.wav", label="a", split="test") for number in range(4)])
+    drawn = draw_few_shot(unknown, ["a"], 3, FewShotSettings(new_speakers=False), seed=0)
     assert len({*paths(drawn.enrollment), *paths(drawn.test)}) == 4
 
 
@@ -158,12 +167,12 @@ def test_training_takes_every_clip_once_or_repeats_the_words_that_have_too_few()
 
 
 def test_what_enrolls_or_tests_never_trains(words):
-    tested = draw_few_shot(words, ["a", "b"], 2, seed=0, per_keyword=5, per_impostor=5)
+    tested = draw_few_shot(words, ["a", "b"], 2, FewShotSettings(test_per_keyword=5, test_per_impostor=5), seed=0)
     used = {*paths(tested.enrollment), *paths(tested.test)}
     trained = draw_training(words, ["a", "c"], seed=0, per_word=200, without=used)
     assert not used & {*paths(trained)}
     assert Counter(clip.label for clip in trained) == {"a": 200, "c": 200}
-    with pytest.raises(InputError, match=r"word 'c': all of its clips enroll or test, .* \(--train-from\)"):
+    with pytest.raises(InputError, match="train_from: word 'c'"):
         draw_training(words, ["c"], seed=0, without=paths(words["c"]))
 
 
@@ -173,19 +182,23 @@ def open_words():
 
 def test_an_open_set_trains_on_targets_and_half_of_the_unknown_words():
     train, test = open_words()
-    drawn = draw_open_set(train, test, ["a", "b"], seed=0)
+    drawn = draw_open_set(train, test, ["a", "b"])
     assert len(drawn.seen) == len(drawn.unseen) == 3
     assert {*drawn.seen, *drawn.unseen} == set("cdefgh")
     assert {clip.label for clip in drawn.train} == {"a", "b", *drawn.seen}
     assert {clip.label for clip in drawn.test} == set("abcdefgh")
-    assert drawn == draw_open_set(train, test, ["a", "b"], seed=0)
-    assert drawn.seen != draw_open_set(train, test, ["a", "b"], seed=1).seen
+    assert drawn == draw_open_set(train, test, ["a", "b"])
+    assert drawn.seen != draw_open_set(train, test, ["a", "b"], OpenSetSettings(seed=1)).seen
 
 
 def test_seen_words_and_sizes_of_an_open_set_can_be_chosen():
     train, test = open_words()
     drawn = draw_open_set(
-        train, test, ["a"], seed=0, seen=["c"], train_per_word=70, test_per_target=10, test_per_unknown=3
+        train,
+        test,
+        ["a"],
+        OpenSetSettings(train_per_word=70, test_per_target=10, test_per_unknown=3),
+        seen=["c"],
     )
     assert (drawn.seen, drawn.unseen) == (("c",), ("b", "d", "e", "f", "g", "h"))
     assert Counter(clip.label for clip in drawn.train) == {"a": 70, "c": 70}
@@ -194,19 +207,19 @@ def test_seen_words_and_sizes_of_an_open_set_can_be_chosen():
 
 def test_an_open_set_from_one_split_shares_no_file():
     words = words_of(corpus())
-    drawn = draw_open_set(words, words, ["a"], seed=0, test_per_target=20, test_per_unknown=20)
+    drawn = draw_open_set(words, words, ["a"], OpenSetSettings(test_per_target=20, test_per_unknown=20))
     assert not {*paths(drawn.train)} & {*paths(drawn.test)}
     assert drawn.val == ()
-    with pytest.raises(InputError, match=r"'a' is a target and a seen unknown word"):
-        draw_open_set(words, words, ["a"], seed=0, seen=["a"])
+    with pytest.raises(InputError, match="seen: 'a'"):
+        draw_open_set(words, words, ["a"], seen=["a"])
 
 
 def test_thresholds_are_chosen_on_clips_of_targets_and_seen_words_only():
     train, test = open_words()
     val = words_of(corpus("abcd", speakers=3, split="val"), "val")
-    drawn = draw_open_set(train, test, ["a", "b"], seed=0, seen=["c", "e"], val=val)
+    drawn = draw_open_set(train, test, ["a", "b"], seen=["c", "e"], val=val)
     assert paths(drawn.val) == paths([*val["a"], *val["b"], *val["c"]])
-    held_out = draw_open_set(train, test, ["a"], seed=0, seen=["c"], val={"a": train["a"][:5], "c": test["c"]})
+    held_out = draw_open_set(train, test, ["a"], seen=["c"], val={"a": train["a"][:5], "c": test["c"]})
     assert paths(held_out.val) == paths(train["a"][:5])
     assert not {*paths(held_out.val)} & {*paths(held_out.train), *paths(held_out.test)}
 
@@ -214,7 +227,7 @@ def test_thresholds_are_chosen_on_clips_of_targets_and_seen_words_only():
 def test_pairs_have_the_published_structure():
     """Published: 10 words of 10 anchors, 270 positives, 30 negatives of each of 9 other words; here a tenth."""
     words = words_of(corpus("abcd"))
-    pairs = list(draw_pairs(words, list("abcd"), seed=0, anchors=5, positives=27, negatives=9))
+    pairs = list(draw_word_pairs(words, list("abcd"), PairSizes(anchors=5, positives=27, negatives=9)))
     assert len(pairs) == 4 * 5 * (27 + 27)
     assert sum(same for same, _, _ in pairs) == len(pairs) / 2
     assert all(same == (anchor.label == other.label) for same, anchor, other in pairs)
@@ -223,17 +236,15 @@ def test_pairs_have_the_published_structure():
     assert len({(anchor.path, other.path) for _, anchor, other in pairs}) == len(pairs)
     for _, group in groupby(pairs, key=lambda pair: pair[1].path):
         assert sorted(Counter(other.label for _, _, other in group).values()) == [9, 9, 9, 27]
-    assert pairs == list(draw_pairs(words, list("abcd"), seed=0, anchors=5, positives=27, negatives=9))
+    assert pairs == list(draw_word_pairs(words, list("abcd"), PairSizes(anchors=5, positives=27, negatives=9)))
 
 
 def test_the_sizes_of_pairs_are_the_published_ones_unless_given():
     words = words_of(corpus("abcdefghij", speakers=136))
-    pairs = list(draw_pairs(words, list(words), seed=0))
+    pairs = list(draw_word_pairs(words, list(words)))
     assert np.bincount([same for same, _, _ in pairs]).tolist() == [27_000, 27_000]
 
 
 def test_words_with_too_few_clips_for_pairs_are_named(words):
-    with pytest.raises(
-        InputError, match=r"word 'a': has 60 clips; 10 anchors, 270 positives and 30 negatives need 271"
-    ):
-        list(draw_pairs(words, ["a", "b"], seed=0))
+    with pytest.raises(InputError, match="word 'a': has 60 clips"):
+        list(draw_word_pairs(words, ["a", "b"]))

@@ -1,7 +1,7 @@
-"""Draws of lists: what enrolls, what tests, what trains, and which clips are compared, from a seed.
+"""Draw lists from a seed: clips for enrollment, testing, training, and pairs of clips.
 
-Each word is drawn from the seed and its own name, so that leaving a word out changes nothing for the others, and
-more takes begin with the fewer ones.
+The draw of each word depends on the seed and the word alone, so that other words do not change it; a draw of more takes
+begins with the draw of fewer takes.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -9,18 +9,78 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 import numpy as np
+from pydantic import Field
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.data.lists.clip_lists import listed_label
 from earmark.data.manifest import Clip, Manifest
 
-Words = Mapping[str, Sequence[Clip]]
-"""Clips by word; words as lists write them."""
+ClipsByWord = Mapping[str, Sequence[Clip]]
+"""Clips by word, as lists write words."""
+
+
+class FewShotSettings(Settings):
+    """Which clips enroll keywords, and which test them."""
+
+    voices: int | None = Field(
+        None,
+        ge=1,
+        description="Let this many speakers enroll every keyword with several takes, and the others test; if not given,"
+        " the speakers are drawn for each keyword, one take each.",
+    )
+    new_speakers: bool = Field(True, description="Test only on speakers who enrolled nothing.")
+    test_per_keyword: int | None = Field(
+        None, ge=1, description="Maximum number of test clips of a keyword; all if not given."
+    )
+    test_per_impostor: int | None = Field(
+        None, ge=1, description="Maximum number of test clips of each other word; all if not given."
+    )
+
+
+class TrainingListSettings(Settings):
+    """A training list beside the lists of an evaluation."""
+
+    train_words: str | None = Field(
+        None, description="Words of train.txt, separated by commas; no such list if not given."
+    )
+    train_per_word: int | None = Field(
+        None,
+        ge=1,
+        description="Lines of each training word; its clips are repeated if there are fewer; all if not given.",
+    )
+    train_from: str = Field("train", description="Splits to train from, separated by commas.")
+
+
+class OpenSetSettings(Settings):
+    """Sizes of the lists of an open-set evaluation."""
+
+    seed: int = Field(0, description="Seed of all draws.")
+    train_per_word: int | None = Field(
+        None,
+        ge=1,
+        description="Lines of each training word; its clips are repeated if there are fewer; all if not given.",
+    )
+    test_per_target: int | None = Field(
+        None, ge=1, description="Maximum number of test clips of a target; all if not given."
+    )
+    test_per_unknown: int | None = Field(
+        None, ge=1, description="Maximum number of test clips of each other word; all if not given."
+    )
+
+
+class PairSizes(Settings):
+    """Numbers of pairs; the defaults are those of LibriSpeech Keywords."""
+
+    anchors: int = Field(10, ge=1, description="Number of anchors per word: clips that are compared with others.")
+    positives: int = Field(270, ge=1, description="Number of clips of the same word per anchor.")
+    negatives: int = Field(30, ge=1, description="Number of clips of each other word per anchor.")
+    seed: int = Field(0, description="Seed of the draw.")
 
 
 @dataclass(frozen=True)
 class FewShotDraw:
-    """What enrolls the keywords, and what tests them."""
+    """Clips that enroll keywords, and clips that test them."""
 
     enrollment: tuple[Clip, ...]
     test: tuple[Clip, ...]
@@ -28,14 +88,14 @@ class FewShotDraw:
 
 @dataclass(frozen=True)
 class OpenSetDraw:
-    """What trains targets and seen unknown words, and what tests these and unseen ones.
+    """Clips of an open-set evaluation.
 
     Attributes:
         train: clips of the targets and of `seen`.
-        val: others of them, for choosing thresholds; may be empty.
+        val: other clips of them, for choosing thresholds; may be empty.
         test: clips of the targets, of `seen` and of `unseen`.
-        seen: unknown words that training hears.
-        unseen: unknown words that only the test has.
+        seen: unknown words in training.
+        unseen: unknown words in the test only.
     """
 
     train: tuple[Clip, ...]
@@ -46,10 +106,10 @@ class OpenSetDraw:
 
 
 def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tuple[Clip, ...]]:
-    """The labeled clips of some splits, by word and in the order of their paths, each file once.
+    """Group the labeled clips of some splits by word, sorted by path, each file once.
 
     Raises:
-        InputError: the manifest has no labeled clips of these splits.
+        InputError: no labeled clips in these splits.
     """
     found: dict[str, dict[str, Clip]] = {}
     for clip in sorted(manifest.only(*splits), key=lambda clip: clip.path):
@@ -65,78 +125,73 @@ def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tupl
 
 
 def draw_few_shot(
-    words: Words,
+    words: ClipsByWord,
     keywords: Sequence[str],
     takes: int,
+    settings: FewShotSettings | None = None,
     *,
     seed: int,
-    voices: int | None = None,
-    new_speakers: bool = True,
     impostors: Sequence[str] | None = None,
-    per_keyword: int | None = None,
-    per_impostor: int | None = None,
 ) -> FewShotDraw:
-    """Draw which clips enroll each keyword and which test it. No file does both.
+    """Draw clips that enroll each keyword, and other clips that test it.
 
     Args:
         words: clips to draw from.
         keywords: words to enroll.
-        takes: clips that enroll a keyword, each by another speaker.
+        takes: number of clips that enroll a keyword.
+        settings: speakers and sizes.
         seed: of the draw.
-        voices: so many speakers, who said every keyword, enroll all of them and test none; a speaker may then give
-            several takes of a word. None: the speakers are drawn for each keyword by itself.
-        new_speakers: no test clip is by a speaker who enrolled anything.
-        impostors: words that test beside the keywords; None for all others.
-        per_keyword: at most so many test clips of a keyword.
-        per_impostor: at most so many of any other word.
+        impostors: words to test beside the keywords; None for all others.
 
     Raises:
-        InputError: an unknown word, too few speakers or clips, or nothing left to test a keyword with.
+        InputError: an unknown word, too few speakers or clips, or a keyword without test clips.
     """
+    settings = settings or FewShotSettings()
     _check_words(keywords, words)
     others = [word for word in words if word not in keywords] if impostors is None else list(impostors)
     _check_words(others, words)
     for word in others:
         if word in keywords:
-            raise InputError(f"{word!r} is a keyword and an impostor; leave it out of one of them")
-    if new_speakers or voices is not None:
+            raise InputError(f"{word!r} is a keyword; remove it from the keywords or the impostors", key="impostors")
+    if settings.new_speakers or settings.voices is not None:
         _check_speakers({word: words[word] for word in (*keywords, *others)})
-    if voices is None:
+    if settings.voices is None:
         enrollment = [clip for word in keywords for clip in _of_different_speakers(word, words[word], takes, seed)]
         enrolled = {clip.speaker for clip in enrollment}
     else:
-        pool = _pool(words, keywords, voices, seed)
+        pool = _pool(words, keywords, settings.voices, seed)
         enrollment = [clip for word in keywords for clip in _in_turn(word, words[word], pool, takes, seed)]
         enrolled = set(pool)
-    known = enrolled - {""} if new_speakers else set()
+    known = enrolled - {""} if settings.new_speakers else set()
     enrolls = {clip.path for clip in enrollment}
     test: list[Clip] = []
     for word in sorted({*keywords, *others}):
         left = [clip for clip in words[word] if clip.path not in enrolls and clip.speaker not in known]
         if not left and word in keywords:
             raise InputError(
-                f"keyword {word!r}: with {takes} takes every speaker enrolls something, and nobody is left to test;"
-                " draw fewer takes (--takes), let the same few speakers enroll all keywords (--voices),"
-                " or test on known speakers too (--any-speakers)"
+                f"with {takes} takes, every speaker of keyword {word!r} enrolls something and none is left to test;"
+                " draw fewer takes, let the same few voices enroll all keywords, or allow known speakers in the test",
+                key="takes",
             )
-        test += _pick(left, per_keyword if word in keywords else per_impostor, _rng(seed, "test", word))
+        limit = settings.test_per_keyword if word in keywords else settings.test_per_impostor
+        test += _pick(left, limit, _rng(seed, "test", word))
     return FewShotDraw(tuple(enrollment), tuple(test))
 
 
 def draw_training(
-    words: Words, chosen: Sequence[str], *, seed: int, per_word: int | None = None, without: Collection[str] = ()
+    words: ClipsByWord, chosen: Sequence[str], *, seed: int, per_word: int | None = None, without: Collection[str] = ()
 ) -> tuple[Clip, ...]:
-    """Draw what trains. Words with too few clips are repeated in turn, as the lists of LibriSpeech Keywords are.
+    """Draw clips for training. Clips of a word with too few are repeated in turn, as in LibriSpeech Keywords.
 
     Args:
         words: clips to draw from.
         chosen: words to train on.
         seed: of the draw.
-        per_word: exactly so many lines a word; None for every clip once.
-        without: paths that enroll or test, and therefore never train.
+        per_word: exact number of lines per word; None for every clip once.
+        without: paths of clips that enroll or test.
 
     Raises:
-        InputError: an unknown word, or one of which nothing is left.
+        InputError: an unknown word, or a word without clips left.
     """
     _check_words(chosen, words)
     lines: list[Clip] = []
@@ -144,8 +199,9 @@ def draw_training(
         left = [clip for clip in words[word] if clip.path not in without]
         if not left:
             raise InputError(
-                f"word {word!r}: all of its clips enroll or test, and none is left to train;"
-                " draw training from another split (--train-from), or put a limit on the test clips"
+                f"word {word!r}: all of its clips enroll or test, and none is left to train; draw training from another"
+                " split, or limit the number of test clips",
+                key="train_from",
             )
         drawn = _pick(left, per_word, _rng(seed, "train", word))
         lines += [drawn[number % len(drawn)] for number in range(per_word or len(drawn))]
@@ -153,35 +209,31 @@ def draw_training(
 
 
 def draw_open_set(
-    train: Words,
-    test: Words,
+    train: ClipsByWord,
+    test: ClipsByWord,
     targets: Sequence[str],
+    settings: OpenSetSettings | None = None,
     *,
-    seed: int,
-    val: Words | None = None,
+    val: ClipsByWord | None = None,
     seen: Sequence[str] | None = None,
-    train_per_word: int | None = None,
-    test_per_target: int | None = None,
-    test_per_unknown: int | None = None,
 ) -> OpenSetDraw:
-    """Draw lists for known targets and an open set of unknown words, as Huh et al. (arXiv:2005.08776) test.
+    """Draw lists of known targets and an open set of unknown words, as in Huh et al. (arXiv:2005.08776).
 
-    No file is in two of the lists.
+    No file is in two lists.
 
     Args:
         train: clips to train from.
         test: clips to test from.
-        targets: words to tell apart; every other word is unknown.
-        seed: of the draw.
-        val: clips to choose thresholds on; targets and seen words are taken of them, as far as they are there.
-        seen: unknown words to train on; None: half of them are drawn, the smaller half where they are odd.
-        train_per_word: see `draw_training`.
-        test_per_target: at most so many test clips of a target.
-        test_per_unknown: at most so many of an unknown word.
+        targets: words to recognize; every other word is unknown.
+        settings: sizes and seed.
+        val: clips to choose thresholds on; those of targets and seen words are used.
+        seen: unknown words to train on; None to draw half of them, rounded down.
 
     Raises:
-        InputError: an unknown name, or a word of which nothing is left.
+        InputError: an unknown name, or a word without clips left.
     """
+    settings = settings or OpenSetSettings()
+    seed = settings.seed
     _check_words(targets, train)
     _check_words(targets, test)
     unknown = [word for word in test if word not in targets]
@@ -192,59 +244,55 @@ def draw_open_set(
     _check_words(seen, train)
     for word in seen:
         if word in targets:
-            raise InputError(f"{word!r} is a target and a seen unknown word; leave it out of one of them")
+            raise InputError(f"{word!r} is a target; remove it from the targets or the seen words", key="seen")
+    limits = {True: settings.test_per_target, False: settings.test_per_unknown}
     tests = [
         clip
         for word in sorted({*targets, *unknown})
-        for clip in _pick(
-            test[word], test_per_target if word in targets else test_per_unknown, _rng(seed, "test", word)
-        )
+        for clip in _pick(test[word], limits[word in targets], _rng(seed, "test", word))
     ]
     tested = {clip.path for clip in tests}
     vals = [clip for word in (*targets, *seen) for clip in (val or {}).get(word, ()) if clip.path not in tested]
-    trains = draw_training(
-        train, [*targets, *seen], seed=seed, per_word=train_per_word, without=tested | {clip.path for clip in vals}
-    )
+    used = tested | {clip.path for clip in vals}
+    trains = draw_training(train, [*targets, *seen], seed=seed, per_word=settings.train_per_word, without=used)
     unseen = tuple(word for word in unknown if word not in seen)
     return OpenSetDraw(trains, tuple(vals), tuple(tests), tuple(seen), unseen)
 
 
-def draw_pairs(
-    words: Words, chosen: Sequence[str], *, seed: int, anchors: int = 10, positives: int = 270, negatives: int = 30
+def draw_word_pairs(
+    words: ClipsByWord, chosen: Sequence[str], sizes: PairSizes | None = None
 ) -> Iterator[tuple[bool, Clip, Clip]]:
-    """Draw pairs that say the same word or different ones. The defaults are those of LibriSpeech Keywords.
+    """Draw pairs of clips of the same word, and of different words.
 
     Args:
         words: clips to draw from.
         chosen: words to compare.
-        seed: of the draw.
-        anchors: clips of each word that are compared with others.
-        positives: how many other clips of its word an anchor is compared with.
-        negatives: and how many of each other word.
+        sizes: numbers of pairs, and seed.
 
     Yields:
-        Whether both say the same, the anchor, and the other clip.
+        Whether the words are the same, the anchor, and the other clip.
 
     Raises:
         InputError: an unknown word, or a word with too few clips.
     """
+    sizes = sizes or PairSizes()
     _check_words(chosen, words)
-    least = max(anchors, positives + 1, negatives)
+    least = max(sizes.anchors, sizes.positives + 1, sizes.negatives)
     for word in chosen:
         if len(words[word]) < least:
             raise InputError(
-                f"word {word!r}: has {len(words[word])} clips; {anchors} anchors, {positives} positives and"
-                f" {negatives} negatives need {least}; ask for fewer, or leave the word out"
+                f"word {word!r}: has {len(words[word])} clips; {sizes.anchors} anchors, {sizes.positives} positives and"
+                f" {sizes.negatives} negatives need {least}; request fewer, or leave the word out"
             )
     for word in chosen:
-        rng = _rng(seed, "pairs", word)
-        for number in rng.choice(len(words[word]), size=anchors, replace=False):
+        rng = _rng(sizes.seed, "pairs", word)
+        for number in rng.choice(len(words[word]), size=sizes.anchors, replace=False):
             anchor = words[word][number]
             same = [clip for clip in words[word] if clip is not anchor]
-            yield from ((True, anchor, clip) for clip in _pick(same, positives, rng))
+            yield from ((True, anchor, clip) for clip in _pick(same, sizes.positives, rng))
             for other in chosen:
                 if other != word:
-                    yield from ((False, anchor, clip) for clip in _pick(words[other], negatives, rng))
+                    yield from ((False, anchor, clip) for clip in _pick(words[other], sizes.negatives, rng))
 
 
 def _rng(seed: int, *names: str) -> np.random.Generator:
@@ -252,65 +300,72 @@ def _rng(seed: int, *names: str) -> np.random.Generator:
 
 
 def _pick(clips: Sequence[Clip], count: int | None, rng: np.random.Generator) -> list[Clip]:
-    """So many of the clips, in their order; all of them where there are no more."""
+    """Draw clips, in their order; all of them if there are no more."""
     if count is None or count >= len(clips):
         return list(clips)
     return [clips[index] for index in sorted(rng.choice(len(clips), size=count, replace=False))]
 
 
 def _of_different_speakers(word: str, clips: Sequence[Clip], takes: int, seed: int) -> list[Clip]:
+    """Draw a take of each of several speakers."""
     by_speaker: dict[str, Clip] = {}
     for index in _rng(seed, "enroll", word).permutation(len(clips)):
-        # Somebody unknown counts as somebody else every time.
+        # Each clip of an unknown speaker counts as a speaker of its own.
         by_speaker.setdefault(clips[index].speaker or clips[index].path, clips[index])
     if len(by_speaker) < takes:
         raise InputError(
-            f"keyword {word!r}: {len(by_speaker)} speakers said it, and {takes} takes need {takes};"
-            " draw fewer takes (--takes), from more splits (--from), or several from a speaker (--voices)"
+            f"keyword {word!r} has {len(by_speaker)} speakers, and {takes} takes need {takes}; draw fewer takes, from"
+            " more splits, or several takes of each of a few voices",
+            key="takes",
         )
     return list(by_speaker.values())[:takes]
 
 
-def _pool(words: Words, keywords: Sequence[str], voices: int, seed: int) -> list[str]:
-    """Speakers that said every keyword."""
-    everybody = sorted(set.intersection(*({clip.speaker for clip in words[word]} for word in keywords)))
-    if len(everybody) < voices:
-        raise InputError(f"--voices {voices}: only {len(everybody)} speakers said all {len(keywords)} keywords")
-    return [everybody[index] for index in _rng(seed, "voices").permutation(len(everybody))[:voices]]
+def _pool(words: ClipsByWord, keywords: Sequence[str], voices: int, seed: int) -> list[str]:
+    """Draw speakers who have clips of every keyword."""
+    candidates = sorted(set.intersection(*({clip.speaker for clip in words[word]} for word in keywords)))
+    if len(candidates) < voices:
+        raise InputError(
+            f"{voices} requested, but only {len(candidates)} speakers have clips of all {len(keywords)} keywords",
+            key="voices",
+        )
+    return [candidates[index] for index in _rng(seed, "voices").permutation(len(candidates))[:voices]]
 
 
 def _in_turn(word: str, clips: Sequence[Clip], pool: Sequence[str], takes: int, seed: int) -> list[Clip]:
-    """A take of each speaker, then another of each."""
+    """Draw a take of each speaker, then another of each."""
     rng = _rng(seed, "enroll", word)
     own = [[clip for clip in clips if clip.speaker == speaker] for speaker in pool]
-    mixed = [[said[index] for index in rng.permutation(len(said))] for said in own]
-    in_turn = [said[turn] for turn in range(max(map(len, mixed))) for said in mixed if turn < len(said)]
+    mixed = [[clips[index] for index in rng.permutation(len(clips))] for clips in own]
+    in_turn = [clips[turn] for turn in range(max(map(len, mixed))) for clips in mixed if turn < len(clips)]
     if len(in_turn) < takes:
         raise InputError(
-            f"keyword {word!r}: its {len(pool)} voices said it {len(in_turn)} times, not {takes};"
-            " draw fewer takes (--takes) or more voices (--voices)"
+            f"the {len(pool)} voices have {len(in_turn)} clips of keyword {word!r}, not {takes}; draw fewer takes, or"
+            " more voices",
+            key="takes",
         )
     return in_turn[:takes]
 
 
-def _check_words(chosen: Sequence[str], words: Words) -> None:
+def _check_words(chosen: Sequence[str], words: ClipsByWord) -> None:
     for word in chosen:
         if word not in words:
             near = get_close_matches(word, words, n=1)
             cure = f"did you mean {near[0]!r}?" if near else f"it has {_some(sorted(words))}"
-            raise InputError(f"{word!r}: no clip says it in these splits of the manifest; {cure}")
+            raise InputError(f"{word!r}: no clip with this label in these splits of the manifest; {cure}")
         if chosen.count(word) > 1:
-            raise InputError(f"{word!r} is named twice; name it once")
+            raise InputError(f"{word!r} is given twice; remove one")
 
 
-def _check_speakers(words: Words) -> None:
+def _check_speakers(words: ClipsByWord) -> None:
     for word, clips in words.items():
-        # Nobody speaks in _silence_.
-        nameless = [] if word.startswith("_") else [clip for clip in clips if not clip.speaker]
-        if nameless:
+        # Labels such as _silence_ have no speaker.
+        unknown = [] if word.startswith("_") else [clip for clip in clips if not clip.speaker]
+        if unknown:
             raise InputError(
-                f"{nameless[0].path}: has no speaker in the manifest, nor have {len(nameless) - 1} more clips of"
-                f" {word!r}; name the speakers, or let anybody test (--any-speakers)"
+                f"{unknown[0].path}: has no speaker in the manifest, nor have {len(unknown) - 1} more clips of"
+                f" {word!r}; add the speakers, or allow known speakers in the test",
+                key="new_speakers",
             )
 
 

@@ -1,34 +1,49 @@
-"""From a manifest whose clips have speakers: utterances held out of each speaker, and pairs of others to verify.
+"""Splits and pairs for speaker encoders, from a manifest with speakers.
 
-An encoder of speakers is judged twice. Identification: of each speaker of one split most utterances train, a few
-validate and a few test. Verification: pairs of utterances of speakers that training never heard, the split `unseen`.
+Identification uses held-out utterances of the training speakers; verification uses pairs of utterances of other
+speakers, the split `unseen`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
+from pydantic import Field
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest
 
 UNSEEN = "unseen"
-"""The split of speakers that no training hears."""
+"""Split of the speakers that are not in training."""
 
 _KEPT = ("noise", "rir")
 
 
+class HoldOutSettings(Settings):
+    """How many utterances of each speaker are held out."""
+
+    val: int = Field(2, ge=0, description="Number of utterances of each speaker for validation.")
+    test: int = Field(4, ge=0, description="Number of utterances of each speaker for testing.")
+    seed: int = Field(0, description="Seed of the draws.")
+
+    @property
+    def least(self) -> int:
+        """Minimum number of utterances of a speaker, one of them for training."""
+        return self.val + self.test + 1
+
+
 def utterances_by_speaker(manifest: Manifest, *splits: str) -> dict[str, tuple[Clip, ...]]:
-    """The clips of some splits by speaker, both in the order of their names, each file once.
+    """Group the clips of some splits by speaker, sorted by speaker and path, each file once.
 
     Raises:
-        InputError: no clips of these splits, or one without a speaker.
+        InputError: no clips in these splits, or a clip without a speaker.
     """
     found: dict[str, dict[str, Clip]] = {}
     for clip in sorted(manifest.only(*splits), key=lambda clip: clip.path):
         if not clip.speaker:
             raise InputError(
-                f"{manifest.folder}: {clip.path} has no speaker in the manifest; name one, or leave it out"
+                f"{manifest.folder}: {clip.path} has no speaker in the manifest; add one, or remove the clip"
             )
         found.setdefault(clip.speaker, {}).setdefault(clip.path, clip)
     if not found:
@@ -39,83 +54,87 @@ def utterances_by_speaker(manifest: Manifest, *splits: str) -> dict[str, tuple[C
     return {speaker: tuple(found[speaker].values()) for speaker in sorted(found)}
 
 
-def without_few(speakers: Mapping[str, Sequence[Clip]], least: int, *, skip: bool = False) -> dict[str, Sequence[Clip]]:
-    """The speakers with so many utterances or more.
+def drop_few(speakers: Mapping[str, Sequence[Clip]], least: int, *, skip: bool = False) -> dict[str, Sequence[Clip]]:
+    """Keep the speakers with enough utterances.
+
+    Args:
+        speakers: utterances by speaker.
+        least: minimum number of utterances.
+        skip: drop speakers with fewer; otherwise they are an error.
 
     Raises:
-        InputError: somebody has fewer, and nobody said to skip them; or nobody has as many.
+        InputError: a speaker has fewer, unless `skip`; or all of them have.
     """
     few = {speaker: len(clips) for speaker, clips in speakers.items() if len(clips) < least}
     if few and not skip:
         named = ", ".join(f"{speaker} ({count})" for speaker, count in list(few.items())[:5])
         more = f" and {len(few) - 5} more" if len(few) > 5 else ""
         raise InputError(
-            f"{len(few)} of {len(speakers)} speakers have fewer than {least} utterances: {named}{more}; hold out fewer"
-            " (--val, --test), or leave such speakers out (--skip-few)"
+            f"{len(few)} of {len(speakers)} speakers have fewer than {least} utterances: {named}{more}; hold out fewer,"
+            " or drop these speakers",
+            key="skip_few",
         )
     if len(few) == len(speakers):
-        raise InputError(f"not one of {len(speakers)} speakers has {least} utterances or more; hold out fewer")
+        raise InputError(f"none of {len(speakers)} speakers has {least} utterances; hold out fewer")
     return {speaker: clips for speaker, clips in speakers.items() if speaker not in few}
 
 
-def hold_out(speakers: Mapping[str, Sequence[Clip]], *, val: int = 2, test: int = 4, seed: int = 0) -> tuple[Clip, ...]:
-    """Give each speaker's utterances the splits train, val and test.
+def hold_out(speakers: Mapping[str, Sequence[Clip]], settings: HoldOutSettings | None = None) -> tuple[Clip, ...]:
+    """Assign train, val and test to the utterances of each speaker.
 
-    A speaker's draw follows from the seed and the speaker's name alone: it stays when speakers are added.
+    The draw of a speaker depends on seed and name alone: other speakers do not change it.
 
     Args:
-        speakers: utterances by speaker, each with more than are held out.
-        val: so many utterances of each speaker validate.
-        test: so many test.
-        seed: of the draw.
+        speakers: utterances by speaker.
+        settings: numbers of utterances, and seed.
 
     Raises:
-        InputError: negative numbers, or a speaker of whom nothing would be left to train on.
+        InputError: a speaker without an utterance left to train on.
     """
-    if val < 0 or test < 0:
-        raise InputError(f"val {val} and test {test}: utterances of each speaker, 0 or more")
-    speakers = without_few(speakers, val + test + 1)
+    settings = settings or HoldOutSettings()
+    val, test = settings.val, settings.test
+    speakers = drop_few(speakers, settings.least)
     held = []
     for speaker, clips in speakers.items():
-        order = _rng(seed, "hold out", speaker).permutation(len(clips))
+        order = _rng(settings.seed, "hold out", speaker).permutation(len(clips))
         splits = dict.fromkeys(order[:test].tolist(), "test") | dict.fromkeys(order[test : test + val].tolist(), "val")
         held += [replace(clip, split=splits.get(row, "train")) for row, clip in enumerate(clips)]
     return tuple(held)
 
 
 def with_unseen(manifest: Manifest, held: Sequence[Clip], unseen: Mapping[str, Sequence[Clip]]) -> Manifest:
-    """A manifest of the held-out utterances, of unseen speakers, and of the noises and rooms of another manifest.
+    """Make a manifest of split utterances, of unseen speakers, and of the noises and rooms of another manifest.
 
     Raises:
-        InputError: a speaker who is heard in training and unseen.
+        InputError: a speaker is both in training and unseen.
     """
     both = sorted({clip.speaker for clip in held} & unseen.keys())
     if both:
         more = f" and {len(both) - 1} more" if len(both) > 1 else ""
         raise InputError(
-            f"speaker {both[0]!r}{more}: in both splits of the manifest, but verification needs speakers that training"
-            " never hears; split it by speaker"
+            f"speaker {both[0]!r}{more}: in both splits of the manifest, but verification needs speakers that are not"
+            " in training; split the manifest by speaker"
         )
     others = [replace(clip, split=UNSEEN) for clips in unseen.values() for clip in clips]
     return replace(manifest, clips=(*held, *others, *manifest.only(*_KEPT)))
 
 
-def draw_pairs(
+def draw_speaker_pairs(
     speakers: Mapping[str, Sequence[Clip]], count: int | None = None, *, seed: int = 0
 ) -> Iterator[tuple[bool, Clip, Clip]]:
-    """Pairs of utterances, and whether one speaker spoke both; no pair comes twice, in either order.
+    """Draw pairs of utterances, each with whether the speaker is the same; no pair is drawn twice, in either order.
 
     Args:
         speakers: utterances by speaker.
-        count: so many pairs, half of them of one speaker, each speaker in as many as any other as far as they reach;
-            None for all pairs.
+        count: number of pairs, half of them of one speaker, balanced over speakers as far as possible; None for all
+            pairs.
         seed: of the draw.
 
     Raises:
-        InputError: fewer than two speakers, a speaker with one utterance, or fewer pairs than asked for.
+        InputError: fewer than two speakers, a speaker with one utterance, or fewer pairs than requested.
     """
     if len(speakers) < 2:
-        raise InputError(f"{len(speakers)} speakers: pairs of two speakers need two")
+        raise InputError(f"{len(speakers)} speakers; pairs need at least two")
     if count is None:
         clips = [clip for own in speakers.values() for clip in own]
         if len(clips) == len(speakers):
@@ -123,7 +142,7 @@ def draw_pairs(
         for row, first in enumerate(clips):
             yield from ((first.speaker == second.speaker, first, second) for second in clips[row + 1 :])
         return
-    yield from _balanced(without_few(speakers, 2), count, seed)
+    yield from _balanced(drop_few(speakers, 2), count, seed)
 
 
 def _balanced(speakers: Mapping[str, Sequence[Clip]], count: int, seed: int) -> Iterator[tuple[bool, Clip, Clip]]:
@@ -132,8 +151,9 @@ def _balanced(speakers: Mapping[str, Sequence[Clip]], count: int, seed: int) -> 
     different = total * (total - 1) // 2 - same
     if count < 2 or count - count // 2 > same or count // 2 > different:
         raise InputError(
-            f"{count} pairs, half of them of one speaker: {same} pairs of one speaker and {different} of two are there;"
-            " ask for fewer, 2 or more"
+            f"{count} requested, half of them of one speaker; there are {same} pairs of one speaker and {different} of"
+            " two; request fewer, at least 2",
+            key="pairs",
         )
     names = list(speakers)
     rng = _rng(seed, "pairs")
@@ -143,7 +163,7 @@ def _balanced(speakers: Mapping[str, Sequence[Clip]], count: int, seed: int) -> 
     for name in names:
         rng.shuffle(left[name])
     drawn = 0
-    while drawn < count - count // 2:  # in turn, so that each speaker gives as many as any other
+    while drawn < count - count // 2:  # in turn, so that the pairs are balanced over speakers
         for name in names:
             if left[name] and drawn < count - count // 2:
                 one, other = left[name].pop()

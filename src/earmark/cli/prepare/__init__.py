@@ -1,7 +1,20 @@
 """`earmark prepare`: make manifests, recordings of word lists, and lists for training and evaluation."""
 
 from earmark.cli.commands import App
-from earmark.cli.prepare import corpora, folder, keywords, lists, ngrams, segments, speakers, synth, vad, voxceleb
+from earmark.cli.prepare import (
+    corpora,
+    folder,
+    from_lists,
+    keywords,
+    lists,
+    ngrams,
+    pairs,
+    segments,
+    speakers,
+    synth,
+    vad,
+    voxceleb,
+)
 
 app = App(
     name="prepare",
@@ -21,9 +34,9 @@ app.command("voxceleb", epilog=voxceleb.EXAMPLE, rich_help_panel=CORPORA)(voxcel
 LISTS = "Lists"
 app.command("lists", epilog=lists.LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.lists)
 app.command("open-set", epilog=lists.OPEN_SET_EXAMPLE, rich_help_panel=LISTS)(lists.open_set)
-app.command("pairs", epilog=lists.PAIRS_EXAMPLE, rich_help_panel=LISTS)(lists.pairs)
+app.command("pairs", epilog=pairs.EXAMPLE, rich_help_panel=LISTS)(pairs.pairs)
 app.command("speakers", epilog=speakers.EXAMPLE, rich_help_panel=LISTS)(speakers.speakers)
-app.command("from-lists", epilog=lists.FROM_LISTS_EXAMPLE, rich_help_panel=LISTS)(lists.from_lists)
+app.command("from-lists", epilog=from_lists.EXAMPLE, rich_help_panel=LISTS)(from_lists.from_lists)
 
 SEGMENTS = "Sections and segments of recordings"
 app.command("vad", epilog=vad.EXAMPLE, rich_help_panel=SEGMENTS)(vad.vad)

@@ -1,14 +1,13 @@
 """`earmark prepare speech-commands`, `musan`, `librispeech`: manifests of corpora in their own layouts."""
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from earmark.cli import console
-from earmark.cli.prepare import options as words
 from earmark.cli.prepare.folder import counted
+from earmark.cli.prepare.options import WORDS, ManifestOut, read_words
 from earmark.core.errors import InputError
 from earmark.core.progress import within
 
@@ -23,69 +22,57 @@ LIBRISPEECH_EXAMPLE = (
     "Example: [bold]earmark prepare librispeech corpora/LibriSpeech --out corpora/LibriSpeech/manifest.parquet[/bold]"
 )
 
-Out = Annotated[Path, typer.Option(help="The manifest to write: .tsv or .parquet.", show_default=False)]
-
-
-class Version(StrEnum):
-    """The versions of Speech Commands."""
-
-    first = "0.01"
-    second = "0.02"
+Version = Literal["0.01", "0.02"]
 
 
 def speech_commands(
     directory: Annotated[
-        Path,
-        typer.Argument(metavar="DIR", help="The corpus: WORD/SPEAKER_nohash_NUMBER.wav in it.", show_default=False),
+        Path, typer.Argument(metavar="DIR", help="The corpus: folder of WORD/SPEAKER_nohash_NUMBER.wav.")
     ],
-    out: Out,
+    out: ManifestOut,
     download: Annotated[
-        bool, typer.Option("--download", help="Download and unpack it into DIR, unless it is there already.")
+        bool, typer.Option("--download", help="Download and unpack it into DIR, unless that is done already.")
     ] = False,
     version: Annotated[
-        Version | None, typer.Option(help="The version to download, or to insist on.", show_default="0.02")
+        Version | None, typer.Option(help="Version to download, 0.02 if not given; or to require.")
     ] = None,
     keep: Annotated[
         str | None,
         typer.Option(
             metavar="WORDS",
-            help=f"Words that keep their labels, {words.WORDS}; all others become _unknown_.",
-            show_default="all",
+            help=f"Words that keep their labels, {WORDS}; all others become _unknown_. All keep them if not given.",
         ),
     ] = None,
-    url: Annotated[str | None, typer.Option(help="Download from here.", show_default="Google's server")] = None,
+    url: Annotated[str | None, typer.Option(help="Address of the archive; Google's server if not given.")] = None,
     sha256: Annotated[
-        str | None,
-        typer.Option(metavar="HEX", help="SHA-256 of the archive.", show_default="that of the published one"),
+        str | None, typer.Option(metavar="HEX", help="SHA-256 of the archive; the published one if not given.")
     ] = None,
 ) -> None:
     """Make a manifest of Google Speech Commands 0.01 or 0.02, with its own split.
 
-    Each speaker is in one of train, val and test, by the published hash. A download that was interrupted goes on
-    when the command is given again; the archive is checked before it is unpacked, and stays in DIR.
+    Each speaker is in one of train, val and test, by the published hash. An interrupted download continues when the
+    command is run again; the archive is checked before it is unpacked, and stays in DIR.
     """
     from earmark.data.corpora.speech_commands import find_version, keep_as_classes, read_speech_commands
     from earmark.data.manifest import write_manifest
 
     if download:
-        _download(_archive(version or Version.second, url, sha256), directory)
+        _download(_archive(version or "0.02", url, sha256), directory)
     elif url or sha256:
-        raise InputError("--url and --sha256: for --download only")
+        raise InputError("only with --download", key="url" if url else "sha256")
     manifest = read_speech_commands(directory)
     found = find_version(manifest)
     if version and found and found != version:
-        raise InputError(f"{directory}: holds version {found}, not {version}; name another folder or version")
+        raise InputError(f"{directory}: has version {found}, not {version}; name another folder or version")
     if keep is not None:
-        manifest = keep_as_classes(manifest, words.read_words(keep, "--keep"))
+        manifest = keep_as_classes(manifest, read_words(keep, "--keep"))
     write_manifest(manifest, out)
     console.say(f"{out}: Speech Commands {found or 'of unknown version'}, {counted(manifest)}")
 
 
 def musan(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="The corpus: music, noise and speech in it.", show_default=False)
-    ],
-    out: Out,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="The corpus: folder of music, noise and speech.")],
+    out: ManifestOut,
 ) -> None:
     """Make a manifest of MUSAN: noise for augmentation, labeled music, noise or speech."""
     from earmark.data.corpora.musan import KINDS, read_musan
@@ -100,11 +87,9 @@ def musan(
 def librispeech(
     directory: Annotated[
         Path,
-        typer.Argument(
-            metavar="DIR", help="The corpus: train-clean-100 and so on in it, or one of them.", show_default=False
-        ),
+        typer.Argument(metavar="DIR", help="The corpus: folder of train-clean-100 and so on, or one of them."),
     ],
-    out: Out,
+    out: ManifestOut,
 ) -> None:
     """Make a manifest of LibriSpeech: sentences with speaker and transcript; dev becomes val."""
     from earmark.data.corpora.librispeech import read_librispeech
@@ -123,7 +108,7 @@ def _archive(version: Version, url: str | None, sha256: str | None) -> "RemoteAr
 
     from earmark.data.corpora.speech_commands import VERSIONS
 
-    archive = VERSIONS[version.value]
+    archive = VERSIONS[version]
     if sha256 and sha256.lower() != archive.sha256:
         archive = replace(archive, sha256=sha256.lower(), size=None)
     return replace(archive, url=url) if url else archive

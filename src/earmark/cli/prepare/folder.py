@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.prepare.options import ManifestOut, SpeakerPattern
 
 if TYPE_CHECKING:
     from earmark.data.manifest import Manifest
@@ -14,26 +15,17 @@ EXAMPLE = "Example: [bold]earmark prepare folder my_words --out my_words/manifes
 
 
 def folder(
-    directory: Annotated[
-        Path, typer.Argument(metavar="DIR", help="Recordings, one folder a word: WORD/FILE.wav.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(help="The manifest to write: .tsv or .parquet.", show_default=False)],
-    speaker_pattern: Annotated[
-        str | None,
-        typer.Option(
-            metavar="REGEX",
-            help="Searched in WORD/FILE.wav; its first group is the speaker.",
-            show_default="SPEAKER_nohash_NUMBER",
-        ),
-    ] = None,
+    directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recordings, one folder per word: WORD/FILE.wav.")],
+    out: ManifestOut,
+    speaker_pattern: SpeakerPattern = None,
     val: Annotated[float, typer.Option(help="Fraction of the speakers for validation.")] = 0.1,
     test: Annotated[float, typer.Option(help="Fraction of the speakers for testing.")] = 0.1,
     seed: Annotated[int, typer.Option(help="Seed of the split.")] = 0,
 ) -> None:
     """Make a manifest of a folder of recordings, split by speaker.
 
-    Folders that start with an underscore, such as _background_noise_, are noise. The lists that come with Speech
-    Commands (validation_list.txt, testing_list.txt) say the splits where they are there.
+    Folders that start with an underscore, such as _background_noise_, are noise. Splits come from the lists of Speech
+    Commands (validation_list.txt, testing_list.txt) if they exist.
     """
     from earmark.data.corpora.folder import SPEAKER_PATTERN, read_folder
     from earmark.data.manifest import write_manifest
@@ -46,7 +38,7 @@ def folder(
 
 
 def counted(manifest: "Manifest") -> str:
-    """How many clips, labels and speakers, in words."""
+    """Numbers of clips, labels and speakers, as text."""
     speech = [clip for clip in manifest if clip.split != "noise"]
     splits = sorted({clip.split for clip in manifest})
     by_split = ", ".join(f"{split} {len(manifest.only(split))}" for split in splits)

@@ -11,6 +11,10 @@ from earmark.core.errors import InputError
 WORDS = "separated by commas, or gsc/pre-defined, gsc/unknown, gsc/user-defined"
 """How options name words."""
 
+ListAudio = Annotated[
+    Path | None,
+    typer.Option(help="Folder that the paths in the lists start from; the folder of the manifest if not given."),
+]
 ManifestOut = Annotated[Path, typer.Option(help="Manifest to write: .tsv or .parquet.")]
 SegmentsOut = Annotated[
     Path,

@@ -28,7 +28,7 @@ from earmark.data.alignment.forced import (
 )
 from earmark.data.alignment.formats import Alignments, read_alignments
 from earmark.data.alignment.recognition import Recognizer, corpus_recognizer, read_hypotheses, recognize
-from earmark.data.draws import draw_pairs
+from earmark.data.draws import PairSizes, draw_word_pairs
 from earmark.data.keyword_corpus.cuts import (
     CutRules,
     Dropped,
@@ -354,9 +354,8 @@ def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
         raise InputError("a validation word has a single clip, and a pair needs two; raise min_clips", key="val_words")
     negatives = max(1, min(NEGATIVES, (fewest - 1) // others))
     positives = min(fewest - 1, negatives * others)
-    drawn = draw_pairs(
-        words, list(words), seed=seed, anchors=min(ANCHORS, fewest), positives=positives, negatives=negatives
-    )
+    sizes = PairSizes(anchors=min(ANCHORS, fewest), positives=positives, negatives=negatives, seed=seed)
+    drawn = draw_word_pairs(words, list(words), sizes)
     pairs = [ClipPair(is_same, first.path, second.path) for is_same, first, second in drawn]
     write_pairs(pairs, path)
     return len(pairs)

@@ -1,12 +1,11 @@
-"""Speak words with the synthesizers that are installed, for many voices, rates and pitches.
+"""Synthesize words with the installed synthesizers, in many voices, rates and pitches.
 
-One FLAC file holds the words of one voice, one after another; the manifest says where each of them starts and ends.
+One FLAC file has the words of one voice; the manifest has their starts and ends.
 """
 
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
 from hashlib import blake2b
@@ -14,41 +13,37 @@ from pathlib import Path
 from typing import Self
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from earmark.core.audio import SAMPLE_RATE, Wave, write
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
+from earmark.core.files import atomic_path, read_json, write_json
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.data.synth.voices import FRAME, Engine, SynthError, Voice, draw_voices, speak
 
-# Silence between two words in a file, and what is kept around a word.
+# Silence between two words in a file, and audio kept on each side of a word.
 GAP_S = 0.1
 MARGIN_S = 0.02
 SHORTEST_S, LONGEST_S = 0.12, 3.0
 
 
-class SynthSettings(BaseModel):
-    """What to speak, and how varied.
+class SynthSettings(Settings):
+    """Voices of the synthesized words."""
 
-    Attributes:
-        voices: voice settings that speak each word.
-        words_per_voice: about how many words one voice setting speaks; fewer words make more voices.
-        engines: synthesizers to draw from; other languages than English need espeak-ng.
-        languages: languages of the word list to speak; empty for all.
-        rate_wpm: slowest and fastest rate in words a minute.
-        pitch: lowest and highest pitch, 0 to 99 as espeak-ng counts.
-        seed: of all draws.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    voices: int = Field(default=8, ge=1)
-    words_per_voice: int = Field(default=60, ge=1)
-    engines: tuple[Engine, ...] = ("espeak-ng", "flite", "festival")
-    languages: tuple[str, ...] = ()
-    rate_wpm: tuple[int, int] = (110, 230)
-    pitch: tuple[int, int] = (15, 84)
-    seed: int = 0
+    voices: int = Field(8, ge=1, description="Number of voices per word.")
+    words_per_voice: int = Field(
+        60, ge=1, description="Approximate number of words per voice; a smaller number gives more voices."
+    )
+    engines: tuple[Engine, ...] = Field(
+        ("espeak-ng", "flite", "festival"),
+        description="Synthesizers to draw voices from; languages other than English need espeak-ng.",
+    )
+    languages: tuple[str, ...] = Field((), description="Languages of the list to synthesize; all if not given.")
+    rate_wpm: tuple[int, int] = Field((110, 230), description="Slowest and fastest rate, in words per minute.")
+    pitch: tuple[int, int] = Field((15, 84), description="Lowest and highest pitch, 0 to 99 as in espeak-ng.")
+    seed: int = Field(0, description="Seed of all draws.")
 
     @model_validator(mode="after")
     def _ranges(self) -> Self:
@@ -57,13 +52,13 @@ class SynthSettings(BaseModel):
             ("pitch", self.pitch, (0, 99)),
         ):
             if not lowest <= low <= high <= highest:
-                raise ValueError(f"{name}: a rising range within {lowest} to {highest}, not {low} to {high}")
+                raise InputError(f"expected a range within {lowest} to {highest}, not {low} to {high}", key=name)
         return self
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The words that one voice speaks into one file."""
+    """The words of one voice, in one file."""
 
     language: str
     voice: Voice
@@ -71,24 +66,24 @@ class Shard:
 
     @property
     def stem(self) -> str:
-        """The file's name; it changes with the words, so that an old shard is never taken for a new one."""
+        """Name of the file; it changes with the words, so that shards of other words are not reused."""
         content = "\n".join((self.language, self.voice.id, *self.words))
         return f"{self.language}_{self.voice.id}_{blake2b(content.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True)
 class SynthReport:
-    """What a run made.
+    """Result of a run.
 
     Attributes:
-        clips: clips in the manifest.
-        words: different labels among them.
-        voices: different voice settings among them.
-        speech_s: their duration together.
-        failures: reason to number of clips that are missing for it.
-        shards_made: files written by this run.
-        shards_kept: files that an earlier run had written.
-        elapsed_s: how long this run took.
+        clips: number of clips.
+        words: number of different labels.
+        voices: number of different voices.
+        speech_s: duration of the clips.
+        failures: number of missing clips by reason.
+        shards_made: number of files written by this run.
+        shards_kept: number of files of earlier runs.
+        elapsed_s: duration of this run.
     """
 
     clips: int
@@ -102,13 +97,13 @@ class SynthReport:
 
 
 def read_words(path: str | Path) -> list[tuple[str, str]]:
-    """Read a word list: one `language<TAB>word` a line; empty lines and lines from # on are left out.
+    """Read a word list, lines `language<TAB>word`; empty lines and lines that begin with # are skipped.
 
     Returns:
-        Pairs of language and word, each once, in the list's order.
+        Pairs of language and word, each once, in the order of the list.
 
     Raises:
-        InputError: no such file, a line of another form, or no words.
+        InputError: no such file, a line in another format, or no words.
     """
     path = Path(path)
     if not path.is_file():
@@ -131,7 +126,7 @@ def read_words(path: str | Path) -> list[tuple[str, str]]:
 
 
 def label_of(language: str, word: str) -> str:
-    """The label of a word: English words plain, others with their language.
+    """The label of a word: English words as they are, others with their language.
 
     >>> label_of("en", "river"), label_of("es", "casa")
     ('river', 'es:casa')
@@ -140,7 +135,7 @@ def label_of(language: str, word: str) -> str:
 
 
 def spoken_part(wave: Wave) -> tuple[int, int] | None:
-    """The first and the one-past-last sample of speech in clean synthetic audio; None when it is silent.
+    """Find speech in clean synthetic audio: first and one-past-last sample, None if it is silent.
 
     Frames within 40 dB of the loudest one are speech; 20 ms are kept on both sides.
     """
@@ -154,17 +149,17 @@ def spoken_part(wave: Wave) -> tuple[int, int] | None:
 
 
 def plan(words: Sequence[tuple[str, str]], settings: SynthSettings) -> list[Shard]:
-    """Draw voices and share the words out among them. The same words and settings give the same plan.
+    """Draw voices, and distribute the words among them. The same words and settings give the same plan.
 
     Raises:
-        InputError: a language of the settings has no words, or needs an engine that the settings leave out.
+        InputError: a language has no words, or needs an engine that the settings do not have.
     """
     by_language: dict[str, list[str]] = {}
     for language, word in words:
         by_language.setdefault(language, []).append(word)
     for language in settings.languages:
         if language not in by_language:
-            raise InputError(f"--languages: the word list has no {language!r}; it has {', '.join(by_language)}")
+            raise InputError(f"the word list has no {language!r}; it has {', '.join(by_language)}", key="languages")
     shards = []
     for language in settings.languages or by_language:
         rng = np.random.default_rng([settings.seed, *language.encode()])
@@ -187,21 +182,21 @@ def synthesize(
     settings: SynthSettings | None = None,
     *,
     workers: int = 1,
-    on_shard: Callable[[int, int], None] | None = None,
+    progress: Progress = no_progress,
 ) -> SynthReport:
-    """Speak the words into FLAC files in `folder` and write `folder/manifest.parquet`.
+    """Synthesize words into FLAC files in `folder`, and write `folder/manifest.parquet`.
 
-    Files of an earlier run with the same words and settings are kept, so an interrupted run goes on where it stopped.
+    Files of an earlier run with the same words and settings are kept: an interrupted run continues.
 
     Args:
         words: pairs of language (espeak-ng's code) and word.
-        folder: made when absent.
-        settings: what to draw; the defaults when None.
-        workers: processes that speak at the same time.
-        on_shard: called after each finished file with the number of finished files and of all files.
+        folder: created if missing.
+        settings: of the voices.
+        workers: number of processes.
+        progress: counts files.
 
     Raises:
-        SynthError: a synthesizer is not installed, or no word could be spoken.
+        SynthError: a synthesizer is not installed, or no word could be synthesized.
         InputError: see `plan`.
     """
     started = time.monotonic()
@@ -210,18 +205,18 @@ def synthesize(
     shards = plan(words, settings)
     folder.mkdir(parents=True, exist_ok=True)
     missing = [shard for shard in shards if not (folder / f"{shard.stem}.json").is_file()]
-    for done, _ in enumerate(_made(missing, folder, workers), len(shards) - len(missing) + 1):
-        if on_shard:
-            on_shard(done, len(shards))
+    kept = len(shards) - len(missing)
+    for _ in follow(_made(missing, folder, workers), "synthesizing", progress, first=kept, total=len(shards)):
+        pass
     clips: list[Clip] = []
     failures: Counter[str] = Counter()
     for shard in shards:
-        record = json.loads((folder / f"{shard.stem}.json").read_text(encoding="utf-8"))
+        record = read_json(folder / f"{shard.stem}.json")
         failures.update(record["failures"])
         clips += [Clip(**values) for values in record["clips"]]
     if not clips:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in failures.most_common())
-        raise SynthError(f"{folder}: no word could be spoken: {reasons}")
+        raise SynthError(f"{folder}: no word could be synthesized: {reasons}")
     write_manifest(Manifest(tuple(clips), folder), folder / "manifest.parquet")
     return SynthReport(
         clips=len(clips),
@@ -230,7 +225,7 @@ def synthesize(
         speech_s=sum((clip.end_s or 0.0) - clip.start_s for clip in clips),
         failures=dict(failures),
         shards_made=len(missing),
-        shards_kept=len(shards) - len(missing),
+        shards_kept=kept,
         elapsed_s=time.monotonic() - started,
     )
 
@@ -253,7 +248,7 @@ def _made(shards: Sequence[Shard], folder: Path, workers: int) -> Iterator[None]
 
 
 def _make(shard: Shard, folder: Path) -> None:
-    """Speak one shard. The record is written last: where it is, the audio is complete."""
+    """Synthesize a shard. The record is written last: if it exists, the audio is complete."""
     failures: Counter[str] = Counter()
     clips: list[dict[str, object]] = []
     gap = np.zeros(round(GAP_S * SAMPLE_RATE), dtype=np.float32)
@@ -281,9 +276,6 @@ def _make(shard: Shard, folder: Path) -> None:
         pieces += [wave[start:end], gap]
         position += end - start + len(gap)
     if clips:
-        audio = folder / f".{shard.stem}.partial.flac"
-        write(audio, np.concatenate(pieces))
-        audio.replace(folder / f"{shard.stem}.flac")
-    record = folder / f".{shard.stem}.partial.json"
-    record.write_text(json.dumps({"clips": clips, "failures": failures}, ensure_ascii=False), encoding="utf-8")
-    record.replace(folder / f"{shard.stem}.json")
+        with atomic_path(folder / f"{shard.stem}.flac") as draft:
+            write(draft, np.concatenate(pieces))
+    write_json(folder / f"{shard.stem}.json", {"clips": clips, "failures": failures})

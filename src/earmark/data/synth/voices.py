@@ -1,4 +1,4 @@
-"""Voices of the synthesizers that are installed: draw settings of them, and let them speak words."""
+"""Voices of the installed synthesizers: draw their settings, and synthesize words."""
 
 import shutil
 import subprocess
@@ -35,7 +35,7 @@ ENGLISH_ACCENTS = (
     "en-gb-x-gbcwmd",
     "en-029",
 )
-# Variants of espeak-ng that stay speech; the singing, robotic and demonic ones are left out.
+# Variants of espeak-ng that sound like speech, without the singing, robotic and demonic ones.
 # fmt: off
 VARIANTS = (
     "", "m1", "m2", "m3", "m4", "m5", "m6", "m7", "m8", "f1", "f2", "f3", "f4", "f5", "whisper", "whisperf", "croak",
@@ -47,28 +47,28 @@ VARIANTS = (
 )
 # fmt: on
 FLITE_VOICES = ("awb", "kal", "kal16", "rms", "slt")
-# The mean pitch that a voice is recorded at, in Hz: pitch 50 means this.
+# Mean pitch of the recorded voices in Hz; the setting 50 keeps it.
 MEAN_HZ = {"awb": 130, "kal": 105, "kal16": 105, "rms": 100, "slt": 175, "kal_diphone": 105, "ked_diphone": 105}
 USUAL_WPM = 170
-# espeak-ng pauses so long between two words that no stop consonant is taken for the pause.
+# Pause between two words of espeak-ng, longer than the closure of any stop consonant.
 PAUSE_S = 0.8
-# Loudness is measured over so many samples: 5 ms.
+# Samples of a frame of energy: 5 ms.
 FRAME = SAMPLE_RATE // 200
 
 
 class SynthError(EarmarkError):
-    """A synthesizer is missing, or spoke nothing at all."""
+    """A synthesizer is missing, or gives no audio."""
 
 
 @dataclass(frozen=True)
 class Voice:
-    """One setting of one synthesizer.
+    """Settings of a synthesizer.
 
     Attributes:
         engine: the program.
         name: its voice; for espeak-ng language+variant.
-        rate_wpm: words a minute.
-        pitch: 0 to 99; 50 is the voice as recorded.
+        rate_wpm: words per minute.
+        pitch: 0 to 99; 50 keeps that of the recorded voice.
     """
 
     engine: Engine
@@ -78,7 +78,7 @@ class Voice:
 
     @property
     def id(self) -> str:
-        """Stands for the speaker in the manifest.
+        """The speaker in the manifest.
 
         >>> Voice("espeak-ng", "es+f2", 150, 60).id
         'espeak-ng_es+f2_r150_p60'
@@ -86,13 +86,13 @@ class Voice:
         return f"{self.engine}_{self.name}_r{self.rate_wpm}_p{self.pitch}"
 
     @property
-    def stretch(self) -> float:
+    def duration_factor(self) -> float:
         """Duration relative to the usual rate."""
         return USUAL_WPM / self.rate_wpm
 
     @property
-    def shift(self) -> float:
-        """Pitch as a factor of the recorded voice's: an octave from 0 to 99."""
+    def pitch_factor(self) -> float:
+        """Pitch relative to the recorded voice; 0 to 99 is one octave."""
         return float(2 ** ((self.pitch - 50) / 99))
 
 
@@ -105,26 +105,26 @@ def draw_voices(
     rate_wpm: tuple[int, int],
     pitch: tuple[int, int],
 ) -> list[Voice]:
-    """Draw n different voices that speak a language. The draw depends on the festival voices that are installed.
+    """Draw different voices of a language. The draw depends on the installed voices of festival.
 
     Args:
         language: espeak-ng's code.
-        n: how many.
-        rng: source of the draw.
+        n: number of voices.
+        rng: random generator.
         engines: synthesizers to draw from.
-        rate_wpm: slowest and fastest rate in words a minute.
+        rate_wpm: slowest and fastest rate in words per minute.
         pitch: lowest and highest pitch, 0 to 99.
 
     Raises:
-        InputError: no engine speaks the language, or the ranges do not hold n voices.
+        InputError: no engine has the language, or the ranges are too narrow for n voices.
         SynthError: an engine is not installed.
     """
     speaking: list[Engine] = [engine for engine in engines if language == "en" or engine == "espeak-ng"]
     if not speaking:
-        raise InputError(f"language {language!r} is spoken by espeak-ng only; add it to the engines or leave it out")
+        raise InputError(f"language {language!r} needs espeak-ng; add it, or leave the language out", key="engines")
     for engine in speaking:
         _require(engine)
-    # espeak-ng has by far the most voices; the others sound more natural but have a handful.
+    # espeak-ng has by far the most voices; the others sound more natural but have few.
     weights = np.array([{"espeak-ng": 0.5, "flite": 0.3, "festival": 0.2}[engine] for engine in speaking])
     voices: dict[str, Voice] = {}
     for _ in range(100 * n):
@@ -145,13 +145,13 @@ def draw_voices(
         voices[voice.id] = voice
     if len(voices) < n:
         raise InputError(
-            f"language {language!r}: {n} different voices wanted, {len(voices)} found; widen rate_wpm or pitch"
+            f"language {language!r}: {n} different voices requested, {len(voices)} found; widen rate_wpm or pitch"
         )
     return list(voices.values())
 
 
 def speak(voice: Voice, words: Sequence[str]) -> Iterator[Wave | str]:
-    """Speak each word; yields its wave at 16 kHz, or the reason why there is none."""
+    """Synthesize words; yield for each its wave at 16 kHz, or the reason why there is none."""
     with tempfile.TemporaryDirectory(prefix="earmark-synth-") as name:
         folder = Path(name)
         match voice.engine:
@@ -165,7 +165,7 @@ def speak(voice: Voice, words: Sequence[str]) -> Iterator[Wave | str]:
 
 @cache
 def festival_voices() -> tuple[str, ...]:
-    """The English voices that festival has here, of those that earmark knows how to vary."""
+    """The installed English voices of festival whose rate and pitch can be set."""
     _require("festival")
     listed = _run(["festival", "-b", "(print (voice.list))"])
     known = [*MEAN_HZ, "cmu_us_slt_arctic_hts"]
@@ -177,7 +177,7 @@ def festival_voices() -> tuple[str, ...]:
 
 def _require(engine: Engine) -> None:
     if shutil.which(engine) is None:
-        raise SynthError(f"{engine}: no such program; {PROGRAMS[engine]}, or leave it out of --engines")
+        raise SynthError(f"{engine}: no such program; {PROGRAMS[engine]}, or leave it out of the engines")
 
 
 def _run(command: Sequence[str], timeout_s: float = 20.0) -> bytes:
@@ -199,29 +199,29 @@ def _spoken(command: Sequence[str], path: Path) -> Wave | str:
 
 
 def _espeak(voice: Voice, words: Sequence[str], path: Path) -> Iterator[Wave | str]:
-    """All words in one process, long pauses between them, because starting it costs ten times as much as a word."""
+    """Synthesize all words in one process, with long pauses: its start takes ten times as long as a word."""
     pause = f'<break time="{round(PAUSE_S * 1000)}ms"/>'
     text = "".join(f"<s>{escape(word)}</s>{pause}" for word in words)
     rate, pitch = str(voice.rate_wpm), str(voice.pitch)
     command = ["espeak-ng", "-v", voice.name, "-s", rate, "-p", pitch, "-m", "-w", str(path), "--"]
     together = _spoken([*command, f"<speak>{text}</speak>"], path)
-    stretches = [] if isinstance(together, str) else stretches_between_pauses(together)
-    if len(stretches) == len(words) and not isinstance(together, str):
-        yield from (together[start:end] for start, end in stretches)
+    parts = [] if isinstance(together, str) else split_at_pauses(together)
+    if len(parts) == len(words) and not isinstance(together, str):
+        yield from (together[start:end] for start, end in parts)
         return
-    # A word was silent, or holds a pause of its own: only one by one it is sure which is which.
+    # A word is silent or has a pause inside: only single words are unambiguous.
     for word in words:
         yield _spoken([*command, f"<speak><s>{escape(word)}</s></speak>"], path)
 
 
-def stretches_between_pauses(wave: Wave) -> list[tuple[int, int]]:
-    """First and one-past-last samples of what lies between pauses of at least half of `PAUSE_S`."""
+def split_at_pauses(wave: Wave) -> list[tuple[int, int]]:
+    """Split a wave at pauses of at least half of `PAUSE_S`; return first and one-past-last samples."""
     n_frames = len(wave) // FRAME
     energy = np.square(wave[: n_frames * FRAME].reshape(n_frames, FRAME)).mean(axis=1)
     loud = np.flatnonzero(energy > max(1e-7, energy.max(initial=0.0) * 10**-4.5))
     if len(loud) == 0:
         return []
-    # Cut in the middle of each pause; `spoken_part` finds the exact ends.
+    # In the middle of each pause; `spoken_part` finds the exact ends.
     half = round(PAUSE_S / 2 * SAMPLE_RATE)
     breaks = np.flatnonzero(np.diff(loud) * FRAME > half)
     middles = (loud[breaks] + loud[breaks + 1]) // 2 * FRAME
@@ -230,16 +230,16 @@ def stretches_between_pauses(wave: Wave) -> list[tuple[int, int]]:
 
 
 def _flite(voice: Voice, word: str, path: Path) -> Wave | str:
-    hertz = MEAN_HZ[voice.name] * voice.shift
-    features = ["--setf", f"duration_stretch={voice.stretch:.3f}", "--setf", f"int_f0_target_mean={hertz:.1f}"]
+    hertz = MEAN_HZ[voice.name] * voice.pitch_factor
+    features = ["--setf", f"duration_stretch={voice.duration_factor:.3f}", "--setf", f"int_f0_target_mean={hertz:.1f}"]
     return _spoken(["flite", "-voice", voice.name, *features, "-t", word, "-o", str(path)], path)
 
 
 def _festival(voice: Voice, words: Sequence[str], folder: Path) -> Iterator[Wave | str]:
-    """All words in one process, because festival takes a second to start."""
-    lines = [f"(voice_{voice.name})", f"(Parameter.set 'Duration_Stretch {voice.stretch:.3f})"]
+    """Synthesize all words in one process: festival takes a second to start."""
+    lines = [f"(voice_{voice.name})", f"(Parameter.set 'Duration_Stretch {voice.duration_factor:.3f})"]
     if voice.name in MEAN_HZ:
-        mean_hz = MEAN_HZ[voice.name] * voice.shift
+        mean_hz = MEAN_HZ[voice.name] * voice.pitch_factor
         lines.append(f"(set! int_lr_params '((target_f0_mean {mean_hz:.1f}) (target_f0_std 14)"
                      " (model_f0_mean 170) (model_f0_std 34)))")  # fmt: skip
     for index, word in enumerate(words):
@@ -260,5 +260,5 @@ def _festival(voice: Voice, words: Sequence[str], folder: Path) -> Iterator[Wave
         except AudioError:
             yield reason
             continue
-        # The HTS voice has no rate or pitch to set; played faster it is a smaller speaker, slower a larger one.
-        yield wave if voice.name in MEAN_HZ else soxr.resample(wave, SAMPLE_RATE * voice.shift**0.4, SAMPLE_RATE)
+        # The HTS voice has no setting of rate or pitch; faster playback gives a smaller speaker, slower a larger one.
+        yield wave if voice.name in MEAN_HZ else soxr.resample(wave, SAMPLE_RATE * voice.pitch_factor**0.4, SAMPLE_RATE)
