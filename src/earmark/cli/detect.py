@@ -23,8 +23,7 @@ LONGEST_PLOT_S = 600.0
 
 @options_from("earmark.spotting.detector:DetectorSettings")
 def detect(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to search.", show_default=False)],
-    settings: "DetectorSettings",
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to search.")],
     store: options.Store = None,
     keyword: Annotated[
         list[str] | None,
@@ -46,6 +45,8 @@ def detect(
         float | None,
         typer.Option("--to", metavar="SECONDS", min=0, help="End of the plot; that of the recording if not given."),
     ] = None,
+    *,
+    settings: "DetectorSettings",
 ) -> None:
     """Find keywords in recordings of any length and format.
 

@@ -16,12 +16,10 @@ EXAMPLE = (
 
 
 def enroll(
-    name: Annotated[str, typer.Argument(help="Name of the keyword; in quotes if it has spaces.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the keyword; in quotes if it has spaces.")],
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE|FOLDER...", help="Recordings of the word, one to ten, or folders of them.", show_default=False
-        ),
+        typer.Argument(metavar="FILE|FOLDER", help="Recordings of the word, one to ten, or folders of them."),
     ],
     store: options.Store = None,
     encoder: options.EncoderName = None,

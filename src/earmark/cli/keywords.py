@@ -13,7 +13,7 @@ app = App(
     name="keywords", help="List, show, restrict, remove, export, import and convert keywords.", no_args_is_help=True
 )
 
-_Name = Annotated[str, typer.Argument(help="Name of a keyword.", show_default=False)]
+_Name = Annotated[str, typer.Argument(help="Name of a keyword.")]
 
 
 @app.command("list", epilog="Example: [bold]earmark keywords list[/bold]")
@@ -80,7 +80,7 @@ def restrict(
 
 @app.command(epilog="Example: [bold]earmark keywords remove jarvis[/bold]")
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of keywords.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of keywords.")],
     store: options.Store = None,
 ) -> None:
     """Remove keywords and their takes; none of them when one of the names is unknown."""
@@ -92,7 +92,7 @@ def remove(
 
 @app.command(epilog="Example: [bold]earmark keywords export home.earmark --keyword jarvis[/bold]")
 def export(
-    file: Annotated[Path, typer.Argument(help="A new file, named ….earmark.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A new file, named ….earmark.")],
     keyword: Annotated[
         list[str] | None,
         typer.Option("--keyword", metavar="NAME", help="Only this keyword, all if not given; may be repeated."),
@@ -121,7 +121,7 @@ def export(
     "[bold]earmark keywords import theirs.earmark --as 'their jarvis'[/bold]",
 )
 def import_(
-    file: Annotated[Path, typer.Argument(help="A file of `earmark keywords export`, or a store.", show_default=False)],
+    file: Annotated[Path, typer.Argument(help="A file of `earmark keywords export`, or a store.")],
     replace: Annotated[
         bool, typer.Option("--replace", help="Replace keywords and speakers of the same names.")
     ] = False,
@@ -146,7 +146,7 @@ def import_(
 @app.command(epilog="Example: [bold]earmark keywords reembed --encoder tiny[/bold]")
 def reembed(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of keywords; all if not given.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Names of keywords; all if not given.")
     ] = None,
     store: options.Store = None,
     encoder: options.EncoderName = None,

@@ -11,20 +11,17 @@ Store = Annotated[
         "--store",
         envvar="EARMARK_STORE",
         dir_okay=False,
-        help="File of the keywords and speakers.",
-        show_default="keywords.earmark in your data folder",
+        help="File of the keywords and speakers; keywords.earmark in your data folder if not given.",
     ),
 ]
 EncoderName = Annotated[
     str | None,
-    typer.Option(
-        "--encoder", metavar="NAME|FILE", help="base, tiny, or an .onnx file of your own.", show_default="base"
-    ),
+    typer.Option("--encoder", metavar="NAME|FILE", help="base, tiny, or your own .onnx file; base if not given."),
 ]
 SpeakerEncoderName = Annotated[
     str | None,
     typer.Option(
-        "--speaker-encoder", metavar="NAME|FILE", help="speaker, or an .onnx file of your own.", show_default="speaker"
+        "--speaker-encoder", metavar="NAME|FILE", help="Your own .onnx file; the shipped speaker encoder if not given."
     ),
 ]
 FalseAlarms = Annotated[
@@ -32,7 +29,7 @@ FalseAlarms = Annotated[
     typer.Option(
         "--false-alarms-per-hour",
         metavar="RATE",
-        help="False alarms to accept in audio without the keyword, per hour.",
+        help="False alarms to accept per hour; 1 for a new keyword.",
     ),
 ]
 OnlySpeaker = Annotated[
@@ -41,6 +38,5 @@ OnlySpeaker = Annotated[
         "--only-speaker",
         metavar="NAME",
         help="Detect the keyword only in this voice; enroll it first: earmark speakers enroll NAME FILE...",
-        show_default="any voice",
     ),
 ]

@@ -11,7 +11,7 @@ from earmark.cli.commands import App
 
 app = App(name="speakers", help="Enroll, list, verify, convert and remove the voices of people.", no_args_is_help=True)
 
-_Name = Annotated[str, typer.Argument(help="Name of a speaker.", show_default=False)]
+_Name = Annotated[str, typer.Argument(help="Name of a speaker.")]
 _FalseAccepts = Annotated[
     float | None,
     typer.Option(
@@ -25,12 +25,10 @@ _Json = Annotated[bool, typer.Option("--json", help="Print one JSON object per l
 
 @app.command(epilog="Example: [bold]earmark speakers enroll alice lights1.wav lights2.wav story.mp3[/bold]")
 def enroll(
-    name: Annotated[str, typer.Argument(help="Name of the speaker.", show_default=False)],
+    name: Annotated[str, typer.Argument(help="Name of the speaker.")],
     files: Annotated[
         list[Path],
-        typer.Argument(
-            metavar="FILE|FOLDER...", help="Recordings of this voice alone, or folders of them.", show_default=False
-        ),
+        typer.Argument(metavar="FILE|FOLDER", help="Recordings of this voice alone, or folders of them."),
     ],
     store: options.Store = None,
     speaker_encoder: options.SpeakerEncoderName = None,
@@ -102,7 +100,7 @@ def list_(store: options.Store = None, as_json: _Json = False) -> None:
 @app.command(epilog="Example: [bold]earmark speakers verify alice message.ogg[/bold]")
 def verify(
     name: _Name,
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Recordings to verify.", show_default=False)],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to verify.")],
     store: options.Store = None,
     speaker_encoder: options.SpeakerEncoderName = None,
     as_json: _Json = False,
@@ -143,7 +141,7 @@ def verify(
 
 @app.command(epilog="Example: [bold]earmark speakers remove alice[/bold]")
 def remove(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Names of speakers.", show_default=False)],
+    names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of speakers.")],
     store: options.Store = None,
 ) -> None:
     """Remove speakers and their takes; none of them when one is unknown or a keyword is restricted to one."""
@@ -156,7 +154,7 @@ def remove(
 @app.command(epilog="Example: [bold]earmark speakers reembed --speaker-encoder voices.onnx[/bold]")
 def reembed(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME...]", help="Names of speakers; all if not given.")
+        list[str] | None, typer.Argument(metavar="NAME", help="Names of speakers; all if not given.")
     ] = None,
     store: options.Store = None,
     speaker_encoder: options.SpeakerEncoderName = None,
