@@ -1,6 +1,7 @@
 import json
 from math import inf, nan
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_page_joins_blocks_with_empty_lines(tmp_path: Path) -> None:
         ({"value": 0.4281, "low": 0.41, "high": 0.45, "percent": False}, "0.428 (0.410–0.450)"),
     ],
 )
-def test_a_number_shows_what_was_measured_of_it(parts: dict[str, float], text: str) -> None:
+def test_a_number_shows_what_was_measured_of_it(parts: dict[str, Any], text: str) -> None:
     assert number_text(**parts) == text
 
 
