@@ -1,6 +1,8 @@
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import typer
@@ -59,13 +61,51 @@ def test_the_help_groups_the_commands():
     assert "evaluate" in panels["Evaluation and comparison"]
 
 
+COMMAND = '''
+from typing import Annotated
+
+import typer
+
+from earmark.cli import console
+from earmark.cli.commands import command
+
+
+@command(panel="Search", example="earmark{group} count-words talk.txt")
+def count_words(text: Annotated[str, typer.Argument()], times: int = 2) -> None:
+    """Count the words of a text.
+
+    More about it.
+    """
+    console.say(str(times * len(text.split())))
+'''
+
+
+@pytest.mark.parametrize("group", ["", "prepare"])
+def test_one_file_adds_a_command(tmp_path, group):
+    copy = tmp_path / "earmark"
+    shutil.copytree(
+        Path(earmark.__file__).parent, copy, ignore=shutil.ignore_patterns("*.onnx", "*.flac", "__pycache__")
+    )
+    (copy / "cli" / group / "count.py").write_text(COMMAND.replace("{group}", f" {group}".rstrip()))
+
+    def run(*arguments):
+        return earmark_command(*filter(None, [group]), *arguments, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+
+    shown = run("--help").stdout
+    panel = shown[shown.index("─ Search ─") :]
+    assert "count-words" in panel
+    assert "Count the words of a text." in panel
+    assert f"earmark {group} count-words talk.txt".replace("  ", " ") in run("count-words", "--help").stdout
+    assert run("count-words", "one two three", "--times", "3").stdout == "9\n"
+
+
 def test_the_version_is_printed():
     assert earmark_command("--version").stdout == f"earmark {earmark.__version__}\n"
 
 
 @pytest.mark.parametrize(
     "arguments",
-    [("enrol",), ("enroll",), ("detect", "a.wav", "--thresold", "1"), ("detect", "a.wav", "--threshold", "7")],
+    [("enrol",), ("enroll",), ("detect", "a.wav", "--thresold", "1"), ("detect", "a.wav", "--threshold", "x")],
 )
 def test_wrong_usage_exits_with_2_and_no_traceback(arguments):
     result = earmark_command(*arguments)
@@ -114,6 +154,7 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 def test_help_comes_at_once_because_nothing_heavy_is_imported():
     heavy = ("numpy", "onnxruntime", "soundfile", "pydantic", "matplotlib", "torch", "rich.progress")
+    heavy += ("earmark.cli.settings", "earmark.cli.train", "earmark.cli.evaluate")
     script = f"import sys, earmark.cli; print([name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert result.stdout == "[]\n"

@@ -9,13 +9,13 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.extras import needs
 from earmark.cli.prepare.vad import read_speech
 from earmark.core.errors import InputError
 
-EXAMPLE = "Example: [bold]earmark adapt recordings --rounds 3[/bold]"
 
-
+@command(panel="Training", example="earmark adapt recordings --rounds 3")
 def adapt(
     source: Annotated[
         Path,

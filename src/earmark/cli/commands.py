@@ -1,19 +1,30 @@
-"""The classes of commands and groups: options that are made late, ``-h``, and errors that name the option.
+"""Commands and groups: found in the source, imported when needed, with ``-h`` and errors that name the option.
 
-A group is an `App`, used like `typer.Typer`. Its commands are `Command`: typer looks at the signature of a command only
-when that command runs or shows its help, and `earmark.cli.settings.options_from` works. Its groups are `Group`, which
-never suggest a destructive command for a mistyped one.
+A module declares its command with `command`, and nothing else lists it:
+
+    @command(panel="Search", example="earmark search casa.wav")
+    def search(recording: Path) -> None: ...
+
+How imports stay lazy
+---------------------
+An `App` with a `package` reads these declarations from the source (`earmark.cli.declarations`). `Command` and `Group`
+import the module only to run a command, to complete it, or to show its help; only then does typer read the signature
+of a command, and `earmark.cli.settings.options_from` import settings. ``earmark --help`` imports typer, rich and the
+modules of `earmark.cli` that every command needs.
 """
 
 import inspect
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, MutableMapping, Sequence
 from difflib import get_close_matches
-from typing import Any, TypeVar
+from importlib import import_module
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from earmark.cli.settings import with_options
+from earmark.cli.declarations import Declaration, declarations
 from earmark.core.errors import InputError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,12 +33,24 @@ DESTRUCTIVE = frozenset({"remove"})
 """Commands that delete what a user made; a typing error never leads to them."""
 
 
+def command(name: str = "", *, panel: str = "", example: str = "") -> Callable[[Function], Function]:
+    """Declare a function as a command. All arguments are literals, because they are read from the source.
+
+    Args:
+        name: of the command; the name of the function if empty.
+        panel: of the help of its group.
+        example: command lines that the help shows, one a line.
+    """
+    del name, panel, example
+    return lambda function: function
+
+
 class Command(TyperCommand):
-    """A command that reads its function's parameters when they are needed."""
+    """A command that imports its function and reads the parameters when they are needed."""
 
     _flags: dict[str, str] | None = None
 
-    # Click assigns and reads both as attributes; whoever reads them first makes them.
+    # Click assigns and reads both as attributes; the first reader makes them.
     @property
     def params(self) -> list[Any]:
         """The options and arguments."""
@@ -64,10 +87,12 @@ class Command(TyperCommand):
         return (self._flags or {}).get(key)
 
     def _make(self) -> None:
-        function = getattr(self._callback, "function", None)
-        if self._flags is not None or function is None:
+        load = getattr(self._callback, "load", None)
+        if self._flags is not None or load is None:
             return
-        made, settings_flags = with_options(function)
+        from earmark.cli.settings import with_options
+
+        made, settings_flags = with_options(load())
         app = typer.Typer(add_completion=False)
         app.command()(made)
         command = typer.main.get_command(app)
@@ -78,6 +103,21 @@ class Command(TyperCommand):
 
 class Group(TyperGroup):
     """A group that never suggests a destructive command."""
+
+    _commands: MutableMapping[str, Any]
+    source: ClassVar[Declaration | None] = None
+    """Where the commands are, if they are imported late."""
+
+    @property
+    def commands(self) -> MutableMapping[str, Any]:
+        """The commands by name."""
+        if self.source is not None and not self._commands:
+            self._commands = typer.main.get_group(_load(self.source)).commands
+        return self._commands
+
+    @commands.setter
+    def commands(self, commands: MutableMapping[str, Any]) -> None:
+        self._commands = commands
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
         """Find the command that the first argument names.
@@ -94,22 +134,52 @@ class Group(TyperGroup):
 
 
 class App(typer.Typer):
-    """A group of commands."""
+    """A group of commands.
 
-    def __init__(self, **how: Any) -> None:
-        super().__init__(cls=Group, context_settings={"help_option_names": ["-h", "--help"]}, **how)
+    Args:
+        package: full name of the package whose modules declare commands; its source is read now. Empty for none.
+        order: names of commands, which the help lists first and in this order.
+        panel: of the help of the group that this one belongs to.
+        how: as of `typer.Typer`.
+    """
+
+    def __init__(self, *, package: str = "", order: Sequence[str] = (), panel: str = "", **how: Any) -> None:
+        how = {"cls": Group, "no_args_is_help": True, "rich_help_panel": panel or None, **how}
+        super().__init__(context_settings={"help_option_names": ["-h", "--help"]}, **how)
+        if package:
+            found = declarations(package, Path(str(sys.modules[package].__file__)).parent)
+            place = {name: number for number, name in enumerate(order)}
+            for one in sorted(found, key=lambda one: place.get(one.name, len(place))):
+                self._add(one)
 
     def command(self, name: str | None = None, **how: Any) -> Callable[[Function], Function]:
         """Register a command, as `typer.Typer.command` does."""
-        register = super().command(name, cls=Command, **how)
 
         def registered(function: Function) -> Function:
-            def late() -> None:
-                """Stands for the function until its parameters are read."""
-
-            late.__name__, late.__doc__ = function.__name__, inspect.getdoc(function)
-            late.function = function  # type: ignore[attr-defined]
-            register(late)
+            self._register(name or function.__name__, inspect.getdoc(function), lambda: function, **how)
             return function
 
         return registered
+
+    def _add(self, declared: Declaration) -> None:
+        panel = declared.panel or None
+        if declared.is_group:
+            late = type("LateGroup", (Group,), {"source": declared})
+            self.add_typer(App(name=declared.name, help=declared.help, cls=late), rich_help_panel=panel)
+            return
+        examples = declared.example.splitlines()
+        epilog = f"Example{'s' * (len(examples) > 1)}: " + ", ".join(f"[bold]{line}[/bold]" for line in examples)
+        self._register(declared.name, declared.help, lambda: _load(declared), epilog=epilog, rich_help_panel=panel)
+
+    def _register(self, name: str, doc: str | None, load: Callable[[], Any], **how: Any) -> None:
+        def late() -> None:
+            """Typer registers this in place of the function."""
+
+        late.__name__, late.__doc__ = name, doc
+        late.load = load  # type: ignore[attr-defined]
+        super().command(name, cls=Command, **how)(late)
+
+
+def _load(declared: Declaration) -> Any:
+    """The function of a command, or the `App` of a group."""
+    return getattr(import_module(declared.module), declared.attribute)

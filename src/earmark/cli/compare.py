@@ -8,18 +8,18 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.extras import needs
 from earmark.core.progress import follow
 
 if TYPE_CHECKING:
     from earmark.training.compare.runs import Run
 
-EXAMPLE = (
-    "Example: [bold]earmark compare recipes/compare/new-words --protocol recipes/compare/new-words-protocol.toml "
-    "--seeds 3[/bold]"
+
+@command(
+    panel="Evaluation and comparison",
+    example="earmark compare recipes/compare/new-words --protocol recipes/compare/new-words-protocol.toml --seeds 3",
 )
-
-
 def compare(
     recipes: Annotated[
         list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, .toml, or folders of them.", show_default=False)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.commands import command
 from earmark.cli.enrolled import print_takes
 
 if TYPE_CHECKING:
     from earmark.spotting.detector import Detection
 
-EXAMPLE = "Example: [bold]earmark demo --out demo.png[/bold]"
 
-
+@command(panel="Keywords and voices", example="earmark demo --out demo.png")
 def demo(
     out: Annotated[
         Path | None, typer.Option(metavar="PNG", help="Plot to write; earmark-demo.png if not given.")

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.commands import command
 from earmark.cli.settings import options_from
 
 if TYPE_CHECKING:
     from earmark.core.audio import Wave
     from earmark.spotting.detector import Detection, Detector, DetectorSettings
 
-EXAMPLE = "Example: [bold]earmark detect meeting.mp3 --keyword jarvis[/bold]"
-
 LONGEST_PLOT_S = 600.0
 
 
+@command(panel="Keywords and voices", example="earmark detect meeting.mp3 --keyword jarvis")
 @options_from("earmark.spotting.detector:DetectorSettings")
 def detect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to search.")],

@@ -6,13 +6,13 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import retrieve
 from earmark.core.errors import InputError
 from earmark.core.progress import follow
 
-EXAMPLE = "Example: [bold]earmark embed data/segments.txt --audio corpus --out data/segments.parquet[/bold]"
 
-
+@command(panel="Data", example="earmark embed data/segments.txt --audio corpus --out data/segments.parquet")
 def embed(
     source: retrieve.Source,
     out: Annotated[

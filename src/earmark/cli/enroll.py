@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.commands import command
 from earmark.cli.enrolled import check_enrolling, enroll_files, keyword_kind, threshold_origin
 
-EXAMPLE = (
-    "Examples: [bold]earmark enroll jarvis take1.wav take2.wav take3.wav[/bold], "
-    "[bold]earmark enroll lights takes/ --only-speaker alice[/bold]"
+
+@command(
+    panel="Keywords and voices",
+    example="earmark enroll jarvis take1.wav take2.wav take3.wav\nearmark enroll lights takes/ --only-speaker alice",
 )
-
-
 def enroll(
     name: Annotated[str, typer.Argument(help="Name of the keyword; in quotes if it has spaces.")],
     files: Annotated[

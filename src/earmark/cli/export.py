@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.extras import needs
 from earmark.core.errors import InputError
 
-EXAMPLE = "Example: [bold]earmark export runs/smoke/best.safetensors --out smoke.onnx[/bold]"
 
-
+@command(panel="Training", example="earmark export runs/smoke/best.safetensors --out smoke.onnx")
 def export(
     checkpoint: Annotated[
         Path, typer.Argument(metavar="CHECKPOINT", help="What `earmark train` saved.", show_default=False)

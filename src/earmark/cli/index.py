@@ -11,15 +11,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.settings import options_from
 
 if TYPE_CHECKING:
     from earmark.search import IndexReport, IndexSettings, Recording
 
-EXAMPLE = (
-    "Example: [bold]earmark index recordings/[/bold]\n\n"
-    "On a cluster: [bold]earmark index /shared/part-*.parquet --index /shared/all.index --ray auto[/bold]"
-)
 MANIFESTS = (".tsv", ".parquet")
 
 IndexPath = Annotated[
@@ -45,6 +42,10 @@ Ray = Annotated[
 ]
 
 
+@command(
+    panel="Search",
+    example="earmark index recordings/\nearmark index /shared/part-*.parquet --index /shared/all.index --ray auto",
+)
 @options_from(
     "earmark.search.settings:IndexSettings",
     without=["window_lengths_s", "window_hop", "code_bytes"],

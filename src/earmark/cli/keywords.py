@@ -10,7 +10,9 @@ from earmark.cli import console, enrolled, options
 from earmark.cli.commands import App
 
 app = App(
-    name="keywords", help="List, show, restrict, remove, export, import and convert keywords.", no_args_is_help=True
+    name="keywords",
+    panel="Keywords and voices",
+    help="List, show, restrict, remove, export, import and convert keywords.",
 )
 
 _Name = Annotated[str, typer.Argument(help="Name of a keyword.")]

@@ -7,13 +7,13 @@ from typing import Annotated, Any
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import retrieve
 from earmark.cli.extras import needs
 from earmark.core.errors import InputError
 
-EXAMPLE = "Example: [bold]earmark mine data/segments.txt --audio corpus --out runs/pairs[/bold]"
 
-
+@command(panel="Data", example="earmark mine data/segments.txt --audio corpus --out runs/pairs")
 def mine(
     source: retrieve.Source,
     out: Annotated[

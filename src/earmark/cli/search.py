@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console, options
+from earmark.cli.commands import command
 from earmark.cli.index import IndexPath
 from earmark.cli.settings import options_from
 
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
     from earmark.search import Hit, Index, Query
     from earmark.search.query import WordSpan
     from earmark.search.searching import HitLimits
-
-EXAMPLE = "Example: [bold]earmark search casa.wav[/bold]"
 
 IndexEncoder = Annotated[
     str | None,
@@ -39,6 +38,7 @@ Exact = Annotated[
 ]
 
 
+@command(panel="Search", example="earmark search casa.wav")
 @options_from("earmark.search.query:WordSpan", "word", flags={"start_s": "--from", "end_s": "--to"})
 @options_from("earmark.search.searching:HitLimits", "limits")
 def search(

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.extras import needs
 
 if TYPE_CHECKING:
     from earmark.training.compare.summary import Average
 
-EXAMPLE = "Example: [bold]earmark spatial recipes/humayun/arabic.toml --set repetitions=2 --run runs/short[/bold]"
-
 # Repetitions from which on an interval is shown: Student's t for two is so wide that it says nothing.
 _ENOUGH = 3
 
 
+@command(
+    panel="Evaluation and comparison",
+    example="earmark spatial recipes/humayun/arabic.toml --set repetitions=2 --run runs/short",
+)
 def spatial(
     recipe: Annotated[
         Path, typer.Argument(metavar="RECIPE", help="A recipe of kind spatial, .toml.", show_default=False)

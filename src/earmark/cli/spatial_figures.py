@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.extras import needs
 
-EXAMPLE = "Example: [bold]earmark spatial-figures runs/humayun-arabic --cost --out docs/figures[/bold]"
 
-
+@command(
+    panel="Evaluation and comparison", example="earmark spatial-figures runs/humayun-arabic --cost --out docs/figures"
+)
 def spatial_figures(
     run: Annotated[Path, typer.Argument(help="Folder of a run of earmark spatial.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Where the pictures go.", show_default="the run's folder")] = None,

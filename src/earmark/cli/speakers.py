@@ -9,7 +9,9 @@ import typer
 from earmark.cli import console, enrolled, options
 from earmark.cli.commands import App
 
-app = App(name="speakers", help="Enroll, list, verify, convert and remove the voices of people.", no_args_is_help=True)
+app = App(
+    name="speakers", panel="Keywords and voices", help="Enroll, list, verify, convert and remove the voices of people."
+)
 
 _Name = Annotated[str, typer.Argument(help="Name of a speaker.")]
 _FalseAccepts = Annotated[

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.export import write_encoder
 from earmark.cli.extras import needs
 
 if TYPE_CHECKING:
     from earmark.training.recipe import AnyRecipe
 
-EXAMPLE = "Example: [bold]earmark train recipes/smoke.toml --set optimizer.steps=50 --run runs/short[/bold]"
 
-
+@command(panel="Training", example="earmark train recipes/smoke.toml --set optimizer.steps=50 --run runs/short")
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .toml.", show_default=False)],
     overrides: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.extras import needs
@@ -18,9 +19,8 @@ if TYPE_CHECKING:
     from earmark.evaluation.protocols.few_shot import FewShotSettings, Scored
     from earmark.evaluation.protocols.trials import ListPair
 
-EXAMPLE = "Example: [bold]earmark evaluate few-shot trials/gsc10 --audio speech_commands_test[/bold]"
 
-
+@command(example="earmark evaluate few-shot trials/gsc10 --audio speech_commands_test")
 @options_from(
     "earmark.evaluation.protocols.few_shot:FewShotSettings",
     flags={"target_words": Flag(metavar="WORD,WORD", separator=","), "draws": "--limit-seeds"},

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.settings import options_from
@@ -17,12 +18,12 @@ if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder
     from earmark.evaluation.protocols.speaker_trials import IdentificationSettings
 
-EXAMPLE = (
-    "Example: [bold]earmark evaluate identify data/speakers/iden_split.txt --audio corpus "
-    "--encoder runs/speakers/best.safetensors[/bold]"
+
+@command(
+    panel="Speakers",
+    example="earmark evaluate identify data/speakers/iden_split.txt --audio corpus "
+    "--encoder runs/speakers/best.safetensors",
 )
-
-
 @options_from(
     "earmark.evaluation.protocols.speaker_trials:IdentificationSettings", flags={"skip_missing": "--skip-missing"}
 )

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.extras import needs
@@ -13,9 +14,8 @@ from earmark.cli.settings import Flag, options_from
 if TYPE_CHECKING:
     from earmark.evaluation.protocols.open_set import OpenSetSettings
 
-EXAMPLE = "Example: [bold]earmark evaluate open-set LISTS --audio FOLDER --targets yes,no,up,down --backend svm[/bold]"
 
-
+@command(example="earmark evaluate open-set LISTS --audio FOLDER --targets yes,no,up,down --backend svm")
 @options_from(
     "earmark.evaluation.protocols.open_set:OpenSetSettings",
     flags={"targets": Flag(metavar="WORD,WORD", separator=","), "svm_search": "--svm-search"},

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.extras import needs
@@ -19,16 +20,15 @@ if TYPE_CHECKING:
     from earmark.evaluation.protocols.probe import Classifier, LabelSplit, ProbeSettings
     from earmark.evaluation.protocols.probe.clips import ProbeClips
 
-EXAMPLE = (
-    "Example: [bold]earmark evaluate probe arabic_commands/manifest.tsv --train-split val --test-split test "
-    "--labels 5,20[/bold]"
-)
 MANIFESTS = (".tsv", ".parquet")
 MFCC, CONV1D = "mfcc", "mfcc+conv1d"
 
 _SPLITS = Flag(metavar="SPLIT,SPLIT", separator=",")
 
 
+@command(
+    example="earmark evaluate probe arabic_commands/manifest.tsv --train-split val --test-split test --labels 5,20"
+)
 @options_from(
     "earmark.evaluation.protocols.probe:ProbeSettings",
     flags={

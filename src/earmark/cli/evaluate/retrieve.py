@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, print_results, results_folder, write_report
 from earmark.cli.extras import needs
@@ -22,9 +23,6 @@ if TYPE_CHECKING:
     from earmark.evaluation.reports.retrieval import System
     from earmark.evaluation.segment_embeddings import SegmentEmbedder
 
-EXAMPLE = (
-    "Example: [bold]earmark evaluate map data/ngrams.txt --audio corpus --encoder base --encoder log-mel-mean[/bold]"
-)
 MEAN, WARPING = "log-mel-mean", "dtw"
 
 Source = Annotated[
@@ -54,6 +52,11 @@ Spoken = Annotated[
 ]
 
 
+@command(
+    "map",
+    panel="Segments",
+    example="earmark evaluate map data/ngrams.txt --audio corpus --encoder base --encoder log-mel-mean",
+)
 @options_from("earmark.evaluation.protocols.retrieval:RetrievalSettings", flags={"published": "--published"})
 def retrieve(
     source: Source,

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.index import IndexPath
 from earmark.cli.search import Exact, IndexEncoder
 from earmark.core.errors import InputError
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
     from earmark.evaluation.protocols.search_lists import LabeledQuery
     from earmark.models.encoder import Encoder
     from earmark.search import Index
-
-EXAMPLE = "Example: [bold]earmark evaluate search words.tsv --index talks.index --references talks/manifest.tsv[/bold]"
 
 
 Queries = Annotated[
@@ -42,6 +41,9 @@ References = Annotated[
 ]
 
 
+@command(
+    panel="Archives", example="earmark evaluate search words.tsv --index talks.index --references talks/manifest.tsv"
+)
 def search(
     queries: Queries,
     references: References,

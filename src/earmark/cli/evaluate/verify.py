@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
 from earmark.cli.extras import needs
@@ -18,12 +19,11 @@ if TYPE_CHECKING:
     from earmark.evaluation.protocols.speaker_trials import SpeakerTrials, VerificationSettings
     from earmark.evaluation.protocols.verification import Pairs
 
-EXAMPLE = (
-    "Example: [bold]earmark evaluate verify veri_test.txt --audio corpora/voxceleb1 "
-    "--encoder runs/speakers/best.safetensors[/bold]"
+
+@command(
+    panel="Speakers",
+    example="earmark evaluate verify veri_test.txt --audio corpora/voxceleb1 --encoder runs/speakers/best.safetensors",
 )
-
-
 @options_from(
     "earmark.evaluation.protocols.speaker_trials:VerificationSettings",
     flags={"skip_missing": "--skip-missing", "all_pairs": "--all-pairs"},

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.folder import counted
 from earmark.cli.prepare.options import WORDS, ManifestOut, read_words
 from earmark.core.errors import InputError
@@ -14,17 +15,13 @@ from earmark.core.progress import within
 if TYPE_CHECKING:
     from earmark.data.corpora.download import RemoteArchive
 
-SPEECH_COMMANDS_EXAMPLE = (
-    "Example: [bold]earmark prepare speech-commands corpora/gsc --out corpora/gsc/manifest.tsv --download[/bold]"
-)
-MUSAN_EXAMPLE = "Example: [bold]earmark prepare musan corpora/musan --out corpora/musan/manifest.tsv[/bold]"
-LIBRISPEECH_EXAMPLE = (
-    "Example: [bold]earmark prepare librispeech corpora/LibriSpeech --out corpora/LibriSpeech/manifest.parquet[/bold]"
-)
-
 Version = Literal["0.01", "0.02"]
 
 
+@command(
+    panel="Corpora in their own layout",
+    example="earmark prepare speech-commands corpora/gsc --out corpora/gsc/manifest.tsv --download",
+)
 def speech_commands(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="The corpus: folder of WORD/SPEAKER_nohash_NUMBER.wav.")
@@ -70,6 +67,9 @@ def speech_commands(
     console.say(f"{out}: Speech Commands {found or 'of unknown version'}, {counted(manifest)}")
 
 
+@command(
+    panel="Corpora in their own layout", example="earmark prepare musan corpora/musan --out corpora/musan/manifest.tsv"
+)
 def musan(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="The corpus: folder of music, noise and speech.")],
     out: ManifestOut,
@@ -84,6 +84,10 @@ def musan(
     console.say(f"{out}: {len(manifest)} recordings ({kinds})")
 
 
+@command(
+    panel="Corpora in their own layout",
+    example="earmark prepare librispeech corpora/LibriSpeech --out corpora/LibriSpeech/manifest.parquet",
+)
 def librispeech(
     directory: Annotated[
         Path,

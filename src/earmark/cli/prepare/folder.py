@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import ManifestOut, SpeakerPattern
 
 if TYPE_CHECKING:
     from earmark.data.manifest import Manifest
 
-EXAMPLE = "Example: [bold]earmark prepare folder my_words --out my_words/manifest.tsv[/bold]"
 
-
+@command(example="earmark prepare folder my_words --out my_words/manifest.tsv")
 def folder(
     directory: Annotated[Path, typer.Argument(metavar="DIR", help="Recordings, one folder per word: WORD/FILE.wav.")],
     out: ManifestOut,

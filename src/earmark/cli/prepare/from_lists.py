@@ -6,15 +6,15 @@ from typing import Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.folder import counted
 from earmark.cli.prepare.options import ManifestOut, SpeakerPattern
 from earmark.core.errors import InputError
 
-EXAMPLE = (
-    "Example: [bold]earmark prepare from-lists --train train.txt --test test.txt --audio gsc --out words.tsv[/bold]"
+
+@command(
+    panel="Lists", example="earmark prepare from-lists --train train.txt --test test.txt --audio gsc --out words.tsv"
 )
-
-
 def from_lists(
     out: ManifestOut,
     audio: Annotated[Path, typer.Option(help="Folder that the paths in the lists start from.")],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import WORDS, Split, TextFrom, Workers, process_count, read_word_lists
 from earmark.cli.settings import Flag, options_from
 
@@ -13,9 +14,8 @@ if TYPE_CHECKING:
     from earmark.data.keyword_corpus.corpus import SourceSettings
     from earmark.data.keyword_corpus.cuts import CutRules
 
-EXAMPLE = "Example: [bold]earmark prepare keywords librispeech.tsv --out data/lsk/manifest.parquet --words 1000[/bold]"
 
-
+@command(example="earmark prepare keywords librispeech.tsv --out data/lsk/manifest.parquet --words 1000")
 @options_from("earmark.data.keyword_corpus.cuts:CutRules", "rules", without=["exclude"], panel="Words and cuts")
 @options_from(
     "earmark.data.keyword_corpus.corpus:SourceSettings",

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import WORDS, ListAudio, read_numbers, read_splits, read_words
 from earmark.cli.settings import options_from
 from earmark.core.errors import InputError
@@ -18,13 +19,6 @@ if TYPE_CHECKING:
     from earmark.data.lists.clip_lists import ListedClip
     from earmark.data.manifest import Clip, Manifest
 
-LISTS_EXAMPLE = (
-    "Example: [bold]earmark prepare lists gsc/manifest.tsv --keywords gsc/user-defined --out trials/digits[/bold]"
-)
-OPEN_SET_EXAMPLE = (
-    "Example: [bold]earmark prepare open-set gsc/manifest.tsv --targets gsc/pre-defined --out trials/open[/bold]"
-)
-
 ManifestFile = Annotated[Path, typer.Argument(metavar="MANIFEST", help="Clips to draw from.")]
 Folder = Annotated[Path, typer.Option("--out", help="Folder of the lists.")]
 Noise = Annotated[
@@ -33,6 +27,9 @@ Noise = Annotated[
 ]
 
 
+@command(
+    panel="Lists", example="earmark prepare lists gsc/manifest.tsv --keywords gsc/user-defined --out trials/digits"
+)
 @options_from("earmark.data.draws:FewShotSettings", flags={"new_speakers": "--new-speakers/--any-speakers"})
 @options_from("earmark.data.draws:TrainingListSettings", "training")
 def lists(
@@ -84,6 +81,7 @@ def lists(
     console.say(_next("few-shot", out, "--audio", audio))
 
 
+@command(panel="Lists", example="earmark prepare open-set gsc/manifest.tsv --targets gsc/pre-defined --out trials/open")
 @options_from("earmark.data.draws:OpenSetSettings")
 def open_set(
     manifest: ManifestFile,

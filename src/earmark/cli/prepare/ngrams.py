@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import SegmentsOut, Split, TextFrom, Workers, check_out, process_count
 from earmark.cli.settings import Flag, options_from
 from earmark.core.errors import EarmarkError, InputError
@@ -17,11 +18,6 @@ if TYPE_CHECKING:
     from earmark.data.lists.segments import SpeechSegment
     from earmark.data.manifest import Manifest
     from earmark.data.segments.ngrams import NgramRules
-
-EXAMPLE = (
-    "Example: [bold]earmark prepare ngrams data/alignments.jsonl --recordings sentences.tsv --unit phones --n 1-5 "
-    "--out data/ngrams.txt[/bold]"
-)
 
 
 Sentences = Annotated[
@@ -34,6 +30,11 @@ Sentences = Annotated[
 ]
 
 
+@command(
+    panel="Sections and segments of recordings",
+    example="earmark prepare ngrams data/alignments.jsonl --recordings "
+    "sentences.tsv --unit phones --n 1-5 --out data/ngrams.txt",
+)
 @options_from("earmark.data.segments.ngrams:NgramRules", "rules", flags={"n": Flag(metavar="N|N-N", separator="-")})
 def ngrams(
     source: Sentences,

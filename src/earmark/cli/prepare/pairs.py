@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import WORDS, ListAudio, read_splits, read_words
 from earmark.cli.settings import options_from
 
 if TYPE_CHECKING:
     from earmark.data.draws import PairSizes
 
-EXAMPLE = "Example: [bold]earmark prepare pairs keywords/manifest.tsv --out trials/pairs.txt[/bold]"
 
-
+@command(panel="Lists", example="earmark prepare pairs keywords/manifest.tsv --out trials/pairs.txt")
 @options_from("earmark.data.draws:PairSizes", "sizes")
 def pairs(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="Clips to draw from.")],

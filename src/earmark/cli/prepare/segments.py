@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import SegmentsOut, check_out
 from earmark.cli.settings import options_from
 from earmark.core.errors import EarmarkError
@@ -17,9 +18,11 @@ if TYPE_CHECKING:
     from earmark.data.lists.segments import SpeechSegment
     from earmark.data.segments.grid import Grid
 
-EXAMPLE = "Example: [bold]earmark prepare segments data/sections.txt --out data/segments.txt[/bold]"
 
-
+@command(
+    panel="Sections and segments of recordings",
+    example="earmark prepare segments data/sections.txt --out data/segments.txt",
+)
 @options_from("earmark.data.segments.grid:Grid", "grid")
 def segments(
     sections: Annotated[

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import ListAudio
 from earmark.cli.settings import options_from
 from earmark.core.errors import InputError
@@ -17,12 +18,11 @@ if TYPE_CHECKING:
     from earmark.data.manifest import Clip, Manifest
     from earmark.data.speaker_splits import HoldOutSettings
 
-EXAMPLE = (
-    "Example: [bold]earmark prepare speakers corpus/manifest.tsv --verify-split test --pairs 20000 "
-    "--out data/speakers[/bold]"
+
+@command(
+    panel="Lists",
+    example="earmark prepare speakers corpus/manifest.tsv --verify-split test --pairs 20000 --out data/speakers",
 )
-
-
 @options_from("earmark.data.speaker_splits:HoldOutSettings")
 def speakers(
     manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="Clips with speakers; whole files.")],

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.settings import Flag, options_from
 
 if TYPE_CHECKING:
     from earmark.data.synth.synthesis import SynthReport, SynthSettings
 
-EXAMPLE = "Example: [bold]earmark prepare synth recipes/words.tsv --languages en,es --out data/synth[/bold]"
 
-
+@command(example="earmark prepare synth recipes/words.tsv --languages en,es --out data/synth")
 @options_from(
     "earmark.data.synth.synthesis:SynthSettings",
     flags={"languages": Flag(separator=","), "engines": Flag(separator=",")},

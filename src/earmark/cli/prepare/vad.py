@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import SpeakerPattern, Split, Workers, check_out, process_count
 from earmark.cli.settings import options_from
 from earmark.core.errors import EarmarkError, InputError
@@ -15,9 +16,8 @@ if TYPE_CHECKING:
     from earmark.data.manifest import Manifest
     from earmark.data.vad import VadSettings
 
-EXAMPLE = "Example: [bold]earmark prepare vad recordings --out data/sections.txt[/bold]"
 
-
+@command(panel="Sections and segments of recordings", example="earmark prepare vad recordings --out data/sections.txt")
 @options_from("earmark.data.vad:VadSettings")
 def vad(
     source: Annotated[Path, typer.Argument(metavar="FOLDER|MANIFEST", help="Recordings, or a manifest of them.")],

@@ -6,14 +6,15 @@ from typing import Annotated, Literal
 import typer
 
 from earmark.cli import console
+from earmark.cli.commands import command
 from earmark.cli.prepare.options import ManifestOut
 
-EXAMPLE = (
-    "Example: [bold]earmark prepare voxceleb corpora/voxceleb1 --list iden_split.txt --mode verification "
-    "--out corpora/voxceleb1/verification.tsv[/bold]"
+
+@command(
+    panel="Corpora in their own layout",
+    example="earmark prepare voxceleb corpora/voxceleb1 --list iden_split.txt "
+    "--mode verification --out corpora/voxceleb1/verification.tsv",
 )
-
-
 def voxceleb(
     directory: Annotated[
         Path, typer.Argument(metavar="DIR", help="The corpus: folder of id10001/VIDEO/00001.wav and so on.")
