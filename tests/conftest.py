@@ -195,7 +195,7 @@ class StandInSpeaker:
 
     def __init__(self, **changes):
         self.card = {"calibration": {"false_accepts": [0.01, 0.05, 0.1], "threshold": [0.9, 0.8, 0.7], "slope": 20.0}}
-        self.heard = []
+        self.embedded = []
         for name, value in changes.items():
             setattr(self, name, value)
 
@@ -204,7 +204,7 @@ class StandInSpeaker:
         return Calibration.from_card(self.card, f"speaker encoder {self.name!r}", "false_accepts")
 
     def embed(self, wave):
-        self.heard.append(len(wave))
+        self.embedded.append(len(wave))
         time = np.arange(len(wave)) / SAMPLE_RATE
         found = np.array([abs(np.exp(-2j * np.pi * hum * time) @ wave) + 1e-9 for hum in VOICES.values()])
         return (found / np.linalg.norm(found)).astype(np.float32)

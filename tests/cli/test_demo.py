@@ -13,7 +13,7 @@ def test_the_demo_enrolls_detects_compares_and_plots(run, tmp_path):
     assert (tmp_path / "demo.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_without_matplotlib_the_demo_works_and_says_what_is_missing(run, tmp_path, monkeypatch):
+def test_without_matplotlib_the_demo_works_without_a_plot(run, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
     result = run("demo")
@@ -22,7 +22,7 @@ def test_without_matplotlib_the_demo_works_and_says_what_is_missing(run, tmp_pat
     assert run("demo", "--out", "demo.png").code == 2
 
 
-def test_the_sound_of_the_demo_is_small_and_its_truth_lies_inside():
+def test_the_demo_audio_is_small_and_contains_the_true_times():
     length_s = audio.duration_s(demo.STREAM)
     assert len(demo.take_files()) == 5
     assert 20 < length_s < 30

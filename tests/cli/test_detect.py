@@ -43,7 +43,7 @@ def objects(out):
     return [json.loads(line) for line in out.splitlines()]
 
 
-def test_json_lines_say_what_was_heard_where(enrolled, talk):
+def test_json_lines_have_the_detections(enrolled, talk):
     result = enrolled("detect", talk, "--json")
     assert (result.code, result.err) == (0, "")
     (hit,) = objects(result.out)
@@ -78,7 +78,7 @@ def test_a_broken_file_among_many_does_not_stop_the_others(enrolled, talk, odd_f
 
 
 @pytest.mark.parametrize("kind", ["eight bits", "stereo 96 kHz", "cut off"])
-def test_unusual_files_are_searched_alike(enrolled, odd_file, kind):
+def test_unusual_files_are_searched(enrolled, odd_file, kind):
     result = enrolled("detect", odd_file(kind), "--json")
     assert result.code == 0
     assert [hit["keyword"] for hit in objects(result.out)] == ["rise"]

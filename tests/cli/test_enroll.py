@@ -48,7 +48,7 @@ def test_takes_are_shown_and_the_keyword_is_saved(run, takes):
     assert "0.85" in listed
 
 
-def test_remarks_stand_beside_their_take(run, takes, say):
+def test_remarks_are_in_the_row_of_their_take(run, takes, say):
     from earmark import audio
 
     audio.write(takes[1], 20 * say("rise", seed=1))
@@ -67,14 +67,14 @@ def test_a_known_keyword_is_added_to_or_replaced_only_on_demand(enrolled, takes)
     assert enrolled("enroll", "rise", takes[0], "--replace", "--add").code == 2
 
 
-def test_more_takes_leave_the_threshold_alone_unless_it_is_chosen_anew(run, takes):
+def test_more_takes_keep_the_threshold_unless_a_rate_is_given(run, takes):
     assert "score 0.90" in run("enroll", "rise", *takes[:3], "--false-alarms-per-hour", "0.1").out
     assert "score 0.90 (0.1 false alarms per hour), as before\n" in run("enroll", "rise", takes[3], "--add").out
     again = run("enroll", "rise", takes[4], "--add", "--false-alarms-per-hour", "100")
     assert again.out.endswith("score 0.50 (100 false alarms per hour)\n")
 
 
-def test_takes_added_with_another_encoder_set_the_threshold_anew(run, takes, make_encoder, monkeypatch):
+def test_takes_added_with_another_encoder_change_the_threshold(run, takes, make_encoder, monkeypatch):
     assert run("enroll", "rise", *takes[:3], "--false-alarms-per-hour", "0.1").code == 0
     card = {"calibration": {"false_alarms_per_hour": [0.1, 1], "threshold": [0.7, 0.6], "slope": 9.0}}
     other = make_encoder(name="new", fingerprint="f" * 48, card=card)
@@ -107,7 +107,7 @@ def test_a_name_that_is_no_name_is_refused_before_the_files_are_read(run, name):
     assert "keyword" in result.err
 
 
-def test_a_folder_stands_for_its_recordings(run, takes, tmp_path):
+def test_all_recordings_of_a_folder_are_enrolled(run, takes, tmp_path):
     folder = tmp_path / "takes"
     folder.mkdir()
     for take in takes[:3]:

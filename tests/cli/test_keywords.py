@@ -47,7 +47,7 @@ def test_keywords_travel_in_a_file(enrolled, tmp_path):
     assert enrolled("keywords", "show", "rise").code == 0
 
 
-def test_exporting_to_what_is_no_file_says_what_to_type(enrolled):
+def test_exporting_without_a_file_names_the_command(enrolled):
     for given, cure in (("rise", "earmark keywords export rise.earmark --keyword rise"), ("w", "name it w.earmark")):
         result = enrolled("keywords", "export", given)
         assert (result.code, result.err.count("\n")) == (2, 1)

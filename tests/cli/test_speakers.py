@@ -53,13 +53,13 @@ def test_a_voice_is_enrolled_and_its_takes_are_shown(voices, voice):
     assert "score 0.90" in strict.out
 
 
-def test_too_little_speech_is_said_in_the_table(voices, voice):
+def test_too_little_speech_is_in_the_table(voices, voice):
     result = voices("speakers", "enroll", "alice", voice("alice"))
     assert (result.code, result.err) == (0, "")
     assert "s of speech in all: record 2 s or more" in result.out
 
 
-def test_a_take_of_somebody_else_is_named_in_the_table(voices, voice):
+def test_a_take_of_another_voice_is_in_the_table(voices, voice):
     files = [*(voice("alice", word) for word in ("rise", "fall", "bow")), voice("bob", "bow")]
     result = voices("speakers", "enroll", "alice", *files)
     assert (result.code, result.err) == (0, "")
@@ -78,7 +78,7 @@ def test_a_taken_name_asks_whether_to_add_or_replace(known, voice):
     assert "no speaker 'carol'" in known("speakers", "enroll", "carol", voice("carol"), "--add").err
 
 
-def test_more_takes_and_hearing_them_again_leave_the_threshold_alone(known, voice, make_speaker_encoder, monkeypatch):
+def test_more_takes_and_reembedding_keep_the_threshold(known, voice, make_speaker_encoder, monkeypatch):
     files = [voice("carol", word) for word in ("rise", "fall", "bow")]
     assert known("speakers", "enroll", "carol", *files, "--false-accepts", "0.01").code == 0
     more = known("speakers", "enroll", "carol", voice("carol", seed=4), "--add")
@@ -91,7 +91,7 @@ def test_more_takes_and_hearing_them_again_leave_the_threshold_alone(known, voic
     assert "score 0.50, for the same rate" in known("speakers", "reembed", "carol").out
 
 
-def test_speakers_are_listed_with_the_keywords_that_answer_to_them(known, takes):
+def test_speakers_are_listed_with_their_keywords(known, takes):
     assert known("enroll", "rise", *takes, "--only-speaker", "alice").code == 0
     table = known("speakers", "list").out
     assert "alice" in table
@@ -106,7 +106,7 @@ def test_an_empty_store_says_how_to_fill_it(voices):
     assert voices("speakers", "list", "--json").out == ""
 
 
-def test_recordings_are_verified_and_both_answers_are_a_success(known, voice):
+def test_recordings_are_verified_and_both_results_are_a_success(known, voice):
     own, other = voice("alice", "fall", 9), voice("bob", "fall", 9)
     result = known("speakers", "verify", "alice", own, other)
     assert (result.code, result.err) == (0, "")
@@ -118,7 +118,7 @@ def test_recordings_are_verified_and_both_answers_are_a_success(known, voice):
 
 
 @pytest.mark.parametrize("kind", ["silent", "absent", "text", "three hours"])
-def test_a_recording_that_cannot_be_judged_does_not_stop_the_others(known, voice, odd_file, kind):
+def test_a_recording_that_cannot_be_verified_does_not_stop_the_others(known, voice, odd_file, kind):
     path = odd_file(kind)
     result = known("speakers", "verify", "alice", path, voice("alice", "fall", 9), "--json")
     assert result.code == 2
@@ -127,7 +127,7 @@ def test_a_recording_that_cannot_be_judged_does_not_stop_the_others(known, voice
     assert json.loads(result.out)["is_same"] is True
 
 
-def test_a_keyword_for_one_voice_fires_for_it_alone(known, takes, voice, dialogue):
+def test_a_restricted_keyword_is_detected_only_in_its_voice(known, takes, voice, dialogue):
     files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
     enrolled = known("enroll", "rise", *files, "--only-speaker", "Alice")
     assert enrolled.code == 0
@@ -151,7 +151,7 @@ def test_a_keyword_for_one_voice_fires_for_it_alone(known, takes, voice, dialogu
     assert f"{hit['speaker_score']:.2f}" in table
 
 
-def test_that_a_word_was_said_in_another_voice_is_noted_and_listed_on_demand(known, takes, voice, dialogue):
+def test_refused_detections_are_noted_and_listed_on_demand(known, takes, voice, dialogue):
     files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
     assert known("enroll", "rise", *files, "--only-speaker", "alice").code == 0
     detect = ("detect", dialogue, "--threshold", "0.7")
@@ -197,7 +197,7 @@ def test_more_takes_do_not_lift_the_restriction(known, takes):
     assert "only" not in known("enroll", "rise", *takes, "--replace").out
 
 
-def test_an_unknown_speaker_is_told_before_the_work(voices, takes):
+def test_an_unknown_speaker_is_refused_before_the_work(voices, takes):
     result = voices("enroll", "rise", *takes, "--only-speaker", "alice")
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "earmark speakers enroll alice FILE..." in result.err
@@ -214,7 +214,7 @@ def test_a_speaker_is_removed_when_no_keyword_needs_it(known, takes):
     assert "no speaker 'alice'" in known("speakers", "verify", "alice", "x.wav").err
 
 
-def test_an_unknown_speaker_removes_nobody(known):
+def test_an_unknown_name_removes_no_speaker(known):
     refused = known("speakers", "remove", "alice", "bob", "carol")
     assert (refused.code, refused.out) == (2, "")
     assert len(known("speakers", "list", "--json").out.splitlines()) == 2

@@ -104,7 +104,7 @@ def test_three_hours_are_read_in_constant_memory(tmp_path: Path):
     assert peak_bytes < 8e6  # the whole of it is 691 MB
 
 
-def test_the_first_block_comes_before_the_file_was_read(tmp_path: Path):
+def test_the_first_block_is_yielded_before_the_file_is_read(tmp_path: Path):
     path = tmp_path / "late_fault.wav"
     sound = np.zeros(10 * 8_000, np.float32)
     sound[-1] = np.nan
@@ -224,12 +224,12 @@ def test_writing_and_reading_keeps_every_16_bit_sample(tmp_path: Path, suffix: s
     np.testing.assert_array_equal(audio.read(path), steps / np.float32(32_768))
 
 
-def test_writing_clips_what_is_too_loud(tmp_path: Path):
+def test_writing_clips_loud_samples(tmp_path: Path):
     audio.write(tmp_path / "loud.wav", floats(-3, 3))
     np.testing.assert_array_equal(audio.read(tmp_path / "loud.wav"), floats(-1, 32_767 / 32_768))
 
 
-def test_writing_to_nowhere_or_with_a_strange_suffix_is_an_error_naming_the_file(tmp_path: Path):
+def test_writing_to_a_missing_folder_or_an_unknown_suffix_is_refused(tmp_path: Path):
     with pytest.raises(AudioError, match=r"x\.wav: cannot be written.*folder"):
         audio.write(tmp_path / "absent" / "x.wav", tone())
     with pytest.raises(AudioError, match=r"x\.doc: .*\.wav"):

@@ -103,13 +103,13 @@ def test_an_empty_chunk_changes_nothing(encoder):
     assert apart(np.concatenate([*pieces, stream.finish()]), encoder.frames(wave)) < 1e-4
 
 
-def test_a_frame_comes_when_its_lag_has_passed(encoder):
+def test_a_frame_is_returned_after_its_lag(encoder):
     lag = round(encoder.lag_s / encoder.hop_s - 0.5)
     stream, wave = encoder.stream(), noise(2)
-    heard = 0
+    count = 0
     for number in range(50):
-        heard += len(stream.push(wave[number * HOP : (number + 1) * HOP]))
-        assert heard == max(0, number + 1 - lag)
+        count += len(stream.push(wave[number * HOP : (number + 1) * HOP]))
+        assert count == max(0, number + 1 - lag)
     assert 0.3 < encoder.lag_s < 0.6
 
 
@@ -131,7 +131,7 @@ def test_a_click_changes_the_frames_whose_reach_covers_it_and_those_around_it_mo
     assert np.mean(off_s) == pytest.approx(0, abs=0.15)
 
 
-def test_what_came_before_a_recording_is_silence(encoder):
+def test_a_recording_follows_silence(encoder):
     wave = noise(1)
     padded = encoder.frames(np.concatenate([np.zeros(20 * HOP, np.float32), wave]))[20:]
     assert apart(padded, encoder.frames(wave)) < 1e-4
@@ -157,14 +157,14 @@ def test_an_embedding_is_the_direction_of_the_sum_of_its_frames(encoders):
         assert row == pytest.approx(total / np.linalg.norm(total), abs=1e-5)
 
 
-def test_samples_of_other_kinds_are_the_same_sound(encoders):
+def test_samples_of_other_types_are_the_same_audio(encoders):
     wave = np.round(noise(1) * 32768).clip(-32768, 32767)
     as_float = encoders["little"].embed((wave / 32768).astype(np.float64))
     assert np.allclose(encoders["little"].embed(wave.astype(np.int16)), as_float, atol=1e-6)
 
 
 @pytest.mark.parametrize("wave", [np.zeros((2, 100)), np.full(1000, np.nan), ["word"]], ids=["stereo", "nan", "text"])
-def test_what_is_no_sound_is_refused(encoders, wave):
+def test_other_things_than_audio_are_refused(encoders, wave):
     with pytest.raises(AudioError):
         encoders["little"].frames(wave)
     with pytest.raises(AudioError):

@@ -85,13 +85,13 @@ def test_the_level_is_no_part_of_a_voice(shipped, sounds):
 
 
 @pytest.mark.parametrize("samples", [1, 7, 399, 25_599, 25_600, 25_601, 44_799, 44_800, 70_001])
-def test_sound_of_any_length_is_embedded(shipped, sounds, samples):
+def test_audio_of_any_length_is_embedded(shipped, sounds, samples):
     unit = shipped.embed(np.resize(sounds[5], samples))
     assert np.isfinite(unit).all()
     assert np.linalg.norm(unit) == pytest.approx(1, abs=1e-5)
 
 
-def test_short_sound_counts_as_if_it_were_repeated(shipped, sounds):
+def test_short_audio_is_repeated(shipped, sounds):
     short = sounds[0]
     np.testing.assert_allclose(shipped.embed(short), shipped.embed(np.resize(short, 25_600)), atol=1e-5)
 
@@ -107,7 +107,7 @@ def test_silence_has_an_embedding_too(shipped):
     assert np.isfinite(shipped.embed(np.zeros(16_000))).all()
 
 
-def test_the_card_says_what_was_learned_from_and_what_scores_mean(shipped):
+def test_the_card_has_training_data_and_calibration(shipped):
     assert shipped.card["licence"] == "Apache-2.0"  # the file is older than the spelling of the recipe
     assert "VoxCeleb2" in shipped.card["trained_on"]
     thresholds = shipped.calibration.thresholds
@@ -143,7 +143,7 @@ def test_each_loader_refuses_the_others_file_with_the_cure(clips_file):
         load_speaker_encoder(shipped)
 
 
-def test_what_is_no_speaker_encoder_is_refused_in_one_line(tmp_path, clips_file):
+def test_other_files_are_refused_in_one_line(tmp_path, clips_file):
     with pytest.raises(EncoderError, match="no such encoder"):
         load_speaker_encoder(tmp_path / "absent.onnx")
     (tmp_path / "text.onnx").write_text("no network\n" * 50)

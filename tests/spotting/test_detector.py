@@ -38,15 +38,15 @@ def stream(say, hush):
     return wave
 
 
-def listen(detector, wave, cuts=()):
-    heard = [hit for chunk in np.split(wave, cuts) for hit in detector.push(chunk)]
-    return heard + detector.finish()
+def detections_of(detector, wave, cuts=()):
+    found = [hit for chunk in np.split(wave, cuts) for hit in detector.push(chunk)]
+    return found + detector.finish()
 
 
-def test_each_word_is_heard_once_and_in_its_place(keywords, encoder, stream):
-    heard = listen(Detector(keywords, encoder=encoder), stream)
-    assert [hit.keyword for hit in heard] == [word for word, _ in SAID]
-    for hit, (_, start_s) in zip(heard, SAID, strict=True):
+def test_each_word_is_detected_once_at_its_time(keywords, encoder, stream):
+    found = detections_of(Detector(keywords, encoder=encoder), stream)
+    assert [hit.keyword for hit in found] == [word for word, _ in SAID]
+    for hit, (_, start_s) in zip(found, SAID, strict=True):
         assert hit.start_s == pytest.approx(start_s, abs=0.2)
         assert hit.end_s == pytest.approx(start_s + 0.6, abs=0.2)
         assert 0.85 <= hit.score <= 1
@@ -55,9 +55,9 @@ def test_each_word_is_heard_once_and_in_its_place(keywords, encoder, stream):
 
 @given(cuts=st.lists(st.integers(0, 160_000), max_size=30).map(sorted))
 @settings(max_examples=25)
-def test_any_chunking_hears_the_same(keywords, encoder, stream, cuts):
+def test_every_chunking_gives_the_same_detections(keywords, encoder, stream, cuts):
     detector = Detector(keywords, encoder=encoder)
-    whole, pieces = listen(detector, stream), listen(detector, stream, cuts)
+    whole, pieces = detections_of(detector, stream), detections_of(detector, stream, cuts)
     assert [(hit.keyword, hit.start_s, hit.end_s) for hit in whole] == [
         (hit.keyword, hit.start_s, hit.end_s) for hit in pieces
     ]
@@ -87,17 +87,17 @@ def test_scores_are_the_best_cosine_over_tempos_smoothed(keywords, encoder, stre
         np.testing.assert_allclose(scores[20:, column], slow[20:], atol=1e-5)
 
 
-def test_scores_leave_the_stream_alone(keywords, encoder, stream):
+def test_scores_do_not_change_the_stream(keywords, encoder, stream):
     detector = Detector(keywords, encoder=encoder)
-    expected = listen(detector, stream)
-    heard = detector.push(stream[:50_000])
+    expected = detections_of(detector, stream)
+    found = detector.push(stream[:50_000])
     detector.scores(stream)
-    assert heard + listen(detector, stream[50_000:]) == expected
+    assert found + detections_of(detector, stream[50_000:]) == expected
 
 
 def test_a_whole_recording_is_detected_from_a_wave_or_a_file(keywords, encoder, stream, tmp_path):
     detector = Detector(keywords, encoder=encoder)
-    expected = listen(detector, stream)
+    expected = detections_of(detector, stream)
     detector.push(stream[:90_000])  # dropped: a recording is a stream of its own
     assert [*detector.detect(stream)] == expected
     audio.write(tmp_path / "a.wav", stream)
@@ -116,7 +116,7 @@ def test_one_keyword_needs_no_list_and_other_things_are_refused(keywords, encode
 
 def test_finish_begins_a_new_stream(keywords, encoder, stream):
     detector = Detector(keywords, encoder=encoder)
-    assert listen(detector, stream) == listen(detector, stream)
+    assert detections_of(detector, stream) == detections_of(detector, stream)
 
 
 def test_scores_do_not_depend_on_the_block_length(keywords, encoder, stream):
@@ -126,42 +126,42 @@ def test_scores_do_not_depend_on_the_block_length(keywords, encoder, stream):
     np.testing.assert_allclose(scores, expected, atol=1e-5)
 
 
-def test_int16_chunks_are_heard(keywords, encoder, stream):
-    heard = listen(Detector(keywords, encoder=encoder), np.round(stream * 32_767).astype(np.int16))
-    assert [hit.keyword for hit in heard] == [word for word, _ in SAID]
+def test_int16_chunks_are_accepted(keywords, encoder, stream):
+    found = detections_of(Detector(keywords, encoder=encoder), np.round(stream * 32_767).astype(np.int16))
+    assert [hit.keyword for hit in found] == [word for word, _ in SAID]
 
 
 @pytest.mark.parametrize("chunk", [np.zeros((2, 100)), np.full(100, np.nan), np.array(["a"])])
-def test_a_chunk_that_is_no_sound_is_refused(keywords, encoder, chunk):
+def test_a_chunk_that_is_not_audio_is_refused(keywords, encoder, chunk):
     with pytest.raises(AudioError):
         Detector(keywords, encoder=encoder).push(chunk)
 
 
 def test_empty_and_silent_streams_say_nothing(keywords, encoder):
     detector = Detector(keywords, encoder=encoder)
-    assert listen(detector, np.zeros(0, np.float32)) == []
-    assert listen(detector, np.zeros(80_000, np.float32)) == []
+    assert detections_of(detector, np.zeros(0, np.float32)) == []
+    assert detections_of(detector, np.zeros(80_000, np.float32)) == []
     times_s, scores = detector.scores(np.zeros(0, np.float32))
     assert (times_s.shape, scores.shape) == ((0,), (0, 3))
 
 
-def test_a_word_at_the_very_beginning_and_at_the_very_end_is_heard(keywords, encoder, say):
+def test_a_word_at_the_start_and_at_the_end_is_detected(keywords, encoder, say):
     detector = Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=0.7))
-    (hit,) = listen(detector, say("fall", before_s=0.0, after_s=1.0, seed=30))
+    (hit,) = detections_of(detector, say("fall", before_s=0.0, after_s=1.0, seed=30))
     assert (hit.keyword, hit.start_s) == ("fall", pytest.approx(0, abs=0.1))
-    (hit,) = listen(detector, say("fall", before_s=1.0, after_s=0.0, seed=31))
+    (hit,) = detections_of(detector, say("fall", before_s=1.0, after_s=0.0, seed=31))
     assert hit.keyword == "fall"
 
 
 def test_the_threshold_can_be_set_for_all(keywords, encoder, stream):
-    assert listen(Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=1.0)), stream) == []
+    assert detections_of(Detector(keywords, encoder=encoder, settings=DetectorSettings(threshold=1.0)), stream) == []
 
 
-def test_keywords_alike_fire_once_unless_told_otherwise(keywords, encoder, stream, say):
+def test_similar_keywords_are_detected_once_unless_not_exclusive(keywords, encoder, stream, say):
     twin = enroll("twin", [say("rise", seed=9)], encoder=encoder)
     both = [keywords[0], twin]
-    assert len(listen(Detector(both, encoder=encoder), stream)) == 3
-    every = listen(Detector(both, encoder=encoder, settings=DetectorSettings(exclusive=False)), stream)
+    assert len(detections_of(Detector(both, encoder=encoder), stream)) == 3
+    every = detections_of(Detector(both, encoder=encoder, settings=DetectorSettings(exclusive=False)), stream)
     assert len(every) == 6
 
 
@@ -196,7 +196,7 @@ def test_twenty_keywords_cost_little_more_than_one(encoder, keywords, stream):
     def cost_s(chosen):
         detector = Detector(chosen, encoder=encoder)
         started = time.process_time()
-        listen(detector, stream, range(1280, len(stream), 1280))
+        detections_of(detector, stream, range(1280, len(stream), 1280))
         return time.process_time() - started
 
     one, twenty = (min(cost_s(chosen) for _ in range(3)) for chosen in (many[:3], many))

@@ -91,7 +91,7 @@ def test_silence_around_a_take_changes_little(say, stand_in):
     assert short.duration_s == pytest.approx(long.duration_s, abs=0.05)
 
 
-def test_int16_takes_are_welcome(takes, stand_in):
+def test_int16_takes_are_accepted(takes, stand_in):
     whole = [np.round(take * 32_767).astype(np.int16) for take in takes]
     expected = enroll("rise", takes, encoder=stand_in).prototype
     np.testing.assert_allclose(enroll("rise", whole, encoder=stand_in).prototype, expected, atol=0.02)
@@ -119,7 +119,7 @@ def test_a_take_with_too_little_speech_is_refused(say, stand_in):
 
 
 @pytest.mark.parametrize("wave", [np.full(16_000, np.nan), np.zeros((2, 16_000)), np.array(["sound"])])
-def test_what_is_no_sound_is_refused_by_name(takes, stand_in, wave):
+def test_other_things_than_audio_are_refused_by_name(takes, stand_in, wave):
     with pytest.raises(AudioError, match=r"take 2 \(b.wav\): "):
         enroll("rise", [takes[0], wave], encoder=stand_in, sources=["a.wav", "b.wav"])
 
@@ -173,7 +173,7 @@ def test_two_takes_cannot_outvote_each_other(say, stand_in):
     assert remarks_of("rise", [say("rise"), say("fall")], encoder=stand_in) == []
 
 
-def test_another_encoder_hears_the_same_takes(takes, stand_in, make_encoder):
+def test_another_encoder_embeds_the_same_takes(takes, stand_in, make_encoder):
     keyword = enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=5)
     again = reembed(keyword, stand_in)
     np.testing.assert_array_equal(again.embeddings, keyword.embeddings)

@@ -57,7 +57,7 @@ def test_a_peak_still_open_at_the_end_is_reported():
     assert [peak.stop for peak in pick(np.linspace(0, 0.9, 20))] == [20]
 
 
-def test_of_two_keywords_on_one_sound_the_better_is_reported():
+def test_the_better_of_two_overlapping_keywords_is_reported():
     curves = np.stack([bump(80, 30, 0.7, width=6), bump(80, 33, 0.9)], axis=1)
     assert [(peak.keyword, peak.stop) for peak in pick(curves)] == [(1, 34)]
     assert {peak.keyword for peak in pick(curves, exclusive=False)} == {0, 1}

@@ -18,7 +18,7 @@ def alice(speak, stand_in_speaker):
     return enroll_speaker("Alice", takes, encoder=stand_in_speaker)
 
 
-def test_a_voice_is_known_again_whatever_it_says_and_another_is_not(alice, speak, stand_in_speaker):
+def test_a_voice_is_verified_in_any_words_and_another_is_not(alice, speak, stand_in_speaker):
     for word in ("rise", "fall", "bow"):
         own = verify(alice, speak(word, "alice", seed=9), encoder=stand_in_speaker)
         other = verify(alice, speak(word, "bob", seed=9), encoder=stand_in_speaker)
@@ -41,17 +41,17 @@ def test_a_speaker_holds_takes_unit_embeddings_and_the_threshold_of_the_wanted_r
 def test_only_speech_is_embedded(speak, stand_in_speaker, hush):
     wave = np.concatenate([speak("rise", "alice"), hush(3.0), speak("fall", "alice", seed=1)])
     enroll_speaker("a", [wave, wave], encoder=stand_in_speaker)
-    assert max(stand_in_speaker.heard) < 2.2 * 16_000
+    assert max(stand_in_speaker.embedded) < 2.2 * 16_000
     assert len(spoken(wave)) > 1.2 * 16_000
     assert len(spoken(hush(1.0))) == 0
 
 
-def test_little_speech_is_remarked_once_and_kept(speak, stand_in_speaker):
+def test_too_little_speech_gives_one_remark(speak, stand_in_speaker):
     with pytest.warns(
         TakeWarning, match=r"alice: only 0\.\d s of speech in all: record 2 s or more, ten are good"
-    ) as told:
+    ) as caught:
         speaker = enroll_speaker("alice", [speak("rise", "alice")], encoder=stand_in_speaker)
-    assert len(told) == 1
+    assert len(caught) == 1
     assert "of speech in all" in speaker.takes[0].remarks[0]
 
 
@@ -90,10 +90,10 @@ def test_takes_of_another_voice_are_named(speak, stand_in_speaker, voices, odd):
     who = {"a": "alice", "b": "bob"}
     takes = [speak("rise", who[voice], seed=seed) for seed, voice in enumerate(voices)]
     sources = [f"{number}.wav" for number in range(len(takes))]
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         enroll_speaker("alice", takes, encoder=stand_in_speaker, sources=sources)
-    remarks = [str(warning.message) for warning in told if "another voice" in str(warning.message)]
+    remarks = [str(warning.message) for warning in caught if "another voice" in str(warning.message)]
     assert [remark.split(" sounds")[0] for remark in remarks] == [f"take {row + 1} ({row}.wav)" for row in odd]
     assert all(remark.endswith("whose is it?") for remark in remarks)
 
@@ -120,12 +120,12 @@ def test_names_takes_and_sources_are_checked(speak, stand_in_speaker):
         Speaker(name="a", takes=(), embeddings=np.zeros((0, 3), np.float32), threshold=0.5, encoder="x")
 
 
-def test_without_calibration_nobody_is_enrolled(speak, make_speaker_encoder):
+def test_a_speaker_needs_a_calibrated_encoder(speak, make_speaker_encoder):
     with pytest.raises(InputError, match=r"^speaker encoder .stand-in voices.: "):
         enroll_speaker("alice", [speak("rise", "alice")], encoder=make_speaker_encoder(card={}))
 
 
-def test_another_encoder_is_refused_until_the_takes_are_heard_again(alice, speak, make_speaker_encoder):
+def test_a_speaker_of_another_encoder_is_refused_until_it_is_reembedded(alice, speak, make_speaker_encoder):
     other = make_speaker_encoder(name="new", fingerprint="f" * 16)
     with pytest.raises(InputError, match=r"'Alice' was enrolled with encoder b01ce5.*reembed"):
         verify(alice, speak("rise", "alice"), encoder=other)
@@ -143,13 +143,13 @@ def test_a_recording_without_speech_cannot_be_verified(alice, stand_in_speaker, 
         verify(alice, np.zeros((2, 9)), encoder=stand_in_speaker)
 
 
-def test_quiet_and_loud_count_alike(alice, speak, stand_in_speaker):
+def test_the_level_does_not_change_the_score(alice, speak, stand_in_speaker):
     wave = speak("bow", "alice", seed=4)
     scores = [verify(alice, gain * wave, encoder=stand_in_speaker).score for gain in (0.1, 1.0)]
     assert scores[0] == pytest.approx(scores[1], abs=1e-2)
 
 
-def test_the_takes_of_a_speaker_need_no_warning_to_be_heard_again(alice, stand_in_speaker):
+def test_reembedding_a_speaker_does_not_warn(alice, stand_in_speaker):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         again = reembed_speaker(replace(alice, name="b"), stand_in_speaker)

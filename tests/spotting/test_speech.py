@@ -27,7 +27,7 @@ def test_loudness_does_not_matter(say, gain):
     [np.zeros(16_000), np.full(16_000, 0.3), 1e-5 * np.ones(16_000), np.zeros(0), np.zeros(1), np.zeros(100)],
     ids=["silence", "offset", "tiny offset", "empty", "one sample", "six milliseconds"],
 )
-def test_nobody_speaks_where_there_is_nothing(wave):
+def test_silence_and_noise_contain_no_speech(wave):
     assert find_speech(wave.astype(np.float32)) is None
 
 
@@ -67,7 +67,7 @@ def test_a_weak_fricative_at_the_end_belongs_to_the_word(hush):
     assert near(find_speech(wave), 0.5, 1.05)
 
 
-def test_a_word_that_was_cut_out_is_kept_whole(say):
+def test_a_cut_out_word_is_returned_whole(say):
     cut_out = say("rise", seconds=0.3, before_s=0, after_s=0.02)
     assert find_speech(cut_out) == (0.0, 0.32)
 

@@ -66,7 +66,7 @@ def closed_folder() -> Iterator[Path]:
 # --- one keyword, in and out
 
 
-def test_a_keyword_comes_back_as_it_was_saved(store: KeywordStore):
+def test_a_keyword_is_read_as_it_was_saved(store: KeywordStore):
     saved = keyword("jarvis", takes=3)
     store.save(saved)
     got = store.get("jarvis")
@@ -111,7 +111,7 @@ def test_saving_a_taken_name_is_an_error_unless_it_may_replace(store: KeywordSto
     assert store.names() == ["jarvis"]
 
 
-def test_only_the_keyword_that_was_read_gives_way(store: KeywordStore):
+def test_only_the_keyword_that_was_read_is_replaced(store: KeywordStore):
     store.save(keyword("jarvis", takes=1))
     known = store.get("jarvis")
     store.save(keyword("jarvis", takes=2), replace=known)
@@ -124,7 +124,7 @@ def test_only_the_keyword_that_was_read_gives_way(store: KeywordStore):
     assert store.names() == []
 
 
-def test_a_take_that_is_not_sound_changes_nothing(store: KeywordStore):
+def test_a_take_that_is_not_audio_changes_nothing(store: KeywordStore):
     store.save(keyword("jarvis"))
     silent = Take(np.full(10, np.nan, np.float32), 0, 0)
     with pytest.raises(InputError):
@@ -145,7 +145,7 @@ def test_removing_takes_the_voice_out_of_the_file(store: KeywordStore):
     assert voice not in store.path.read_bytes()
 
 
-def test_a_source_that_is_not_text_is_kept_legibly(store: KeywordStore):
+def test_a_source_with_invalid_bytes_stays_legible(store: KeywordStore):
     store.save(replace(keyword("jarvis"), takes=(Take(sound(0), 0, 0.1, source="caf\udce9.wav"),)))
     assert store.get("jarvis").takes[0].source == "caf?.wav"
 
@@ -285,9 +285,7 @@ def test_threads_may_share_a_store(store: KeywordStore):
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs kill -9")
 @pytest.mark.parametrize("after", [1, 7, 20])
-def test_killed_in_the_middle_of_many_enrollments_what_was_reported_saved_is_there(
-    store: KeywordStore, tmp_path: Path, after: int
-):
+def test_a_killed_writer_loses_no_keyword_that_it_reported(store: KeywordStore, tmp_path: Path, after: int):
     writer = enrolling(tmp_path, store.path, "word", 100_000)
     assert writer.stdout is not None
     reported = [writer.stdout.readline().strip() for _ in range(after)]
@@ -342,7 +340,7 @@ def test_a_file_that_may_not_be_read_is_an_error(closed_folder: Path):
         store.names()
 
 
-def test_what_is_not_a_store_is_an_error_naming_it(tmp_path: Path):
+def test_other_files_are_refused_by_name(tmp_path: Path):
     (tmp_path / "notes.txt").write_text("no store at all\n" * 100)
     with contextlib.closing(sqlite3.connect(tmp_path / "other.db")) as other:
         other.execute("CREATE TABLE t (x)")
@@ -473,7 +471,7 @@ def test_an_exported_file_is_a_store_that_needs_no_side_files(closed_folder: Pat
     assert KeywordStore(closed_folder / "out.earmark").names() == ["jarvis"]
 
 
-def test_importing_a_taken_name_takes_over_nothing_unless_it_may_replace(store: KeywordStore, tmp_path: Path):
+def test_importing_a_taken_name_changes_nothing_without_replace(store: KeywordStore, tmp_path: Path):
     for name in ("alpha", "jarvis"):
         store.save(keyword(name))
     store.export_to(tmp_path / "out.earmark")

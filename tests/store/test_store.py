@@ -53,7 +53,7 @@ def store(tmp_path: Path) -> KeywordStore:
     return KeywordStore(tmp_path / "words.earmark")
 
 
-def test_a_speaker_comes_back_as_saved(store: KeywordStore):
+def test_a_speaker_is_read_as_it_was_saved(store: KeywordStore):
     saved = replace(speaker("Alice", 3), rate=0.02)
     store.save_speaker(saved)
     got = store.get_speaker("alice")
@@ -75,14 +75,14 @@ def test_speakers_and_keywords_have_names_of_their_own(store: KeywordStore):
     assert store.has_speaker("alice")
 
 
-def test_a_keyword_remembers_whom_it_answers_to(store: KeywordStore):
+def test_a_keyword_keeps_its_speaker(store: KeywordStore):
     store.save_speaker(speaker("Alice"))
     store.save(keyword("lights", "ALICE"))
     store.save(keyword("music"))
     assert [word.only_speaker for word in store.all()] == ["Alice", None]
 
 
-def test_a_keyword_for_nobody_known_is_an_error_and_changes_nothing(store: KeywordStore):
+def test_a_keyword_of_an_unknown_speaker_is_refused(store: KeywordStore):
     with pytest.raises(InputError, match=r"no speaker 'alice', .*'lights' .*earmark speakers enroll alice"):
         store.save(keyword("lights", "alice"))
     assert store.names() == []
@@ -98,7 +98,7 @@ def test_a_taken_name_is_an_error_unless_it_may_be_replaced(store: KeywordStore)
     assert store.get("lights").only_speaker == "ALICE"
 
 
-def test_only_the_speaker_that_was_read_gives_way(store: KeywordStore):
+def test_only_the_speaker_that_was_read_is_replaced(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     known = store.get_speaker("alice")
     store.save_speaker(speaker("alice", 3), replace=known)
@@ -106,7 +106,7 @@ def test_only_the_speaker_that_was_read_gives_way(store: KeywordStore):
         store.save_speaker(speaker("alice", 4), replace=known)
 
 
-def test_a_speaker_whom_a_keyword_needs_stays(store: KeywordStore):
+def test_a_speaker_of_a_restricted_keyword_is_not_removed(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     store.save(keyword("lights", "alice"))
     store.save(keyword("doors", "alice"))
@@ -138,7 +138,7 @@ def test_several_are_removed_together_or_not_at_all(store: KeywordStore):
     assert (store.names(), store.speakers()) == ([], [])
 
 
-def test_a_gate_opens_and_closes(store: KeywordStore):
+def test_a_restriction_is_set_and_lifted(store: KeywordStore):
     store.save_speaker(speaker("alice"))
     store.save(keyword("lights"))
     before = store.get("lights")
@@ -152,7 +152,7 @@ def test_a_gate_opens_and_closes(store: KeywordStore):
         store.restrict("light", "alice")
 
 
-def test_an_unknown_speaker_is_told_with_the_cure(store: KeywordStore):
+def test_an_unknown_speaker_is_refused_with_the_cure(store: KeywordStore):
     for work in (store.get_speaker, store.remove_speaker):
         with pytest.raises(SpeakerNotFound, match=r"no speaker 'bob'; enroll .*earmark speakers enroll bob FILE"):
             work("bob")
