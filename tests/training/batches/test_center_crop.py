@@ -116,8 +116,8 @@ def test_devices_that_gather_hear_what_the_cpu_copies(bank):
     noise = [torch.rand(100, generator=seeded(3)), torch.rand(7, generator=seeded(4))]
     ours = clips(bank, noise, shift_s=9 / 16_000, shift_probability=0.8, silence_gain=(0.1, 0.1))
     plan = ours.plan(torch.randint(-1, 6, (200,), generator=seeded(1)), seeded(2))
-    assert torch.equal(ours._gather(plan.begin, plan.at, plan.count), ours._copy(plan.begin, plan.at, plan.count))
-    assert torch.equal(ours.noise._gather(plan.crops, 16), ours.noise._copy(plan.crops, 16))
+    assert torch.equal(ours.gather(plan.begin, plan.at, plan.count), ours.copy(plan.begin, plan.at, plan.count))
+    assert torch.equal(ours.noise.gather(plan.crops, 16), ours.noise.copy(plan.crops, 16))
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ def test_every_start_that_fits_is_drawn(recordings):
 def test_devices_that_gather_hear_what_the_cpu_copies(recordings, size):
     generator = torch.Generator().manual_seed(0)
     crops = recordings.plan(torch.randint(2, (50,), generator=generator), size, generator)
-    assert torch.equal(recordings._gather(crops, size), recordings._copy(crops, size))
+    assert torch.equal(recordings.gather(crops, size), recordings.copy(crops, size))
 
 
 def test_no_crops_of_no_recordings_are_no_waves():

@@ -39,7 +39,7 @@ def test_a_crop_begins_anywhere_and_the_recording_follows_itself(bank, clip):
     assert starts == set(range(len(wave)))
 
 
-def test_half_of_the_crops_are_backwards(bank):
+def test_half_of_the_crops_are_reversed(bank):
     crops = drawn(clips(bank, tile=False), 3, 2000)
     backwards = crops[:, 0] > crops[:, -1]
     assert backwards.mean() == pytest.approx(0.5, abs=0.05)
@@ -63,8 +63,8 @@ def test_without_tile_a_short_recording_stands_in_silence(bank):
 def test_devices_that_gather_hear_what_the_cpu_copies(bank, tile):
     ours = clips(bank, tile=tile)
     plan = ours.plan(torch.randint(6, (200,), generator=seeded(1)), seeded(2))
-    given = plan.clip, plan.first, plan.backwards
-    assert torch.equal(ours._gather(*given), ours._copy(*given))
+    given = plan.clip, plan.first, plan.is_reversed
+    assert torch.equal(ours.gather(*given), ours.copy(*given))
 
 
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 20), slice(0, 50), slice(7, 7)])

@@ -9,7 +9,7 @@ from earmark.training.words.recipe import Source, parse_recipe
 def test_a_source_names_a_split_a_prefix_and_what_is_left_out(corpus):
     source = Source(manifest=corpus / "learn.tsv", split="train", prefix="t:", exclude=("bow", "dip"))
     assert {clip.label for clip in selected(source)} == {"t:rise", "t:fall"}
-    with pytest.raises(InputError, match=r"learn\.tsv: no clips of the split 'test' are left"):
+    with pytest.raises(InputError, match=r"learn\.tsv: .*'test'"):
         selected(Source(manifest=corpus / "learn.tsv", split="test"))
 
 
@@ -49,7 +49,7 @@ def test_what_is_no_target_is_one_class_or_background_or_left_out(table, tmp_pat
 
 
 def test_a_target_that_nobody_says_is_refused(table, tmp_path):
-    with pytest.raises(InputError, match=r"^data\.targets: no clip of 'dive' in data\.words$"):
+    with pytest.raises(InputError, match=r"^data\.targets: .*'dive'"):
         prepared(table, tmp_path, targets=["dive"])
 
 
@@ -68,7 +68,7 @@ def test_silence_is_one_more_class_for_clips_of_one_length(table, tmp_path):
 def test_the_word_for_silence_is_no_word(table, tmp_path, corpus):
     lines = (corpus / "learn.tsv").read_text(encoding="utf-8").replace("\trise\t", "\t_silence_\t")
     (corpus / "silent.tsv").write_text(lines, encoding="utf-8")
-    with pytest.raises(InputError, match=r"^data\.words: _silence_ is no word"):
+    with pytest.raises(InputError, match=r"^data\.words: .*_silence_"):
         prepared(table, tmp_path, words=[{"manifest": str(corpus / "silent.tsv")}])
 
 

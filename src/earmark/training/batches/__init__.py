@@ -1,1 +1,1 @@
-"""From clips to batches: clip bank, episodes, crops, scenes, augmentation."""
+"""Clips to batches of waves: clip bank, episodes, crops, scenes, augmentation."""

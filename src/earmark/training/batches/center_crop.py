@@ -1,7 +1,7 @@
-"""Clips of one fixed length with the word in the middle, as the published keyword systems train on them.
+"""Center crops: clips of one length with the word in the middle, as in the published keyword systems.
 
-All random choices of a batch are planned first, in small tensors; samples move only when the plan is drawn. Several
-processes can so make the same plan, and each draws its own rows of it.
+The random choices of a batch are planned first, in small tensors; samples are copied when the plan is drawn. Several
+processes can therefore make the same plan and draw their own rows.
 """
 
 from collections.abc import Callable, Sequence
@@ -11,46 +11,48 @@ from typing import Literal, Self
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.recordings import Crops, Recordings
 from earmark.training.batches.threads import share_rows
 
 SILENCE = -1
-"""The number that asks :class:`CenterCrops` for silence instead of a clip."""
+"""Clip number of a silence clip in `CenterCrops`."""
 
-_STEP = np.float32(1 / 32_768)  # of 16 bits
+_STEP = np.float32(1 / 32_768)  # one step of a 16-bit sample
 
 
-class CenterCropSettings(BaseModel):
-    """How clips are cut to one length.
+class CenterCropSettings(Settings):
+    """Settings of center crops.
 
     The defaults are those of Jung et al. (2023); Huh et al. (2021) shift 20 % of the clips by up to ± 0.2 s.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["center_crop"] = Field("center_crop", description="clips of one length, the word in the middle")
-    length_s: PositiveFloat = Field(
-        1.0, description="length of a clip, in seconds; a shorter one gets silence on both sides, a longer one is cut"
+    kind: Literal["center_crop"] = Field(
+        "center_crop", description="center crops: clips of one length, the word in the middle"
     )
-    shift_s: float = Field(0.0, ge=0, description="a shifted clip moves by up to ± this, in seconds")
-    shift_probability: float = Field(0.0, ge=0, le=1, description="share of the clips that are shifted")
+    length_s: PositiveFloat = Field(
+        1.0,
+        description="length of a crop, in seconds; a shorter clip is zero-padded on both sides, a longer one cropped",
+    )
+    shift_s: float = Field(0.0, ge=0, description="maximum time shift in either direction, in seconds")
+    shift_probability: float = Field(0.0, ge=0, le=1, description="probability of a time shift")
     silence_gain: tuple[float, float] = Field(
-        (0.0, 0.0), description="range of the gain of the noise in silence clips; (0, 0): digital silence"
+        (0.0, 0.0), description="range of the gain of noise in silence clips; (0, 0): digital silence"
     )
 
     @model_validator(mode="after")
     def _is_in_order(self) -> Self:
         low, high = self.silence_gain
         if not 0 <= low <= high:
-            raise ValueError(f"silence_gain: a range from low to high, at least 0, is needed, not ({low:g}, {high:g})")
+            raise ValueError(f"silence_gain: ({low:g}, {high:g}) is no ascending range from 0 up")
         if self.shift_s > self.length_s:
-            raise ValueError(f"shift_s: a shift of {self.shift_s:g} s leaves nothing of {self.length_s:g} s")
+            raise ValueError(f"shift_s: {self.shift_s:g} s is more than length_s, {self.length_s:g} s")
         return self
 
     def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "CenterCrops":
@@ -60,16 +62,16 @@ class CenterCropSettings(BaseModel):
 
 @dataclass(frozen=True)
 class CenterCropPlan:
-    """All that is random in a batch of clips, and where their samples are.
+    """Random choices of a batch, and the positions of its samples.
 
-    Sample ``at + i`` of a wave is the bank's sample ``begin + i``, for i from 0 to ``count - 1``; around it is silence.
+    Sample ``at + i`` of a wave is the bank's sample ``begin + i``, for i from 0 to ``count - 1``; all others are zero.
 
     Attributes:
         begin: first sample in the bank, int64, shape (batch,).
-        at: where it stands in the wave, int64, shape (batch,).
+        at: its position in the wave, int64, shape (batch,).
         count: samples from the bank, int64, shape (batch,); 0 for silence.
-        crops: the noise in silence clips; rows of other clips mean nothing.
-        gain: its gain, shape (batch,); 0 in all other clips.
+        crops: noise of silence clips; not used for other clips.
+        gain: gain of the noise, shape (batch,); 0 for other clips.
     """
 
     begin: Tensor
@@ -83,16 +85,16 @@ class CenterCropPlan:
 
 
 class CenterCrops:
-    """Draws clips of one length from a bank.
+    """Draws center crops from a bank.
 
     Args:
-        bank: the clips.
-        settings: how they are cut.
-        device: where the waves are wanted; the bank's samples are copied there, but stay on disk for the CPU.
-        noise: recordings that silence clips are cut from, each shape (n,).
+        bank: clip bank.
+        settings: crop settings.
+        device: device of the waves; a GPU gets a copy of the bank's samples, on the CPU they stay memory-mapped.
+        noise: recordings for silence clips, each shape (n,).
 
     Raises:
-        InputError: silence should sound, but there is no noise.
+        InputError: ``silence_gain`` is above 0, but there is no noise.
     """
 
     def __init__(
@@ -100,7 +102,7 @@ class CenterCrops:
     ) -> None:
         if settings.silence_gain[1] > 0 and not noise:
             raise InputError(
-                "data.noise: no recordings to make silence of; name some, or set scenes.silence_gain to [0, 0]"
+                "data.noise: no recordings for silence clips; name some, or set scenes.silence_gain = [0, 0]"
             )
         self.settings = settings
         self.device = device
@@ -111,27 +113,27 @@ class CenterCrops:
         self.noise = Recordings(noise, device)
 
     def plan(self, clips: Tensor, generator: torch.Generator) -> CenterCropPlan:
-        """Choose shifts and silences.
+        """Choose shifts and noise.
 
         Args:
-            clips: numbers of the clips, shape (batch,); ``SILENCE`` asks for silence.
+            clips: clip numbers, shape (batch,); ``SILENCE`` for silence.
             generator: source of randomness, on the CPU.
         """
         batch, options = len(clips), self.settings
         silent = clips < 0
         number = clips.clamp(min=0)
         length = self.length[number]
-        spare = self.size - length
-        before = spare.clamp(min=0) // 2
-        cut = (-spare).clamp(min=0) // 2
-        heard = length.clamp(max=self.size)
-        reach = round(options.shift_s * SAMPLE_RATE)
-        shift = torch.randint(-reach, reach + 1, (batch,), generator=generator)
+        margin = self.size - length
+        before = margin.clamp(min=0) // 2
+        cut = (-margin).clamp(min=0) // 2
+        kept = length.clamp(max=self.size)
+        limit = round(options.shift_s * SAMPLE_RATE)
+        shift = torch.randint(-limit, limit + 1, (batch,), generator=generator)
         shift *= torch.rand(batch, generator=generator) < options.shift_probability
-        # What is pushed over an edge is lost: the clip does not wrap, and what was cut off does not come back.
+        # Samples shifted over an edge are lost: the clip does not wrap, and cropped samples do not return.
         at = (before + shift).clamp(0, self.size)
         lost = at - (before + shift)
-        count = torch.minimum(heard - lost, self.size - at).clamp(min=0)
+        count = torch.minimum(kept - lost, self.size - at).clamp(min=0)
         low, high = options.silence_gain
         gain = (low + (high - low) * torch.rand(batch, generator=generator)) * silent
         recording = torch.randint(max(1, len(self.noise)), (batch,), generator=generator)
@@ -143,40 +145,42 @@ class CenterCrops:
         return partial(self.draw, self.plan(clips, generator))
 
     def draw(self, plan: CenterCropPlan, rows: slice | None = None) -> Tensor:
-        """The waves of a plan, or of some of its rows.
+        """Draw the waves of a plan, or of some of its rows.
 
         Returns:
             Shape (rows, n), in [-1, 1].
         """
         which = slice(None) if rows is None else rows
         begin, at, count, gain = plan.begin[which], plan.at[which], plan.count[which], plan.gain[which]
-        waves = self._copy(begin, at, count) if self.device.type == "cpu" else self._gather(begin, at, count)
-        sounding = gain.nonzero()[:, 0]
-        if len(sounding):
-            noise = self.noise.cut(plan.crops[which][sounding], self.size) * gain[sounding, None].to(self.device)
-            waves[sounding.to(self.device)] = noise
+        waves = self.copy(begin, at, count) if self.device.type == "cpu" else self.gather(begin, at, count)
+        noisy = gain.nonzero()[:, 0]
+        if len(noisy):
+            noise = self.noise.cut(plan.crops[which][noisy], self.size) * gain[noisy, None].to(self.device)
+            waves[noisy.to(self.device)] = noise
         return waves
 
-    def _copy(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
+    def copy(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
+        """Draw on the CPU."""
         samples = self.samples.numpy()
         waves = np.empty((len(begin), self.size), np.float32)
 
-        def copy(rows: slice) -> None:
+        def copy_rows(rows: slice) -> None:
             places = zip(begin[rows].tolist(), at[rows].tolist(), count[rows].tolist(), strict=True)
             for wave, (source, first, size) in zip(waves[rows], places, strict=True):
-                heard = wave[first : first + size]
-                heard[:] = samples[source : source + size]
-                heard *= _STEP
+                clip = wave[first : first + size]
+                clip[:] = samples[source : source + size]
+                clip *= _STEP
                 wave[:first] = 0
                 wave[first + size :] = 0
 
-        # Row by row, which keeps a row in the cache: six times as fast as a gather, which reads an index a sample.
-        share_rows(len(waves), copy)
+        # Row by row, which stays in the cache: six times as fast as a gather, which reads an index per sample.
+        share_rows(len(waves), copy_rows)
         return torch.from_numpy(waves)
 
-    def _gather(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
+    def gather(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
+        """Draw on any device."""
         begin, at, count = (column.to(self.device)[:, None] for column in (begin, at, count))
         sample = torch.arange(self.size, device=self.device) - at
-        heard = (sample >= 0) & (sample < count)
+        inside = (sample >= 0) & (sample < count)
         index = (sample + begin).clamp_(0, len(self.samples) - 1)
-        return self.samples[index] * (heard * float(_STEP))
+        return self.samples[index] * (inside * float(_STEP))

@@ -1,33 +1,32 @@
-"""Episodes: batches of N classes × M utterances, and background that is of no class.
+"""Episodes: batches of N classes × M utterances and B background clips.
 
-One shape serves all losses. An episode of prototypes is N words × M utterances; a balanced batch of a classifier is
-all classes × a few; a batch of targets and non-targets (Huh et al. 2021) is every target once and N' background clips.
+One shape serves all losses. A prototypical episode is N words × M utterances; a balanced batch of a classifier is all
+classes × a few; a batch of targets and non-targets (Huh et al. 2021) is every target once and N' background clips.
 """
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 
 Ints = NDArray[np.int64]
 
 
-class EpisodeSettings(BaseModel):
-    """The shape of an episode."""
+class EpisodeSettings(Settings):
+    """Settings of episodes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    words: int = Field(64, ge=0, description="N, classes an episode; 0: all")
-    utterances: int = Field(4, ge=1, description="M, utterances a class")
-    background: int = Field(
-        0, ge=0, description="B, clips in each episode that are no class's positive: of `data.sounds`, of no target"
+    words: int = Field(64, ge=0, description="N, classes per episode; 0: all")
+    utterances: int = Field(4, ge=1, description="M, utterances per class")
+    background: int = Field(0, ge=0, description="B, background clips per episode: of `data.sounds`, or of no target")
+    balance: float = Field(
+        0.5, ge=0, le=1, description="exponent of the number of clips in the probability of a class; 0: uniform"
     )
-    balance: float = Field(0.5, ge=0, le=1, description="0: every class is as likely; 1: as likely as it has clips")
 
 
 @dataclass(frozen=True)
@@ -35,9 +34,9 @@ class Episode:
     """One batch.
 
     Attributes:
-        labels: number of each class, shape (N,).
-        clips: numbers of the clips, shape (N, M).
-        background: numbers of the clips that are of no class, shape (B,).
+        labels: class numbers, shape (N,).
+        clips: clip numbers, shape (N, M).
+        background: numbers of the background clips, shape (B,).
     """
 
     labels: Ints
@@ -46,25 +45,25 @@ class Episode:
 
     @property
     def every_clip(self) -> Ints:
-        """All clips, those of classes first, shape (N · M + B,)."""
+        """All clips: those of classes, then the background; shape (N · M + B,)."""
         return np.concatenate([self.clips.ravel(), self.background])
 
 
 class Episodes:
-    """Draws episodes without end; draw number i depends on the seed and on i alone, so that a run can resume anywhere.
+    """Draws episodes; episode i depends on the seed and on i alone, so that a run can resume anywhere.
 
     Args:
-        classes: the clips of each class, by its number.
-        background: clips that are of no class, shape (n,).
-        speaker: number of each clip's speaker, shape (clips,).
-        settings: the shape of an episode.
-        seed: of all draws.
+        classes: clip numbers by class number.
+        background: numbers of the background clips, shape (n,).
+        speaker: speaker number of each clip, shape (clips,).
+        settings: episode settings.
+        seed: seed of the draws.
 
     Warns:
-        UserWarning: classes have too few clips to be drawn: two, or one where an episode has one of each.
+        UserWarning: classes are dropped that have fewer than two clips, or none where M is 1.
 
     Raises:
-        InputError: fewer classes with two clips than an episode needs, or no background where some is asked for.
+        InputError: too few classes have two clips, or there is no background clip for B > 0.
     """
 
     def __init__(
@@ -78,23 +77,23 @@ class Episodes:
         self.groups = {number: clips for number, clips in classes.items() if len(clips) >= needed}
         if alone := len(classes) - len(self.groups):
             clips = "fewer than two clips" if needed > 1 else "no clip"
-            warnings.warn(f"{alone} of {len(classes)} classes have {clips}, and are left out", stacklevel=2)
+            warnings.warn(f"{alone} of {len(classes)} classes have {clips} and are dropped", stacklevel=2)
         self.words = settings.words or len(self.groups)
         if len(self.groups) < max(2, self.words):
             raise InputError(
-                f"episodes.words: {max(2, self.words)} classes asked for, but only {len(self.groups)} have "
+                f"episodes.words: {max(2, self.words)} classes are needed, but only {len(self.groups)} have "
                 f"{'two clips' if needed > 1 else 'a clip'}"
             )
         if settings.background and not len(background):
-            raise InputError("episodes.background: no clip of data.sounds is left to draw it from")
+            raise InputError("episodes.background: data.sounds has no clip")
         self.numbers = np.array(sorted(self.groups))
         weight = np.array([len(self.groups[number]) for number in self.numbers], np.float64) ** settings.balance
         self.weight = weight / weight.sum()
 
     def draw(self, number: int) -> Episode:
-        """Episode ``number``.
+        """Draw episode ``number``.
 
-        Within a class, speakers differ as far as they can; a clip comes again only where the class has no other.
+        Within a class, speakers repeat only after all speakers, and clips only after all clips.
         """
         generator = np.random.default_rng((self.seed, number))
         labels = generator.choice(self.numbers, self.words, replace=False, p=self.weight)
@@ -106,18 +105,11 @@ class Episodes:
 
     def _utterances(self, clips: Ints, generator: np.random.Generator) -> Ints:
         clips = generator.permutation(clips)
-        # How often the clip's speaker has come already: all firsts before all seconds.
+        # Rank of a clip among those of its speaker: all first clips come before all second ones.
         order = np.argsort(self.speaker[clips], kind="stable")
         speaker = self.speaker[clips][order]
         first = np.searchsorted(speaker, speaker, side="left")
-        turn = np.empty(len(clips), np.int64)
-        turn[order] = np.arange(len(clips)) - first
-        chosen = clips[np.argsort(turn, kind="stable")]
+        rank = np.empty(len(clips), np.int64)
+        rank[order] = np.arange(len(clips)) - first
+        chosen = clips[np.argsort(rank, kind="stable")]
         return np.resize(chosen, self.settings.utterances)
-
-    def __iter__(self) -> Iterator[Episode]:
-        """All episodes from number 0 on."""
-        number = 0
-        while True:
-            yield self.draw(number)
-            number += 1

@@ -1,4 +1,4 @@
-"""Long recordings, such as noise, of which batches take random crops."""
+"""Long recordings, such as noise, from which batches take random crops."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Crops:
-    """Which pieces of which recordings; both of one shape.
+    """Crops of recordings; both tensors have the same shape.
 
     Attributes:
-        recording: numbers of recordings, int64.
-        start: their first samples, int64.
+        recording: recording numbers, int64.
+        start: first samples, int64.
     """
 
     recording: Tensor
@@ -28,11 +28,11 @@ class Crops:
 class Recordings:
     """A pool of recordings.
 
-    On a CPU they stay where they are, memory-mapped files included; other devices get a copy.
+    On a CPU the waves are not copied, so that they may be memory-mapped; other devices get a copy.
 
     Args:
         waves: recordings in [-1, 1], each shape (n,), n > 0.
-        device: where crops are wanted.
+        device: device of the crops.
     """
 
     def __init__(self, waves: Sequence[Tensor], device: torch.device) -> None:
@@ -45,11 +45,11 @@ class Recordings:
         return len(self.length)
 
     def plan(self, recording: Tensor, size: int, generator: torch.Generator) -> Crops:
-        """Choose where to crop; every start that keeps the crop inside its recording is as likely as any other.
+        """Choose crops uniformly among those inside their recordings.
 
         Args:
-            recording: numbers of recordings.
-            size: samples of a crop; of a shorter recording, any sample may come first.
+            recording: recording numbers.
+            size: samples of a crop; in a shorter recording the first sample is uniform.
             generator: source of randomness, on the CPU.
         """
         length = self.length[recording]
@@ -58,32 +58,34 @@ class Recordings:
         return Crops(recording, (chance * starts).long())
 
     def cut(self, crops: Crops, size: int) -> Tensor:
-        """The crops' samples; a recording that ends too early begins again.
+        """Cut crops; a recording that is too short is tiled.
 
         Args:
-            crops: what to cut, of shape (k,).
+            crops: crops of shape (k,).
             size: samples of a crop.
 
         Returns:
             Shape (k, size).
         """
-        return self._copy(crops, size) if self.device.type == "cpu" else self._gather(crops, size)
+        return self.copy(crops, size) if self.device.type == "cpu" else self.gather(crops, size)
 
-    def pieces(self, crops: Crops, size: int) -> Iterator[NDArray[np.float32]]:
-        """The crops one by one, on the CPU; those that lie inside their recording are views of it."""
+    def each(self, crops: Crops, size: int) -> Iterator[NDArray[np.float32]]:
+        """Yield the crops one by one, on the CPU; a crop inside its recording is a view."""
         for number, start in zip(crops.recording.tolist(), crops.start.tolist(), strict=True):
             wave = self._waves[number]
             piece = wave[start : start + size]
             yield piece if len(piece) == size else np.concatenate([piece, np.resize(wave, size - len(piece))])
 
-    def _copy(self, crops: Crops, size: int) -> Tensor:
+    def copy(self, crops: Crops, size: int) -> Tensor:
+        """Cut on the CPU."""
         rows = np.empty((len(crops.start), size), np.float32)
-        # Memory is copied by the row: several times as fast as a gather, which has to read an index a sample.
-        for row, piece in zip(rows, self.pieces(crops, size), strict=True):
+        # Row by row: several times as fast as a gather, which reads an index per sample.
+        for row, piece in zip(rows, self.each(crops, size), strict=True):
             row[:] = piece
         return torch.from_numpy(rows)
 
-    def _gather(self, crops: Crops, size: int) -> Tensor:
+    def gather(self, crops: Crops, size: int) -> Tensor:
+        """Cut on any device."""
         if self._samples is None:
             self._samples = torch.from_numpy(np.concatenate(self._waves)).to(self.device)
         length = self.length[crops.recording]

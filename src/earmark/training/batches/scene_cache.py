@@ -1,12 +1,9 @@
-"""Scenes that are drawn once and kept: their sound, and what the published tower makes of it.
+"""Scene cache: augmented scenes that are drawn once, with the published tower's frames.
 
-Computing a frozen tower's frames takes most of a training step on a CPU. So each clip is drawn a few times, and the
-draws serve all runs on the same data: a head that learns on frozen frames reads the frames, a student reads the sound
-and the frames that it should learn.
+A frozen tower takes most of a training step on a CPU. Therefore each clip is drawn a few times, and all runs on the
+same data share the draws: a head on frozen frames reads the frames, a student reads the audio and the target frames.
 """
 
-import json
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +11,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from earmark.core.arrays import write_array
+from earmark.core.files import atomic_folder, read_json, write_json
 from earmark.training.batches.augment import FieldAugmentation
 from earmark.training.batches.scenes import SceneBatch, Scenes
 from earmark.training.nn.encoders import FrameEncoder
@@ -23,23 +22,23 @@ _BATCH = 64
 
 
 class SceneCache:
-    """Draws from kept scenes.
+    """Draws scenes from the cache.
 
     Args:
-        folder: where :func:`fill_scene_cache` put them.
-        copies: how many draws of each clip are used; more may lie there.
+        folder: folder that :func:`fill_scene_cache` filled.
+        copies: number of draws of each clip to use; the folder may hold more.
     """
 
     def __init__(self, folder: Path, copies: int) -> None:
         self.copies = []
         for copy in (folder / f"copy_{number}" for number in range(copies)):
-            shape = json.loads((copy / "shape.json").read_text(encoding="utf-8"))
+            shape = read_json(copy / "shape.json")
             waves = np.memmap(copy / "waves.i16", np.int16, mode="c", shape=tuple(shape["waves"]))
             frames = np.memmap(copy / "frames.f16", np.float16, mode="c", shape=tuple(shape["frames"]))
             self.copies.append((waves, frames, np.load(copy / "spoken.npy", allow_pickle=False)))
 
     def draw(self, clips: Tensor, generator: torch.Generator) -> tuple[SceneBatch, Tensor]:
-        """A kept scene of each clip, with its tower frames, shape (batch, t, 96)."""
+        """Draw a cached scene of each clip, with its tower frames, shape (batch, t, 96)."""
         rows = clips.numpy()
         which = torch.randint(len(self.copies), (len(clips),), generator=generator).numpy()
         waves = self._gather(rows, which, 0).astype(np.float32) / 32768
@@ -54,43 +53,33 @@ class SceneCache:
 def fill_scene_cache(
     scenes: Scenes, augmentation: FieldAugmentation, teacher: FrameEncoder, folder: Path, *, copies: int, seed: int
 ) -> SceneCache:
-    """Draw each clip ``copies`` times, augment it, run the tower over it, and keep it all.
+    """Draw each clip ``copies`` times, augment it, compute its tower frames, and cache both.
 
-    Each copy appears in one step, when it is complete; copies that are there stay.
+    Each copy is written atomically; copies that exist are kept.
     """
     for copy in range(copies):
         if not (folder / f"copy_{copy}").exists():
-            _store_copy(
-                scenes, augmentation, teacher, folder, copy, f"drawing scenes, copy {copy + 1} of {copies}", seed
-            )
+            stage = f"drawing scenes, copy {copy + 1} of {copies}"
+            with atomic_folder(folder / f"copy_{copy}") as draft:
+                _draw_copy(scenes, augmentation, teacher, draft, stage, seed * 1000 + copy)
     return SceneCache(folder, copies)
 
 
-def _store_copy(
-    scenes: Scenes,
-    augmentation: FieldAugmentation,
-    teacher: FrameEncoder,
-    folder: Path,
-    copy: int,
-    title: str,
-    seed: int,
+def _draw_copy(
+    scenes: Scenes, augmentation: FieldAugmentation, teacher: FrameEncoder, folder: Path, stage: str, seed: int
 ) -> None:
-    partial = folder / f"partial_{copy}"
-    shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir(parents=True)
     count = len(scenes.start)
-    generator = torch.Generator().manual_seed(seed * 1000 + copy)
+    generator = torch.Generator().manual_seed(seed)
     spoken = []
-    with (partial / "waves.i16").open("wb") as sound, (partial / "frames.f16").open("wb") as vectors:
-        for clips in follow(torch.arange(count).split(_BATCH), title):
+    with (folder / "waves.i16").open("wb") as audio, (folder / "frames.f16").open("wb") as vectors:
+        for clips in follow(torch.arange(count).split(_BATCH), stage):
             drawn = scenes.draw(clips, generator)
             waves = augmentation(drawn, generator)
             with torch.inference_mode():
                 frames = teacher.tower_frames(waves)
-            sound.write((waves * 32767).round().to(torch.int16).cpu().numpy().tobytes())
+            audio.write((waves * 32767).round().to(torch.int16).cpu().numpy().tobytes())
             vectors.write(frames.to(torch.float16).cpu().numpy().tobytes())
             spoken.append(drawn.spoken.cpu().numpy())
-    np.save(partial / "spoken.npy", np.concatenate(spoken))
+    write_array(folder / "spoken.npy", np.concatenate(spoken))
     shape = {"waves": [count, waves.shape[1]], "frames": [count, *frames.shape[1:]]}
-    (partial / "shape.json").write_text(json.dumps(shape), encoding="utf-8")
-    partial.rename(folder / f"copy_{copy}")
+    write_json(folder / "shape.json", shape)

@@ -1,41 +1,42 @@
-"""A scene is a clip in surroundings: what a stream holds around a word, cut to one length.
+"""Scenes: clips in context, as in a stream, cut to one length.
 
-A word never stands alone in real audio. Each clip is placed at a random moment of a scene, played a little faster or
-slower, with pieces of other clips before and after it. A batch of scenes is a few gathers from the bank's samples.
+In real audio a word has neighbors. Each clip is placed at a random time of a scene, resampled to a random speed, with
+parts of other clips before and after it. A batch of scenes is a few gathers from the bank's samples.
 """
 
 from dataclasses import dataclass
 from typing import Literal, Self
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 from torch import Tensor
 
 from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import Settings
 from earmark.training.batches.clip_bank import ClipBank
 
 
-class SceneSettings(BaseModel):
-    """How clips are placed."""
+class SceneSettings(Settings):
+    """Settings of scenes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["placed"] = Field("placed", description="clips placed among others")
+    kind: Literal["placed"] = Field("placed", description="scenes: clips placed among other clips")
     length_s: float = Field(2.0, gt=0.8, description="length of a scene, in seconds")
     margin_s: float = Field(
-        0.39, ge=0, description="least distance of the spoken part from the scene's ends, in seconds"
+        0.39, ge=0, description="minimum distance of the spoken part from the ends of the scene, in seconds"
     )
     speed: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.88, 1.14), description="range of the playing speed; it moves pitch and tempo"
+        (0.88, 1.14), description="range of the speed, which changes pitch and tempo"
     )
-    neighbor: float = Field(0.5, ge=0, le=1, description="probability of another clip before, and likewise after")
+    neighbor: float = Field(
+        0.5, ge=0, le=1, description="probability of a neighbor before the clip, and of one after it"
+    )
     gap_s: tuple[float, float] = Field((0.02, 0.3), description="range of the pause between neighbors, in seconds")
-    neighbor_db: float = Field(6.0, ge=0, description="a neighbor is up to this much louder or softer, in dB")
+    neighbor_db: float = Field(6.0, ge=0, description="maximum level difference of a neighbor, in dB")
 
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         if self.length_s - 2 * self.margin_s < 0.3:
-            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave no room for a word")
+            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave less than 0.3 s for a word")
         return self
 
 
@@ -56,9 +57,9 @@ class Scenes:
     """Draws scenes from a clip bank.
 
     Args:
-        bank: the clips.
-        settings: how they are placed.
-        device: where the scenes are wanted; the bank's samples are copied there, but stay on disk for the CPU.
+        bank: clip bank.
+        settings: scene settings.
+        device: device of the scenes; a GPU gets a copy of the bank's samples, on the CPU they stay memory-mapped.
     """
 
     def __init__(self, bank: ClipBank, settings: SceneSettings, device: torch.device) -> None:
@@ -74,7 +75,7 @@ class Scenes:
         """Place clips in scenes.
 
         Args:
-            clips: numbers of the clips, shape (batch,).
+            clips: clip numbers, shape (batch,).
             generator: source of randomness, on the CPU.
         """
         options = self.settings
@@ -91,7 +92,7 @@ class Scenes:
         room = size - 2 * margin
         first = margin + uniform(0, 1) * (room - spoken).clamp(min=0)
         last = first + spoken.clamp(max=room)
-        # Of what is longer than the room, a random piece is heard.
+        # A longer spoken part is cut at a random position.
         begin = self.spoken[clips, 0] + uniform(0, 1) * (spoken - room).clamp(min=0) * speed
         wave = self._place(clips, speed, first, begin, size)
         for after in (False, True):
@@ -109,20 +110,20 @@ class Scenes:
         return SceneBatch(wave, torch.stack([first, last], dim=1).round().long())
 
     def _place(self, clips: Tensor, speed: Tensor, at: Tensor, anchor: Tensor, size: int) -> Tensor:
-        """Play each clip so that its sample ``anchor`` falls on the scene's moment ``at``; silence around it."""
-        moment = torch.arange(size, dtype=torch.float32, device=self.device)
-        position = torch.addcmul(anchor[:, None], moment - at[:, None], speed[:, None])
+        """Resample each clip so that its sample ``anchor`` is at sample ``at`` of the scene; zeros around it."""
+        sample = torch.arange(size, dtype=torch.float32, device=self.device)
+        position = torch.addcmul(anchor[:, None], sample - at[:, None], speed[:, None])
         end = (self.length[clips, None] - 2).float()
-        heard = position.clamp(min=torch.zeros_like(end), max=end)
-        index = heard.long()
-        fraction = heard - index
+        inside = position.clamp(min=torch.zeros_like(end), max=end)
+        index = inside.long()
+        fraction = inside - index
         index += self.start[clips, None]
         before = self.samples.take(index).float()
         wave = torch.lerp(before, self.samples.take(index.add_(1)).float(), fraction)
-        return wave * ((heard == position) * (0.1 / self.level[clips, None]))
+        return wave * ((inside == position) * (0.1 / self.level[clips, None]))
 
 
 def _fade(size: int, edge: Tensor, *, after: bool) -> Tensor:
-    """1 on the neighbor's side of the edge, 0 on the other, a ramp of 5 ms between. Shape (batch, size)."""
+    """Cross-fade: 1 on the neighbor's side of the edge, 0 on the other, a ramp of 5 ms; shape (batch, size)."""
     ramp = (torch.arange(size, device=edge.device) - edge[:, None]) / (0.005 * SAMPLE_RATE)
     return (ramp if after else -ramp).clamp(0, 1)

@@ -1,7 +1,7 @@
-"""The rows of a batch, shared out among threads.
+"""Work on the rows of a batch in several threads.
 
-NumPy and torch let other threads of Python run while they copy or compute, so that work on long rows gains by them.
-Unlike torch's own threads they need not wait for one another at every operation.
+NumPy and torch release the GIL while they copy or compute. Unlike torch's own threads, these do not wait for each other
+at every operation.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ import torch
 
 
 def share_rows(count: int, work: Callable[[slice], None]) -> None:
-    """Call ``work`` with slices that make up ``range(count)``, one for each of torch's threads, at the same time.
+    """Call ``work`` in parallel with consecutive slices of ``range(count)``, one for each of torch's threads.
 
-    Within ``work`` torch has one thread, so that what it computes for a row is the same however many there are.
+    Inside ``work`` torch has one thread, so that the result for a row does not depend on their number.
 
     >>> seen = []
     >>> share_rows(5, lambda rows: seen.extend(range(5)[rows]))
@@ -26,7 +26,7 @@ def share_rows(count: int, work: Callable[[slice], None]) -> None:
     if threads == 1:
         work(parts[0])
         return
-    # Each of these threads would otherwise bring as many of torch's.
+    # Otherwise each thread would start as many of torch's.
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:

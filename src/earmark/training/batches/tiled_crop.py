@@ -1,7 +1,7 @@
-"""Crops of a recording that was appended to itself, perhaps played backwards, as speaker encoders train on them.
+"""Tiled crops: random crops of a recording that is tiled in time, with random time reversal, for speaker encoders.
 
-Hajibabaei and Dai (2018, arXiv 1807.08312): a random piece of the repeated recording, in half of the draws backwards.
-Who speaks can be heard wherever a recording begins and in both directions of time, so that few recordings become many.
+Hajibabaei and Dai (2018, arXiv 1807.08312) reverse half of the crops. A speaker is recognizable from any position and
+in both directions of time, so that few recordings give many crops.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,29 +12,30 @@ from typing import Literal
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.config import Settings
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.threads import share_rows
 
-_STEP = np.float32(1 / 32_768)  # of 16 bits
+_STEP = np.float32(1 / 32_768)  # one step of a 16-bit sample
 
 
-class TiledCropSettings(BaseModel):
-    """How recordings are cropped; the defaults are those of Hajibabaei and Dai (2018)."""
+class TiledCropSettings(Settings):
+    """Settings of tiled crops; the defaults are those of Hajibabaei and Dai (2018)."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["tiled_crop"] = Field("tiled_crop", description="random crops of recordings that follow themselves")
+    kind: Literal["tiled_crop"] = Field(
+        "tiled_crop", description="tiled crops: random crops of recordings that are tiled in time"
+    )
     length_s: PositiveFloat = Field(3.0150625, description="length of a crop, in seconds")
     tile: bool = Field(
         True,
-        description="a crop begins anywhere, and at its recording's end the recording begins again; false: it lies "
-        "inside, and a recording shorter than a crop gets silence around it",
+        description="a crop begins anywhere and wraps at the end of its recording; false: it lies inside, and a "
+        "shorter recording is zero-padded",
     )
-    reversal: float = Field(0.5, ge=0, le=1, description="share of the crops that are played backwards")
+    reversal: float = Field(0.5, ge=0, le=1, description="probability of time reversal")
 
     def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "TiledCrops":
         """Build the crops of a bank."""
@@ -44,29 +45,29 @@ class TiledCropSettings(BaseModel):
 
 @dataclass(frozen=True)
 class TiledCropPlan:
-    """All that is random in a batch of crops; every tensor has shape (batch,).
+    """Random choices of a batch of crops; every tensor has shape (batch,).
 
     Attributes:
-        clip: numbers of the clips.
-        first: which sample of its clip a crop begins with; below 0 there is silence, beyond the end it begins again.
-        backwards: whether it is played backwards.
+        clip: clip numbers.
+        first: first sample of the crop in its clip; negative positions are silence, positions beyond the end wrap.
+        is_reversed: whether the crop is reversed in time.
     """
 
     clip: Tensor
     first: Tensor
-    backwards: Tensor
+    is_reversed: Tensor
 
     def __len__(self) -> int:
         return len(self.clip)
 
 
 class TiledCrops:
-    """Draws crops from a bank.
+    """Draws tiled crops from a bank.
 
     Args:
-        bank: the clips, each a whole recording.
-        settings: how they are cropped.
-        device: where the waves are wanted; the bank's samples are copied there, but stay on disk for the CPU.
+        bank: clip bank, each clip a whole recording.
+        settings: crop settings.
+        device: device of the waves; a GPU gets a copy of the bank's samples, on the CPU they stay memory-mapped.
     """
 
     def __init__(self, bank: ClipBank, settings: TiledCropSettings, device: torch.device) -> None:
@@ -78,15 +79,15 @@ class TiledCrops:
         self.samples = torch.from_numpy(bank.samples).to(device)
 
     def plan(self, clips: Tensor, generator: torch.Generator) -> TiledCropPlan:
-        """Choose where crops begin, and which are reversed.
+        """Choose positions and reversals.
 
         Args:
-            clips: numbers of the clips, shape (batch,).
+            clips: clip numbers, shape (batch,).
             generator: source of randomness, on the CPU.
         """
         chance, reversal = torch.rand(2, len(clips), generator=generator, dtype=torch.float64)
-        least, most = first_samples(self.length[clips], self.size, tile=self.settings.tile)
-        first = least + (chance * (most - least + 1)).long()
+        lowest, highest = first_samples(self.length[clips], self.size, tile=self.settings.tile)
+        first = lowest + (chance * (highest - lowest + 1)).long()
         return TiledCropPlan(clips, first, reversal < self.settings.reversal)
 
     def planned(self, clips: Tensor, generator: torch.Generator) -> Callable[[slice], Tensor]:
@@ -94,41 +95,45 @@ class TiledCrops:
         return partial(self.draw, self.plan(clips, generator))
 
     def draw(self, plan: TiledCropPlan, rows: slice | None = None) -> Tensor:
-        """The waves of a plan, or of some of its rows; shape (rows, n), in [-1, 1]."""
+        """Draw the waves of a plan, or of some of its rows; shape (rows, n), in [-1, 1]."""
         which = slice(None) if rows is None else rows
-        clip, first, backwards = plan.clip[which], plan.first[which], plan.backwards[which]
-        return self._copy(clip, first, backwards) if self.device.type == "cpu" else self._gather(clip, first, backwards)
+        clip, first, is_reversed = plan.clip[which], plan.first[which], plan.is_reversed[which]
+        return (
+            self.copy(clip, first, is_reversed) if self.device.type == "cpu" else self.gather(clip, first, is_reversed)
+        )
 
-    def _copy(self, clip: Tensor, first: Tensor, backwards: Tensor) -> Tensor:
+    def copy(self, clip: Tensor, first: Tensor, is_reversed: Tensor) -> Tensor:
+        """Draw on the CPU."""
         samples = self.samples.numpy()
         waves = np.empty((len(clip), self.size), np.float32)
         starts, lengths = self.start[clip].tolist(), self.length[clip].tolist()
-        places = list(zip(starts, lengths, first.tolist(), backwards.tolist(), strict=True))
+        places = list(zip(starts, lengths, first.tolist(), is_reversed.tolist(), strict=True))
 
-        def copy(rows: slice) -> None:
-            for wave, (start, length, begin, is_backwards) in zip(waves[rows], places[rows], strict=True):
+        def copy_rows(rows: slice) -> None:
+            for wave, (start, length, begin, reverse) in zip(waves[rows], places[rows], strict=True):
                 copy_crop(samples[start : start + length], begin, wave, tile=self.settings.tile)
                 wave *= _STEP
-                if is_backwards:
+                if reverse:
                     wave[:] = wave[::-1].copy()
 
-        share_rows(len(waves), copy)
+        share_rows(len(waves), copy_rows)
         return torch.from_numpy(waves)
 
-    def _gather(self, clip: Tensor, first: Tensor, backwards: Tensor) -> Tensor:
-        start, length, first, backwards = (
-            column.to(self.device)[:, None] for column in (self.start[clip], self.length[clip], first, backwards)
+    def gather(self, clip: Tensor, first: Tensor, is_reversed: Tensor) -> Tensor:
+        """Draw on any device."""
+        start, length, first, is_reversed = (
+            column.to(self.device)[:, None] for column in (self.start[clip], self.length[clip], first, is_reversed)
         )
-        moment = torch.arange(self.size, device=self.device)
-        sample = first + torch.where(backwards, self.size - 1 - moment, moment)
-        heard = torch.ones_like(sample, dtype=torch.bool)
+        position = torch.arange(self.size, device=self.device)
+        sample = first + torch.where(is_reversed, self.size - 1 - position, position)
+        inside = torch.ones_like(sample, dtype=torch.bool)
         if not self.settings.tile:
-            heard = (sample >= 0) & (sample < length)
-        return self.samples[start + sample.remainder(length)] * (heard * float(_STEP))
+            inside = (sample >= 0) & (sample < length)
+        return self.samples[start + sample.remainder(length)] * (inside * float(_STEP))
 
 
 def first_samples(length: Tensor, size: int, *, tile: bool) -> tuple[Tensor, Tensor]:
-    """Least and greatest sample that a crop of ``size`` samples may begin with, in recordings of these lengths."""
+    """Lowest and highest first sample of a crop of ``size`` samples, for recordings of these lengths."""
     if tile:
         return torch.zeros_like(length), length - 1
     return (length - size).clamp(max=0), (length - size).clamp(min=0)
@@ -139,9 +144,9 @@ def copy_crop(samples: NDArray[np.generic], first: int, out: Wave, *, tile: bool
 
     Args:
         samples: the recording, shape (n,), n > 0.
-        first: which of its samples the crop begins with.
-        out: the crop; it is filled.
-        tile: the recording begins again where it ends; else there is silence before and after it.
+        first: first sample of the crop.
+        out: array to fill.
+        tile: tile the recording; otherwise zero-pad it.
 
     >>> out = np.zeros(5, np.float32)
     >>> copy_crop(np.arange(1, 4), 2, out, tile=True)

@@ -111,5 +111,5 @@ def _heard_at_s(heard: Stretched, inside: Ints, bounds_s: NDArray[np.float64]) -
     asked = np.zeros((len(heard.waves), int(column.max()) + 1, 2))
     asked[inside, column] = bounds_s * SAMPLE_RATE
     places = torch.from_numpy(asked).flatten(1).to(heard.places.device)
-    found = heard.heard_at(places).cpu().numpy().reshape(asked.shape)
+    found = heard.output_positions(places).cpu().numpy().reshape(asked.shape)
     return np.asarray(found[inside, column] / SAMPLE_RATE, np.float64)

@@ -1,7 +1,6 @@
-"""The data of a recipe, made ready once: packed clips, the class of each, noise, rooms, and scenes that were kept."""
+"""Corpus of a recipe: packed clips, their classes, and recordings for augmentation."""
 
 import hashlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from earmark.core.audio import read
 from earmark.core.errors import InputError
+from earmark.core.files import read_json
 from earmark.data.manifest import Clip, Manifest, read_manifest
 from earmark.training.batches.augment import AugmentationAudio
 from earmark.training.batches.center_crop import SILENCE
@@ -29,13 +29,13 @@ _SILENT_CLIPS = 1000
 
 @dataclass(frozen=True)
 class Corpus:
-    """What a training run draws from.
+    """Training clips by class.
 
     Attributes:
         bank: all clips; those of ``data.sounds`` have no label.
-        classes: what is told apart, by number.
-        clips: the clips of each class; ``SILENCE`` stands for silence.
-        background: clips that are of no class, shape (n,).
+        classes: names of the classes, by number.
+        clips: clip numbers of each class; ``SILENCE`` for silence.
+        background: numbers of the clips of no class, shape (n,).
     """
 
     bank: ClipBank
@@ -49,7 +49,7 @@ class Corpus:
 
 
 def prepare_corpus(recipe: Recipe) -> Corpus:
-    """Pack the recipe's clips, or open them when they are packed already, and sort them into classes."""
+    """Pack the clips of a recipe, or open the bank, and assign clips to classes."""
     data = recipe.data
     words = [selected(source, data.classes) for source in data.words]
     sounds = [without_labels(selected(source)) for source in data.sounds]
@@ -58,18 +58,20 @@ def prepare_corpus(recipe: Recipe) -> Corpus:
 
 
 def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
-    """Which clip is of which class: targets, perhaps the unknown and silence, and background.
+    """Assign clips to classes: targets, optionally unknown and silence, and background.
 
     Raises:
-        InputError: a target that no clip is labeled with, or a label that means something else here.
+        InputError: a target has no clip, or a label is reserved.
     """
     for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
-        raise InputError(f"data.words: {label} is no word; leave it out by `exclude`, see data.silence and data.others")
+        raise InputError(f"data.words: the label {label} is reserved; exclude it, see data.silence and data.others")
     if absent := [target for target in data.targets if target not in bank.labels]:
         raise InputError(f"data.targets: no clip of {', '.join(map(repr, absent))} in data.words")
     targets = data.targets or bank.labels
     classes = [*sorted(targets)]
-    is_target = np.isin(np.array([*bank.labels, ""]), classes)[bank.label]  # label -1 is the last, which is no target
+    is_target = np.isin(np.array([*bank.labels, ""]), classes)[
+        bank.label
+    ]  # label -1 is the last entry, which is no target
     is_other = ~is_target & (bank.label >= 0)
     of_class = {name: np.flatnonzero(bank.label == bank.labels.index(name)) for name in classes}
     if is_other.any() and data.others == "class":
@@ -86,10 +88,10 @@ def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
 
 
 def validation_bank(recipe: Recipe) -> ClipBank | None:
-    """The bank of the recipe's validation clips, if it names any.
+    """Pack or open the validation clips of a recipe; None without any.
 
     Raises:
-        InputError: a validation word is a training label too, and the recipe does not say that this is meant.
+        InputError: a validation label is a training label, and ``known_validation`` is false.
     """
     data = recipe.data
     if not data.validation:
@@ -101,7 +103,7 @@ def validation_bank(recipe: Recipe) -> ClipBank | None:
 
 
 def check_labels(learned: set[str], validation: set[str], data: DataSettings) -> None:
-    """Check that the validation is of other labels than the training.
+    """Check that no validation label is a training label.
 
     Raises:
         InputError: it is not, and the recipe does not say that this is meant.
@@ -120,17 +122,15 @@ def augmentation_audio(data: DataSettings) -> AugmentationAudio:
 
 
 def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True) -> ClipBank:
-    """The bank of these clips: opened when the folder holds just them, else packed; see :func:`pack` for ``spoken``."""
+    """Open the bank of these clips, or pack it; see :func:`pack` for ``spoken``."""
     if is_packed(manifests, folder):
         return ClipBank.open(folder)
-    bank = pack(manifests, folder, spoken=spoken)
-    (folder / "stamp.json").write_text(json.dumps(_stamp(manifests)), encoding="utf-8")
-    return bank
+    return pack(manifests, folder, spoken=spoken, stamp=_stamp(manifests))
 
 
 def is_packed(manifests: Sequence[Manifest], folder: Path) -> bool:
-    """Whether the folder holds the bank of just these clips."""
-    return folder.exists() and stamp_of(folder) == _stamp(manifests)
+    """Whether the folder contains the bank of exactly these clips."""
+    return stamp_of(folder) == _stamp(manifests)
 
 
 def _stamp(manifests: Sequence[Manifest]) -> str:
@@ -138,10 +138,10 @@ def _stamp(manifests: Sequence[Manifest]) -> str:
 
 
 def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
-    """The clips of a source, labeled with what is said or with who says it, the source's prefix before it.
+    """Select the clips of a source, labeled by word or speaker, with the prefix of the source.
 
     Raises:
-        InputError: none are left, or the manifest does not say who speaks.
+        InputError: no clip is selected, or a speaker is missing.
     """
     manifest = read_manifest(source.manifest)
     clips = tuple(
@@ -152,25 +152,27 @@ def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> 
         and source.split in ("", clip.split)
     )
     if not clips:
-        raise InputError(f"{source.manifest}: no clips of the split {source.split!r} are left")
+        raise InputError(
+            f"{source.manifest}: no clip of split {source.split!r} is selected; check split, labels and exclude"
+        )
     return replace(manifest, clips=clips)
 
 
 def _speaker(clip: Clip, source: Source) -> str:
     if not clip.speaker:
-        raise InputError(f"{source.manifest}: {clip.path} names no speaker, but data.classes = 'speaker' needs one")
+        raise InputError(f"{source.manifest}: {clip.path} has no speaker; data.classes = 'speaker' needs one")
     return clip.speaker
 
 
 def digest(texts: Sequence[str]) -> str:
-    """A short name for what the texts say."""
+    """Short hash of texts, for folder names and stamps."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 def stamp_of(folder: Path) -> str:
-    """What a packed folder says it holds."""
+    """Stamp of a packed folder; empty without one."""
     path = folder / "stamp.json"
-    return str(json.loads(path.read_text(encoding="utf-8"))) if path.exists() else ""
+    return str(read_json(path)) if path.exists() else ""
 
 
 def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: Literal["clips", "validation"]) -> ClipBank:
@@ -178,18 +180,18 @@ def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: Literal["clips", 
 
 
 def bank_folder(recipe: Recipe, name: Literal["clips", "validation"]) -> Path:
-    """Where the clips of a recipe are packed."""
+    """Folder of a recipe's bank."""
     kind = "" if recipe.data.classes == "label" else "-speakers"
     return recipe.data.folder / f"{name}{kind}{'' if _is_spoken(recipe) else '-whole'}"
 
 
 def _is_spoken(recipe: Recipe) -> bool:
-    # Streams need to know where in a clip the word is; clips of one length are taken whole, as published.
+    # Scenes need the spoken part of a clip; crops take whole clips, as published.
     return isinstance(recipe.encoder, StreamSettings)
 
 
 def without_labels(manifest: Manifest) -> Manifest:
-    """The clips of a manifest as sounds of no class."""
+    """Remove the labels of a manifest's clips."""
     return replace(manifest, clips=tuple(replace(clip, label="") for clip in manifest))
 
 

@@ -48,7 +48,7 @@ def test_silence_stays_silence():
 
 @pytest.mark.parametrize("rt60_s", [0.15, 0.3, 0.5])
 def test_a_made_room_has_its_reverberation_time(rt60_s):
-    made = rooms(rt60_s=(rt60_s, rt60_s))._made(4, torch.Generator().manual_seed(2))
+    made = rooms(rt60_s=(rt60_s, rt60_s)).synthesize(4, torch.Generator().manual_seed(2))
     for response in made.numpy():
         # Schroeder: the decay is the energy that is still to come; its fall from -5 to -25 dB, taken thrice.
         tail = response[SAMPLE_RATE // 500 :].astype(np.float64) ** 2
@@ -59,7 +59,7 @@ def test_a_made_room_has_its_reverberation_time(rt60_s):
 
 @pytest.mark.parametrize("direct_db", [-2.0, 10.0])
 def test_a_made_room_has_its_direct_to_reverberant_ratio(direct_db):
-    made = rooms(direct_db=(direct_db, direct_db))._made(3, torch.Generator().manual_seed(3))
+    made = rooms(direct_db=(direct_db, direct_db)).synthesize(3, torch.Generator().manual_seed(3))
     ratio = 10 * torch.log10(made[:, 0].square() / made[:, 1:].square().sum(1))
     assert ratio.tolist() == pytest.approx([direct_db] * 3, abs=0.01)
 

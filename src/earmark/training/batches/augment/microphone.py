@@ -1,18 +1,19 @@
-"""What a microphone does: a colored response, a level, and clipping when it is driven too hard."""
+"""Microphone: a random frequency response, a level, and clipping."""
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from torch import Tensor
 
+from earmark.core.config import Settings
 from earmark.training.batches.augment.noise import spoken_power
 
 
-class MicrophoneSettings(BaseModel):
-    """Color and level."""
+class MicrophoneSettings(Settings):
+    """Settings of the response and the level."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    tilt_db: float = Field(3.0, ge=0, description="spectral tilt of up to ± this many dB an octave around 1 kHz")
+    tilt_db: float = Field(
+        3.0, ge=0, description="maximum spectral tilt around 1 kHz in either direction, in dB per octave"
+    )
     ripple_db: float = Field(3.0, ge=0, description="standard deviation of a smooth random response, in dB")
     level_db: tuple[float, float] = Field(
         (-40.0, -8.0), description="range of the spoken part's RMS level, in dB of full scale"
@@ -22,12 +23,12 @@ class MicrophoneSettings(BaseModel):
 def through_microphone(
     waves: Tensor, spoken: Tensor, settings: MicrophoneSettings, generator: torch.Generator
 ) -> Tensor:
-    """Color, scale and clip waves.
+    """Filter, scale and clip waves.
 
     Args:
         waves: shape (batch, n).
         spoken: first and last + 1 sample of each spoken part, shape (batch, 2).
-        settings: color and level.
+        settings: response and level.
         generator: source of randomness, on the CPU.
 
     Returns:

@@ -1,12 +1,12 @@
-"""One effect a clip, as in the published keyword systems: a room, music, other speakers, noise, or nothing.
+"""One effect per clip, as in the published keyword systems: reverberation, music, speech, noise, or none.
 
-The recipe is that of Jung et al. (2023), section 3, which took it from voxceleb_trainer: a fair die with six sides, two
-of which leave the clip clean. Where its code strays from its words, the words are followed:
+The recipe is that of Jung et al. (2023), section 3, after voxceleb_trainer: six equally likely cases, two of which
+leave the clip clean. Where the code differs from the paper, we follow the paper:
 
-* the SNR compares mean powers over the whole clip and the whole crop, and is not the power of one sample;
-* a crop comes from anywhere in its recording, and not always from the middle;
-* an impulse response is cut to begin with its direct sound, as `augment/room.py` does. Otherwise the way from the
-  loudspeaker to the microphone would push the word out of the middle of the clip, and its end out of the clip;
+* the SNR compares mean powers of the whole clip and the whole crop, not the power of one sample;
+* a crop is from a random position of its recording, not always from the middle;
+* an impulse response begins with its direct sound, as in `augment/room.py`. Otherwise its delay would shift the word
+  out of the middle of the clip;
 * an impulse response has unit energy before its random gain, so that the level does not depend on how it was stored.
 
 The sum is not clipped, so that loud noise adds no distortion.
@@ -19,9 +19,10 @@ from typing import Annotated, Literal, Self
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, PositiveInt, model_validator
+from pydantic import AfterValidator, Field, PositiveInt, model_validator
 from torch import Tensor
 
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.training.batches.augment.audio import AugmentationAudio
 from earmark.training.batches.augment.room import fit
@@ -31,40 +32,36 @@ from earmark.training.batches.threads import share_rows
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
-        raise ValueError(f"a range from low to high is needed, not ({pair[0]:g}, {pair[1]:g})")
+        raise ValueError(f"({pair[0]:g}, {pair[1]:g}) is not ascending")
     return pair
 
 
 Range = Annotated[tuple[float, float], AfterValidator(_rising)]
 Count = Annotated[tuple[PositiveInt, PositiveInt], AfterValidator(_rising)]
-Weight = Annotated[float, Field(ge=0, description="how likely, relative to the other weights")]
-_SNR = "range of the ratio of the clip's mean power to that of each recording, in dB"
-_FILES = "least and greatest number of recordings that join a clip"
+Weight = Annotated[float, Field(ge=0, description="relative probability")]
+_SNR = "range of the SNR of the clip to each recording, in dB"
+_FILES = "range of the number of recordings"
 
 _NOTHING, _ROOM, *_MIXES = range(5)
 
-# In digital silence noise is as loud as in sound at the published floor: silence has to be heard in noise too, or a
-# model takes noise for anything but silence. All three are RMS.
+# In digital silence noise gets the level of this RMS: a model must see silence with noise too, or noise alone tells
+# that a clip is not silence. All three are RMS.
 _SILENCE = 1e-2  # -40 dB
 _DIGITAL_SILENCE = 2.0**-16  # half a step of 16 bits
-_FAINTEST = 1e-6  # noise below it is silence, and is not made louder
+_FAINTEST = 1e-6  # noise below it is silence and is not amplified
 
-_KEPT = 1 << 26  # numbers that the kept spectra of all rooms hold at most
+_CACHED = 1 << 26  # maximum size of the cached spectra of all rooms, in values
 
 
-class RoomEffect(BaseModel):
+class RoomEffect(Settings):
     """Reverberation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
     weight: Weight = 1.0
-    gain: Range = Field((-7.0, 3.0), description="range of g: the response of unit energy is scaled by 10^(g/10)")
+    gain: Range = Field((-7.0, 3.0), description="range of g; a response of unit energy is scaled by 10^(g/10)")
 
 
-class MixEffect(BaseModel):
-    """Sound that joins the clip; the defaults are those of noise."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class MixEffect(Settings):
+    """Recordings mixed with the clip; the defaults are those of noise."""
 
     weight: Weight = 1.0
     snr_db: Range = Field((0.0, 15.0), description=_SNR)
@@ -72,33 +69,31 @@ class MixEffect(BaseModel):
 
 
 class MusicEffect(MixEffect):
-    """Music that joins the clip."""
+    """Music mixed with the clip."""
 
     snr_db: Range = Field((5.0, 15.0), description=_SNR)
 
 
 class SpeechEffect(MixEffect):
-    """Other speakers; voxceleb_trainer takes 3 to 7 of them."""
+    """Other speakers mixed with the clip; voxceleb_trainer takes 3 to 7."""
 
     snr_db: Range = Field((13.0, 20.0), description=_SNR)
     files: Count = Field((1, 2), description=_FILES)
 
 
-class OneOfSettings(BaseModel):
-    """What may happen to a clip; one of these does."""
+class OneOfSettings(Settings):
+    """Settings of the effects, one of which is applied to each clip."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    kind: Literal["one_of"] = Field("one_of", description="one effect a clip")
+    kind: Literal["one_of"] = Field("one_of", description="one effect per clip")
     nothing: Weight = 2.0
-    room: RoomEffect = Field(RoomEffect(), description="a measured room, of `data.rooms`")
+    room: RoomEffect = Field(RoomEffect(), description="a room impulse response of `data.rooms`")
     noise: MixEffect = Field(MixEffect(), description="a recording of `data.noise`")
     music: MusicEffect = Field(MusicEffect(), description="a recording of `data.music`")
     speech: SpeechEffect = Field(SpeechEffect(), description="recordings of `data.speech`")
 
     @property
     def mixes(self) -> tuple[MixEffect, ...]:
-        """What joins a clip: noise, music, speech."""
+        """Settings of noise, music, speech."""
         return self.noise, self.music, self.speech
 
     @property
@@ -109,7 +104,7 @@ class OneOfSettings(BaseModel):
     @model_validator(mode="after")
     def _happens(self) -> Self:
         if not sum(self.weights):
-            raise ValueError("nothing: all weights are 0; one of the effects, or nothing, needs a weight")
+            raise ValueError("nothing: all weights are 0; set one above 0")
         return self
 
     def build(self, audio: AugmentationAudio, device: torch.device) -> "OneOfAugmentation":
@@ -119,15 +114,15 @@ class OneOfSettings(BaseModel):
 
 @dataclass(frozen=True)
 class OneOfPlan:
-    """All that is random in the augmentation of a batch.
+    """Random choices for a batch.
 
     Attributes:
         batch: number of clips.
-        in_room: the clips that sound in a room, int64, shape (r,), rising.
+        in_room: clips with reverberation, int64, shape (r,), ascending.
         room: numbers of their rooms, int64, shape (r,).
-        room_gain: factors on the rooms' responses, shape (r,).
-        mixed: the clips that something joins, int64, shape (k,); one may come more than once.
-        crops: what joins them, shape (k,).
+        room_gain: gains of the responses, shape (r,).
+        mixed: clips that a recording is added to, int64, shape (k,), with repetitions.
+        crops: crops of these recordings, shape (k,).
         snr_db: ratio of the clip's power to that of the crop, in dB, shape (k,).
     """
 
@@ -141,20 +136,24 @@ class OneOfPlan:
 
 
 class OneOfAugmentation:
-    """Puts a clip into a room, or mixes noise, music or speech with it, or leaves it as it is.
+    """Reverberates a clip, or mixes it with noise, music or speech, or leaves it clean.
 
     Args:
-        settings: what happens how often.
+        settings: probabilities and ranges of the effects.
         audio: recordings of each effect, and room impulse responses.
         device: device of the batches.
+        cached: maximum size of the cached spectra of all rooms, in values.
 
     Raises:
-        InputError: an effect has a weight, but no recordings.
+        InputError: an effect has a weight above 0, but no recordings.
     """
 
-    def __init__(self, settings: OneOfSettings, audio: AugmentationAudio, device: torch.device) -> None:
+    def __init__(
+        self, settings: OneOfSettings, audio: AugmentationAudio, device: torch.device, *, cached: int = _CACHED
+    ) -> None:
         self.settings = settings
-        _refuse_missing(settings, audio)
+        self.cached = cached
+        _check_recordings(settings, audio)
         self.pools = [len(audio.noise), len(audio.music), len(audio.speech)]
         self.recordings = Recordings([*audio.noise, *audio.music, *audio.speech], device)
         self.responses = _aligned(audio.rooms or [torch.ones(1)]).to(device)
@@ -168,7 +167,7 @@ class OneOfAugmentation:
         return self.apply(waves, self.plan(count, waves.shape[1], generator), rows)
 
     def plan(self, batch: int, size: int, generator: torch.Generator) -> OneOfPlan:
-        """Choose what happens to each clip.
+        """Choose the effect of each clip.
 
         Args:
             batch: number of clips.
@@ -198,20 +197,19 @@ class OneOfAugmentation:
         return OneOfPlan(batch, in_room, room, room_gain, torch.cat(mixed), crops, torch.cat(snr_db))
 
     def apply(self, waves: Tensor, plan: OneOfPlan, rows: slice | None = None) -> Tensor:
-        """Carry out a plan.
+        """Apply a plan.
 
         Args:
-            waves: the clips, or those of ``rows``, shape (rows, n); they are changed in place, so that clips to which
-                nothing happens cost nothing.
-            plan: of the whole batch.
-            rows: which clips of the batch ``waves`` are, one after the other; default: all. On a CPU what happens to
-                a clip is the same to the bit whichever others come along.
+            waves: the clips of ``rows``, shape (rows, n); changed in place, so that clean clips cost nothing.
+            plan: plan of the whole batch.
+            rows: consecutive clips of the batch; by default all. On a CPU the result for a clip does not depend on
+                the other clips, to the bit.
 
         Returns:
             ``waves``.
         """
         first, _, _ = (slice(None) if rows is None else rows).indices(plan.batch)
-        # Powers of vectors round differently at a vector's end, so that those of the whole batch are taken.
+        # Vectorized powers round differently at the end of a vector; the whole batch is computed for equal bits.
         level = 10 ** (-plan.snr_db / 20)
         length = self._transform(waves.shape[1])
 
@@ -221,7 +219,7 @@ class OneOfAugmentation:
                 self._reverberate(waves, plan.in_room[mine] - first, plan.room[mine], plan.room_gain[mine], length)
             mine = (plan.mixed >= first + part.start) & (plan.mixed < first + part.stop)
             if mine.any():
-                mix = self._mix_rows if waves.device.type == "cpu" else self._mix
+                mix = self.mix_rows if waves.device.type == "cpu" else self.mix
                 mix(waves, plan.mixed[mine] - first, plan.crops[mine], level[mine])
 
         if waves.device.type == "cpu":
@@ -231,12 +229,9 @@ class OneOfAugmentation:
         return waves
 
     def _transform(self, size: int) -> int:
-        """Length of the Fourier transforms for waves of a size: of the powers of two, which are fastest, the least.
-
-        Makes the spectra of the rooms' responses ready.
-        """
+        """Length of the Fourier transform for waves of a size, a power of two; also caches the spectra of the rooms."""
         length = 1 << (size + min(size, self.responses.shape[1]) - 2).bit_length()
-        if (size, length) not in self._spectra and len(self.responses) * length <= _KEPT:
+        if (size, length) not in self._spectra and len(self.responses) * length <= self.cached:
             self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
         return length
 
@@ -251,7 +246,7 @@ class OneOfAugmentation:
             responses = torch.fft.rfft(self.responses[room.to(waves.device), :size], n=length)
             room = torch.arange(len(room))
         if waves.device.type == "cpu":
-            # Row by row, because products of complex vectors round differently at a vector's end.
+            # Row by row: vectorized complex products round differently at the end of a vector.
             for spectrum, number in zip(spectra.numpy(), room.tolist(), strict=True):
                 spectrum *= responses[number].numpy()
         else:
@@ -259,7 +254,8 @@ class OneOfAugmentation:
         wet = torch.fft.irfft(spectra, n=length)[:, :size]
         waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
 
-    def _mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+    def mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+        """Add crops to clips in place, on any device; ``level`` is the noise-to-signal ratio of amplitudes."""
         clips = clips.to(waves.device)
         noise = self.recordings.cut(crops, waves.shape[1])
         clean, added = (torch.linalg.vector_norm(x, dim=1) / waves.shape[1] ** 0.5 for x in (waves[clips], noise))
@@ -267,12 +263,12 @@ class OneOfAugmentation:
         noise *= (level.to(waves.device) * clean / added.clamp(min=_FAINTEST))[:, None]
         waves.index_add_(0, clips, noise)
 
-    def _mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
-        """What :meth:`_mix` does, row by row: a row stays in the cache, and most crops are never copied."""
+    def mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
+        """Mix on the CPU, row by row: a row stays in the cache, and most crops are not copied."""
         rows = waves.numpy()
-        pieces = self.recordings.pieces(crops, waves.shape[1])
+        noises = self.recordings.each(crops, waves.shape[1])
         clean: dict[int, float] = {}
-        for clip, noise, factor in zip(clips.tolist(), pieces, level.tolist(), strict=True):
+        for clip, noise, factor in zip(clips.tolist(), noises, level.tolist(), strict=True):
             wave = rows[clip]
             if clip not in clean:
                 rms = _rms(wave)
@@ -285,13 +281,13 @@ def _rms(wave: NDArray[np.float32]) -> float:
 
 
 def _aligned(responses: Sequence[Tensor]) -> Tensor:
-    """Responses from their direct sound on, at unit energy, shape (rooms, longest)."""
+    """Cut responses to begin with their direct sound and scale them to unit energy, shape (rooms, longest)."""
     direct = [response[int(response.abs().argmax()) :] for response in responses]
     rows = torch.stack([fit(response, max(map(len, direct))) for response in direct])
     return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9)
 
 
-def _refuse_missing(settings: OneOfSettings, audio: AugmentationAudio) -> None:
+def _check_recordings(settings: OneOfSettings, audio: AugmentationAudio) -> None:
     effects = {"room": audio.rooms, "noise": audio.noise, "music": audio.music, "speech": audio.speech}
     for effect, waves in effects.items():
         weight = getattr(settings, effect).weight

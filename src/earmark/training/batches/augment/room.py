@@ -1,36 +1,35 @@
-"""Reverberation: measured room impulse responses, and made ones for rooms that nobody measured."""
+"""Reverberation: measured and synthetic room impulse responses."""
 
 from collections.abc import Sequence
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat
+from pydantic import Field, PositiveFloat
 from torch import Tensor
 
 from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import Settings
 
 
-class RoomSettings(BaseModel):
-    """How often, and in which rooms."""
+class RoomSettings(Settings):
+    """Settings of the reverberation."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    probability: float = Field(0.4, ge=0, le=1, description="share of scenes that sound in a room")
-    made: float = Field(0.6, ge=0, le=1, description="share of the rooms that are made, not measured")
+    probability: float = Field(0.4, ge=0, le=1, description="probability of reverberation")
+    made: float = Field(0.6, ge=0, le=1, description="share of synthetic responses among measured ones")
     rt60_s: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.1, 0.6), description="range of a made room's reverberation time, in seconds"
+        (0.1, 0.6), description="range of the reverberation time of a synthetic room, in seconds"
     )
     direct_db: tuple[float, float] = Field(
-        (-2.0, 15.0), description="range of a made room's direct-to-reverberant ratio, in dB"
+        (-2.0, 15.0), description="range of the direct-to-reverberant ratio of a synthetic room, in dB"
     )
 
 
 class Rooms:
-    """Convolves waves with impulse responses, aligned so that the direct sound stays where it was.
+    """Convolves waves with impulse responses whose first sample is the direct sound, so that waves do not move.
 
     Args:
-        settings: how often, and in which rooms.
-        responses: measured impulse responses, each shape (n,); may be empty, then all rooms are made.
-        device: where the batches are.
+        settings: reverberation settings.
+        responses: measured impulse responses, each shape (n,); without any, all are synthetic.
+        device: device of the batches.
     """
 
     size = SAMPLE_RATE // 2
@@ -41,27 +40,27 @@ class Rooms:
         self.measured = torch.stack(rows).to(device) if rows else None
 
     def __call__(self, waves: Tensor, generator: torch.Generator) -> Tensor:
-        """Put some of the waves, shape (batch, n), into rooms; their energy stays."""
+        """Reverberate some of the waves, shape (batch, n), and keep their energy."""
         inside = (
             (torch.rand(len(waves), generator=generator) < self.settings.probability).nonzero()[:, 0].to(waves.device)
         )
         if len(inside) == 0:
             return waves
         responses = self._draw(len(inside), generator).to(waves.device)
-        heard = convolve(waves[inside], responses / responses.norm(dim=1, keepdim=True).clamp(min=1e-9))
-        energy = waves[inside].square().sum(1) / heard.square().sum(1).clamp(min=1e-9)
-        return waves.index_copy(0, inside, heard * energy.sqrt()[:, None])
+        wet = convolve(waves[inside], responses / responses.norm(dim=1, keepdim=True).clamp(min=1e-9))
+        energy = waves[inside].square().sum(1) / wet.square().sum(1).clamp(min=1e-9)
+        return waves.index_copy(0, inside, wet * energy.sqrt()[:, None])
 
     def _draw(self, count: int, generator: torch.Generator) -> Tensor:
-        made = self._made(count, generator)
+        synthetic = self.synthesize(count, generator)
         if self.measured is None:
-            return made
+            return synthetic
         row = torch.randint(len(self.measured), (count,), generator=generator)
-        is_made = torch.rand(count, generator=generator) < self.settings.made
-        return torch.where(is_made[:, None], made, self.measured.cpu()[row])
+        is_synthetic = torch.rand(count, generator=generator) < self.settings.made
+        return torch.where(is_synthetic[:, None], synthetic, self.measured.cpu()[row])
 
-    def _made(self, count: int, generator: torch.Generator) -> Tensor:
-        """Exponentially decaying noise behind a direct sound (Polack's model), shape (count, size)."""
+    def synthesize(self, count: int, generator: torch.Generator) -> Tensor:
+        """Synthesize responses, shape (count, size): direct sound and exponentially decaying noise (Polack's model)."""
 
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(count, 1, generator=generator)
@@ -80,7 +79,7 @@ def fit(response: Tensor, size: int) -> Tensor:
 
 
 def convolve(waves: Tensor, responses: Tensor) -> Tensor:
-    """Row-wise convolution cut to the waves' length: (batch, n) with (batch, m) gives (batch, n)."""
+    """Convolve row by row, cut to the length of the waves: (batch, n) with (batch, m) to (batch, n)."""
     size = waves.shape[1] + responses.shape[1]
     return torch.fft.irfft(torch.fft.rfft(waves, n=size) * torch.fft.rfft(responses, n=size), n=size)[
         :, : waves.shape[1]

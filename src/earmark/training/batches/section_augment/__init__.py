@@ -1,8 +1,8 @@
-"""What makes a lesson of sections harder and leaves every sample at its instant: one effect a file.
+"""Augmentation of sections for sequence recipes: effects that keep the timing of every sample.
 
-They come in the order of nature: a voice of another pitch sounds in a room, noise joins it, and the way to the
-listener loses a band and moments. Kharitonov et al. (2021, "Data augmenting contrastive learning of speech
-representations in the time domain") found these to help; Algayres et al. (2022) have them, but switched off.
+The order is physical: pitch, room, noise, then a rejected band and time masks. Kharitonov et al. (2021, "Data
+augmenting contrastive learning of speech representations in the time domain") found these effects to help; Algayres et
+al. (2022) have them, but switched off. Clips and scenes have `augment`.
 """
 
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ __all__ = [
 
 
 class SectionAugmentSettings(Settings):
-    """Which effects happen how often; none, if nothing is said."""
+    """Settings of all effects; by default none is active."""
 
     pitch: PitchSettings = PitchSettings()
     reverb: ReverbSettings = ReverbSettings()
@@ -40,21 +40,21 @@ class SectionAugmentSettings(Settings):
 
     @property
     def is_active(self) -> bool:
-        """Whether anything ever happens."""
+        """Whether any effect has a probability above 0."""
         return any(
             effect.probability for effect in (self.pitch, self.reverb, self.noise, self.band_reject, self.time_drop)
         )
 
 
 class SectionAugmentation:
-    """SectionAugmentation on a batch of waves; each row draws its own.
+    """Augments a batch of waves, each row with its own random choices.
 
-    A row's draws come from a seed of its own: they do not depend on the other rows, nor on how far it is padded.
+    A row has its own seed: its effects do not depend on the other rows, nor on its padding.
 
     Args:
-        settings: what happens how often.
-        device: where the effects are computed.
-        responses: measured room impulse responses, each shape (n,); without any, all rooms are made.
+        settings: settings of all effects.
+        device: device of the effects.
+        responses: measured room impulse responses, each shape (n,); without any, all rooms are synthetic.
     """
 
     def __init__(
@@ -62,25 +62,25 @@ class SectionAugmentation:
     ) -> None:
         self.settings = settings
         self.device = device
-        # Rooms are drawn on the CPU, a row at a time, so that measured ones have to be there.
+        # Rooms are drawn on the CPU, row by row.
         self.rooms = Rooms(settings.reverb, [response.cpu() for response in responses], torch.device("cpu"))
 
     @property
     def is_active(self) -> bool:
-        """Whether anything ever happens."""
+        """Whether any effect has a probability above 0."""
         return self.settings.is_active
 
     @torch.no_grad()
     def __call__(self, waves: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw effects and let them happen.
+        """Draw and apply effects.
 
         Args:
-            waves: shape (batch, n), 16 kHz, on any device; they stay as they are.
-            lengths: samples of each row, shape (batch,); what stands after them stays as it is.
+            waves: shape (batch, n), 16 kHz, on any device; not changed.
+            lengths: samples of each row, shape (batch,); samples beyond them are not changed.
             generator: source of randomness, on the CPU.
 
         Returns:
-            Shape (batch, n), on the device of the effects. Only where nothing is active, these are the waves given.
+            Shape (batch, n), on the device of the effects; the input itself where no effect is active.
         """
         if not self.is_active:
             return waves.to(self.device)
@@ -89,11 +89,11 @@ class SectionAugmentation:
         waves = shift_pitch(waves.to(self.device, copy=True), lengths, self.settings.pitch, own)
         for wave, length, mine in zip(waves, lengths.tolist(), own, strict=True):
             if length:
-                wave[:length] = self._heard(wave[:length], mine)
+                wave[:length] = self._apply(wave[:length], mine)
         return waves
 
-    def _heard(self, wave: Tensor, generator: torch.Generator) -> Tensor:
-        """All effects but that on pitch, on a wave of shape (n,)."""
+    def _apply(self, wave: Tensor, generator: torch.Generator) -> Tensor:
+        """Apply all effects but pitch to a wave of shape (n,)."""
         wave = reverberate(wave, self.rooms, generator)
         wave = add_noise(wave, self.settings.noise, generator)
         wave = reject_band(wave, self.settings.band_reject, generator)

@@ -1,4 +1,4 @@
-"""A band of frequencies that is lost, as behind a bad telephone line."""
+"""Random band rejection."""
 
 import torch
 from pydantic import Field
@@ -11,43 +11,43 @@ from earmark.training.batches.section_augment.bernoulli import Probability, bern
 from earmark.training.batches.section_augment.padding import padded
 
 _HALF = 512
-"""Samples of the filter on each side of its middle, 32 ms: so far it may smear a sound, at some -60 dB."""
+"""Half the length of the filter, 32 ms: the extent of its ringing, at about -60 dB."""
 _BETA = 5.65
-"""Of Kaiser's window: 60 dB, from 30 Hz inside of the band's edges on."""
+"""Shape of the Kaiser window: 60 dB of rejection, from 30 Hz inside the edges of the band."""
 
 
 class BandRejectSettings(Settings):
-    """How often and how wide."""
+    """Settings of the band rejection."""
 
     probability: Probability = 0.0
     widest: float = Field(
-        27 / 256, gt=0, le=1, description="greatest width of the band, as a share of the mel axis up to 8 kHz"
+        27 / 256, gt=0, le=1, description="maximum width of the band, as a share of the mel axis up to 8 kHz"
     )
 
 
 def reject_band(wave: Tensor, settings: BandRejectSettings, generator: torch.Generator) -> Tensor:
-    """Take out a band of even width and place on the mel axis.
+    """Reject a band of uniform width and position on the mel axis.
 
     Args:
         wave: shape (n,), n > 0.
-        settings: how often and how wide.
+        settings: band settings.
         generator: source of randomness, on the CPU.
 
     Returns:
-        Shape (n,). Bands narrower than 60 Hz are damped only.
+        Shape (n,). Bands narrower than 60 Hz are attenuated only.
     """
     if not bernoulli(settings.probability, generator):
         return wave
     width = uniform(0, settings.widest, generator)
     low = uniform(0, 1 - width, generator)
     taps = without_band(_hz(low), _hz(low + width)).to(wave.device)
-    # The filter's middle is the instant of the sample itself.
-    later = padded(torch.nn.functional.pad(wave, (0, _HALF)), len(taps))
-    return convolve(later[None], taps[None])[0, _HALF : _HALF + len(wave)]
+    # The filter is symmetric and does not shift the wave.
+    longer = padded(torch.nn.functional.pad(wave, (0, _HALF)), len(taps))
+    return convolve(longer[None], taps[None])[0, _HALF : _HALF + len(wave)]
 
 
 def without_band(low_hz: float, high_hz: float) -> Tensor:
-    """The symmetric filter that lets pass what is not between two frequencies, shape (1025,)."""
+    """Symmetric band-reject filter, shape (1025,)."""
     time = torch.arange(-_HALF, _HALF + 1, dtype=torch.float64)
     edges = (2 * low_hz / SAMPLE_RATE, 2 * high_hz / SAMPLE_RATE)
     below, above = (edge * torch.sinc(edge * time) for edge in edges)
@@ -58,5 +58,5 @@ def without_band(low_hz: float, high_hz: float) -> Tensor:
 
 
 def _hz(share: float) -> float:
-    """The frequency at a share of the mel axis, of HTK's formula: 0 at 0 Hz, 1 at 8 kHz."""
+    """Frequency at a share of the HTK mel axis: 0 is 0 Hz, 1 is 8 kHz."""
     return 700 * ((1 + SAMPLE_RATE / 2 / 700) ** share - 1)

@@ -1,18 +1,18 @@
-"""Whether an effect happens."""
+"""Bernoulli gate and uniform numbers."""
 
 from typing import Annotated
 
 import torch
 from pydantic import Field
 
-Probability = Annotated[float, Field(ge=0, le=1, description="share of the waves on which it happens")]
+Probability = Annotated[float, Field(ge=0, le=1, description="probability of the effect on a wave")]
 
 
 def bernoulli(probability: float, generator: torch.Generator) -> bool:
-    """Throw a coin; one that always falls alike is thrown too, so that what is drawn next does not depend on it."""
+    """Draw whether an effect is applied. Probabilities 0 and 1 draw a number too, so that later draws agree."""
     return torch.rand((), generator=generator).item() < probability
 
 
 def uniform(low: float, high: float, generator: torch.Generator) -> float:
-    """A number of [low, high), on the CPU."""
+    """Draw a number in [low, high)."""
     return low + (high - low) * torch.rand((), generator=generator).item()

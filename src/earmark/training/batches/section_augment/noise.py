@@ -1,4 +1,4 @@
-"""Uniform noise at a true signal-to-noise ratio."""
+"""White noise with uniform samples, at a given signal-to-noise ratio."""
 
 import torch
 from pydantic import Field
@@ -11,18 +11,18 @@ from earmark.training.batches.section_augment.bernoulli import Probability, bern
 
 
 class UniformNoiseSettings(Settings):
-    """How often and how loud."""
+    """Settings of the noise."""
 
     probability: Probability = 0.0
-    snr_db: Range = Field((20.0, 29.0), description="range of the ratio of the wave's mean power to the noise's, in dB")
+    snr_db: Range = Field((20.0, 29.0), description="range of the SNR, in dB")
 
 
 def add_noise(wave: Tensor, settings: UniformNoiseSettings, generator: torch.Generator) -> Tensor:
-    """Add white noise of evenly distributed samples; silence stays silence.
+    """Add white noise with uniform samples; silence stays silence.
 
     Args:
         wave: shape (n,), n > 0.
-        settings: how often and how loud.
+        settings: noise settings.
         generator: source of randomness, on the CPU.
 
     Returns:

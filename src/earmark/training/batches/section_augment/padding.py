@@ -1,4 +1,4 @@
-"""Silence after a wave."""
+"""Right padding."""
 
 from scipy.fft import next_fast_len
 from torch import Tensor
@@ -6,9 +6,9 @@ from torch.nn.functional import pad
 
 
 def padded(wave: Tensor, response: int) -> Tensor:
-    """A wave of shape (n,) and so much silence that it is soon convolved with a response of as many samples.
+    """Zero-pad a wave of shape (n,) for a fast convolution with a response of ``response`` samples.
 
-    The Fourier transform of a wave whose length is a large prime takes seven times as long.
+    A Fourier transform takes seven times as long where the length is a large prime.
 
     >>> import torch
     >>> len(padded(torch.zeros(15_013), 8000)) + 8000

@@ -1,4 +1,4 @@
-"""A voice of another pitch in the same time: stretched, and played as much faster or slower."""
+"""Pitch shifting: time stretching, then resampling by the same factor."""
 
 import math
 from collections.abc import Sequence
@@ -14,33 +14,33 @@ from earmark.training.batches.time_stretch import stretch
 _CROSSINGS = 16
 """Zero crossings of a resampling filter on each side."""
 _PHASES = 512
-"""Places between two samples at which a filter is computed; the nearest is taken, an error of some -70 dB."""
+"""Phases of the filter between two samples; the nearest is used, with an error of about -70 dB."""
 _AT_ONCE = 1 << 19
-"""Products of samples and filters that are in memory at a time."""
+"""Maximum number of products in memory."""
 
 
 class PitchSettings(Settings):
-    """How often and how far."""
+    """Settings of the pitch shift."""
 
     probability: Probability = 0.0
     cents: float = Field(
-        300.0, gt=0, le=1200, description="greatest shift up or down, in hundredths of a semitone; formants move along"
+        300.0, gt=0, le=1200, description="maximum shift in either direction, in cents; formants shift too"
     )
 
 
 def shift_pitch(
     waves: Tensor, lengths: Tensor, settings: PitchSettings, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """Raise or lower the pitch of some waves.
+    """Shift the pitch of some waves.
 
     Args:
-        waves: shape (batch, n); they are changed in place, so that rows to which nothing happens cost nothing.
+        waves: shape (batch, n); changed in place, so that other rows cost nothing.
         lengths: samples of each row, shape (batch,).
-        settings: how often and how far.
+        settings: pitch settings.
         generators: source of randomness of each row, on the CPU.
 
     Returns:
-        ``waves``. A sound stays within 10 ms of where it was, up to 300 cents.
+        ``waves``. Up to 300 cents, positions change by at most 10 ms.
     """
     chosen = [bernoulli(settings.probability, own) for own in generators]
     rows = [row for row, length in enumerate(lengths.tolist()) if chosen[row] and length]
@@ -57,45 +57,45 @@ def shift_pitch(
 
 
 def at_pitch(waves: Tensor, lengths: Tensor, cents: Tensor) -> Tensor:
-    """Shift the pitch of waves of shape (batch, n) by cents of shape (batch,); after a row's length is silence."""
+    """Shift the pitch of waves (batch, n) by cents (batch,); samples beyond a row's length become zero."""
     steps = 2 ** (cents.cpu().double() / 1200)
-    # Stretched first: the other way round a piece would move by 8 ms of the faster or slower wave.
+    # Stretched first: in the other order, shifts of 8 ms would scale with the resampled wave.
     return resample(stretch(waves, 1 / steps, lengths).waves, steps, waves.shape[1])
 
 
 def resample(waves: Tensor, steps: Tensor, size: int) -> Tensor:
-    """Waves heard at other places than at their samples, and band-limited for it.
+    """Resample waves with band-limited interpolation.
 
     Args:
         waves: shape (batch, m).
-        steps: samples of the waves from one place to the next, shape (batch,), float64, on the CPU.
-        size: how many places; the first is the first sample.
+        steps: input samples per output sample, shape (batch,), float64, on the CPU.
+        size: output samples; the first is the first input sample.
 
     Returns:
         Shape (batch, size).
     """
     device = waves.device
     half = math.ceil(_CROSSINGS * max(1.0, float(steps.max())))
-    places = torch.arange(size) * steps[:, None]
-    first = places.floor().long()
-    phases = ((places - first) * _PHASES).round().long().to(device)
+    positions = torch.arange(size) * steps[:, None]
+    first = positions.floor().long()
+    phases = ((positions - first) * _PHASES).round().long().to(device)
     filters = _filters(steps, half).to(device)
-    # Silence enough that the last filter ends in the wave.
+    # Padding for the last filter.
     after = max(0, int(first.max()) + 2 * half - waves.shape[1] + 1) if size else 0
     pieces = torch.nn.functional.pad(waves, (half - 1, after)).unfold(1, 2 * half, 1)
     rows = torch.arange(len(waves), device=device)[:, None]
     at_once = max(1, _AT_ONCE // (2 * half * len(waves)))
-    heard = [
+    parts = [
         (pieces[rows, where] * filters[rows, phase]).sum(2)
         for where, phase in zip(first.to(device).split(at_once, 1), phases.split(at_once, 1), strict=True)
     ]
-    return torch.cat(heard, 1)
+    return torch.cat(parts, 1)
 
 
 def _filters(steps: Tensor, half: int) -> Tensor:
-    """Sinc under Hann's window for each phase, shape (batch, phases + 1, 2 · half)."""
+    """Hann-windowed sinc for each phase, shape (batch, phases + 1, 2 · half)."""
     taps = torch.arange(1 - half, half + 1)
-    # What would come to lie above the highest frequency is left out.
+    # The cutoff prevents aliasing.
     time = (taps - torch.arange(_PHASES + 1)[:, None] / _PHASES) * (1 / steps).clamp(max=1)[:, None, None]
     window = (math.pi / 2 * (time / _CROSSINGS).clamp(-1, 1)).cos().square()
     filters = torch.sinc(time) * window

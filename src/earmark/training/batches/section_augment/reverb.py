@@ -1,4 +1,4 @@
-"""Rooms for whole sections."""
+"""Reverberation of sections."""
 
 import torch
 from pydantic import Field
@@ -10,20 +10,20 @@ from earmark.training.batches.section_augment.padding import padded
 
 
 class ReverbSettings(RoomSettings):
-    """How often, and in which rooms."""
+    """Settings of the reverberation."""
 
     probability: Probability = 0.0
     made: float = Field(
-        0.6, ge=0, le=1, description="share of the rooms that are made, not measured; all, where none was measured"
+        0.6, ge=0, le=1, description="share of synthetic responses among measured ones; 1 where there are none"
     )
 
 
 def reverberate(wave: Tensor, rooms: Rooms, generator: torch.Generator) -> Tensor:
-    """Put a wave into a room, or not; its energy stays, and its direct sound stays at its instant.
+    """Reverberate a wave with the probability of the settings; energy and timing of the direct sound are kept.
 
     Args:
         wave: shape (n,), n > 0.
-        rooms: which, and how often.
+        rooms: room responses and their settings.
         generator: source of randomness, on the CPU.
 
     Returns:

@@ -1,4 +1,4 @@
-"""Moments that are lost."""
+"""Random time masking of a waveform."""
 
 import torch
 from pydantic import Field, PositiveInt
@@ -10,19 +10,19 @@ from earmark.training.batches.section_augment.bernoulli import Probability, bern
 
 
 class TimeMaskSettings(Settings):
-    """How often, how many and how long."""
+    """Settings of the time masks."""
 
     probability: Probability = 0.0
-    longest_s: float = Field(0.05, ge=1 / SAMPLE_RATE, description="greatest length of a lost moment, in seconds")
-    count: PositiveInt = Field(1, description="how many moments a wave loses")
+    longest_s: float = Field(0.05, ge=1 / SAMPLE_RATE, description="maximum length of a mask, in seconds")
+    count: PositiveInt = Field(1, description="number of masks per wave")
 
 
 def mask_time(wave: Tensor, settings: TimeMaskSettings, generator: torch.Generator) -> Tensor:
-    """Silence moments anywhere in a wave, each of one sample up to the longest.
+    """Zero random intervals of a wave, each of one sample up to the maximum length.
 
     Args:
         wave: shape (n,), n > 0.
-        settings: how often, how many and how long.
+        settings: mask settings.
         generator: source of randomness, on the CPU.
 
     Returns:
