@@ -38,7 +38,7 @@ def speech_commands(root: Path, words: list[str], speakers: int = 4) -> Path:
     return root
 
 
-def test_speech_commands_tells_the_version_and_the_splits(tmp_path: Path) -> None:
+def test_speech_commands_shows_version_and_splits(tmp_path: Path) -> None:
     root, out = speech_commands(tmp_path / "gsc", OLD_WORDS), tmp_path / "gsc.tsv"
     shown = run("speech-commands", root, "--out", out)
     assert shown.startswith(f"{out}: Speech Commands 0.01, 121 clips (noise 1, ")

@@ -41,7 +41,7 @@ def paths(clips):
     return [clip.path for clip in clips]
 
 
-def test_clips_are_sorted_by_word_and_path_once_each_and_only_of_the_wanted_splits():
+def test_clips_of_some_splits_are_sorted_by_word_and_path_once_each():
     clips = [
         Clip("b.wav", label="zoom in", split="test"),
         Clip("a.wav", label="zoom in", split="test"),
@@ -67,20 +67,20 @@ def test_takes_have_different_speakers_and_no_speaker_enrolls_and_tests(words, t
     assert len(drawn.test) == 6 * 2 * (30 - len(enrolled))
 
 
-def test_more_takes_begin_with_the_fewer_ones_and_a_seed_gives_one_draw(words):
+def test_a_draw_of_more_takes_begins_with_that_of_fewer(words):
     few, many = (draw_few_shot(words, ["a"], takes, seed=3).enrollment for takes in (2, 6))
     assert many[:2] == few
     assert draw_few_shot(words, ["a"], 6, seed=3) == draw_few_shot(words, ["a"], 6, seed=3)
     assert draw_few_shot(words, ["a"], 6, seed=3) != draw_few_shot(words, ["a"], 6, seed=4)
 
 
-def test_a_keyword_enrolls_the_same_clips_whatever_is_drawn_beside_it(words):
+def test_the_takes_of_a_keyword_do_not_depend_on_other_keywords(words):
     alone = draw_few_shot(words, ["b"], 3, seed=1).enrollment
     beside = draw_few_shot(words_of(corpus("abcxyz")), ["x", "b"], 3, seed=1).enrollment
     assert [clip for clip in beside if clip.label == "b"] == list(alone)
 
 
-def test_the_published_sizes_come_out(words):
+def test_the_sizes_of_the_test_are_limited_as_published(words):
     """Jung et al.: 300 clips of each keyword, 20 of each other word; here a tenth of that."""
     drawn = draw_few_shot(words, ["a", "b"], 2, FewShotSettings(test_per_keyword=30, test_per_impostor=2), seed=0)
     assert Counter(clip.label for clip in drawn.test) == {"a": 30, "b": 30, "c": 2, "d": 2, "e": 2, "f": 2}
@@ -157,7 +157,7 @@ def test_silence_needs_no_speaker():
     assert "s.wav" in paths(draw_few_shot(words_of(clips), ["a"], 1, seed=0).test)
 
 
-def test_training_takes_every_clip_once_or_repeats_the_words_that_have_too_few():
+def test_training_has_every_clip_once_or_repeats_clips_of_rare_words():
     words = words_of(corpus("ab", takes=1, speakers=5, b=3, split="train"), "train")
     assert paths(draw_training(words, ["a", "b"], seed=0)) == paths([*words["a"], *words["b"]])
     drawn = draw_training(words, ["a", "b"], seed=0, per_word=4)
@@ -166,7 +166,7 @@ def test_training_takes_every_clip_once_or_repeats_the_words_that_have_too_few()
     assert by_word["b"] == [*paths(words["b"]), words["b"][0].path]
 
 
-def test_what_enrolls_or_tests_never_trains(words):
+def test_clips_for_enrollment_and_testing_are_not_for_training(words):
     tested = draw_few_shot(words, ["a", "b"], 2, FewShotSettings(test_per_keyword=5, test_per_impostor=5), seed=0)
     used = {*paths(tested.enrollment), *paths(tested.test)}
     trained = draw_training(words, ["a", "c"], seed=0, per_word=200, without=used)

@@ -30,7 +30,7 @@ def written(path: Path, text: str) -> Path:
 
 
 @pytest.mark.parametrize("suffix", [".tsv", ".parquet"])
-def test_what_was_written_is_read_again(tmp_path: Path, suffix: str) -> None:
+def test_manifests_are_read_as_they_were_written(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"manifest{suffix}"
     write_manifest(Manifest(CLIPS, tmp_path), path)
     assert read_manifest(path) == Manifest(CLIPS, tmp_path)
@@ -129,7 +129,7 @@ def test_a_line_break_inside_a_value_is_refused_in_tsv_and_leaves_nothing_behind
     assert read_manifest(tmp_path / "manifest.parquet").clips == broken.clips
 
 
-def test_tsv_is_read_and_written_without_pyarrow_and_parquet_says_what_to_install(tmp_path: Path) -> None:
+def test_tsv_needs_no_pyarrow_and_the_error_of_parquet_says_what_to_install(tmp_path: Path) -> None:
     program = """
 import sys
 sys.modules["pyarrow"] = None

@@ -11,7 +11,7 @@ from earmark.data.silence import draw_silence, write_silence
 
 @pytest.fixture(scope="module")
 def noises(tmp_path_factory):
-    """Two noises of constant level, told apart by their sign, and one that is too short."""
+    """Two noises of constant level, of different sign, and one that is too short."""
     folder = tmp_path_factory.mktemp("noises")
     ramp = np.linspace(0.5, 1, 3 * 16_000, dtype=np.float32)
     audio.write(folder / "up.wav", ramp)

@@ -46,7 +46,7 @@ def test_clips_of_unknown_speakers_are_drawn_by_their_file() -> None:
     assert {clip.split for clip in manifest} == {"train", "val", "test"}
 
 
-def test_a_split_that_is_there_already_stays() -> None:
+def test_existing_splits_are_kept() -> None:
     noise = Manifest(tuple(Clip(f"{n}.wav", split="noise") for n in range(30)))
     assert assign_splits(noise) == noise
 

@@ -42,7 +42,7 @@ def in_chunks(spans):
     return [(round(start / CHUNK_S), round(stop / CHUNK_S)) for start, stop in spans]
 
 
-def test_a_section_begins_at_the_threshold_and_goes_on_above_the_lower_one():
+def test_a_section_begins_at_the_threshold_and_ends_below_the_lower_one():
     likely = [0.4, 0.6, 0.4, 0.1, 0.4, 0.1, 0.1, 0.1, 0.4, 0.9]
     assert in_chunks(unpadded_sections(likely, EXACT)) == [(1, 5), (9, 10)]
 
@@ -73,7 +73,7 @@ def test_padding_goes_to_the_middle_of_a_pause_and_not_beyond_the_file():
     assert list(speech_sections([wave], padded)) == [(0.0, 7 * CHUNK_S), (7 * CHUNK_S, 20 * CHUNK_S)]
 
 
-def test_a_section_is_given_before_the_recording_ends(loudness):
+def test_a_section_is_yielded_before_the_recording_ends(loudness):
     del loudness
     given = 0
 

@@ -1,1 +1,1 @@
-"""Corpora as manifests: read and write them, make them from folders, split them by speaker, synthesize speech."""
+"""Corpora as manifests, lists for training and evaluation, alignment, voice activity, synthetic speech."""

@@ -109,14 +109,14 @@ def test_a_file_arrives_whole_and_progress_ends_at_its_size(tmp_path: Path, serv
     assert [entry.name for entry in path.parent.iterdir()] == ["words.tar.gz"]
 
 
-def test_a_broken_transfer_goes_on_where_it_ended(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+def test_a_broken_transfer_is_resumed(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     server.cuts = [1_500_000, 7, 0, 100_000]
     assert download(server.archive(), tmp_path, wait_s=0).read_bytes() == BODY
     assert server.requests == [None, "bytes=1500000-", *["bytes=1500007-"] * 2, "bytes=1600007-"]
 
 
-def test_a_later_call_goes_on_with_what_an_earlier_one_left(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+def test_a_later_call_resumes_an_earlier_download(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     server.cuts = [2_000_000, 0, 0]
     with pytest.raises(EarmarkError, match=r"words\.tar\.gz"):
@@ -143,9 +143,7 @@ def test_a_partial_file_that_is_complete_is_only_checked(
     assert server.requests == ([] if size else [f"bytes={len(BODY)}-"])
 
 
-def test_a_server_that_does_not_say_the_length_is_served_by_the_checksum(
-    tmp_path: Path, serve: Callable[[bytes], Server]
-) -> None:
+def test_the_checksum_suffices_if_the_server_gives_no_length(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     server.says_length = False
     assert download(server.archive(size=None), tmp_path).read_bytes() == BODY
@@ -186,7 +184,7 @@ def test_the_error_names_a_server_that_does_not_answer(tmp_path: Path) -> None:
         download(archive, tmp_path, attempts=1, wait_s=0)
 
 
-def test_a_file_that_is_there_is_checked_and_not_asked_for(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+def test_an_existing_file_is_checked_and_not_requested(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(BODY)
     (tmp_path / "words.tar.gz").write_bytes(BODY)
     assert download(server.archive(), tmp_path) == tmp_path / "words.tar.gz"
@@ -209,7 +207,7 @@ def test_a_wrong_address_or_checksum_is_refused(url: str, sha256: str, key: str)
         RemoteArchive(url, sha256)
 
 
-def test_what_was_unpacked_is_not_fetched_again(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
+def test_an_unpacked_archive_is_not_downloaded_again(tmp_path: Path, serve: Callable[[bytes], Server]) -> None:
     server = serve(tar_gz(a_list__txt=b"x", yes__a=b"1", yes__b=b"2"))
     assert fetch(server.archive(), tmp_path, last="a_list")
     assert (tmp_path / "yes" / "b").read_bytes() == b"2"

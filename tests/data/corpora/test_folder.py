@@ -33,7 +33,7 @@ def test_folders_that_start_with_an_underscore_or_a_point_are_noise(tmp_path: Pa
     }
 
 
-def test_other_files_and_hidden_files_are_left_out(tmp_path: Path) -> None:
+def test_other_files_and_hidden_files_are_ignored(tmp_path: Path) -> None:
     root = folder_with(tmp_path, "go/a.WAV", "go/._a.wav", "go/notes.txt", "LICENSE")
     assert [clip.path for clip in read_folder(root)] == ["go/a.WAV"]
 
@@ -44,7 +44,7 @@ def test_a_pattern_can_find_the_speaker_in_an_inner_folder(tmp_path: Path) -> No
     assert [(clip.label, clip.speaker) for clip in clips] == [("go", "anna"), ("go", "ben"), ("", "")]
 
 
-def test_the_lists_of_speech_commands_say_the_splits(tmp_path: Path) -> None:
+def test_splits_come_from_the_lists_of_speech_commands(tmp_path: Path) -> None:
     root = folder_with(tmp_path, *(f"go/{speaker}_nohash_0.wav" for speaker in "abc"), "_noise_/fan.wav")
     (root / "validation_list.txt").write_text("go/b_nohash_0.wav\n")
     (root / "testing_list.txt").write_text("go/c_nohash_0.wav\n")

@@ -68,7 +68,7 @@ def test_a_chapter_without_transcripts_is_refused(tmp_path: Path) -> None:
         read_librispeech(home)
 
 
-def test_texts_without_a_recording_are_left_out_with_a_warning(tmp_path: Path) -> None:
+def test_texts_without_a_recording_are_dropped_with_a_warning(tmp_path: Path) -> None:
     home = librispeech(tmp_path)
     (home / "train-clean-100/19/198/19-198-0000.flac").unlink()
     with pytest.warns(UserWarning, match="19-198-0000"):

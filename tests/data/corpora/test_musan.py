@@ -37,7 +37,7 @@ def test_the_kind_is_the_label_and_everything_is_noise(tmp_path: Path, given: st
     )
 
 
-def test_one_kind_alone_is_read_and_other_folders_are_left_out(tmp_path: Path) -> None:
+def test_one_kind_alone_is_read_and_other_folders_are_ignored(tmp_path: Path) -> None:
     home = musan(tmp_path, "noise/free-sound/a.wav", "extra/b.wav", "noise_of_mine/c.wav")
     assert [clip.path for clip in read_musan(home)] == ["noise/free-sound/a.wav"]
 

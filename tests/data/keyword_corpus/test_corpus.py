@@ -69,7 +69,7 @@ def test_cuts_lead_to_the_sentences_with_a_second_around_each_word(
         assert one.start_s + (one.end_s or 0) == pytest.approx(other.start_s + (other.end_s or 0))
 
 
-def test_the_report_says_where_every_word_went(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
+def test_the_report_counts_every_word_once(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
     report = cut_keywords(sentences, tmp_path / "out" / "manifest.tsv", RULES, sources)
     assert report.aligned_words == report.clips + sum(report.dropped.values()) == 19
     stored = json.loads((tmp_path / "out" / "report.json").read_text())
@@ -119,7 +119,7 @@ def test_cuts_can_be_written_as_files(sentences: Manifest, sources: Sources, tmp
     assert duration_s(tmp_path / "out" / "clips" / "fox" / "fox_1_1.flac") == pytest.approx(1.0)
 
 
-def test_pairs_of_an_earlier_run_do_not_stay(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
+def test_pairs_of_an_earlier_run_are_removed(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
     out = tmp_path / "out" / "manifest.tsv"
     cut_keywords(sentences, out, CutRules(skip_common=1, min_clips=2, words=2, val_words=2), sources)
     cut_keywords(sentences, out, RULES, sources)
@@ -146,7 +146,7 @@ def test_words_alone_are_the_manifest_when_the_length_is_zero(
     assert not out.with_stem("tight").exists()
 
 
-def test_nothing_left_fails_and_says_why(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
+def test_the_error_without_clips_names_the_reasons(sentences: Manifest, sources: Sources, tmp_path: Path) -> None:
     with pytest.raises(
         EarmarkError, match=r"no clip is left: too few letters \(2\), one of the most frequent words \(17\)"
     ):

@@ -157,7 +157,7 @@ def test_an_excluded_word_is_excluded_with_its_apostrophe_too() -> None:
     assert found == []
 
 
-def test_words_with_too_few_clips_are_left_out() -> None:
+def test_words_with_too_few_clips_are_dropped() -> None:
     kept, dropped = enough_clips(cuts_of("bear", "bear", "fox"), CutRules(min_clips=2), "rare")
     assert [each.label for each in kept] == ["bear", "bear"]
     assert dropped == {"rare": 1}
@@ -182,7 +182,7 @@ def test_the_draw_of_a_word_with_many_clips_does_not_depend_on_other_words() -> 
     assert other != bears
 
 
-def test_more_words_than_there_are_is_an_error() -> None:
+def test_too_many_requested_words_are_an_error() -> None:
     with pytest.raises(InputError, match="words: "):
         choose_words(cuts_of("bear", "fox", "owl"), CutRules(words=2, val_words=2))
 

@@ -120,7 +120,7 @@ def test_the_error_of_a_pair_names_line_and_column(written, line, key):
         list(read_segment_pairs(written(line)))
 
 
-def test_a_segment_may_leave_its_section_by_what_was_rounded_away(written):
+def test_a_segment_may_exceed_its_section_by_rounding(written):
     assert list(read_segments(written("a.wav anna 0.1 1.0 0.0995 1.0005 x")))
 
 

@@ -35,7 +35,7 @@ def test_segments_are_those_of_plain_loops_in_whole_milliseconds(start_ms, lengt
     assert [(round(a, 6), round(b, 6)) for a, b in found] == plain
 
 
-def test_a_section_shorter_than_a_step_has_no_segment_and_others_go_on():
+def test_a_section_shorter_than_a_step_has_no_segment():
     found = list(grid_segments([section(0, 0.1), section(1, 0.17)]))
     assert [(segment.start_s, segment.end_s, segment.label) for segment in found] == [(1, 1.16, "")]
 

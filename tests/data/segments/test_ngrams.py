@@ -39,7 +39,7 @@ def test_all_ngrams_of_a_sentence_are_listed_with_their_places():
     assert {segment.section for segment in found} == {Span("a.wav", "anna", 0.0, 0.6)}
 
 
-def test_phones_go_on_over_the_ends_of_words():
+def test_phone_ngrams_span_words():
     hello = Word("hi", 0.0, 0.2, (Phone("HH", 0.0, 0.1), Phone("AY", 0.1, 0.2)))
     ann = Word("ann", 0.2, 0.5, (Phone("AE", 0.2, 0.35), Phone("sil", 0.35, 0.4), Phone("N", 0.4, 0.5)))
     found = ngrams([CLIP], [Alignment((hello, ann))], NgramRules(unit="phones", n=(3, 4)))
@@ -78,7 +78,7 @@ def test_ngrams_are_inside_given_sections():
         labels(alignment, {"b": []})
 
 
-def test_segments_are_labeled_by_the_units_whose_middle_they_hold():
+def test_segments_are_labeled_by_units_with_their_middle_inside():
     section = Span("a.wav", "anna", 0.0, 1.0)
     segments = [
         SpeechSegment(section, start, end) for start, end in ((0.0, 0.2), (0.05, 0.32), (0.11, 0.2), (0.9, 1.0))
@@ -116,5 +116,5 @@ def test_one_number_of_units_is_the_smallest_and_the_largest():
     assert NgramRules(n=[3]).n == (3, 3)
 
 
-def test_only_suffixes_of_sound_files_are_taken_off():
+def test_only_suffixes_of_audio_files_are_removed():
     assert [stem(path) for path in ("x/a.WAV", "x.y/a", "a.b.flac")] == ["x/a", "x.y/a", "a.b"]

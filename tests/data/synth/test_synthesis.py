@@ -63,7 +63,7 @@ def test_a_faulty_word_list_is_refused(tmp_path: Path, text: str, message: str) 
         read_words(tmp_path / "sound.wav")
 
 
-def test_only_other_languages_than_english_are_named_in_a_label() -> None:
+def test_labels_name_the_language_except_english() -> None:
     assert [label_of("en", "river"), label_of("en-gb", "river"), label_of("es", "casa")] == [
         "river",
         "river",
@@ -131,7 +131,7 @@ def test_an_interrupted_run_continues(tmp_path: Path) -> None:
 
 
 @needs("espeak-ng")
-def test_two_workers_make_what_one_makes(tmp_path: Path) -> None:
+def test_two_workers_give_the_same_files_as_one(tmp_path: Path) -> None:
     one = synthesize(WORDS, tmp_path / "one", SMALL)
     two = synthesize(WORDS, tmp_path / "two", SMALL, workers=2)
     assert (one.clips, one.speech_s) == (two.clips, two.speech_s)
@@ -189,13 +189,13 @@ def test_a_language_that_is_not_in_the_list_is_refused() -> None:
         plan(WORDS, SynthSettings(languages=("fr",)))
 
 
-def test_only_espeak_speaks_other_languages_than_english() -> None:
+def test_languages_other_than_english_need_espeak() -> None:
     with pytest.raises(InputError, match=r"engines: .*'es'"):
         plan(WORDS, SynthSettings(engines=("flite",), languages=("es",)))
 
 
 @needs("flite")
-def test_more_voices_than_there_are_are_refused() -> None:
+def test_too_many_requested_voices_are_refused() -> None:
     settings = SynthSettings(engines=("flite",), rate_wpm=(150, 150), pitch=(50, 50))
     with pytest.raises(InputError, match="5 found"):
         plan([("en", "river")], settings)

@@ -82,12 +82,18 @@ def speakers(
         console.say(f"dropped: {dropped} speakers with too few utterances")
     console.say(f"{out / 'manifest.tsv'}: {len(made)} clips")
     console.say(f"paths in the lists start from {home}")
-    if unseen:
-        verify = f"earmark evaluate verify {quote(str(out / 'veri_test.txt'))} --audio {quote(str(home))}"
-        console.say(f"evaluate with: {verify}")
-    elif settings.test:  # only an encoder that was trained on these speakers can identify them
-        identify = f"earmark evaluate identify {quote(str(out / 'iden_split.txt'))} --audio {quote(str(home))}"
-        console.say(f"evaluate an encoder trained on them with: {identify} --encoder CHECKPOINT")
+    if unseen or settings.test:
+        console.say(_next(out, home, verify=bool(unseen)))
+
+
+def _next(out: Path, audio: Path, *, verify: bool) -> str:
+    """The command that evaluates with the lists."""
+    kind, name = ("verify", "veri_test.txt") if verify else ("identify", "iden_split.txt")
+    command = f"earmark evaluate {kind} {quote(str(out / name))} --audio {quote(str(audio))}"
+    if verify:
+        return f"evaluate with: {command}"
+    # Only an encoder that was trained on these speakers can identify them.
+    return f"evaluate an encoder trained on them with: {command} --encoder CHECKPOINT"
 
 
 def _write_pairs(

@@ -1,1 +1,1 @@
-"""One reader a kind of corpus: each makes a manifest of what lies on the disk."""
+"""Readers of corpora in their own layouts; each makes a manifest."""

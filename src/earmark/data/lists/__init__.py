@@ -1,1 +1,1 @@
-"""Readers and writers of the published list formats."""
+"""The published list formats: clips, pairs, splits, sections, segments, segment pairs."""

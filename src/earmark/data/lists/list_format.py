@@ -63,6 +63,14 @@ class ListFormat(Generic[Record]):
     has_spaces: bool = False
 
     @cached_property
+    def _readers(self) -> tuple[Callable[[str], Any], ...]:
+        return tuple(column.read for column in self.columns)
+
+    @cached_property
+    def _writers(self) -> tuple[Callable[[Any], str], ...]:
+        return tuple(column.write for column in self.columns)
+
+    @cached_property
     def layout(self) -> str:
         """Names of the columns, as on a line."""
         return " ".join(column.name for column in self.columns)
@@ -75,7 +83,7 @@ class ListFormat(Generic[Record]):
         """
         texts = self._split(line)
         try:
-            values = [column.read(text) for column, text in zip(self.columns, texts, strict=False)]
+            values = [read(text) for read, text in zip(self._readers, texts, strict=False)]
         except ValueError:
             raise InputError(self._unreadable(texts)) from None
         for start in self.spans:
@@ -89,7 +97,7 @@ class ListFormat(Generic[Record]):
             InputError: a value that the format cannot hold; the message does not say where.
         """
         try:
-            texts = [column.write(value) for column, value in zip(self.columns, self.values(record), strict=False)]
+            texts = [write(value) for write, value in zip(self._writers, self.values(record), strict=False)]
         except KeyError as error:
             raise InputError(f"{record}: {error} does not fit in the columns '{self.layout}'") from None
         line = " ".join(texts)
