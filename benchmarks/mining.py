@@ -2,10 +2,10 @@
 
     python benchmarks/mining.py --segments 10000 --segments 100000 [--segments 1000000]
 
-Vectors are made up: points around centers, several speakers a center, as words are; segments lie on the published grid,
-so that most overlap with some. Each size runs in a process of its own, which measures its peak of memory. Plain FAISS
-is what one would write without earmark: `faiss.knn` over all segments for k and 60 more neighbors, of which those that
-overlap are dropped; or, from `exact_rows` segments on, the same inverted lists. Sizes that were measured are kept, so
+The vectors are synthetic: points around centers, with several speakers per center, as words are. Segments are on the
+published grid, so most of them overlap with others. Each size runs in a process of its own, which measures its peak
+memory. Plain FAISS is the same search without earmark: `faiss.knn` over all segments for k and 60 more neighbors, whose
+overlaps would then be dropped; or, from `exact_rows` segments on, the same inverted lists. Earlier sizes are kept, so
 that a larger one can be added later.
 """
 
@@ -20,12 +20,13 @@ from pathlib import Path
 import faiss
 import numpy as np
 
+from earmark.core.vectors import unit
 from earmark.data.manifest import Clip
 from earmark.evaluation.plots.figures import COLORS, one_panel, save
-from earmark.training.mining.neighbors import find_neighbors, recall
+from earmark.training.mining.neighbors import find_neighbors, measure_recall
 from earmark.training.mining.pairs import kept_pairs
 from earmark.training.mining.search import list_count
-from earmark.training.mining.segment_table import Names, ordered
+from earmark.training.mining.segment_table import Names, sort_segments
 from earmark.training.mining.settings import MiningSettings
 from earmark.training.mining.threshold import choose_threshold
 
@@ -34,7 +35,7 @@ _A_FILE, _FILES_A_SPEAKER, _SPARE = 50, 20, 60
 
 
 def synthetic(count, width, seed=0):
-    """Places of segments on a grid, and unit vectors, shape (count, width)."""
+    """A table of segments on a grid, and unit vectors, shape (count, width)."""
     rng = np.random.default_rng(seed)
     names, clips = Names(), []
     for number in range(count):
@@ -42,15 +43,15 @@ def synthetic(count, width, seed=0):
         start = 0.16 * (place // 6)
         speaker = f"voice{file // _FILES_A_SPEAKER}"
         clips.append(Clip(f"{file}.wav", round(start, 6), round(start + 0.16 * (1 + place % 6), 6), speaker))
-    places, _ = ordered(names.rows(clips), names)
+    table, _ = sort_segments(names.rows(clips), names)
     centers = rng.normal(size=(max(50, count // 40), width)).astype(np.float32)
     vectors = np.empty((count, width), np.float32)
     for low in range(0, count, 65_536):
         high = min(low + 65_536, count)
         noise = rng.normal(size=(high - low, width)).astype(np.float32)
         vectors[low:high] = centers[rng.integers(len(centers), size=high - low)] + noise
-        vectors[low:high] /= np.linalg.norm(vectors[low:high], axis=1, keepdims=True)
-    return places, vectors
+        vectors[low:high] = unit(vectors[low:high])
+    return table, vectors
 
 
 def plain(vectors, settings):
@@ -69,37 +70,37 @@ def plain(vectors, settings):
 
 
 def peak_mib():
-    """Most memory that this process held, MiB."""
+    """Peak memory of this process, MiB."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def measure(count, relation, settings, with_plain, results):
     """One size, in this process; puts a row of numbers into a queue."""
-    places, vectors = synthetic(count, settings.dimension)
+    table, vectors = synthetic(count, settings.dimension)
     row = {"segments": count, "relation": relation, "made_mib": peak_mib()}
     with tempfile.TemporaryDirectory() as folder:
-        # As after the reduction: mapped from a file, and not in memory.
+        # As after the projection: mapped from a file, and not in memory.
         np.save(Path(folder) / "vectors.npy", vectors)
         del vectors
         mapped = np.load(Path(folder) / "vectors.npy", mmap_mode="r", allow_pickle=False)
         wall, used = time.perf_counter(), time.process_time()
         chosen = settings.model_copy(update={"relation": relation})
         (Path(folder) / "found").mkdir()
-        found = find_neighbors(mapped, places, chosen, Path(folder) / "found")
+        found = find_neighbors(mapped, table, chosen, Path(folder) / "found")
         row |= {"wall_s": time.perf_counter() - wall, "cpu_s": time.process_time() - used}
         used = time.process_time()
         best = np.asarray(found.similarities).max(axis=1)
         threshold = choose_threshold(best, chosen.coverage, chosen.bin_width).threshold
-        row["pairs"] = sum(len(first) for first, _, _ in kept_pairs(found, threshold, is_mutual=False))
+        row["pairs"] = sum(len(first) for first, _, _ in kept_pairs(found, threshold, mutual=False))
         row |= {"pairs_cpu_s": time.process_time() - used, "peak_mib": peak_mib()}
-        row["recall"] = recall(mapped, places, found, chosen) if found.is_approximate else 1.0
+        row["recall"] = measure_recall(mapped, table, found, chosen) if found.is_approximate else 1.0
         if with_plain:
             row["plain_wall_s"], row["plain_cpu_s"] = plain(np.ascontiguousarray(mapped), chosen)
     results.put(row)
 
 
 def write(rows):
-    """Write the table and the picture."""
+    """Write the table and the plot."""
     heads = [
         "segments",
         "neighbors among",
@@ -112,7 +113,7 @@ def write(rows):
     ]
     lines = ["# Mining by the number of segments", "", __doc__.split("\n\n")[2].replace("\n", " ").strip(), ""]
     lines += [
-        "128 numbers a segment, k = 10, 64 lists looked into. CPU seconds of one thread; memory with the data made.",
+        "128 numbers a segment, k = 10, 64 lists searched. CPU seconds of one thread; memory with the data made.",
         "",
     ]
     lines += ["| " + " | ".join(heads) + " |", "|" + " ---: |" * len(heads)]
@@ -145,11 +146,11 @@ def write(rows):
 
 
 def main():
-    """Measure each size that was asked for, and write the table anew."""
+    """Measure the given sizes, and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--segments", type=int, action="append", help="may be repeated")
-    parser.add_argument("--exact-rows", type=int, help="compare all up to so many segments")
-    parser.add_argument("--probes", type=int, help="inverted lists looked into")
+    parser.add_argument("--exact-rows", type=int, help="maximum number of segments for exact search")
+    parser.add_argument("--probes", type=int, help="inverted lists searched")
     parser.add_argument("--relation", choices=("any", "across"), action="append", help="default: both; may be repeated")
     options = parser.parse_args()
     faiss.omp_set_num_threads(1)

@@ -38,7 +38,7 @@ def talk(run, monkeypatch, tmp_path, say):
     """`run` in a folder with `words/`, two recordings of each of four voices, where loud is speech."""
     monkeypatch.setattr(vad, "silero", Loudness)
     # Drawing takes longer than all else here.
-    monkeypatch.setattr("earmark.training.mining.mining.save", lambda _, path: path.touch())
+    monkeypatch.setattr("earmark.training.mining.report.save", lambda _, path: path.touch())
     monkeypatch.chdir(tmp_path)
     clips = []
     for voice in range(4):

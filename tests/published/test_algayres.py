@@ -21,7 +21,7 @@ from earmark.data.lists.segments import SEGMENTS, read_segments
 from earmark.data.manifest import Manifest, read_manifest, write_manifest
 from earmark.data.segments.grid import grid_segments
 from earmark.evaluation import plots
-from earmark.training.mining import mining
+from earmark.training.mining import report
 from earmark.training.recipe import read_any_recipe
 from earmark.training.run.optimizer import learning_rate
 from earmark.training.sequences.networks import build_network
@@ -46,7 +46,7 @@ SMALL = [
 SECTIONS = ["--set", "episodes.least_sections=2", "--set", "episodes.segments=40"]
 MORE = {
     "earmark prepare vad": ["--threshold", "0.02", "--offset-threshold", "0.01", "--padding", "0", "--workers", "1"],
-    "earmark mine": ["--set", "dimension=8"],
+    "earmark mine": ["--dimension", "8"],
     "earmark train": SMALL,
     "earmark train recipes/algayres/init.toml": SECTIONS,
 }
@@ -82,9 +82,9 @@ def corpus(say, monkeypatch):
     Pictures, which have tests of their own, are not drawn.
     """
     for name in ("similarity_plot", "coverage_plot"):
-        monkeypatch.setattr(mining, name, lambda *_: None)
+        monkeypatch.setattr(report, name, lambda *_: None)
     monkeypatch.setattr(plots, "average_precision_plot", lambda *_, **__: None)
-    for room in (mining, plots):
+    for room in (report, plots):
         monkeypatch.setattr(room, "save", lambda _, path: path.touch())
     monkeypatch.setattr(vad, "silero", Loudness)
     monkeypatch.setattr(align, "align_sentences", lambda clips, *_, **__: [aligned(clip.text) for clip in clips])

@@ -129,7 +129,7 @@ def adapt(
         "lr": lr,
         "anew": anew,
         "coverage": coverage,
-        "is_mutual": mutual,
+        "mutual": mutual,
         "most_segments": most_segments,
         "seed": seed,
         "threads": threads,

@@ -55,7 +55,7 @@ class Loudness:
 def _loudness(monkeypatch):
     monkeypatch.setattr(vad, "silero", Loudness)
     # Drawing takes longer than all else here.
-    monkeypatch.setattr("earmark.training.mining.mining.save", lambda _, path: path.touch())
+    monkeypatch.setattr("earmark.training.mining.report.save", lambda _, path: path.touch())
 
 
 @pytest.fixture(scope="module")

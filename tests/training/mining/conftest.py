@@ -1,15 +1,16 @@
-"""What tests of mining share: segments at made-up places, with made-up vectors."""
+"""Fixtures of mining: random segments with random vectors."""
 
 import numpy as np
 import pytest
 
+from earmark.core.vectors import unit
 from earmark.data.manifest import Clip
-from earmark.training.mining.segment_table import Names, ordered
+from earmark.training.mining.segment_table import Names, sort_segments
 from earmark.training.mining.settings import MiningSettings
 
 
 def _segments(rng, *, speakers=5, files=3, segments=12, unknown=False, shared=False):
-    """Clips that overlap here and there, some of nobody known, some of two speakers in one recording."""
+    """Clips, some of which overlap; on request of unknown speakers and with two speakers in one recording."""
     clips = []
     for speaker in range(speakers):
         for file in range(files):
@@ -26,19 +27,19 @@ def _segments(rng, *, speakers=5, files=3, segments=12, unknown=False, shared=Fa
 
 @pytest.fixture
 def made():
-    """`made(seed, **how)`: places and unit vectors, shape (n, 16), of random segments."""
+    """`made(seed, **how)`: table and unit vectors, shape (n, 16), of random segments."""
 
     def make(seed=0, **how):
         rng = np.random.default_rng(seed)
         names = Names()
-        places, _ = ordered(names.rows(_segments(rng, **how)), names)
-        vectors = rng.normal(size=(len(places), 16)).astype(np.float32)
-        return places, vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+        table, _ = sort_segments(names.rows(_segments(rng, **how)), names)
+        vectors = rng.normal(size=(len(table), 16)).astype(np.float32)
+        return table, unit(vectors)
 
     return make
 
 
 @pytest.fixture
 def exact():
-    """Settings by which all segments are compared."""
+    """Settings of exact search."""
     return MiningSettings(neighbors=6)

@@ -3,7 +3,7 @@ import pytest
 
 from earmark.data.lists.segment_pairs import read_segment_pairs, write_segment_pairs
 from earmark.data.manifest import read_manifest
-from earmark.training.mining.counts import chance, count_pairs, tally_neighbors
+from earmark.training.mining.counts import chance_agreement, count_pairs, neighbor_histograms
 from earmark.training.mining.neighbors import find_neighbors
 from earmark.training.mining.pairs import kept_pairs, listed_pairs, write_pair_manifest
 
@@ -12,11 +12,11 @@ THRESHOLD = 0.45
 
 @pytest.fixture
 def mined(made, tmp_path, exact):
-    places, vectors = made(shared=True, unknown=True)
-    return places, find_neighbors(vectors, places, exact, tmp_path)
+    table, vectors = made(shared=True, unknown=True)
+    return table, find_neighbors(vectors, table, exact, tmp_path)
 
 
-def by_loop(found, *, is_mutual):
+def by_loop(found, *, mutual):
     """Unordered pairs from the threshold on."""
     directed = {
         (query, int(row))
@@ -24,28 +24,28 @@ def by_loop(found, *, is_mutual):
         for row, value in zip(rows, values, strict=True)
         if value >= THRESHOLD
     }
-    return {(min(pair), max(pair)) for pair in directed if not is_mutual or pair[::-1] in directed}
+    return {(min(pair), max(pair)) for pair in directed if not mutual or pair[::-1] in directed}
 
 
-@pytest.mark.parametrize("is_mutual", [False, True])
-def test_every_pair_stands_once(mined, is_mutual):
+@pytest.mark.parametrize("mutual", [False, True])
+def test_every_pair_stands_once(mined, mutual):
     _, found = mined
     pairs = [
         (int(one), int(other))
-        for first, second, _ in kept_pairs(found, THRESHOLD, is_mutual=is_mutual)
+        for first, second, _ in kept_pairs(found, THRESHOLD, mutual=mutual)
         for one, other in zip(first, second, strict=True)
     ]
     assert len(pairs) == len({(min(pair), max(pair)) for pair in pairs}) > 10
-    assert {(min(pair), max(pair)) for pair in pairs} == by_loop(found, is_mutual=is_mutual)
+    assert {(min(pair), max(pair)) for pair in pairs} == by_loop(found, mutual=mutual)
 
 
 def test_lists_and_manifests_hold_the_same_pairs(mined, tmp_path):
-    places, found = mined
-    pairs = list(listed_pairs(found, places, THRESHOLD, is_mutual=False))
+    table, found = mined
+    pairs = list(listed_pairs(found, table, THRESHOLD, mutual=False))
     write_segment_pairs(pairs, tmp_path / "pairs.txt")
     count = (
         write_pair_manifest(
-            found, places, THRESHOLD, tmp_path / "out" / ".." / "pairs.parquet", tmp_path / "corpus", is_mutual=False
+            found, table, THRESHOLD, tmp_path / "out" / ".." / "pairs.parquet", tmp_path / "corpus", mutual=False
         )
         if (tmp_path / "out").mkdir() is None
         else 0
@@ -63,30 +63,30 @@ def test_lists_and_manifests_hold_the_same_pairs(mined, tmp_path):
 
 
 def test_pairs_are_counted_by_who_speaks_and_what_is_said(mined):
-    places, found = mined
-    counts = count_pairs(found, places, THRESHOLD, is_mutual=False)
-    pairs = by_loop(found, is_mutual=False)
-    speakers = [[places.span(row).speaker for row in pair] for pair in pairs]
+    table, found = mined
+    counts = count_pairs(found, table, THRESHOLD, mutual=False)
+    pairs = by_loop(found, mutual=False)
+    speakers = [[table.span(row).speaker for row in pair] for pair in pairs]
     assert counts.pairs == len(pairs)
     assert counts.segments == len({row for pair in pairs for row in pair})
     assert counts.unknown_speaker == sum("" in some for some in speakers) > 0
     assert counts.same_speaker == sum(one == other != "" for one, other in speakers) > 0
     assert counts.across_speakers == counts.pairs - counts.unknown_speaker - counts.same_speaker
-    assert counts.same_recording == sum(places.span(one).path == places.span(other).path for one, other in pairs)
+    assert counts.same_recording == sum(table.span(one).path == table.span(other).path for one, other in pairs)
     assert counts.labeled == len(pairs)
-    assert counts.agreeing == sum(places.label(one) == places.label(other) for one, other in pairs)
+    assert counts.agreeing == sum(table.label(one) == table.label(other) for one, other in pairs)
 
 
 def test_labels_agree_by_chance_as_often_as_drawn_pairs_do(mined):
-    places, _ = mined
-    labels = np.array([places.label(row) for row in range(len(places))])
+    table, _ = mined
+    labels = np.array([table.label(row) for row in range(len(table))])
     is_same = labels[:, None] == labels
-    assert chance(places) == pytest.approx((is_same.sum() - len(labels)) / (len(labels) * (len(labels) - 1)))
+    assert chance_agreement(table) == pytest.approx((is_same.sum() - len(labels)) / (len(labels) * (len(labels) - 1)))
 
 
-def test_tallies_count_every_neighbor_that_is_there(mined):
-    places, found = mined
-    tallies = tally_neighbors(found, places, 0.01, is_mutual=False)
-    assert tallies.neighbors.sum() == (np.asarray(found.rows) >= 0).sum()
-    assert tallies.nearest.sum() == len(places)
-    assert tallies.purity_from()[-1] == tallies.agreeing.sum() / tallies.labeled.sum()
+def test_histograms_count_every_neighbor_that_is_there(mined):
+    table, found = mined
+    histograms = neighbor_histograms(found, table, 0.01, mutual=False)
+    assert histograms.neighbors.sum() == (np.asarray(found.rows) >= 0).sum()
+    assert histograms.nearest.sum() == len(table)
+    assert histograms.purity_from()[-1] == histograms.agreeing.sum() / histograms.labeled.sum()

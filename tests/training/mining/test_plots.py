@@ -3,27 +3,27 @@ import pytest
 from matplotlib.legend import Legend
 
 from earmark.evaluation.plots.figures import save
-from earmark.training.mining.counts import Tallies
+from earmark.training.mining.counts import Histograms
 from earmark.training.mining.plots import coverage_plot, similarity_plot
-from earmark.training.mining.threshold import Curve, edges
+from earmark.training.mining.threshold import CoverageCurve, bin_edges
 
 
 @pytest.fixture
-def tallies():
+def histograms():
     counts = np.random.default_rng(0).integers(1, 50, 201)
-    return Tallies(counts, counts, counts, counts // 2)
+    return Histograms(counts, counts, counts, counts // 2)
 
 
 @pytest.fixture
 def curve():
-    return Curve(edges(0.01)[::-1], np.linspace(0, 1, 201), 100)
+    return CoverageCurve(bin_edges(0.01)[::-1], np.linspace(0, 1, 201), 100)
 
 
-def test_nobody_looks_for_the_legend_s_best_place_which_takes_long(tallies, curve, tmp_path, monkeypatch):
+def test_nobody_looks_for_the_legend_s_best_place_which_takes_long(histograms, curve, tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("looked for the best place")
 
     monkeypatch.setattr(Legend, "_find_best_position", refuse)
-    save(similarity_plot(tallies, curve, 0.01), tmp_path / "similarities.png")
-    save(coverage_plot(tallies, curve, 0.5), tmp_path / "coverage.png")
+    save(similarity_plot(histograms, curve, 0.01), tmp_path / "similarities.png")
+    save(coverage_plot(histograms, curve, 0.5), tmp_path / "coverage.png")
     assert (tmp_path / "coverage.png").stat().st_size > 1000

@@ -1,13 +1,13 @@
 import numpy as np
 import pytest
 
-from earmark.training.mining.threshold import choose_threshold, edges, tally
+from earmark.training.mining.threshold import bin_edges, choose_threshold, histogram
 
 
 def by_loop(best, wanted, width):
     """The published way: lower the threshold by a bin, count distinct queries, keep the closest count."""
     closest, chosen = np.inf, None
-    for threshold in edges(width)[::-1]:
+    for threshold in bin_edges(width)[::-1]:
         distance = abs(sum(similarity >= threshold for similarity in best) - wanted * len(best))
         if distance < closest:
             closest, chosen = distance, threshold
@@ -36,12 +36,12 @@ def test_some_segments_are_covered_where_all_are_as_alike_and_few_are_wanted():
 
 def test_every_similarity_lies_between_its_edge_and_the_next():
     values = np.float32([-1.0000001, -1, -0.005, 0, 0.28, 0.29, 0.995, 1, 1.0000001, -np.inf])
-    counts = tally(values, 0.01)
+    counts = histogram(values, 0.01)
     assert counts.sum() == 9
-    for low, count in zip(edges(0.01), counts, strict=True):
+    for low, count in zip(bin_edges(0.01), counts, strict=True):
         inside = (values >= low) & (values < low + 0.01) & np.isfinite(values)
         assert count == inside.sum() + (low == -1)  # what is less than -1 is -1
 
 
 def test_only_what_counts_is_counted():
-    assert tally(np.float32([0.5, 0.5, 0.9]), 0.5, np.array([True, False, True])).tolist() == [0, 0, 0, 2, 0]
+    assert histogram(np.float32([0.5, 0.5, 0.9]), 0.5, np.array([True, False, True])).tolist() == [0, 0, 0, 2, 0]

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from earmark.core.errors import InputError
-from earmark.core.files import write_json
+from earmark.core.files import read_json, write_json
 from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segments import read_clips
@@ -28,7 +28,6 @@ from earmark.training.adaptation.recipes import Start, init_recipe, round_recipe
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.export.encoder import export
-from earmark.training.mining.folders import read_json
 from earmark.training.mining.mining import mine
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.recipe import read_any_recipe
@@ -254,12 +253,13 @@ class _Adaptation:
         pairs, settings = self.out / name / "pairs", self.settings.mining()
         audio = ["--audio", str(part.audio)] if part.audio else []
         given = [
-            "--across-speakers",
-            *(["--mutual"] if settings.is_mutual else []),
+            "--relation",
+            "across",
+            *(["--mutual"] if settings.mutual else []),
             "--coverage",
             f"{settings.coverage:g}",
         ]
-        given += ["--set", f"most_segments={settings.most_segments}", "--set", f"seed={settings.seed}"]
+        given += ["--most-segments", str(settings.most_segments), "--seed", str(settings.seed)]
         miner = self._miner(encoder)
         command = ["earmark", "mine", str(part.segments), *audio, "--encoder", str(miner), "--out", str(pairs), *given]
         self.commands.append(command)

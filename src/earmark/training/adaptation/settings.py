@@ -28,7 +28,7 @@ class AdaptSettings(Settings):
         "the start `none`.",
     )
     coverage: float = Field(default=0.2, gt=0, le=1, description="Share of segments that are to have a neighbor.")
-    is_mutual: bool = Field(default=True, description="Learn from a pair only where each is a neighbor of the other.")
+    mutual: bool = Field(default=True, description="Learn from a pair only where each is a neighbor of the other.")
     most_segments: int = Field(
         default=100_000, ge=2, description="Segments that are mined; of more, so many are drawn."
     )
@@ -42,7 +42,7 @@ class AdaptSettings(Settings):
         """How pairs are mined: among other speakers, or other recordings where nobody is known."""
         return MiningSettings(
             relation="across",
-            is_mutual=self.is_mutual,
+            mutual=self.mutual,
             coverage=self.coverage,
             most_segments=self.most_segments,
             seed=self.seed,

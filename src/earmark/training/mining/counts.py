@@ -1,4 +1,4 @@
-"""What was mined, in numbers: whose segments were paired, and whether the same is said in them."""
+"""Statistics of mined pairs: speakers, recordings, and agreement of labels."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -8,25 +8,25 @@ from numpy.typing import NDArray
 
 from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.pairs import kept_pairs
-from earmark.training.mining.segment_table import Bools, Ints, Places
-from earmark.training.mining.threshold import tally
+from earmark.training.mining.segment_table import Bools, Ints, SegmentTable
+from earmark.training.mining.threshold import histogram
 
 Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
-class Counts:
-    """Of pairs, each once.
+class PairCounts:
+    """Numbers of pairs; each pair counts once.
 
     Attributes:
-        pairs: all.
-        segments: that stand in a pair.
+        pairs: all pairs.
+        segments: segments in at least one pair.
         same_speaker: pairs of one speaker.
         across_speakers: pairs of two speakers.
-        unknown_speaker: pairs in which at least one speaker is unknown.
+        unknown_speaker: pairs with at least one unknown speaker.
         same_recording: pairs from one recording.
-        labeled: pairs in which both labels are known.
-        agreeing: those of them whose labels are the same.
+        labeled: pairs with two known labels.
+        agreeing: pairs with two equal labels.
     """
 
     pairs: int = 0
@@ -49,14 +49,14 @@ class Counts:
 
 
 @dataclass(frozen=True, eq=False)
-class Tallies:
-    """How many neighbors lie in each bin of similarity, from the lowest up; each shape (b,).
+class Histograms:
+    """Numbers of neighbors in each bin of similarity, from the lowest bin up; each of shape (b,).
 
     Attributes:
-        neighbors: all that were found.
-        nearest: the nearest one of each segment.
-        labeled: neighbors where both labels are known.
-        agreeing: those of them whose labels are the same.
+        neighbors: all neighbors.
+        nearest: the nearest neighbor of each segment.
+        labeled: neighbors with two known labels.
+        agreeing: neighbors with two equal labels.
     """
 
     neighbors: Ints
@@ -65,22 +65,22 @@ class Tallies:
     agreeing: Ints
 
     def purity_from(self) -> Floats:
-        """Share of agreeing neighbors from each threshold on, the highest first, shape (b,); NaN where none is."""
+        """Share of agreeing neighbors above each threshold, the highest first, shape (b,); NaN without labels."""
         agreeing, labeled = (np.cumsum(counts[::-1]) for counts in (self.agreeing, self.labeled))
         return np.where(labeled > 0, agreeing / np.maximum(labeled, 1), np.nan)
 
 
-def count_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_mutual: bool) -> Counts:
-    """Count the pairs from a threshold on."""
-    sums = dict.fromkeys(asdict(Counts()), 0)
-    is_used = np.zeros(len(places), np.bool_)
-    is_named = _is_known(places.names.speaker)
-    for first, second, _ in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
-        one, other = places.rows[first], places.rows[second]
+def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> PairCounts:
+    """Count the pairs with at least the threshold's similarity."""
+    sums = dict.fromkeys(asdict(PairCounts()), 0)
+    is_used = np.zeros(len(table), np.bool_)
+    is_named = _is_known(table.names.speaker)
+    for first, second, _ in kept_pairs(neighbors, threshold, mutual=mutual):
+        one, other = table.rows[first], table.rows[second]
         is_used[first] = is_used[second] = True
         both = is_named[one["speaker"]] & is_named[other["speaker"]]
         is_same = one["speaker"] == other["speaker"]
-        labeled, agreeing = _labels(places, first, second)
+        labeled, agreeing = _compare_labels(table, first, second)
         found = {
             "pairs": np.ones(len(first), np.bool_),
             "same_speaker": both & is_same,
@@ -92,35 +92,35 @@ def count_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_mu
         }
         for name, values in found.items():
             sums[name] += int(values.sum())
-    return Counts(**{**sums, "segments": int(is_used.sum())})
+    return PairCounts(**{**sums, "segments": int(is_used.sum())})
 
 
-def tally_neighbors(neighbors: Neighbors, places: Places, bin_width: float, *, is_mutual: bool) -> Tallies:
+def neighbor_histograms(neighbors: Neighbors, table: SegmentTable, bin_width: float, *, mutual: bool) -> Histograms:
     """Count neighbors by their similarity."""
     sums: list[Ints] = []
-    for queries, similarities, rows in neighbors.pieces(is_mutual=is_mutual):
-        labeled, agreeing = _labels(places, queries[:, None], rows)
+    for queries, similarities, rows in neighbors.pieces(mutual=mutual):
+        labeled, agreeing = _compare_labels(table, queries[:, None], rows)
         counted = (
-            tally(similarities, bin_width),
-            tally(similarities.max(axis=1), bin_width),
-            tally(similarities, bin_width, labeled),
-            tally(similarities, bin_width, agreeing),
+            histogram(similarities, bin_width),
+            histogram(similarities.max(axis=1), bin_width),
+            histogram(similarities, bin_width, labeled),
+            histogram(similarities, bin_width, agreeing),
         )
         sums = [total + some for total, some in zip(sums, counted, strict=True)] if sums else list(counted)
-    return Tallies(*sums)
+    return Histograms(*sums)
 
 
-def chance(places: Places) -> float:
-    """How likely the labels of two labeled segments agree that are drawn blindly; NaN without labels."""
-    takes = np.bincount(places.rows["label"], minlength=len(places.names.label))[_is_known(places.names.label)]
-    total = takes.sum()
-    return float((takes * (takes - 1)).sum() / (total * (total - 1))) if total > 1 else float("nan")
+def chance_agreement(table: SegmentTable) -> float:
+    """Probability that two labeled segments drawn at random have equal labels; NaN without labels."""
+    counts = np.bincount(table.rows["label"], minlength=len(table.names.label))[_is_known(table.names.label)]
+    total = counts.sum()
+    return float((counts * (counts - 1)).sum() / (total * (total - 1))) if total > 1 else float("nan")
 
 
-def _labels(places: Places, first: Ints, second: Ints) -> tuple[Bools, Bools]:
-    """Whether both labels are known, and whether they are the same."""
-    is_known = _is_known(places.names.label)
-    one, other = places.rows["label"][first], places.rows["label"][second]
+def _compare_labels(table: SegmentTable, first: Ints, second: Ints) -> tuple[Bools, Bools]:
+    """Whether both labels are known, and whether they are equal."""
+    is_known = _is_known(table.names.label)
+    one, other = table.rows["label"][first], table.rows["label"][second]
     known = is_known[one] & is_known[other]
     return known, known & (one == other)
 

@@ -1,4 +1,4 @@
-"""Neighbors to listen to, from the most similar down to the least."""
+"""Example pairs for listening, from the most similar down."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -14,13 +14,13 @@ from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segment_pairs import SegmentPair
 from earmark.data.lists.spans import Span
 from earmark.training.mining.neighbors import Neighbors
-from earmark.training.mining.segment_table import Places
+from earmark.training.mining.segment_table import SegmentTable
 
 Floats = NDArray[np.floating]
 
 EXAMPLES = 10
 _PAUSE_S = 0.4
-_AROUND_S = 0.02
+_MARGIN_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -28,9 +28,9 @@ class Example:
     """A segment and its nearest neighbor.
 
     Attributes:
-        pair: both, and how similar they are.
-        labels: what is said in them; empty when unknown.
-        is_kept: whether they are so similar that they make a pair.
+        pair: both segments and their similarity.
+        labels: their labels; empty where unknown.
+        is_kept: whether the similarity reaches the threshold.
     """
 
     pair: SegmentPair
@@ -49,16 +49,16 @@ class Example:
         }
 
 
-def choose_examples(neighbors: Neighbors, places: Places, best: Floats, threshold: float) -> list[Example]:
-    """Segments with their nearest neighbor, at even steps of similarity.
+def choose_examples(neighbors: Neighbors, table: SegmentTable, best: Floats, threshold: float) -> list[Example]:
+    """Choose segments with their nearest neighbor, at even steps of similarity.
 
-    From the highest similarity to that which 1 in 100 segments do not reach.
+    The steps go from the highest similarity down to the first percentile.
 
     Args:
-        neighbors: of all segments.
-        places: of them.
+        neighbors: neighbors of all segments.
+        table: the segments.
         best: similarity of each segment's nearest neighbor, shape (n,); -inf where it has none.
-        threshold: from which on they make a pair.
+        threshold: minimum similarity of a pair.
     """
     known = np.flatnonzero(np.isfinite(best))
     known = known[np.argsort(-best[known], kind="stable")]
@@ -68,25 +68,25 @@ def choose_examples(neighbors: Neighbors, places: Places, best: Floats, threshol
     found, seen = [], set[tuple[int, int]]()
     for place in wanted:
         query = int(known[min(place, len(known) - 1)])
-        # Where only mutual neighbors count, the nearest is the first of those; its similarity says which.
+        # Among mutual neighbors only, the nearest need not be in the first column; its similarity gives the column.
         column = int(np.argmin(np.abs(np.asarray(neighbors.similarities[query]) - best[query])))
         other = int(neighbors.rows[query, column])
         if (min(query, other), max(query, other)) in seen:
             continue
         seen.add((min(query, other), max(query, other)))
-        pair = SegmentPair(places.span(query), places.span(other), float(best[query]))
-        labels = (places.label(query), places.label(other))
+        pair = SegmentPair(table.span(query), table.span(other), float(best[query]))
+        labels = (table.label(query), table.label(other))
         found.append(Example(pair, labels, bool(best[query] >= threshold)))
     return found
 
 
 def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder: Path) -> list[Path]:
-    """Write each example as sound: the one segment, a pause, the other.
+    """Write each example as audio: the first segment, a pause, the second segment.
 
     Args:
-        examples: to be heard.
-        recordings: where they lie.
-        folder: for the files, `NUMBER-SIMILARITY.wav`; made where there is none.
+        examples: the examples.
+        recordings: folder of the recordings.
+        folder: where the files `NUMBER-SIMILARITY.wav` are written; it is created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("[0-9][0-9]-*.wav"):
@@ -95,20 +95,20 @@ def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder:
     paths = []
     for number, example in enumerate(examples, 1):
         path = folder / f"{number:02}-{example.pair.similarity:.2f}.wav"
-        sound = [_sound(span, recordings) for span in (example.pair.first, example.pair.second)]
-        audio.write(path, np.concatenate([sound[0], pause, sound[1]]))
+        first, second = (_read_normalized(span, recordings) for span in (example.pair.first, example.pair.second))
+        audio.write(path, np.concatenate([first, pause, second]))
         paths.append(path)
     return paths
 
 
-def _sound(span: Span, recordings: AudioFolder) -> Wave:
-    """A segment, a little wide, made equally loud."""
-    start, stop = (round(time_s * SAMPLE_RATE) for time_s in (span.start_s - _AROUND_S, span.end_s + _AROUND_S))
-    first, held = 0, []
+def _read_normalized(span: Span, recordings: AudioFolder) -> Wave:
+    """A segment with a small margin, scaled to a peak of 0.5."""
+    start, stop = (round(time_s * SAMPLE_RATE) for time_s in (span.start_s - _MARGIN_S, span.end_s + _MARGIN_S))
+    first, pieces = 0, []
     for block in audio.blocks(recordings.locate(span.path), block_s=8.0):
-        held.append(block[max(0, start - first) : max(0, stop - first)])
+        pieces.append(block[max(0, start - first) : max(0, stop - first)])
         first += len(block)
         if first >= stop:
             break
-    wave = np.concatenate(held)
+    wave = np.concatenate(pieces)
     return wave * np.float32(0.5 / max(1e-3, float(np.abs(wave).max(initial=0))))

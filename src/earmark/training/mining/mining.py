@@ -1,6 +1,7 @@
-"""From a list of segments to pairs that are alike, as R. Algayres et al. (2022, arXiv 2204.05148) mine them.
+"""From a list of segments to pairs of similar ones, as R. Algayres et al. (2022, arXiv 2204.05148) mine them.
 
-Embed, reduce to principal components, find nearest neighbors, set a threshold by how many segments shall have one.
+Embed the segments, project them onto principal components, find nearest neighbors, and choose the similarity threshold
+at which a wanted share of the segments has a neighbor.
 """
 
 import time
@@ -11,24 +12,23 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.arrays import write_array_header
-from earmark.core.errors import EarmarkError, InputError
-from earmark.core.files import atomic_file, scratch_folder, write_json
-from earmark.core.progress import Progress, no_progress
+from earmark.core.arrays import read_array, write_array_header
+from earmark.core.errors import InputError, writing
+from earmark.core.files import atomic_file
+from earmark.core.progress import Progress, follow, no_progress
+from earmark.core.workspace import Workspace
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.segment_pairs import write_segment_pairs
-from earmark.evaluation.plots.figures import save
 from earmark.evaluation.segment_embeddings import SegmentEmbedder
 from earmark.search.faiss_index import faiss
-from earmark.training.mining.counts import chance, count_pairs, tally_neighbors
-from earmark.training.mining.examples import choose_examples, write_snippets
-from earmark.training.mining.folders import map_array, read_json, renew
-from earmark.training.mining.neighbors import Neighbors, find_neighbors, recall
+from earmark.training.mining.counts import chance_agreement, count_pairs, neighbor_histograms
+from earmark.training.mining.examples import choose_examples
+from earmark.training.mining.neighbors import Neighbors, find_neighbors, measure_recall
 from earmark.training.mining.pairs import listed_pairs, write_pair_manifest
-from earmark.training.mining.plots import coverage_plot, similarity_plot
 from earmark.training.mining.projection import fit_projection
-from earmark.training.mining.report import Mined, write_report, write_results
-from earmark.training.mining.segment_table import Ints, ordered
+from earmark.training.mining.report import FILES, write_report
+from earmark.training.mining.result import MiningResult
+from earmark.training.mining.segment_table import Ints, SegmentTable, sort_segments
 from earmark.training.mining.settings import RELATIONS, MiningSettings
 from earmark.training.mining.shards import Shards, store_embeddings
 from earmark.training.mining.threshold import choose_threshold
@@ -36,161 +36,150 @@ from earmark.training.mining.threshold import choose_threshold
 Floats = NDArray[np.floating]
 
 _PIECE_ROWS = 65_536
-_REPORT = ("similarities.png", "coverage.png", "report.md", "results.json")
 
 
 def mine(
     source: Path,
     embedder: SegmentEmbedder,
     out: Path,
-    settings: MiningSettings,
+    settings: MiningSettings | None = None,
     *,
     audio: Path | None = None,
     split: str | None = None,
     snippets: bool = False,
     command: Sequence[str] = ("mine",),
     progress: Progress = no_progress,
-) -> Mined:
-    """Mine pairs of segments that are alike.
+) -> MiningResult:
+    """Mine pairs of similar segments.
 
-    The folder keeps embeddings, components and neighbors: a run that was stopped goes on, and one of other settings
-    takes over what they leave as it was. `pairs.parquet`, `pairs.txt`, `report.md`, `results.json` and two pictures
-    are complete, or not there.
+    The folder keeps embeddings, components and neighbors: an interrupted run continues, and a run with other settings
+    uses the results that do not depend on them. `pairs.parquet`, `pairs.txt`, `report.md`, `results.json` and two plots
+    are complete or absent.
 
     Args:
         source: a list of segments, or a manifest.
-        embedder: to embed them with.
-        out: folder for all that is written.
-        settings: how to mine.
+        embedder: embeds the segments.
+        out: folder of all files.
+        settings: mining settings.
         audio: folder that the paths of a list start from.
-        split: of a manifest; None for all.
-        snippets: also write the examples as sound.
-        command: the words of the command line.
-        progress: called during each stage.
+        split: split of a manifest; None for all.
+        snippets: also write the examples as audio.
+        command: the words of the command line, for the report.
+        progress: counts segments.
 
     Raises:
-        InputError: a broken list; the folder holds embeddings of another encoder or list; no segment has a neighbor.
-        EarmarkError: the folder cannot be written, or the disk is full. What was finished stays.
+        InputError: a broken list; the folder has embeddings of another encoder or list; no segment has a neighbor.
+        EarmarkError: the folder cannot be written, or the disk is full. Finished results stay.
     """
-    faiss()  # missing, it is known before the work
+    faiss()  # if it is missing, that is an error before the work
+    settings = settings or MiningSettings()
     seconds: dict[str, float] = {}
-    try:
+    with writing(out):
         with _timed(seconds, "embedding"):
             shards = store_embeddings(
-                source,
-                embedder,
-                out / "segments",
-                settings,
-                audio=audio,
-                split=split,
-                progress=progress,
+                source, embedder, out / "segments", settings, audio=audio, split=split, progress=progress
             )
-        places, order = ordered(shards.rows, shards.names)
+        table, order = sort_segments(shards.rows, shards.names)
         with _timed(seconds, "components"):
-            vectors, explained = _reduce(shards, order, out / "components", settings, progress)
-        chosen = settings.model_dump(exclude={"is_mutual", "coverage", "bin_width"})
-        renew(out / "neighbors", {**shards.stamp, **chosen})
+            vectors, explained = _project(shards, order, out / "components", settings, progress)
         with _timed(seconds, "neighbors"):
-            neighbors = find_neighbors(vectors, places, settings, out / "neighbors", progress=progress)
-            found = recall(vectors, places, neighbors, settings) if neighbors.is_approximate else 1.0
+            neighbors, recall = _find(vectors, table, shards, out / "neighbors", settings, progress)
         with _timed(seconds, "pairs"):
-            best = _best(neighbors, settings)
+            best = _nearest_similarities(neighbors, settings)
             if not np.isfinite(best).any():
-                raise InputError(_lonely(source, settings))
+                raise InputError(f"{source}: {_no_neighbor(settings)}")
             curve = choose_threshold(best, settings.coverage, settings.bin_width)
-            _clear(out)
-            how = {"is_mutual": settings.is_mutual}
-            write_pair_manifest(neighbors, places, curve.threshold, out / "pairs.parquet", shards.folder, **how)
-            # Any white space, such as an ideographic space: lists are parted wherever there is some.
-            has_list = not any(len(name.split()) > 1 for name in (*shards.names.file, *shards.names.speaker))
-            if has_list:
-                write_segment_pairs(listed_pairs(neighbors, places, curve.threshold, **how), out / "pairs.txt")
-        mined = Mined(
+            has_list = _write_pairs(neighbors, table, curve.threshold, shards, out, settings)
+        result = MiningResult(
             out=out,
             encoder=(embedder.name, embedder.fingerprint),
             lists=source.stem,
             settings=settings,
-            counts=count_pairs(neighbors, places, curve.threshold, **how),
+            counts=count_pairs(neighbors, table, curve.threshold, mutual=settings.mutual),
             curve=curve,
-            tallies=tally_neighbors(neighbors, places, settings.bin_width, **how),
-            examples=choose_examples(neighbors, places, best, curve.threshold),
-            segments=len(places),
+            histograms=neighbor_histograms(neighbors, table, settings.bin_width, mutual=settings.mutual),
+            examples=choose_examples(neighbors, table, best, curve.threshold),
+            segments=len(table),
             recordings=len(shards.names.file),
             speakers=len(set(shards.names.speaker) - {""}),
             left_out=shards.left_out,
             not_drawn=shards.not_drawn,
             explained=explained,
-            recall=found,
-            chance=chance(places),
+            recall=recall,
+            chance=chance_agreement(table),
             has_list=has_list,
             seconds=seconds,
         )
-        _describe(mined, AudioFolder(shards.folder), command, snippets=snippets)
-    except OSError as error:
-        raise EarmarkError(
-            f"{out}: cannot be written ({error.strerror or error}); make room and run it again, finished parts are kept"
-        ) from None
-    return mined
+        write_report(result, AudioFolder(shards.folder), command, snippets=snippets)
+    return result
 
 
-def _clear(out: Path) -> None:
-    """Delete what describes pairs of another run, before these take their place."""
-    for name in (*_REPORT, "pairs.parquet", "pairs.txt"):
-        (out / name).unlink(missing_ok=True)
-
-
-def _describe(mined: Mined, recordings: AudioFolder, command: Sequence[str], *, snippets: bool) -> None:
-    """Write report, pictures and examples; `results.json` comes last, and says that all is there."""
-    if snippets:
-        write_snippets(mined.examples, recordings, mined.out / "listen")
-    with scratch_folder(mined.out) as folder:
-        save(similarity_plot(mined.tallies, mined.curve, mined.settings.bin_width), folder / "similarities.png")
-        save(coverage_plot(mined.tallies, mined.curve, mined.settings.coverage), folder / "coverage.png")
-        write_report(mined, folder)
-        write_results(mined, folder, command)
-        for name in _REPORT:
-            (folder / name).replace(mined.out / name)
-
-
-def _reduce(
+def _project(
     shards: Shards, order: Ints, folder: Path, settings: MiningSettings, progress: Progress
 ) -> tuple[Floats, float]:
-    """Unit vectors of principal components in the order of comparison, mapped; and the variance that they keep."""
-    renew(folder, {**shards.stamp, **settings.model_dump(include={"dimension", "pca_rows", "seed"})})
+    """Unit vectors of principal components in search order, mapped from a file, and the variance that they keep."""
     count = len(order)
-    if not (folder / "done.json").exists():
+    stamp = {**shards.stamp, **settings.model_dump(include={"dimension", "pca_rows", "seed"})}
+    work = Workspace(folder, stamp)
+    work.open(restart=True)
+
+    def project() -> dict[str, float]:
         rng = np.random.default_rng(settings.seed)
         sample = np.sort(rng.choice(count, min(count, settings.pca_rows), replace=False))
         projection = fit_projection((shards.take(some) for some in _pieces(sample)), settings.dimension)
         with atomic_file(folder / "vectors.npy") as file:
             write_array_header(file, np.dtype(np.float32), (count, projection.axes.shape[1]))
-            done = 0
-            for some in _pieces(order):
+            for some in follow(_pieces(order), "components", progress):
                 file.write(projection.apply(shards.take(some)).tobytes())
-                done += len(some)
-                progress("components", done, count)
-        write_json(folder / "done.json", {"explained": projection.explained})
-    return map_array(folder / "vectors.npy"), read_json(folder / "done.json")["explained"]
+        return {"explained": projection.explained}
+
+    explained = work.result("done", project)["explained"]
+    return read_array(folder / "vectors.npy", f"delete {folder} and mine again"), explained
 
 
-def _pieces(rows: Ints) -> Iterator[Ints]:
-    for start in range(0, len(rows), _PIECE_ROWS):
-        yield rows[start : start + _PIECE_ROWS]
+def _find(
+    vectors: Floats, table: SegmentTable, shards: Shards, folder: Path, settings: MiningSettings, progress: Progress
+) -> tuple[Neighbors, float]:
+    """The neighbors of all segments, and the share of the true neighbors that they are."""
+    stamp = {**shards.stamp, **settings.model_dump(exclude={"mutual", "coverage", "bin_width"})}
+    Workspace(folder, stamp).open(restart=True)
+    neighbors = find_neighbors(vectors, table, settings, folder, progress=progress)
+    return neighbors, measure_recall(vectors, table, neighbors, settings) if neighbors.is_approximate else 1.0
 
 
-def _best(neighbors: Neighbors, settings: MiningSettings) -> Floats:
+def _write_pairs(
+    neighbors: Neighbors, table: SegmentTable, threshold: float, shards: Shards, out: Path, settings: MiningSettings
+) -> bool:
+    """Write the pairs as a manifest and, where it can hold all names, as a list; return whether there is a list."""
+    # First delete what describes the pairs of another run.
+    for name in (*FILES, "pairs.parquet", "pairs.txt"):
+        (out / name).unlink(missing_ok=True)
+    mutual = settings.mutual
+    write_pair_manifest(neighbors, table, threshold, out / "pairs.parquet", shards.folder, mutual=mutual)
+    # Any white space separates the columns of a list, such as an ideographic space.
+    has_list = not any(len(name.split()) > 1 for name in (*shards.names.file, *shards.names.speaker))
+    if has_list:
+        write_segment_pairs(listed_pairs(neighbors, table, threshold, mutual=mutual), out / "pairs.txt")
+    return has_list
+
+
+def _pieces(rows: Ints) -> list[Ints]:
+    return [rows[start : start + _PIECE_ROWS] for start in range(0, len(rows), _PIECE_ROWS)]
+
+
+def _nearest_similarities(neighbors: Neighbors, settings: MiningSettings) -> Floats:
     """Similarity of each segment's nearest neighbor, shape (n,)."""
-    pieces = neighbors.pieces(is_mutual=settings.is_mutual)
+    pieces = neighbors.pieces(mutual=settings.mutual)
     return np.concatenate([similarities.max(axis=1) for _, similarities, _ in pieces])
 
 
-def _lonely(source: Path, settings: MiningSettings) -> str:
+def _no_neighbor(settings: MiningSettings) -> str:
     cure = {
         "any": "list segments that do not overlap",
-        "same": "list more segments of a speaker, or mine with --any",
-        "across": "list segments of more speakers, or mine with --any",
+        "same": 'list more segments per speaker, or set relation = "any"',
+        "across": 'list segments of more speakers, or set relation = "any"',
     }[settings.relation]
-    return f"{source}: no segment has a neighbor among those of {RELATIONS[settings.relation]}; {cure}"
+    return f"no segment has a neighbor among those of {RELATIONS[settings.relation]}; {cure}"
 
 
 @contextmanager

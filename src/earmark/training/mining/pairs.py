@@ -1,4 +1,4 @@
-"""Pairs of segments that are alike: each once, although either may have found the other."""
+"""Pairs of similar segments; each pair appears once, although both segments may have found it."""
 
 from collections.abc import Iterator
 from os.path import relpath
@@ -12,61 +12,61 @@ from earmark.core.errors import InputError
 from earmark.core.files import atomic_file
 from earmark.data.lists.segment_pairs import SegmentPair
 from earmark.training.mining.neighbors import Neighbors
-from earmark.training.mining.segment_table import Ints, Places
+from earmark.training.mining.segment_table import Ints, SegmentTable
 
 Floats = NDArray[np.floating]
 
 _GROUP_ROWS = 65_536
 
 
-def kept_pairs(neighbors: Neighbors, threshold: float, *, is_mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """Pairs from a threshold on, piece by piece: first and second segments and similarities, shapes (m,).
+def kept_pairs(neighbors: Neighbors, threshold: float, *, mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
+    """Pairs in pieces: rows of the first and second segments, and similarities, shapes (m,).
 
     Args:
-        neighbors: of all segments.
-        threshold: least similarity.
-        is_mutual: only where each is a neighbor of the other.
+        neighbors: neighbors of all segments.
+        threshold: minimum similarity.
+        mutual: only pairs where each segment is a neighbor of the other.
     """
-    for queries, similarities, rows in neighbors.pieces(is_mutual=is_mutual):
+    for queries, similarities, rows in neighbors.pieces(mutual=mutual):
         is_kept = similarities >= threshold
-        # A pair that both sides found is the first one's.
-        is_kept &= (queries[:, None] < rows) | ~neighbors.holds(rows, queries[:, None], threshold)
+        # A pair that both segments found is listed for the first one.
+        is_kept &= (queries[:, None] < rows) | ~neighbors.contain(rows, queries[:, None], threshold)
         which, columns = np.nonzero(is_kept)
         yield queries[which], rows[which, columns], similarities[which, columns]
 
 
-def listed_pairs(neighbors: Neighbors, places: Places, threshold: float, *, is_mutual: bool) -> Iterator[SegmentPair]:
-    """The same pairs as lists write them, one after the other."""
-    for first, second, similarities in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
+def listed_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> Iterator[SegmentPair]:
+    """The pairs of `kept_pairs` as entries of a list file."""
+    for first, second, similarities in kept_pairs(neighbors, threshold, mutual=mutual):
         for one, other, similarity in zip(first.tolist(), second.tolist(), similarities.tolist(), strict=True):
-            yield SegmentPair(places.span(one), places.span(other), similarity)
+            yield SegmentPair(table.span(one), table.span(other), similarity)
 
 
 def write_pair_manifest(
-    neighbors: Neighbors, places: Places, threshold: float, path: Path, corpus: Path, *, is_mutual: bool
+    neighbors: Neighbors, table: SegmentTable, threshold: float, path: Path, corpus: Path, *, mutual: bool
 ) -> int:
-    """Write pairs as a Parquet manifest, piece by piece; return their number.
+    """Write pairs as a Parquet manifest, in pieces, and return their number.
 
-    The two clips of pair n, and no others, have the label `pairn`.
+    Only the two clips of pair n have the label `pairn`.
 
     Args:
-        neighbors: of all segments.
-        places: of them.
-        threshold: least similarity.
-        path: .parquet; complete, or not there.
-        corpus: folder that the paths start from.
-        is_mutual: only where each is a neighbor of the other.
+        neighbors: neighbors of all segments.
+        table: the segments.
+        threshold: minimum similarity.
+        path: the .parquet file to write.
+        corpus: folder that the paths of the segments start from.
+        mutual: only pairs where each segment is a neighbor of the other.
     """
     arrow = _pyarrow(path)
     names = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
     times = ("start_s", "end_s")
     schema = arrow.schema([(name, arrow.float64() if name in times else arrow.string()) for name in names])
-    files = np.array([_moved(file, corpus, path.parent) for file in places.names.file], np.object_)
-    speakers = np.array(places.names.speaker, np.object_)
+    files = np.array([_rebased(file, corpus, path.parent) for file in table.names.file], np.object_)
+    speakers = np.array(table.names.speaker, np.object_)
     count = 0
     with atomic_file(path) as file, arrow.parquet.ParquetWriter(file, schema, compression="zstd") as writer:
-        for first, second, _ in kept_pairs(neighbors, threshold, is_mutual=is_mutual):
-            rows = places.rows[np.stack([first, second], axis=1).ravel()]
+        for first, second, _ in kept_pairs(neighbors, threshold, mutual=mutual):
+            rows = table.rows[np.stack([first, second], axis=1).ravel()]
             columns = {name: rows[name] for name in times}
             columns |= {"path": files[rows["file"]], "speaker": speakers[rows["speaker"]]}
             columns["label"] = np.array([f"pair{count + row // 2}" for row in range(len(rows))], np.object_)
@@ -77,11 +77,11 @@ def write_pair_manifest(
     return count
 
 
-def _moved(file: str, corpus: Path, folder: Path) -> str:
-    """A path that leads to the same file from another folder; absolute when it lies outside of that."""
-    place = (corpus / file).absolute()
-    home = folder.absolute()
-    return relpath(place, home) if place.is_relative_to(home) else str(place)
+def _rebased(file: str, corpus: Path, folder: Path) -> str:
+    """A path below the corpus as a path below another folder; absolute where it is outside that folder."""
+    path = (corpus / file).absolute()
+    base = folder.absolute()
+    return relpath(path, base) if path.is_relative_to(base) else str(path)
 
 
 def _pyarrow(path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Pictures of what was mined."""
+"""Plots of similarities and coverage."""
 
 from typing import Literal
 
@@ -7,27 +7,27 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from earmark.evaluation.plots.figures import COLORS, one_panel
-from earmark.training.mining.counts import Tallies
-from earmark.training.mining.threshold import Curve
+from earmark.training.mining.counts import Histograms
+from earmark.training.mining.threshold import CoverageCurve
 
 
-def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
-    """How similar neighbors are: all that were found, and the nearest of each segment; the threshold.
+def similarity_plot(histograms: Histograms, curve: CoverageCurve, bin_width: float) -> Figure:
+    """Histogram of the similarities of all neighbors and of the nearest ones, with the threshold.
 
     Args:
-        tallies: by bin, from the lowest similarity up.
-        curve: with the threshold that was chosen.
-        bin_width: of similarity.
+        histograms: of the similarities.
+        curve: with the chosen threshold.
+        bin_width: of the histograms.
     """
     figure, axes = one_panel(6.4, 3.6)
     left = curve.thresholds[::-1]
     for counts, words, color in (
-        (tallies.neighbors, "all neighbors", "0.75"),
-        (tallies.nearest, "nearest neighbor", COLORS[0]),
+        (histograms.neighbors, "all neighbors", "0.75"),
+        (histograms.nearest, "nearest neighbor", COLORS[0]),
     ):
         axes.bar(left, counts, bin_width, align="edge", color=color, lw=0, label=words)
-    _mark(axes, curve)
-    seen = np.flatnonzero(tallies.neighbors)
+    _mark_threshold(axes, curve)
+    seen = np.flatnonzero(histograms.neighbors)
     axes.set(
         xlim=(left[seen[0]] - bin_width, min(1.0, left[seen[-1]]) + 2 * bin_width),
         xlabel="cosine",
@@ -37,23 +37,22 @@ def similarity_plot(tallies: Tallies, curve: Curve, bin_width: float) -> Figure:
     return figure
 
 
-def coverage_plot(tallies: Tallies, curve: Curve, wanted: float) -> Figure:
-    """Which share of segments each threshold covers; and where labels are known, how many neighbors agree.
+def coverage_plot(histograms: Histograms, curve: CoverageCurve, wanted: float) -> Figure:
+    """Coverage by threshold and, with labels, the share of neighbors whose labels agree.
 
     Args:
-        tallies: by bin, from the lowest similarity up.
+        histograms: of the similarities.
         curve: coverage of each threshold.
-        wanted: coverage.
+        wanted: wanted coverage.
     """
     figure, axes = one_panel(6.4, 3.6)
     axes.plot(curve.thresholds, 100 * curve.coverage, color=COLORS[0], label="segments with a neighbor")
-    if tallies.labeled.any():
-        axes.plot(
-            curve.thresholds, 100 * tallies.purity_from(), "--", color=COLORS[1], label="neighbors of the same label"
-        )
+    if histograms.labeled.any():
+        purity = 100 * histograms.purity_from()
+        axes.plot(curve.thresholds, purity, "--", color=COLORS[1], label="neighbors of the same label")
     axes.axhline(100 * wanted, color="0.6", lw=0.8, ls=":")
-    _mark(axes, curve)
-    seen = curve.thresholds[::-1][np.flatnonzero(tallies.nearest)]
+    _mark_threshold(axes, curve)
+    seen = curve.thresholds[::-1][np.flatnonzero(histograms.nearest)]
     axes.set(
         xlim=(seen[0] - 0.02, seen[-1] + 0.02), ylim=(0, 102), xlabel="threshold of the cosine", ylabel="share (%)"
     )
@@ -61,14 +60,14 @@ def coverage_plot(tallies: Tallies, curve: Curve, wanted: float) -> Figure:
     return figure
 
 
-def _mark(axes: Axes, curve: Curve) -> None:
+def _mark_threshold(axes: Axes, curve: CoverageCurve) -> None:
     axes.axvline(curve.threshold, color="black", lw=1, label=f"threshold {curve.threshold:g}")
 
 
-def _finish(figure: Figure, free: Literal["upper right", "lower left"]) -> None:
-    """The corner that is free is told: to look for it among hundreds of bars may take so long that Matplotlib warns."""
+def _finish(figure: Figure, corner: Literal["upper right", "lower left"]) -> None:
+    """Add grid and legend; with loc="best", Matplotlib would search hundreds of bars and warn that it is slow."""
     axes = figure.axes[0]
     axes.grid(color="0.92", lw=0.6)
     axes.set_axisbelow(True)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.legend(frameon=False, fontsize="small", loc=free)
+    axes.legend(frameon=False, fontsize="small", loc=corner)

@@ -1,7 +1,7 @@
-"""Principal components without whitening, computed piece by piece.
+"""Principal components without whitening, computed in pieces.
 
-From sums of products, in NumPy: they take d² numbers of memory, where faiss.PCAMatrix and a singular value
-decomposition want all rows at once (3 GB for a million of 768 numbers). The tests compare with both.
+They come from sums of products in NumPy, which need d² numbers of memory. faiss.PCAMatrix and a singular value
+decomposition need all rows at once (3 GB for a million vectors of 768 numbers). The tests compare with both.
 """
 
 from collections.abc import Iterable
@@ -10,17 +10,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.vectors import unit
+
 Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True, eq=False)
 class Projection:
-    """From vectors to their principal components, of unit length.
+    """Projection of vectors onto their principal components.
 
     Attributes:
         mean: shape (d,).
-        axes: orthonormal columns, the strongest first, shape (d, k).
-        explained: share of the variance that they keep.
+        axes: orthonormal columns, the one of most variance first, shape (d, k).
+        explained: share of the variance that the components keep.
     """
 
     mean: Floats
@@ -28,21 +30,18 @@ class Projection:
     explained: float
 
     def apply(self, vectors: Floats) -> Floats:
-        """Shape (n, d) to unit vectors, shape (n, k) float32; a vector that is the mean itself has no direction: 0."""
+        """Project vectors, shape (n, d), to unit vectors, shape (n, k), float32; a vector equal to the mean gives 0."""
         rows = (np.asarray(vectors, np.float32) - self.mean) @ self.axes
-        lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-        return np.ascontiguousarray(rows / np.where(lengths > 1e-6, lengths, np.inf), np.float32)
+        # The difference from the mean is a rounding error below this length.
+        return np.ascontiguousarray(unit(rows, tiny=1e-6), np.float32)
 
 
 def fit_projection(pieces: Iterable[Floats], dimension: int) -> Projection:
     """Find the components of most variance.
 
     Args:
-        pieces: of the vectors, shapes (m, d), at least one vector in all.
-        dimension: components to keep, or all when d is less.
-
-    Returns:
-        Components in which a vector's rotation is kept, and its scale: nothing is whitened.
+        pieces: vectors, shapes (m, d), at least one vector in all.
+        dimension: number of components, at most d.
     """
     count, total, products = 0, np.zeros(1), np.zeros((1, 1))
     for piece in pieces:

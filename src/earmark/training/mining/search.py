@@ -1,4 +1,4 @@
-"""Plain nearest neighbors by cosine within a part of the segments: all compared, or FAISS's inverted lists."""
+"""Nearest neighbors by cosine within a range of segments: exact, or by the inverted lists of FAISS."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -8,57 +8,57 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.search.faiss_index import faiss, search_lists
-from earmark.training.mining.search_plan import Batch, Range
+from earmark.training.mining.search_plan import QueryBlock, Range
 from earmark.training.mining.segment_table import Ints
 from earmark.training.mining.settings import MiningSettings
 
 Floats = NDArray[np.floating]
-Found = tuple[Floats, Ints]
-"""Similarities and rows of what was found for each query, shapes (b, k); -inf and -1 where there is less."""
+Nearest = tuple[Floats, Ints]
+"""Similarities and rows of the neighbors of each query, shapes (b, k); -inf and -1 where there are fewer."""
 
-_SAMPLES_A_LIST = 48
+_SAMPLES_PER_LIST = 48
 _ITERATIONS = 10
 
 
-def cut(one: Range, other: Range) -> Range:
-    """What two ranges have in common."""
+def intersect(one: Range, other: Range) -> Range:
+    """The rows that two ranges share."""
     low = max(one[0], other[0])
     return low, max(low, min(one[1], other[1]))
 
 
-class Part:
-    """A part of the segments, so large that its inverted lists fit into memory.
+class RangeIndex:
+    """Search within a range of segments whose inverted lists fit into memory.
 
     Attributes:
-        span: its rows.
-        is_approximate: whether inverted lists were used.
+        span: rows of the range.
+        is_approximate: whether inverted lists were searched.
     """
 
     def __init__(self, vectors: Floats, span: Range, settings: MiningSettings) -> None:
         self.span, self.is_approximate = span, False
         self._vectors, self._settings = vectors, settings
 
-    def search(self, batch: Batch) -> Iterator[Found]:
-        """Neighbors of a batch outside of its gap; those that the batch's `spare` warns of are among them."""
-        reach = cut(batch.reach, self.span)
-        queries = np.ascontiguousarray(self._vectors[slice(*batch.rows)])
-        wanted = self._settings.neighbors + batch.spare
-        if reach[1] - reach[0] > self._settings.exact_rows:
-            yield self._search_lists(queries, wanted, batch)
+    def search(self, block: QueryBlock) -> Iterator[Nearest]:
+        """Neighbors of a block outside its gap; rows that the `overlaps` of the block count may be among them."""
+        candidates = intersect(block.candidates, self.span)
+        queries = np.ascontiguousarray(self._vectors[slice(*block.rows)])
+        wanted = self._settings.neighbors + block.overlaps
+        if candidates[1] - candidates[0] > self._settings.exact_rows:
+            yield self._search_lists(queries, wanted, block)
             return
-        for far in batch.far():
-            low, high = cut(far, self.span)
+        for outside in block.outside_gap():
+            low, high = intersect(outside, self.span)
             if high > low:
                 yield search_all(queries, self._vectors[low:high], wanted, low)
 
-    def _search_lists(self, queries: Floats, wanted: int, batch: Batch) -> Found:
+    def _search_lists(self, queries: Floats, wanted: int, block: QueryBlock) -> Nearest:
         package = faiss()
         self.is_approximate = True
-        # Each of them has to outlive the search: FAISS keeps no reference.
-        reach, gap = (package.IDSelectorRange(*span) for span in (batch.reach, batch.gap))
+        # FAISS keeps no reference to the selectors: each of them must outlive the search.
+        candidates, gap = (package.IDSelectorRange(*span) for span in (block.candidates, block.gap))
         outside = package.IDSelectorNot(gap)
-        among = package.IDSelectorAnd(reach, outside)
-        similarities, rows = search_lists(self._lists, queries, wanted, self._settings.probes, among)
+        selector = package.IDSelectorAnd(candidates, outside)
+        similarities, rows = search_lists(self._lists, queries, wanted, self._settings.probes, selector)
         return np.where(rows >= 0, similarities, -np.inf), rows
 
     @cached_property
@@ -68,7 +68,7 @@ class Part:
         count, width = high - low, self._vectors.shape[1]
         lists = list_count(count)
         rng = np.random.default_rng(self._settings.seed)
-        sample = np.sort(rng.choice(count, min(count, _SAMPLES_A_LIST * lists), replace=False)) + low
+        sample = np.sort(rng.choice(count, min(count, _SAMPLES_PER_LIST * lists), replace=False)) + low
         index = package.IndexIVFFlat(package.IndexFlatIP(width), width, lists, package.METRIC_INNER_PRODUCT)
         index.cp.spherical, index.cp.niter, index.cp.seed = True, _ITERATIONS, 1 + self._settings.seed % 2**30
         index.cp.min_points_per_centroid = 1
@@ -80,7 +80,7 @@ class Part:
 
 
 def list_count(count: int) -> int:
-    """Inverted lists of so many segments: a power of two near 2 √n, so that finding and reading lists cost alike.
+    """Number of inverted lists for `count` segments: a power of two near 2 √n, which balances both search steps.
 
     >>> list_count(1_000_000)
     2048
@@ -88,13 +88,13 @@ def list_count(count: int) -> int:
     return int(2 ** max(0, round(np.log2(2 * np.sqrt(max(1, count))))))
 
 
-def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> Found:
+def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> Nearest:
     """Compare each query with each candidate.
 
     Args:
         queries: unit vectors, shape (b, d).
         candidates: unit vectors, shape (m, d).
-        wanted: neighbors of each.
+        wanted: number of neighbors per query.
         first: row of the first candidate.
     """
     package = faiss()
@@ -105,12 +105,12 @@ def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> 
     return similarities, rows + first
 
 
-def best_of(found: list[Found], wanted: int) -> Found:
-    """The best of what was found in several places, the most similar first; of equal ones, the first row.
+def merge_nearest(found: list[Nearest], wanted: int) -> Nearest:
+    """The nearest of several results for the same queries, the most similar first; of equal ones, the first row.
 
     Args:
-        found: for the same queries.
-        wanted: neighbors of each.
+        found: the results.
+        wanted: number of neighbors per query.
     """
     similarities = np.concatenate([one for one, _ in found], axis=1, dtype=np.float32)
     rows = np.concatenate([other for _, other in found], axis=1, dtype=np.int64)
@@ -121,7 +121,7 @@ def best_of(found: list[Found], wanted: int) -> Found:
     return np.take_along_axis(similarities, order, axis=1), np.take_along_axis(rows, order, axis=1)
 
 
-def only(found: Found, may_pair: Callable[[Ints], NDArray[np.bool_]]) -> Found:
-    """What was found, less what may not be paired: `may_pair` is asked for rows of shape (b, k)."""
+def without_forbidden(found: Nearest, may_pair: Callable[[Ints], NDArray[np.bool_]]) -> Nearest:
+    """Neighbors without those that may not be paired; `may_pair` gets rows of shape (b, k)."""
     similarities, rows = found
     return np.where((rows >= 0) & may_pair(rows), similarities, -np.inf), rows

@@ -1,9 +1,9 @@
-"""In which portions neighbors are looked for, so that none is lost to segments that may not be paired.
+"""Blocks of segments whose neighbors are searched together, without loss of neighbors.
 
-To ask for more neighbors than are wanted and drop those that may not be, one has to ask for as many more as there may
-be: all of a speaker's, where others are wanted. Segments lie in order of speaker, recording and time, so what may not
-be paired with a batch lies in one narrow range around it, the gap: within it every pair is looked at; all that lies
-outside may be paired, and can be left to a plain search.
+A plain search returns segments that may not be paired, too, and would have to ask for that many more: all of a
+speaker's, where neighbors are other speakers'. Segments are in order of speaker, recording and time. So those that may
+not be paired with a block are in one narrow range around it, the gap. Inside the gap every pair is compared; outside,
+a plain search suffices.
 """
 
 from collections.abc import Iterator
@@ -11,94 +11,95 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from earmark.training.mining.segment_table import Ints, Places
+from earmark.training.mining.segment_table import Ints, SegmentTable
 from earmark.training.mining.settings import Relation
 
 Range = tuple[int, int]
-"""First row, and the one after the last."""
+"""First row, and last row + 1."""
 
-BATCH_ROWS = 1024
+BLOCK_ROWS = 1024
+"""Maximum number of segments in a block."""
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Segments whose neighbors are looked for together.
+class QueryBlock:
+    """Segments whose neighbors are searched together.
 
     Attributes:
-        rows: of the segments.
-        reach: where their neighbors may lie.
-        gap: inside of it, where each pair has to be looked at.
-        is_gap_open: whether any pair in the gap may be allowed.
-        spare: so many rows outside of the gap may not be paired with one of the segments, at most: another speaker's
-            in the same recording at the same time.
+        rows: rows of the segments.
+        candidates: rows that contain all their neighbors.
+        gap: part of `candidates` where every pair is compared.
+        has_pairs_in_gap: whether the gap may contain neighbors.
+        overlaps: maximum number of rows outside the gap that may not be paired with one segment: those of other
+            speakers in the same recording at the same time.
     """
 
     rows: Range
-    reach: Range
+    candidates: Range
     gap: Range
-    is_gap_open: bool
-    spare: int
+    has_pairs_in_gap: bool
+    overlaps: int
 
-    def far(self) -> tuple[Range, Range]:
-        """What of the reach lies before and after the gap."""
-        return (self.reach[0], self.gap[0]), (self.gap[1], self.reach[1])
+    def outside_gap(self) -> tuple[Range, Range]:
+        """The candidates before and after the gap."""
+        return (self.candidates[0], self.gap[0]), (self.gap[1], self.candidates[1])
 
 
-def plan_batches(places: Places, relation: Relation, size: int = BATCH_ROWS) -> Iterator[Batch]:
-    """Cut all segments into batches, in their order.
+def plan_blocks(table: SegmentTable, relation: Relation, size: int = BLOCK_ROWS) -> Iterator[QueryBlock]:
+    """Divide all segments into blocks, in their order.
 
     Args:
-        places: the segments.
+        table: the segments.
         relation: whose segments may be paired.
-        size: segments of a batch, at most.
+        size: maximum number of segments in a block.
     """
-    count = len(places)
-    takes = [_edges(places.owner)] if relation != "any" else [_edges(places.owner), _edges(places.rows["file"])]
-    edges = np.unique(np.concatenate(takes))
-    strays = _strays(places) if relation != "same" else np.zeros(count, np.int64)
-    longest_s = float((places.rows["end_s"] - places.rows["start_s"]).max()) if count else 0.0
-    for low, high in _packed(edges, size):
-        everything = (low, high) if relation == "same" else (0, count)
+    count = len(table)
+    columns = [table.speaker_id] if relation != "any" else [table.speaker_id, table.rows["file"]]
+    boundaries = np.unique(np.concatenate([_boundaries(column) for column in columns]))
+    overlaps = _overlaps_across_speakers(table) if relation != "same" else np.zeros(count, np.int64)
+    longest_s = float((table.rows["end_s"] - table.rows["start_s"]).max()) if count else 0.0
+    for low, high in _packed(boundaries, size):
+        candidates = (low, high) if relation == "same" else (0, count)
         if high - low <= size:
-            is_open = relation != "across" or places.owner[low] != places.owner[high - 1]
-            yield Batch((low, high), everything, (low, high), is_open, int(strays[low:high].max()))
+            has_pairs = relation != "across" or table.speaker_id[low] != table.speaker_id[high - 1]
+            yield QueryBlock((low, high), candidates, (low, high), has_pairs, int(overlaps[low:high].max()))
             continue
         for start in range(low, high, size):
             stop = min(start + size, high)
-            spare = int(strays[start:stop].max())
+            most = int(overlaps[start:stop].max())
             if relation == "across":
-                yield Batch((start, stop), everything, (low, high), False, spare)
+                yield QueryBlock((start, stop), candidates, (low, high), False, most)
             else:
-                yield Batch((start, stop), everything, _window(places, start, stop, longest_s), True, spare)
+                gap = _overlap_window(table, start, stop, longest_s)
+                yield QueryBlock((start, stop), candidates, gap, True, most)
 
 
-def _edges(numbers: Ints) -> Ints:
-    """Where numbers change, with both ends."""
+def _boundaries(numbers: Ints) -> Ints:
+    """Rows at which a number differs from the one before, with both ends."""
     return np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]])
 
 
-def _packed(edges: Ints, size: int) -> Iterator[Range]:
-    """Ranges of whole units, as many as fit; a unit that is larger stands alone."""
+def _packed(boundaries: Ints, size: int) -> Iterator[Range]:
+    """Ranges of as many whole units as fit into `size`; a larger unit is a range of its own."""
     low = 0
-    for start, stop in zip(edges[:-1].tolist(), edges[1:].tolist(), strict=True):
+    for start, stop in zip(boundaries[:-1].tolist(), boundaries[1:].tolist(), strict=True):
         if stop - low > size and start > low:
             yield low, start
             low = start
-    if edges[-1] > low:
-        yield low, int(edges[-1])
+    if boundaries[-1] > low:
+        yield low, int(boundaries[-1])
 
 
-def _window(places: Places, start: int, stop: int, longest_s: float) -> Range:
-    """Some rows, and those before and after them that may overlap with them in time."""
-    rows, owner = places.rows, places.owner
+def _overlap_window(table: SegmentTable, start: int, stop: int, longest_s: float) -> Range:
+    """Rows, and those before and after them that may overlap with them in time."""
+    rows, speaker_id = table.rows, table.speaker_id
 
     def group(row: int) -> Range:
         """Rows of the same recording and speaker."""
-        low, high = (int(edge) for edge in (np.searchsorted(owner, owner[row], side) for side in ("left", "right")))
+        low, high = (int(np.searchsorted(speaker_id, speaker_id[row], side)) for side in ("left", "right"))
         files = rows["file"][low:high]
-        return low + int(np.searchsorted(files, files[row - low])), low + int(
-            np.searchsorted(files, files[row - low], "right")
-        )
+        file = files[row - low]
+        return low + int(np.searchsorted(files, file)), low + int(np.searchsorted(files, file, "right"))
 
     first, _ = group(start)
     begin, last = group(stop - 1)
@@ -107,26 +108,26 @@ def _window(places: Places, start: int, stop: int, longest_s: float) -> Range:
     return int(low), stop + int(np.searchsorted(rows["start_s"][stop:last], end_s + 0.01))
 
 
-def _strays(places: Places) -> Ints:
-    """How many segments of other speakers overlap with each in its recording, at most; shape (n,)."""
-    counts = np.zeros(len(places), np.int64)
-    files, owners = places.rows["file"], places.owner
-    both = np.unique(np.stack([files, owners]), axis=1)
-    found, takes = np.unique(both[0], return_counts=True)
-    shared = found[takes > 1]
+def _overlaps_across_speakers(table: SegmentTable) -> Ints:
+    """Maximum number of segments of other speakers that overlap with each segment in its recording, shape (n,)."""
+    counts = np.zeros(len(table), np.int64)
+    files, speaker_ids = table.rows["file"], table.speaker_id
+    pairs = np.unique(np.stack([files, speaker_ids]), axis=1)
+    unique_files, speaker_counts = np.unique(pairs[0], return_counts=True)
+    shared = unique_files[speaker_counts > 1]
     if not shared.size:
         return counts
     rows = np.flatnonzero(np.isin(files, shared))
     rows = rows[np.argsort(files[rows], kind="stable")]
-    for some in np.split(rows, np.flatnonzero(np.diff(files[rows])) + 1):
-        counts[some] = _overlapping(places, some)
-        for owner in np.unique(owners[some]):
-            own = some[owners[some] == owner]
-            counts[own] -= _overlapping(places, own)
+    for in_file in np.split(rows, np.flatnonzero(np.diff(files[rows])) + 1):
+        counts[in_file] = _overlap_counts(table, in_file)
+        for speaker_id in np.unique(speaker_ids[in_file]):
+            own = in_file[speaker_ids[in_file] == speaker_id]
+            counts[own] -= _overlap_counts(table, own)
     return np.maximum(counts, 0)
 
 
-def _overlapping(places: Places, some: Ints) -> Ints:
-    """How many of some segments of a recording overlap with each of them."""
-    start_s, end_s = places.rows["start_s"][some], places.rows["end_s"][some]
+def _overlap_counts(table: SegmentTable, rows: Ints) -> Ints:
+    """Number of the given segments of one recording that overlap with each of them."""
+    start_s, end_s = table.rows["start_s"][rows], table.rows["end_s"][rows]
     return np.searchsorted(np.sort(start_s), end_s) - np.searchsorted(np.sort(end_s), start_s, "right")

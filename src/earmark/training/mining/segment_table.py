@@ -1,4 +1,4 @@
-"""Where segments lie and who speaks, in columns of numbers: a million of them take 28 MB."""
+"""Segments as a table of numbers: 28 MB for a million of them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,18 +18,18 @@ Rows = NDArray[np.void]
 ROW = np.dtype(
     [("file", np.int32), ("speaker", np.int32), ("label", np.int32), ("start_s", np.float64), ("end_s", np.float64)]
 )
-# Segments of a grid that touch do not overlap, also where lists rounded their times.
-_TOUCH_S = 0.001
+# Lists round times, so that adjacent segments of a grid may share this much.
+_ROUNDING_S = 0.001
 
 
 @dataclass(eq=False)
 class Names:
-    """What the numbers in `ROW` stand for; "" is what nobody knows.
+    """Names by number, for the columns of `ROW`; an unknown speaker or label is "".
 
     Attributes:
-        file: paths, from the folder of the corpus.
-        speaker: who speaks.
-        label: what is said.
+        file: paths below the corpus folder.
+        speaker: names of speakers.
+        label: labels.
     """
 
     file: list[str] = field(default_factory=list)
@@ -38,7 +38,7 @@ class Names:
     _numbers: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def rows(self, clips: Sequence[Clip]) -> Rows:
-        """Segments as rows, shape (m,); names that are new are added."""
+        """Convert segments to rows, shape (m,); new names are added."""
         values = [
             (
                 self._number("file", clip.path),
@@ -52,82 +52,82 @@ class Names:
         return np.array(values, ROW)
 
     def counts(self) -> dict[str, int]:
-        """How many names there are of each kind."""
-        return {kind: len(getattr(self, kind)) for kind in ("file", "speaker", "label")}
+        """Number of names per column."""
+        return {column: len(getattr(self, column)) for column in ("file", "speaker", "label")}
 
     def since(self, counts: Mapping[str, int]) -> dict[str, list[str]]:
-        """Names that were added since there were so many."""
-        return {kind: getattr(self, kind)[count:] for kind, count in counts.items()}
+        """Names added after `counts` was returned."""
+        return {column: getattr(self, column)[count:] for column, count in counts.items()}
 
     def add(self, names: Mapping[str, Any]) -> None:
-        """Names that follow those which are there."""
-        for kind in self.counts():
-            for name in names[kind]:
-                self._number(kind, name)
+        """Append names per column."""
+        for column in self.counts():
+            for name in names[column]:
+                self._number(column, name)
 
-    def _number(self, kind: str, name: str) -> int:
-        known = self._numbers.setdefault(kind, {})
+    def _number(self, column: str, name: str) -> int:
+        known = self._numbers.setdefault(column, {})
         if name not in known:
             known[name] = len(known)
-            getattr(self, kind).append(name)
+            getattr(self, column).append(name)
         return known[name]
 
 
 @dataclass(frozen=True, eq=False)
-class Places:
-    """Segments in the order in which they are compared: by speaker, then by recording, then by time.
+class SegmentTable:
+    """Segments in search order: by speaker, then by recording, then by time.
 
     Attributes:
         rows: shape (n,), of type `ROW`.
-        owner: a number a speaker, shape (n,); recordings of nobody known have a number each.
-        names: what the numbers in `rows` stand for.
+        speaker_id: number of the speaker, shape (n,); a recording of an unknown speaker has a number of its own.
+        names: names by number, for `rows`.
     """
 
     rows: Rows
-    owner: Ints
+    speaker_id: Ints
     names: Names
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def span(self, row: int) -> Span:
-        """A segment as lists write it."""
+        """The span of a segment, with path and speaker."""
         file, speaker, _, start_s, end_s = self.rows[row].tolist()
         return Span(self.names.file[file], self.names.speaker[speaker], start_s, end_s)
 
     def label(self, row: int) -> str:
-        """What is said in a segment."""
+        """The label of a segment."""
         return self.names.label[self.rows["label"][row]]
 
     def may_pair(self, first: Ints, second: Ints, relation: Relation) -> Bools:
-        """Whether segments may be each other's neighbors; shapes are broadcast.
+        """Whether segments may be neighbors; shapes are broadcast.
 
-        Not those that overlap in time in one recording, whoever speaks: they are the same sound.
+        Segments of one recording that overlap in time contain the same audio and never are.
         """
         one, other = self.rows[first], self.rows[second]
         shared_s = np.minimum(one["end_s"], other["end_s"]) - np.maximum(one["start_s"], other["start_s"])
-        is_fit = (one["file"] != other["file"]) | (shared_s <= _TOUCH_S)
+        is_allowed = (one["file"] != other["file"]) | (shared_s <= _ROUNDING_S)
         match relation:
             case "same":
-                is_fit &= self.owner[first] == self.owner[second]
+                is_allowed &= self.speaker_id[first] == self.speaker_id[second]
             case "across":
-                is_fit &= self.owner[first] != self.owner[second]
+                is_allowed &= self.speaker_id[first] != self.speaker_id[second]
             case "any":
                 pass
-        return is_fit
+        return is_allowed
 
 
-def ordered(rows: Rows, names: Names) -> tuple[Places, Ints]:
-    """Put segments in the order in which they are compared.
+def sort_segments(rows: Rows, names: Names) -> tuple[SegmentTable, Ints]:
+    """Put segments into search order.
 
     Args:
-        rows: shape (n,), as a list has them.
-        names: of them.
+        rows: shape (n,), in the order of a list.
+        names: names by number, for `rows`.
 
     Returns:
-        Places, and which row of the list each is, shape (n,).
+        The table, and the list row of each of its segments, shape (n,).
     """
     is_known = np.array([bool(name) for name in names.speaker])[rows["speaker"]]
-    owner = np.where(is_known, rows["speaker"], len(names.speaker) + rows["file"])
-    order = np.lexsort((rows["end_s"], rows["start_s"], rows["file"], owner))
-    return Places(rows[order], owner[order], names), order
+    speaker_id = np.where(is_known, rows["speaker"], len(names.speaker) + rows["file"])
+    order = np.lexsort((rows["end_s"], rows["start_s"], rows["file"], speaker_id))
+    return SegmentTable(rows[order], speaker_id[order], names), order
