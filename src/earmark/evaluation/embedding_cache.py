@@ -1,7 +1,7 @@
 """Embeddings of recordings, kept in a file: evaluations of one encoder share them."""
 
 import hashlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -90,29 +90,50 @@ def embed_into(
     )
     kept.vectors = _usable(kept.vectors, ids, silence)
     missing = [path for path in files if ids[path] not in kept.vectors]
-    progress("embedding recordings", len(files) - len(missing), len(files))
+    done = len(files) - len(missing)
+    progress("embedding recordings", done, len(files))
     try:
         for start in range(0, len(missing), batch_clips):
-            batch = {path: read(files[path]) for path in missing[start : start + batch_clips]}
-            mute = [path for path, wave in batch.items() if silence != "embed" and not wave.any()]
-            kept.add({ids[path]: None for path in mute})
-            _check_silent(mute, files, silence)
-            waves = {path: wave for path, wave in batch.items() if path not in mute}
-            rows = embedded_batch(embed_batch, list(waves.values())) if waves else ()
-            for path, row in zip(waves, rows, strict=True):
-                _check(row, files[path], may_be_zero=silence == "embed")
-            kept.add({ids[path]: row for path, row in zip(waves, rows, strict=True)})
-            progress("embedding recordings", len(files) - len(missing[start + batch_clips :]), len(files))
+            batch = {path: files[path] for path in missing[start : start + batch_clips]}
+            for path, vector in _embed_batch(batch, read, embed_batch, silence):
+                kept.add({ids[path]: vector})
+            done += len(batch)
+            progress("embedding recordings", done, len(files))
     finally:
         own = {one: kept.vectors[one] for one in ids.values() if one in kept.vectors}
         kept.vectors = {**own, **kept.vectors}
         kept.save()
-    found = {path: vector for path in files if (vector := kept.vectors[ids[path]]) is not None}
+    return _collect({path: kept.vectors[ids[path]] for path in files}, files, silence)
+
+
+def _collect(vectors: Mapping[str, Floats | None], files: Mapping[str, Path], silence: Silence) -> Embeddings:
+    """Embeddings of recordings; None is that of a silent one."""
+    found = {path: vector for path, vector in vectors.items() if vector is not None}
     mute = [path for path in files if path not in found]
     _check_silent(mute, files, silence)
     if not found:
         raise InputError(f"{len(files)} recordings, and all of them are silent; check the list and its folder")
     return Embeddings(tuple(found), np.stack(list(found.values())), tuple(mute))
+
+
+def _embed_batch(
+    files: Mapping[str, Path], read: Read, embed_batch: EmbedBatch, silence: Silence
+) -> Iterator[tuple[str, Floats | None]]:
+    """Paths and embeddings of some recordings; first those of silent recordings, which are None.
+
+    Raises:
+        InputError: a recording is silent and silence is refused, or an embedding is zero or not finite.
+    """
+    waves = {path: read(file) for path, file in files.items()}
+    mute = [path for path, wave in waves.items() if silence != "embed" and not wave.any()]
+    for path in mute:
+        yield path, None
+    _check_silent(mute, files, silence)
+    waves = {path: wave for path, wave in waves.items() if path not in mute}
+    rows = embedded_batch(embed_batch, list(waves.values())) if waves else ()
+    for path, row in zip(waves, rows, strict=True):
+        _check(row, files[path], may_be_zero=silence == "embed")
+        yield path, row
 
 
 class _Store:

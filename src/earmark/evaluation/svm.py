@@ -15,15 +15,15 @@ Ints = NDArray[np.integer]
 class SvmSettings(Settings):
     """SVM back-end."""
 
-    c: float = Field(1.0, gt=0, description="penalty of a training clip on the wrong side (svm)")
+    c: float = Field(1.0, gt=0, description="Penalty of a training clip on the wrong side (svm).")
     gamma: float | None = Field(
         None,
         gt=0,
-        description="factor in the kernel exp(-gamma · ‖a - b‖²) (svm); 1 / (dimensions · variance) if not given",
+        description="Factor in the kernel exp(-gamma · ‖a - b‖²) (svm); 1 / (dimensions · variance) if not given.",
     )
     # Angular losses leave the length of an embedding without meaning.
-    unit_rows: bool = Field(True, description="scale embeddings to unit length first")
-    balanced: bool = Field(False, description="give the clips of a class and all others the same total weight")
+    unit_rows: bool = Field(True, description="Scale embeddings to unit length first.")
+    balanced: bool = Field(False, description="Give the clips of a class and all others the same total weight.")
 
 
 def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSettings | None = None) -> Floats:

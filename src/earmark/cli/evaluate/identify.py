@@ -1,7 +1,7 @@
 """`earmark evaluate identify`: identify speakers among the classes of a checkpoint."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from earmark.evaluation.embedders import Embedder
-    from earmark.evaluation.protocols.speaker_trials import IdentificationSettings
+    from earmark.evaluation.embedding_cache import Embeddings
+    from earmark.evaluation.protocols.speaker_trials import IdentificationSettings, SpeakerTrials
 
 
 @command(
@@ -53,8 +54,7 @@ def identify(
         raise InputError(
             f"{encoder}; exported encoders have no classes; name a checkpoint (.safetensors)", key="encoder"
         )
-    crops, seed = settings.crops, settings.seed
-    skip = settings.skip_missing
+    crops, seed, skip = settings.crops, settings.seed, settings.skip_missing
     trials = speaker_trials.read_identification(split_list, audio, manifest=speakers, skip_missing=skip)
     embedder = encoders.load(encoder, crops=crops, seed=seed)
     _check(embedder, trials.speakers, encoder)
@@ -73,29 +73,31 @@ def identify(
     labels = [trials.speakers[path] for path in found.paths]
     result = identification.compute_metrics(logits, embedder.classes, labels, np.random.default_rng(seed))
 
-    answers = [embedder.classes[best] for best in logits.argmax(axis=1)]
-    places = (identification.ranks(logits, embedder.classes, labels) + 1).tolist()
-    write_text(folder / "answers.tsv", report.answers_text(found.paths, labels, answers, places))
-    counts = {"recordings": len(found.paths), "speakers": len(set(labels)), "classes": len(embedder.classes)}
-    left_out = {"missing": len(trials.missing), "silent": len(found.silent)}
+    write_text(folder / "answers.tsv", report.answers_text(found.paths, labels, embedder.classes, logits))
+    facts = _facts(trials, found, embedder, settings)
     write_report(
         folder,
         "identification",
         report.identification_markdown({embedder.name: result}),
-        {
-            "crops": crops,
-            "seed": seed,
-            "counts": counts,
-            "left_out": left_out,
-            **report.identification_document(result),
-        },
+        {**facts, **report.identification_document(result)},
         encoder=identity(embedder),
         lists=split_list.name,
     )
     if skip:
-        console.say(f"dropped: {len(trials.missing)} missing and {len(found.silent)} silent recordings")
-    title = f"{embedder.name} on {split_list.name}: {counts['recordings']} recordings, {counts['classes']} classes"
+        console.say("dropped: {missing} missing and {silent} silent recordings".format_map(facts["left_out"]))
+    title = f"{embedder.name} on {split_list.name}: "
+    title += "{recordings} recordings, {classes} classes".format_map(facts["counts"])
     print_results(report.IDENTIFICATION_COLUMNS, report.identification_rows(result), title, folder)
+
+
+def _facts(
+    trials: "SpeakerTrials", found: "Embeddings", embedder: "Embedder", settings: "IdentificationSettings"
+) -> dict[str, Any]:
+    """What `results.json` has about the recordings."""
+    speakers = {trials.speakers[path] for path in found.paths}
+    counts = {"recordings": len(found.paths), "speakers": len(speakers), "classes": len(embedder.classes)}
+    left_out = {"missing": len(trials.missing), "silent": len(found.silent)}
+    return {"crops": settings.crops, "seed": settings.seed, "counts": counts, "left_out": left_out}
 
 
 def _check(embedder: "Embedder", names: "Mapping[str, str]", encoder: str) -> None:

@@ -1,7 +1,7 @@
 """`earmark evaluate verify`: speaker verification on pairs of recordings."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +12,23 @@ from earmark.cli.evaluate.results import OutOption, identity, print_results, res
 from earmark.cli.extras import needs
 from earmark.cli.settings import options_from
 from earmark.core.errors import InputError
+from earmark.core.progress import follow
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats
     from earmark.evaluation.embedding_cache import Embeddings
     from earmark.evaluation.protocols.speaker_trials import SpeakerTrials, VerificationSettings
     from earmark.evaluation.protocols.verification import Pairs
+
+
+TrialsArgument = Annotated[
+    Path,
+    typer.Argument(
+        metavar="PAIRS|MANIFEST",
+        help="A list such as veri_test.txt with lines '1 path path' and '0 path path'; or a manifest (.tsv, .parquet), "
+        "where all pairs of a split are compared.",
+    ),
+]
 
 
 @command(
@@ -29,14 +40,7 @@ if TYPE_CHECKING:
     flags={"skip_missing": "--skip-missing", "all_pairs": "--all-pairs"},
 )
 def verify(
-    trials: Annotated[
-        Path,
-        typer.Argument(
-            metavar="PAIRS|MANIFEST",
-            help="A list such as veri_test.txt with lines '1 path path' and '0 path path'; or a manifest (.tsv, "
-            ".parquet), where all pairs of a split are compared.",
-        ),
-    ],
+    trials: TrialsArgument,
     settings: "VerificationSettings",
     audio: Annotated[
         Path | None,
@@ -55,8 +59,7 @@ def verify(
 
     The same command continues interrupted work, and reuses the embeddings in embeddings.npz.
     """
-    if (settings.norm == "as-norm") != (cohort is not None):
-        raise InputError("needs --norm as-norm, and --norm as-norm needs a cohort; give both or neither", key="cohort")
+    _check(settings, cohort)
     with needs("plots"):
         from earmark.evaluation.protocols import verification
         from earmark.evaluation.reports import plots
@@ -72,29 +75,31 @@ def verify(
     found = _embed(folder / "embeddings.npz", tested, embedder, settings, spoken)
     pairs = tested.pairs(found.paths)
     names = [tested.speakers[path] for path in found.paths]
-    scores = {"cosine": verification.score_pairs(found.vectors, pairs)}
-    about = None
+    scores, about = {"cosine": verification.score_pairs(found.vectors, pairs)}, None
     if cohort is not None:
         scores["as-norm"], about = _normalized(folder, cohort, found, names, pairs, embedder, settings, spoken)
-    arrays = {"first": pairs.first, "second": pairs.second, "is_same": pairs.is_same, **scores}
-    write_arrays(folder / "scores.npz", arrays)
+    write_arrays(folder / "scores.npz", {**vars(pairs), **scores})
 
     title = f"{embedder.name} on {trials.name}"
+    results = {}
     with console.progress_bar() as progress:
-        progress("computing metrics", 0, None)
-        results = {
-            kind: verification.compute_metrics(values, pairs, names, np.random.default_rng(settings.seed))
-            for kind, values in scores.items()
-        }
+        for kind, values in follow(scores.items(), "computing metrics", progress):
+            rng = np.random.default_rng(settings.seed)
+            results[kind] = verification.compute_metrics(values, pairs, names, rng)
         plots.draw_verification(folder, scores, pairs.is_same, title=title)
-    document = _counts(tested, found, pairs, settings) | {"cohort": about} | report.verification_document(results)
+    facts = _facts(tested, found, pairs, settings) | {"cohort": about}
+    document = {**facts, **report.verification_document(results)}
     markdown = report.verification_markdown(embedder.name, results)
     write_report(folder, "verification", markdown, document, encoder=identity(embedder), lists=trials.name)
     if settings.skip_missing:
-        console.say(f"dropped: {len(tested.missing)} missing and {len(found.silent)} silent recordings")
-    same = int(pairs.is_same.sum())
-    title += f": {same} pairs of one speaker, {len(pairs) - same} of two"
+        console.say("dropped: {missing} missing and {silent} silent recordings".format_map(facts["left_out"]))
+    title += ": {one_speaker} pairs of one speaker, {two_speakers} of two".format_map(facts["pairs"])
     print_results(report.VERIFICATION_COLUMNS, report.verification_rows(results), title, folder)
+
+
+def _check(settings: "VerificationSettings", cohort: Path | None) -> None:
+    if (settings.norm == "as-norm") != (cohort is not None):
+        raise InputError("needs --norm as-norm, and --norm as-norm needs a cohort; give both or neither", key="cohort")
 
 
 def _read(trials: Path, audio: Path | None, speakers: Path | None, settings: "VerificationSettings") -> "SpeakerTrials":
@@ -152,9 +157,9 @@ def _normalized(
     return scores, {"name": cohort.name, "speakers": len(names), "top": settings.top}
 
 
-def _counts(
+def _facts(
     trials: "SpeakerTrials", found: "Embeddings", pairs: "Pairs", settings: "VerificationSettings"
-) -> dict[str, object]:
+) -> dict[str, Any]:
     """What `results.json` has about the recordings."""
     same = int(pairs.is_same.sum())
     return {

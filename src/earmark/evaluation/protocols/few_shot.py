@@ -43,18 +43,18 @@ class FewShotSettings(Settings):
     """Settings of a few-shot evaluation."""
 
     scoring: Literal["clip", "detector"] = Field(
-        "clip", description="clip: each clip is one embedding; detector: the best score of the live detector"
+        "clip", description="Clip: each clip is one embedding; detector: the best score of the live detector."
     )
     backend: Backend = Field(
         "prototype",
-        description="compare embeddings with the mean of the unit takes, with the plain mean as published, with the "
-        "best take, or by one RBF-SVM per keyword",
+        description="Compare embeddings with the mean of the unit takes, with the plain mean as published, with the "
+        "best take, or by one RBF-SVM per keyword.",
     )
     target_words: tuple[str, ...] | None = Field(
-        None, min_length=1, description="enroll only these words, the others become impostors; all if not given"
+        None, min_length=1, description="Enroll only these words, the others become impostors; all if not given."
     )
-    draws: int | None = Field(None, ge=1, description="number of lists of each condition; all if not given")
-    seed: int = Field(0, description="seed of the bootstrap over speakers, and of the projection")
+    draws: int | None = Field(None, ge=1, description="Number of lists of each condition; all if not given.")
+    seed: int = Field(0, description="Seed of the bootstrap over speakers, and of the projection.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

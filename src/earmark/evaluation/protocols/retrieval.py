@@ -49,8 +49,8 @@ BLOCK = 2**24
 class RetrievalSettings(Settings):
     """Settings of a retrieval of labeled segments."""
 
-    published: bool = Field(False, description="also rank with each query among its own candidates, as published")
-    seed: int = Field(0, description="seed of the bootstrap over speakers")
+    published: bool = Field(False, description="Also rank with each query among its own candidates, as published.")
+    seed: int = Field(0, description="Seed of the bootstrap over speakers.")
 
 
 @dataclass(frozen=True)

@@ -25,26 +25,26 @@ class IdentificationSettings(Settings):
     crops: int = Field(
         0,
         ge=0,
-        description="number of random crops of a recording to average, cut as in training; 0: the center crop, or the "
-        "whole recording for encoders of any length",
+        description="Number of random crops of a recording to average, cut as in training; 0: the center crop, or the "
+        "whole recording for encoders of any length.",
     )
-    skip_missing: bool = Field(False, description="drop missing and silent recordings, and print their number")
-    seed: int = Field(0, description="seed of the crops, and of the bootstrap over speakers")
+    skip_missing: bool = Field(False, description="Drop missing and silent recordings, and print their number.")
+    seed: int = Field(0, description="Seed of the crops, and of the bootstrap over speakers.")
 
 
 class VerificationSettings(IdentificationSettings):
     """Settings of a speaker verification."""
 
-    all_pairs: bool = Field(False, description="compare all pairs of the recordings in a list of pairs")
-    split: str = Field("test", description="split of a manifest")
+    all_pairs: bool = Field(False, description="Compare all pairs of the recordings in a list of pairs.")
+    split: str = Field("test", description="Split of a manifest.")
     norm: Literal["none", "as-norm"] = Field(
-        "none", description="as-norm: normalize each score by the scores of both recordings against a cohort"
+        "none", description="As-norm: normalize each score by the scores of both recordings against a cohort."
     )
-    cohort_split: str = Field("train", description="split of the cohort's manifest")
+    cohort_split: str = Field("train", description="Split of the cohort's manifest.")
     cohort_clips: int | None = Field(
-        None, ge=1, description="number of recordings of each cohort speaker to average; all if not given"
+        None, ge=1, description="Number of recordings of each cohort speaker to average; all if not given."
     )
-    top: int = Field(300, ge=2, description="number of most similar cohort speakers, for as-norm")
+    top: int = Field(300, ge=2, description="Number of most similar cohort speakers, for as-norm.")
 
 
 @dataclass(frozen=True)

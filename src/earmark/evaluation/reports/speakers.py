@@ -4,10 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from earmark.core.report import page, table
 from earmark.evaluation.estimates import Estimate
 from earmark.evaluation.protocols import identification, verification
 
+Floats = NDArray[np.floating]
 Numbers = Mapping[str, Estimate]
 
 VERIFICATION_COLUMNS = (
@@ -61,8 +65,10 @@ def identification_document(numbers: Numbers) -> dict[str, Any]:
     return {"numbers": identification.METRICS, "result": _document(numbers)}
 
 
-def answers_text(paths: Sequence[str], labels: Sequence[str], answers: Sequence[str], places: Sequence[int]) -> str:
+def answers_text(paths: Sequence[str], labels: Sequence[str], classes: Sequence[str], logits: Floats) -> str:
     """`answers.tsv`: one line per recording with its speaker, the best class, and the rank of the speaker, from 1."""
+    answers = [classes[best] for best in logits.argmax(axis=1)]
+    places = (identification.ranks(logits, classes, labels) + 1).tolist()
     lines = zip(paths, labels, answers, map(str, places), strict=True)
     return "".join("\t".join(line) + "\n" for line in (ANSWER_COLUMNS, *lines))
 

@@ -32,20 +32,20 @@ GAMMA_GRID = (0.25, 1.0, 4.0)  # times `svm.scale`
 class OpenSetSettings(Settings):
     """Settings of an open-set evaluation."""
 
-    targets: tuple[str, ...] = Field(min_length=1, description="words to recognize; all other words are unknown")
+    targets: tuple[str, ...] = Field(min_length=1, description="Words to recognize; all other words are unknown.")
     backend: Backend = Field(
         "centroid",
-        description="plain mean of a class's training clips, mean of their unit embeddings, the nearest clip, one "
-        "RBF-SVM per class, or the classes that a checkpoint was trained on",
+        description="Plain mean of a class's training clips, mean of their unit embeddings, the nearest clip, one "
+        "RBF-SVM per class, or the classes that a checkpoint was trained on.",
     )
     unknown: Unknown = Field(
         "cluster",
-        description="cluster: all other training words are one more class; threshold: reject low scores, with a "
-        "threshold chosen on val.txt or on folds of train.txt",
+        description="Cluster: all other training words are one more class; threshold: reject low scores, with a "
+        "threshold chosen on val.txt or on folds of train.txt.",
     )
     svm: SvmSettings = SvmSettings()
-    svm_search: bool = Field(False, description="choose c and gamma on val.txt or on folds of train.txt (svm)")
-    seed: int = Field(0, description="seed of the folds, of the bootstrap over speakers, and of the projection")
+    svm_search: bool = Field(False, description="Choose c and gamma on val.txt or on folds of train.txt (svm).")
+    seed: int = Field(0, description="Seed of the folds, of the bootstrap over speakers, and of the projection.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:

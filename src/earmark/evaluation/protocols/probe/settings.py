@@ -14,23 +14,23 @@ class ProbeSettings(Settings):
     """Settings of a few-label probe."""
 
     labels: Annotated[tuple[Annotated[int, Field(ge=1)], ...], Field(min_length=1)] | None = Field(
-        None, description="numbers of labeled clips of each word; all clips if not given"
+        None, description="Numbers of labeled clips of each word; all clips if not given."
     )
     classifier: Literal["dense", "linear"] = Field(
-        "dense", description="the dense classifier of Humayun et al. 2021, or logistic regression on scaled embeddings"
+        "dense", description="The dense classifier of Humayun et al. 2021, or logistic regression on scaled embeddings."
     )
     train_split: Splits | None = Field(
-        None, description="splits of a manifest to train on; half of the speakers in each repetition if not given"
+        None, description="Splits of a manifest to train on; half of the speakers in each repetition if not given."
     )
     test_split: Splits | None = Field(
-        None, description="splits of a manifest to test on; the other half of the speakers if not given"
+        None, description="Splits of a manifest to test on; the other half of the speakers if not given."
     )
     split: Splits | None = Field(
-        None, description="splits of a manifest whose speakers are halved; all but noise and rir if not given"
+        None, description="Splits of a manifest whose speakers are halved; all but noise and rir if not given."
     )
-    words: Splits | None = Field(None, description="use only these words; all if not given")
-    repetitions: int = Field(5, ge=1, description="number of random splits for each number of labels")
-    seed: int = Field(0, description="seed of the splits, of the classifier, and of the bootstrap over speakers")
+    words: Splits | None = Field(None, description="Use only these words; all if not given.")
+    repetitions: int = Field(5, ge=1, description="Number of random splits for each number of labels.")
+    seed: int = Field(0, description="Seed of the splits, of the classifier, and of the bootstrap over speakers.")
 
     @model_validator(mode="after")
     def _check(self) -> Self:
