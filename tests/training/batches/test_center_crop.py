@@ -112,7 +112,7 @@ def test_one_seed_gives_one_plan(bank):
     assert not torch.equal(one, other)
 
 
-def test_devices_that_gather_hear_what_the_cpu_copies(bank):
+def test_devices_that_gather_give_what_the_cpu_copies(bank):
     noise = [torch.rand(100, generator=seeded(3)), torch.rand(7, generator=seeded(4))]
     ours = clips(bank, noise, shift_s=9 / 16_000, shift_probability=0.8, silence_gain=(0.1, 0.1))
     plan = ours.plan(torch.randint(-1, 6, (200,), generator=seeded(1)), seeded(2))

@@ -81,17 +81,17 @@ def test_a_balanced_batch_holds_every_class_however_few_its_clips():
     assert episode.clips.shape == (4, 1)
 
 
-def test_targets_stand_once_beside_background_of_no_class():
+def test_targets_are_drawn_once_beside_background_of_no_class():
     label = np.repeat([0, 1, 2, -1], [3, 3, 3, 20])
     several = episodes(label, words=0, utterances=1, background=6)
-    heard = set()
+    drawn = set()
     for number in range(50):
         episode = several.draw(number)
         assert sorted(episode.labels) == [0, 1, 2]
         assert episode.background.shape == (6,)
         assert (episode.every_clip == np.concatenate([episode.clips[:, 0], episode.background])).all()
-        heard |= {*episode.background.tolist()}
-    assert heard == set(range(9, 29))
+        drawn |= {*episode.background.tolist()}
+    assert drawn == set(range(9, 29))
 
 
 def test_background_that_is_not_there_is_refused():

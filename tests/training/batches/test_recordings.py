@@ -32,7 +32,7 @@ def test_every_start_that_fits_is_drawn(recordings):
 
 
 @pytest.mark.parametrize("size", [3, 10, 25])
-def test_devices_that_gather_hear_what_the_cpu_copies(recordings, size):
+def test_devices_that_gather_give_what_the_cpu_copies(recordings, size):
     generator = torch.Generator().manual_seed(0)
     crops = recordings.plan(torch.randint(2, (50,), generator=generator), size, generator)
     assert torch.equal(recordings.gather(crops, size), recordings.copy(crops, size))

@@ -39,13 +39,13 @@ def drawn(stored, seed=0):
     return stored.draw(torch.arange(5), torch.Generator().manual_seed(seed))
 
 
-def test_kept_scenes_come_with_the_frames_that_the_teacher_hears_in_them(store):
+def test_cached_scenes_have_the_frames_of_the_teacher(store):
     scenes, frames = drawn(store(2))
     assert scenes.waves.shape == (5, 20_800)
     assert scenes.spoken.shape == (5, 2)
     torch.manual_seed(0)
-    heard = Teacher(1).tower_frames(scenes.waves)
-    assert torch.allclose(frames, heard, atol=1e-2)
+    expected = Teacher(1).tower_frames(scenes.waves)
+    assert torch.allclose(frames, expected, atol=1e-2)
 
 
 def test_each_copy_is_another_draw(store):

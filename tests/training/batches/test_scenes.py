@@ -68,7 +68,7 @@ def test_a_neighbor_is_as_much_louder_or_softer_as_the_settings_allow(bank_of, t
     assert 3 < max(levels) < 6.3
 
 
-def test_of_a_word_longer_than_the_room_a_piece_is_heard(bank_of, tone):
+def test_a_word_that_is_too_long_is_cut_at_a_random_position(bank_of, tone):
     scenes = draw(bank_of([tone(1000, 3.0)]), [0] * 4)
     assert scenes.spoken.tolist() == [[6400, 25_600]] * 4
 

@@ -30,7 +30,7 @@ def drawn(seed=0):
 
 @pytest.fixture
 def waves():
-    """Four rows of noise and of what happens to stand after them."""
+    """Four rows of noise and of the samples after them."""
     return 0.1 * torch.randn(4, 16_000, generator=drawn(9))
 
 
@@ -65,12 +65,12 @@ def test_the_same_generator_draws_the_same_and_another_something_else(waves, nam
 
 @pytest.mark.parametrize("name", EFFECTS)
 def test_each_row_draws_its_own(name):
-    alike = 0.1 * torch.randn(1, 8000, generator=drawn(3)).expand(5, -1)
-    made = effects(**{name: {}})(alike, torch.full((5,), 8000), drawn())
+    equal_rows = 0.1 * torch.randn(1, 8000, generator=drawn(3)).expand(5, -1)
+    made = effects(**{name: {}})(equal_rows, torch.full((5,), 8000), drawn())
     assert len(torch.unique(made, dim=0)) == 5
 
 
-def test_the_waves_given_stay_and_what_stands_after_a_row_too(waves):
+def test_the_input_is_not_changed_nor_samples_after_a_row(waves):
     before = waves.clone()
     made = everything()(waves, LENGTHS, drawn())
     assert torch.equal(waves, before)
@@ -80,7 +80,7 @@ def test_the_waves_given_stay_and_what_stands_after_a_row_too(waves):
         assert not torch.equal(made[row, :length], waves[row, :length])
 
 
-def test_a_row_is_the_same_however_far_it_is_padded_and_whatever_stands_beside_and_after_it(waves):
+def test_a_row_is_the_same_however_far_it_is_padded_and_whatever_is_beside_and_after_it(waves):
     made = everything()(waves, LENGTHS, drawn())
     # The same first row's draws beside one row less, and the others under more padding of other sound.
     wider = torch.nn.functional.pad(waves, (0, 5000), value=0.3)
@@ -115,8 +115,8 @@ def test_an_effect_happens_as_often_as_it_should(name):
 
 def test_noise_is_uniform_and_as_loud_as_asked_for(waves):
     made = effects(noise={"snr_db": (12.0, 12.0)})(waves, LENGTHS, drawn())
-    for wave, heard, length in zip(waves.double(), made.double(), LENGTHS, strict=True):
-        noise = (heard - wave)[:length]
+    for wave, augmented, length in zip(waves.double(), made.double(), LENGTHS, strict=True):
+        noise = (augmented - wave)[:length]
         assert 10 * torch.log10(wave[:length].square().mean() / noise.square().mean()).item() == pytest.approx(12)
         # Evenly spread numbers: their greatest is √3 times their RMS, and a quarter is in each quarter of the range.
         assert noise.abs().max() / noise.square().mean().sqrt() == pytest.approx(3**0.5, rel=0.02)
@@ -194,14 +194,14 @@ def test_a_room_keeps_the_direct_sound_at_its_instant_and_the_energy(made):
     clicks[torch.arange(6), 100 + 1000 * torch.arange(6)] = 0.5
     measured = torch.zeros(9000)
     measured[700], measured[2500] = 1.0, -0.4
-    heard = effects([measured], reverb={"made": made, "direct_db": (6.0, 15.0)})(
+    augmented = effects([measured], reverb={"made": made, "direct_db": (6.0, 15.0)})(
         clicks, torch.full((6,), 15_013), drawn()
     )
-    assert torch.equal(heard.abs().argmax(1), clicks.argmax(1))
-    assert (heard[:, :90].abs() < 1e-5).all()
-    assert torch.allclose(heard.square().sum(1), clicks.square().sum(1), rtol=1e-3)
-    late = heard[:, 100 + 1700 : 100 + 1900].abs()
-    assert not torch.equal(heard, clicks)
+    assert torch.equal(augmented.abs().argmax(1), clicks.argmax(1))
+    assert (augmented[:, :90].abs() < 1e-5).all()
+    assert torch.allclose(augmented.square().sum(1), clicks.square().sum(1), rtol=1e-3)
+    late = augmented[:, 100 + 1700 : 100 + 1900].abs()
+    assert not torch.equal(augmented, clicks)
     if not made:  # the measured echo, 1800 samples later
         assert late[0].argmax() == 100
 

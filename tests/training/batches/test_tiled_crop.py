@@ -53,14 +53,14 @@ def test_without_tile_a_crop_lies_inside_its_recording(bank):
     assert {tuple(crop) for crop in crops} == {tuple(wave[i : i + SIZE]) for i in range(len(wave) - SIZE + 1)}
 
 
-def test_without_tile_a_short_recording_stands_in_silence(bank):
+def test_without_tile_a_short_recording_is_zero_padded(bank):
     wave = bank.wave(0)
     places = {tuple(np.pad(wave, (i, SIZE - len(wave) - i))) for i in range(SIZE - len(wave) + 1)}
     assert {tuple(crop) for crop in drawn(clips(bank, tile=False, reversal=0), 0)} == places
 
 
 @pytest.mark.parametrize("tile", [True, False])
-def test_devices_that_gather_hear_what_the_cpu_copies(bank, tile):
+def test_devices_that_gather_give_what_the_cpu_copies(bank, tile):
     ours = clips(bank, tile=tile)
     plan = ours.plan(torch.randint(6, (200,), generator=seeded(1)), seeded(2))
     given = plan.clip, plan.first, plan.is_reversed

@@ -98,7 +98,7 @@ def test_pieces_are_laid_as_in_a_plain_loop(tempo):
     np.testing.assert_allclose(stretched(wave, tempo)[0], plain(np.float32(wave), tempo), atol=1e-5)
 
 
-def test_a_row_is_the_same_alone_and_beside_longer_rows_whatever_stands_after_its_end():
+def test_a_row_is_the_same_alone_and_beside_longer_rows_whatever_follows_its_end():
     rng = np.random.default_rng(2)
     rows = torch.tensor(rng.standard_normal((3, 8000)), dtype=torch.float32)
     lengths, tempo = torch.tensor([8000, 3000, 5000]), torch.tensor([0.6, 1.7, 1.0])
@@ -141,7 +141,7 @@ def test_a_chirp_passes_each_frequency_when_the_mapping_says(tempo):
 
 
 @pytest.mark.parametrize("tempo", TEMPI)
-def test_onsets_are_heard_where_the_mapping_says(tempo):
+def test_onsets_are_where_the_mapping_says(tempo):
     rng = np.random.default_rng(3)
     wave = 1e-3 * rng.standard_normal(4 * RATE)
     onsets = (np.arange(0.3, 3.6, 0.31) * RATE).astype(int)
@@ -149,22 +149,22 @@ def test_onsets_are_heard_where_the_mapping_says(tempo):
         wave[onset : onset + 1600] += 0.3 * rng.standard_normal(1600)
     made, whole = stretched(wave, tempo)
     level = np.convolve(made**2, np.ones(80) / 80, mode="same")
-    for onset, heard in zip(onsets, whole.output_positions(torch.tensor(onsets)[None])[0].tolist(), strict=True):
-        first = heard - 800 + int(np.argmax(level[heard - 800 : heard + 800] > 0.01))
-        # The source's 18 ms: in slow speech an onset stands in two pieces, and the first may hold it late.
-        assert abs(first - heard) <= 288 * max(1, 1 / tempo), onset
+    for onset, position in zip(onsets, whole.output_positions(torch.tensor(onsets)[None])[0].tolist(), strict=True):
+        first = position - 800 + int(np.argmax(level[position - 800 : position + 800] > 0.01))
+        # The source's 18 ms: in slow speech an onset is in two segments, and the first may contain it late.
+        assert abs(first - position) <= 288 * max(1, 1 / tempo), onset
         # And near where an even tempo would have it.
-        assert abs(heard - onset / tempo) < 0.03 * RATE
+        assert abs(position - onset / tempo) < 0.03 * RATE
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.8, 0.95])
-def test_clicks_in_slower_speech_are_heard_where_the_mapping_says(tempo):
+def test_clicks_in_slower_speech_are_where_the_mapping_says(tempo):
     wave = 1e-3 * np.random.default_rng(4).standard_normal(2 * RATE)
     clicks = (np.arange(0.21, 1.8, 0.13) * RATE).astype(int)
     wave[clicks] = 1
     made, whole = stretched(wave, tempo)
-    for heard in whole.output_positions(torch.tensor(clicks)[None])[0].tolist():
-        assert np.abs(made[heard - 160 : heard + 161]).max() > 0.4
+    for position in whole.output_positions(torch.tensor(clicks)[None])[0].tolist():
+        assert np.abs(made[position - 160 : position + 161]).max() > 0.4
 
 
 @pytest.mark.parametrize("tempo", [0.4, 0.5, 1.0, 1.8])
@@ -172,7 +172,7 @@ def test_what_the_mapping_finds_is_what_was_laid(tempo):
     wave = np.random.default_rng(5).standard_normal(RATE)
     _, whole = stretched(wave, tempo)
     samples = torch.arange(0, RATE, 11)[None]
-    heard = whole.output_positions(samples)[0]
+    position = whole.output_positions(samples)[0]
     # Plainly: the piece whose middle is nearest, and how far its middle is, at most half a step.
     places = whole.places[0]
     middles = places + 256
@@ -185,7 +185,7 @@ def test_what_the_mapping_finds_is_what_was_laid(tempo):
     near = torch.where(best == len(places) - 1, offset.gather(1, best[:, None])[:, 0].clamp(-144, 256), near)
     expected = (best * 288 + 256 + near).clamp(min=0).clamp(max=int(whole.lengths[0]))
     ties = (distances == distances.amin(1, keepdim=True)).sum(1) > 1
-    assert torch.equal(heard[~ties], expected[~ties])
+    assert torch.equal(position[~ties], expected[~ties])
 
 
 @pytest.mark.parametrize("tempo", TEMPI)

@@ -14,7 +14,7 @@ def encoder(parts=1, context=3):
 
 
 def instant(frame, model):
-    """The sample that a frame of a wave that stands alone describes."""
+    """The sample at the center of a frame of a whole wave."""
     return (frame + model.settings.context // 2) * model.hop + model.reach // 2
 
 
@@ -42,7 +42,7 @@ def test_the_sum_is_that_of_a_plain_loop(parts, context):
 
 @pytest.mark.parametrize("parts", [1, 2, 3])
 @pytest.mark.parametrize(("start", "length"), [(0, 6), (7, 12), (22, 18), (3, 30)])
-def test_training_and_runtime_embed_the_same_window_alike(parts, start, length):
+def test_training_and_runtime_embed_the_same_window_equally(parts, start, length):
     model = encoder(parts)
     edges = [instant(start, model) - model.hop // 2, instant(start + length, model) - model.hop // 2]
     summed = sum_windows(FRAMES[:1], torch.tensor([edges]), model)

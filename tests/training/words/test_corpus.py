@@ -48,7 +48,7 @@ def test_what_is_no_target_is_one_class_or_background_or_left_out(table, tmp_pat
     assert sum(map(len, found.clips.values())) == 16 - 8 * (others != "class")
 
 
-def test_a_target_that_nobody_says_is_refused(table, tmp_path):
+def test_a_target_without_clips_is_refused(table, tmp_path):
     with pytest.raises(InputError, match=r"^data\.targets: .*'dive'"):
         prepared(table, tmp_path, targets=["dive"])
 

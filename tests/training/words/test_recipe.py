@@ -53,7 +53,7 @@ def test_paths_start_from_the_folder_of_the_recipe(write, tmp_path):
         ("[optimizer]\nsteps = 'many'\n", "optimizer.steps: input should be a valid integer"),
         ("[scenes]\nspeed = [1.0]\n", "scenes.speed.1: field required"),
         ("[encoder]\ncontext = 2\n", "encoder: context: 2"),
-        ("[distillation]\nsounds = 4\n", "distillation.sounds asks for clips of data.sounds, which names none"),
+        ("[distillation]\nsounds = 4\n", "distillation.sounds: 4 "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line_with_the_key(write, text, message):

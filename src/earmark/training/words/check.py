@@ -1,4 +1,4 @@
-"""The faults in the data of a recipe of words, found before any clip is decoded."""
+"""Faults in the data of a recipe of labeled clips, found before any clip is decoded."""
 
 import os
 import warnings
@@ -27,10 +27,10 @@ Manifests = dict[str, list[Manifest]]
 
 
 def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
-    """What is wrong with the manifests of a recipe and what they name.
+    """Find the faults of a recipe's manifests and recordings.
 
     Returns:
-        The faults, each in a line; and the classes, where they could be found.
+        The faults, one line each, and the classes, if they are known.
     """
     faults: list[str] = []
     manifests: Manifests = {key: [*_selected(recipe, key, faults)] for key in SOURCES}
@@ -50,12 +50,12 @@ def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
 
 
 def missing_recordings(manifest: Manifest) -> str | None:
-    """What names the recordings of a manifest that are not there; None where all are."""
+    """Describe the missing recordings of a manifest; None where there are none."""
     named: dict[Path, set[str]] = defaultdict(set)
     for clip in manifest:
         path = manifest.locate(clip)
         named[path.parent].add(path.name)
-    # A folder is listed once: that is faster than a question for each of a million files.
+    # Listing a folder once is faster than a call for each of a million files.
     absent = [folder / name for folder, names in named.items() for name in names - _names(folder)]
     if not absent:
         return None
@@ -81,7 +81,7 @@ def _are_read(recipe: Recipe, manifests: Manifests, *keys: str) -> bool:
 
 
 def _find_missing(recipe: Recipe, manifests: Manifests, faults: list[str]) -> None:
-    # Clips that are packed need no recordings.
+    # Packed clips need no recordings.
     packed = set()
     if is_packed([*manifests["words"], *map(without_labels, manifests["sounds"])], bank_folder(recipe, "clips")):
         packed |= {"words", "sounds"}
@@ -95,7 +95,7 @@ def _find_missing(recipe: Recipe, manifests: Manifests, faults: list[str]) -> No
 
 
 def _undecoded(manifests: Sequence[Manifest]) -> ClipBank:
-    """What a bank of these clips says of labels, without a sample."""
+    """A bank with the labels of these clips and without samples."""
     names = [clip.label for manifest in manifests for clip in manifest]
     labels = sorted({*names} - {""})
     number = {name: row for row, name in enumerate(labels)}
@@ -111,7 +111,7 @@ def _check_episodes(recipe: Recipe, corpus: Corpus) -> None:
         episodes = corpus.episodes(recipe.episodes, recipe.seed)
     sounds = recipe.distillation.sounds
     if sounds and not len(corpus.background):
-        raise InputError("distillation.sounds: no clip of data.sounds is left to draw it from")
+        raise InputError("distillation.sounds: data.sounds has no clip")
     shape = recipe.episodes
     launched().share(episodes.words * shape.utterances + shape.background)
     launched().share(max(0, sounds - shape.background))
@@ -124,4 +124,4 @@ def _find_in_validation(recipe: Recipe, manifests: Manifests, faults: list[str])
         check_labels(learned, {*bank.labels}, recipe.data)
     enough = int((np.bincount(bank.label[bank.label >= 0]) > 1).sum())
     if enough < 2 and _are_read(recipe, manifests, "validation"):
-        faults.append(f"data.validation: two labels at least need two clips; there are {enough}")
+        faults.append(f"data.validation: two labels need two clips or more; {enough} have them")

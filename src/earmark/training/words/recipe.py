@@ -1,4 +1,4 @@
-"""A recipe: everything that decides what is trained, in one TOML file; what is not in it has a default here."""
+"""Recipe of labeled clips: all settings of a training run, in one TOML file; the defaults are the fields here."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -20,64 +20,64 @@ from earmark.training.run.settings import RunSettings
 
 
 class Source(Settings):
-    """One manifest, and what of it is used."""
+    """A manifest and the clips of it that are used."""
 
     manifest: Path = Field(description="the manifest; relative to the recipe's folder")
     split: str = Field("", description="only the clips of this split; empty: all")
-    prefix: str = Field("", description="put before each label, so that equal names of two languages stay two words")
+    prefix: str = Field("", description="prefix of each label, so that equal words of two languages stay two classes")
     labels: tuple[str, ...] = Field((), description="only the clips with these labels; empty: all")
-    exclude: tuple[str, ...] = Field((), description="labels that are left out")
-    license: str = Field("", description="name and license of the set, for the model card")
+    exclude: tuple[str, ...] = Field((), description="labels to drop")
+    license: str = Field("", description="name and license of the corpus, for the model card")
 
 
 class DataSettings(Settings):
-    """What is heard."""
+    """Training, validation and augmentation data."""
 
-    folder: Path = Field(description="where the packed clips go; relative to the recipe's folder")
+    folder: Path = Field(description="folder of the packed clips; relative to the recipe's folder")
     words: tuple[Source, ...] = Field(min_length=1, description="labeled clips")
     classes: Literal["label", "speaker"] = Field(
-        "label", description="what is told apart, here and in the validation: what is said, or who says it"
+        "label", description="classes of training and validation: words or speakers"
     )
-    targets: tuple[str, ...] = Field((), description="labels of `words` that are classes of their own; empty: all are")
+    targets: tuple[str, ...] = Field((), description="labels of `words` that are classes; empty: all")
     others: Literal["class", "background", "leave-out"] = Field(
         "class",
-        description="the other labels of `words`: one class `_unknown_`, background that is of no class, or left out",
+        description="the other labels of `words`: one class `_unknown_`, background, or dropped",
     )
-    silence: bool = Field(False, description="a class `_silence_` beside the words; `scenes` says how it sounds")
+    silence: bool = Field(False, description="add a class `_silence_`; see `scenes.silence_gain`")
     sounds: tuple[Source, ...] = Field(
-        (), description="clips whose labels are not used: neighbors of words, and sound for a student"
+        (), description="clips whose labels are not used: neighbors of words, background, and audio for a student"
     )
-    noise: tuple[Source, ...] = Field((), description="background noise; without any, noise is made")
+    noise: tuple[Source, ...] = Field((), description="background noise; without any, noise is synthetic")
     music: tuple[Source, ...] = Field((), description="music, for augmentation")
-    speech: tuple[Source, ...] = Field((), description="other people's speech, for augmentation")
-    rooms: tuple[Source, ...] = Field((), description="room impulse responses; without any, rooms are made")
-    validation: tuple[Source, ...] = Field((), description="labeled clips to choose the best checkpoint by")
+    speech: tuple[Source, ...] = Field((), description="speech of other speakers, for augmentation")
+    rooms: tuple[Source, ...] = Field((), description="room impulse responses; without any, they are synthetic")
+    validation: tuple[Source, ...] = Field((), description="labeled clips that select the best checkpoint")
     known_validation: bool = Field(
-        False, description="validation words may be training labels too, as where targets are fixed"
+        False, description="allow validation labels that are training labels, as with fixed targets"
     )
     background: tuple[Source, ...] = Field(
-        (), description="sentences with transcripts to count false alarms on; without any, those of `sounds`"
+        (), description="sentences with transcripts for counting false alarms; without any, those of `sounds`"
     )
     copies: int = Field(
-        0, ge=0, description="0: scenes are drawn as they are needed; k: each clip is drawn k times and kept on disk"
+        0, ge=0, description="k: draw each clip k times and cache the scenes on disk; 0: draw new scenes in every step"
     )
 
 
 SOURCES = ("words", "sounds", "noise", "music", "speech", "rooms", "validation", "background")
-"""The keys of `DataSettings` that name manifests."""
+"""Keys of `DataSettings` that name manifests."""
 
 
 class DistillationSettings(Settings):
-    """Learning a teacher's frames."""
+    """Settings of distillation: a student learns the frames of the published tower."""
 
-    weight: float = Field(0.0, ge=0, description="weight of the frame loss beside the word loss; 0: no teacher")
-    sounds: int = Field(0, ge=0, description="clips from `data.sounds` in each batch, beside the episode")
+    weight: float = Field(0.0, ge=0, description="weight of the frame loss; 0: no teacher")
+    sounds: int = Field(0, ge=0, description="additional clips of `data.sounds` in each batch")
 
 
 class Recipe(RunSettings):
-    """All settings of a run that learns words, or voices, from labeled clips."""
+    """All settings of a run on labeled clips: words or speakers."""
 
-    kind: Literal["words"] = Field("words", description="what the recipe is for")
+    kind: Literal["words"] = Field("words", description="kind of recipe")
     data: DataSettings
     scenes: Annotated[
         SceneSettings | CenterCropSettings | TiledCropSettings,
@@ -101,72 +101,72 @@ def _missing_clips(recipe: Recipe) -> Iterator[str]:
     has_others = bool(recipe.data.targets) and recipe.data.others == "background"
     for key, count in asked.items():
         if count and not recipe.data.sounds and not has_others:
-            yield f"{key} asks for clips of data.sounds, which names none"
+            yield f"{key}: {count} clips of data.sounds are needed; name some"
     if recipe.stop_after and not recipe.data.validation:
-        yield "stop_after: without data.validation nothing says when to stop"
+        yield "stop_after: needs data.validation"
 
 
 def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
     encoder, scenes = recipe.encoder, recipe.scenes
     if isinstance(encoder, StreamSettings):
         if not isinstance(scenes, SceneSettings):
-            yield "scenes.kind: an encoder of streams learns from placed scenes; say kind = 'placed'"
+            yield "scenes.kind: a stream encoder needs scenes; set kind = 'placed'"
         if not isinstance(recipe.augment, FieldSettings):
-            yield "augment.kind: placed scenes sound in the field; say kind = 'field'"
+            yield "augment.kind: a stream encoder needs field augmentation; set kind = 'field'"
         if recipe.data.silence:
-            yield "data.silence: a stream is silent between words anyway; leave it out, or use episodes.background"
+            yield "data.silence: not for stream encoders; omit it, or use episodes.background"
         return
     if isinstance(scenes, SceneSettings):
-        yield f"scenes.kind: {encoder.kind} learns from clips of one length; say kind = 'center_crop' or 'tiled_crop'"
+        yield f"scenes.kind: {encoder.kind} needs clips of one length; set kind = 'center_crop' or 'tiled_crop'"
     elif scenes.length_s != encoder.length_s:
-        yield f"scenes.length_s: {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s"
+        yield f"scenes.length_s: {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s; make them equal"
     if isinstance(scenes, TiledCropSettings) and recipe.data.silence:
-        yield "data.silence: a tiled crop has no silence; say scenes.kind = 'center_crop', or leave it out"
+        yield "data.silence: not for tiled crops; omit it, or set scenes.kind = 'center_crop'"
     if recipe.distillation.weight or recipe.data.copies:
-        yield f"distillation and data.copies are for encoders of streams; {encoder.kind} has no frames to learn"
+        yield f"distillation, data.copies: only for stream encoders, not for {encoder.kind}; omit them"
 
 
 def _clashing_loss(recipe: Recipe) -> Iterator[str]:
     loss, shape = recipe.loss, recipe.episodes
     if shape.utterances < loss.least_utterances:
-        yield f"episodes.utterances: {loss.kind} needs {loss.least_utterances} or more of each class"
+        yield f"episodes.utterances: {loss.kind} needs {loss.least_utterances} or more"
     if shape.background and not loss.takes_background:
-        yield f"episodes.background: {loss.kind} has no use for it; set it to 0"
+        yield f"episodes.background: {loss.kind} takes no background; set it to 0"
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, over: Path | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: a TOML file; relative paths in it start from its folder. With ``extends = "other.toml"`` it says only
-            what differs from another recipe.
-        overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string); relative paths start from the
-            current folder.
+        path: a TOML file; relative paths in it start from its folder. With ``extends = "other.toml"`` it overrides
+            another recipe.
+        overrides: ``a.b=value``, the value in TOML (a bare word is a string); relative paths start from the current
+            folder.
         over: a file with parts of a recipe, such as ``[encoder]``, that replace those of this one.
 
     Raises:
-        InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
+        InputError: the file is missing or not TOML, a key is unknown, or a value is wrong.
     """
     path = Path(path)
     return check_recipe(read_table(path, Recipe, overrides=overrides, over=over), str(path)).resolved()
 
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
-    """A recipe from a table whose relative paths start from ``folder``."""
+    """Parse a recipe from a table whose relative paths start from ``folder``."""
     return check_recipe(placed(table, [Recipe], folder), where).resolved()
 
 
 def check_recipe(table: dict[str, Any], where: str) -> Recipe:
-    """A recipe from a table, its paths as they stand.
+    """Parse a recipe from a table without resolving its paths.
 
     Raises:
-        InputError: an unknown key, a value of the wrong kind; ``where`` says where the table comes from.
+        InputError: a key is unknown, or a value is wrong; ``where`` names the origin of the table.
     """
     return checked(Recipe, table, where)
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as JSON values, of each path only the last two parts: what it says on any machine."""
+    """Dump a recipe as JSON values with the last two parts of each path, which are the same on every machine."""
     values = recipe.model_dump(mode="json")
     data = values["data"]
     data["folder"] = end_of_path(data["folder"])

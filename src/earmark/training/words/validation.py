@@ -66,5 +66,5 @@ def _sample_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) 
     groups = [np.flatnonzero(bank.label == label) for label in range(len(bank.labels))]
     chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > takes]
     if len(chosen) < 2:
-        raise InputError(f"data.validation: two labels at least need two clips; there are {len(chosen)}")
+        raise InputError(f"data.validation: two labels need two clips or more; {len(chosen)} have them")
     return np.sort(np.concatenate(chosen))

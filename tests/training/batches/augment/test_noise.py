@@ -27,16 +27,16 @@ RECORDINGS = [torch.sin(torch.arange(90_000) * 0.3) * torch.linspace(0.01, 1, 90
 @pytest.mark.parametrize("recordings", [[], RECORDINGS], ids=["made", "recorded"])
 @pytest.mark.parametrize("snr_db", [-3.0, 7.0, 25.0])
 def test_the_measured_ratio_is_the_wanted_one(waves, recordings, snr_db):
-    heard = mix(waves, recordings, probability=1.0, snr_db=(snr_db, snr_db), colored=0.0)
+    augmented = mix(waves, recordings, probability=1.0, snr_db=(snr_db, snr_db), colored=0.0)
     for row, (first, last) in enumerate(SPOKEN.tolist()):
-        noise_power = (heard - waves)[row].square().mean()
+        noise_power = (augmented - waves)[row].square().mean()
         measured = 10 * torch.log10(waves[row, first:last].square().mean() / noise_power).item()
         assert measured == pytest.approx(snr_db, abs=0.2)
 
 
 def test_ratios_lie_in_the_range(waves):
-    heard = mix(waves.repeat(30, 1)[:3], [], probability=1.0, snr_db=(5.0, 10.0))
-    measured = 10 * torch.log10(spoken_power(waves, SPOKEN) / (heard - waves).square().mean(1))
+    augmented = mix(waves.repeat(30, 1)[:3], [], probability=1.0, snr_db=(5.0, 10.0))
+    measured = 10 * torch.log10(spoken_power(waves, SPOKEN) / (augmented - waves).square().mean(1))
     assert ((measured > 4.8) & (measured < 10.2)).all()
 
 
@@ -45,8 +45,8 @@ def test_at_probability_zero_nothing_is_added(waves):
 
 
 def test_silence_gets_no_noise_and_stays_finite():
-    heard = mix(torch.zeros(3, 24_000), RECORDINGS, probability=1.0)
-    assert torch.equal(heard, torch.zeros_like(heard))
+    augmented = mix(torch.zeros(3, 24_000), RECORDINGS, probability=1.0)
+    assert torch.equal(augmented, torch.zeros_like(augmented))
 
 
 def test_recordings_shorter_than_a_scene_are_replaced_by_made_noise(waves):

@@ -46,8 +46,8 @@ def power(waves):
     return waves.double().square().mean(-1)
 
 
-def snr_db(clean, heard):
-    return 10 * torch.log10(power(clean) / power(heard.double() - clean.double()))
+def snr_db(clean, augmented):
+    return 10 * torch.log10(power(clean) / power(augmented.double() - clean.double()))
 
 
 def test_each_effect_comes_as_often_as_published(all_effects):
@@ -65,10 +65,10 @@ def test_each_effect_comes_as_often_as_published(all_effects):
 def test_clips_to_which_nothing_happens_keep_every_bit(all_effects):
     waves = torch.stack(sound(300, SIZE, 7))
     plan = all_effects.plan(300, SIZE, seeded())
-    heard = all_effects.apply(waves.clone(), plan)
+    augmented = all_effects.apply(waves.clone(), plan)
     touched = set(plan.in_room.tolist()) | set(plan.mixed.tolist())
     for clip in range(300):
-        assert torch.equal(heard[clip], waves[clip]) == (clip not in touched)
+        assert torch.equal(augmented[clip], waves[clip]) == (clip not in touched)
 
 
 @pytest.mark.parametrize(("effect", "low", "high"), [("noise", 0, 15), ("music", 5, 15)])
@@ -91,7 +91,7 @@ def test_one_or_two_speakers_join_each_at_its_own_snr():
     joining = torch.bincount(plan.mixed, minlength=400)
     assert joining.unique().tolist() == [1, 2]
     assert (joining == 2).float().mean() == pytest.approx(0.5, abs=0.08)
-    heard = ours.apply(clean.clone(), plan)
+    augmented = ours.apply(clean.clone(), plan)
     voices = [
         wave.numpy()[start : start + SIZE]
         for wave, start in (
@@ -106,7 +106,7 @@ def test_one_or_two_speakers_join_each_at_its_own_snr():
             voice = voices[number].astype(np.float64)
             ratio = 10 ** (-plan.snr_db[number].item() / 10)
             expected = expected + voice * np.sqrt(power(clean[clip]).item() * ratio / np.mean(voice**2))
-        np.testing.assert_allclose(heard[clip], expected, atol=1e-6)
+        np.testing.assert_allclose(augmented[clip], expected, atol=1e-6)
     assert 13 <= plan.snr_db.min() < 13.2
     assert 19.8 < plan.snr_db.max() <= 20
 
@@ -114,8 +114,8 @@ def test_one_or_two_speakers_join_each_at_its_own_snr():
 def test_digital_silence_gets_noise_as_if_it_stood_at_the_published_floor():
     ours = one_of(only("noise"), noise=sound(3, 3000, 1))
     plan = ours.plan(200, SIZE, seeded())
-    heard = ours.apply(torch.zeros(200, SIZE), plan)
-    torch.testing.assert_close(10 * power(heard).log10(), -40 - plan.snr_db.double(), atol=1e-3, rtol=0)
+    augmented = ours.apply(torch.zeros(200, SIZE), plan)
+    torch.testing.assert_close(10 * power(augmented).log10(), -40 - plan.snr_db.double(), atol=1e-3, rtol=0)
 
 
 def test_silent_noise_adds_nothing():
@@ -144,10 +144,10 @@ def test_a_room_is_convolved_as_numpy_does_from_its_direct_sound_on():
     ours = one_of(only("room"), rooms=[response])
     clean = torch.stack(sound(100, SIZE, 7))
     plan = ours.plan(100, SIZE, seeded())
-    heard = ours.apply(clean.clone(), plan)
+    augmented = ours.apply(clean.clone(), plan)
     direct = response[31:].double().numpy()
     direct /= np.sqrt(np.sum(direct**2))
-    for wave, room_gain, source in zip(heard.numpy(), plan.room_gain.tolist(), clean.numpy(), strict=True):
+    for wave, room_gain, source in zip(augmented.numpy(), plan.room_gain.tolist(), clean.numpy(), strict=True):
         np.testing.assert_allclose(wave, room_gain * np.convolve(source, direct)[:SIZE], atol=1e-6)
     assert 10**-0.7 <= plan.room_gain.min() < 10**-0.66
     assert 10**0.26 < plan.room_gain.max() <= 10**0.3

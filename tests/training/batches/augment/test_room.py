@@ -22,9 +22,9 @@ def test_the_direct_sound_stays_where_it_was(clicks, made):
     measured = torch.zeros(3, 9000)
     measured[:, 700] = 1.0
     measured[:, 2500] = -0.4
-    heard = rooms(measured, made=made, direct_db=(6.0, 15.0))(clicks, torch.Generator().manual_seed(0))
-    assert torch.equal(heard.abs().argmax(1), clicks.argmax(1))
-    assert (heard[:, :900].abs() < 1e-5).all()
+    augmented = rooms(measured, made=made, direct_db=(6.0, 15.0))(clicks, torch.Generator().manual_seed(0))
+    assert torch.equal(augmented.abs().argmax(1), clicks.argmax(1))
+    assert (augmented[:, :900].abs() < 1e-5).all()
 
 
 @pytest.mark.parametrize("made", [0.0, 1.0])
@@ -32,9 +32,9 @@ def test_the_energy_stays(made):
     generator = torch.Generator().manual_seed(1)
     waves = torch.randn(6, 16_000, generator=generator) * torch.logspace(-3, 0, 6)[:, None]
     measured = [torch.randn(4000, generator=generator) * torch.logspace(0, -3, 4000)]
-    heard = rooms(measured, made=made)(waves, generator)
-    assert torch.allclose(heard.square().sum(1), waves.square().sum(1), rtol=1e-3)
-    assert not torch.allclose(heard, waves, atol=1e-3)
+    augmented = rooms(measured, made=made)(waves, generator)
+    assert torch.allclose(augmented.square().sum(1), waves.square().sum(1), rtol=1e-3)
+    assert not torch.allclose(augmented, waves, atol=1e-3)
 
 
 def test_at_probability_zero_nothing_happens(clicks):

@@ -44,10 +44,10 @@ def frame_by_frame(wave, *, pre_emphasis=0.97, window=400, hop=160, n_fft=512, n
 )
 def test_the_frames_are_those_of_a_plain_computation(waves, changes):
     settings = MagnitudeSettings(**changes)
-    told = {key: value for key, value in changes.items() if not key.endswith("_s")}
+    given = {key: value for key, value in changes.items() if not key.endswith("_s")}
     frames = settings.build()(waves)
     for ours, wave in zip(frames.numpy(), waves.numpy(), strict=True):
-        expected = frame_by_frame(wave, window=settings.window, hop=settings.hop, **told)
+        expected = frame_by_frame(wave, window=settings.window, hop=settings.hop, **given)
         assert ours.shape == expected.shape
         assert np.allclose(ours, expected, rtol=1e-4, atol=2e-4)
 
@@ -88,7 +88,7 @@ def test_silence_gives_zeros_and_a_finite_gradient(level):
 
 
 def test_frequencies_that_hold_nothing_but_rounding_stay_near_nought():
-    # A tone that repeats with every hop: all frames would be alike, but for the last bit of each sample.
+    # A tone that repeats with every hop: all frames would be equal, except for the last bit of each sample.
     tone = 0.5 * torch.sin(2 * torch.pi * torch.arange(SAMPLES, dtype=torch.float64) / 16)
     tone = tone * (1 + 6e-8 * torch.randint(-1, 2, (SAMPLES,), generator=torch.Generator().manual_seed(0)))
     tone = tone.float()[None]

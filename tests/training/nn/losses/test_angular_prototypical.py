@@ -61,7 +61,7 @@ def test_with_each_utterance_a_query_it_is_the_mean_over_rotations(embeddings):
     assert loss_of(embeddings, queries="each").item() == pytest.approx(sum(turned) / 4, rel=1e-5)
 
 
-def test_with_each_utterance_a_query_background_stands_beside_every_turn(embeddings, background):
+def test_with_each_utterance_a_query_background_is_a_negative_of_every_query(embeddings, background):
     turned = [loss_of(embeddings.roll(turn, dims=1), background).item() for turn in range(4)]
     assert loss_of(embeddings, background, queries="each").item() == pytest.approx(sum(turned) / 4, rel=1e-5)
 
@@ -71,7 +71,7 @@ def test_the_length_of_embeddings_does_not_matter(embeddings):
     assert loss_of(longer).item() == pytest.approx(loss_of(embeddings).item(), rel=1e-5)
 
 
-def test_words_that_stand_apart_cost_nothing_and_equal_ones_the_logarithm_of_their_number():
+def test_words_far_apart_cost_nothing_and_equal_ones_the_logarithm_of_their_number():
     apart = torch.eye(6)[:, None].expand(6, 3, 6)
     assert loss_of(apart, scale=50.0).item() < 1e-6
     assert loss_of(torch.ones(6, 3, 4)).item() == pytest.approx(math.log(6))

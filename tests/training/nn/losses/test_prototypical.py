@@ -43,7 +43,7 @@ def test_the_length_of_embeddings_does_matter(embeddings, labels):
     assert loss_of(embeddings / 3, labels).item() != pytest.approx(loss_of(embeddings, labels).item(), rel=0.1)
 
 
-def test_classes_that_stand_apart_cost_nothing_and_equal_ones_the_logarithm_of_their_number(labels):
+def test_classes_far_apart_cost_nothing_and_equal_ones_the_logarithm_of_their_number(labels):
     apart = 10 * torch.eye(5)[:, None].expand(5, 3, 5)
     assert loss_of(apart, labels).item() < 1e-6
     assert loss_of(torch.ones(5, 3, 4), labels).item() == pytest.approx(math.log(5))
