@@ -152,6 +152,14 @@ def test_a_restriction_is_set_and_lifted(store: KeywordStore):
         store.restrict("light", "alice")
 
 
+def test_other_things_than_keywords_and_speakers_are_refused(store: KeywordStore):
+    with pytest.raises(InputError, match=r"^keyword: "):
+        store.save(speaker("Alice"))  # type: ignore[arg-type]
+    with pytest.raises(InputError, match=r"^speaker: "):
+        store.save_speaker(keyword("lights"))  # type: ignore[arg-type]
+    assert not store.path.exists()
+
+
 def test_an_unknown_speaker_is_refused_with_the_cure(store: KeywordStore):
     for work in (store.get_speaker, store.remove_speaker):
         with pytest.raises(SpeakerNotFound, match=r"no speaker 'bob'; enroll .*earmark speakers enroll bob FILE"):

@@ -93,6 +93,8 @@ class KeywordStore:
             InputError: the keyword is restricted to a speaker who is not in the store.
             EarmarkError: another program changed the keyword to replace.
         """
+        if not isinstance(keyword, Keyword):
+            raise InputError(f"a Keyword, not {keyword!r}; make one with earmark.enroll", key="keyword")
         self._write([keyword], replace)
 
     def get(self, name: str) -> Keyword:
@@ -162,6 +164,8 @@ class KeywordStore:
             NameTaken: the name is taken, and `replace` is false.
             EarmarkError: another program changed the speaker to replace.
         """
+        if not isinstance(speaker, Speaker):
+            raise InputError(f"a Speaker, not {speaker!r}; make one with earmark.enroll_speaker", key="speaker")
         takes = take_rows(speaker.takes)
 
         def work(connection: sqlite3.Connection) -> None:
