@@ -23,7 +23,7 @@ def assign_splits(manifest: Manifest, *, val: float = 0.1, test: float = 0.1, se
         InputError: a negative fraction, or nothing left for train.
     """
     if val < 0 or test < 0 or val + test >= 1:
-        raise InputError(f"val {val:g} and test {test:g}: expected fractions from 0 on with a sum below 1")
+        raise InputError(f"{val:g}, and test {test:g}: expected fractions from 0 on with a sum below 1", key="val")
 
     def split(clip: Clip) -> str:
         position = _position(f"speaker {clip.speaker}" if clip.speaker else f"file {clip.path}", seed)

@@ -53,7 +53,7 @@ def test_splits_come_from_the_lists_of_speech_commands(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("pattern", ["(", r"\w+"])
 def test_a_pattern_without_a_speaker_is_refused(tmp_path: Path, pattern: str) -> None:
-    with pytest.raises(InputError, match="speaker pattern"):
+    with pytest.raises(InputError, match="speaker_pattern"):
         read_folder(folder_with(tmp_path, "go/a.wav"), speaker_pattern=pattern)
 
 

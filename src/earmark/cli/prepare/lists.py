@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from earmark.data.manifest import Clip, Manifest
 
 ManifestFile = Annotated[Path, typer.Argument(metavar="MANIFEST", help="Clips to draw from.")]
-Folder = Annotated[Path, typer.Option("--out", help="Folder of the lists.")]
+Folder = Annotated[Path, typer.Option("--out", metavar="DIR", help="Folder of the lists.")]
 Noise = Annotated[
     Path | None,
     typer.Option(metavar="MANIFEST", help="Background noise for --silence; that of the manifest if not given."),

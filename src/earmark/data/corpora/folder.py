@@ -63,9 +63,12 @@ def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], st
     try:
         pattern = re.compile(speaker_pattern)
     except re.error as error:
-        raise InputError(f"speaker pattern {speaker_pattern!r}: not a regular expression ({error})") from error
+        raise InputError(f"{speaker_pattern!r} is not a regular expression ({error})", key="speaker_pattern") from error
     if not pattern.groups:
-        raise InputError(f"speaker pattern {speaker_pattern!r}: put the speaker in a group, as in {SPEAKER_PATTERN!r}")
+        raise InputError(
+            f"{speaker_pattern!r} has no group; put the speaker in one, as in {SPEAKER_PATTERN!r}",
+            key="speaker_pattern",
+        )
 
     def speaker_in(path: str) -> str:
         found = pattern.search(path)

@@ -32,7 +32,7 @@ class Column:
 
     Attributes:
         name: in messages.
-        read: converts the text of the column; raises `ValueError` with what is wrong.
+        read: converts the text of the column; raises `ValueError` with what was expected, such as "a number".
         write: converts back.
     """
 

@@ -121,11 +121,13 @@ def read_clips(
     """
     if not is_manifest(source):
         if split is not None:
-            raise InputError(f"split {split!r}: {source} is a list of segments and has no splits; leave it out")
+            raise InputError(f"{source} is a list of segments and has no splits; leave it out", key="split")
         if audio is None:
-            raise InputError(f"audio: missing; name the folder that the paths in {source} start from")
+            raise InputError(f"missing; name the folder that the paths in {source} start from", key="audio")
         return map(clip_of, read_segments(source, audio=audio)), AudioFolder(audio)
     if audio is not None:
-        raise InputError(f"audio: leave it out; the paths in {source}, a manifest, start from the manifest's folder")
+        raise InputError(
+            f"leave it out; the paths in a manifest such as {source} start from its own folder", key="audio"
+        )
     manifest = read_manifest(source, split=split)
     return iter(manifest), AudioFolder(manifest.folder)
