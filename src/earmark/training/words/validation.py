@@ -4,11 +4,12 @@ from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from earmark.core.errors import InputError
 from earmark.evaluation import backends, metrics
 from earmark.training.batches.clip_bank import ClipBank
+from earmark.training.nn.losses.cosine import unit
 
 Embedder = Callable[[ClipBank, NDArray[np.int64]], Callable[[], Tensor]]
 
@@ -39,7 +40,7 @@ class Validation:
 
     def measure(self) -> dict[str, float]:
         """Compute closed-set ``accuracy``, ``eer``, and ``frr`` at a FAR of 2.5 %, as fractions."""
-        embeddings = nn.functional.normalize(self.embed().float(), dim=1).cpu().numpy()
+        embeddings = unit(self.embed()).cpu().numpy()
         return dict(
             zip(
                 ("accuracy", "eer", "frr"),

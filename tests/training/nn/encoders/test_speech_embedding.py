@@ -58,8 +58,8 @@ def test_a_stream_in_pieces_gives_the_vectors_of_the_whole(settings, seed):
         state = StreamState(state.after)
     streamed = torch.cat(pieces, dim=1)
     assert streamed.shape == (1, hops, settings.dimension)
-    # The first window of a stream begins 240 samples before its first chunk. A wave that stands alone gives the vectors
-    # that see nothing but itself: the last ones of the stream.
+    # The first window of a stream begins 240 samples before its first chunk. A whole wave gives only the vectors
+    # without padding: the last ones of the stream.
     whole = model(torch.cat([torch.zeros(1, 240), wave], dim=1))
     assert whole.shape[1] == hops - 18 - settings.context // 2 * 2
     assert torch.allclose(streamed[:, -whole.shape[1] :], whole, atol=1e-3 * whole.std(1).min())
