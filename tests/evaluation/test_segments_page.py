@@ -34,10 +34,10 @@ def test_every_command_has_the_options_that_the_page_gives_it():
 
 def test_every_module_and_name_in_the_table_exists():
     for row in re.findall(r"^\| (`(?:data|evaluation)/.*)$", PAGE, re.MULTILINE):
-        modules, said = row.split(" | ")
+        modules, content = row.split(" | ")
         files = [PROJECT / "src/earmark" / name for name in re.findall(r"`([\w/.]+)`", modules)]
         text = "".join(file.read_text(encoding="utf-8") for file in files)
-        for name in re.findall(r"`(\w+)`", said):
+        for name in re.findall(r"`(\w+)`", content):
             assert re.search(rf"^(def|class) {name}\b", text, re.MULTILINE), name
 
 

@@ -48,7 +48,7 @@ def test_one_word_alone_is_refused():
         plots.class_means(np.ones((3, 2)), ["yes"] * 3)
 
 
-def test_the_names_of_forty_words_hardly_touch_and_stay_inside(clips):
+def test_the_names_of_forty_words_hardly_overlap_and_stay_inside(clips):
     figure = plots.class_means_plot({"MFCC": clips[0]}, clips[1])
     figure.draw_without_rendering()
     (axes,) = figure.axes
@@ -59,5 +59,5 @@ def test_the_names_of_forty_words_hardly_touch_and_stay_inside(clips):
     assert all(frame.x0 <= box.x0 and box.x1 <= frame.x1 + 5 for box in boxes)
 
 
-def test_features_that_do_not_vary_draw_without_failing():
+def test_constant_features_are_drawn():
     plots.class_means_plot({"flat": np.ones((4, 3))}, ["a", "a", "b", "b"])

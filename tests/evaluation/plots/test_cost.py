@@ -20,7 +20,7 @@ def test_both_axes_are_logarithmic_and_marked_with_the_sizes(costs, legend_of):
     assert legend_of(axes.get_legend()) == ["matrix", "anchor", "O(n)", "O(n²)"]
 
 
-def test_the_guides_grow_as_their_names_say_and_meet_the_lines_at_their_ends(costs, lines_of):
+def test_the_gray_lines_grow_linearly_and_quadratically_through_the_last_points(costs, lines_of):
     lines = {line.get_label(): line.get_data() for line in lines_of(plots.cost_plot(costs).axes[0])}
     for guide, power, measured in (("O(n)", 1, "anchor"), ("O(n²)", 2, "matrix")):
         x, y = lines[guide]
@@ -28,7 +28,7 @@ def test_the_guides_grow_as_their_names_say_and_meet_the_lines_at_their_ends(cos
         assert y[1] == pytest.approx(lines[measured][1][-1])
 
 
-def test_a_single_line_is_drawn_between_both_guides(costs, lines_of):
+def test_a_single_line_is_drawn_between_both_gray_lines(costs, lines_of):
     lines = lines_of(plots.cost_plot({"anchor": costs["anchor"]}).axes[0])
     assert {line.get_label() for line in lines} == {"anchor", "O(n)", "O(n²)"}
 

@@ -7,7 +7,7 @@ from earmark.evaluation.metrics import equal_error_rate, error_curve
 from earmark.evaluation.plots.det import POINTS_A_LINE
 
 
-def test_a_det_plot_has_one_named_line_a_condition_and_labeled_axes(curves, lines_of):
+def test_a_det_plot_has_one_line_per_condition_and_labeled_axes(curves, lines_of):
     (axes,) = plots.det_plot(curves, title="base on gsc10").axes
     assert [line.get_label().split()[0] for line in lines_of(axes)] == ["k1", "k5"]
     assert axes.get_xlabel() == "false acceptances of trials (%)"
@@ -55,7 +55,7 @@ def test_normal_deviates_equal_those_of_scipy():
     np.testing.assert_allclose(plots.normal_deviate(rates), norm.ppf(rates))
 
 
-def test_the_legend_keeps_out_of_the_way_of_good_and_of_poor_lines(curves, perfect):
+def test_the_legend_does_not_cover_good_or_poor_curves(curves, perfect):
     rng = np.random.default_rng(0)
     poor = {"k1": error_curve(rng.normal(size=2000) + 0.3 * (np.arange(2000) < 500), np.arange(2000) < 500)}
     for shown, is_right in ((perfect, True), (curves, False), (poor, False)):

@@ -23,7 +23,7 @@ def dots_of(axes):
     return {line.get_label(): line.get_data() for line in axes.get_lines() if line.get_marker() == "o"}
 
 
-def test_each_system_has_a_dot_a_word_in_the_order_of_the_last_ones_recall(legend_of):
+def test_each_system_has_one_dot_per_word_in_the_order_of_the_last_recall(legend_of):
     figure = plots.per_word_plot({"MFCC": rates([0.2, 0.3, 0.4]), "learned": rates([0.5, 0.9, 0.7])}, title="both")
     precision, recall = figure.axes
     assert words_of(precision) == ["no", "go", "yes"]
@@ -34,7 +34,7 @@ def test_each_system_has_a_dot_a_word_in_the_order_of_the_last_ones_recall(legen
     assert legend_of(figure.legends[0]) == ["MFCC", "learned"]
 
 
-def test_words_are_matched_by_name_and_not_by_place():
+def test_words_are_matched_by_name():
     turned = rates([0.4, 0.3, 0.2], words=WORDS[::-1])
     _, recall = plots.per_word_plot({"a": turned, "b": rates([0.2, 0.3, 0.4])}).axes
     np.testing.assert_allclose(dots_of(recall)["a"][0], dots_of(recall)["b"][0])
@@ -48,7 +48,7 @@ def test_bars_reach_one_standard_deviation_over_the_repetitions():
     np.testing.assert_allclose(best[:, 0], 50 + np.array([-1, 1]) * 100 * np.std([0.4, 0.6], ddof=1))
 
 
-def test_differences_are_in_points_in_falling_order_beside_the_clips(legend_of):
+def test_differences_are_in_descending_order_beside_the_clips(legend_of):
     figure = plots.word_difference_plot(
         rates([0.2, 0.5, 0.5], clips=[7, 8, 9]), rates([0.6, 0.4, 0.5]), names=("MFCC", "learned")
     )
@@ -63,14 +63,14 @@ def test_differences_are_in_points_in_falling_order_beside_the_clips(legend_of):
     assert len(set(COLORS)) == len(COLORS)
 
 
-def test_a_word_that_nobody_said_stands_last_and_has_no_dot():
+def test_a_word_without_clips_is_last_and_has_no_dot():
     precision, recall = plots.per_word_plot({"one": rates([np.nan, 0.1, 0.2])}).axes
     assert words_of(precision) == ["go", "no", "yes"]
     assert np.isnan(dots_of(recall)["one"][0][-1])
 
 
 @pytest.mark.parametrize("draw", ["both", "difference"])
-def test_forty_words_stand_below_each_other_without_touching(draw):
+def test_labels_of_forty_words_do_not_overlap(draw):
     words = [f"increase_volume_{number}" for number in range(40)]
     one = rates(np.linspace(0, 1, 40), words=words)
     systems = {"one": one, "other": one}

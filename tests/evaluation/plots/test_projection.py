@@ -23,7 +23,7 @@ def points_of(axes):
     return {dots.get_label(): np.asarray(dots.get_offsets()) for dots in axes.collections}
 
 
-def test_the_left_map_is_that_of_the_principal_components(clouds, legend_of):
+def test_the_left_projection_has_the_principal_components(clouds, legend_of):
     vectors, labels = clouds
     figure = plots.projection_plot(vectors, labels, WORDS)
     left, _ = figure.axes
@@ -37,7 +37,7 @@ def test_the_left_map_is_that_of_the_principal_components(clouds, legend_of):
     assert legend_of(figure.legends[0]) == ["impostor", *WORDS]
 
 
-def test_neighbors_stay_neighbors_on_the_right_map(clouds):
+def test_the_right_projection_keeps_neighbors(clouds):
     vectors, labels = clouds
     _, right = plots.projection_plot(vectors, labels, WORDS).axes
     groups = points_of(right)
@@ -51,14 +51,14 @@ def test_neighbors_stay_neighbors_on_the_right_map(clouds):
     np.testing.assert_allclose(written["no"], np.median(groups["no"], axis=0))
 
 
-def test_a_seed_draws_the_same_map_again(clouds):
+def test_one_seed_gives_one_projection(clouds):
     vectors, labels = clouds
     one, other = (points_of(plots.projection_plot(vectors, labels, WORDS, seed=4).axes[1]) for _ in range(2))
     for label in one:
         np.testing.assert_array_equal(one[label], other[label])
 
 
-def test_only_what_is_no_word_is_gray(clouds):
+def test_only_other_labels_are_gray(clouds):
     vectors, labels = clouds
     left, _ = plots.projection_plot(vectors, labels, WORDS).axes
     colors = {dots.get_label(): tuple(dots.get_facecolor()[0][:3]) for dots in left.collections}
@@ -74,7 +74,7 @@ def test_every_word_has_a_color_of_its_own(count):
     assert len(set(colors.values())) == count
 
 
-def test_many_words_are_named_on_the_map_and_not_in_the_legend(legend_of):
+def test_many_words_are_named_in_the_projection_and_not_in_the_legend(legend_of):
     words = [f"word{number}" for number in range(20)]
     rng = np.random.default_rng(0)
     figure = plots.projection_plot(rng.normal(size=(63, 5)), [*words, "other"] * 3, words)
@@ -83,12 +83,12 @@ def test_many_words_are_named_on_the_map_and_not_in_the_legend(legend_of):
 
 
 @pytest.mark.parametrize("vectors", [np.ones((6, 5)), np.eye(2), np.random.default_rng(0).normal(size=(8, 1))])
-def test_vectors_that_do_not_spread_draw_without_failing(vectors):
+def test_constant_embeddings_are_drawn(vectors):
     figure = plots.projection_plot(vectors, ["a", "b"] * (len(vectors) // 2), ["a"])
     assert len(figure.axes) == 2
 
 
-def test_a_sample_holds_different_rows_in_order_at_most_so_many():
+def test_a_sample_has_different_ascending_rows():
     rows = plots.sampled(5000, np.random.default_rng(0))
     assert len(rows) == 2000
     assert (np.diff(rows) > 0).all()

@@ -5,7 +5,7 @@ from earmark.evaluation import plots
 from earmark.evaluation.metrics import area_under_curve
 
 
-def test_a_roc_line_holds_the_points_of_its_curve_and_the_area_in_its_label(curves, lines_of):
+def test_a_roc_line_has_the_points_of_its_curve_and_the_auc_in_its_label(curves, lines_of):
     (axes,) = plots.roc_plot(curves, of="clips").axes
     line = lines_of(axes)[0]
     assert line.get_label() == f"k1  (AUC {100 * area_under_curve(curves['k1']):.1f} %)"

@@ -48,13 +48,13 @@ def test_scores_equal_cosines_to_the_prototype_taken_one_by_one(corpus, conditio
             assert scored.positive[row, column] == (clip.label == keyword)
 
 
-def test_any_function_of_a_wave_can_be_judged(corpus, conditions):
+def test_any_function_of_a_wave_can_be_evaluated(corpus, conditions):
     scored = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 4096))[:400])
     (k1, k2) = few_shot.compute_metrics(scored)
     assert (k1.name, len(k1.lists), k2.name, len(k2.lists)) == ("k1", 2, "k2", 1)
 
 
-def test_stand_in_words_are_told_apart_by_clip_and_by_detector(corpus, conditions, stand_in):
+def test_both_scorings_recognize_the_stand_in_words(corpus, conditions, stand_in):
     by_clip = few_shot.score_clips(conditions, corpus[1], embed_speech(stand_in))
     by_stream = few_shot.score_streams(conditions, corpus[1], stand_in)
     for scored in (by_clip, by_stream):
@@ -98,7 +98,7 @@ def test_an_embedding_that_is_not_finite_is_refused_with_the_clip(corpus, condit
         few_shot.score_clips(conditions, corpus[1], lambda _: np.array([np.nan, 1.0]))
 
 
-def test_a_condition_holds_mean_and_spread_of_its_lists_and_an_interval_over_speakers(corpus, conditions):
+def test_a_condition_has_mean_and_spread_of_its_lists_and_an_interval_over_speakers(corpus, conditions):
     rng = np.random.default_rng(0)
     projection = rng.normal(size=(64, 6))
     scored = few_shot.score_clips(conditions, corpus[1], lambda wave: np.abs(np.fft.rfft(wave, 126)) @ projection)

@@ -69,7 +69,7 @@ def test_what_is_identified_are_the_lines_of_class_three(corpus, tmp_path):
         read_identification(write(tmp_path / "iden.txt", *lines[:1]), corpus)
 
 
-def test_a_recording_by_nobody_is_named(corpus, tmp_path):
+def test_a_recording_without_speaker_is_named(corpus, tmp_path):
     write_manifest(Manifest((Clip("other.wav", speaker="x"),), tmp_path), tmp_path / "other.tsv")
     lines = write(tmp_path / "iden.txt", "3 id1/video/1.wav")
     with pytest.raises(InputError, match=r"id1/video/1.wav"):

@@ -135,7 +135,7 @@ def published(scores, is_same):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_costs_are_the_published_ones_and_the_rate_differs_by_less_than_a_step(seed):
+def test_costs_are_the_published_ones_and_the_eer_differs_by_less_than_a_step(seed):
     rows, names = voices(6, 5, seed=seed)
     pairs = every_pair(names)
     scores = score_pairs(rows, pairs)

@@ -47,8 +47,8 @@ def run(tmp_path):
     return tmp_path
 
 
-def test_every_picture_is_drawn_from_the_folder_of_a_run(run, tmp_path):
-    out = tmp_path / "pictures"
+def test_every_plot_is_drawn_from_the_folder_of_a_run(run, tmp_path):
+    out = tmp_path / "plots"
     command = ["spatial-figures", str(run), "--out", str(out), "--dpi", "40"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0
@@ -67,7 +67,7 @@ def test_the_cost_is_measured_kept_and_drawn(run, monkeypatch):
     assert (run / "cost.png").exists()
 
 
-def test_words_have_the_precision_and_recall_that_a_run_writes_into_its_table(run):
+def test_rates_of_words_are_those_in_the_table_of_the_run(run):
     repetitions = read_repetitions(run)
     for system in ("mfcc", "plain", "spatial"):
         rates = rates_of(repetitions, system)

@@ -153,7 +153,7 @@ def head():
     return open_set.Head(lambda rows: rows @ weights, ("dog", "yes", "no", "_silence_", "go", "cat"))
 
 
-def test_a_head_gives_log_probabilities_and_the_best_other_class_stands_for_unknown(lists, vectors, head):
+def test_a_head_gives_log_probabilities_and_the_best_other_class_is_unknown(lists, vectors, head):
     scored = open_set.score(lists, vectors, backend="classifier", head=head)
     for clip, row, decision in zip(lists.test, scored.scores, scored.decisions, strict=True):
         logits = head.classify(vectors[clip.path][None])[0]

@@ -61,8 +61,8 @@ def test_the_confusion_counts_every_test_clip_once(scored):
         label if label in scored.lists.classes else "seen unknown" if label in ("cat", "dog") else "unseen unknown"
         for label in (clip.label for clip in scored.lists.test)
     ]
-    taken = [found.columns[decision] for decision in scored.decisions]
-    expected = sk.confusion_matrix(kinds, taken, labels=[*found.columns, "seen unknown", "unseen unknown"])
+    predicted = [found.columns[decision] for decision in scored.decisions]
+    expected = sk.confusion_matrix(kinds, predicted, labels=[*found.columns, "seen unknown", "unseen unknown"])
     rows = [*range(4), 5, 6]  # nothing is truly called “unknown”
     np.testing.assert_array_equal(found.counts, expected[rows][:, :5])
 

@@ -38,7 +38,7 @@ def splits(corpus):
     return split_speakers(clips, speakers, labels=[2, 6], repetitions=3)
 
 
-def test_the_classifier_gets_the_labeled_clips_alone_and_a_seed_a_repetition(corpus, splits):
+def test_the_classifier_gets_only_the_labeled_clips_and_one_seed_per_repetition(corpus, splits):
     _, vectors, _ = corpus
     calls = []
 
@@ -63,10 +63,10 @@ def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, splits):
     assert (few.labels, many.labels, few.repetitions) == (2, 6, 3)
     assert (few.labeled, few.tested) == (6, 60)
     own = [one for one in predictions if one.split.labels == 6]
-    said = [[WORDS.index(clip.label) for clip in one.split.test] for one in own]
+    labels = [[WORDS.index(clip.label) for clip in one.split.test] for one in own]
     expected = [
         precision_recall_fscore_support(of, one.predicted, labels=range(3), zero_division=0)
-        for of, one in zip(said, own, strict=True)
+        for of, one in zip(labels, own, strict=True)
     ]
     precision, recall, f1 = (np.array([found[part] for found in expected]) for part in range(3))
     for key, values in {"macro_precision": precision, "macro_recall": recall, "macro_f1": f1}.items():
@@ -74,7 +74,7 @@ def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, splits):
         assert many.numbers[key].sd == pytest.approx(values.mean(axis=1).std(ddof=1))
         assert math.isnan(many.numbers[key].low)
     assert many.numbers["error"].mean == pytest.approx(
-        np.mean([np.mean(np.array(of) != one.predicted) for of, one in zip(said, own, strict=True)])
+        np.mean([np.mean(np.array(of) != one.predicted) for of, one in zip(labels, own, strict=True)])
     )
     for index, word in enumerate(WORDS):
         assert many.words[word].precision.mean == pytest.approx(precision[:, index].mean())
@@ -84,7 +84,7 @@ def test_numbers_are_means_over_repetitions_of_scikit_learns(corpus, splits):
     assert many.numbers["error"].mean < few.numbers["error"].mean
 
 
-def test_intervals_over_speakers_hold_the_number_and_shrink_with_more_speakers(corpus):
+def test_intervals_contain_the_metric_and_shrink_with_more_speakers(corpus):
     clips, vectors, speakers = corpus
     predictions = predict(split_speakers(clips, speakers, labels=[4], repetitions=2), vectors, classify_linear)
     (result,) = compute_metrics(predictions, speakers=speakers, rng=np.random.default_rng(0))
@@ -99,8 +99,8 @@ def test_right_answers_have_no_error():
     train = [clip for clip in clips if clip.path[-1] in "01"]
     test = [clip for clip in clips if clip.path[-1] in "23"]
     (split,) = split_lists(train, test, repetitions=1)
-    taken = np.array([WORDS.index(clip.label) for clip in test])
-    (result,) = compute_metrics([Predictions(split, taken)])
+    predicted = np.array([WORDS.index(clip.label) for clip in test])
+    (result,) = compute_metrics([Predictions(split, predicted)])
     assert result.numbers["error"].mean == 0
     assert all(result.numbers[key].mean == 1 for key in result.numbers if key != "error")
     assert result.name == "all labels"
@@ -119,7 +119,7 @@ def test_the_linear_probe_is_scikit_learns_logistic_regression_on_scaled_numbers
     )
 
 
-def test_the_linear_probe_tells_two_words_apart_and_bears_numbers_that_never_change():
+def test_the_linear_probe_separates_two_words_and_accepts_constant_dimensions():
     rng = np.random.default_rng(0)
     labels = np.arange(20) % 2
     rows = np.column_stack([labels + 0.1 * rng.normal(size=20), np.full(20, 1e7)]).astype(np.float32)
@@ -127,6 +127,6 @@ def test_the_linear_probe_tells_two_words_apart_and_bears_numbers_that_never_cha
     np.testing.assert_array_equal(logits.argmax(axis=1), labels)
 
 
-def test_the_words_are_those_that_are_taught():
+def test_the_words_are_those_of_the_training_clips():
     split = LabelSplit(None, 1, (TrialClip("yes", "a"), TrialClip("no", "b")), (TrialClip("yes", "c"),))
     assert words_of([split]) == ("no", "yes")

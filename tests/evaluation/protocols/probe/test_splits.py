@@ -43,7 +43,7 @@ def test_fewer_labels_are_among_the_more_of_the_same_repetition():
     assert alone == few
 
 
-def test_without_a_number_all_clips_teach():
+def test_all_clips_train_by_default():
     (split,) = split_lists(TRAIN, TEST, repetitions=1)
     assert Counter(split.train) == Counter(TRAIN)
 
