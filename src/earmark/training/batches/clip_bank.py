@@ -70,7 +70,7 @@ class ClipBank:
         """
         try:
             names = read_json(folder / "names.json")
-            index = read_array(folder / "index.npy")
+            index = np.array(read_array(folder / "index.npy"))  # writable, for torch
             # Copy-on-write: torch needs a writable array, and the file must not change.
             samples = np.memmap(folder / "samples.i16", np.int16, mode="c")
         except (InputError, OSError, ValueError) as error:
