@@ -43,7 +43,6 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training.adaptation": (LOOP | {"training.export", "training.mining"}, TRAINING | {"tomli_w"}),
     "training.compare": (LOOP | {"training.export"}, TRAINING | {"matplotlib", "scipy"}),
     "training.spatial": (LOOP | {"training.compare"}, TRAINING | {"scipy", "sklearn"}),
-    "serving": (SPOTTING | {"store"}, RUNTIME | {"starlette", "uvicorn", "websockets", "wyoming"}),
     "cli": ({"*"}, RUNTIME | {"faiss", "matplotlib", "rich", "typer"}),
 }
 
@@ -128,12 +127,12 @@ def test_rooms_form_floors():
         ("earmark", "from earmark.cli import main", ["earmark.cli", "earmark.cli.main"]),
         ("earmark.data.manifest", "import earmark.evaluation.metrics", ["earmark.evaluation.metrics"]),
         ("earmark.evaluation", "import torch.nn", ["torch.nn"]),
-        ("earmark.serving.web", "import earmark.data", ["earmark.data"]),
-        ("earmark.training.loop", "import earmark.serving, torch, earmark.cli", ["earmark.serving", "earmark.cli"]),
+        ("earmark.store.store", "import earmark.data", ["earmark.data"]),
+        ("earmark.training.loop", "import earmark.search, torch, earmark.cli", ["earmark.cli"]),
         ("earmark.training.nn.pooling", "import earmark.training.loop", ["earmark.training.loop"]),
         ("earmark.training.words.task", "import earmark.training.export", ["earmark.training.export"]),
         ("earmark.cli.train", "import torch", ["torch"]),
-        ("earmark.cli.train", "import os, earmark.training, earmark.serving, typer", []),
+        ("earmark.cli.train", "import os, earmark.training, earmark.store, typer", []),
     ],
 )
 def test_a_forbidden_import_is_found(module: str, source: str, names: list[str]):

@@ -13,7 +13,7 @@ _ABSENT = """
 import importlib.abc, sys
 
 ABSENT = {
-    "faiss", "matplotlib", "onnx", "pandas", "pyarrow", "ray", "scipy", "sklearn", "starlette", "torch", "wordfreq"
+    "faiss", "matplotlib", "onnx", "pandas", "pyarrow", "ray", "scipy", "sklearn", "torch", "wordfreq"
 }
 
 class Absent(importlib.abc.MetaPathFinder):

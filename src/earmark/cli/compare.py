@@ -9,7 +9,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.commands import command
-from earmark.cli.extras import needs
+from earmark.core.errors import needs
 from earmark.core.progress import follow
 
 if TYPE_CHECKING:

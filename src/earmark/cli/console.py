@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, TextIO
 
-from earmark.core.errors import EarmarkError, InputError, InputErrors
+from earmark.core.errors import EarmarkError, InputError, InputErrors, MissingPackage
 from earmark.core.progress import Progress, no_progress
 
 if TYPE_CHECKING:
@@ -22,7 +22,12 @@ def report(error: EarmarkError) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks."""
+    """The message of an error, without line breaks; for a missing package, the command that installs it."""
+    if isinstance(error, MissingPackage):
+        from earmark.cli.extras import install_command, origin
+
+        ending = f", or {error.alternative}" if error.alternative else ""
+        return f"{error.package}: not installed; run: {install_command(error.extra, origin())}{ending}"
     return " ".join(str(error).split()) or type(error).__name__
 
 

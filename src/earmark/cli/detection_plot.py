@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from earmark.core.audio import SAMPLE_RATE, Wave
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
     from earmark.spotting.detector import Detection, Detector
@@ -46,10 +46,8 @@ def draw(
     Raises:
         InputError: matplotlib is missing, or the file cannot be written.
     """
-    try:
+    with needs("plots"):
         from matplotlib.figure import Figure
-    except ModuleNotFoundError as error:
-        raise InputError('plots need matplotlib: pip install "earmark[plots]"') from error
 
     shown = wave[round(lead_s * SAMPLE_RATE) :]
     length_s = len(shown) / SAMPLE_RATE

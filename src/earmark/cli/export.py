@@ -8,8 +8,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.commands import command
-from earmark.cli.extras import needs
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 
 
 @command(panel="Training", example="earmark export runs/smoke/best.safetensors --out smoke.onnx")

@@ -1,21 +1,39 @@
-"""What an install without an extra says when a command needs it."""
+"""The command that installs an extra of earmark."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import json
+from importlib.metadata import PackageNotFoundError, distribution
+from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
-from earmark.core.errors import InputError
 
-
-@contextmanager
-def needs(extra: str) -> Iterator[None]:
-    """Imports inside need an extra of the distribution.
-
-    Raises:
-        InputError: a package is not installed; the message names the extra that brings it.
-    """
+def origin() -> str | None:
+    """Where this installation came from, as ``direct_url.json`` of PEP 610; None if from a package index."""
     try:
-        yield
-    except ModuleNotFoundError as error:
-        if str(error.name).split(".")[0] == "earmark":
-            raise
-        raise InputError(f'{error.name}: not installed; run: pip install "earmark[{extra}]"') from None
+        return distribution("earmark").read_text("direct_url.json")
+    except PackageNotFoundError:  # the source is on PYTHONPATH
+        return json.dumps({"url": Path(__file__).parents[3].as_uri(), "dir_info": {"editable": True}})
+
+
+def install_command(extra: str, record: str | None) -> str:
+    """The command that adds an extra to an installation.
+
+    Args:
+        extra: as in pyproject.toml.
+        record: of `origin`.
+
+    >>> install_command("train", None)
+    'pip install "earmark[train]"'
+    >>> install_command("train", '{"url": "file:///home/a/earmark", "dir_info": {"editable": true}}')
+    'pip install -e "/home/a/earmark[train]"'
+    """
+    if record is None:
+        return f'pip install "earmark[{extra}]"'
+    known = json.loads(record)
+    url = urlsplit(known["url"])
+    if url.scheme != "file":
+        scheme = f"{known['vcs_info']['vcs']}+" if "vcs_info" in known else ""
+        return f'pip install "earmark[{extra}] @ {scheme}{known["url"]}"'
+    path = Path(url2pathname(url.path))
+    option = "-e " if known.get("dir_info", {}).get("editable") else ""
+    return f'pip install {option}"{"." if path == Path.cwd() else path}[{extra}]"'

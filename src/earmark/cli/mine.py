@@ -9,8 +9,8 @@ import typer
 from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.evaluate import retrieve
-from earmark.cli.extras import needs
 from earmark.cli.settings import Flag, options_from
+from earmark.core.errors import needs
 
 if TYPE_CHECKING:
     from earmark.training.mining import MiningSettings

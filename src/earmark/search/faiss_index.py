@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.errors import InputError
+from earmark.core.errors import needs
 from earmark.core.files import write_bytes
 from earmark.search.contents import EncoderEntry, damaged
 from earmark.search.segments import NEIGHBORS, IndexSegment
@@ -31,10 +31,8 @@ def faiss() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    try:
+    with needs("search"):
         import faiss as package
-    except ModuleNotFoundError as error:
-        raise InputError(f'{error.name}: not installed; run: pip install "earmark[search]"') from None
     return package
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from secrets import token_hex
 from typing import TYPE_CHECKING, Any
 
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError, MissingPackage
 from earmark.search.embedding import EmbeddedRecording, Failure, Recording
 from earmark.search.settings import IndexSettings
 from earmark.search.shards import ShardResult, embed_in_shards, embed_shard
@@ -59,7 +59,7 @@ class RayExecutor:
     def __post_init__(self) -> None:
         for package in ("ray", "pyarrow"):
             if find_spec(package) is None:
-                raise InputError(f'{package}: not installed; run: pip install "earmark[cluster]"')
+                raise MissingPackage(package, extra="cluster")
 
     def embed(
         self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path

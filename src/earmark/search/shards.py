@@ -25,7 +25,7 @@ from uuid import uuid4
 
 from earmark import __version__
 from earmark.core.audio import AudioWarning
-from earmark.core.errors import EarmarkError, InputError, writing
+from earmark.core.errors import EarmarkError, InputError, needs, writing
 from earmark.core.files import read_json, write_json
 from earmark.models.encoder import Encoder, load_encoder
 from earmark.search.embedding import EmbeddedRecording, Failure, Recording, absolute, embed_recording
@@ -352,9 +352,7 @@ def _pyarrow() -> tuple[Any, Any]:
     Raises:
         InputError: they are not installed.
     """
-    try:
+    with needs("cluster"):
         import pyarrow
         from pyarrow import parquet
-    except ModuleNotFoundError as error:
-        raise InputError(f'{error.name}: not installed; run: pip install "earmark[cluster]"') from None
     return pyarrow, parquet

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from earmark.cli import console
-from earmark.cli.extras import needs
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats

@@ -10,9 +10,8 @@ from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
-from earmark.cli.extras import needs
 from earmark.cli.settings import Flag, options_from
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats
@@ -39,7 +38,7 @@ def few_shot(
 ) -> None:
     """Enroll keywords from a few clips and test on others; writes table.md, results.json and five plots."""
     _check(settings, encoder, background, spoken)
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation.protocols import few_shot as protocol
         from earmark.evaluation.protocols import trials
         from earmark.evaluation.reports import few_shot as report

@@ -8,8 +8,8 @@ import typer
 from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
-from earmark.cli.extras import needs
 from earmark.cli.settings import Flag, options_from
+from earmark.core.errors import needs
 
 if TYPE_CHECKING:
     from earmark.evaluation.protocols.open_set import OpenSetSettings
@@ -32,7 +32,7 @@ def open_set(
     out: OutOption = None,
 ) -> None:
     """Recognize target words and reject all others; writes table.md, results.json and five plots."""
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation.protocols import open_set as protocol
         from earmark.evaluation.protocols import trials
         from earmark.evaluation.reports import open_set as report

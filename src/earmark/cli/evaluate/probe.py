@@ -11,9 +11,8 @@ from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
-from earmark.cli.extras import needs
 from earmark.cli.settings import Flag, options_from
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
     from earmark.evaluation.embedders import Embedder, Floats
@@ -68,7 +67,7 @@ def probe(
     """Train a classifier on few clips of each word and test it on others; writes tables, results.json and plots."""
     if encoder == CONV1D and "classifier" in settings.model_fields_set and settings.classifier != "dense":
         raise InputError(f"{CONV1D} is a classifier itself; drop the option", key="classifier")
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation.protocols import probe as protocol
         from earmark.evaluation.reports import plots
         from earmark.evaluation.reports import probe as report

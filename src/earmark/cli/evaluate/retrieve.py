@@ -9,9 +9,8 @@ from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, print_results, results_folder, write_report
-from earmark.cli.extras import needs
 from earmark.cli.settings import options_from
-from earmark.core.errors import InputError, writing
+from earmark.core.errors import InputError, needs, writing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -84,7 +83,7 @@ def retrieve(
     from earmark.evaluation.protocols import retrieval
     from earmark.evaluation.reports import retrieval as report
 
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation import plots
 
     clips, recordings = read_clips(source, audio, split=split)

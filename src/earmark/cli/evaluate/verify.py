@@ -9,9 +9,8 @@ from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.evaluate import encoders
 from earmark.cli.evaluate.results import OutOption, identity, print_results, results_folder, write_report
-from earmark.cli.extras import needs
 from earmark.cli.settings import options_from
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.core.progress import follow
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def verify(
     The same command continues interrupted work, and reuses the embeddings in embeddings.npz.
     """
     _check(settings, cohort)
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation.protocols import verification
         from earmark.evaluation.reports import plots
         from earmark.evaluation.reports import speakers as report

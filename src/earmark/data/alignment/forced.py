@@ -16,7 +16,7 @@ import numpy as np
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
 from earmark.core.checkpoint_log import CheckpointLog
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError, InputError, needs
 from earmark.core.progress import Progress, no_progress
 from earmark.data.manifest import Clip, Manifest
 from earmark.data.parallel import map_parallel
@@ -194,12 +194,8 @@ def pocketsphinx() -> Any:
     Raises:
         InputError: it is not installed.
     """
-    try:
+    with needs("train", alternative="use alignments of another tool"):
         import pocketsphinx as package
-    except ModuleNotFoundError:
-        raise InputError(
-            'pocketsphinx: not installed; run: pip install "earmark[train]", or use alignments of another tool'
-        ) from None
     return package
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.data.alignment.forced import Alignment, Phone, Word, alignment_from, spoken_words
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.data.manifest import Clip, Manifest
@@ -126,11 +126,9 @@ def read_text_grid(path: Path) -> tuple[Word, ...]:
     Raises:
         InputError: praatio is not installed, the file is not a TextGrid, or it has no tier of words.
     """
-    try:
+    with needs("train"):
         from praatio import textgrid
         from praatio.utilities.errors import PraatioException
-    except ModuleNotFoundError:
-        raise InputError('praatio: not installed; TextGrids need it: pip install "earmark[train]"') from None
     try:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
     except (PraatioException, ValueError, IndexError, OSError) as error:

@@ -3,14 +3,13 @@
 from collections.abc import Iterator
 from os.path import relpath
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.errors import InputError
 from earmark.core.files import atomic_file
 from earmark.data.lists.segment_pairs import SegmentPair
+from earmark.data.manifest import import_pyarrow
 from earmark.training.mining.neighbors import Neighbors
 from earmark.training.mining.segment_table import Ints, SegmentTable
 
@@ -57,7 +56,7 @@ def write_pair_manifest(
         corpus: folder that the paths of the segments start from.
         mutual: only pairs where each segment is a neighbor of the other.
     """
-    arrow = _pyarrow(path)
+    arrow = import_pyarrow(path)
     names = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
     times = ("start_s", "end_s")
     schema = arrow.schema([(name, arrow.float64() if name in times else arrow.string()) for name in names])
@@ -82,11 +81,3 @@ def _rebased(file: str, corpus: Path, folder: Path) -> str:
     path = (corpus / file).absolute()
     base = folder.absolute()
     return relpath(path, base) if path.is_relative_to(base) else str(path)
-
-
-def _pyarrow(path: Path) -> Any:
-    try:
-        import pyarrow.parquet
-    except ImportError:
-        raise InputError(f"{path}: Parquet needs pyarrow: pip install 'earmark[data]'") from None
-    return pyarrow

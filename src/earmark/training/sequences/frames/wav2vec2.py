@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE, Wave, as_wave
 from earmark.core.config import NAME_OR_PATH
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.training.sequences.frames.source import Floats
 
 
@@ -96,10 +96,8 @@ class Wav2Vec2Frames:
 
 def _load(name: str) -> tuple[Any, Any]:
     """Feature extractor and network of a model."""
-    try:
+    with needs("wav2vec"):
         from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
-    except ModuleNotFoundError as error:
-        raise InputError(f'{error.name}: not installed; run: pip install "earmark[wav2vec]"') from None
     is_folder = Path(name).is_dir()
     if not is_folder and (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1):
         raise InputError(f"{name}: no such folder; name one that holds config.json and model.safetensors")

@@ -1,0 +1,60 @@
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from earmark.cli import console
+from earmark.cli.extras import install_command, origin
+from earmark.core.errors import MissingPackage, needs
+
+
+@pytest.mark.parametrize(
+    ("record", "command"),
+    [
+        (None, 'pip install "earmark[train]"'),
+        ({"url": "file:///a%20b", "dir_info": {"editable": True}}, 'pip install -e "/a b[train]"'),
+        ({"url": "file:///a", "dir_info": {}}, 'pip install "/a[train]"'),
+        ({"url": "file:///e-1-py3-none-any.whl", "archive_info": {}}, 'pip install "/e-1-py3-none-any.whl[train]"'),
+        (
+            {"url": "https://host/earmark.git", "vcs_info": {"vcs": "git"}},
+            'pip install "earmark[train] @ git+https://host/earmark.git"',
+        ),
+    ],
+)
+def test_the_command_fits_the_installation(record, command):
+    assert install_command("train", record and json.dumps(record)) == command
+
+
+def test_in_the_folder_of_the_clone_the_command_is_short():
+    record = {"url": Path.cwd().as_uri(), "dir_info": {"editable": True}}
+    assert install_command("train", json.dumps(record)) == 'pip install -e ".[train]"'
+
+
+def test_a_missing_package_is_a_typed_error_and_the_command_line_adds_the_command():
+    with pytest.raises(MissingPackage) as caught, needs("search", alternative="use an exact search"):
+        import_module("no_such_package.part")
+    assert (caught.value.package, caught.value.extra) == ("no_such_package", "search")
+    assert "pip" not in str(caught.value)
+    line = console.one_line(caught.value)
+    assert install_command("search", origin()) in line
+    assert line.endswith(", or use an exact search")
+
+
+def test_a_missing_module_of_earmark_is_no_missing_extra():
+    with pytest.raises(ModuleNotFoundError), needs("train"):
+        import_module("earmark.no_such_module")
+
+
+def test_without_scikit_learn_an_evaluation_names_its_extra(run, tmp_path, monkeypatch):
+    (tmp_path / "enroll_0.txt").write_text("yes a.wav\n")
+    (tmp_path / "test_0.txt").write_text("yes b.wav\n")
+    for name in ("sklearn", "sklearn.decomposition", "sklearn.manifold"):
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("earmark.evaluation.")]:
+        monkeypatch.delitem(sys.modules, name)
+    result = run("evaluate", "few-shot", tmp_path, "--audio", tmp_path)
+    assert result.code == 2
+    assert "sklearn" in result.err
+    assert "[evaluate]" in result.err
