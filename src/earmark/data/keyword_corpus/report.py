@@ -7,6 +7,7 @@ from typing import Any
 
 from earmark.core.files import write_json, write_text
 from earmark.core.numbers import finite
+from earmark.core.report import page, table
 
 _LISTED = 30
 _STEPS = (100, 50, 20, 10, 5, 2, 1)
@@ -99,45 +100,32 @@ def summary(report: KeywordReport) -> str:
 
 def as_markdown(report: KeywordReport) -> str:
     """The report as a Markdown page."""
-    parts = [
-        "# A keyword corpus cut out of sentences",
-        "",
-        summary(report).capitalize() + ".",
-        "",
-        "| setting | |",
-        "|---|---|",
-        *(f"| {name} | {value} |" for name, value in report.source.items()),
-        f"| sentences | {report.sentences:,} by {counted(report.speakers, 'speaker')}, {spoken(report.audio_s)} |",
-        *(f"| sentences without words: {reason} | {count:,} |" for reason, count in report.failures.items()),
-        "",
-        "## Kept, dropped, and why",
-        "",
-        "Each aligned word is counted in one row: by the first rule that drops it.",
-        "",
-        "| | words | of aligned words |",
-        "|---|---:|---:|",
-        f"| aligned | {report.aligned_words:,} | |",
+    audio = f"{report.sentences:,} by {counted(report.speakers, 'speaker')}, {spoken(report.audio_s)}"
+    settings = [
+        *((name, str(value)) for name, value in report.source.items()),
+        ("sentences", audio),
+        *((f"sentences without words: {reason}", f"{count:,}") for reason, count in report.failures.items()),
+    ]
+    words = [
+        ("aligned", f"{report.aligned_words:,}", ""),
         *(_share(reason, count, report) for reason, count in report.dropped.items() if count),
         _share("**kept**", report.clips, report),
-        "",
-        *_speeds(report),
-        "## Words by their number of clips",
-        "",
-        "| clips of a word | words | clips |",
-        "|---|---:|---:|",
-        *_steps(report.kept),
-        "",
-        f"The {min(_LISTED, len(report.kept))} words with the most clips, of the number before recognition and draws:",
-        "",
-        *(_listed(report)),
     ]
-    if report.val_words:
-        parts += ["", f"Validation words: {', '.join(report.val_words)} ({report.pairs:,} pairs)."]
-    if report.unknown:
-        unknown = ", ".join(f"{word} ({count})" for word, count in list(report.unknown.items())[:_LISTED])
-        more = len(report.unknown) - _LISTED
-        parts += ["", f"Words without pronunciation: {unknown}{f' and {more} others' if more > 0 else ''}."]
-    return "\n".join(parts) + "\n"
+    return page(
+        "# A keyword corpus cut out of sentences",
+        summary(report).capitalize() + ".",
+        table(["setting", ""], settings),
+        "## Kept, dropped, and why",
+        "Each aligned word is counted in one row: by the first rule that drops it.",
+        table(["", ">words", ">of aligned words"], words),
+        _speeds(report),
+        "## Words by their number of clips",
+        table(["clips of a word", ">words", ">clips"], _steps(report.kept)),
+        f"The {min(_LISTED, len(report.kept))} words with the most clips, of the number before recognition and draws:",
+        _listed(report),
+        f"Validation words: {', '.join(report.val_words)} ({report.pairs:,} pairs)." if report.val_words else "",
+        _unknown(report),
+    )
 
 
 def counted(count: int, noun: str) -> str:
@@ -160,37 +148,46 @@ def spoken(seconds: float) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.2f} h"
 
 
-def _share(name: str, count: int, report: KeywordReport) -> str:
-    return f"| {name} | {count:,} | {100 * count / max(1, report.aligned_words):.1f} % |"
+def _share(name: str, count: int, report: KeywordReport) -> tuple[str, str, str]:
+    return name, f"{count:,}", f"{100 * count / max(1, report.aligned_words):.1f} %"
 
 
-def _speeds(report: KeywordReport) -> list[str]:
+def _speeds(report: KeywordReport) -> str:
     rows = [
-        f"| {name} | {speed.done:,} | {spoken(speed.audio_s)} | {spoken(speed.elapsed_s)} | {spoken(speed.cpu_s)}"
-        f" | {speed.times_real_time:.1f} | {speed.workers} |"
+        (
+            name,
+            f"{speed.done:,}",
+            *map(spoken, (speed.audio_s, speed.elapsed_s, speed.cpu_s)),
+            f"{speed.times_real_time:.1f}",
+            f"{speed.workers}",
+        )
         for name, speed in report.speed.items()
         if speed.done
     ]
-    head = [
-        "| stage, in this run | done | audio | wall time | CPU time | × real time per core | processes |",
-        "|---|---:|---:|---:|---:|---:|---:|",
-    ]
-    return [*head, *rows, ""] if rows else []
+    columns = [">done", ">audio", ">wall time", ">CPU time", ">× real time per core", ">processes"]
+    return table(["stage, in this run", *columns], rows) if rows else ""
 
 
-def _steps(kept: Mapping[str, int]) -> list[str]:
+def _steps(kept: Mapping[str, int]) -> list[tuple[str, str, str]]:
     rows = []
     above = float("inf")
     for step in _STEPS:
         inside = [count for count in kept.values() if step <= count < above]
         name = f"{step} and more" if above == float("inf") else f"{step} to {above - 1:g}" if above - step > 1 else "1"
         if inside:
-            rows.append(f"| {name} | {len(inside):,} | {sum(inside):,} |")
+            rows.append((name, f"{len(inside):,}", f"{sum(inside):,}"))
         above = step
     return rows
 
 
-def _listed(report: KeywordReport) -> list[str]:
+def _listed(report: KeywordReport) -> str:
     words = sorted(report.kept, key=lambda word: (-report.kept[word], word))[:_LISTED]
-    listed = (f"{word} {report.kept[word]} of {report.aligned[word]}" for word in words)
-    return [", ".join(listed) + "."] if words else []
+    return ", ".join(f"{word} {report.kept[word]} of {report.aligned[word]}" for word in words) + "." * bool(words)
+
+
+def _unknown(report: KeywordReport) -> str:
+    if not report.unknown:
+        return ""
+    words = ", ".join(f"{word} ({count})" for word, count in list(report.unknown.items())[:_LISTED])
+    more = len(report.unknown) - _LISTED
+    return f"Words without pronunciation: {words}{f' and {more} others' if more > 0 else ''}."
