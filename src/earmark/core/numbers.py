@@ -1,6 +1,7 @@
 """Measured numbers as JSON can hold them."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -13,7 +14,7 @@ def finite(value: Any) -> Any:
     match value:
         case float() if not math.isfinite(value):
             return None
-        case dict():
+        case Mapping():
             return {key: finite(item) for key, item in value.items()}
         case list() | tuple():
             return [finite(item) for item in value]

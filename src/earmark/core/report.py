@@ -19,6 +19,7 @@ from typing import Any
 
 from earmark import __version__
 from earmark.core.files import write_json, write_text
+from earmark.core.numbers import finite
 
 SCHEMA_VERSION = 1
 """Version of the keys that `heading` gives."""
@@ -119,23 +120,6 @@ def write_results(path: Path, document: Mapping[str, Any]) -> None:
         EarmarkError: the file cannot be written.
     """
     write_json(path, finite(document), indent=2)
-
-
-def finite(value: Any) -> Any:
-    """A JSON value whose numbers that are not finite are None; JSON has no NaN.
-
-    >>> finite({"eer": float("nan"), "lists": (1, 2.5)})
-    {'eer': None, 'lists': [1, 2.5]}
-    """
-    match value:
-        case float() if not math.isfinite(value):
-            return None
-        case Mapping():
-            return {key: finite(item) for key, item in value.items()}
-        case list() | tuple():
-            return [finite(item) for item in value]
-        case _:
-            return value
 
 
 def _row(cells: Iterable[str]) -> str:

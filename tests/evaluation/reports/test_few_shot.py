@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from earmark.core.report import finite
+from earmark.core.numbers import finite
 from earmark.evaluation.confusion import Confusion
 from earmark.evaluation.protocols import few_shot, open_set
 from earmark.evaluation.protocols.open_set import Estimate, OpenSetResult

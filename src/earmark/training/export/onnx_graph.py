@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from earmark.core.errors import EarmarkError
 from earmark.core.files import atomic_path
-from earmark.core.report import finite
+from earmark.core.numbers import finite
 from earmark.models.encoder import METADATA_KEY
 from earmark.training.run.checkpoint import Checkpoint
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
-from earmark.core.report import finite
+from earmark.core.numbers import finite
 from earmark.evaluation import metrics
 from earmark.evaluation.protocols import open_set
 from earmark.evaluation.reports import open_set as report
