@@ -14,13 +14,24 @@ def test_old_names_become_current_ones_at_any_depth():
     assert with_current_names(old) == new
 
 
+def test_old_names_of_crops_and_sequences_become_current_ones():
+    old = {"hearing": {"context_s": 5}, "effects": {}, "scenes": {"kind": "repeated", "repetition": False}}
+    new = {"context": {"context_s": 5}, "augment": {}, "scenes": {"kind": "tiled_crop", "tile": False}}
+    assert with_current_names(old) == new
+
+
 def test_no_current_name_is_an_old_one():
     assert not set(RENAMED_KEYS.values()) & set(RENAMED_KEYS)
     assert not set(RENAMED_KINDS.values()) & set(RENAMED_KINDS)
 
 
 @pytest.mark.parametrize(
-    ("table", "new"), [({"optimiser": {"lr": 0.1}}, "'optimizer'"), ({"scenes": {"kind": "centred"}}, "'center_crop'")]
+    ("table", "new"),
+    [
+        ({"optimiser": {"lr": 0.1}}, "'optimizer'"),
+        ({"scenes": {"kind": "centred"}}, "'center_crop'"),
+        ({"scenes": {"kind": "tiled_crop", "repetition": True}}, "'tile'"),
+    ],
 )
 def test_an_old_name_in_a_recipe_is_an_error_with_the_new_one(table, new):
     with pytest.raises(InputError, match=new):
