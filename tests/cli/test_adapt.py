@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-import earmark.training.adaptation.rounds  # noqa: F401 -- before `run` replaces load_encoder, which it would keep
+import earmark.training.adaptation.self_training  # noqa: F401 -- imports load_encoder before `run` replaces it
 from earmark import audio
 from earmark.data import vad
 from earmark.data.manifest import Clip, Manifest, write_manifest
@@ -55,18 +55,16 @@ def talk(run, monkeypatch, tmp_path, say):
     return run
 
 
-def test_a_folder_of_recordings_makes_an_encoder_of_segments_and_a_report(talk, tmp_path):
+def test_a_folder_of_recordings_becomes_an_encoder_and_a_report(talk, tmp_path):
     options = ("--rounds", 2, "--steps", 2, "--threads", 1, "--device", "cpu", "--recipe", "small.toml")
     done = talk("adapt", "words", *options, "--out", "out")
     assert done.code == 0, done.err
-    first, init, *rounds = done.out.splitlines()
-    assert first.startswith("0.2 min of speech in 8 recordings of 4 speakers, 2 of them held out; ")
-    assert init.startswith("from sections in two tempos: held-out loss ")
-    assert rounds[0].startswith("round 1: ")
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     assert (results["kind"], results["watch"]) == ("adaptation", "held_out_loss")
     kept = [results["start"], *(one["numbers"] for one in results["rounds"])]
     assert min(kept, key=lambda numbers: numbers["held_out_loss"]) == kept[results["kept"]]
+    lines = done.out.splitlines()
+    assert [line.startswith("round ") for line in lines[2:]].count(True) >= len(results["rounds"])
     report = (tmp_path / "out" / "report.md").read_text()
     assert "| start | " in report
     assert "earmark train" in report
@@ -74,7 +72,7 @@ def test_a_folder_of_recordings_makes_an_encoder_of_segments_and_a_report(talk, 
     assert (tmp_path / "out" / "best.safetensors").exists()
     again = talk("adapt", "words", *options, "--out", "out")
     assert again.out == done.out
-    # Each round can be had again by the command of its own.
+    # The recipe of each round repeats its training.
     repeated = talk("train", "out/round-1.toml", "--run", "again", "--device", "cpu")
     assert repeated.code == 0, repeated.err
     numbers = [json.loads(line) for line in (tmp_path / "again" / "log.jsonl").read_text().splitlines()]
@@ -82,23 +80,23 @@ def test_a_folder_of_recordings_makes_an_encoder_of_segments_and_a_report(talk, 
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "message"),
+    ("words", "code", "named"),
     [
-        (("empty",), 2, "empty: no recordings in it"),
+        (("empty",), 2, "empty"),
         (("nowhere",), 2, "nowhere"),
-        (("silent",), 1, "no speech in 1 recordings: nobody speaks in them"),
-        (("one",), 2, "speech in 1 of its recordings, but 4 are needed"),
-        (("words", "--rounds", 0), 2, "rounds: input should be greater than or equal to 1"),
-        (("words", "--start", "tiny"), 2, "beside --recipe it is none, or the file of a checkpoint"),
-        (("words", "--validation", "nowhere.tsv"), 2, "nowhere.tsv"),
+        (("silent",), 1, "silent"),
+        (("one",), 2, "one"),
+        (("words", "--rounds", 0), 2, "--rounds"),
+        (("words", "--init", "tiny"), 2, "--init"),
+        (("words", "--validation", "nowhere.tsv"), 2, "--validation"),
     ],
 )
-def test_what_cannot_be_adapted_is_told_in_a_line(talk, tmp_path, say, words, code, message):
+def test_an_error_is_one_line_that_names_the_option_or_folder(talk, tmp_path, say, words, code, named):
     for name in ("empty", "silent", "one"):
         (tmp_path / name).mkdir()
     audio.write(tmp_path / "silent" / "a.wav", np.zeros(32_000, np.float32))
     audio.write(tmp_path / "one" / "a.wav", say("rise"))
     done = talk("adapt", *words, "--recipe", "small.toml", "--threads", 1, "--out", "out")
     assert done.code == code
-    assert message in done.err
+    assert named in done.err
     assert len(done.err.splitlines()) == 1

@@ -1,9 +1,9 @@
-"""What the scores of an adapted encoder mean, without labels: it shall fire as often as the encoder that it was.
+"""Thresholds of an adapted encoder, without labels: it shall detect as often as its initialization.
 
-The start's card says at which threshold a keyword fires falsely how often. Keywords are enrolled with both encoders
-from segments that were mined as alike, and both listen for them in recordings that the takes are not from. Where the
-start's scores reach its threshold so many times, the adapted encoder's threshold is the one that its scores reach as
-many times. Among those are words that are truly there, for both; nobody need know which.
+The model card of the initialization gives false alarms per hour by threshold. Keywords are enrolled with both encoders
+from mined segments, and both score recordings that the takes are not from. A threshold of the initialization becomes
+the threshold that as many scores of the adapted encoder reach. Some of these scores are true detections; they count for
+both encoders, so that no labels are needed.
 """
 
 import warnings
@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, Wave, read
 from earmark.core.errors import InputError
-from earmark.data.manifest import Clip, read_manifest
+from earmark.core.progress import Progress, follow, no_progress
+from earmark.data.manifest import Clip, Manifest, read_manifest
 from earmark.models.calibration import Calibration
 from earmark.models.encoder import Encoder, load_encoder
 from earmark.spotting.detector import Detector
@@ -25,98 +26,103 @@ from earmark.spotting.keyword import Keyword
 from earmark.spotting.takes import EnrollmentError, TakeWarning
 from earmark.training.export.calibration import UNCALIBRATED, count_alarms
 from earmark.training.export.onnx_graph import set_card
-from earmark.training.run.progress import follow
 
 Floats = NDArray[np.floating]
 
-_KEYWORDS = 60
 _TAKES = 3
 _WORD_S = 0.45, 0.97
 _SILENCE_S = 0.3
-_LEAST_ALARMS = 5  # fewer say nothing about a threshold
+_LEAST_ALARMS = 5  # fewer do not determine a threshold
 _LEAST_GRID, _LEAST_SLOPE = 10, 0.1
 _GRID = np.linspace(0, 1, 501)
 
 
 def calibrate_like(
-    path: Path, before: Path, pairs: Path, sounds: Sequence[Path], *, minutes: float = 20.0, seed: int = 0
+    path: Path,
+    before: Path,
+    pairs: Path,
+    recordings: Sequence[Path],
+    *,
+    keywords: int = 60,
+    minutes: float = 20.0,
+    seed: int = 0,
+    progress: Progress = no_progress,
 ) -> Calibration:
-    """Give an adapted encoder the thresholds at which it fires as often as the encoder that it was.
+    """Calibrate an adapted encoder so that it detects as often as its initialization.
 
-    Thresholds that are reached too seldom to count follow the ones that are not, along a straight line.
+    Thresholds that too few scores reach are extrapolated along a straight line.
 
     Args:
-        path: the adapted encoder, an .onnx file; its card is written.
-        before: the encoder that it was adapted from, with a card that says what scores mean.
-        pairs: a manifest of pairs that were mined, best of such as the adapted encoder did not learn from: the others
-            have come closer to each other than to what is like them elsewhere.
-        sounds: recordings to listen to.
-        minutes: how much is listened to at most.
-        seed: which pairs, and which recordings.
-
-    Returns:
-        The calibration of the adapted encoder.
+        path: the adapted encoder, an .onnx file; its model card is written.
+        before: the initialization, an .onnx file with a calibration.
+        pairs: a manifest of mined pairs. They should not be in the training data of the adapted encoder, which makes
+            the segments of its own pairs more similar than others.
+        recordings: audio files to score.
+        keywords: maximum number of keywords.
+        minutes: maximum amount of audio.
+        seed: of the random choice of keywords and recordings.
+        progress: counts recordings.
 
     Raises:
-        InputError: the card of the start says nothing, or there is too little to listen to.
+        InputError: the initialization has no calibration, or there is too little audio.
     """
-    start, adapted = load_encoder(before), load_encoder(path)
-    known = start.calibration
+    first, adapted = load_encoder(before), load_encoder(path)
+    known = first.calibration
     adapted.calibration = UNCALIBRATED
     generator = np.random.default_rng(seed)
-    manifest = read_manifest(pairs)
-    keywords, sources = _keywords(manifest.clips, manifest.folder, start, generator)
-    if not keywords:
+    enrolled, sources = _enroll(read_manifest(pairs), first, keywords, generator)
+    if not enrolled:
         raise InputError(f"{pairs}: no pairs as long as words to enroll")
-    again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in keywords]
-    detectors = Detector(keywords, encoder=start), Detector(again, encoder=adapted)
+    again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in enrolled]
+    detectors = Detector(enrolled, encoder=first), Detector(again, encoder=adapted)
     counts = np.zeros((2, len(_GRID)))
-    heard_s = 0.0
-    chosen = [sounds[row] for row in generator.permutation(len(sounds)).tolist()]
-    for place in follow(chosen, "calibrating"):
+    scored_s = 0.0
+    chosen = [recordings[row] for row in generator.permutation(len(recordings)).tolist()]
+    for file in follow(chosen, "calibrating", progress):
         try:
-            wave = read(place)
-        except AudioError:  # left out and told before
+            wave = read(file)
+        except AudioError:  # the user was warned when it was dropped
             continue
-        heard_s += len(wave) / SAMPLE_RATE
-        foreign = np.array([place.resolve() not in some for some in sources])
+        scored_s += len(wave) / SAMPLE_RATE
+        is_foreign = np.array([file.resolve() not in some for some in sources])
         for row, detector in enumerate(detectors):
-            counts[row] += count_alarms(np.where(foreign, detector.scores(wave)[1], 0), _GRID)
-        if heard_s > 60 * minutes:
+            counts[row] += count_alarms(np.where(is_foreign, detector.scores(wave)[1], 0), _GRID)
+        if scored_s > 60 * minutes:
             break
     thresholds = match_thresholds(counts[0], counts[1], known.thresholds)
     calibration = Calibration(
         rates=known.rates,
         thresholds=tuple(round(value, 3) for value in thresholds),
         slope=round(known.slope * _spread(known.thresholds) / _spread(thresholds), 2),
-        details={"as_often_as": start.name, "keyword_hours": round(heard_s / 3600 * len(keywords), 1)},
+        details={"as_often_as": first.name, "keyword_hours": round(scored_s / 3600 * len(enrolled), 1)},
     )
     set_card(path, {"calibration": calibration.to_card()})
     return calibration
 
 
 def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> list[float]:
-    """Thresholds that scores of another kind come to as often.
+    """Thresholds of one encoder that as many scores reach as the thresholds of another.
 
     Args:
-        before: how often scores come to each of 501 thresholds from 0 to 1, shape (501,).
-        after: the same of the other scores.
-        wanted: thresholds for the former, falling.
+        before: number of times that the scores of the first encoder reach each of 501 thresholds from 0 to 1,
+            shape (501,).
+        after: the same for the second encoder.
+        wanted: thresholds of the first encoder, descending.
 
     Returns:
-        Thresholds for the latter, falling.
+        Thresholds of the second encoder, descending.
 
     Raises:
-        InputError: too few scores to compare.
+        InputError: too few scores.
     """
-    # Scores rise through low thresholds seldom, as they are above them all the time.
+    # Scores rise through low thresholds rarely, because they are above them most of the time.
     before, after = (np.maximum.accumulate(counts[::-1])[::-1] for counts in (before, after))
     is_known = (before >= _LEAST_ALARMS) & (min(wanted) / 2 <= _GRID)
-    # Where several thresholds are reached as often, the highest of them stands for all, on both sides: otherwise an
-    # encoder that did not change at all would get higher thresholds than it had.
+    # Of several thresholds with equal counts the highest is used, for both encoders. Otherwise an encoder that did not
+    # change would get higher thresholds.
     is_highest = np.append(before[1:] < before[:-1], True)
     if is_known.sum() < _LEAST_GRID or (is_known & is_highest).sum() < 2:
-        raise InputError("too little to listen to; adapt to more recordings")
+        raise InputError("too few detections to calibrate; adapt to more recordings")
     x = _GRID[is_known & is_highest]
     counted = before[is_known & is_highest]
     y = np.array([_GRID[after >= count][-1] if (after >= count).any() else 0.0 for count in counted])
@@ -130,30 +136,30 @@ def _spread(thresholds: Sequence[float]) -> float:
     return max(0.02, thresholds[0] - thresholds[-1])
 
 
-def _keywords(
-    clips: Sequence[Clip], folder: Path, encoder: Encoder, generator: np.random.Generator
+def _enroll(
+    manifest: Manifest, encoder: Encoder, most: int, generator: np.random.Generator
 ) -> tuple[list[Keyword], list[set[Path]]]:
-    """Keywords of segments and what was mined as like them, and the recordings that each has its takes from."""
+    """Keywords from similar segments, and for each the recordings of its takes."""
     keywords: list[Keyword] = []
     sources: list[set[Path]] = []
-    groups = [*_groups(clips)]
+    groups = [*_groups(manifest.clips)]
     for number in generator.permutation(len(groups)).tolist():
         takes = groups[number]
         try:
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TakeWarning)
-                waves = [_cut(folder, clip) for clip in takes]
+                waves = [_read_padded(manifest, clip) for clip in takes]
                 keywords.append(enroll(f"mined {number}", waves, encoder=encoder))
         except EnrollmentError:
             continue
-        sources.append({(folder / clip.path).resolve() for clip in takes})
-        if len(keywords) == _KEYWORDS:
+        sources.append({(manifest.folder / clip.path).resolve() for clip in takes})
+        if len(keywords) == most:
             break
     return keywords, sources
 
 
 def _groups(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Segments as long as words, each with up to two of its partners, from as many recordings."""
+    """Segments as long as words, each with up to two of its partners, each from another recording."""
     sides: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         sides[clip.label].append(clip)
@@ -166,16 +172,17 @@ def _groups(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
                 first_of[key] = side
                 partners[key].append(partner)
     for key, found in partners.items():
-        own = {clip.path: clip for clip in found if clip.path != key[0]}
-        if own:
-            yield [first_of[key], *[*own.values()][: _TAKES - 1]]
+        by_recording = {clip.path: clip for clip in found if clip.path != key[0]}
+        if by_recording:
+            yield [first_of[key], *[*by_recording.values()][: _TAKES - 1]]
 
 
 def _is_word(clip: Clip) -> bool:
     return _WORD_S[0] <= (clip.end_s or 0.0) - clip.start_s <= _WORD_S[1]
 
 
-def _cut(folder: Path, clip: Clip) -> Wave:
-    wave = read(folder / clip.path)
+def _read_padded(manifest: Manifest, clip: Clip) -> Wave:
+    """A segment with silence around it."""
+    wave = read(manifest.folder / clip.path)
     stop = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
     return np.pad(wave[round(clip.start_s * SAMPLE_RATE) : stop], round(_SILENCE_S * SAMPLE_RATE))

@@ -1,4 +1,4 @@
-"""From recordings to lists: sections in which somebody speaks, and all their segments on the grid, in two parts."""
+"""The dataset of an adaptation: sections with speech and their segments, for training and held out."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,19 +16,19 @@ from earmark.data.segments.grid import grid_segments
 from earmark.data.vad import find_sections
 from earmark.training.adaptation.settings import GRID, TIGHT
 
-_LEAST_UNITS = 4  # two to learn from and two to measure on: a pair is of two
+_LEAST_UNITS = 4  # two for training and two held out: a pair needs two
 
 
 @dataclass(frozen=True)
-class Part:
-    """Lists of some of the recordings.
+class DatasetPart:
+    """Lists of one part of the recordings.
 
     Attributes:
-        sections: in which somebody speaks.
-        segments: all of their segments on the grid.
-        audio: folder that the lists' paths start from; None where they are manifests.
-        count: how many segments there are.
-        units: how many speakers, or recordings where nobody is known.
+        sections: list of the sections with speech.
+        segments: list of all their segments on the grid.
+        audio: folder that the lists' paths start from; None for manifests.
+        count: number of segments.
+        units: number of speakers, or of recordings where speakers are unknown.
     """
 
     sections: Path
@@ -39,24 +39,29 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Material:
-    """What there is to learn from and to measure on.
+class Dataset:
+    """The dataset of an adaptation.
 
     Attributes:
-        learned: what teaches.
-        held_out: what the loss is measured on; None where there are too few recordings, or labels measure.
+        training: the part for mining and training.
+        held_out: the part for the held-out loss; None where labeled segments validate.
         speech_s: seconds of speech in both.
-        recordings: with speech.
+        recordings: number of recordings with speech.
         unit: what was held out: `speakers` or `recordings`.
-        failures: why recordings were left out.
+        failures: why recordings were dropped.
     """
 
-    learned: Part
-    held_out: Part | None
+    training: DatasetPart
+    held_out: DatasetPart | None
     speech_s: float
     recordings: int
     unit: str
     failures: Sequence[str]
+
+    @property
+    def units(self) -> int:
+        """Number of speakers or recordings in both parts."""
+        return self.training.units + (self.held_out.units if self.held_out else 0)
 
 
 def prepare(
@@ -69,43 +74,42 @@ def prepare(
     has_labels: bool = False,
     workers: int = 1,
     progress: Progress = no_progress,
-) -> Material:
-    """Find where somebody speaks, and write the lists.
+) -> Dataset:
+    """Find the sections with speech, divide them into parts, and write the lists.
 
-    Whole speakers are held out where every recording's is known and there are enough; else recordings.
+    Whole speakers are held out if the speakers of all recordings are known and there are enough; otherwise recordings.
 
     Args:
-        manifest: of the recordings.
-        out: folder for the lists; a journal in it keeps what was heard.
-        share: of the speakers or recordings to hold out.
-        seed: of the draw.
-        without: recordings that nothing is learned from, because labels of them measure what is.
-        has_labels: labeled segments measure: nothing need be held out.
-        workers: processes.
+        manifest: the recordings.
+        out: folder for the lists, and for a checkpoint log of the found sections.
+        share: share of the speakers or recordings to hold out.
+        seed: of the random choice.
+        without: recordings to leave out, because their labeled segments validate.
+        has_labels: whether labeled segments validate; then nothing is held out.
+        workers: number of processes.
         progress: counts recordings.
 
     Raises:
         InputError: too few recordings.
-        EarmarkError: nobody speaks, or no recording can be read.
+        EarmarkError: no speech, or no readable recording.
     """
     sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, progress=progress)
-    grid = GRID
-    sections = [section for section in sections if grid.count(section)]
+    sections = [section for section in sections if GRID.count(section)]
     if not sections:
-        reason = next(iter(failures.values()), "nobody speaks in them")
-        raise EarmarkError(f"{manifest.folder}: no speech in {len(manifest)} recordings: {reason}")
+        reason = next(iter(failures.values()), "they contain no speech")
+        raise EarmarkError(f"{manifest.folder}: no section in {len(manifest)} recordings: {reason}")
     if without:
-        measured = {section.path for section in sections if (manifest.folder / section.path).resolve() in without}
-        sections = [section for section in sections if section.path not in measured]
+        left_out = {section.path for section in sections if (manifest.folder / section.path).resolve() in without}
+        sections = [section for section in sections if section.path not in left_out]
         if not sections:
-            raise InputError("--validation: names every recording of the corpus, so that none is left to learn from")
+            raise InputError("contains segments of every recording, so that none is left to train on", key="validation")
     sections, unit = _with_units(sections)
     units = list(dict.fromkeys(map(_unit, sections)))
-    least = 2 if has_labels else _LEAST_UNITS
-    if len(units) < least:
+    needed = 2 if has_labels else _LEAST_UNITS
+    if len(units) < needed:
         raise InputError(
-            f"{manifest.folder}: speech in {len(units)} of its {unit}, but {least} are needed, as a word "
-            "teaches where it is said again in another; add recordings, or cut a long one into several"
+            f"{manifest.folder}: speech in {len(units)} of its {unit}; pairs need {needed}, because they are mined "
+            "across them; add recordings, or cut a long one into several"
         )
     chosen = set()
     if not has_labels:
@@ -113,14 +117,14 @@ def prepare(
         chosen = {units[row] for row in np.random.default_rng(seed).permutation(len(units))[:count].tolist()}
     suffix = "parquet" if any(_needs_manifest(section) for section in sections) else "txt"
 
-    def part(name: str, some: Sequence[Span]) -> Part:
+    def part(name: str, some: Sequence[Span]) -> DatasetPart:
         paths = [out / f"{name}{what}.{suffix}" for what in ("sections", "segments")]
         write_sections(some, paths[0], folder=manifest.folder)
-        write_segments(grid_segments(some, grid), paths[1], folder=manifest.folder)
+        write_segments(grid_segments(some, GRID), paths[1], folder=manifest.folder)
         audio = manifest.folder if suffix == "txt" else None
-        return Part(paths[0], paths[1], audio, sum(map(grid.count, some)), len({*map(_unit, some)}))
+        return DatasetPart(paths[0], paths[1], audio, sum(map(GRID.count, some)), len({*map(_unit, some)}))
 
-    return Material(
+    return Dataset(
         part("", [section for section in sections if _unit(section) not in chosen]),
         part("held-out-", [section for section in sections if _unit(section) in chosen]) if chosen else None,
         sum(section.end_s - section.start_s for section in sections),
@@ -131,11 +135,10 @@ def prepare(
 
 
 def _with_units(sections: Sequence[Span]) -> tuple[list[Span], str]:
-    """Sections with speakers only where a word may be looked for in another's mouth; and what a word's places are."""
+    """Sections, and whether pairs are mined across `speakers` or `recordings`; then the sections have no speakers."""
     speakers = {section.speaker for section in sections}
     if "" not in speakers and len(speakers) >= _LEAST_UNITS:
         return list(sections), "speakers"
-    # Recordings of nobody known count as so many speakers.
     return [replace(section, speaker="") for section in sections], "recordings"
 
 
@@ -144,4 +147,5 @@ def _unit(section: Span) -> str:
 
 
 def _needs_manifest(section: Span) -> bool:
+    """Whether a list cannot hold the path or speaker."""
     return any(any(map(str.isspace, text)) or text == UNKNOWN for text in (section.path, section.speaker))

@@ -1,113 +1,133 @@
-"""What an adaptation leaves behind: `report.md` for people, `results.json` for machines, and a picture."""
+"""Report of an adaptation: `report.md`, `results.json`, a plot, and lines for the terminal."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 
 from earmark.core.errors import writing
-from earmark.core.report import heading, table, write_results
+from earmark.core.report import heading, table, write_page, write_results
 from earmark.evaluation.plots import save
 from earmark.evaluation.plots.rounds import rounds_plot
-from earmark.training.adaptation.rounds import Adapted, told
+from earmark.training.adaptation.dataset import Dataset
+from earmark.training.adaptation.self_training import AdaptationResult, Round, metric_text
 
 _UNITS = {"map": (100.0, "MAP (%)"), "held_out_loss": (1.0, "loss on held-out pairs")}
+_COLUMNS = {"map": ">MAP (%)", "map_at_r": ">MAP@R (%)", "held_out_loss": ">held-out loss"}
 
 
-def summary(adapted: Adapted) -> Iterator[str]:
-    """What came out, in a few lines."""
-    if adapted.kept:
-        better = told(adapted.watch, adapted.start, adapted.rounds[adapted.kept - 1].numbers)
-        yield f"round {adapted.kept} is the best: {better}"
+def dataset_line(dataset: Dataset) -> str:
+    """The size of the dataset."""
+    held_out = f", {dataset.held_out.units} of them held out" if dataset.held_out else ""
+    units = f"{dataset.units} {dataset.unit}{held_out}"
+    if dataset.unit != "recordings":
+        units = f"{dataset.recordings} recordings of {units}"
+    return f"{dataset.speech_s / 60:.1f} min of speech in {units}; {dataset.training.count:,} segments to mine"
+
+
+def round_line(finished: Round, watch: str) -> str:
+    """The result of a round."""
+    return (
+        f"round {finished.number}: {finished.pairs:,} pairs with a cosine of {finished.threshold:.2f} or more, from "
+        f"{100 * finished.coverage:.0f} % of the segments; {metric_text(watch, finished.before, finished.numbers)}, "
+        f"{'kept' if finished.is_better else 'not kept'}; {finished.minutes:.1f} min"
+    )
+
+
+def summary(result: AdaptationResult) -> Iterator[str]:
+    """The result of an adaptation, in a few lines."""
+    if result.kept:
+        better = metric_text(result.watch, result.start, result.rounds[result.kept - 1].numbers)
+        yield f"round {result.kept} is the best: {better}"
     else:
-        yield "no round is better than the start: nothing was changed"
-    if adapted.checkpoint is not None:
-        yield f"wrote {adapted.checkpoint}"
-    if adapted.encoder is not None:
-        yield f"wrote {adapted.encoder}"
-        yield f"try it: earmark index FOLDER --index PATH --encoder {adapted.encoder}"
-    yield f"report: {adapted.out / 'report.md'}"
+        yield "no round is better than the initialization, which stays as it is"
+    if result.checkpoint is not None:
+        yield f"wrote {result.checkpoint}"
+    if result.encoder is not None:
+        yield f"wrote {result.encoder}"
+        if result.calibration is not None:
+            hours, like = (result.calibration.details[key] for key in ("keyword_hours", "as_often_as"))
+            yield f"calibrated on {hours:g} keyword-hours: it detects as often as {like}"
+        else:
+            yield f"not calibrated ({result.uncalibrated}): it can search, but not enroll keywords"
+        yield f"try it: earmark index FOLDER --index PATH --encoder {result.encoder}"
+    yield f"report: {result.out / 'report.md'}"
 
 
-def write(adapted: Adapted, corpus: str, command: Sequence[str]) -> None:
-    """Write `report.md`, `results.json` and `rounds.png`; the results come last.
+def write_report(result: AdaptationResult, corpus: str, command: Sequence[str]) -> None:
+    """Write `report.md`, `rounds.png` and, last, `results.json`.
 
     Args:
-        adapted: what came out.
-        corpus: what to call it.
+        result: the result.
+        corpus: name of the corpus.
         command: the words of the command line.
 
     Raises:
         EarmarkError: they cannot be written.
     """
-    out = adapted.out
-    scale, words = _UNITS[adapted.watch]
-    values = [scale * numbers[adapted.watch] for numbers in _numbers(adapted)]
-    with writing(out):
-        save(rounds_plot(values, adapted.kept, ylabel=words, title=corpus), out / "rounds.png")
-        (out / "report.md").write_text("\n".join(_lines(adapted, corpus, command)) + "\n", encoding="utf-8")
-        write_results(out / "results.json", _document(adapted, corpus, command))
+    scale, words = _UNITS[result.watch]
+    values = [scale * numbers[result.watch] for numbers in _metrics(result)]
+    with writing(result.out):
+        save(rounds_plot(values, result.kept, ylabel=words, title=corpus), result.out / "rounds.png")
+        write_page(result.out / "report.md", *_page(result, corpus, command))
+        write_results(result.out / "results.json", _document(result, corpus, command))
 
 
-def _lines(adapted: Adapted, corpus: str, command: Sequence[str]) -> Iterator[str]:
-    material = adapted.material
-    yield f"# {corpus}: adapted from {adapted.title}"
-    yield ""
+def _page(result: AdaptationResult, corpus: str, command: Sequence[str]) -> Iterator[str]:
+    dataset = result.dataset
+    yield f"# {corpus}: adapted from {result.initialization}"
     yield f"`{shlex.join(command)}`"
-    yield ""
-    yield f"{material.speech_s / 60:.1f} min of speech in {material.recordings} recordings. " + _measure(adapted)
-    yield ""
-    keys = [key for key in ("map", "map_at_r", "held_out_loss") if key in adapted.start]
-    names = {"map": ">MAP (%)", "map_at_r": ">MAP@R (%)", "held_out_loss": ">held-out loss"}
-    heads = ["encoder", *(names[key] for key in keys), ">pairs", ">cosine from", ">coverage", ">minutes", ""]
-    rows = [["start", *_cells(adapted.start, keys), "", "", "", "", "" if adapted.kept else "**kept**"]]
-    for number, one in enumerate(adapted.rounds, 1):
-        mined = [f"{one.pairs:,}", f"{one.threshold:.2f}", f"{100 * one.coverage:.1f} %", f"{one.minutes:.1f}"]
-        kept = "**kept**" if number == adapted.kept else ""
-        rows.append([f"round {number}", *_cells(one.numbers, keys), *mined, kept])
-    yield table(heads, rows)
-    yield ""
-    yield "![From round to round](rounds.png)"
-    yield ""
-    for line in summary(adapted):
-        yield f"- {line}"
-    yield ""
-    yield "## Step by step"
-    yield ""
-    yield "What was mined stands in `round-N/pairs/report.md`, how training went in `round-N/run/log.jsonl`."
-    yield "Each step again, with another `--out` or `--run`:"
-    yield ""
-    yield "```bash"
-    yield from (shlex.join(words) for words in adapted.commands)
-    yield "```"
+    amount = f"{dataset.speech_s / 60:.1f} min of speech in {dataset.recordings} recordings."
+    yield f"{amount} {_validation_text(result)}"
+    yield _rounds_table(result)
+    yield "![Metric by round](rounds.png)"
+    yield "\n".join(f"- {line}" for line in summary(result))
+    yield "## Steps"
+    yield (
+        "The report of each mining is `round-N/pairs/report.md`, the log of each training `round-N/run/log.jsonl`.\n"
+        "These commands repeat each step; give them another `--out` or `--run`:"
+    )
+    yield "```bash\n" + "\n".join(shlex.join(words) for words in result.commands) + "\n```"
 
 
-def _measure(adapted: Adapted) -> str:
-    held_out = adapted.material.held_out
-    if adapted.watch == "map":
+def _validation_text(result: AdaptationResult) -> str:
+    if result.watch == "map":
         return "MAP of labeled segments, across speakers where there are several, decides."
+    held_out = result.dataset.held_out
     assert held_out is not None
     return (
-        f"{held_out.units} {adapted.material.unit} teach nothing: the loss on pairs that the start's encoder found "
+        f"{held_out.units} {result.dataset.unit} are held out: the loss on the pairs that the initialization mined "
         "among them decides."
     )
+
+
+def _rounds_table(result: AdaptationResult) -> str:
+    keys = [key for key in _COLUMNS if key in result.start]
+    columns = ["encoder", *(_COLUMNS[key] for key in keys), ">pairs", ">cosine from", ">coverage", ">minutes", ""]
+    rows = [["start", *_cells(result.start, keys), "", "", "", "", "" if result.kept else "**kept**"]]
+    for one in result.rounds:
+        mined = [f"{one.pairs:,}", f"{one.threshold:.2f}", f"{100 * one.coverage:.1f} %", f"{one.minutes:.1f}"]
+        kept = "**kept**" if one.number == result.kept else ""
+        rows.append([f"round {one.number}", *_cells(one.numbers, keys), *mined, kept])
+    return table(columns, rows)
 
 
 def _cells(numbers: Mapping[str, float], keys: Sequence[str]) -> list[str]:
     return [f"{numbers[key]:.3f}" if key == "held_out_loss" else f"{100 * numbers[key]:.1f}" for key in keys]
 
 
-def _numbers(adapted: Adapted) -> list[Mapping[str, float]]:
-    return [adapted.start, *(one.numbers for one in adapted.rounds)]
+def _metrics(result: AdaptationResult) -> list[Mapping[str, float]]:
+    return [result.start, *(one.numbers for one in result.rounds)]
 
 
-def _document(adapted: Adapted, corpus: str, command: Sequence[str]) -> dict[str, object]:
+def _document(result: AdaptationResult, corpus: str, command: Sequence[str]) -> dict[str, object]:
+    keys = ("numbers", "pairs", "coverage", "threshold", "minutes", "is_better")
     return {
-        **heading("adaptation", command, encoder=(adapted.title, ""), lists=corpus),
-        "watch": adapted.watch,
-        "speech_s": round(adapted.material.speech_s, 2),
-        "recordings": adapted.material.recordings,
-        "start": dict(adapted.start),
-        "rounds": [asdict(one) | {"numbers": dict(one.numbers)} for one in adapted.rounds],
-        "kept": adapted.kept,
-        "commands": [shlex.join(words) for words in adapted.commands],
+        **heading("adaptation", command, encoder=(result.initialization, ""), lists=corpus),
+        "watch": result.watch,
+        "speech_s": round(result.dataset.speech_s, 2),
+        "recordings": result.dataset.recordings,
+        "start": dict(result.start),
+        "rounds": [{key: asdict(one)[key] for key in keys} for one in result.rounds],
+        "kept": result.kept,
+        "commands": [shlex.join(words) for words in result.commands],
     }

@@ -1,4 +1,4 @@
-"""How an encoder is adapted."""
+"""Settings of an adaptation."""
 
 from pydantic import Field
 
@@ -8,38 +8,40 @@ from earmark.data.vad import VadSettings
 from earmark.training.mining.settings import MiningSettings
 
 TIGHT = VadSettings(min_speech_s=0.16, min_silence_s=0.1, padding_s=0.0)
-"""Sections without pauses, which are alike whatever is said around them, and would be most of what is mined."""
+"""Sections without pauses: pauses are similar whatever the words around them, and would be most of the pairs."""
 
 GRID = Grid(shortest_s=0.32)
-"""Segments that are learned from: the most similar of all are as short as one sound, and say nothing of words."""
+"""Segments for mining: shorter ones are the most similar, and are single sounds instead of words."""
 
 
 class AdaptSettings(Settings):
-    """How many rounds, and how much each of them does."""
+    """Number of rounds, and the mining and training of each."""
 
-    rounds: int = Field(default=3, ge=1, description="Rounds of mining and training at most.")
-    steps: int = Field(default=0, ge=0, description="Training steps of a round; 0: 300, or what the recipe says.")
-    checks: int = Field(default=3, ge=1, description="How often in a round the encoder is measured.")
-    pairs: int = Field(default=256, ge=2, description="Pairs a batch.")
-    lr: float = Field(default=0.0, ge=0, description="Highest learning rate; 0: that of the start.")
-    anew: bool | None = Field(
-        default=None,
-        description="Whether each round learns from nothing, and what was learned before only mines; by default after "
-        "the start `none`.",
+    rounds: int = Field(3, ge=1, description="Maximum number of rounds of mining and training.")
+    steps: int | None = Field(
+        None, ge=1, description="Training steps of a round; 300, or those of the recipe, if not given."
     )
-    coverage: float = Field(default=0.2, gt=0, le=1, description="Share of segments that are to have a neighbor.")
-    mutual: bool = Field(default=True, description="Learn from a pair only where each is a neighbor of the other.")
+    checks: int = Field(3, ge=1, description="Validations per round.")
+    pairs: int = Field(256, ge=2, description="Pairs per batch.")
+    lr: float | None = Field(None, gt=0, description="Highest learning rate; that of the initialization if not given.")
+    from_scratch: bool | None = Field(
+        None,
+        description="Train each round from random weights, or from the best encoder so far; from random weights after "
+        "the initialization `none` if not given.",
+    )
+    coverage: float = Field(0.2, gt=0, le=1, description="Share of segments that get a neighbor.")
+    mutual: bool = Field(True, description="Use a pair only where each segment is a neighbor of the other.")
     most_segments: int = Field(
-        default=100_000, ge=2, description="Segments that are mined; of more, so many are drawn."
+        100_000, ge=2, description="Maximum number of segments to mine; of more, a sample is drawn."
     )
     held_out: float = Field(
-        default=0.1, gt=0, lt=1, description="Share of the speakers, or recordings, that only measure."
+        0.1, gt=0, lt=1, description="Share of the speakers, or recordings, that are held out for validation."
     )
-    threads: int = Field(default=0, ge=0, description="Threads of torch on a CPU; 0: torch's choice.")
-    seed: int = Field(default=0, ge=0, description="Of all draws.")
+    threads: int | None = Field(None, ge=1, description="CPU threads and processes; one per core if not given.")
+    seed: int = Field(0, ge=0, description="Random seed.")
 
     def mining(self) -> MiningSettings:
-        """How pairs are mined: among other speakers, or other recordings where nobody is known."""
+        """Mining settings: neighbors are other speakers', or other recordings' where speakers are unknown."""
         return MiningSettings(
             relation="across",
             mutual=self.mutual,

@@ -1,0 +1,445 @@
+"""Self-training: mining and training in turn, as long as validation improves."""
+
+import hashlib
+import math
+import shutil
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from earmark.core.config import Table
+from earmark.core.errors import InputError
+from earmark.core.files import atomic_path, read_json
+from earmark.core.progress import Progress, no_progress, within
+from earmark.core.workspace import Workspace
+from earmark.data.lists.sections import read_sections
+from earmark.data.lists.segments import read_clips
+from earmark.data.manifest import Manifest
+from earmark.evaluation.embedders import EncoderEmbedder
+from earmark.evaluation.segment_embeddings import SegmentEmbedder, segment_embedder
+from earmark.models.calibration import Calibration
+from earmark.models.encoder import load_encoder
+from earmark.training import loop
+from earmark.training.adaptation.calibration import calibrate_like
+from earmark.training.adaptation.dataset import Dataset, DatasetPart, prepare
+from earmark.training.adaptation.initialization import Initialization
+from earmark.training.adaptation.recipes import round_recipe, sections_recipe, write_recipe
+from earmark.training.adaptation.settings import AdaptSettings
+from earmark.training.export.checkpoint_embedder import load_embedder
+from earmark.training.export.encoder import export
+from earmark.training.mining import mine
+from earmark.training.nn.encoders import StreamSettings
+from earmark.training.run.checkpoint import load_checkpoint
+from earmark.training.run.distributed import Processes
+from earmark.training.run.initialization import initialize_from
+from earmark.training.sequences.recipe import SequenceRecipe
+
+STAMP = "adapt.json"
+"""Name of the file with the stamp of an adaptation's folder."""
+
+Metrics = Mapping[str, float]
+
+
+@dataclass(frozen=True)
+class Round:
+    """The result of a round.
+
+    Attributes:
+        number: of the round, from 1.
+        numbers: metrics of its encoder: `map` and `map_at_r`, or `held_out_loss`, or all of them.
+        before: metrics of the best encoder before it.
+        pairs: number of mined pairs.
+        coverage: share of the segments that have a neighbor.
+        threshold: minimum cosine of a pair.
+        minutes: duration.
+        is_better: whether its encoder is better than all before.
+    """
+
+    number: int
+    numbers: Metrics
+    before: Metrics
+    pairs: int
+    coverage: float
+    threshold: float
+    minutes: float
+    is_better: bool
+
+
+@dataclass(frozen=True)
+class AdaptationResult:
+    """The result of an adaptation.
+
+    Attributes:
+        out: folder of all files.
+        initialization: name of the initialization.
+        watch: the metric that decides, `map` or `held_out_loss`.
+        start: metrics of the initialization.
+        rounds: all rounds.
+        kept: number of the round whose encoder is the result; 0 for the initialization.
+        checkpoint: the result; None if it is an exported encoder without changes.
+        encoder: the result as .onnx; None if it does not run on streams, or has no changes.
+        calibration: of `encoder`.
+        uncalibrated: why `encoder` has no calibration.
+        dataset: the recordings.
+        commands: the command lines that repeat each step.
+    """
+
+    out: Path
+    initialization: str
+    watch: str
+    start: Metrics
+    rounds: Sequence[Round]
+    kept: int
+    checkpoint: Path | None
+    encoder: Path | None
+    calibration: Calibration | None
+    uncalibrated: str
+    dataset: Dataset = field(repr=False)
+    commands: Sequence[Sequence[str]] = field(repr=False)
+
+
+def adapt(
+    manifest: Manifest,
+    out: Path,
+    initialization: Initialization,
+    settings: AdaptSettings | None = None,
+    *,
+    name: str = "adapted",
+    validation: Path | None = None,
+    validation_audio: Path | None = None,
+    device: str | None = None,
+    workers: int = 1,
+    progress: Progress = no_progress,
+) -> AdaptationResult:
+    """Adapt an encoder to recordings; the arguments and errors are those of `SelfTraining`."""
+    training = SelfTraining(
+        manifest,
+        out,
+        initialization,
+        settings,
+        name=name,
+        validation=validation,
+        validation_audio=validation_audio,
+        device=device,
+        workers=workers,
+        progress=progress,
+    )
+    for _ in training.rounds():
+        pass
+    return training.result()
+
+
+class SelfTraining:
+    """An adaptation in steps: prepares the dataset, then `rounds`, then `result`.
+
+    Interrupted work continues when it is started again with the same arguments.
+
+    All encoders are validated on the same data. With labels, the metric is MAP. Without labels, it is the loss on one
+    list of pairs, which the initialization mines once in held-out recordings. Losses on two lists cannot be compared;
+    and if each encoder mined its own list, one to which all segments are similar would win.
+
+    Args:
+        manifest: the recordings.
+        out: folder of all files.
+        initialization: from `choose_initialization`.
+        settings: number and length of rounds.
+        name: of the encoder.
+        validation: labeled segments, a list or manifest; their MAP decides.
+        validation_audio: folder that the paths of such a list start from.
+        device: torch device; a GPU if there is one.
+        workers: number of processes that search for speech.
+        progress: counts the items of each stage.
+
+    Raises:
+        InputError: too few recordings; broken labels; the folder has another adaptation.
+        EarmarkError: no speech; the disk is full. Finished results stay.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        out: Path,
+        initialization: Initialization,
+        settings: AdaptSettings | None = None,
+        *,
+        name: str = "adapted",
+        validation: Path | None = None,
+        validation_audio: Path | None = None,
+        device: str | None = None,
+        workers: int = 1,
+        progress: Progress = no_progress,
+    ) -> None:
+        settings = settings or AdaptSettings()
+        self.out, self.initialization, self.settings = out.resolve(), initialization, settings
+        self.name, self.device, self.progress = name, device, progress
+        self._work = Workspace(self.out, _stamp(manifest, initialization, settings, validation), name=STAMP)
+        self._work.check()
+        if settings.threads:
+            torch.set_num_threads(settings.threads)
+        self.dataset = prepare(
+            manifest,
+            self.out,
+            share=settings.held_out,
+            seed=settings.seed,
+            without=_labeled_recordings(validation, validation_audio),
+            has_labels=validation is not None,
+            workers=workers,
+            progress=progress,
+        )
+        # Only now: a user may add recordings after an error, and start again in the same folder.
+        self._work.open()
+        self._recordings = sorted({manifest.locate(clip).resolve() for clip in manifest})
+        self._data = self._common_data(validation, validation_audio)
+        self._validates_map = validation is not None
+        self._commands: list[Sequence[str]] = []
+        self._best: Path | None = initialization.checkpoint
+        self._metrics: list[Metrics] = []  # of the initialization, and of each better round
+        self._rounds: list[Round] = []
+
+    @property
+    def watch(self) -> str:
+        """The metric that decides: `map` or `held_out_loss`."""
+        return "map" if self._validates_map else "held_out_loss"
+
+    def initialize(self) -> Metrics | None:
+        """Train the first encoder, on sections in two tempos, if the initialization has none.
+
+        Returns:
+            Its metrics; None if there was nothing to train.
+        """
+        if self._best is not None:
+            return None
+        part, held_out = self.dataset.training, self.dataset.held_out
+        data: Table = {**self._data, "sections": part.sections}
+        least = _least_sections(part)
+        if held_out is not None:
+            data["held_out"] = held_out.sections
+            least = min(least, _least_sections(held_out))
+        recipe = sections_recipe(self.initialization, self.settings, self.name, data, least, self._recipe_watch)
+        self._best = self._train(recipe, "init")
+        return load_checkpoint(self._best).metrics
+
+    def rounds(self) -> Iterator[Round]:
+        """Mine and train until a round is not better, and yield each round when it is finished."""
+        self.initialize()
+        assert self._best is not None
+        if self.dataset.held_out is not None:
+            self._data["held_out"] = self._pairs_file(self._mine(self.dataset.held_out, self._best, "held-out"))
+        for number in range(1, self.settings.rounds + 1):
+            finished, checkpoint = self._round(number, self._best)
+            self._rounds.append(finished)
+            if finished.is_better:
+                self._best = checkpoint
+                self._metrics.append(finished.numbers)
+            yield finished
+            if not finished.is_better:
+                return
+
+    def result(self) -> AdaptationResult:
+        """Write the best encoder of all rounds, and calibrate it."""
+        checkpoint = encoder = calibration = None
+        reason = ""
+        assert self._best is not None, "after all rounds"
+        kept = len(self._metrics) - 1
+        if self._best.suffix == ".safetensors":
+            checkpoint = self.out / "best.safetensors"
+            with atomic_path(checkpoint) as draft:
+                shutil.copyfile(self._best, draft)
+            if self._exported(self._best) != self._best:
+                encoder = self.out / f"{self.name}.onnx"
+                export(checkpoint, encoder, card={"adapted": {"start": self.initialization.name, "round": kept}})
+                calibration, reason = self._calibrate(encoder)
+        return AdaptationResult(
+            self.out,
+            self.initialization.name,
+            self.watch,
+            self._metrics[0],
+            self._rounds,
+            kept,
+            checkpoint,
+            encoder,
+            calibration,
+            reason,
+            self.dataset,
+            self._commands,
+        )
+
+    def _common_data(self, validation: Path | None, validation_audio: Path | None) -> Table:
+        """The table `data` that all recipes share."""
+        data: Table = {"folder": self.out / "frames"}
+        if self.dataset.training.audio is not None:
+            data["audio"] = self.dataset.training.audio.resolve()
+        if validation is not None:
+            data["validation"] = validation.resolve()
+            if validation_audio is not None:
+                data["validation_audio"] = validation_audio.resolve()
+        return data
+
+    @property
+    def _recipe_watch(self) -> str:
+        return "map" if self._validates_map else "loss"
+
+    def _round(self, number: int, best: Path) -> tuple[Round, Path]:
+        """Mine with the best encoder and train on the pairs; return the round and its checkpoint."""
+        began = time.monotonic()
+        name, settings, initialization = f"round-{number}", self.settings, self.initialization
+        pairs = self._mine(self.dataset.training, best, name)
+        mined = read_json(pairs / "results.json")
+        is_random = initialization.from_scratch if settings.from_scratch is None else settings.from_scratch
+        data = {**self._data, "pairs": self._pairs_file(pairs)}
+        weights = None if is_random else best
+        recipe = round_recipe(initialization, settings, self.name, data, weights, self._recipe_watch)
+        checkpoint = self._train(recipe, name)
+        if not self._metrics:
+            self._metrics.append(self._work.result("start", lambda: self._validate(recipe, best)))
+        numbers, before = load_checkpoint(checkpoint).metrics, self._metrics[-1]
+        # The minutes of an interrupted run are kept with its results.
+        done = self._work.result(
+            f"{name}/round", lambda: {"minutes": (time.monotonic() - began) / 60, "numbers": numbers}
+        )
+        finished = Round(
+            number,
+            numbers,
+            before,
+            mined["pairs"]["pairs"],
+            mined["coverage"],
+            mined["threshold"],
+            done["minutes"],
+            recipe.cost(numbers) < recipe.cost(before),
+        )
+        return finished, checkpoint
+
+    def _mine(self, part: DatasetPart, encoder: Path, name: str) -> Path:
+        """Mine pairs with an encoder; return their folder."""
+        pairs, settings, miner = self.out / name / "pairs", self.settings.mining(), self._exported(encoder)
+        command = ["earmark", "mine", str(part.segments), *(["--audio", str(part.audio)] if part.audio else [])]
+        command += ["--encoder", str(miner), "--out", str(pairs), "--relation", settings.relation]
+        command += ["--mutual"] if settings.mutual else []
+        command += ["--coverage", f"{settings.coverage:g}"]
+        command += ["--most-segments", str(settings.most_segments), "--seed", str(settings.seed)]
+        self._commands.append(command)
+        if not (pairs / "results.json").exists():
+            progress = within(name, self.progress)
+            try:
+                mine(
+                    part.segments,
+                    _embedder(miner),
+                    pairs,
+                    settings,
+                    audio=part.audio,
+                    command=command,
+                    progress=progress,
+                )
+            except InputError as error:
+                raise InputError(f"{name}: {error}") from None
+        return pairs
+
+    def _pairs_file(self, folder: Path) -> Path:
+        # As lists, the pairs of all rounds start from one folder and share its frames.
+        return folder / ("pairs.txt" if "audio" in self._data else "pairs.parquet")
+
+    def _exported(self, encoder: Path) -> Path:
+        """The encoder as .onnx if it runs on streams, so that it embeds in the same way later; otherwise as it is."""
+        if encoder.suffix == ".onnx":
+            return encoder
+        recipe = load_checkpoint(encoder).recipe
+        if recipe["encoder"]["kind"] != StreamSettings.model_fields["kind"].default:
+            return encoder
+        # A file beside the user's own checkpoint is the user's, too, and may be older.
+        is_users = encoder == self.initialization.checkpoint
+        exported = self.out / "start.onnx" if is_users else encoder.with_suffix(".onnx")
+        if not exported.exists():
+            export(encoder, exported)
+        return exported
+
+    def _train(self, recipe: SequenceRecipe, name: str) -> Path:
+        """Train, and return the best checkpoint; the recipe is written for the user's record."""
+        file, run = self.out / f"{name}.toml", self.out / name / "run"
+        write_recipe(recipe, file, f"{name} of an adaptation; to repeat it: earmark train {file.name}")
+        self._commands.append(["earmark", "train", str(file), "--run", str(run)])
+        return loop.train(recipe, run, device=self.device)
+
+    def _validate(self, recipe: SequenceRecipe, checkpoint: Path) -> dict[str, float]:
+        """Metrics of the initialization, on the same data as those of a round."""
+        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        task = loop.build_task(recipe, device, Processes())
+        loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
+        initialize_from(checkpoint, task.model, loss, recipe.loss.kind, ())
+        return task.validate()
+
+    def _calibrate(self, encoder: Path) -> tuple[Calibration | None, str]:
+        """Calibrate the result; return the calibration, or None and the reason."""
+        before = self.initialization.checkpoint
+        if before is None or before.suffix != ".onnx":
+            return None, "its initialization has no calibration"
+        # The best keywords come from held-out pairs; otherwise from those that the initialization mined.
+        part = "round-1" if self.dataset.held_out is None else "held-out"
+        pairs = self.out / part / "pairs" / "pairs.parquet"
+        try:
+            found = calibrate_like(
+                encoder, before, pairs, self._recordings, seed=self.settings.seed, progress=self.progress
+            )
+        except InputError as error:
+            return None, str(error)
+        return found, ""
+
+
+def metric_text(watch: str, *steps: Metrics) -> str:
+    """The values of a metric: `MAP 31.0 → 33.2 %`.
+
+    >>> metric_text("held_out_loss", {"held_out_loss": 3.25}, {"held_out_loss": 3.0})
+    'held-out loss 3.250 → 3.000'
+    """
+    values = [numbers.get(watch, math.nan) for numbers in steps]
+    if watch == "map":
+        return "MAP " + " → ".join(f"{100 * value:.1f}" for value in values) + " %"
+    return "held-out loss " + " → ".join(f"{value:.3f}" for value in values)
+
+
+def _embedder(path: Path) -> SegmentEmbedder:
+    if path.suffix == ".onnx":
+        return segment_embedder(EncoderEmbedder(load_encoder(path)))
+    return segment_embedder(load_embedder(path))
+
+
+def _least_sections(part: DatasetPart) -> int:
+    """Minimum number of sections per speaker that keeps at least half of the sections; at most the published 20."""
+    counts: dict[str, int] = {}
+    for section in read_sections(part.sections):
+        if section.end_s - section.start_s >= 0.4:
+            counts[section.speaker or section.path] = counts.get(section.speaker or section.path, 0) + 1
+    sizes = np.array([*counts.values()] or [1])
+    return next((least for least in (20, 10, 5, 2) if sizes[sizes >= least].sum() >= sizes.sum() / 2), 1)
+
+
+def _labeled_recordings(validation: Path | None, audio: Path | None) -> frozenset[Path]:
+    if validation is None:
+        return frozenset()
+    clips, recordings = read_clips(validation, audio)
+    return frozenset(recordings.locate(path).resolve() for path in {clip.path for clip in clips})
+
+
+def _stamp(
+    manifest: Manifest, initialization: Initialization, settings: AdaptSettings, validation: Path | None
+) -> dict[str, object]:
+    """What the results of an adaptation depend on."""
+    checkpoint = initialization.checkpoint
+    return {
+        "corpus": _digest(repr((str(manifest.folder.resolve()), manifest.clips)).encode()),
+        "initialization": [
+            initialization.name,
+            _digest(checkpoint.read_bytes()) if checkpoint else None,
+            _digest(repr(initialization.recipe).encode()),
+        ],
+        "validation": _digest(validation.read_bytes()) if validation else None,
+        # More rounds may be added later.
+        "settings": settings.model_dump(exclude={"rounds", "threads"}),
+    }
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
