@@ -108,6 +108,12 @@ def test_every_package_has_a_row():
     assert rooms - set(ROOMS) == set()
 
 
+def test_contributing_names_every_package():
+    page = (SOURCE.parent / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    missing = {room for room in ROOMS if room and f"`{room.rpartition('.')[2]}/`" not in page}
+    assert missing == set()
+
+
 def test_rooms_form_floors():
     floors: dict[str, int] = {}
     pending = {room: rooms & set(ROOMS) for room, (rooms, _) in ROOMS.items() if room}

@@ -1,4 +1,5 @@
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -61,42 +62,28 @@ def test_the_help_groups_the_commands():
     assert "evaluate" in panels["Evaluation and comparison"]
 
 
-COMMAND = '''
-from typing import Annotated
-
-import typer
-
-from earmark.cli import console
-from earmark.cli.commands import command
-
-
-@command(panel="Search", example="earmark{group} count-words talk.txt")
-def count_words(text: Annotated[str, typer.Argument()], times: int = 2) -> None:
-    """Count the words of a text.
-
-    More about it.
-    """
-    console.say(str(times * len(text.split())))
-'''
+CONTRIBUTING = Path(__file__).parents[2] / "CONTRIBUTING.md"
 
 
 @pytest.mark.parametrize("group", ["", "prepare"])
-def test_one_file_adds_a_command(tmp_path, group):
+def test_the_one_file_of_contributing_adds_a_command(tmp_path, group):
+    (source,) = re.findall(r"```python\n(.*?)```", CONTRIBUTING.read_text(encoding="utf-8"), re.DOTALL)
     copy = tmp_path / "earmark"
     shutil.copytree(
         Path(earmark.__file__).parent, copy, ignore=shutil.ignore_patterns("*.onnx", "*.flac", "__pycache__")
     )
-    (copy / "cli" / group / "count.py").write_text(COMMAND.replace("{group}", f" {group}".rstrip()))
+    (copy / "cli" / group / "count.py").write_text(source)
+    (tmp_path / "a.wav").touch()
+    (tmp_path / "words.tsv").write_text("path\tlabel\na.wav\tyes\n")
 
     def run(*arguments):
-        return earmark_command(*filter(None, [group]), *arguments, env={**os.environ, "PYTHONPATH": str(tmp_path)})
+        path = {**os.environ, "PYTHONPATH": str(tmp_path)}
+        return earmark_command(*filter(None, [group]), *arguments, env=path, cwd=tmp_path).stdout
 
-    shown = run("--help").stdout
-    panel = shown[shown.index("─ Search ─") :]
-    assert "count-words" in panel
-    assert "Count the words of a text." in panel
-    assert f"earmark {group} count-words talk.txt".replace("  ", " ") in run("count-words", "--help").stdout
-    assert run("count-words", "one two three", "--times", "3").stdout == "9\n"
+    shown = run("--help")
+    assert "Count the clips of a manifest." in shown[shown.index("─ Data ─") :]
+    assert "earmark count words.tsv" in run("count", "--help")
+    assert run("count", "words.tsv") == "1\n"
 
 
 def test_the_version_is_printed():
