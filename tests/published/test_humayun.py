@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from earmark.evaluation.reports import plots
 from earmark.evaluation.simulation import plots as simulation_pictures
 from earmark.evaluation.simulation.costs import Cost
-from earmark.evaluation.simulation.results import COLUMNS, Repetition, read_results, repetition_path
+from earmark.evaluation.simulation.results import COLUMNS, Repetition, read_rows, repetition_path
 from earmark.training.spatial.settings import SpatialSettings, read_spatial
 
 PROJECT = Path(__file__).parents[2]
@@ -46,15 +46,15 @@ def test_the_worked_examples_run(follow, examples, monkeypatch):
     probes = ["--labels", "2", "--repetitions", "2"]
     follow(tried, {"earmark spatial": LITTLE, "earmark evaluate probe": probes})
     run = Path("runs/humayun-short")
-    results = read_results(run / "results.csv")
+    results = read_rows(run / "results.csv")
     assert len(results) == 2
     first, second = (Repetition.open(repetition_path(run, number)) for number in (1, 2))
     assert first.labeled_paths.tolist() != second.labeled_paths.tolist()
     assert (first.labeled_spatial.shape, first.labeled_mfcc.shape) == ((210, 75), (210, 640))
-    for (mfcc, learned), one in zip(results, (first, second), strict=True):
-        assert mfcc.error == one.scores("mfcc").error
-        assert learned.error == one.scores("spatial").error
-        assert 0 <= learned.weighted_recall == pytest.approx(1 - learned.error)
+    for row, one in zip(results, (first, second), strict=True):
+        assert float(row["mfcc_error"]) == one.scores("mfcc").error
+        assert float(row["ae_error"]) == one.scores("spatial").error
+        assert 0 <= float(row["ae_weighted_recall"]) == pytest.approx(1 - float(row["ae_error"]))
     for encoder in ("spatial-01-dense", "mfcc-conv1d"):
         (found,) = Path("runs").glob(f"probe-*{encoder}/results.json")
         (two,) = json.loads(found.read_text())["results"]

@@ -22,7 +22,7 @@ app = App(
         *("index", "search"),
         *("prepare", "embed", "mine"),
         *("train", "adapt", "export"),
-        *("evaluate", "compare", "spatial", "spatial-figures"),
+        *("evaluate", "compare", "spatial", "plot"),
     ),
     help="Say a word a few times; find it again anywhere.",
     epilog="Begin with: [bold]earmark demo[/bold]",

@@ -1,8 +1,8 @@
-"""`earmark export`: from a checkpoint to an encoder that runs without torch."""
+"""`earmark export`: write the encoder of a checkpoint as a file that runs without torch."""
 
 import warnings
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,24 +10,27 @@ from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.core.errors import InputError, needs
 
+if TYPE_CHECKING:
+    from earmark.training.words.recipe import Recipe
+
 
 @command(panel="Training", example="earmark export runs/smoke/best.safetensors --out smoke.onnx")
 def export(
     checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="What `earmark train` saved.", show_default=False)
+        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of `earmark train`.", show_default=False)
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="The encoder to write, .onnx.", show_default=False)],
 ) -> None:
-    """Make an encoder of a checkpoint, and check that it computes the same.
+    """Export a checkpoint to an encoder, and check that both compute the same.
 
-    A checkpoint with data.classes = "speaker" becomes a speaker encoder. Where the recipe's corpora are at hand, it is
-    measured how often background sound, or another voice, scores how high; enrolling needs that to set thresholds.
+    A checkpoint with data.classes = "speaker" becomes a speaker encoder. If the recipe's corpora are available, the
+    encoder is calibrated: enrollment needs the scores of background audio, or of other voices, to choose thresholds.
     """
     write_encoder(checkpoint, out)
 
 
 def write_encoder(checkpoint: Path, out: Path) -> None:
-    """Export and calibrate, and say so."""
+    """Export and calibrate a checkpoint, and print what was done."""
     with needs("train"):
         from earmark.training.export.calibration import calibrate
         from earmark.training.export.encoder import export as export_checkpoint
@@ -35,48 +38,48 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
         from earmark.training.run.checkpoint import load_checkpoint
 
     if out.suffix != ".onnx":
-        raise InputError(f"{out}: an encoder is an .onnx file; name it so")
+        raise InputError(f"{out} is not an .onnx file; choose a name with this suffix", key="out")
     recipe = check_any_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
     if recipe.kind == "words" and recipe.data.classes == "speaker":
-        _write_speaker_encoder(checkpoint, out)
+        _write_speaker_encoder(checkpoint, out, recipe)
         return
     encoder = export_checkpoint(checkpoint, out)
     _say_written(out, encoder.dimension)
     if recipe.kind == "sequences":
         warnings.warn(
-            f"{out}: not calibrated, so that it can search but not enroll keywords: it learned without labeled words; "
-            "earmark adapt calibrates what it makes",
+            f"{out}: not calibrated, because its training had no labeled words; it can search, but not enroll "
+            "keywords; earmark adapt calibrates its encoders",
             stacklevel=2,
         )
         return
     try:
-        calibration = calibrate(out, recipe)
+        with console.progress_bar() as progress:
+            calibration = calibrate(out, recipe, progress=progress)
     except InputError as error:
         warnings.warn(f"{out}: not calibrated, so that it cannot enroll keywords yet: {error}", stacklevel=2)
         return
-    console.say(
-        f"calibrated: at one false alarm per hour {_percent(calibration.miss_rate(1.0))} of keywords are missed"
-    )
+    misses = _percent(calibration.miss_rate(1.0))
+    console.say(f"calibrated: at one false alarm per hour {misses} of keywords are missed")
 
 
-def _write_speaker_encoder(checkpoint: Path, out: Path) -> None:
+def _write_speaker_encoder(checkpoint: Path, out: Path, recipe: "Recipe") -> None:
     from earmark.training.export.speaker_calibration import calibrate_speaker
     from earmark.training.export.speaker_encoder import export_speaker
-    from earmark.training.run.checkpoint import load_checkpoint
-    from earmark.training.words.recipe import check_recipe
 
     encoder = export_speaker(checkpoint, out)
     _say_written(out, encoder.dimension)
-    recipe = check_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
     try:
-        calibration = calibrate_speaker(out, recipe)
+        with console.progress_bar() as progress:
+            calibration = calibrate_speaker(out, recipe, progress=progress)
     except InputError as error:
         warnings.warn(f"{out}: not calibrated, so that it cannot enroll speakers yet: {error}", stacklevel=2)
         return
     misses = _percent(calibration.miss_rate(0.05))
-    console.say(f"calibrated: where 5 % of other voices pass, {misses} of the right one are refused")
+    console.say(f"calibrated: at 5 % false accepts {misses} of the speaker's clips are rejected")
     if recipe.data.known_validation:
-        warnings.warn(f"{out}: calibrated on voices that it was trained on; others will pass more often", stacklevel=2)
+        warnings.warn(
+            f"{out}: calibrated on speakers of its training, so that more of other voices are accepted", stacklevel=2
+        )
 
 
 def _percent(share: float | None) -> str:
@@ -84,4 +87,4 @@ def _percent(share: float | None) -> str:
 
 
 def _say_written(out: Path, dimension: int) -> None:
-    console.say(f"wrote {out}: {dimension} numbers an embedding, {out.stat().st_size / 1e6:.1f} MB")
+    console.say(f"wrote {out}: embeddings of {dimension} numbers, {out.stat().st_size / 1e6:.1f} MB")

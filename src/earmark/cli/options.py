@@ -40,3 +40,19 @@ OnlySpeaker = Annotated[
         help="Detect the keyword only in this voice; enroll it first: earmark speakers enroll NAME FILE...",
     ),
 ]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Another value for a key of the recipe; may be repeated.",
+        show_default=False,
+    ),
+]
+Device = Annotated[
+    str | None,
+    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …; the GPU if not given, else cpu.", show_default=False),
+]
+Check = Annotated[
+    bool, typer.Option("--check", help="Report every fault of the recipe and of its files; train nothing.")
+]

@@ -1,4 +1,4 @@
-"""`earmark train`: learn an encoder from a recipe, and export the checkpoint that the recipe chooses."""
+"""`earmark train`: train an encoder from a recipe, and export the checkpoint that the recipe chooses."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,78 +9,72 @@ import typer
 from earmark.cli import console
 from earmark.cli.commands import command
 from earmark.cli.export import write_encoder
+from earmark.cli.options import Check, Device, Overrides
 from earmark.core.errors import needs
 
 if TYPE_CHECKING:
     from earmark.training.recipe import AnyRecipe
 
+LOSSES = {"loss": "loss", "held_out_loss": "held-out loss"}
+METRICS = {"accuracy": "accuracy", "eer": "EER", "frr": "FRR at 2.5 % FAR", "map": "MAP", "map_at_r": "MAP@R"}
+
 
 @command(panel="Training", example="earmark train recipes/smoke.toml --set optimizer.steps=50 --run runs/short")
 def train(
     recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .toml.", show_default=False)],
-    overrides: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Another value for a key of the recipe; may be repeated.",
-            show_default="",
-        ),
-    ] = None,
+    overrides: Overrides = None,
     run: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for checkpoints, log and encoder.", show_default="runs/<name>"),
+        typer.Option(
+            metavar="DIR",
+            help="Folder for checkpoints, log and encoder; runs/NAME if not given.",
+            show_default=False,
+        ),
     ] = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …", show_default="cuda where there is one"),
-    ] = None,
-    check: Annotated[
-        bool, typer.Option("--check", help="Report every fault of the recipe and of what it names; train nothing.")
-    ] = False,
+    device: Device = None,
+    check: Check = False,
 ) -> None:
-    """Learn an encoder from a recipe, and export the checkpoint that the recipe chooses: the best, or the last.
+    """Train an encoder from a recipe, and export the checkpoint that the recipe chooses: the best, or the last.
 
-    A run that was stopped goes on when the same command is given again. Several processes share the work when
-    torchrun starts them: torchrun --nproc-per-node 4 -m -- earmark train RECIPE.
+    The same command resumes a run that was stopped. torchrun distributes the training to several processes:
+    torchrun --nproc-per-node 4 -m -- earmark train RECIPE.
     """
     with needs("train"):
         from earmark.training import loop
         from earmark.training.nn.encoders import StreamSettings
         from earmark.training.recipe import read_any_recipe
         from earmark.training.run.checkpoint import load_checkpoint
-        from earmark.training.run.distributed import launched
+        from earmark.training.run.distributed import find_device, launched
 
     settings = read_any_recipe(recipe, overrides or [])
     folder = run or Path("runs") / settings.name
     if check:
-        loop.check(settings, folder, device=device)
+        find_device(device)
+        loop.check(settings, folder)
         console.say(f"{recipe}: no fault found")
         return
     last = folder / "last.safetensors"
-    begun = f", going on from step {load_checkpoint(last).step}" if last.exists() else ""
+    resumed = f", resumed from step {load_checkpoint(last).step}" if last.exists() else ""
     if launched().is_first:
-        console.say(f"{settings.name}: {settings.optimizer.steps} steps in {folder}{begun}")
-    best = loop.train(
-        settings,
-        folder,
-        device=device,
-        report=lambda step, numbers: console.say(f"step {step}: {_told(numbers)}"),
-    )
+        console.say(f"{settings.name}: {settings.optimizer.steps} steps in {folder}{resumed}")
+    with console.progress_bar() as progress:
+        for step, metrics in loop.train_in_steps(settings, folder, device=device, progress=progress):
+            console.say(f"step {step}: {_text(metrics)}")
     if not launched().is_first:
         return
-    state = load_checkpoint(best)
-    console.say(f"{settings.choose}: step {state.step}: {_told(state.metrics)}")
-    out = best
-    # Encoders of clips of one length cannot listen to a stream; evaluations take their checkpoints as they are.
+    chosen = loop.chosen_checkpoint(settings, folder)
+    state = load_checkpoint(chosen)
+    console.say(f"{settings.choose}: step {state.step}: {_text(state.metrics)}")
+    encoder = chosen
+    # Only encoders of streams are exported; evaluations read the checkpoints of the others.
     if isinstance(settings.encoder, StreamSettings):
-        out = folder / f"{settings.name}.onnx"
-        write_encoder(best, out)
-    console.say(f"try it: earmark evaluate {_test_of(settings)} --audio FOLDER --encoder {out}")
+        encoder = folder / f"{settings.name}.onnx"
+        write_encoder(chosen, encoder)
+    console.say(f"try it: earmark evaluate {_evaluation(settings)} --audio FOLDER --encoder {encoder}")
 
 
-def _test_of(recipe: "AnyRecipe") -> str:
-    """The evaluation that suits what was learned."""
+def _evaluation(recipe: "AnyRecipe") -> str:
+    """The evaluation that suits the recipe."""
     if recipe.kind == "sequences":
         return "map SEGMENTS"
     if recipe.data.classes == "speaker":
@@ -90,10 +84,8 @@ def _test_of(recipe: "AnyRecipe") -> str:
     return "few-shot LISTS"
 
 
-def _told(numbers: Mapping[str, float]) -> str:
-    """Numbers of a validation in words: `loss 1.23, accuracy 45.6 %, EER 7.8 %`."""
-    named = {"accuracy": "accuracy", "eer": "EER", "frr": "FRR at 2.5 % FAR", "map": "MAP", "map_at_r": "MAP@R"}
-    losses = {"loss": "loss", "held_out_loss": "held-out loss"}
-    loss = [f"{name} {numbers[key]:.3f}" for key, name in losses.items() if key in numbers]
-    told = [f"{name} {100 * numbers[key]:.1f} %" for key, name in named.items() if key in numbers]
-    return ", ".join(loss + told) or "no validation clips, so the last step counts as the best"
+def _text(metrics: Mapping[str, float]) -> str:
+    """Metrics of a checkpoint: `loss 1.23, accuracy 45.6 %, EER 7.8 %`."""
+    loss = [f"{name} {metrics[key]:.3f}" for key, name in LOSSES.items() if key in metrics]
+    shares = [f"{name} {100 * metrics[key]:.1f} %" for key, name in METRICS.items() if key in metrics]
+    return ", ".join(loss + shares) or "no validation clips, so that the last step counts as the best"

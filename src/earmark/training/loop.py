@@ -2,25 +2,24 @@
 
 import json
 import math
-from collections.abc import Callable, Container
+from collections.abc import Container, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from earmark.core.errors import EarmarkError, InputError, collected, raise_faults
-from earmark.core.numbers import finite
+from earmark.core.progress import Progress, no_progress
+from earmark.core.report import finite
 from earmark.training.check import check_writable, find_faults
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, restore, save_checkpoint, state_of
-from earmark.training.run.distributed import Processes, local_device, process_group, synchronize_statistics
+from earmark.training.run.distributed import Processes, find_device, process_group, synchronize_statistics
 from earmark.training.run.initialization import freeze, initialize_from
 from earmark.training.run.optimizer import build_optimizer, clip_gradients, learning_rate, parameters_of
-from earmark.training.run.progress import step_bar
 from earmark.training.run.task import TrainingTask, batch_loss
 from earmark.training.sequences.task import SequenceTask
 from earmark.training.words.recipe import Recipe
@@ -29,29 +28,43 @@ from earmark.training.words.task import build_words_task
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
 
-Report = Callable[[int, dict[str, float]], None]
+Metrics = dict[str, float]
 
 
-def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, report: Report | None = None) -> Path:
-    """Train an encoder; a run that was stopped goes on from its last checkpoint, to the same bits on a CPU.
+def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, progress: Progress = no_progress) -> Path:
+    """Train an encoder, and return the checkpoint that the recipe chooses: the best, or the last.
 
-    Started by `torchrun`, the processes share out each batch and compute what one process with that batch would.
+    Arguments and errors are those of `train_in_steps`.
+    """
+    for _ in train_in_steps(recipe, folder, device=device, progress=progress):
+        pass
+    return chosen_checkpoint(recipe, folder)
+
+
+def train_in_steps(
+    recipe: AnyRecipe, folder: Path, *, device: str | None = None, progress: Progress = no_progress
+) -> Iterator[tuple[int, Metrics]]:
+    """Train an encoder from checkpoint to checkpoint.
+
+    A run that was stopped resumes from its last checkpoint, on a CPU with the same bits. Several processes of
+    `torchrun` share each batch, and compute what one process with that batch computes.
 
     Args:
         recipe: all settings.
-        folder: the run's folder: ``last.safetensors``, ``best.safetensors``, ``log.jsonl``, ``tensorboard``.
-        device: ``cpu``, ``cuda``, …; default: what is there.
-        report: called with the step and the numbers of each line of the log.
+        folder: of the run: ``last.safetensors``, ``best.safetensors``, ``log.jsonl``, ``tensorboard``.
+        device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
+        progress: of the steps, in the first process.
 
-    Returns:
-        The checkpoint that the recipe chooses: the best by its validation, or the last.
+    Yields:
+        Step and metrics of each checkpoint, in the first process: the mean loss since the last checkpoint, and the
+        validation.
 
     Raises:
-        InputError: as :func:`check` says.
-        EarmarkError: the loss is no longer finite.
+        InputError: the device cannot be used; or as for :func:`check`.
+        EarmarkError: the loss is not finite.
     """
-    check(recipe, folder, device=device)
-    where = _device(device)
+    where = find_device(device)
+    check(recipe, folder)
     if recipe.threads:
         torch.set_num_threads(recipe.threads)
     folder.mkdir(parents=True, exist_ok=True)
@@ -59,26 +72,23 @@ def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, report:
         keep_freed_memory()
     if not is_finished(recipe, folder):
         with process_group(where) as processes:
-            _Run(recipe, folder, where, processes).go(report)
-    return folder / f"{recipe.choose}.safetensors"
+            own_progress = progress if processes.is_first else no_progress
+            yield from _Run(recipe, folder, where, processes, own_progress).go()
 
 
-def check(recipe: AnyRecipe, folder: Path, *, device: str | None = None, expected: Container[Path] = ()) -> None:
-    """Check all that can be checked before any work; of a run that is finished, nothing else is wanted.
+def check(recipe: AnyRecipe, folder: Path, *, expected: Container[Path] = ()) -> None:
+    """Find all faults that can be found before any work; a finished run needs no data.
 
     Args:
         recipe: all settings.
-        folder: the run's folder.
-        device: ``cpu``, ``cuda``, …; default: what is there.
-        expected: checkpoints that are not there yet, and will be before the run starts from them.
+        folder: of the run.
+        expected: checkpoints that another run will write before this run is initialized from them.
 
     Raises:
-        InputError: something is missing, broken or does not fit; every fault is in it.
+        InputError: something is missing, damaged or does not fit; the error names every fault.
     """
     faults: list[str] = []
     is_done = False
-    with collected(faults):
-        _device(device)
     with collected(faults):
         check_writable(folder)
     with collected(faults):
@@ -89,30 +99,40 @@ def check(recipe: AnyRecipe, folder: Path, *, device: str | None = None, expecte
 
 
 def is_finished(recipe: AnyRecipe, folder: Path) -> bool:
-    """Whether all steps of a run are done, or it has ended early.
+    """Whether a run has done all steps, or stopped early.
 
     Raises:
-        InputError: the folder holds another recipe's run.
+        InputError: the folder holds a run of another recipe.
     """
-    last = _last_of(recipe, folder)
+    last = _last_checkpoint(recipe, folder)
     return last is not None and (
-        last.step >= recipe.optimizer.steps or _has_waited(recipe, last.step, _best_so_far(recipe, folder)[1])
+        last.step >= recipe.optimizer.steps or _stops_early(recipe, last.step, _best(recipe, folder)[1])
     )
 
 
-def build_task(recipe: AnyRecipe, device: torch.device, processes: Processes) -> TrainingTask:
+def chosen_checkpoint(recipe: AnyRecipe, folder: Path) -> Path:
+    """The checkpoint of a run that the recipe chooses: the best, or the last."""
+    return folder / f"{recipe.choose}.safetensors"
+
+
+def build_task(
+    recipe: AnyRecipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
+) -> TrainingTask:
     """Build the training task of a recipe."""
     if isinstance(recipe, Recipe):
-        return build_words_task(recipe, device, processes)
-    return SequenceTask(recipe, device, processes)
+        return build_words_task(recipe, device, processes, progress=progress)
+    return SequenceTask(recipe, device, processes, progress=progress)
 
 
 class _Run:
-    """Everything that a step needs, made once."""
+    """Task, loss and optimizer of one run."""
 
-    def __init__(self, recipe: AnyRecipe, folder: Path, device: torch.device, processes: Processes) -> None:
-        self.recipe, self.folder, self.device, self.processes = recipe, folder, device, processes
-        self.task = build_task(recipe, device, processes)
+    def __init__(
+        self, recipe: AnyRecipe, folder: Path, device: torch.device, processes: Processes, progress: Progress
+    ) -> None:
+        self.recipe, self.folder, self.device = recipe, folder, device
+        self.processes, self.progress = processes, progress
+        self.task = build_task(recipe, device, processes, progress=progress)
         self.model, self.classes = self.task.model, self.task.classes
         self.objective = recipe.loss.build(classes=len(self.classes), dimension=recipe.encoder.dimension).to(device)
         if recipe.start.checkpoint is not None:
@@ -123,84 +143,87 @@ class _Run:
         self.optimizer = build_optimizer(recipe.optimizer, self.model, self.objective)
         self.parameters = parameters_of(self.optimizer)
         self.first = self._resume()
-        self.least, self.best_step = _best_so_far(recipe, folder)
+        self.best_cost, self.best_step = _best(recipe, folder)
 
-    def go(self, report: Report | None) -> None:
-        """Take all steps that are left."""
-        recipe, losses = self.recipe, []
-        with step_bar(self.processes.is_first) as progress, self._board() as board:
-            task = progress.add_task(recipe.name, total=recipe.optimizer.steps, completed=self.first, loss=math.nan)
-            for step in range(self.first, recipe.optimizer.steps):
-                if _has_waited(recipe, step, self.best_step):
+    def go(self) -> Iterator[tuple[int, Metrics]]:
+        """Do the remaining steps; yields step and metrics of each checkpoint in the first process."""
+        recipe, steps = self.recipe, self.recipe.optimizer.steps
+        losses: list[float] = []
+        self.progress(f"training {recipe.name}", self.first, steps)
+        with self._board() as board:
+            for step in range(self.first, steps):
+                if _stops_early(recipe, step, self.best_step):
                     break
                 losses.append(self._step(step))
-                progress.update(task, advance=1, loss=losses[-1])
-                if board is not None:
-                    board.add_scalar("loss", losses[-1], step + 1)
-                    board.add_scalar("learning rate", learning_rate(step, recipe.optimizer), step + 1)
                 done = step + 1
-                if done % recipe.checkpoint_every == 0 or done == recipe.optimizer.steps:
-                    self._checkpoint(done, sum(losses) / len(losses), board, report)
+                self.progress(f"training {recipe.name} (loss {losses[-1]:.3f})", done, steps)
+                if board is not None:
+                    board.add_scalar("loss", losses[-1], done)
+                    board.add_scalar("learning rate", learning_rate(step, recipe.optimizer), done)
+                if done % recipe.checkpoint_every == 0 or done == steps:
+                    metrics = self._checkpoint(done, sum(losses) / len(losses), board)
                     losses.clear()
+                    if self.processes.is_first:
+                        yield done, metrics
 
     def _step(self, step: int) -> float:
+        """One training step; returns the loss."""
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = group["lr_scale"] * learning_rate(step, recipe.optimizer)
-        # Every draw of a step follows from the seed and the step, so that a run can stop and go on anywhere.
+        # All random numbers of a step depend on the seed and the step only, so that a run can resume anywhere.
         generator = torch.Generator().manual_seed(_entropy(recipe.seed, step))
         torch.manual_seed(_entropy(recipe.seed, step, 1 + self.processes.rank))
         self.model.train()
-        for part in self.frozen:
-            part.eval()
-        loss, told = self._loss(step, generator)
-        if not math.isfinite(told):
-            raise EarmarkError(f"{recipe.name}: the loss is {told} at step {step}; try a smaller optimizer.lr")
+        for module in self.frozen:
+            module.eval()
+        with torch.autocast(self.device.type, torch.bfloat16, recipe.optimizer.precision == "bfloat16"):
+            batch = self.task.batch(step, generator, self.processes)
+        loss = batch_loss(batch, self.objective, self.processes)
+        value = self.processes.mean(loss).item()
+        if not math.isfinite(value):
+            raise EarmarkError(f"{recipe.name}: the loss is {value} at step {step}; try a smaller optimizer.lr")
         self.optimizer.zero_grad()
         loss.backward()
         self.processes.average_gradients(self.parameters)
         clip_gradients(self.parameters, recipe.optimizer)
         self.optimizer.step()
-        return told
+        return value
 
-    def _loss(self, step: int, generator: torch.Generator) -> tuple[Tensor, float]:
-        """The loss to follow down, and its value over all processes."""
-        with torch.autocast(self.device.type, torch.bfloat16, self.recipe.optimizer.precision == "bfloat16"):
-            batch = self.task.batch(step, generator, self.processes)
-        loss = batch_loss(batch, self.objective, self.processes)
-        return loss, self.processes.mean(loss).item()
-
-    def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None", report: Report | None) -> None:
+    def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None") -> Metrics:
+        """Validate and save; returns the metrics in the first process."""
+        metrics: Metrics = {}
         if self.processes.is_first:
-            numbers = self.task.validate()
-            cost = self.recipe.cost(numbers)
-            # Where nothing is measured, the last checkpoint is the best.
-            if cost < self.least or not numbers:
-                self.least, self.best_step = cost, done
-                self._save("best", done, numbers)
-            # Last of all: a run that is stopped in between does these steps again and writes the best again.
-            self._save("last", done, numbers)
-            self._tell(done, {"loss": loss} | numbers, board, report)
+            validation = self.task.validate()
+            cost = self.recipe.cost(validation)
+            # Without a validation, the last checkpoint is the best.
+            if cost < self.best_cost or not validation:
+                self.best_cost, self.best_step = cost, done
+                self._save("best", done, validation)
+            # After the best: a run that is stopped in between repeats these steps and writes the best again.
+            self._save("last", done, validation)
+            metrics = {"loss": loss} | validation
+            self._log(done, metrics, board)
         self.processes.wait()
         if not self.processes.is_first:
-            self.least, self.best_step = _best_so_far(self.recipe, self.folder)
+            self.best_cost, self.best_step = _best(self.recipe, self.folder)
+        return metrics
 
-    def _tell(self, done: int, numbers: dict[str, float], board: "SummaryWriter | None", report: Report | None) -> None:
+    def _log(self, done: int, metrics: Metrics, board: "SummaryWriter | None") -> None:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(finite({"step": done} | numbers), allow_nan=False) + "\n")
+            log.write(json.dumps(finite({"step": done} | metrics), allow_nan=False) + "\n")
         if board is not None:
-            for name, number in numbers.items():
-                board.add_scalar(f"checkpoint/{name}", number, done)
-        if report is not None:
-            report(done, numbers)
+            for name, value in metrics.items():
+                board.add_scalar(f"checkpoint/{name}", value, done)
 
-    def _save(self, name: str, done: int, numbers: dict[str, float]) -> None:
+    def _save(self, name: str, done: int, metrics: Metrics) -> None:
         tensors = state_of(self.model, self.objective, self.optimizer)
-        state = Checkpoint(self.recipe.model_dump(mode="json"), done, numbers, tensors, self.classes)
+        state = Checkpoint(self.recipe.model_dump(mode="json"), done, metrics, tensors, self.classes)
         save_checkpoint(self.folder / f"{name}.safetensors", state)
 
     def _resume(self) -> int:
-        last = _last_of(self.recipe, self.folder)
+        """Load the last checkpoint, if there is one; returns the number of finished steps."""
+        last = _last_checkpoint(self.recipe, self.folder)
         if last is None:
             return 0
         restore(last.tensors, self.model, self.objective, self.optimizer)
@@ -214,39 +237,30 @@ class _Run:
         return SummaryWriter(str(self.folder / "tensorboard"), purge_step=self.first + 1)
 
 
-def _device(name: str | None) -> torch.device:
-    try:
-        device = torch.device(local_device(name or ("cuda" if torch.cuda.is_available() else "cpu")))
-        torch.zeros(1, device=device)
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        raise InputError(f"--device {name}: torch cannot use it here ({str(error).splitlines()[0]})") from None
-    return device
-
-
 def _entropy(*numbers: int) -> int:
-    """A seed for each tuple of numbers, related to no other's."""
+    """A seed for each tuple of numbers; seeds of different tuples are independent."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
-def _last_of(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
-    """Where the run goes on, if it has begun."""
+def _last_checkpoint(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
+    """The checkpoint to resume from; None if the run has none yet."""
     path = folder / "last.safetensors"
     if not path.exists():
         return None
     checkpoint = load_checkpoint(path)
     if portable(check_any_recipe(checkpoint.recipe, str(path))) != portable(recipe):
-        raise InputError(f"{folder}: holds a run of another recipe; choose another --run folder, or remove this one")
+        raise InputError(f"{folder}: holds a run of another recipe; choose another folder, or delete this one")
     return checkpoint
 
 
-def _has_waited(recipe: AnyRecipe, step: int, best_step: int) -> bool:
-    """Whether the validation has not become better for as many checkpoints as the recipe waits."""
+def _stops_early(recipe: AnyRecipe, step: int, best_step: int) -> bool:
+    """Whether the validation has not improved for as many checkpoints as the recipe waits."""
     patience = recipe.stop_after * recipe.checkpoint_every
     return bool(patience) and step % recipe.checkpoint_every == 0 and step - best_step >= patience
 
 
-def _best_so_far(recipe: AnyRecipe, folder: Path) -> tuple[float, int]:
-    """The least cost, and after which step it was measured."""
+def _best(recipe: AnyRecipe, folder: Path) -> tuple[float, int]:
+    """Cost and step of the best checkpoint."""
     path = folder / "best.safetensors"
     if not path.exists():
         return math.inf, 0

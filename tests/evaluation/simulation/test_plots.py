@@ -49,7 +49,7 @@ def run(tmp_path):
 
 def test_every_plot_is_drawn_from_the_folder_of_a_run(run, tmp_path):
     out = tmp_path / "plots"
-    command = ["spatial-figures", str(run), "--out", str(out), "--dpi", "40"]
+    command = ["plot", "spatial", str(run), "--out", str(out), "--dpi", "40"]
     result = CliRunner().invoke(app, command)
     assert result.exit_code == 0
     assert {path.name for path in out.iterdir()} == PICTURES
@@ -62,7 +62,7 @@ def test_the_cost_is_measured_kept_and_drawn(run, monkeypatch):
         "one": Cost(np.array([10, 20]), np.array([1.0, 2.0])),
     }
     monkeypatch.setattr("earmark.training.spatial.cost.measure_cost", lambda *_, **__: costs)
-    assert CliRunner().invoke(app, ["spatial-figures", str(run), "--cost", "--dpi", "30"]).exit_code == 0
+    assert CliRunner().invoke(app, ["plot", "spatial", str(run), "--cost", "--dpi", "30"]).exit_code == 0
     assert (run / "cost.csv").read_text() == "n,all,one\n10,1.0,1.0\n20,4.0,2.0\n"
     assert (run / "cost.png").exists()
 

@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 from sklearn.metrics import accuracy_score, precision_recall_fscore_support
@@ -6,7 +8,6 @@ from earmark.core.errors import InputError
 from earmark.evaluation.simulation.results import (
     COLUMNS,
     Repetition,
-    read_results,
     read_rows,
     row_of,
     score,
@@ -45,11 +46,11 @@ def test_a_table_has_the_ten_columns_and_reads_back(tmp_path, answers):
     header = (tmp_path / "results.csv").read_text().splitlines()[0]
     assert header.split(",") == list(COLUMNS)
     assert len(COLUMNS) == 10
-    first, second = read_results(tmp_path / "results.csv")
-    assert first[0].error == scores[0].error
-    assert np.array_equal(first[0].precision, scores[0].precision)
-    assert first[1].weighted_recall == 1
-    assert second[1].error == scores[0].error
+    first, second = read_rows(tmp_path / "results.csv")
+    assert float(first["mfcc_error"]) == scores[0].error
+    assert json.loads(first["mfcc_precision"]) == scores[0].precision.tolist()
+    assert float(first["ae_weighted_recall"]) == 1
+    assert float(second["ae_error"]) == scores[0].error
     assert [path.name for path in tmp_path.iterdir()] == ["results.csv"]
 
 
@@ -65,9 +66,6 @@ def test_another_table_is_refused(tmp_path):
     (tmp_path / "other.csv").write_text("a,b\n1,2\n")
     with pytest.raises(InputError, match="not results of a simulation"):
         read_rows(tmp_path / "other.csv")
-    write_rows(tmp_path / "odd.csv", [dict.fromkeys(COLUMNS, "much")])
-    with pytest.raises(InputError, match="row 1"):
-        read_results(tmp_path / "odd.csv")
 
 
 def test_no_clip_has_no_scores():

@@ -42,10 +42,10 @@ def test_a_run_that_starts_from_another_comes_after_it(runs):
     )
 
 
-def test_a_checkpoint_from_elsewhere_is_waited_for_by_nobody(runs):
+def test_no_run_waits_for_a_checkpoint_from_elsewhere(runs):
     assert names(in_stages(runs(a="elsewhere", b="elsewhere"))) == [["a", "b"]]
 
 
-def test_runs_that_wait_for_each_other_are_refused(runs):
-    with pytest.raises(InputError, match=r"^compare: [ab] starts from a checkpoint that waits for its own$"):
+def test_runs_that_are_initialized_from_each_other_are_refused(runs):
+    with pytest.raises(InputError, match=r"^start\.checkpoint: [ab] "):
         in_stages(runs(a="b", b="a"))

@@ -8,13 +8,13 @@ import warnings
 import numpy as np
 import pytest
 
-from earmark import audio
+from earmark import __version__, audio
 from earmark.cli import main
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.evaluation.protocols import identification, verification
-from earmark.training.compare import evaluator as judgment
-from earmark.training.compare.evaluator import Judge
+from earmark.evaluation.embedders import Embedder
+from earmark.evaluation.protocols import few_shot, identification, open_set, verification
+from earmark.training.compare.evaluator import Evaluator
 from earmark.training.compare.protocol import read_protocol
 from earmark.training.compare.report import average_text
 from earmark.training.compare.runs import plan_runs, train_runs
@@ -114,7 +114,7 @@ def trained(folder):
     with warnings.catch_warnings():
         warnings.simplefilter("default")
         runs = plan_runs([folder / "recipes"], [1], folder / "out")
-        train_runs(runs, device="cpu")
+        list(train_runs(runs, device="cpu"))
     return {run.system: run.folder / "best.safetensors" for run in runs}
 
 
@@ -150,8 +150,8 @@ def test_losses_are_rows_of_one_report_about_speakers(folder, monkeypatch, capsy
 
 
 def test_numbers_are_those_of_the_evaluations(folder, trained):
-    judge = Judge(read_protocol(folder / "protocol.toml"))
-    found = {(one.test, one.backend): one.numbers for one in judge.judge(trained["a-softmax"])}
+    evaluator = Evaluator(read_protocol(folder / "protocol.toml"))
+    found = {(one.test, one.backend): one.numbers for one in evaluator.evaluate(trained["a-softmax"])}
     clips = folder / "clips"
 
     def embedded(names, crops):
@@ -182,7 +182,7 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
         assert found["all strangers", backend] == pytest.approx({key: one.value for key, one in expected.items()})
 
 
-def test_a_recording_is_embedded_once_for_all_tests_that_crop_alike(folder, trained, monkeypatch):
+def test_a_recording_is_embedded_once_for_all_tests_with_the_same_crops(folder, trained):
     counts = {}
 
     def counting(checkpoint, *, crops=0, seed=0):
@@ -198,43 +198,45 @@ def test_a_recording_is_embedded_once_for_all_tests_that_crop_alike(folder, trai
 
         return Counting
 
-    monkeypatch.setattr(judgment, "load_embedder", counting)
-    Judge(read_protocol(folder / "protocol.toml")).judge(trained["a-softmax"])
+    Evaluator(read_protocol(folder / "protocol.toml"), load=counting).evaluate(trained["a-softmax"])
     # Two test clips of each known voice and six clips in pairs; all strangers' and the cohort's.
     assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 2 * 4}
     # Another test costs only what no other test names.
     (folder / "protocol.toml").write_text(PROTOCOL.replace("cohort_clips = 2", "cohort_clips = 3"), encoding="utf-8")
-    Judge(read_protocol(folder / "protocol.toml")).judge(trained["a-softmax"])
+    Evaluator(read_protocol(folder / "protocol.toml"), load=counting).evaluate(trained["a-softmax"])
     assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 3 * 4}
 
 
-def test_judgments_are_kept_until_a_list_or_a_test_changes(folder, trained, monkeypatch):
+def test_results_are_kept_until_a_list_or_a_test_changes(folder, trained):
     checkpoint = trained["prototypes"]
-    first = Judge(read_protocol(folder / "protocol.toml")).judge(checkpoint)
-    monkeypatch.setattr(judgment, "load_embedder", None)
-    assert Judge(read_protocol(folder / "protocol.toml")).judge(checkpoint) == first
+    first = Evaluator(read_protocol(folder / "protocol.toml")).evaluate(checkpoint)
+
+    def refuse(*_: object, **__: object) -> Embedder:
+        raise AssertionError("evaluated again")
+
+    assert Evaluator(read_protocol(folder / "protocol.toml"), load=refuse).evaluate(checkpoint) == first
     for path, old, new in (
         ("lists/veri_test.txt", "0 eve_0.wav", "0 eve_2.wav"),
         ("protocol.toml", "cohort_clips = 2", "cohort_clips = 1"),
     ):
         kept = (folder / path).read_text(encoding="utf-8")
         (folder / path).write_text(kept.replace(old, new), encoding="utf-8")
-        with pytest.raises(TypeError):
-            Judge(read_protocol(folder / "protocol.toml")).judge(checkpoint)
+        with pytest.raises(AssertionError, match="evaluated again"):
+            Evaluator(read_protocol(folder / "protocol.toml"), load=refuse).evaluate(checkpoint)
         (folder / path).write_text(kept, encoding="utf-8")
 
 
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (('list = "lists/iden_split.txt"\n', ""), "identification.0: list: give it with audio, or else a manifest"),
-        (('name = "pairs of strangers"', 'name = "x"\nmanifest = "m.tsv"'), "verification.0: pairs: give it with"),
-        (('txt"\naudio = "clips"', 'txt"'), "identification.0: audio: the paths in `list` start from it"),
-        (('cohort = "clips/manifest.tsv"\n', ""), "verification.1: cohort: `as-norm` needs a manifest of other"),
+        (('list = "lists/iden_split.txt"\n', ""), "identification.0: list: "),
+        (('name = "pairs of strangers"', 'name = "x"\nmanifest = "m.tsv"'), "verification.0: pairs: "),
+        (('txt"\naudio = "clips"', 'txt"'), "identification.0: audio: "),
+        (('cohort = "clips/manifest.tsv"\n', ""), "verification.1: cohort: "),
         (("crops = 2", "crop = 2"), "no such key; did you mean 'crops'?"),
     ],
 )
-def test_a_test_that_says_too_little_or_too_much_is_refused(folder, change, message):
+def test_a_test_with_missing_or_contradicting_keys_is_refused(folder, change, message):
     (folder / "wrong.toml").write_text(PROTOCOL.replace(*change, 1), encoding="utf-8")
     with pytest.raises(InputError) as error:
         read_protocol(folder / "wrong.toml")
@@ -260,24 +262,25 @@ def test_a_test_that_says_too_little_or_too_much_is_refused(folder, change, mess
         ),
     ],
 )
-def test_lists_that_cannot_be_judged_stop_before_any_training(folder, path, change, message):
+def test_wrong_lists_stop_before_any_training(folder, path, change, message):
     text = (folder / path).read_text(encoding="utf-8")
     (folder / path).write_text(text.replace(*change), encoding="utf-8")
     with pytest.raises(InputError, match=message):
-        Judge(read_protocol(folder / "protocol.toml"))
+        Evaluator(read_protocol(folder / "protocol.toml"))
 
 
-def test_a_protocol_of_words_alone_is_stamped_as_it_was_before_speakers(tmp_path, monkeypatch):
+def test_results_of_a_protocol_without_speakers_are_kept_under_the_stamp_of_earlier_versions(tmp_path):
     (tmp_path / "checkpoint").write_bytes(b"weights")
     (tmp_path / "protocol.toml").write_text('title = "Words"\n', encoding="utf-8")
-    monkeypatch.setattr(judgment, "__version__", "0.1.0")
-    monkeypatch.setattr(judgment.few_shot, "METRICS", {"eer": "EER"})
-    monkeypatch.setattr(judgment.open_set, "METRICS", {"map": "MAP"})
-    stamp = Judge(read_protocol(tmp_path / "protocol.toml"))._stamp(tmp_path / "checkpoint")
-    parts = b"weights", b'{"title":"Words","few_shot":[],"open_set":[]}', b"('0.1.0', ['eer'], ['map'])"
-    assert stamp == hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    counted = repr((__version__, list(few_shot.METRICS), list(open_set.METRICS))).encode()
+    parts = b"weights", b'{"title":"Words","few_shot":[],"open_set":[]}', counted
+    stamp = hashlib.sha256(b"".join(hashlib.sha256(part).digest() for part in parts)).hexdigest()
+    row = {"test": "a", "condition": "k1", "backend": "svm", "numbers": {"eer": 0.5}, "curve": [[], []]}
+    (tmp_path / "judged.json").write_text(json.dumps({"stamp": stamp, "verdicts": [row]}), encoding="utf-8")
+    (result,) = Evaluator(read_protocol(tmp_path / "protocol.toml")).evaluate(tmp_path / "checkpoint")
+    assert result.numbers == {"eer": 0.5}
 
 
-def test_costs_are_told_as_they_are():
+def test_costs_are_not_shown_in_percent():
     average = Average((0.4, 0.5))
     assert average_text(average, percent=False) == "0.450 ± 0.635"

@@ -4,7 +4,7 @@ import torch
 
 from earmark import audio, demo
 from earmark.training.nn.encoders.dense import LIBROSA_MFCC, flat
-from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
+from earmark.training.spatial.features import POSITION_MEL, MelPower, compute_features
 
 librosa = pytest.importorskip("librosa", reason="librosa is the oracle of the features' tests")
 
@@ -45,14 +45,14 @@ def test_features_are_computed_once_and_read_again(tmp_path, bank_of, tone):
     bank = bank_of([tone(frequency, 0.3) for frequency in (300, 500, 700)])
     path = tmp_path / "mfcc.npy"
     clips = np.array([2, 0])
-    found = compute(bank, clips, LIBROSA_MFCC.build(), path, length_s=1.0, title="")
+    found = compute_features(bank, clips, LIBROSA_MFCC.build(), path, length_s=1.0)
     assert isinstance(found, np.memmap)
     assert found.shape == (2, 640)
 
     def never(_):
         raise AssertionError("computed again")
 
-    again = compute(bank, clips, never, path, length_s=1.0, title="")
+    again = compute_features(bank, clips, never, path, length_s=1.0)
     assert np.array_equal(found, again)
     assert [file.name for file in tmp_path.iterdir()] == ["mfcc.npy"]
 
@@ -60,6 +60,6 @@ def test_features_are_computed_once_and_read_again(tmp_path, bank_of, tone):
 def test_a_row_is_that_of_the_clip_alone(tmp_path, bank_of, tone):
     bank = bank_of([tone(frequency, 0.3) for frequency in (300, 500, 700)])
     frontend = LIBROSA_MFCC.build()
-    both = compute(bank, np.array([0, 1]), frontend, tmp_path / "both.npy", length_s=1.0, title="")
-    one = compute(bank, np.array([1]), frontend, tmp_path / "one.npy", length_s=1.0, title="")
+    both = compute_features(bank, np.array([0, 1]), frontend, tmp_path / "both.npy", length_s=1.0)
+    one = compute_features(bank, np.array([1]), frontend, tmp_path / "one.npy", length_s=1.0)
     assert np.allclose(both[1], one[0], atol=1e-4)

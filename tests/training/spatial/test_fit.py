@@ -140,13 +140,13 @@ def test_what_is_drawn_inside_is_the_generators_and_nobody_elses():
 
 def test_too_few_examples_are_refused():
     point = Point()
-    with pytest.raises(InputError, match="2 examples, of which 1 validate"):
+    with pytest.raises(InputError, match="2 examples"):
         fit(point, point.loss, 2, FitSettings(validation=0.5), generator())
 
 
-def test_a_loss_that_is_no_number_ends_the_work():
+def test_a_loss_that_is_not_finite_stops_the_training():
     point = Point()
-    with pytest.raises(EarmarkError, match="the loss is nan after 1 epochs; lower the rate"):
+    with pytest.raises(EarmarkError, match=r"^lr: "):
         fit(point, lambda rows: point.loss(rows) * float("nan"), 4, FitSettings(), generator())
 
 

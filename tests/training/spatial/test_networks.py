@@ -4,8 +4,8 @@ import torch
 
 from earmark.core.errors import InputError
 from earmark.training.nn.encoders.dense import DenseSettings
-from earmark.training.spatial.autoencoder import Autoencoder, AutoencoderSettings, learn
-from earmark.training.spatial.classifier import ClassifierSettings, classifier, classify
+from earmark.training.spatial.autoencoder import Autoencoder, AutoencoderSettings, train_autoencoder
+from earmark.training.spatial.classifier import ClassifierSettings, build_classifier, classify
 from earmark.training.spatial.conv1d import Conv1d, Conv1dSettings, classify_mfcc
 from earmark.training.spatial.fit import FitSettings
 
@@ -36,7 +36,7 @@ def test_the_plain_auto_encoder_lacks_the_head_alone():
 
 @pytest.mark.parametrize(("classes", "size"), [(30, 5_802), (35, 6_415)])
 def test_the_classifier_has_the_published_sizes(classes, size):
-    assert count(classifier(classes, 75)) == size
+    assert count(build_classifier(classes, 75)) == size
 
 
 def test_the_convolution_has_the_published_size():
@@ -60,7 +60,7 @@ def test_the_convolution_slides_along_coefficients():
 def test_a_head_of_no_weight_changes_nothing():
     inputs, places = torch.randn(40, 640, generator=generator()), torch.rand(70, 2, generator=generator())
     settings = AutoencoderSettings(position_weight=0.0, fit=SHORT)
-    plain, spatial = (learn(inputs, given, settings, generator(7)) for given in (None, places))
+    plain, spatial = (train_autoencoder(inputs, given, settings, generator(7)) for given in (None, places))
     assert torch.equal(plain.embed(inputs), spatial.embed(inputs))
     assert plain.history == spatial.history
 
@@ -70,7 +70,9 @@ def test_the_position_is_learned_when_it_weighs():
     places = inputs[:, :1] * 0.3
     heavy = AutoencoderSettings(position_weight=1e4, fit=FitSettings(epochs=12, lr=5e-3))
     losses = [
-        learn(inputs, given, heavy.model_copy(update={"position_weight": weight}), generator(1)).history.loss[-1]
+        train_autoencoder(
+            inputs, given, heavy.model_copy(update={"position_weight": weight}), generator(1)
+        ).history.loss[-1]
         for given, weight in ((places, 1e4), (places[torch.randperm(200, generator=generator())], 1e4))
     ]
     assert losses[0] < 0.9 * losses[1]
@@ -81,8 +83,8 @@ def test_standardized_inputs_need_no_care_afterward():
     inputs = torch.randn(80, 640, generator=generator())
     settings = AutoencoderSettings(standardize=True, fit=SHORT)
     places = torch.rand(80, 1, generator=generator())
-    first = learn(inputs, places, settings, generator(3))
-    other = learn(inputs * scale + offset, 5 * places + 2, settings, generator(3))
+    first = train_autoencoder(inputs, places, settings, generator(3))
+    other = train_autoencoder(inputs * scale + offset, 5 * places + 2, settings, generator(3))
     assert torch.allclose(first.embed(inputs), other.embed(inputs * scale + offset), atol=1e-2)
     assert first.history.loss == pytest.approx(other.history.loss, rel=1e-4)
 
@@ -90,7 +92,9 @@ def test_standardized_inputs_need_no_care_afterward():
 def test_the_auto_encoder_learns_what_repeats():
     torch.manual_seed(0)
     inputs = torch.randn(300, 4) @ torch.randn(4, 640)
-    history = learn(inputs, None, AutoencoderSettings(fit=FitSettings(epochs=15, lr=5e-3)), generator()).history
+    history = train_autoencoder(
+        inputs, None, AutoencoderSettings(fit=FitSettings(epochs=15, lr=5e-3)), generator()
+    ).history
     assert history.loss[-1] < 0.3 * history.loss[0]
 
 
@@ -128,6 +132,6 @@ def test_the_convolution_learns_from_mfcc():
     assert np.mean(logits.argmax(axis=1) == labels[80:]) > 0.9
 
 
-def test_labels_that_do_not_go_with_embeddings_are_refused():
-    with pytest.raises(InputError, match="do not go together"):
+def test_labels_that_do_not_fit_the_embeddings_are_refused():
+    with pytest.raises(InputError, match=r"^train: "):
         classify(np.zeros((4, 3)), np.zeros(3, int), np.zeros((2, 3)), classes=2)

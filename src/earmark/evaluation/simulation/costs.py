@@ -1,6 +1,7 @@
 """Measured CPU times by the number of items, and their table."""
 
 import csv
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.files import write_text
 
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
@@ -30,10 +32,11 @@ class Cost:
 def write_costs(path: Path, costs: Mapping[str, Cost]) -> None:
     """Write a table with a column `n` and a column of seconds per method; all methods have the same sizes."""
     (sizes,) = {tuple(cost.sizes.tolist()) for cost in costs.values()}
-    with path.open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, lineterminator="\n")
-        table.writerow(["n", *costs])
-        table.writerows(zip(sizes, *(map(repr, cost.seconds.tolist()) for cost in costs.values()), strict=True))
+    text = io.StringIO(newline="")
+    table = csv.writer(text, lineterminator="\n")
+    table.writerow(["n", *costs])
+    table.writerows(zip(sizes, *(map(repr, cost.seconds.tolist()) for cost in costs.values()), strict=True))
+    write_text(path, text.getvalue())
 
 
 def read_costs(path: Path) -> dict[str, Cost]:

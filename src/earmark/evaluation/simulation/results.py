@@ -15,7 +15,7 @@ import io
 import json
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -88,15 +88,6 @@ def row_of(mfcc: Scores, learned: Scores) -> dict[str, str]:
     return dict(zip(COLUMNS, cells, strict=True))
 
 
-def read_results(path: Path) -> list[tuple[Scores, Scores]]:
-    """The scores of MFCC and of the learned features in each repetition of a table.
-
-    Raises:
-        InputError: the file is missing, has other columns, or a cell is not a number.
-    """
-    return [_scores_of(row, f"{path}, row {number}") for number, row in enumerate(read_rows(path), 1)]
-
-
 def read_rows(path: Path) -> list[dict[str, str]]:
     """The rows of a table as texts.
 
@@ -120,17 +111,6 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
     table.writeheader()
     table.writerows(rows)
     write_text(path, text.getvalue())
-
-
-def _scores_of(row: dict[str, str], where: str) -> tuple[Scores, Scores]:
-    try:
-        values = [json.loads(row[column]) for column in COLUMNS]
-        found: list[Any] = [np.array(value, float) if isinstance(value, list) else float(value) for value in values]
-    except (TypeError, ValueError):
-        raise InputError(f"{where}: a cell is not a number; delete the file and run earmark spatial again") from None
-    half = len(_NUMBERS)
-    mfcc, learned = (Scores(*part) for part in (found[:half], found[half:]))
-    return mfcc, learned
 
 
 @dataclass(frozen=True)

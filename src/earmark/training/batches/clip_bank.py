@@ -19,9 +19,9 @@ from earmark.core.arrays import read_array, write_array
 from earmark.core.audio import SAMPLE_RATE, Wave, read
 from earmark.core.errors import InputError
 from earmark.core.files import atomic_folder, read_json, write_json
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.data.manifest import Clip, Manifest
 from earmark.spotting.speech import find_speech
-from earmark.training.run.progress import follow
 
 _FEW_FILES = 64
 _Cut = tuple[NDArray[np.int16], tuple[int, int] | None]
@@ -89,6 +89,7 @@ def pack(
     spoken: bool = True,
     workers: int | None = None,
     stamp: str | None = None,
+    progress: Progress = no_progress,
 ) -> ClipBank:
     """Decode clips into a bank, which is written atomically.
 
@@ -101,6 +102,7 @@ def pack(
         spoken: detect the spoken part of files; otherwise it is the whole clip, and no clip is dropped.
         workers: decoding processes; by default one per core, or none for a few files.
         stamp: what the bank was made from, written to ``stamp.json``.
+        progress: of the files.
 
     Raises:
         InputError: no clip contains speech, or a file cannot be read.
@@ -114,7 +116,7 @@ def pack(
     total = 0
     with atomic_folder(folder, replace=True) as draft:
         with (draft / "samples.i16").open("wb") as bank:
-            for clip, (samples, speech) in _decoded(clips, spoken, workers, f"packing {folder.name}"):
+            for clip, (samples, speech) in _decoded(clips, spoken, workers, f"packing {folder.name}", progress):
                 if speech is not None:
                     bank.write(samples.tobytes())
                     names = label_number.get(clip.label, -1), speaker_number[clip.speaker]
@@ -130,7 +132,9 @@ def pack(
     return ClipBank.open(folder)
 
 
-def _decoded(clips: list[Clip], spoken: bool, workers: int | None, stage: str) -> Iterator[tuple[Clip, _Cut]]:
+def _decoded(
+    clips: list[Clip], spoken: bool, workers: int | None, stage: str, progress: Progress
+) -> Iterator[tuple[Clip, _Cut]]:
     """Decode clips, each file once, in the order of files and times."""
     clips = sorted(clips, key=lambda clip: (clip.path, clip.start_s))
     by_file = [list(group) for _, group in groupby(clips, key=lambda clip: clip.path)]
@@ -141,7 +145,7 @@ def _decoded(clips: list[Clip], spoken: bool, workers: int | None, stage: str) -
         if workers != 1 and (workers or len(by_file) > _FEW_FILES):
             pool = stack.enter_context(ProcessPoolExecutor(workers or os.cpu_count()))
             decoded = pool.map(decode, by_file, chunksize=16)
-        for group, cuts in zip(follow(by_file, stage), decoded, strict=True):
+        for group, cuts in zip(follow(by_file, stage, progress), decoded, strict=True):
             yield from zip(group, cuts, strict=True)
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from earmark.core.arrays import write_array
 from earmark.core.files import atomic_folder, read_json, write_json
+from earmark.core.progress import Progress, follow, no_progress, within
 from earmark.training.batches.augment import FieldAugmentation
 from earmark.training.batches.scenes import SceneBatch, Scenes
 from earmark.training.nn.encoders import FrameEncoder
-from earmark.training.run.progress import follow
 
 _BATCH = 64
 
@@ -51,7 +51,14 @@ class SceneCache:
 
 
 def fill_scene_cache(
-    scenes: Scenes, augmentation: FieldAugmentation, teacher: FrameEncoder, folder: Path, *, copies: int, seed: int
+    scenes: Scenes,
+    augmentation: FieldAugmentation,
+    teacher: FrameEncoder,
+    folder: Path,
+    *,
+    copies: int,
+    seed: int,
+    progress: Progress = no_progress,
 ) -> SceneCache:
     """Draw each clip ``copies`` times, augment it, compute its tower frames, and cache both.
 
@@ -59,20 +66,20 @@ def fill_scene_cache(
     """
     for copy in range(copies):
         if not (folder / f"copy_{copy}").exists():
-            stage = f"drawing scenes, copy {copy + 1} of {copies}"
+            stage = f"copy {copy + 1} of {copies}"
             with atomic_folder(folder / f"copy_{copy}") as draft:
-                _draw_copy(scenes, augmentation, teacher, draft, stage, seed * 1000 + copy)
+                _draw_copy(scenes, augmentation, teacher, draft, seed * 1000 + copy, within(stage, progress))
     return SceneCache(folder, copies)
 
 
 def _draw_copy(
-    scenes: Scenes, augmentation: FieldAugmentation, teacher: FrameEncoder, folder: Path, stage: str, seed: int
+    scenes: Scenes, augmentation: FieldAugmentation, teacher: FrameEncoder, folder: Path, seed: int, progress: Progress
 ) -> None:
     count = len(scenes.start)
     generator = torch.Generator().manual_seed(seed)
     spoken = []
     with (folder / "waves.i16").open("wb") as audio, (folder / "frames.f16").open("wb") as vectors:
-        for clips in follow(torch.arange(count).split(_BATCH), stage):
+        for clips in follow(torch.arange(count).split(_BATCH), "drawing scenes", progress):
             drawn = scenes.draw(clips, generator)
             waves = augmentation(drawn, generator)
             with torch.inference_mode():

@@ -1,1 +1,1 @@
-"""Comparing systems: recipes × encoders × seeds trained alike, and judged by back-ends on one protocol."""
+"""Comparison of systems: recipes × encoders × seeds, trained and evaluated by one protocol."""

@@ -1,4 +1,4 @@
-"""What the systems of a comparison are judged on: lists, recordings and back-ends, in one TOML file."""
+"""Protocol of a comparison: lists, recordings and back-ends of all tests, in one TOML file."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -13,47 +13,48 @@ VerificationBackend = Literal["cosine", "as-norm"]
 
 
 class FewShotTest(Settings):
-    """Words that a user enrolls, among others."""
+    """A few-shot test: keywords are enrolled with a few takes."""
 
-    name: str = Field(description="what the report calls it")
+    name: str = Field(description="name in the report")
     lists: Path = Field(description="folder of enroll_*.txt and test_*.txt; relative to the protocol's folder")
-    audio: Path = Field(description="folder that the paths in the lists start from; likewise")
-    conditions: tuple[str, ...] = Field((), description="which of the lists' conditions, such as `k5`; empty: all")
+    audio: Path = Field(description="folder of the recordings; relative to the protocol's folder")
+    conditions: tuple[str, ...] = Field((), description="conditions of the lists, such as `k5`; empty: all")
     backends: tuple[FewShotBackend, ...] = Field(
         ("prototype",),
         min_length=1,
-        description="how takes give scores; `svm` has the clips of a train.txt as others",
+        description="back-ends that score takes; `svm` uses the clips of train.txt as negative examples",
     )
 
 
 class OpenSetTest(Settings):
-    """Fixed targets, among words of the training and new ones."""
+    """An open-set test: fixed targets among known and unknown words."""
 
-    name: str = Field(description="what the report calls it")
+    name: str = Field(description="name in the report")
     lists: Path = Field(description="folder of train.txt and test.txt; relative to the protocol's folder")
-    audio: Path = Field(description="folder that the paths in the lists start from; likewise")
-    targets: tuple[str, ...] = Field(min_length=1, description="labels to tell apart")
+    audio: Path = Field(description="folder of the recordings; relative to the protocol's folder")
+    targets: tuple[str, ...] = Field(min_length=1, description="labels of the targets")
     backends: tuple[OpenSetBackend, ...] = Field(
-        ("centroid",), min_length=1, description="how classes give scores; `classifier` where the loss has classes"
+        ("centroid",), min_length=1, description="back-ends that score classes; `classifier` needs a loss with classes"
     )
     unknown: Literal["cluster", "threshold"] = Field(
-        "cluster", description="unknown as one more class, or a threshold chosen on training or validation clips"
+        "cluster",
+        description="reject unknown words by one more class, or by a threshold chosen on training or validation clips",
     )
 
 
 class IdentificationTest(Settings):
-    """Other recordings of the speakers that the training told apart; only systems whose loss has classes are judged."""
+    """An identification test: other recordings of the training's speakers; needs a loss with classes."""
 
-    name: str = Field(description="what the report calls it")
+    name: str = Field(description="name in the report")
     list: Path | None = Field(
         None,
-        description="lines `1|2|3 path`, such as iden_split.txt, of which those of 3 are judged; or give `manifest`",
+        description="list of lines `1|2|3 path`, such as iden_split.txt; lines of 3 are tested; or give `manifest`",
     )
-    audio: Path | None = Field(None, description="folder that the paths in the list start from")
-    manifest: Path | None = Field(None, description="a manifest that names speakers, in place of a list")
-    split: str = Field("test", description="the clips of the manifest that are judged")
-    crops: int = Field(0, ge=0, description="random crops of a recording that are averaged; 0: its middle")
-    seed: int = Field(0, ge=0, description="of the crops")
+    audio: Path | None = Field(None, description="folder of the recordings in the list")
+    manifest: Path | None = Field(None, description="manifest with speakers, in place of a list")
+    split: str = Field("test", description="split of the manifest")
+    crops: int = Field(0, ge=0, description="number of random crops to average; 0: the center crop")
+    seed: int = Field(0, ge=0, description="seed of the crops")
 
     @model_validator(mode="after")
     def _names_clips(self) -> Self:
@@ -62,41 +63,44 @@ class IdentificationTest(Settings):
 
 
 class VerificationTest(Settings):
-    """Pairs of recordings: of one speaker or of two."""
+    """A verification test: pairs of recordings of the same speaker or of two."""
 
-    name: str = Field(description="what the report calls it")
+    name: str = Field(description="name in the report")
     pairs: Path | None = Field(
-        None, description="lines `1|0 path path`, such as veri_test.txt; or all pairs of the clips of `manifest`"
+        None,
+        description="list of lines `1|0 path path`, such as veri_test.txt; or all pairs of the clips of `manifest`",
     )
-    audio: Path | None = Field(None, description="folder that the paths in the pairs start from")
-    manifest: Path | None = Field(None, description="a manifest that names speakers, in place of pairs")
-    split: str = Field("test", description="the clips of the manifest that are paired")
-    crops: int = Field(0, ge=0, description="random crops of a recording that are averaged; 0: its middle")
-    seed: int = Field(0, ge=0, description="of the crops")
+    audio: Path | None = Field(None, description="folder of the recordings in the pairs")
+    manifest: Path | None = Field(None, description="manifest with speakers, in place of pairs")
+    split: str = Field("test", description="split of the manifest")
+    crops: int = Field(0, ge=0, description="number of random crops to average; 0: the center crop")
+    seed: int = Field(0, ge=0, description="seed of the crops")
     backends: tuple[VerificationBackend, ...] = Field(
-        ("cosine",), min_length=1, description="how a pair gets its score: a cosine, or one normalized by a cohort"
+        ("cosine",),
+        min_length=1,
+        description="back-ends that score pairs: the cosine, or the cosine normalized by a cohort",
     )
-    cohort: Path | None = Field(None, description="a manifest of other speakers, needed by `as-norm`")
-    cohort_split: str = Field("train", description="the clips of the cohort")
-    cohort_clips: int = Field(0, ge=0, description="clips of each speaker of the cohort, the first ones; 0: all")
-    top: int = Field(300, ge=2, description="speakers of the cohort that normalize a clip's scores: the nearest")
+    cohort: Path | None = Field(None, description="manifest of other speakers, for `as-norm`")
+    cohort_split: str = Field("train", description="split of the cohort's manifest")
+    cohort_clips: int = Field(0, ge=0, description="number of clips of each cohort speaker, the first ones; 0: all")
+    top: int = Field(300, ge=2, description="number of most similar cohort speakers that normalize a clip's scores")
 
     @model_validator(mode="after")
     def _names_clips(self) -> Self:
         _check_one("pairs", self.pairs, self.manifest, self.audio)
         if "as-norm" in self.backends and self.cohort is None:
-            raise ValueError("cohort: `as-norm` needs a manifest of other speakers")
+            raise ValueError("cohort: `as-norm` needs a manifest of other speakers; name one")
         return self
 
 
 class Protocol(Settings):
     """All tests of a comparison."""
 
-    title: str = Field(description="of the report")
-    few_shot: tuple[FewShotTest, ...] = Field((), description="tests of words that a user enrolls")
-    open_set: tuple[OpenSetTest, ...] = Field((), description="tests of fixed targets")
-    identification: tuple[IdentificationTest, ...] = Field((), description="tests of known speakers")
-    verification: tuple[VerificationTest, ...] = Field((), description="tests of pairs of speakers")
+    title: str = Field(description="title of the report")
+    few_shot: tuple[FewShotTest, ...] = Field((), description="few-shot tests")
+    open_set: tuple[OpenSetTest, ...] = Field((), description="open-set tests")
+    identification: tuple[IdentificationTest, ...] = Field((), description="identification tests")
+    verification: tuple[VerificationTest, ...] = Field((), description="verification tests")
 
 
 def read_protocol(path: Path) -> Protocol:
@@ -110,6 +114,6 @@ def read_protocol(path: Path) -> Protocol:
 
 def _check_one(key: str, listed: Path | None, manifest: Path | None, audio: Path | None) -> None:
     if (listed is None) == (manifest is None):
-        raise ValueError(f"{key}: give it with audio, or else a manifest, not both")
+        raise ValueError(f"{key}: give either this and `audio`, or a manifest")
     if listed is not None and audio is None:
-        raise ValueError(f"audio: the paths in `{key}` start from it; name the folder")
+        raise ValueError(f"audio: `{key}` needs the folder of its recordings; name it")

@@ -1,27 +1,29 @@
-"""The training runs of a comparison: every recipe with every encoder and every seed, a few at a time."""
+"""The training runs of a comparison: every recipe with every encoder and every seed."""
 
 import multiprocessing
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
 from earmark.core.config import own_table
 from earmark.core.errors import InputError, collected, raise_faults
+from earmark.core.progress import Progress, no_progress, within
 from earmark.training.loop import check, train
+from earmark.training.run.distributed import find_device
 from earmark.training.words.corpus import prepare_corpus, validation_bank
 from earmark.training.words.recipe import Recipe, read_recipe
 
 
 @dataclass(frozen=True)
 class Run:
-    """One training.
+    """One training run.
 
     Attributes:
-        system: what is compared: the recipe's name, and the encoder's where there are several.
-        seed: which of the system's runs this is.
-        recipe: what is trained.
-        folder: where.
+        system: name of the recipe, followed by that of the encoder if there are several.
+        seed: of the run.
+        recipe: with this seed.
+        folder: of the run.
     """
 
     system: str
@@ -31,7 +33,7 @@ class Run:
 
 
 def recipes_in(path: Path) -> list[Path]:
-    """The recipes that a path stands for: itself, or of a folder all that no other recipe there extends.
+    """A recipe, or the recipes of a folder that no other recipe in it extends.
 
     Raises:
         InputError: a folder without recipes.
@@ -41,24 +43,29 @@ def recipes_in(path: Path) -> list[Path]:
     found = sorted(path.glob("*.toml"))
     extended = {(path / str(own_table(recipe).get("extends", ""))).resolve() for recipe in found}
     if not found:
-        raise InputError(f"{path}: no recipe (.toml) in this folder")
+        raise InputError(f"{path}: no recipe (.toml) in this folder; name another")
     return [recipe for recipe in found if recipe.resolve() not in extended]
 
 
 def plan_runs(
-    recipes: Iterable[Path], seeds: Sequence[int], out: Path, *, encoders: Sequence[Path] = (), sets: Sequence[str] = ()
+    recipes: Iterable[Path],
+    seeds: Sequence[int],
+    out: Path,
+    *,
+    encoders: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
 ) -> list[Run]:
-    """Every run of the grid: recipes × encoders × seeds.
+    """All runs of the grid: recipes × encoders × seeds.
 
     Args:
-        recipes: recipe files, or folders of them; each one's ``name`` names the system.
-        seeds: each gives a run of every system.
-        out: the runs' folders go below it, ``SYSTEM/seedN``.
-        encoders: files that are laid over each recipe, such as one with a table ``[encoder]``.
-        sets: ``key=value`` for all.
+        recipes: recipe files, or folders of them; the ``name`` of a recipe is that of the system.
+        seeds: of the runs of each system.
+        out: folder for the folders of the runs, ``SYSTEM/seedN``.
+        encoders: files with a part of a recipe, such as the table ``[encoder]``, that replaces that of each recipe.
+        overrides: ``key=value`` for all recipes.
 
     Raises:
-        InputError: two recipes of one name, or one that cannot be read.
+        InputError: two recipes have the same name, or a recipe cannot be read.
     """
     runs: list[Run] = []
     faults: list[str] = []
@@ -67,85 +74,94 @@ def plan_runs(
         for encoder in encoders or (None,):
             for seed in seeds:
                 with collected(faults):
-                    recipe = read_recipe(path, [*sets, f"seed={seed}"], over=encoder)
+                    recipe = read_recipe(path, [*overrides, f"seed={seed}"], over=encoder)
                 if faults:
                     continue
                 system = recipe.name if encoder is None else f"{recipe.name} {encoder.stem}"
                 if named.setdefault(recipe.name, path) != path:
-                    raise InputError(f"{path}: its name is {recipe.name!r}, and so is that of {named[recipe.name]}")
+                    raise InputError(
+                        f"{path}: has the same name, {recipe.name!r}, as {named[recipe.name]}; rename one of them"
+                    )
                 runs.append(Run(system, seed, recipe, out / system.replace(" ", "+") / f"seed{seed}"))
     raise_faults(faults)
     if not runs:
-        raise InputError("compare: no recipe and seed to train")
+        raise InputError("no recipe to train; name one", key="recipes")
     return runs
 
 
 def check_runs(runs: Sequence[Run], *, device: str | None = None) -> None:
-    """Check all that can be checked before the first training.
+    """Find all faults that can be found before the first training.
 
     Args:
-        runs: from :func:`plan_runs`; one may start from another's checkpoint, which is not there yet.
-        device: ``cpu``, ``cuda``, …; default: what is there.
+        runs: from :func:`plan_runs`; a run may be initialized from the checkpoint of another.
+        device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
 
     Raises:
-        InputError: something is missing, broken or does not fit; every fault of every run is in it.
+        InputError: something is missing, damaged or does not fit; the error names every fault of every run.
     """
+    find_device(device)
     expected = {run.folder.resolve() / f"{name}.safetensors" for run in runs for name in ("best", "last")}
     faults: list[str] = []
     for run in runs:
         found: list[str] = []
         with collected(found):
-            check(run.recipe, run.folder, device=device, expected=expected)
+            check(run.recipe, run.folder, expected=expected)
         faults += [f"{run.system}: {fault}" for fault in found]
     raise_faults(faults)
 
 
 def train_runs(
-    runs: Sequence[Run], *, device: str | None = None, jobs: int = 1, on_done: Callable[[Run], object] = lambda _: None
-) -> None:
-    """Train what is not trained yet; a run that was stopped goes on.
+    runs: Sequence[Run], *, device: str | None = None, jobs: int = 1, progress: Progress = no_progress
+) -> Iterator[Run]:
+    """Train the runs that are not finished; a run that was stopped resumes.
 
     Args:
-        runs: from :func:`plan_runs`; one that starts from another's checkpoint comes after it.
-        device: ``cpu``, ``cuda``, …; default: what is there.
-        jobs: trainings at a time, each a process of its own.
-        on_done: told after each run.
+        runs: from :func:`plan_runs`.
+        device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
+        jobs: number of processes, each with one run at a time.
+        progress: of packing the clips, and, with one job, of the steps.
+
+    Yields:
+        Each run when it is finished; a run that is initialized from the checkpoint of another comes after that one.
     """
     stages = in_stages(runs)
     if jobs == 1:
         for run in [run for stage in stages for run in stage]:
-            train(run.recipe, run.folder, device=device)
-            on_done(run)
+            inner = within(f"{run.system}, seed {run.seed}", progress)
+            train(run.recipe, run.folder, device=device, progress=inner)
+            yield run
         return
     for recipe in {run.recipe.data.model_dump_json() + run.recipe.scenes.kind: run.recipe for run in runs}.values():
-        # Packed here, so that no two processes pack one folder at a time.
-        prepare_corpus(recipe)
-        validation_bank(recipe)
+        # Before the processes start, so that no two of them pack the same folder.
+        prepare_corpus(recipe, progress=progress)
+        validation_bank(recipe, progress=progress)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
         for stage in stages:
             waiting = {pool.submit(train, run.recipe, run.folder, device=device): run for run in stage}
             for done in as_completed(waiting):
                 done.result()
-                on_done(waiting[done])
+                yield waiting[done]
 
 
 def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
-    """The runs in groups, each of which starts from no checkpoint of its own or a later group.
+    """Group runs so that each is initialized from runs of earlier groups only.
 
     Raises:
-        InputError: runs that wait for each other.
+        InputError: runs are initialized from each other.
     """
     left, stages = list(runs), []
     while left:
         folders = {run.folder.resolve() for run in left}
-        ready = [run for run in left if run.recipe.start.checkpoint is None or _home(run) not in folders]
+        ready = [run for run in left if run.recipe.start.checkpoint is None or _source(run) not in folders]
         if not ready:
-            raise InputError(f"compare: {left[0].system} starts from a checkpoint that waits for its own")
+            raise InputError(
+                f"start.checkpoint: {left[0].system} is initialized, over others, from its own checkpoint; change one"
+            )
         stages.append(ready)
         left = [run for run in left if run not in ready]
     return stages
 
 
-def _home(run: Run) -> Path:
-    """The folder of the checkpoint that a run starts from."""
+def _source(run: Run) -> Path:
+    """The folder of the checkpoint that initializes a run."""
     return Path(run.recipe.start.checkpoint or "").resolve().parent

@@ -1,12 +1,12 @@
-"""What a system makes of a protocol's tests of speakers."""
+"""Identification and verification tests of a protocol."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.numbers import finite
 from earmark.evaluation.embedders import Embedder
 from earmark.evaluation.metrics import error_curve
 from earmark.evaluation.protocols import identification, verification
@@ -17,25 +17,30 @@ from earmark.evaluation.protocols.speaker_trials import (
     read_verification,
 )
 from earmark.training.compare.protocol import IdentificationTest, VerificationTest
-from earmark.training.compare.results import IDENTIFICATION, VERIFICATION, Verdict, thinned
+from earmark.training.compare.results import IDENTIFICATION, VERIFICATION, Result
 
 Floats = NDArray[np.floating]
 
 
 @dataclass(frozen=True)
 class Identification:
-    """A test of known speakers, and the recordings that it names.
+    """An identification test and its recordings.
 
-    Raises:
-        InputError: when made by `of`, for a list, manifest or recording that cannot be read, or one by nobody.
+    Attributes:
+        test: of the protocol.
+        trials: the recordings and their speakers.
     """
 
     test: IdentificationTest
     trials: SpeakerTrials
 
     @classmethod
-    def of(cls, test: IdentificationTest) -> "Identification":
-        """Read the test's list or manifest."""
+    def of(cls, test: IdentificationTest) -> Self:
+        """Read the list or manifest of a test.
+
+        Raises:
+            InputError: it, or a recording, cannot be read; or a recording has no speaker.
+        """
         if test.manifest is not None:
             return cls(test, read_manifest_trials(test.manifest, test.split))
         assert test.list is not None
@@ -43,36 +48,38 @@ class Identification:
         return cls(test, read_identification(test.list, test.audio))
 
     @property
-    def places(self) -> list[str]:
-        """Where every recording lies that is to be embedded."""
-        return _places(self.trials)
+    def files(self) -> list[str]:
+        """Paths of the recordings to embed."""
+        return _files(self.trials)
 
     @property
     def content(self) -> bytes:
-        """Tells what is listed from all else."""
+        """Identifies the content of the lists."""
         return repr(self.trials).encode()
 
-    def judge(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Verdict]:
-        """How often a system's classes are right; nothing where it has none.
+    def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
+        """Compute the accuracy of the classifier; no result without a classifier.
 
         Args:
-            vectors: by place.
-            embedder: made them.
+            vectors: embeddings by path.
+            embedder: computed them.
         """
         logits = embedder.classify(_stacked(self.trials, vectors)) if embedder.classes else None
         if logits is None:
             return []
         found = identification.compute_metrics(logits, embedder.classes, list(self.trials.speakers.values()))
-        numbers = {name: finite(estimate.value) for name, estimate in found.items()}
-        return [Verdict(self.test.name, IDENTIFICATION, "classifier", numbers, ((), ()))]
+        numbers = {name: estimate.value for name, estimate in found.items()}
+        return [Result.of(self.test.name, IDENTIFICATION, "classifier", numbers)]
 
 
 @dataclass(frozen=True)
 class Verification:
-    """A test of pairs, the recordings that it names, and strangers that normalize scores, perhaps none.
+    """A verification test and its recordings.
 
-    Raises:
-        InputError: when made by `of`, for a list, manifest or recording that cannot be read, or pairs of one kind.
+    Attributes:
+        test: of the protocol.
+        trials: the recordings, their speakers, and the pairs.
+        cohort: recordings of other speakers that normalize the scores, or None.
     """
 
     test: VerificationTest
@@ -80,8 +87,12 @@ class Verification:
     cohort: SpeakerTrials | None
 
     @classmethod
-    def of(cls, test: VerificationTest) -> "Verification":
-        """Read the test's pairs or manifest, and its cohort."""
+    def of(cls, test: VerificationTest) -> Self:
+        """Read the pairs or the manifest of a test, and its cohort.
+
+        Raises:
+            InputError: a list, manifest or recording cannot be read; or all pairs are of one kind.
+        """
         cohort = None
         if "as-norm" in test.backends:
             assert test.cohort is not None
@@ -92,31 +103,31 @@ class Verification:
             assert test.pairs is not None
             assert test.audio is not None
             trials = read_verification(test.pairs, test.audio)
-        trials.pairs(list(trials.files))  # pairs of one kind alone are found here, not after hours of training
+        trials.pairs(list(trials.files))  # raises where all pairs are of one kind, before hours of training
         return cls(test, trials, cohort)
 
     @property
-    def places(self) -> list[str]:
-        """Where every recording lies that is to be embedded."""
-        return _places(self.trials) + (_places(self.cohort) if self.cohort else [])
+    def files(self) -> list[str]:
+        """Paths of the recordings to embed."""
+        return _files(self.trials) + (_files(self.cohort) if self.cohort else [])
 
     @property
     def content(self) -> bytes:
-        """Tells what is listed from all else."""
+        """Identifies the content of the lists."""
         return repr((self.trials, self.cohort)).encode()
 
-    def judge(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Verdict]:
-        """How well scores tell pairs of one speaker from pairs of two.
+    def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
+        """Compute the errors of the scores of all back-ends.
 
         Args:
-            vectors: by place.
-            embedder: made them.
+            vectors: embeddings by path.
+            embedder: not used.
         """
         del embedder
         paths = list(self.trials.files)
         speakers = [self.trials.speakers[path] for path in paths]
         embeddings, pairs = _stacked(self.trials, vectors), self.trials.pairs(paths)
-        verdicts = []
+        results = []
         for backend in self.test.backends:
             if backend == "as-norm":
                 assert self.cohort is not None
@@ -129,20 +140,20 @@ class Verification:
             else:
                 scores = verification.score_pairs(embeddings, pairs)
             found = verification.compute_metrics(scores, pairs, speakers)
-            numbers = {name: finite(estimate.value) for name, estimate in found.items()}
-            curve = thinned(error_curve(scores, pairs.is_same))
-            verdicts.append(Verdict(self.test.name, VERIFICATION, backend, numbers, curve))
-        return verdicts
+            numbers = {name: estimate.value for name, estimate in found.items()}
+            curve = error_curve(scores, pairs.is_same)
+            results.append(Result.of(self.test.name, VERIFICATION, backend, numbers, curve))
+        return results
 
 
 def crops_of(test: IdentificationTest | VerificationTest) -> tuple[int, int]:
-    """Number and seed of the crops that a test averages; where there are none, no seed matters."""
+    """Number of crops that a test averages, and their seed; the seed is 0 without crops."""
     return test.crops, test.seed if test.crops else 0
 
 
-def _places(trials: SpeakerTrials) -> list[str]:
-    return [str(place) for place in trials.files.values()]
+def _files(trials: SpeakerTrials) -> list[str]:
+    return [str(file) for file in trials.files.values()]
 
 
 def _stacked(trials: SpeakerTrials, vectors: Mapping[str, Floats]) -> Floats:
-    return np.stack([vectors[place] for place in _places(trials)])
+    return np.stack([vectors[file] for file in _files(trials)])

@@ -1,4 +1,4 @@
-"""What the runs of a comparison say together: each system's mean over its seeds, and how sure it is."""
+"""Summary of a comparison: the mean over the seeds of each system, with its interval."""
 
 import json
 import math
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 from scipy.stats import t
 
-from earmark.training.compare.results import Verdict
+from earmark.training.compare.results import Curve, Result
 from earmark.training.compare.runs import Run
 
 LEVEL = 0.95
@@ -17,22 +17,22 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Average:
-    """A number over seeds.
+    """A metric over seeds.
 
     Attributes:
-        values: one a seed.
+        values: one for each seed.
     """
 
     values: tuple[float, ...]
 
     @property
     def mean(self) -> float:
-        """The mean; NaN where there is no number."""
+        """The mean; NaN without values."""
         return float(np.mean(self.values)) if self.values else math.nan
 
     @property
     def margin(self) -> float:
-        """Half the width of the 95 % interval of the mean, by Student's t; NaN for one seed."""
+        """Half the width of the 95 % interval of the mean, by Student's t; NaN for one value."""
         count = len(self.values)
         if count < 2:
             return math.nan
@@ -40,8 +40,8 @@ class Average:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where a number was measured: which system, test, condition and back-end."""
+class Row:
+    """A row of a table: system, test, condition and back-end."""
 
     system: str
     test: str
@@ -51,67 +51,62 @@ class Place:
 
 @dataclass(frozen=True)
 class Summary:
-    """All numbers of a comparison.
+    """All metrics of a comparison.
 
     Attributes:
-        numbers: by place, then by name.
-        curves: the error curve of each place's middle seed: false-acceptance and false-rejection rates.
+        numbers: by row, then by name.
+        curves: the error curve of the median seed of each row.
         learning: by system, for each seed the steps of its validations and the EER at each.
     """
 
-    numbers: dict[Place, dict[str, Average]]
-    curves: dict[Place, tuple[tuple[float, ...], tuple[float, ...]]]
+    numbers: dict[Row, dict[str, Average]]
+    curves: dict[Row, Curve]
     learning: dict[str, tuple[tuple[tuple[int, ...], tuple[float, ...]], ...]]
 
     @property
     def tests(self) -> list[tuple[str, str]]:
-        """Every test and condition, in their order."""
-        return list(dict.fromkeys((place.test, place.condition) for place in self.numbers))
+        """Every test and condition, in the order of the protocol."""
+        return list(dict.fromkeys((row.test, row.condition) for row in self.numbers))
 
-    def of(self, test: str, condition: str) -> dict[Place, dict[str, Average]]:
-        """The numbers of one condition of one test."""
-        return {
-            place: numbers
-            for place, numbers in self.numbers.items()
-            if (place.test, place.condition) == (test, condition)
-        }
+    def of(self, test: str, condition: str) -> dict[Row, dict[str, Average]]:
+        """The rows of one condition of one test."""
+        return {row: numbers for row, numbers in self.numbers.items() if (row.test, row.condition) == (test, condition)}
 
 
-def summarize(judged: Mapping[Run, Sequence[Verdict]]) -> Summary:
-    """Average the verdicts of each system's runs.
+def summarize(results: Mapping[Run, Sequence[Result]]) -> Summary:
+    """Average the results of the runs of each system.
 
     Args:
-        judged: the verdicts of each run, the runs in the order in which the report should name the systems.
+        results: of each run; the report names the systems in this order.
     """
-    found: dict[Place, list[Verdict]] = {}
-    for run, verdicts in judged.items():
-        for verdict in verdicts:
-            place = Place(run.system, verdict.test, verdict.condition, verdict.backend)
-            found.setdefault(place, []).append(verdict)
+    found: dict[Row, list[Result]] = {}
+    for run, own in results.items():
+        for result in own:
+            found.setdefault(Row(run.system, result.test, result.condition, result.backend), []).append(result)
     numbers = {
-        place: {
-            name: Average(tuple(value for verdict in verdicts if (value := verdict.numbers[name]) is not None))
-            for name in verdicts[0].numbers
+        row: {
+            name: Average(tuple(value for result in seeds if (value := result.numbers[name]) is not None))
+            for name in seeds[0].numbers
         }
-        for place, verdicts in found.items()
+        for row, seeds in found.items()
     }
-    middle = {place: sorted(verdicts, key=_error)[len(verdicts) // 2] for place, verdicts in found.items()}
-    systems = dict.fromkeys(run.system for run in judged)
+    curves = {row: sorted(seeds, key=_error)[len(seeds) // 2].curve for row, seeds in found.items()}
+    systems = dict.fromkeys(run.system for run in results)
     learning = {
-        system: tuple(_learning(run.folder / "log.jsonl") for run in judged if run.system == system)
+        system: tuple(_learning(run.folder / "log.jsonl") for run in results if run.system == system)
         for system in systems
     }
-    return Summary(numbers, {place: verdict.curve for place, verdict in middle.items()}, learning)
+    return Summary(numbers, curves, learning)
 
 
-def _error(verdict: Verdict) -> float:
-    """What runs are ordered by: the EER; where nothing is accepted or rejected, how often the best class is wrong."""
-    numbers = verdict.numbers
+def _error(result: Result) -> float:
+    """The error that orders the seeds: EER; in identification, the rate of wrong classes."""
+    numbers = result.numbers
     value = numbers["eer"] if "eer" in numbers else 1 - (numbers["top_1"] or 0)
     return math.inf if value is None else value
 
 
 def _learning(log: Path) -> tuple[tuple[int, ...], tuple[float, ...]]:
     lines = [json.loads(line) for line in log.read_text(encoding="utf-8").splitlines()]
-    measured = [(line["step"], line["eer"]) for line in lines if "eer" in line]
+    measured = [(line["step"], line["eer"]) for line in lines if line.get("eer") is not None]
     return tuple(step for step, _ in measured), tuple(eer for _, eer in measured)

@@ -1,1 +1,1 @@
-"""From a checkpoint to an ONNX encoder, its calibration, and an embedder for evaluation."""
+"""Export of checkpoints: ONNX encoders, their calibration, and embedders for evaluations."""

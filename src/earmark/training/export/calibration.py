@@ -57,7 +57,7 @@ def calibrate(
     Raises:
         InputError: the recipe names no validation clips, too few of each word, or no sentences with transcripts.
     """
-    bank = validation_bank(recipe)
+    bank = validation_bank(recipe, progress=progress)
     if bank is None:
         raise InputError("data.validation: calibration needs labeled clips of words that are not in the training")
     encoder = load_encoder(path)

@@ -38,7 +38,7 @@ def calibrate_speaker(path: Path, recipe: Recipe, *, progress: Progress = no_pro
     Raises:
         InputError: the recipe names no validation clips, or too few.
     """
-    bank = validation_bank(recipe)
+    bank = validation_bank(recipe, progress=progress)
     if bank is None:
         raise InputError("data.validation: calibration needs clips of speakers that are not in the training; add some")
     encoder = load_speaker_encoder(path)

@@ -1,1 +1,1 @@
-"""The parts that every training run shares: settings, task, optimizer, checkpoint, processes."""
+"""Parts of a training run: settings, initialization, optimizer, checkpoints and distributed training."""

@@ -116,9 +116,25 @@ def process_group(device: torch.device) -> Iterator[Processes]:
         dist.destroy_process_group()
 
 
-def local_device(name: str) -> str:
-    """Device of this process: each process on a machine uses its own GPU."""
-    return f"cuda:{os.environ['LOCAL_RANK']}" if name == "cuda" and "LOCAL_RANK" in os.environ else name
+def find_device(name: str | None = None) -> torch.device:
+    """The device of this process; each process on a machine gets its own GPU.
+
+    Args:
+        name: ``cpu``, ``cuda``, ``cuda:1``, …; None for the GPU if there is one.
+
+    Raises:
+        InputError: torch cannot use it.
+    """
+    wanted = name or ("cuda" if torch.cuda.is_available() else "cpu")
+    if wanted == "cuda" and "LOCAL_RANK" in os.environ:
+        wanted = f"cuda:{os.environ['LOCAL_RANK']}"
+    try:
+        device = torch.device(wanted)
+        torch.zeros(1, device=device)
+    except (RuntimeError, AssertionError, NotImplementedError) as error:
+        problem = str(error).splitlines()[0]
+        raise InputError(f"torch cannot use {wanted} here ({problem}); choose cpu or cuda", key="device") from None
+    return device
 
 
 def synchronize_statistics(module: nn.Module) -> None:

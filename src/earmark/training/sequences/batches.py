@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.spans import Span
 from earmark.training.sequences.draws import (
     GoldDraws,
@@ -55,8 +56,10 @@ DrawCuts = Callable[[int], Drawn]
 class Material:
     """The lists of a recipe, and the frames of their segments."""
 
-    def __init__(self, recipe: SequenceRecipe, source: FrameSource, device: torch.device) -> None:
-        self.recipe, self.source, self.device = recipe, source, device
+    def __init__(
+        self, recipe: SequenceRecipe, source: FrameSource, device: torch.device, *, progress: Progress = no_progress
+    ) -> None:
+        self.recipe, self.source, self.device, self.progress = recipe, source, device, progress
         sections = recipe.data.sections
         self.sections: list[Span] | None = None
         if sections is not None:
@@ -109,7 +112,16 @@ class Material:
     ) -> DrawCuts:
         draws = SectionDraws(sections, settings, seed, where)
         bank = self._kept("sections", str(folder.resolve()), repr(sections), str(settings.context_s))
-        hear = Variants(sections, folder, bank, settings.context_s, self.source, self.recipe.augment, self.device)
+        hear = Variants(
+            sections,
+            folder,
+            bank,
+            settings.context_s,
+            self.source,
+            self.recipe.augment,
+            self.device,
+            progress=self.progress,
+        )
 
         def drawn(number: int) -> Drawn:
             batch = draws.draw(number)
@@ -154,7 +166,8 @@ class Material:
         context = self.recipe.context
         made_by = [self.source.fingerprint, context.model_dump_json(), str(listed.folder.resolve())]
         around = seen_around(self.recipe.encoder)
-        return SegmentFrames(listed, sections, self.source, self._kept("frames", *made_by), context, around)
+        folder = self._kept("frames", *made_by)
+        return SegmentFrames(listed, sections, self.source, folder, context, around, progress=self.progress)
 
     def _kept(self, what: str, *made_by: str) -> Path:
         return self.recipe.data.folder / f"{what}-{digest(made_by)}"

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.sections import by_path, read_sections
 from earmark.data.lists.segment_pairs import read_segment_pairs
@@ -59,6 +60,7 @@ class SegmentFrames:
         folder: where they are kept.
         context: how much is heard at a time.
         around: frames that a cut holds on each side of its segment; of a section of an hour it holds no more.
+        progress: of encoding the recordings.
 
     Attributes:
         kept: numbers of the segments that have a frame, shape (n,); those that are shorter are left out.
@@ -76,6 +78,8 @@ class SegmentFrames:
         folder: Path,
         context: ContextSettings,
         around: int = 0,
+        *,
+        progress: Progress = no_progress,
     ) -> None:
         if sections is None:
             sections, owner = _whole(listed.clips, AudioFolder(listed.folder))
@@ -84,7 +88,9 @@ class SegmentFrames:
         used = sorted({*owner})
         place = {number: row for row, number in enumerate(used)}
         self.listed, self.around = listed, around
-        self.store: FrameStore = store_frames(source, [sections[n] for n in used], listed.folder, folder, context)
+        self.store: FrameStore = store_frames(
+            source, [sections[n] for n in used], listed.folder, folder, context, progress=progress
+        )
         self._owner = [place[number] for number in owner]
         self._span = [
             self.store.span(number, clip.start_s, _end_s(clip))

@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 
+from earmark.core.progress import Progress, no_progress
 from earmark.training.nn.encoders.stream import FrameEncoder
 from earmark.training.run.distributed import Processes
 from earmark.training.run.task import Batch
@@ -22,6 +23,7 @@ class SequenceTask:
         recipe: recipe of sequences.
         device: training device.
         processes: the processes that share each batch.
+        progress: of packing and encoding the recordings.
 
     Raises:
         InputError: a list or recording is missing or broken; there are too few segments; the network does not fit the
@@ -30,10 +32,17 @@ class SequenceTask:
 
     classes: tuple[str, ...] = ()
 
-    def __init__(self, recipe: SequenceRecipe, device: torch.device, processes: Processes) -> None:
+    def __init__(
+        self,
+        recipe: SequenceRecipe,
+        device: torch.device,
+        processes: Processes,
+        *,
+        progress: Progress = no_progress,
+    ) -> None:
         source = build_source(recipe.frames, device)
         with processes.first_alone():
-            material = Material(recipe, source, device)
+            material = Material(recipe, source, device, progress=progress)
             self.draw = material.draws(recipe.seed)
             held_out = material.held_out() if processes.is_first else None
             labeled = material.validation() if processes.is_first else None

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip, Manifest
@@ -34,6 +35,7 @@ class Variants:
         source: makes the frames.
         augment: augmentation settings.
         device: where waves are stretched.
+        progress: of packing the recordings.
 
     Raises:
         InputError: a recording is missing, or ends before a section.
@@ -48,6 +50,8 @@ class Variants:
         source: FrameSource,
         augment: SectionAugmentSettings,
         device: torch.device,
+        *,
+        progress: Progress = no_progress,
     ) -> None:
         self.source, self.device = source, device
         self.augmentation = SectionAugmentation(augment, device)
@@ -58,7 +62,7 @@ class Variants:
             Clip(str(recordings.locate(section.path).resolve()), begin_s, section.end_s + context_s, label=str(number))
             for number, (section, begin_s) in enumerate(zip(sections, self.begin_s.tolist(), strict=True))
         )
-        self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False)
+        self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False, progress=progress)
         if len(self._bank) < len(sections):
             raise InputError(f"{audio}: {len(sections) - len(self._bank)} sections start after their recordings' ends")
         self._clip = np.empty(len(sections), np.int64)

@@ -1,1 +1,1 @@
-"""Features learned from the reconstruction of MFCC and a clip's place among others (Humayun, Yassin and Abas 2021)."""
+"""Spatial auto-encoder features of Humayun, Yassin and Abas 2021, and their simulation."""

@@ -1,6 +1,5 @@
-"""The auto-encoder of Humayun, Yassin and Abas 2021, with and without the head that learns a clip's position."""
+"""The auto-encoder of Humayun, Yassin and Abas 2021, with and without the head that predicts a clip's position."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -8,31 +7,32 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.core.config import Settings
+from earmark.core.progress import Progress, no_progress
 from earmark.training.nn.encoders.dense import HIDDEN, Dense, DenseSettings, linear, norm, prelu
 from earmark.training.spatial.fit import FitSettings, History, fit, seeded
 
 
 class AutoencoderSettings(Settings):
-    """The network and how it learns."""
+    """The network and its training."""
 
-    encoder: DenseSettings = Field(DenseSettings(), description="the encoder, an encoder of clips like any other")
-    fit: FitSettings = Field(FitSettings(), description="how it learns")
+    encoder: DenseSettings = Field(DenseSettings(), description="the encoder, an encoder of clips")
+    fit: FitSettings = Field(FitSettings(), description="optimizer and early stopping")
     position_weight: float = Field(
-        1.0, ge=0, description="weight of the positions' squared error beside that of the reconstruction, 1"
+        1.0, ge=0, description="weight of the squared error of positions; that of the reconstruction has weight 1"
     )
     standardize: bool = Field(
         False,
-        description="bring each input and each position to mean 0 and variance 1 over the unlabeled clips first",
+        description="scale each input and each position to mean 0 and variance 1 over the unlabeled clips",
     )
-    anchors: int = Field(1, ge=1, description="anchors that positions are measured to")
+    anchors: int = Field(1, ge=1, description="number of anchors of the positions")
 
 
 class Autoencoder(nn.Module):
     """Encoder, decoder and, where there are anchors, position head.
 
     Args:
-        settings: of the encoder; as many numbers as it sees are reconstructed.
-        anchors: positions that the head learns; 0: no head.
+        settings: of the encoder; the decoder reconstructs its input.
+        anchors: number of positions that the head predicts; 0: no head.
     """
 
     def __init__(self, settings: DenseSettings, anchors: int) -> None:
@@ -57,11 +57,11 @@ class Autoencoder(nn.Module):
 
 
 @dataclass(frozen=True)
-class Learned:
-    """What was learned without labels.
+class TrainedAutoencoder:
+    """A trained auto-encoder.
 
     Attributes:
-        encoder: takes features as they are, whether inputs were standardized in training or not.
+        encoder: its input is features that are not standardized.
         history: of the loss.
     """
 
@@ -74,23 +74,23 @@ class Learned:
         return self.encoder.layers(inputs)
 
 
-def learn(
+def train_autoencoder(
     inputs: Tensor,
     positions: Tensor | None,
     settings: AutoencoderSettings,
     generator: torch.Generator,
-    on_epoch: Callable[[int, float], object] = lambda *_: None,
-) -> Learned:
-    """Learn to reconstruct features, and, where positions are given, where a clip lies.
+    progress: Progress = no_progress,
+) -> TrainedAutoencoder:
+    """Train an auto-encoder to reconstruct features, and to predict positions if there are any.
 
-    The loss is the mean square of what the reconstruction misses + ``position_weight`` times that of the positions.
+    The loss is the mean squared error of the reconstruction + ``position_weight`` times that of the positions.
 
     Args:
-        inputs: shape (n, f · t), of each feature all frames.
-        positions: shape (n, anchors); None: the plain auto-encoder.
-        settings: of the network, and how it learns.
-        generator: of first weights, order and dropout.
-        on_epoch: told the number of epochs done and the loss.
+        inputs: shape (n, f · t), for each feature all frames.
+        positions: shape (n, anchors); None for an auto-encoder without head.
+        settings: of the network and its training.
+        generator: draws initial weights, the order of examples, and dropout.
+        progress: of the epochs.
     """
     with seeded(generator):
         network = Autoencoder(settings.encoder, 0 if positions is None else positions.shape[1])
@@ -110,17 +110,17 @@ def learn(
             return total
         return total + settings.position_weight * nn.functional.mse_loss(found, positions[rows])
 
-    history = fit(network, loss, len(inputs), settings.fit, generator, on_epoch)
+    history = fit(network, loss, len(inputs), settings.fit, generator, progress)
     first = network.encoder.layers[0]
     assert isinstance(first, nn.Linear)
     with torch.no_grad():
-        # What was done to the inputs becomes part of the first layer, so that the encoder takes them as they are.
+        # The first layer includes the standardization, so that the encoder needs none.
         first.weight /= deviation
         first.bias.copy_(first.bias - first.weight @ mean)
-    return Learned(network.encoder, history)
+    return TrainedAutoencoder(network.encoder, history)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and deviation of each column; a column that never changes counts as deviating by 1."""
+    """Mean and standard deviation of each column; 1 for a constant column."""
     deviation = values.std(dim=0, correction=0)
     return values.mean(dim=0), torch.where(deviation > 0, deviation, torch.ones(()))

@@ -1,6 +1,5 @@
-"""The dense classifier that learns words from few labeled embeddings."""
+"""The dense classifier of words, trained on few labeled embeddings."""
 
-from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
@@ -10,6 +9,7 @@ from pydantic import Field
 from torch import nn
 
 from earmark.core.errors import InputError
+from earmark.core.progress import Progress, no_progress
 from earmark.training.nn.encoders.dense import linear, norm, prelu
 from earmark.training.spatial.fit import FitSettings, fit, seeded
 
@@ -18,19 +18,19 @@ Ints = NDArray[np.integer]
 
 
 class ClassifierSettings(FitSettings):
-    """How the classifier learns."""
+    """Training of the classifier."""
 
-    optimizer: Literal["adamax", "nadam"] = Field("nadam", description="which one")
+    optimizer: Literal["adamax", "nadam"] = Field("nadam", description="optimizer")
     validation: float = Field(
-        0.5, ge=0, lt=1, description="share of the examples, drawn by chance, whose loss says when to end; 0: all teach"
+        0.5, ge=0, lt=1, description="share of random examples held out for early stopping; 0: none"
     )
 
 
 _PUBLISHED = ClassifierSettings()
 
 
-def classifier(classes: int, dimension: int) -> nn.Sequential:
-    """A hidden layer half as wide as classes and embedding together, normalized, with PReLU and dropout; logits."""
+def build_classifier(classes: int, dimension: int) -> nn.Sequential:
+    """Build a network with a hidden layer of (classes + dimension) / 2, normalization, PReLU and dropout."""
     hidden = (classes + dimension) // 2
     return nn.Sequential(
         linear(dimension, hidden), norm(hidden), prelu(hidden), nn.Dropout(0.1), linear(hidden, classes)
@@ -46,46 +46,46 @@ def classify(
     seed: int = 0,
     settings: ClassifierSettings = _PUBLISHED,
 ) -> Floats:
-    """Learn from labeled embeddings, and tell others apart.
+    """Train a classifier on labeled embeddings, and classify others.
 
     Args:
-        train: embeddings of any encoder, shape (n, d); ``settings.validation`` of them say when to end.
+        train: embeddings of any encoder, shape (n, d).
         train_labels: class of each, shape (n,), from 0 to ``classes`` - 1.
         test: embeddings, shape (m, d).
-        classes: how many there are.
-        seed: of first weights, of who validates, of order and dropout.
-        settings: how the classifier learns.
+        classes: number of classes.
+        seed: of initial weights, held-out examples, their order, and dropout.
+        settings: of the training.
 
     Returns:
         Logits, shape (m, classes).
 
     Raises:
-        InputError: too few examples, or shapes that do not go together.
+        InputError: too few examples, or shapes that do not fit.
     """
     generator = torch.Generator().manual_seed(seed)
     with seeded(generator):
-        network = classifier(classes, train.shape[1])
-    return learn_classes(network, train, train_labels, test, settings, generator)
+        network = build_classifier(classes, train.shape[1])
+    return train_classifier(network, train, train_labels, test, settings, generator)
 
 
-def learn_classes(
+def train_classifier(
     network: nn.Module,
     train: Floats,
     train_labels: Ints,
     test: Floats,
     settings: FitSettings,
     generator: torch.Generator,
-    on_epoch: Callable[[int, float], object] = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> Floats:
-    """Teach any network of inputs to logits by cross-entropy; the logits of the test, shape (m, classes).
+    """Train a network by cross-entropy, and return the logits of the test inputs, shape (m, classes).
 
     Raises:
-        InputError: too few examples, or shapes that do not go together.
+        InputError: too few examples, or shapes that do not fit.
     """
     if len(train) != len(train_labels) or train.shape[1:] != test.shape[1:]:
         raise InputError(
-            f"{train.shape} examples, {len(train_labels)} labels and {test.shape} tests do not go together; "
-            "give an embedding a label, and all of one length"
+            f"train: shape {train.shape} does not fit {len(train_labels)} labels and the test shape {test.shape}; give "
+            "one label for each row, and rows of one length"
         )
     inputs = torch.as_tensor(train, dtype=torch.float32)
     labels = torch.as_tensor(train_labels, dtype=torch.int64)
@@ -95,7 +95,7 @@ def learn_classes(
         len(inputs),
         settings,
         generator,
-        on_epoch,
+        progress,
     )
     with torch.inference_mode():
         return network(torch.as_tensor(test, dtype=torch.float32)).numpy()

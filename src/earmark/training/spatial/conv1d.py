@@ -1,35 +1,34 @@
-"""The system that the learned features are compared with: one convolution on MFCC."""
-
-from collections.abc import Callable
+"""The benchmark of the learned features: one convolution on MFCC."""
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
+from earmark.core.progress import Progress, no_progress
 from earmark.training.nn.encoders.dense import linear, norm
-from earmark.training.spatial.classifier import Floats, Ints, learn_classes
+from earmark.training.spatial.classifier import Floats, Ints, train_classifier
 from earmark.training.spatial.fit import FitSettings, seeded
 
 _FILTERS, _KERNEL = 64, 32
 
 
 class Conv1dSettings(FitSettings):
-    """How the convolution learns."""
+    """Training of the convolution."""
 
-    epochs: int = Field(100, ge=1, description="most times that every example is seen")
+    epochs: int = Field(100, ge=1, description="number of epochs, at most")
     validation: float = Field(
-        0.5, ge=0, lt=1, description="share of the examples, drawn by chance, whose loss says when to end; 0: all teach"
+        0.5, ge=0, lt=1, description="share of random examples held out for early stopping; 0: none"
     )
 
 
 class Conv1d(nn.Module):
-    """64 filters that slide along the *coefficients*, two at a step, and see all frames at once; normalized, pooled.
+    """64 filters over the *coefficients* with stride 2, each over all frames; then normalization and max pooling.
 
-    Nothing but pooling makes it more than linear.
+    Max pooling is its only nonlinearity.
 
     Args:
-        classes: what it tells apart.
-        coefficients: of a frame, even so many that two steps of two fit.
+        classes: number of classes.
+        coefficients: of a frame; divisible by 4.
         frames: of a clip.
     """
 
@@ -45,7 +44,7 @@ class Conv1d(nn.Module):
         self.output = linear(coefficients // 4 * _FILTERS, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """MFCC of shape (batch, coefficients · frames), of each coefficient all frames, to logits (batch, classes)."""
+        """MFCC of shape (batch, coefficients · frames), for each coefficient all frames, to logits (batch, classes)."""
         frames_first = inputs.unflatten(1, (self.coefficients, -1)).mT
         pooled = nn.functional.max_pool1d(self.norm(self.convolution(frames_first)), 2)
         return self.output(pooled.flatten(1))
@@ -60,14 +59,25 @@ def classify_mfcc(
     seed: int,
     settings: Conv1dSettings,
     shape: tuple[int, int] = (32, 20),
-    on_epoch: Callable[[int, float], object] = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> Floats:
-    """Learn from labeled MFCC, shape (n, 640), and tell others apart, shape (m, 640): logits (m, classes).
+    """Train a convolution on labeled MFCC, and classify others.
 
-    ``shape`` is how many frames a clip has, and how many coefficients a frame.
+    Args:
+        train: shape (n, coefficients · frames).
+        train_labels: class of each, shape (n,), from 0 to ``classes`` - 1.
+        test: shape (m, coefficients · frames).
+        classes: number of classes.
+        seed: of initial weights, held-out examples, their order, and dropout.
+        settings: of the training.
+        shape: frames of a clip, and coefficients of a frame.
+        progress: of the epochs.
+
+    Returns:
+        Logits, shape (m, classes).
     """
     frames, coefficients = shape
     generator = torch.Generator().manual_seed(seed)
     with seeded(generator):
         network = Conv1d(classes, coefficients, frames)
-    return learn_classes(network, train, train_labels, test, settings, generator, on_epoch)
+    return train_classifier(network, train, train_labels, test, settings, generator, progress)

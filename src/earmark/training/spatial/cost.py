@@ -1,4 +1,4 @@
-"""What it costs to say where clips lie: distances to one anchor, beside distances of every clip to every other."""
+"""CPU time of positions: distances to one anchor, and distances of every clip to every other."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -6,8 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.progress import Progress, follow, no_progress
+from earmark.core.vectors import unit
 from earmark.evaluation.simulation.costs import Cost
-from earmark.training.spatial.position import AT_ONCE, choose_anchors, positions
+from earmark.training.spatial.position import BLOCK, choose_anchors, positions
 
 Floats = NDArray[np.floating]
 
@@ -22,41 +24,40 @@ def measure_cost(
     dimension: int = DIMENSION,
     repeats: int = 3,
     seed: int = 0,
-    on_done: Callable[[int], object] = lambda _: None,
+    progress: Progress = no_progress,
 ) -> dict[str, Cost]:
-    """Measure CPU seconds over the number of clips; what the clips hold does not matter.
+    """Measure CPU seconds over the number of clips, on random vectors.
 
     Args:
-        sizes: numbers of clips, rising.
-        dimension: numbers in a clip's mel spectrogram.
+        sizes: numbers of clips, ascending.
+        dimension: of a clip's mel spectrogram.
         repeats: of each measurement; the fastest counts.
-        seed: of the stand-ins for spectrograms.
-        on_done: told each size that is done.
+        seed: of the vectors.
+        progress: of the sizes.
 
     Returns:
-        By way: `FULL` and `ANCHOR`.
+        By method: `FULL` and `ANCHOR`.
     """
     rng = np.random.default_rng(seed)
     vectors = rng.random((max(sizes), dimension), np.float32)
     seconds: dict[str, list[float]] = {FULL: [], ANCHOR: []}
-    for size in sizes:
+    for size in follow(sizes, "measuring", progress):
         some = vectors[:size]
         seconds[FULL].append(_fastest(lambda some=some: mean_distances(some), repeats))  # type: ignore[misc]
         seconds[ANCHOR].append(_fastest(lambda some=some: positions(some, choose_anchors(some, 1, rng)), repeats))  # type: ignore[misc]
-        on_done(size)
     return {way: Cost(np.array(sizes), np.array(found)) for way, found in seconds.items()}
 
 
 def mean_distances(vectors: Floats) -> NDArray[np.float32]:
-    """Mean cosine distance of each vector to all, itself included, shape (n,): what one anchor stands for.
+    """Mean cosine distance of each vector to all vectors, itself included, shape (n,); one anchor approximates it.
 
     >>> mean_distances(np.float32([[1, 0], [0, 2]])).tolist()
     [0.5, 0.5]
     """
-    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-    found = np.empty(len(unit), np.float32)
-    for start in range(0, len(unit), AT_ONCE):  # all n² at once would not fit into memory
-        found[start : start + AT_ONCE] = (1 - unit[start : start + AT_ONCE] @ unit.T).mean(axis=1)
+    units = unit(vectors)
+    found = np.empty(len(units), np.float32)
+    for start in range(0, len(units), BLOCK):  # all n² at once would not fit into memory
+        found[start : start + BLOCK] = (1 - units[start : start + BLOCK] @ units.T).mean(axis=1)
     return found
 
 

@@ -1,4 +1,4 @@
-"""The two sights of a clip: MFCC, which are reconstructed, and the mel spectrogram, which says where it lies.
+"""Features of clips: MFCC, the input of the auto-encoder, and the mel spectrogram, from which positions are computed.
 
 Both are computed once for all clips of a run and kept in files that are mapped into memory.
 """
@@ -8,34 +8,35 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from earmark.core.arrays import read_array, write_array_header
 from earmark.core.audio import SAMPLE_RATE
+from earmark.core.files import atomic_file
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.crops import center_crop
 from earmark.training.nn.encoders.dense import flat
 from earmark.training.nn.frontends.log_mel import MelSettings, mel_triangles
 from earmark.training.nn.frontends.spectrogram import Spectrogram
-from earmark.training.run.progress import follow
 
 Floats = NDArray[np.float32]
 
-# As published: an odd number of points, and bands as librosa has them.
+# As published: an odd window, and the mel bands of librosa.
 POSITION_MEL = MelSettings(
     window_s=1025 / SAMPLE_RATE, hop_s=0.032, n_mels=128, scale="slaney", padding="zeros", full_scale=32768
 )
 
-_AT_ONCE = 256
+_BATCH = 256
 
 
 class MelPower(nn.Module):
-    """Power in mel bands, without a logarithm.
+    """Power in mel bands, without logarithm.
 
     Args:
-        settings: of the bands; nothing is compressed, whatever they say.
+        settings: of the bands; their compression is not applied.
     """
 
     filters: Tensor
@@ -52,41 +53,37 @@ class MelPower(nn.Module):
         return self.spectrogram(waves) @ self.filters * self.gain
 
 
-def compute(
+def compute_features(
     bank: ClipBank,
     clips: NDArray[np.int64],
     frontend: Callable[[Tensor], Tensor],
     path: Path,
     *,
     length_s: float,
-    title: str,
+    progress: Progress = no_progress,
 ) -> Floats:
-    """A row of features for each of some clips, kept in a file.
+    """Compute a row of features for each clip, or open the file that holds them.
 
     Args:
-        bank: all clips; each is cut from its middle or, half on each side, filled with zeros.
-        clips: their numbers.
-        frontend: waves of shape (batch, n) to features of shape (batch, t, f).
-        path: the .npy file; it appears when it is complete, and one that is there with as many rows is taken as it is.
-        length_s: of a clip, in seconds.
-        title: of the progress bar.
+        bank: all clips; their center crops are used.
+        clips: numbers of the clips.
+        frontend: maps waves of shape (batch, n) to features of shape (batch, t, f).
+        path: the .npy file, written atomically; a file with as many rows is opened.
+        length_s: length of a crop, in seconds.
+        progress: of the batches.
 
     Returns:
-        Shape (clips, f · t), of each feature all frames; mapped into memory.
+        Shape (clips, f · t), for each feature all frames; mapped into memory.
     """
-    if not path.exists() or len(np.load(path, mmap_mode="r", allow_pickle=False)) != len(clips):
-        partial = path.with_suffix(".partial")
+    if not path.exists() or len(read_array(path)) != len(clips):
         crop = CenterCropSettings(length_s=length_s)
-        rows: np.memmap[tuple[int, int], np.dtype[np.float32]] | None = None
-        for start in follow(range(0, len(clips), _AT_ONCE), title):
-            some = clips[start : start + _AT_ONCE]
-            waves = torch.from_numpy(np.stack([center_crop(bank.wave(number), crop) for number in some]))
-            with torch.inference_mode():
-                found = flat(frontend(waves)).numpy()
-            if rows is None:
-                rows = open_memmap(partial, "w+", np.float32, (len(clips), found.shape[1]))
-            rows[start : start + len(some)] = found
-        assert rows is not None
-        rows.flush()
-        partial.replace(path)
-    return np.load(path, mmap_mode="r", allow_pickle=False)
+        batches = [clips[start : start + _BATCH] for start in range(0, len(clips), _BATCH)]
+        with atomic_file(path) as file:
+            for number, some in enumerate(follow(batches, f"computing {path.stem.partition('-')[0]}", progress)):
+                waves = torch.from_numpy(np.stack([center_crop(bank.wave(clip), crop) for clip in some]))
+                with torch.inference_mode():
+                    rows = flat(frontend(waves)).numpy().astype(np.float32, copy=False)
+                if not number:
+                    write_array_header(file, rows.dtype, (len(clips), rows.shape[1]))
+                file.write(rows.tobytes())
+    return read_array(path)

@@ -1,4 +1,4 @@
-"""One loop for small networks over arrays: shuffled batches, Keras's optimizers, and an early end."""
+"""Training loop of small networks on arrays: shuffled batches, Keras's optimizers, and early stopping."""
 
 import copy
 import math
@@ -13,37 +13,38 @@ from torch import Tensor, nn
 
 from earmark.core.config import Settings
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, no_progress
 
 Loss = Callable[[Tensor], Tensor]
-"""The mean loss of the examples whose numbers it is given, shape (batch,) int64."""
+"""Mean loss of examples, given their numbers, shape (batch,) int64."""
 
 _AT_ONCE = 4096
 _EPSILON = 1e-7
 
 
 class FitSettings(Settings):
-    """How a network learns. Rates and constants are Keras's defaults where the paper says nothing."""
+    """Optimizer and early stopping; Keras's defaults where the paper gives no value."""
 
-    optimizer: Literal["adamax", "nadam"] = Field("adamax", description="which one")
-    lr: float = Field(1e-3, gt=0, description="its rate")
-    batch: int = Field(32, ge=2, description="examples in a step")
-    epochs: int = Field(500, ge=1, description="most times that every example is seen")
-    patience: int = Field(5, ge=1, description="epochs without a lower loss after which learning ends")
+    optimizer: Literal["adamax", "nadam"] = Field("adamax", description="optimizer")
+    lr: float = Field(1e-3, gt=0, description="learning rate")
+    batch: int = Field(32, ge=2, description="batch size")
+    epochs: int = Field(500, ge=1, description="number of epochs, at most")
+    patience: int = Field(5, ge=1, description="early stopping: number of epochs without a lower loss")
     validation: float = Field(
-        0.0, ge=0, lt=1, description="share of the examples, drawn by chance, whose loss says when to end; 0: all teach"
+        0.0, ge=0, lt=1, description="share of random examples held out for early stopping; 0: none"
     )
     keep_best: bool = Field(
-        False, description="go back to the weights of the epoch with the lowest loss; as published: keep the last"
+        False, description="keep the weights of the epoch with the lowest loss; as published: of the last epoch"
     )
 
 
 @dataclass(frozen=True)
 class History:
-    """How a network learned.
+    """Losses of the epochs.
 
     Attributes:
-        loss: mean over each epoch's batches.
-        validation: of the examples held out, after each epoch; empty where none were.
+        loss: mean over the training examples of each epoch.
+        validation: loss of the held-out examples after each epoch; empty without any.
     """
 
     loss: tuple[float, ...]
@@ -56,29 +57,29 @@ def fit(
     count: int,
     settings: FitSettings,
     generator: torch.Generator,
-    on_epoch: Callable[[int, float], object] = lambda *_: None,
+    progress: Progress = no_progress,
 ) -> History:
-    """Teach a network, which is in evaluation mode afterward.
+    """Train a network, and leave it in evaluation mode.
 
     Args:
-        network: its parameters learn.
+        network: to train.
         loss: of examples, by their numbers.
-        count: how many examples there are.
-        settings: how it learns.
-        generator: of the examples held out, of their order and of dropout.
-        on_epoch: told the number of epochs done and the loss that decides.
+        count: number of examples.
+        settings: optimizer and early stopping.
+        generator: draws the held-out examples, the order of examples, and dropout.
+        progress: of the epochs.
 
     Raises:
         InputError: too few examples.
-        EarmarkError: the loss is no number any more.
+        EarmarkError: the loss is not finite.
     """
     order = torch.randperm(count, generator=generator)
     held_out = order[count - round(settings.validation * count) :]
-    learning = order[: count - len(held_out)]
-    if len(learning) < 2:
-        raise InputError(f"{count} examples, of which {len(held_out)} validate, leave too few to learn from; give more")
+    training = order[: count - len(held_out)]
+    if len(training) < 2:
+        raise InputError(f"{count} examples, {len(held_out)} of them held out, are too few to train on; add more")
     steps: dict[str, type[torch.optim.Optimizer]] = {"adamax": torch.optim.Adamax, "nadam": torch.optim.NAdam}
-    # All parameters in one go: a fifth less of the step than one after another.
+    # `foreach` takes a fifth off the time of a step.
     optimizer = steps[settings.optimizer](  # type: ignore[call-arg]
         network.parameters(), lr=settings.lr, eps=_EPSILON, foreach=True
     )
@@ -87,21 +88,21 @@ def fit(
     best, best_epoch, kept = math.inf, 0, copy.deepcopy(network.state_dict())
     with seeded(generator):
         for epoch in range(1, settings.epochs + 1):
-            shuffled = learning[torch.randperm(len(learning), generator=generator)]
+            shuffled = training[torch.randperm(len(training), generator=generator)]
             network.train()
-            losses.append(_learn(loss, shuffled.split(settings.batch), optimizer))
+            losses.append(_train_epoch(loss, shuffled.split(settings.batch), optimizer))
             if len(held_out):
                 network.eval()
                 validation.append(_mean(loss, held_out))
             watched = validation[-1] if len(held_out) else losses[-1]
-            on_epoch(epoch, watched)
+            progress(f"training (loss {watched:.4g})", epoch, settings.epochs)
             if watched < best:
                 best, best_epoch = watched, epoch
                 if settings.keep_best:
                     kept = copy.deepcopy(network.state_dict())
             if not math.isfinite(watched):
                 raise EarmarkError(
-                    f"the loss is {watched} after {epoch} epochs; lower the rate (lr), or look at the data"
+                    f"lr: the loss is {watched} after {epoch} epochs; lower the learning rate, or check the data"
                 )
             if epoch - best_epoch >= settings.patience:
                 break
@@ -111,12 +112,12 @@ def fit(
     return History(tuple(losses), tuple(validation))
 
 
-def _learn(loss: Loss, batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
-    """One epoch; the mean over its examples of the loss that they had when it was their turn."""
+def _train_epoch(loss: Loss, batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
+    """Train one epoch; returns the mean of the losses of its examples."""
     total, seen = torch.zeros(()), 0
     for rows in batches:
         if len(rows) < 2:
-            continue  # batch normalization has nothing to say about one example
+            continue  # batch normalization needs two examples
         value = loss(rows)
         optimizer.zero_grad(set_to_none=True)
         value.backward()
@@ -133,7 +134,7 @@ def _mean(loss: Loss, rows: Tensor) -> float:
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[None]:
-    """What is drawn inside without a generator, such as first weights and dropout, is this generator's draw too."""
+    """Seed torch's global generator inside the block from this one, for initial weights and dropout."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         yield

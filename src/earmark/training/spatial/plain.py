@@ -1,4 +1,4 @@
-"""MFCC as they are: what learned features are to beat."""
+"""MFCC as an embedder: the baseline of learned features."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,7 +23,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class PlainMfcc:
-    """The 640 coefficients that the auto-encoder hears, as an `Embedder`.
+    """The 640 coefficients that are the input of the auto-encoder, as an `Embedder`.
 
     Attributes:
         name: for titles and files.
@@ -34,7 +34,7 @@ class PlainMfcc:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the settings: there is nothing else."""
+        """Hash of the settings."""
         return hashlib.sha256(_SETTINGS.model_dump_json().encode()).hexdigest()
 
     @property
@@ -44,7 +44,7 @@ class PlainMfcc:
 
     @torch.inference_mode()
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Coefficients of waves, each centered in a second as the auto-encoder has them; shape (m, 640)."""
+        """Coefficients of the center crops of waves, shape (m, 640)."""
         rows = [
             flat(self._frontend(torch.from_numpy(np.stack([center_crop(wave, _CROP) for wave in some]))))
             for some in (waves[first : first + _BATCH] for first in range(0, len(waves), _BATCH))

@@ -1,4 +1,4 @@
-"""The clips of a simulation: who may be unlabeled, labeled or tested, and what one repetition draws of them."""
+"""Clips of a simulation: pools of unlabeled, labeled and test clips, and the sample of one repetition."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -7,10 +7,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError, collected, raise_faults
+from earmark.core.progress import Progress, no_progress
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.nn.encoders.dense import DenseSettings
-from earmark.training.spatial.features import POSITION_MEL, MelPower, compute
+from earmark.training.spatial.features import POSITION_MEL, MelPower, compute_features
 from earmark.training.spatial.settings import Sizes, SpatialData
 from earmark.training.words.check import missing_recordings
 from earmark.training.words.corpus import digest, is_packed, open_or_pack, selected, stamp_of
@@ -18,22 +19,22 @@ from earmark.training.words.corpus import digest, is_packed, open_or_pack, selec
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 ListedClip = tuple[str, Clip, str]
-"""Its role, the clip, and where its recording is."""
+"""Role, clip, and path of the recording."""
 
 
 @dataclass(frozen=True)
 class Pools:
-    """All clips, and what they may be drawn for. A number of a clip is its row in ``mfcc``.
+    """All clips by role. The number of a clip is its row in ``mfcc``.
 
     Attributes:
-        stamp: tells these clips from others.
+        stamp: identifies the clips.
         classes: the words of the labeled and the test clips, sorted.
-        paths: file of each clip, as its manifest names it.
+        paths: path of each clip's file in its manifest.
         speakers: of each clip, shape (n,).
         labels: number of each clip's class, shape (n,); -1 where it has none.
         unlabeled: numbers of clips, shape (u,).
-        labeled: likewise.
-        test: likewise; none where speakers are drawn, and ``labeled`` has all.
+        labeled: numbers of clips.
+        test: numbers of clips; empty where speakers are drawn, from ``labeled``.
         mfcc: shape (n, f · t), mapped into memory.
         mel: of the unlabeled clips in their order, shape (u, 4096), mapped into memory.
     """
@@ -51,13 +52,13 @@ class Pools:
 
 
 @dataclass(frozen=True)
-class Draw:
-    """The clips of one repetition, in the order in which they were drawn.
+class Sample:
+    """The clips of one repetition, in random order.
 
     Attributes:
-        unlabeled: rows of ``Pools.unlabeled``, sorted: the auto-encoders shuffle them themselves.
+        unlabeled: rows of ``Pools.unlabeled``, sorted; the auto-encoders shuffle them.
         labeled: numbers of clips.
-        test: likewise.
+        test: numbers of clips.
     """
 
     unlabeled: Ints
@@ -65,18 +66,23 @@ class Draw:
     test: Ints
 
 
-def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
-    """Pack the clips and compute their features, or open what was made before.
+def prepare_pools(data: SpatialData, encoder: DenseSettings, *, progress: Progress = no_progress) -> Pools:
+    """Pack the clips and compute their features, or open those of an earlier run.
+
+    Args:
+        data: the clips.
+        encoder: its frontend and clip length.
+        progress: of packing and computing.
 
     Raises:
-        InputError: a clip in two roles, fewer than two classes, clips without sound, or manifests that cannot be read.
+        InputError: a clip has two roles, or no samples; there are fewer than two classes; or a manifest cannot be read.
     """
     listed, manifests = check_pools(data)
     folder = data.folder / "clips"
-    bank = open_or_pack(manifests, folder, spoken=False)
+    bank = open_or_pack(manifests, folder, spoken=False, progress=progress)
     if len(bank) != len(listed):
         raise InputError(
-            f"{data.folder}: {len(listed) - len(bank)} of {len(listed)} clips hold no sample; check their times"
+            f"{data.folder}: {len(listed) - len(bank)} of {len(listed)} clips hold no samples; check their times"
         )
     role = np.array([name for name, _, _ in listed])
     unlabeled = np.flatnonzero(role == "unlabeled")
@@ -96,19 +102,19 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings) -> Pools:
         unlabeled,
         labeled,
         test,
-        *_features(bank, unlabeled, encoder, data),
+        *_features(bank, unlabeled, encoder, data, progress),
     )
 
 
 def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
-    """Check the clips before any is decoded.
+    """Find all faults of the clips before any is decoded.
 
     Returns:
-        Role, clip and place of every clip, in the order of the bank; and the manifests.
+        Role, clip and path of every clip, in the order of the bank; and the manifests.
 
     Raises:
-        InputError: a manifest or recording that is missing, a clip in two roles, fewer than two words; every fault is
-            in it.
+        InputError: a manifest or recording is missing, a clip has two roles, or there are fewer than two words; the
+            error names every fault.
     """
     faults: list[str] = []
     roles: dict[str, list[Manifest]] = {role: [] for role in data.roles}
@@ -126,13 +132,13 @@ def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
     classes = {clip.label for role in ("labeled", "test") for manifest in roles[role] for clip in manifest}
     are_read = all(len(roles[role]) == len(data.roles[role]) for role in ("labeled", "test"))
     if are_read and (len(classes) < 2 or "" in classes):
-        faults.append(f"data.labeled: {len(classes)} words, of which each needs a name; give two or more")
+        faults.append(f"data.labeled: has {len(classes)} words; two or more are needed, each with a label")
     raise_faults(faults)
     return listed, manifests
 
 
 def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
-    """Role, clip and place of every clip, in the order of the bank."""
+    """Role, clip and path of every clip, in the order of the bank."""
     listed = [
         (role, clip, str(manifest.locate(clip)))
         for role, manifests in roles.items()
@@ -143,34 +149,36 @@ def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
     for (role, clip, place), (next_role, next_clip, next_place) in pairwise(listed):
         if (place, clip.start_s) == (next_place, next_clip.start_s):
             raise InputError(
-                f"{place}: both data.{role} and data.{next_role} name it; narrow them by `split` or `exclude`"
+                f"{place}: is a clip of data.{role} and of data.{next_role}; restrict them by `split` or `exclude`"
             )
     return listed
 
 
-def _features(bank: ClipBank, unlabeled: Ints, encoder: DenseSettings, data: SpatialData) -> tuple[Floats, Floats]:
-    # Beside the samples: a bank that is packed anew takes its features with it.
+def _features(
+    bank: ClipBank, unlabeled: Ints, encoder: DenseSettings, data: SpatialData, progress: Progress
+) -> tuple[Floats, Floats]:
+    # In the folder of the bank, so that packing it again removes the features, too.
     folder = data.folder / "clips"
     mfcc = folder / f"features-{digest([encoder.frontend.model_dump_json(), str(encoder.length_s)])}.npy"
     mel = folder / f"mel-{digest([POSITION_MEL.model_dump_json(), str(encoder.length_s)])}.npy"
     everything = np.arange(len(bank))
     frontend = encoder.frontend.build()
     return (
-        compute(bank, everything, frontend, mfcc, length_s=encoder.length_s, title="MFCC"),
-        compute(bank, unlabeled, MelPower(), mel, length_s=encoder.length_s, title="mel spectrograms"),
+        compute_features(bank, everything, frontend, mfcc, length_s=encoder.length_s, progress=progress),
+        compute_features(bank, unlabeled, MelPower(), mel, length_s=encoder.length_s, progress=progress),
     )
 
 
-def draw(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> Draw:
-    """Draw a repetition's clips.
+def draw_sample(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> Sample:
+    """Draw the clips of a repetition.
 
     Raises:
-        InputError: fewer clips than asked for, or speakers that are not known and should be drawn.
+        InputError: there are fewer clips than asked for; or speakers are drawn, and unknown.
     """
     labeled, test = pools.labeled, pools.test
     if not len(test):
         labeled, test = _by_speakers(pools, generator)
-    return Draw(
+    return Sample(
         np.sort(_some(np.arange(len(pools.unlabeled)), sizes.unlabeled, "unlabeled", generator)),
         _some(labeled, sizes.labeled, "labeled", generator),
         _some(test, sizes.test, "test", generator),
@@ -178,12 +186,12 @@ def draw(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> Draw:
 
 
 def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """The labeled clips, and those of other speakers, about half as many speakers each."""
+    """Clips of a random half of the speakers, and those of the other half."""
     speaker = pools.speakers[pools.labeled]
     names = np.unique(speaker)
     if len(names) < 2 or "" in names:
         raise InputError(
-            "data.speakers: drawn needs two speakers or more, and the speaker of each clip; list them instead"
+            "data.speakers: 'drawn' needs two speakers or more, and the speaker of each clip; choose 'listed'"
         )
     chosen = np.isin(speaker, generator.permutation(names)[: len(names) // 2])
     return pools.labeled[chosen], pools.labeled[~chosen]
@@ -191,5 +199,5 @@ def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, In
 
 def _some(pool: Ints, count: int, role: str, generator: np.random.Generator) -> Ints:
     if count > len(pool):
-        raise InputError(f"sizes.{role}: {count} clips of {len(pool)} that there are; ask for fewer, or 0 for all")
+        raise InputError(f"sizes.{role}: {count} clips of {len(pool)}; ask for fewer, or 0 for all")
     return generator.permutation(pool)[: count or len(pool)]

@@ -1,7 +1,7 @@
-"""Where a clip lies among others: how far its mel spectrogram is from an anchor, the mean of many (or from several).
+"""Position of a clip: the cosine distances of its mel spectrogram to one or several anchors.
 
-To know how far each of n clips lies from each other takes n² distances. A distance to one anchor takes n, and a mean
-that was summed up on the way: what is kept of the clips is one spectrogram.
+The distances between all pairs of n clips are n² distances. The distance to one anchor, the mean of all clips, takes n
+distances and one spectrogram of memory.
 """
 
 from collections.abc import Iterable, Iterator
@@ -10,20 +10,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.errors import InputError
+from earmark.core.vectors import unit
 
 Floats = NDArray[np.floating]
 
-AT_ONCE = 1024
+BLOCK = 1024
+"""Number of vectors to compare at a time."""
+
 _PASSES = 10
 
 
 def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
     """Cosine distance of every vector to every anchor: 1 - cos(v, a), from 0 to 2.
 
-    A vector of zeros, as of digital silence, has no direction and counts as at right angles to everything: 1.
-
     Args:
-        vectors: shape (n, d), read in pieces, so that they may lie in a file.
+        vectors: shape (n, d), read in blocks, so that they may be mapped into memory. A vector of zeros, as of digital
+            silence, has distance 1 from every anchor.
         anchors: shape (k, d).
 
     Returns:
@@ -32,74 +34,72 @@ def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
     >>> positions(np.float32([[3, 0], [0, 1], [0, 0]]), np.float32([[1, 0]])).tolist()
     [[0.0], [1.0], [1.0]]
     """
-    toward = _unit(np.asarray(anchors, np.float64)).T.astype(np.float32)
+    toward = unit(np.asarray(anchors, np.float64)).T.astype(np.float32)
     found = np.empty((len(vectors), len(anchors)), np.float32)
-    for rows, piece in _pieces(vectors):
-        norms = np.linalg.norm(piece, axis=1, keepdims=True)
-        found[rows] = 1 - (piece @ toward) / np.where(norms > 0, norms, 1)
+    for rows, block in _blocks(vectors):
+        found[rows] = 1 - unit(block) @ toward
     return found
 
 
-def mean_of(pieces: Iterable[Floats]) -> NDArray[np.float64]:
-    """The mean of vectors that come in pieces of shape (some, d), shape (d,); no more than a piece is ever held.
+def mean_of(blocks: Iterable[Floats]) -> NDArray[np.float64]:
+    """Mean of vectors that come in blocks of shape (some, d), shape (d,); one block is in memory at a time.
 
     Raises:
         InputError: no vector.
     """
     total, count = None, 0
-    for piece in pieces:
-        some = piece.sum(axis=0, dtype=np.float64)
+    for block in blocks:
+        some = block.sum(axis=0, dtype=np.float64)
         total = some if total is None else total + some
-        count += len(piece)
+        count += len(block)
     if total is None or not count:
-        raise InputError("an anchor is the mean of clips, and there are none; give one or more")
+        raise InputError("an anchor is the mean of clips, and there are none; add clips")
     return total / count
 
 
 def choose_anchors(vectors: Floats, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Anchors among vectors: for one the mean of all, as published; for more the means of as many groups.
+    """Choose anchors: one is the mean of all vectors, as published; several are the means of clusters.
 
-    The groups are those of k-means by the distance that positions are measured with: a vector belongs to the anchor
-    with the smallest angle. Means of random parts would say no more than one anchor: the more clips there are, the more
-    they are alike. The first anchors are vectors far apart, drawn as by Arthur and Vassilvitskii 2007 (k-means++).
+    The clusters are those of k-means with the cosine distance. (Means of random subsets would all be nearly the mean of
+    all vectors.) The initial anchors are chosen as in Arthur and Vassilvitskii 2007 (k-means++).
 
     Args:
-        vectors: shape (n, d), read in pieces, in up to ten passes.
-        count: of anchors.
-        generator: of the first anchors; for one anchor nothing is drawn.
+        vectors: shape (n, d), read in blocks, in up to ten passes.
+        count: number of anchors.
+        generator: draws the initial anchors; one anchor needs no random numbers.
 
     Returns:
         Shape (count, d).
 
     Raises:
-        InputError: fewer vectors with a direction than anchors.
+        InputError: fewer vectors that are not zero than anchors.
     """
     if count == 1:
-        return mean_of(piece for _, piece in _pieces(vectors))[None]
-    anchors = _first_anchors(vectors, count, generator)
+        return mean_of(block for _, block in _blocks(vectors))[None]
+    anchors = _initial_anchors(vectors, count, generator)
     nearest = np.full(len(vectors), -1)
     for _ in range(_PASSES):
         before, nearest = nearest, positions(vectors, anchors).argmin(axis=1)
         if (before == nearest).all():
             break
         sums, sizes = np.zeros_like(anchors), np.bincount(nearest, minlength=count)
-        for rows, piece in _pieces(vectors):
-            # A product with who-belongs-where adds up all groups in one go.
-            sums += (nearest[rows] == np.arange(count)[:, None]) @ piece.astype(np.float64)
-        # An anchor that no vector is nearest to stays where it is.
+        for rows, block in _blocks(vectors):
+            # The product with the membership matrix sums all clusters at once.
+            sums += (nearest[rows] == np.arange(count)[:, None]) @ block.astype(np.float64)
+        # The anchor of an empty cluster stays.
         anchors = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], anchors)
     return anchors
 
 
-def _first_anchors(vectors: Floats, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    loud = np.concatenate([piece.any(axis=1) for _, piece in _pieces(vectors)])
+def _initial_anchors(vectors: Floats, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
+    loud = np.concatenate([block.any(axis=1) for _, block in _blocks(vectors)])
     if loud.sum() < count:
-        raise InputError(f"{loud.sum()} clips that are not silent give no {count} anchors; ask for fewer")
+        raise InputError(f"anchors: {count} anchors of {loud.sum()} clips that are not silent; ask for fewer")
     weights = loud.astype(float)
     anchors: list[Floats] = []
     while len(anchors) < count:
         total = weights.sum()
-        # Where all that are left equal an anchor, any of them will do.
+        # If all other vectors equal an anchor, any of them is chosen.
         shares = weights / total if total > 0 else loud / loud.sum()
         anchors.append(np.asarray(vectors[generator.choice(len(vectors), p=shares)], np.float64))
         distance = positions(vectors, anchors[-1][None])[:, 0].clip(0)
@@ -107,12 +107,7 @@ def _first_anchors(vectors: Floats, count: int, generator: np.random.Generator) 
     return np.stack(anchors)
 
 
-def _pieces(vectors: Floats) -> Iterator[tuple[slice, Floats]]:
-    for start in range(0, len(vectors), AT_ONCE):
-        rows = slice(start, min(start + AT_ONCE, len(vectors)))
+def _blocks(vectors: Floats) -> Iterator[tuple[slice, Floats]]:
+    for start in range(0, len(vectors), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(vectors)))
         yield rows, np.asarray(vectors[rows])
-
-
-def _unit(vectors: Floats) -> Floats:
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms > 0, norms, 1)

@@ -14,18 +14,16 @@ from earmark.training.words.recipe import Source
 
 
 class SpatialData(Settings):
-    """Where clips come from. Labels of the unlabeled ones are never looked at."""
+    """Sources of the clips; labels of unlabeled clips are not used."""
 
-    folder: Path = Field(
-        description="where the packed clips and their features go; relative to the recipe's folder, shared by its runs"
-    )
-    unlabeled: tuple[Source, ...] = Field(min_length=1, description="clips that the auto-encoders learn from")
-    labeled: tuple[Source, ...] = Field(min_length=1, description="clips that the classifiers learn from")
-    test: tuple[Source, ...] = Field((), description="clips that are told apart")
+    folder: Path = Field(description="folder of the packed clips and their features; relative to the recipe's folder")
+    unlabeled: tuple[Source, ...] = Field(min_length=1, description="training clips of the auto-encoders")
+    labeled: tuple[Source, ...] = Field(min_length=1, description="training clips of the classifiers")
+    test: tuple[Source, ...] = Field((), description="test clips")
     speakers: Literal["listed", "drawn"] = Field(
         "listed",
-        description="listed: each clip stays with the source that names it; drawn: of the speakers of `labeled` and "
-        "`test` together half label and the others test, drawn anew for each repetition",
+        description="listed: clips keep the role of their source; drawn: each repetition draws half of the speakers of "
+        "`labeled` and `test` for training and uses the others for the test",
     )
 
     @property
@@ -36,33 +34,33 @@ class SpatialData(Settings):
     @model_validator(mode="after")
     def _has_tests(self) -> Self:
         if self.speakers == "listed" and not self.test:
-            raise ValueError("test: no clips to tell apart; name some, or say speakers = 'drawn'")
+            raise ValueError("test: no test clips; name a source, or set speakers = 'drawn'")
         return self
 
 
 class Sizes(Settings):
-    """How many clips each repetition draws; 0: all that there are."""
+    """Number of clips that each repetition draws; 0: all."""
 
-    unlabeled: int = Field(12_000, ge=0, description="clips without labels")
-    labeled: int = Field(6_000, ge=0, description="clips with labels; half of them teach, half say when to end")
-    test: int = Field(6_000, ge=0, description="clips that are told apart")
+    unlabeled: int = Field(12_000, ge=0, description="number of unlabeled clips")
+    labeled: int = Field(6_000, ge=0, description="number of labeled clips")
+    test: int = Field(6_000, ge=0, description="number of test clips")
 
 
 class SpatialSettings(Settings):
     """All settings of a simulation."""
 
-    kind: Literal["spatial"] = Field("spatial", description="what the recipe is for: `earmark spatial`")
-    name: str = Field(pattern=r"^[\w-][\w.-]*$", description="names the run's folder and its encoders")
-    seed: int = Field(1, ge=0, description="of all draws; each repetition has its own from it")
-    repetitions: int = Field(10, ge=1, le=99, description="how often all is drawn and learned anew")
+    kind: Literal["spatial"] = Field("spatial", description="kind of the recipe, for `earmark spatial`")
+    name: str = Field(pattern=r"^[\w-][\w.-]*$", description="name of the run's folder and of its encoders")
+    seed: int = Field(1, ge=0, description="seed of all random numbers, which differ between repetitions")
+    repetitions: int = Field(10, ge=1, le=99, description="number of repetitions")
     data: SpatialData
     sizes: Sizes = Sizes()
     autoencoder: AutoencoderSettings = Field(
-        AutoencoderSettings(), description="both auto-encoders; the plain one has no head"
+        AutoencoderSettings(), description="the auto-encoders with and without head"
     )
-    classifier: ClassifierSettings = Field(ClassifierSettings(), description="of the learned features")
-    benchmark: Conv1dSettings = Field(Conv1dSettings(), description="the convolution on MFCC")
-    threads: int = Field(1, ge=0, description="threads of torch on a CPU; 0: torch's choice")
+    classifier: ClassifierSettings = Field(ClassifierSettings(), description="classifier of the learned features")
+    benchmark: Conv1dSettings = Field(Conv1dSettings(), description="convolution on MFCC")
+    threads: int = Field(1, ge=0, description="torch threads on a CPU; 0: torch's default")
 
 
 def read_spatial(path: Path, overrides: Sequence[str] = ()) -> SpatialSettings:

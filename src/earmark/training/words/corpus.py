@@ -14,6 +14,7 @@ from torch import Tensor
 from earmark.core.audio import read
 from earmark.core.errors import InputError
 from earmark.core.files import read_json
+from earmark.core.progress import Progress, no_progress
 from earmark.data.manifest import Clip, Manifest, read_manifest
 from earmark.training.batches.augment import AugmentationAudio
 from earmark.training.batches.center_crop import SILENCE
@@ -48,12 +49,12 @@ class Corpus:
         return Episodes(self.clips, self.background, self.bank.speaker, settings, seed)
 
 
-def prepare_corpus(recipe: Recipe) -> Corpus:
+def prepare_corpus(recipe: Recipe, *, progress: Progress = no_progress) -> Corpus:
     """Pack the clips of a recipe, or open the bank, and assign clips to classes."""
     data = recipe.data
     words = [selected(source, data.classes) for source in data.words]
     sounds = [without_labels(selected(source)) for source in data.sounds]
-    bank = _bank(recipe, [*words, *sounds], "clips")
+    bank = _bank(recipe, [*words, *sounds], "clips", progress)
     return sorted_into_classes(bank, data)
 
 
@@ -87,7 +88,7 @@ def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
     return Corpus(bank, tuple(classes), clips, np.flatnonzero(is_background))
 
 
-def validation_bank(recipe: Recipe) -> ClipBank | None:
+def validation_bank(recipe: Recipe, *, progress: Progress = no_progress) -> ClipBank | None:
     """Pack or open the validation clips of a recipe; None without any.
 
     Raises:
@@ -99,7 +100,7 @@ def validation_bank(recipe: Recipe) -> ClipBank | None:
     manifests = [selected(source, data.classes) for source in data.validation]
     learned = {clip.label for source in data.words for clip in selected(source, data.classes)}
     check_labels(learned, {clip.label for manifest in manifests for clip in manifest}, data)
-    return _bank(recipe, manifests, "validation")
+    return _bank(recipe, manifests, "validation", progress)
 
 
 def check_labels(learned: set[str], validation: set[str], data: DataSettings) -> None:
@@ -121,11 +122,13 @@ def augmentation_audio(data: DataSettings) -> AugmentationAudio:
     return AugmentationAudio(_waves(data.noise), _waves(data.music), _waves(data.speech), _waves(data.rooms))
 
 
-def open_or_pack(manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True) -> ClipBank:
+def open_or_pack(
+    manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True, progress: Progress = no_progress
+) -> ClipBank:
     """Open the bank of these clips, or pack it; see :func:`pack` for ``spoken``."""
     if is_packed(manifests, folder):
         return ClipBank.open(folder)
-    return pack(manifests, folder, spoken=spoken, stamp=_stamp(manifests))
+    return pack(manifests, folder, spoken=spoken, stamp=_stamp(manifests), progress=progress)
 
 
 def is_packed(manifests: Sequence[Manifest], folder: Path) -> bool:
@@ -175,8 +178,10 @@ def stamp_of(folder: Path) -> str:
     return str(read_json(path)) if path.exists() else ""
 
 
-def _bank(recipe: Recipe, manifests: Sequence[Manifest], name: Literal["clips", "validation"]) -> ClipBank:
-    return open_or_pack(manifests, bank_folder(recipe, name), spoken=_is_spoken(recipe))
+def _bank(
+    recipe: Recipe, manifests: Sequence[Manifest], name: Literal["clips", "validation"], progress: Progress
+) -> ClipBank:
+    return open_or_pack(manifests, bank_folder(recipe, name), spoken=_is_spoken(recipe), progress=progress)
 
 
 def bank_folder(recipe: Recipe, name: Literal["clips", "validation"]) -> Path:

@@ -7,6 +7,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from earmark.core.progress import Progress, no_progress
 from earmark.training.batches.augment import FieldSettings
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.scene_cache import SceneCache, fill_scene_cache
@@ -32,9 +33,18 @@ class StreamTask:
         corpus: training clips.
         held_out: validation clips, or None.
         device: training device.
+        progress: of the scenes that are cached.
     """
 
-    def __init__(self, recipe: Recipe, corpus: Corpus, held_out: ClipBank | None, device: torch.device) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        corpus: Corpus,
+        held_out: ClipBank | None,
+        device: torch.device,
+        *,
+        progress: Progress = no_progress,
+    ) -> None:
         assert isinstance(recipe.encoder, StreamSettings)
         assert isinstance(recipe.scenes, SceneSettings)
         assert isinstance(recipe.augment, FieldSettings)
@@ -45,7 +55,7 @@ class StreamTask:
         self.background = torch.from_numpy(corpus.background)
         self.augmentation = recipe.augment.build(augmentation_audio(recipe.data), device)
         self.scenes = Scenes(corpus.bank, recipe.scenes, device)
-        self.cache = self._fill_cache(recipe) if recipe.data.copies else None
+        self.cache = self._fill_cache(recipe, progress) if recipe.data.copies else None
         self.teacher = self.model if recipe.encoder.frames == "published" else self._teacher()
         if self.teacher is not None:
             # A student learns its teacher's tower vectors at unit scale, the scale of its own layers at the start.
@@ -125,13 +135,21 @@ class StreamTask:
         scenes = self.scenes.draw(clips, generator)
         return SceneBatch(self.augmentation(scenes, generator), scenes.spoken), None
 
-    def _fill_cache(self, recipe: Recipe) -> SceneCache:
+    def _fill_cache(self, recipe: Recipe, progress: Progress) -> SceneCache:
         data = recipe.data
         settings = [part.model_dump_json() for part in (recipe.scenes, recipe.augment, *data.noise, *data.rooms)]
         made_from = digest([*settings, str(recipe.seed), stamp_of(data.folder / "clips")])
         folder = data.folder / f"scenes-{made_from}"
         teacher = _published(self.device)
-        return fill_scene_cache(self.scenes, self.augmentation, teacher, folder, copies=data.copies, seed=recipe.seed)
+        return fill_scene_cache(
+            self.scenes,
+            self.augmentation,
+            teacher,
+            folder,
+            copies=data.copies,
+            seed=recipe.seed,
+            progress=progress,
+        )
 
     def _teacher(self) -> FrameEncoder | None:
         return _published(self.device).requires_grad_(False) if self.distillation.weight else None

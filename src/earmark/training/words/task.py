@@ -2,6 +2,7 @@
 
 import torch
 
+from earmark.core.progress import Progress, no_progress
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.distributed import Processes
 from earmark.training.words.clip_task import ClipTask
@@ -10,18 +11,20 @@ from earmark.training.words.recipe import Recipe
 from earmark.training.words.stream_task import StreamTask
 
 
-def build_words_task(recipe: Recipe, device: torch.device, processes: Processes) -> ClipTask | StreamTask:
+def build_words_task(
+    recipe: Recipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
+) -> ClipTask | StreamTask:
     """Pack the clips, and build the encoder and the validation.
 
     Raises:
         InputError: clips or manifests are missing or too few; a validation label is a training label.
     """
     with processes.first_alone():
-        corpus = prepare_corpus(recipe)
-        bank = validation_bank(recipe)
+        corpus = prepare_corpus(recipe, progress=progress)
+        bank = validation_bank(recipe, progress=progress)
     held_out = bank if processes.is_first else None
     torch.manual_seed(recipe.seed)
     with processes.first_alone():
         if isinstance(recipe.encoder, StreamSettings):
-            return StreamTask(recipe, corpus, held_out, device)
+            return StreamTask(recipe, corpus, held_out, device, progress=progress)
         return ClipTask(recipe, corpus, held_out, device)

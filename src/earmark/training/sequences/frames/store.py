@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from earmark import audio
 from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.spans import Span
-from earmark.training.run.progress import follow
 from earmark.training.sequences.frames.sections import ContextSettings, section_frames
 from earmark.training.sequences.frames.source import Floats, FrameSource, hop_s
 
@@ -130,6 +130,8 @@ def store_frames(
     corpus: Path,
     folder: Path,
     settings: ContextSettings | None = None,
+    *,
+    progress: Progress = no_progress,
 ) -> FrameStore:
     """Make the frames of sections and keep them; speakers that are there already are not encoded again.
 
@@ -141,6 +143,7 @@ def store_frames(
         corpus: folder that the paths start from.
         folder: where the frames are kept, made where there is none.
         settings: how much is heard at a time.
+        progress: of the speakers.
 
     Raises:
         InputError: the folder holds frames that something else made; a recording is missing, damaged, or ends before
@@ -162,7 +165,7 @@ def store_frames(
         owners = [(name, list(group)) for name, group in groupby(ordered, key=_owner)]
         missing = [(name, group) for name, group in owners if not _is_stored(folder, name, group)]
         recordings = AudioFolder(corpus)
-        for name, group in follow(missing, f"encoding {len(missing)} speakers"):
+        for name, group in follow(missing, "encoding speakers", progress):
             _store_speaker(source, group, recordings, folder, name, settings)
     except OSError as error:
         reason = error.strerror or str(error)

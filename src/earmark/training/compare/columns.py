@@ -1,0 +1,41 @@
+"""Columns of the tables and panels of a comparison."""
+
+from collections.abc import Mapping
+
+from earmark.evaluation.protocols import few_shot, identification, open_set, verification
+from earmark.training.compare.results import IDENTIFICATION, OPEN_SET, VERIFICATION
+
+FEW_SHOT_COLUMNS = ("accuracy", "eer", "frr_at_far_10", "frr_at_far_2_5", "f1", "identification_5")
+OPEN_SET_COLUMNS = (
+    "target_accuracy",
+    "non_target_accuracy_seen",
+    "non_target_accuracy_unseen",
+    "total_1_1",
+    "total_11_1",
+    "auc",
+    "map",
+)
+_COLUMNS = {
+    OPEN_SET: (OPEN_SET_COLUMNS, open_set.METRICS),
+    IDENTIFICATION: (tuple(identification.METRICS), identification.METRICS),
+    VERIFICATION: (tuple(verification.METRICS), verification.METRICS),
+}
+
+
+def columns_of(condition: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
+    """The metrics of a table, and the name of each.
+
+    Args:
+        condition: of a result; only few-shot tests have conditions that are not the kind of the test.
+    """
+    return _COLUMNS.get(condition, (FEW_SHOT_COLUMNS, few_shot.METRICS))
+
+
+def is_cost(metric: str) -> bool:
+    """Whether a metric is a cost, which is not shown in percent."""
+    return metric.startswith("min_dcf")
+
+
+def title_of(name: str, metric: str) -> str:
+    """Title of a column or panel, with the unit."""
+    return name if is_cost(metric) else f"{name} (%)"

@@ -1,0 +1,139 @@
+"""Few-shot and open-set tests of a protocol."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.core.errors import InputError
+from earmark.data.lists.clip_lists import listed_label
+from earmark.evaluation.embedders import Embedder
+from earmark.evaluation.metrics import error_curve
+from earmark.evaluation.protocols import few_shot, open_set
+from earmark.evaluation.protocols.trials import ListPair, find_pairs, read_list, speakers_of
+from earmark.training.compare.protocol import FewShotTest, OpenSetTest
+from earmark.training.compare.results import OPEN_SET, Result
+
+Floats = NDArray[np.floating]
+
+
+@dataclass(frozen=True)
+class FewShot:
+    """A few-shot test and its lists.
+
+    Attributes:
+        test: of the protocol.
+        conditions: pairs of lists.
+        others: clips of other words, as negative examples for SVMs.
+    """
+
+    test: FewShotTest
+    conditions: Mapping[str, tuple[ListPair, ...]]
+    others: tuple[str, ...]
+
+    @classmethod
+    def of(cls, test: FewShotTest) -> Self:
+        """Read the lists of a test.
+
+        Raises:
+            InputError: a list cannot be read, or the lists do not have a condition.
+        """
+        found = find_pairs(test.lists, audio=test.audio)
+        for condition in test.conditions:
+            if condition not in found:
+                raise InputError(f"{test.lists}: no condition {condition!r}; there are {', '.join(found)}")
+        wanted = {name: pairs for name, pairs in found.items() if not test.conditions or name in test.conditions}
+        listed = test.lists / "train.txt"
+        others = read_list(listed, audio=test.audio, repeats=True) if listed.is_file() else ()
+        keywords = {word for pairs in wanted.values() for pair in pairs for word in pair.keywords}
+        return cls(test, wanted, tuple(dict.fromkeys(clip.path for clip in others if clip.label not in keywords)))
+
+    @property
+    def paths(self) -> set[str]:
+        """Paths of all clips, relative to the folder of the test."""
+        return {path for pairs in self.conditions.values() for pair in pairs for path in pair.paths} | {*self.others}
+
+    @property
+    def folder(self) -> Path:
+        """Folder that the paths start from."""
+        return self.test.audio
+
+    def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
+        """Compute the results of all back-ends and conditions.
+
+        Args:
+            vectors: embeddings by path.
+            embedder: not used.
+        """
+        del embedder
+        background = np.stack([vectors[path] for path in self.others]) if self.others else None
+        results = []
+        for backend in self.test.backends:
+            scored = few_shot.score_vectors(self.conditions, vectors, backend=backend, background=background)
+            for result in few_shot.compute_metrics(scored):
+                pairs = scored[result.name]
+                curve = error_curve(
+                    np.concatenate([pair.scores.ravel() for pair in pairs]),
+                    np.concatenate([pair.positive.ravel() for pair in pairs]),
+                )
+                numbers = {name: spread.mean for name, spread in result.numbers.items()}
+                results.append(Result.of(self.test.name, result.name, backend, numbers, curve))
+        return results
+
+
+@dataclass(frozen=True)
+class OpenSet:
+    """An open-set test and its lists.
+
+    Attributes:
+        test: of the protocol.
+        lists: training and test clips.
+    """
+
+    test: OpenSetTest
+    lists: open_set.OpenSetLists
+
+    @classmethod
+    def of(cls, test: OpenSetTest) -> Self:
+        """Read the lists of a test.
+
+        Raises:
+            InputError: a list cannot be read.
+        """
+        return cls(test, open_set.read_lists(test.lists, test.targets, audio=test.audio))
+
+    @property
+    def paths(self) -> set[str]:
+        """Paths of all clips, relative to the folder of the test."""
+        return {*self.lists.paths}
+
+    @property
+    def folder(self) -> Path:
+        """Folder that the paths start from."""
+        return self.test.audio
+
+    def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
+        """Compute the results of all back-ends.
+
+        Args:
+            vectors: embeddings by path.
+            embedder: computed them; its classifier is a back-end.
+        """
+        head = open_set.Head(embedder.classify, tuple(map(listed_label, embedder.classes)))
+        # A head without a class for unknown words, such as that of AP-FC, rejects by a threshold only.
+        decides = {*head.classes} - {*self.lists.classes} if self.test.unknown == "cluster" else head.classes
+        speakers = speakers_of(self.test.audio, self.lists.paths)
+        results = []
+        for backend in self.test.backends:
+            if backend == "classifier" and not decides:
+                continue
+            scored = open_set.score(
+                self.lists, vectors, backend=backend, unknown=self.test.unknown, head=head, speakers=speakers
+            )
+            numbers = {name: estimate.value for name, estimate in open_set.count(scored).numbers.items()}
+            curve = error_curve(*open_set.detection_trials(scored)["all unknowns"])
+            results.append(Result.of(self.test.name, OPEN_SET, backend, numbers, curve))
+        return results
