@@ -51,7 +51,7 @@ def _options(
 def main() -> None:
     """Run the command line.
 
-    A failure is one line on stderr and an exit code: 1 the work failed, 2 the input or the usage was wrong.
+    An error is one line on stderr and an exit code: 1 for failed work, 2 for wrong input or usage.
     """
     warnings.showwarning = console.show_warning
     try:

@@ -1,4 +1,4 @@
-"""What the commands say on the terminal: tables on stdout, errors, warnings and progress on stderr."""
+"""Terminal output: results and tables on stdout; errors, warnings and progress on stderr."""
 
 import sys
 import time
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def report(error: EarmarkError) -> int:
-    """Print on stderr what went wrong, a line for each fault; returns the exit code."""
+    """Print an error on stderr, one line per fault; returns the exit code."""
     for fault in error.faults if isinstance(error, InputErrors) else (one_line(error),):
         sys.stderr.write(f"error: {fault}\n")
     return 2 if isinstance(error, InputError) else 1
@@ -39,13 +39,13 @@ def show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Say a warning as one line on stderr; has the signature of `warnings.showwarning`."""
+    """Print a warning as one line on stderr; has the signature of `warnings.showwarning`."""
     del category, filename, lineno, line
     (file or sys.stderr).write(f"warning: {' '.join(str(message).split())}\n")
 
 
 def note(text: str) -> None:
-    """Say something beside the result as one line on stderr."""
+    """Print a remark on the result as one line on stderr."""
     sys.stderr.write(f"note: {' '.join(text.split())}\n")
 
 
@@ -64,8 +64,8 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: st
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: a file may be called [red].wav
-    # A pipe has no width; the 80 columns that it would get would cut paths in pieces.
+        table.add_row(*map(Text, row))  # Text: the name [red].wav is no markup
+    # A pipe has no width; the default of 80 columns would wrap paths.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     if title:
         console.print(Text(title, style="bold"), soft_wrap=True)
@@ -87,14 +87,14 @@ def time_text(seconds: float) -> str:
 
 
 REDRAW_S = 0.05
-"""Calls that come faster than this are not drawn."""
+"""Shortest time between two drawings of a bar."""
 
 
 @contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """Draw one bar per stage on stderr, where that is a terminal, and remove the bars at the end.
+    """Draw one progress bar per stage on stderr if it is a terminal, and remove the bars at the end.
 
-    A stage is the text before `` (``; what follows may change from call to call. The bar of a finished stage is removed
+    The name of a stage ends before `` (``; the rest may differ between calls. The bar of a finished stage is removed
     when another stage begins.
 
     ```python
@@ -112,7 +112,7 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}", markup=False),  # a file may be called [red].wav
+        TextColumn("{task.description}", markup=False),  # the name [red].wav is no markup
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -123,7 +123,7 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def _drawn_in(bars: "Bars") -> Progress:
-    """The callback that draws each stage as a task of `bars`."""
+    """A callback that draws each stage as a task of `bars`."""
     tasks: dict[str, TaskID] = {}
     drawn_s: dict[str, float] = {}
 

@@ -63,8 +63,8 @@ def _compare(truth: list[tuple[float, float]], detections: "list[Detection]", le
     for start_s, end_s in truth:
         hits = [hit for hit in detections if hit.start_s < end_s and hit.end_s > start_s]
         matched += hits
-        heard = ", ".join(f"{hit.start_s:.2f} – {hit.end_s:.2f} s" for hit in hits) or "missed"
-        rows.append((start_s, [f"{start_s:.2f} – {end_s:.2f} s", heard, *_confidence(hits)]))
+        detected = ", ".join(f"{hit.start_s:.2f} – {hit.end_s:.2f} s" for hit in hits) or "missed"
+        rows.append((start_s, [f"{start_s:.2f} – {end_s:.2f} s", detected, *_confidence(hits)]))
     wrong = [hit for hit in detections if hit not in matched]
     for hit in wrong:
         rows.append((hit.start_s, ["none", f"{hit.start_s:.2f} – {hit.end_s:.2f} s", *_confidence([hit])]))

@@ -27,7 +27,7 @@ Each field becomes an option; nothing about it is repeated in the command:
 | ``kind: Literal["one"]`` | no option |
 | a union of models, or another type | a TypeError, until the field is in `without` or has `Flag.text` |
 
-What the command line calls differently stands at the command, never in the library:
+Other names for the command line are written at the command, never in the library:
 
 ```python
 @options_from(
@@ -38,24 +38,22 @@ What the command line calls differently stands at the command, never in the libr
 )
 ```
 
-Several models on one command are several decorators, each with the name of its parameter; `prefix` keeps their options
-apart. Only options that the user wrote reach the model, so `settings.model_fields_set` names them and a command can lay
-them over settings from elsewhere: ``known.model_copy(update=settings.model_dump(exclude_unset=True))``.
+A command with several models has one decorator per model, each with the name of its parameter; `prefix` separates
+their options. Only options that the user gave reach the model, so `settings.model_fields_set` lists them, and a command
+can apply them to other settings: ``known.model_copy(update=settings.model_dump(exclude_unset=True))``.
 
-A value that the model refuses is an InputError that names the option: ``--min-speech: must be greater than or equal to
-0, not -1``. A model refuses two fields together with ``raise InputError("…", key="n")`` in a validator. Any other
-InputError with a ``key`` that is a parameter or a settings field of the running command is shown with its option, too
-(`earmark.cli.commands.Command`); so a library names only the key.
+A value that the model rejects is an InputError that names the option: ``--min-speech: must be greater than or equal to
+0, not -1``. A validator rejects a combination of fields with ``raise InputError("…", key="n")``. Any other InputError
+whose ``key`` is a parameter or a settings field of the running command is shown with its option, too
+(`earmark.cli.commands.Command`), so a library names only the key.
 
-`StrEnum` copies of a `Literal`, ``show_default="…"``, tests that compare a command with its settings, and helper
-functions that drop the options which were not given, all go when a command adopts this. An option that belongs to no
-settings model keeps ``Annotated[…, typer.Option(…)]``, with its real default.
+An option that belongs to no settings model is ``Annotated[…, typer.Option(…)]``, with its real default.
 
 How imports stay lazy
 ---------------------
-``"module:Class"`` is a reference, resolved when the options of this one command are needed: to run it, to complete it,
-or to show its own help. ``earmark --help`` and the help of a group import no settings, and `Command` does not even look
-at the signatures of the commands. A class in place of the reference works where importing it is cheap.
+``"module:Class"`` is a reference. It is imported when the options of this command are needed: to run it, to complete
+it, or to show its help. ``earmark --help`` and the help of a group import neither settings nor the modules of the
+commands (see `earmark.cli.commands`). A class in place of the reference works where its import is cheap.
 """
 
 import inspect
@@ -85,12 +83,12 @@ _ATTRIBUTE = "settings_options"
 
 @dataclass(frozen=True)
 class Flag:
-    """How the option of a field differs from what the field says.
+    """Differences between an option and its field.
 
     Attributes:
         name: of the option, such as ``--neighbors`` or ``--exact/--fast``; made from the field if empty.
         short: a second, short name, such as ``-k``.
-        metavar: what stands for the value in the help; made from the unit of the field if empty.
+        metavar: placeholder of the value in the help; made from the unit of the field if empty.
         panel: of the help.
         separator: between the items of a tuple or list that is written as one text, such as ``,``.
         text: the option is a text that the field's own validator reads.
@@ -175,7 +173,7 @@ class SettingsOptions:
         return [self._option(key, about) for key, about in fields.items()]
 
     def read(self, options: Sequence[SettingsOption], values: Mapping[str, Any]) -> "BaseModel":
-        """The settings that the options say.
+        """Settings with the values of the options.
 
         Args:
             options: of this model.
@@ -217,7 +215,7 @@ class SettingsOptions:
             *filter(None, names),
             help=_help(about, metadata, flag),
             metavar=flag.metavar or unit,
-            show_default=False,  # the help says it
+            show_default=False,  # it is in the help text
             rich_help_panel=flag.panel or self.panel or None,
             hidden=flag.is_hidden,
         )
@@ -246,7 +244,7 @@ def options_from(
     Args:
         source: the model; or a reference ``"module:Class"``, imported when the options are needed.
         parameter: of the command, which gets the settings. Its annotation is not evaluated.
-        flags: how options differ from what their fields say, by the path of the field; a text is the option's name.
+        flags: differences between options and their fields, by the path of the field; a text is the option's name.
         without: paths of fields that have no option; of a nested model, all its fields.
         prefix: before the name of each option, such as ``grid-``.
         panel: of the help, for all options.
