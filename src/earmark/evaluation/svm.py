@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from earmark.core.config import Settings
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.core.vectors import unit
 
 Floats = NDArray[np.floating]
@@ -41,7 +41,8 @@ def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSetting
     Raises:
         InputError: a class has no negatives.
     """
-    from sklearn.svm import SVC
+    with needs("evaluate"):
+        from sklearn.svm import SVC
 
     settings = settings or SvmSettings()
     if settings.unit_rows:

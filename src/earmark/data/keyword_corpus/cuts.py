@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 
 from earmark.core.audio import duration_s
 from earmark.core.config import Seconds, Settings
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.data.alignment.forced import Alignment, Word
 from earmark.data.manifest import Clip, Manifest
 
@@ -119,7 +119,8 @@ def character_error_rate(label: str, recognized: str) -> float:
     >>> character_error_rate("mountains", "mountain")
     0.111
     """
-    from rapidfuzz.distance import Levenshtein
+    with needs("train"):
+        from rapidfuzz.distance import Levenshtein
 
     return Levenshtein.distance(plain(label), plain(recognized)) / max(1, len(plain(label)))
 

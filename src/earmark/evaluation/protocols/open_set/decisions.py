@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
 from earmark.core.config import Settings
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, needs
 from earmark.core.vectors import unit
 from earmark.data.lists.clip_lists import listed_label
 from earmark.evaluation import backends
@@ -288,7 +288,8 @@ def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[t
     Fitted unknown words would favor seen unknowns. A training list with one unknown label, such as `_unknown_`, cannot
     be divided by words.
     """
-    from sklearn.model_selection import StratifiedGroupKFold
+    with needs("evaluate"):
+        from sklearn.model_selection import StratifiedGroupKFold
 
     # A path that is listed several times is one clip and belongs in one fold.
     groups = [speakers.get(clip.path) or f"\0{clip.path}" for clip in lists.train]

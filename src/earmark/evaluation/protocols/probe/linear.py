@@ -5,6 +5,8 @@ import warnings
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.errors import needs
+
 Floats = NDArray[np.floating]
 Ints = NDArray[np.integer]
 
@@ -29,8 +31,9 @@ def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes:
     >>> classify_linear(np.array([[0.0], [1]]), np.array([0, 1]), np.array([[-1.0], [2]]), classes=2).argmax(axis=1)
     array([0, 1])
     """
-    from sklearn.exceptions import ConvergenceWarning
-    from sklearn.linear_model import LogisticRegression
+    with needs("evaluate"):
+        from sklearn.exceptions import ConvergenceWarning
+        from sklearn.linear_model import LogisticRegression
 
     del seed
     mean, deviation = train.mean(axis=0), train.std(axis=0)
