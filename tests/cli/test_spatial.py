@@ -100,18 +100,14 @@ def test_a_recipe_for_another_command_names_it(earmark, tmp_path):
     (tmp_path / "other.toml").write_text('name = "other"\n[encoder]\nkind = "res"\n')
     code, _, err = earmark("spatial", "other.toml")
     assert (code, err.count("\n")) == (2, 1)
-    assert err.endswith("? (recipes for earmark spatial say kind = 'spatial', those for earmark train need not)\n")
+    assert "earmark train" in err
     code, _, err = earmark("spatial", "recipe.toml", "--set", "kind=sequences")
-    assert (code, err) == (
-        2,
-        "error: recipe.toml: a recipe of kind 'sequences', which is for: earmark train recipe.toml\n",
-    )
+    assert code == 2
+    assert err.endswith("run: earmark train recipe.toml\n")
     for kind in ((), ("--set", "kind=spatial")):
         code, _, err = earmark("train", "recipe.toml", *kind)
-        assert (code, err) == (
-            2,
-            "error: recipe.toml: a recipe of kind 'spatial', which is for: earmark spatial recipe.toml\n",
-        )
+        assert code == 2
+        assert err.endswith("run: earmark spatial recipe.toml\n")
 
 
 def test_help_has_an_example(earmark):

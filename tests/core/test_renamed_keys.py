@@ -2,7 +2,7 @@
 
 import pytest
 
-from earmark.core.config import checked
+from earmark.core.config import validate
 from earmark.core.errors import InputError
 from earmark.core.renamed_keys import RENAMED_KEYS, RENAMED_KINDS, with_current_names
 from earmark.training.words.recipe import Recipe
@@ -35,4 +35,4 @@ def test_no_current_name_is_an_old_one():
 )
 def test_an_old_name_in_a_recipe_is_an_error_with_the_new_one(table, new):
     with pytest.raises(InputError, match=new):
-        checked(Recipe, {"name": "x", "data": {"folder": "d", "words": [{"manifest": "m"}]}} | table, "recipe.toml")
+        validate(Recipe, {"name": "x", "data": {"folder": "d", "words": [{"manifest": "m"}]}} | table, "recipe.toml")

@@ -1,21 +1,41 @@
-"""Settings written as TOML tables: read, laid over each other, and checked with a message that names key and cure."""
+"""Settings in TOML files: read, merged, overridden, and validated with messages that name the key and the cure."""
 
 import tomllib
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, ValidationError
 
 from earmark.core.errors import InputError, raise_faults
 from earmark.core.renamed_keys import RENAMED_KEYS, RENAMED_KINDS
 
 
 class Settings(BaseModel):
-    """Frozen, and closed to unknown keys."""
+    """Base of all settings: frozen, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+@dataclass(frozen=True)
+class TaggedUnion:
+    """Annotation of a union of settings that is discriminated by ``kind``: ``Annotated[A | B, TaggedUnion("a")]``.
+
+    Attributes:
+        default: kind of a table without the key ``kind``.
+    """
+
+    default: str
+
+    def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> Any:
+        """Schema of the union, after a step that adds the default kind."""
+        tagged = Annotated[union, Field(discriminator="kind")]
+        return handler.generate_schema(Annotated[tagged, BeforeValidator(self._with_kind)])
+
+    def _with_kind(self, value: Any) -> Any:
+        return {"kind": self.default, **value} if isinstance(value, dict) else value
 
 
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -26,64 +46,63 @@ Models = tuple[type[BaseModel], ...]
 Table = dict[str, Any]
 
 NAME_OR_PATH = "name or path"
-"""Marks a field, as in ``Annotated[str, NAME_OR_PATH]``, whose value is a path only where a model is found there."""
+"""Marks a field whose value is a path only if a model is there: ``Annotated[str, NAME_OR_PATH]``."""
 
-READERS = {"words": "earmark train", "sequences": "earmark train", "spatial": "earmark spatial"}
-"""The command that reads a recipe, by the recipe's kind; one that says no kind is of words."""
+COMMANDS = {"words": "earmark train", "sequences": "earmark train", "spatial": "earmark spatial"}
+"""Command for each kind of recipe; a recipe without a kind is of kind ``words``."""
 
 
 def read_table(path: Path, *models: type[BaseModel], overrides: Sequence[str] = (), over: Path | None = None) -> Table:
-    """The table of a TOML file, over that of the file that it ``extends``, with every path absolute.
+    """Read a TOML file, merged with the file that it ``extends``, with absolute paths.
 
-    A relative path starts from the folder of the file that it is written in; one in an override, from the current
-    folder.
+    A relative path starts from the folder of the file that contains it; in an override, from the current folder.
 
     Args:
         path: the file.
-        models: the settings that the table may be read as; their fields say which values are paths.
-        overrides: ``a.b=value`` each, the value as in TOML (a bare word is a string).
-        over: a file with parts of a table, such as ``[encoder]``, that replace those of the first.
+        models: settings that the table may be validated as; their fields determine which values are paths.
+        overrides: ``a.b=value`` each; the value is TOML, or a word without quotes.
+        over: a file with a part of a recipe, such as ``[encoder]``, that replaces that of the first file.
 
     Raises:
-        InputError: no such file, not TOML, files that extend each other, or an override that sets no key.
+        InputError: the file is missing or not TOML, files extend each other, or an override sets no key.
     """
     table = _table(path, models, ())
     if over is not None:
-        table = merged(table, _table(over, models, ()), models)
-    set_keys(table, overrides, *models)
+        table = merge(table, _table(over, models, ()), models)
+    apply_overrides(table, overrides, *models)
     return table
 
 
-def own_table(path: Path) -> Table:
-    """The table of a TOML file alone, its paths as they are written.
+def read_toml(path: Path) -> Table:
+    """Read a TOML file alone; its paths stay relative.
 
     Raises:
-        InputError: no such file, or not TOML.
+        InputError: the file is missing or not TOML.
     """
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
         raise InputError(f"{path}: no such recipe") from None
-    except ValueError as error:  # TOMLDecodeError is one, and so is what a file that is no UTF-8 raises
+    except ValueError as error:  # TOMLDecodeError, or UnicodeDecodeError
         raise InputError(f"{path}: not TOML: {error}") from None
 
 
 def _table(path: Path, models: Models, extending: tuple[Path, ...]) -> Table:
-    """The table of a file, over that of the file that it extends."""
+    """Read a file, merged with the file that it extends."""
     if path in extending:
         raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn")
-    table = own_table(path)
+    table = read_toml(path)
     parent = table.pop("extends", None)
-    table = placed(table, models, path.parent)
+    table = resolve_paths(table, models, path.parent)
     if parent is None:
         return table
-    return merged(_table(path.parent / str(parent), models, (*extending, path)), table, models)
+    return merge(_table(path.parent / str(parent), models, (*extending, path)), table, models)
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) -> Table:
-    """One table over another.
+def merge(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) -> Table:
+    """Merge two tables; values of `over` replace those of `under`.
 
-    Where the upper table names a ``kind``, the lower one keeps the keys that this kind has too.
+    If `over` has a ``kind``, only those keys of `under` remain that this kind has, too.
     """
     table = {**under, **over}
     for key, value in over.items():
@@ -91,25 +110,25 @@ def merged(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) ->
         if isinstance(value, dict) and isinstance(below, dict):
             parts = _models(_leaves_at(models, key))
             kept = of_kind(below, value["kind"], parts) if "kind" in value else below
-            table[key] = merged(kept, value, parts)
+            table[key] = merge(kept, value, parts)
     return table
 
 
 def of_kind(table: Mapping[str, Any], kind: object, models: Models, keep: Container[str] = ()) -> Table:
-    """A table without the keys that belong to other kinds.
+    """Remove the keys of a table that other kinds have, and this kind has not.
 
     Args:
-        table: of one of the models.
-        kind: which of them it is to be.
+        table: settings of one kind.
+        kind: the new kind.
         models: the members of a union, each with a ``kind``.
-        keep: keys that stay even so.
+        keep: keys that stay.
     """
     chosen = tuple(model for model in models if _kind_of(model) == kind)
     return _without_others(table, chosen, models, keep) if chosen else dict(table)
 
 
 def _without_others(table: Mapping[str, Any], chosen: Models, models: Models, keep: Container[str] = ()) -> Table:
-    # A key that no kind has stays: it is misspelt, and the check says so.
+    # A key that no kind has is misspelled; it stays for the error message.
     kept = {}
     for key, value in table.items():
         if key in keep or _has(chosen, key) or not _has(models, key):
@@ -118,13 +137,13 @@ def _without_others(table: Mapping[str, Any], chosen: Models, models: Models, ke
     return kept
 
 
-def set_keys(table: Table, overrides: Sequence[str], *models: type[BaseModel]) -> None:
-    """Give keys other values, as ``a.b=value`` each says.
+def apply_overrides(table: Table, overrides: Sequence[str], *models: type[BaseModel]) -> None:
+    """Set keys of a table to other values, ``a.b=value`` each.
 
-    Another ``kind`` keeps the keys that it shares with the one before, and those of overrides before it.
+    If an override changes the ``kind``, the keys that both kinds have remain, and those of earlier overrides.
 
     Raises:
-        InputError: no ``=``, or a key inside of what holds none.
+        InputError: an override has no ``=``, or its key is inside a value that has no keys.
     """
     given: set[tuple[str, ...]] = set()
     for override in overrides:
@@ -136,8 +155,8 @@ def set_keys(table: Table, overrides: Sequence[str], *models: type[BaseModel]) -
         for parent in parents:
             inside, at = inside.setdefault(parent, {}), _models(_leaves_at(at, parent))
             if not isinstance(inside, dict):
-                raise InputError(f"{override}: {parent!r} holds no keys; only whole values and lists can be set")
-        found = placed(_value(value), _leaves_at(at, last), Path.cwd())
+                raise InputError(f"{override}: {parent!r} has no keys; set the whole value")
+        found = resolve_paths(_value(value), _leaves_at(at, last), Path.cwd())
         if last == "kind" and parents:
             own = {name for *above, name in given if above == parents}
             kept = of_kind(inside, found, at, own)
@@ -154,21 +173,21 @@ def _value(text: str) -> Any:
         return text
 
 
-def placed(value: Any, leaves: Iterable[Any], folder: Path) -> Any:
-    """A value, or all in a table, with paths that start from the folder made absolute.
+def resolve_paths(value: Any, leaves: Iterable[Any], folder: Path) -> Any:
+    """Make the paths of a value or table absolute.
 
     Args:
         value: as TOML has it.
-        leaves: the types that the value may have; those of settings say which values in a table are paths.
-        folder: where relative paths start.
+        leaves: types that the value may have; the fields of settings determine which values are paths.
+        folder: start of relative paths.
     """
     leaves = tuple(leaves)
     match value:
         case dict():
             models = _models(leaves)
-            return {key: placed(inner, _leaves_at(models, key), folder) for key, inner in value.items()}
+            return {key: resolve_paths(inner, _leaves_at(models, key), folder) for key, inner in value.items()}
         case list():
-            return [placed(inner, leaves, folder) for inner in value]
+            return [resolve_paths(inner, leaves, folder) for inner in value]
         case str() if Path in leaves or (NAME_OR_PATH in leaves and _is_model(folder / value)):
             return str((folder / value).resolve())
     return value
@@ -183,13 +202,13 @@ def _models(leaves: Iterable[Any]) -> Models:
 
 
 def _leaves_at(models: Models, key: str) -> tuple[Any, ...]:
-    """The types that a key of any of the models may have."""
+    """Types that a key of the models may have."""
     fields = [model.model_fields[key] for model in models if key in model.model_fields]
     return tuple(leaf for field in fields for leaf in (*_leaves(field.annotation), *field.metadata))
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
-    """The types that an annotation is made of, without unions, tuples and lists around them."""
+    """Types of an annotation, inside unions, tuples and lists."""
     parts = get_args(annotation)
     if not parts:
         yield annotation
@@ -205,37 +224,42 @@ def _kind_of(model: type[BaseModel]) -> object:
     return model.model_fields["kind"].default if "kind" in model.model_fields else None
 
 
-def end_of_path(path: str) -> str:
-    """The last two parts of a path: what it says on any machine."""
+def portable_path(path: str) -> str:
+    """The last two parts of a path, which do not depend on the machine."""
     return "/".join(Path(path).resolve().parts[-2:])
 
 
-def checked(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
-    """The settings that a table says.
+def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
+    """Validate a table as settings.
+
+    Args:
+        model: the settings.
+        table: as TOML has it.
+        where: the table's file, for messages.
 
     Raises:
-        InputError: a recipe for another command, an unknown key, a value of the wrong kind; ``where`` says where the
-            table comes from.
+        InputError: the recipe is for another command, a key is unknown, or a value is wrong; the error names every
+            fault.
     """
     try:
         return model.model_validate(table)
     except ValidationError as error:
         problems = _problems(error, model)
         own = model.model_fields["kind"].default if "kind" in model.model_fields else None
-        said = table.get("kind", "words")
-        if own in READERS and said in READERS and said != own:
+        found = table.get("kind", "words")
+        if own in COMMANDS and found in COMMANDS and found != own:
             if "kind" in table:
-                problems = [f"a recipe of kind {said!r}, which is for: {READERS[said]} {where}"]
-            else:  # it may be of the right kind all the same
-                cure = f"recipes for {READERS[str(own)]} say kind = {own!r}, those for {READERS[said]} need not"
+                problems = [f"is a recipe of kind {found!r}; run: {COMMANDS[found]} {where}"]
+            else:  # the recipe may lack its kind
+                cure = f"a recipe for {COMMANDS[str(own)]} needs kind = {own!r}; this may be one for {COMMANDS[found]}"
                 problems = [f"{problems[0]} ({cure})"]
     raise_faults([f"{where}: {problem}" for problem in problems])
     raise AssertionError("a validation error has a problem")
 
 
 def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """The problems, each in one line: ``optimizer.lrr: no such key; did you mean 'lr'?``."""
-    # A misspelled key is often a missing one too, and says more.
+    """Problems, one line each: ``optimizer.lrr: no such key; did you mean 'lr'?``."""
+    # A misspelled key is often a missing key, too; then only the former is reported.
     found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     misspelled = {(one["loc"][:-1], close) for one in found if (close := _meant(one, root))}
     return [
@@ -247,7 +271,7 @@ def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _meant(problem: Any, root: type[BaseModel]) -> str | None:
-    """The key that an unknown key stands for, if it is like one."""
+    """The known key that is similar to an unknown one."""
     if problem["type"] != "extra_forbidden":
         return None
     path, keys, _ = _followed(problem["loc"], root)
@@ -264,24 +288,24 @@ def _problem(problem: Any, root: type[BaseModel]) -> str:
         close = _meant(problem, root)
         return f"{key}: no such key" + (f"; did you mean {close!r}?" if close else "")
     if problem["type"] == "union_tag_invalid":
-        said = str(problem["ctx"]["tag"])
-        if RENAMED_KINDS.get(said) in kinds:
-            return f"{key}.kind: {said!r} is now called {RENAMED_KINDS[said]!r}; rename it"
-        like = get_close_matches(said, kinds, 1)
+        kind = str(problem["ctx"]["tag"])
+        if RENAMED_KINDS.get(kind) in kinds:
+            return f"{key}.kind: {kind!r} is now called {RENAMED_KINDS[kind]!r}; rename it"
+        like = get_close_matches(kind, kinds, 1)
         cure = f"did you mean {like[0]!r}?" if like else f"there are {', '.join(kinds)}"
-        return f"{key}.kind: no such kind {said!r}; {cure}"
+        return f"{key}.kind: no such kind {kind!r}; {cure}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}" if key else message
 
 
 def _followed(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[list[str], list[str], list[str]]:
-    """A place in the recipe as its writer knows it, without pydantic's tags; the keys beside it; the kinds below it."""
+    """The path of a key without pydantic's tags, the keys beside it, and the kinds below it."""
     model: Any = root
     path: list[str] = []
     keys: list[str] = []
     kinds: dict[str, Any] = {}
     for part in location:
-        if part in kinds:  # which member of a union was meant, not a key
+        if part in kinds:  # pydantic's tag of a union's member, not a key
             model, kinds = kinds[str(part)], {}
             continue
         path.append(str(part))
@@ -294,6 +318,6 @@ def _followed(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[l
 
 
 def _kinds_in(annotation: Any) -> list[Any]:
-    """The settings models of a union, those with a kind."""
+    """The members of a union that have a kind."""
     members = [member for part in get_args(annotation) for member in (_kinds_in(part) or [part])]
     return [member for member in members if "kind" in getattr(member, "model_fields", {})]

@@ -1,4 +1,4 @@
-"""Keys and kinds of recipes that earlier versions spelled otherwise.
+"""Old names of keys and kinds of recipes.
 
 Checkpoints and model cards hold the recipe of their run; `with_current_names` reads those of any version. A recipe file
 is the user's own: there an old name is an error that names the new one.

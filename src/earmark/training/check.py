@@ -1,4 +1,4 @@
-"""The faults of a recipe and of all that it names, found before any work."""
+"""Faults of a recipe, and of the files that it names, found before any work."""
 
 import os
 import warnings
@@ -19,11 +19,11 @@ from earmark.training.words.recipe import Recipe
 
 
 def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[str]:
-    """What is wrong with a recipe that can be read, each fault in a line that begins with its key.
+    """Find the faults of a valid recipe, one line each, which begins with the key.
 
     Args:
         recipe: with absolute paths.
-        expected: checkpoints that are not there yet, and will be before the run starts from them.
+        expected: checkpoints that another run will write before this run is initialized from them.
     """
     faults: list[str] = []
     with collected(faults, "data.folder"):
@@ -40,7 +40,7 @@ def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[st
 
 
 def check_writable(folder: Path) -> None:
-    """Check that a folder can be written into, or made.
+    """Check that a folder can be written, or created.
 
     Raises:
         InputError: it cannot.
@@ -59,15 +59,15 @@ def _network(recipe: AnyRecipe) -> nn.Module:
 def _find_in_network(
     recipe: AnyRecipe, model: nn.Module, classes: tuple[str, ...], expected: Container[Path], faults: list[str]
 ) -> None:
-    # Where the classes could not be found, two stand for them: what is checked here does not depend on their number.
+    # Unknown classes count as two: the faults found here do not depend on their number.
     count = max(2, len(classes))
     loss = recipe.loss.build(classes=count, dimension=recipe.encoder.dimension)
-    begin = recipe.start.checkpoint
+    checkpoint = recipe.start.checkpoint
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the run warns
-        if begin is not None and begin not in expected:
+        if checkpoint is not None and checkpoint not in expected:
             with collected(faults, "start.checkpoint"):
-                initialize_from(begin, model, loss, recipe.loss.kind, classes)
+                initialize_from(checkpoint, model, loss, recipe.loss.kind, classes)
         with collected(faults):
             freeze(model, recipe.start.freeze)
         with collected(faults):

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 
 from earmark.core.errors import EarmarkError, InputError, collected, raise_faults
+from earmark.core.numbers import finite
 from earmark.core.progress import Progress, no_progress
-from earmark.core.report import finite
 from earmark.training.check import check_writable, find_faults
 from earmark.training.recipe import AnyRecipe, check_any_recipe, portable
 from earmark.training.run.allocator import keep_freed_memory

@@ -1,6 +1,6 @@
 import pytest
 
-from earmark.core.config import own_table
+from earmark.core.config import read_toml
 from earmark.core.errors import InputError
 from earmark.training.adaptation import AdaptSettings, choose_initialization
 from earmark.training.adaptation.recipes import round_recipe, sections_recipe, write_recipe
@@ -30,7 +30,7 @@ def test_a_written_recipe_keeps_keys_with_dots(write_recipe_file, tmp_path):
     initialization = choose_initialization(None, write_recipe_file('lr_scale = {"transformer.0" = 0.1}\n'))
     data = {"folder": tmp_path, "pairs": tmp_path / "pairs.txt"}
     write_recipe(round_recipe(initialization, SETTINGS, "a", data, None, "loss"), tmp_path / "round.toml", "round")
-    assert own_table(tmp_path / "round.toml")["optimizer"]["lr_scale"] == {"transformer.0": 0.1}
+    assert read_toml(tmp_path / "round.toml")["optimizer"]["lr_scale"] == {"transformer.0": 0.1}
 
 
 def test_augmentation_is_for_sections_and_not_for_pairs(write_recipe_file, tmp_path):

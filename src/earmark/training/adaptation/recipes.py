@@ -4,7 +4,7 @@ from pathlib import Path
 
 import tomli_w
 
-from earmark.core.config import Table, checked
+from earmark.core.config import Table, validate
 from earmark.core.files import write_text
 from earmark.training.adaptation.initialization import Initialization
 from earmark.training.adaptation.settings import AdaptSettings
@@ -31,7 +31,7 @@ def round_recipe(
     own = episodes if episodes.get("kind") == "pairs" else {"pairs": settings.pairs}
     table = _common(initialization, settings, name, data, watch) | {"episodes": {**own, "kind": "pairs"}}
     table.pop("augment", None)  # augmentation needs waves; pairs are read from stored frames
-    return checked(SequenceRecipe, table | ({"start": {"checkpoint": checkpoint}} if checkpoint else {}), name)
+    return validate(SequenceRecipe, table | ({"start": {"checkpoint": checkpoint}} if checkpoint else {}), name)
 
 
 def sections_recipe(
@@ -53,7 +53,7 @@ def sections_recipe(
         "shortest_s": _SHORTEST_S,
         **initialization.sections,
     }
-    return checked(SequenceRecipe, _common(initialization, settings, name, data, watch) | {"episodes": episodes}, name)
+    return validate(SequenceRecipe, _common(initialization, settings, name, data, watch) | {"episodes": episodes}, name)
 
 
 def write_recipe(recipe: SequenceRecipe, path: Path, title: str) -> None:

@@ -5,7 +5,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from earmark.core.config import Settings, checked, read_table
+from earmark.core.config import Settings, read_table, validate
 
 FewShotBackend = Literal["prototype", "centroid", "best-take", "svm"]
 OpenSetBackend = Literal["centroid", "prototype", "best-take", "svm", "classifier"]
@@ -109,7 +109,7 @@ def read_protocol(path: Path) -> Protocol:
     Raises:
         InputError: no such file, not TOML, an unknown key.
     """
-    return checked(Protocol, read_table(path, Protocol), str(path))
+    return validate(Protocol, read_table(path, Protocol), str(path))
 
 
 def _check_one(key: str, listed: Path | None, manifest: Path | None, audio: Path | None) -> None:

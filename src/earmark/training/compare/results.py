@@ -5,7 +5,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from earmark.core.report import finite
+from earmark.core.numbers import finite
 from earmark.evaluation.metrics import ErrorCurve, corners
 
 OPEN_SET = "open set"

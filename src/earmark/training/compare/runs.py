@@ -6,7 +6,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 
-from earmark.core.config import own_table
+from earmark.core.config import read_toml
 from earmark.core.errors import InputError, collected, raise_faults
 from earmark.core.progress import Progress, no_progress, within
 from earmark.training.loop import check, train
@@ -41,7 +41,7 @@ def recipes_in(path: Path) -> list[Path]:
     if not path.is_dir():
         return [path]
     found = sorted(path.glob("*.toml"))
-    extended = {(path / str(own_table(recipe).get("extends", ""))).resolve() for recipe in found}
+    extended = {(path / str(read_toml(recipe).get("extends", ""))).resolve() for recipe in found}
     if not found:
         raise InputError(f"{path}: no recipe (.toml) in this folder; name another")
     return [recipe for recipe in found if recipe.resolve() not in extended]

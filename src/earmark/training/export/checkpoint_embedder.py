@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from earmark.core.audio import Wave
-from earmark.core.config import checked
+from earmark.core.config import validate
 from earmark.core.errors import InputError
 from earmark.evaluation.embedders import Embedder, EncoderEmbedder
 from earmark.training.batches.center_crop import CenterCropSettings
@@ -125,7 +125,7 @@ def _sequence_embedder(path: Path, checkpoint: Checkpoint, recipe: SequenceRecip
 
 def _autoencoder_embedder(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
     """The encoder of an auto-encoder, see `earmark.training.spatial`."""
-    settings = checked(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
+    settings = validate(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
     model = settings.build()
     load_weights(model, strip_prefix(checkpoint.tensors, "model."))
     crop_settings = CenterCropSettings(length_s=settings.length_s)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat, model_validator
 
-from earmark.core.config import Settings, checked
+from earmark.core.config import Settings, validate
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
 from earmark.data.segments.grid import Grid, grid_segments
@@ -104,7 +104,7 @@ class SectionDraws:
     ) -> None:
         self.settings, self.seed, self.sections = settings, seed, sections
         lengths = {"step_s": settings.step_s, "shortest_s": settings.least_s, "longest_s": settings.longest_s}
-        self.grid = checked(Grid, lengths, where)
+        self.grid = validate(Grid, lengths, where)
         # Two segments at least: one alone has no negative.
         least_s = max(settings.shortest_s, self.grid.least_s + self.grid.step_s + _END_S)
         by_speaker: dict[str, list[int]] = {}

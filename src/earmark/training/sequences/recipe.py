@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from earmark.core.config import Settings, end_of_path
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import Settings, TaggedUnion, portable_path
 from earmark.training.batches.section_augment import SectionAugmentSettings
 from earmark.training.nn.encoders.segment import SegmentSettings
 from earmark.training.nn.encoders.stream import StreamSettings
@@ -47,10 +46,10 @@ class SequenceRecipe(RunSettings):
     data: SequenceData
     context: ContextSettings = ContextSettings()
     frames: FrameSettings = LogMelFrameSettings()
-    encoder: Annotated[SegmentSettings | StreamSettings, by_kind("segment")] = SegmentSettings()
+    encoder: Annotated[SegmentSettings | StreamSettings, TaggedUnion("segment")] = SegmentSettings()
     episodes: Annotated[
         SectionSettings | PairSettings | GoldSettings,
-        by_kind("sections"),
+        TaggedUnion("sections"),
     ] = SectionSettings()
     augment: SectionAugmentSettings = SectionAugmentSettings()
     loss: AnyLossSettings = NTXentSettings()
@@ -108,10 +107,10 @@ def portable(recipe: SequenceRecipe) -> dict[str, Any]:
     values = recipe.model_dump(mode="json")
     for name in _PATHS:
         if values["data"][name]:
-            values["data"][name] = end_of_path(values["data"][name])
+            values["data"][name] = portable_path(values["data"][name])
     if values["start"]["checkpoint"]:
-        values["start"]["checkpoint"] = end_of_path(values["start"]["checkpoint"])
+        values["start"]["checkpoint"] = portable_path(values["start"]["checkpoint"])
     model = values["frames"].get("model", "")
     if Path(model).is_absolute():
-        values["frames"]["model"] = end_of_path(model)
+        values["frames"]["model"] = portable_path(model)
     return values

@@ -6,7 +6,7 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from earmark.core.config import Settings, checked, placed, read_table
+from earmark.core.config import Settings, read_table, resolve_paths, validate
 from earmark.training.spatial.autoencoder import AutoencoderSettings
 from earmark.training.spatial.classifier import ClassifierSettings
 from earmark.training.spatial.conv1d import Conv1dSettings
@@ -73,7 +73,7 @@ def read_spatial(path: Path, overrides: Sequence[str] = ()) -> SpatialSettings:
     Raises:
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
-    return checked(SpatialSettings, read_table(path, SpatialSettings, overrides=overrides), str(path))
+    return validate(SpatialSettings, read_table(path, SpatialSettings, overrides=overrides), str(path))
 
 
 def parse_spatial(table: dict[str, Any], folder: Path, where: str) -> SpatialSettings:
@@ -82,4 +82,4 @@ def parse_spatial(table: dict[str, Any], folder: Path, where: str) -> SpatialSet
     Raises:
         InputError: an unknown key, a value of the wrong kind.
     """
-    return checked(SpatialSettings, placed(table, [SpatialSettings], folder), where)
+    return validate(SpatialSettings, resolve_paths(table, [SpatialSettings], folder), where)

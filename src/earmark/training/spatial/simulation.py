@@ -17,7 +17,7 @@ from typing import Any, Literal
 import numpy as np
 import torch
 
-from earmark.core.config import end_of_path
+from earmark.core.config import portable_path
 from earmark.core.errors import InputError
 from earmark.core.progress import Progress, follow, no_progress, within
 from earmark.core.workspace import Workspace
@@ -198,7 +198,7 @@ def _open_workspace(folder: Path, settings: SpatialSettings, pools: Pools) -> No
 def _portable(source: Source) -> dict[str, Any]:
     """The selection of a source, with the last two parts of its manifest's path."""
     selection = source.model_dump(mode="json", exclude={"manifest", "license"}, exclude_defaults=True)
-    return {"manifest": end_of_path(str(source.manifest)), **selection}
+    return {"manifest": portable_path(str(source.manifest)), **selection}
 
 
 def _run(

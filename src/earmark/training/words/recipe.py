@@ -6,8 +6,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from earmark.core.config import Settings, checked, end_of_path, placed, read_table
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import Settings, TaggedUnion, portable_path, read_table, resolve_paths, validate
 from earmark.training.batches.augment import AugmentSettings, FieldSettings
 from earmark.training.batches.center_crop import CenterCropSettings
 from earmark.training.batches.episodes import EpisodeSettings
@@ -81,7 +80,7 @@ class Recipe(RunSettings):
     data: DataSettings
     scenes: Annotated[
         SceneSettings | CenterCropSettings | TiledCropSettings,
-        by_kind("placed"),
+        TaggedUnion("placed"),
     ] = SceneSettings()
     augment: AugmentSettings = FieldSettings()
     encoder: EncoderSettings = StreamSettings()
@@ -153,7 +152,7 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, over: Path |
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
     """Parse a recipe from a table whose relative paths start from ``folder``."""
-    return check_recipe(placed(table, [Recipe], folder), where).resolved()
+    return check_recipe(resolve_paths(table, [Recipe], folder), where).resolved()
 
 
 def check_recipe(table: dict[str, Any], where: str) -> Recipe:
@@ -162,17 +161,17 @@ def check_recipe(table: dict[str, Any], where: str) -> Recipe:
     Raises:
         InputError: a key is unknown, or a value is wrong; ``where`` names the origin of the table.
     """
-    return checked(Recipe, table, where)
+    return validate(Recipe, table, where)
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:
     """Dump a recipe as JSON values with the last two parts of each path, which are the same on every machine."""
     values = recipe.model_dump(mode="json")
     data = values["data"]
-    data["folder"] = end_of_path(data["folder"])
+    data["folder"] = portable_path(data["folder"])
     for name in SOURCES:
         for source in data[name]:
-            source["manifest"] = end_of_path(source["manifest"])
+            source["manifest"] = portable_path(source["manifest"])
     if values["start"]["checkpoint"]:
-        values["start"]["checkpoint"] = end_of_path(values["start"]["checkpoint"])
+        values["start"]["checkpoint"] = portable_path(values["start"]["checkpoint"])
     return values

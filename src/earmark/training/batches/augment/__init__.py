@@ -6,12 +6,12 @@ keyword systems do.
 
 from typing import Annotated
 
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import TaggedUnion
 from earmark.training.batches.augment.audio import AugmentationAudio
 from earmark.training.batches.augment.field import FieldAugmentation, FieldSettings
 from earmark.training.batches.augment.one_of import OneOfAugmentation, OneOfSettings
 
-AugmentSettings = Annotated[FieldSettings | OneOfSettings, by_kind("field")]
+AugmentSettings = Annotated[FieldSettings | OneOfSettings, TaggedUnion("field")]
 
 __all__ = [
     "AugmentSettings",

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import TaggedUnion
 from earmark.training.nn.encoders.bc_resnet import BCResNetSettings
 from earmark.training.nn.encoders.clip import ClipEncoder, ClipEncoderSettings
 from earmark.training.nn.encoders.convmixer import ConvMixerSettings
@@ -20,7 +20,7 @@ EncoderSettings = Annotated[
     | SphereSettings
     | ResNetSESettings
     | DenseSettings,
-    by_kind("stream"),
+    TaggedUnion("stream"),
 ]
 
 __all__ = [

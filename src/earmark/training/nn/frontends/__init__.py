@@ -2,11 +2,11 @@
 
 from typing import Annotated
 
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import TaggedUnion
 from earmark.training.nn.frontends.log_mel import LogMelSettings
 from earmark.training.nn.frontends.magnitude import MagnitudeSettings
 from earmark.training.nn.frontends.mfcc import MfccSettings
 
-FrontendSettings = Annotated[MfccSettings | LogMelSettings | MagnitudeSettings, by_kind("mfcc")]
+FrontendSettings = Annotated[MfccSettings | LogMelSettings | MagnitudeSettings, TaggedUnion("mfcc")]
 
 __all__ = ["FrontendSettings", "LogMelSettings", "MagnitudeSettings", "MfccSettings"]

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import TaggedUnion
 from earmark.training.nn.losses.a_softmax import ASoftmaxSettings
 from earmark.training.nn.losses.aam_softmax import AAMSoftmaxSettings
 from earmark.training.nn.losses.am_softmax import AMSoftmaxSettings
@@ -29,7 +29,7 @@ AnyLossSettings = Annotated[
     | SoftmaxSettings
     | SoftmaxAngularPrototypicalSettings
     | TripletSettings,
-    by_kind("angular_prototypical"),
+    TaggedUnion("angular_prototypical"),
 ]
 
 __all__ = ["AnyLossSettings"]

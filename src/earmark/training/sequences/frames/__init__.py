@@ -4,7 +4,7 @@ from typing import Annotated, assert_never
 
 import torch
 
-from earmark.core.tagged_union import by_kind
+from earmark.core.config import TaggedUnion
 from earmark.training.sequences.frames.encoder import EncoderFrames, EncoderFrameSettings
 from earmark.training.sequences.frames.log_mel import LogMelFrames, LogMelFrameSettings
 from earmark.training.sequences.frames.sections import ContextSettings, section_frames
@@ -32,7 +32,7 @@ __all__ = [
 
 FrameSettings = Annotated[
     LogMelFrameSettings | TowerFrameSettings | EncoderFrameSettings | Wav2Vec2FrameSettings,
-    by_kind("log_mel"),
+    TaggedUnion("log_mel"),
 ]
 
 
