@@ -1,4 +1,5 @@
 import json
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -47,14 +48,11 @@ def test_a_missing_module_of_earmark_is_no_missing_extra():
         import_module("earmark.no_such_module")
 
 
-def test_without_scikit_learn_an_evaluation_names_its_extra(run, tmp_path, monkeypatch):
-    (tmp_path / "enroll_0.txt").write_text("yes a.wav\n")
-    (tmp_path / "test_0.txt").write_text("yes b.wav\n")
-    for name in ("sklearn", "sklearn.decomposition", "sklearn.manifold"):
-        monkeypatch.setitem(sys.modules, name, None)
-    for name in [name for name in sys.modules if name.startswith("earmark.evaluation.")]:
-        monkeypatch.delitem(sys.modules, name)
-    result = run("evaluate", "few-shot", tmp_path, "--audio", tmp_path)
-    assert result.code == 2
-    assert "sklearn" in result.err
-    assert "[evaluate]" in result.err
+@pytest.mark.parametrize("package", ["sklearn", "matplotlib"])
+def test_an_evaluation_without_its_packages_names_the_extra(package):
+    arguments = ["evaluate", "few-shot", ".", "--audio", "."]
+    program = f"import sys; sys.modules[{package!r}] = None; sys.argv[1:] = {arguments!r}\nimport earmark.__main__"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=300)
+    assert done.returncode == 2
+    assert done.stderr.startswith(f"error: {package}: ")
+    assert "[evaluate]" in done.stderr
