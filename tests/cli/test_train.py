@@ -9,6 +9,7 @@ from typer.main import get_command
 
 from earmark import audio
 from earmark.cli import app, main
+from earmark.cli.commands import Group
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from earmark.models.encoder import load_encoder
 
@@ -85,13 +86,14 @@ def test_the_same_command_again_resumes_and_another_recipe_is_refused(earmark):
     assert err.startswith("error: here: ")
 
 
-def test_a_checkpoint_is_exported_by_a_command_of_its_own(earmark):
+def test_the_export_command_writes_the_encoder_of_a_checkpoint(earmark):
     earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimizer.steps=2")
     code, out, _ = earmark("export", "runs/little/last.safetensors", "--out", "models/mine.onnx")
     assert code == 0
     assert out.startswith("wrote models/mine.onnx: ")
-    same = [load_encoder(path).embed(np.ones(8000)) for path in ("models/mine.onnx", "runs/little/little.onnx")]
-    assert np.allclose(*same, atol=1e-6)
+    paths = "models/mine.onnx", "runs/little/little.onnx"
+    one, other = (load_encoder(path).embed(np.ones(8000, np.float32)) for path in paths)
+    assert np.allclose(one, other, atol=1e-6)
 
 
 def test_without_transcripts_the_encoder_is_written_without_calibration(earmark, tmp_path):
@@ -238,5 +240,7 @@ def test_without_torch_the_missing_extra_is_named(arguments):
 
 @pytest.mark.parametrize("name", ["train", "export"])
 def test_help_shows_an_example(name):
-    command = get_command(app).commands[name]
+    group = get_command(app)
+    assert isinstance(group, Group)
+    command = group.commands[name]
     assert command.epilog.startswith(f"Example: [bold]earmark {name} ")

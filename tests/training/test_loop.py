@@ -1,19 +1,17 @@
 import json
 import re
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from earmark.core.errors import EarmarkError, InputError
-from earmark.training.batches.episodes import Episodes
-from earmark.training.loop import chosen_checkpoint, train, train_in_steps
+from earmark.training.loop import build_task, chosen_checkpoint, train, train_in_steps
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.checkpoint import load_checkpoint, save_checkpoint
-from earmark.training.words import stream_task
 from earmark.training.words.recipe import parse_recipe
-from earmark.training.words.validation import Validation
 
 
 def tensors(folder):
@@ -24,20 +22,28 @@ def log(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
-def test_a_run_that_was_killed_goes_on_to_the_same_bits(recipe, tmp_path, monkeypatch):
+def with_eers(eers):
+    """Builds the training task of a recipe, with given EERs as its validation."""
+    found = iter(eers)
+
+    def build(*arguments, **options):
+        task: Any = build_task(*arguments, **options)
+        task.validate = lambda: {"accuracy": 0.5, "eer": next(found), "frr": 0.5}
+        return task
+
+    return build
+
+
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(recipe, tmp_path):
     train(recipe, tmp_path / "whole", device="cpu")
-    draw = Episodes.draw
 
-    def killed(self, number):
-        if number == 5:
+    def stop(_: str, done: float, total: float | None) -> None:
+        if (done, total) == (5, 6):
             raise KeyboardInterrupt
-        return draw(self, number)
 
-    monkeypatch.setattr(Episodes, "draw", killed)
     with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "parts", device="cpu")
+        train(recipe, tmp_path / "parts", device="cpu", progress=stop)
     assert load_checkpoint(tmp_path / "parts" / "last.safetensors").step == 3
-    monkeypatch.setattr(Episodes, "draw", draw)
     train(recipe, tmp_path / "parts", device="cpu")
     whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
     assert whole.keys() == parts.keys()
@@ -45,7 +51,7 @@ def test_a_run_that_was_killed_goes_on_to_the_same_bits(recipe, tmp_path, monkey
     assert log(tmp_path / "whole") == log(tmp_path / "parts")
 
 
-def test_a_run_is_logged_reported_and_its_best_kept(recipe, tmp_path):
+def test_each_checkpoint_is_yielded_and_logged_and_the_best_is_kept(recipe, tmp_path):
     reported = [{"step": step} | metrics for step, metrics in train_in_steps(recipe, tmp_path / "run", device="cpu")]
     assert reported == log(tmp_path / "run")
     assert [line["step"] for line in reported] == [3, 6]
@@ -55,7 +61,7 @@ def test_a_run_is_logged_reported_and_its_best_kept(recipe, tmp_path):
     assert state.recipe == json.loads(recipe.model_dump_json())
 
 
-def test_a_finished_run_is_left_as_it_is(recipe, tmp_path):
+def test_a_finished_run_is_not_changed(recipe, tmp_path):
     best = train(recipe, tmp_path / "run", device="cpu")
     before = log(tmp_path / "run")
     assert train(recipe, tmp_path / "run", device="cpu") == best
@@ -84,14 +90,14 @@ def test_a_run_of_another_recipe_in_the_folder_is_refused(recipe, table, tmp_pat
         train(other, tmp_path / "run", device="cpu")
 
 
-def test_a_run_goes_on_whatever_folder_its_recipe_was_read_from(table, tmp_path, monkeypatch):
+def test_a_run_resumes_with_a_recipe_from_another_folder(table, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     table["data"]["folder"] = "packed"
     train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
     train(parse_recipe(table, tmp_path.relative_to(tmp_path), "recipe"), tmp_path / "run", device="cpu")
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(table, tmp_path):
+def test_a_loss_that_is_not_finite_stops_the_run(table, tmp_path):
     table["optimizer"]["lr"] = 1e35
     with pytest.raises(EarmarkError, match=r"^little: the loss is nan at step \d; try a smaller optimizer\.lr$"):
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
@@ -99,7 +105,7 @@ def test_a_loss_that_is_no_number_stops_the_run_and_says_what_to_do(table, tmp_p
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:77"])
-def test_a_device_that_is_not_there_is_refused(recipe, tmp_path, device):
+def test_a_device_that_torch_cannot_use_is_refused(recipe, tmp_path, device):
     with pytest.raises(InputError, match=f"^device: .*{device}") as error:
         train(recipe, tmp_path / "run", device=device)
     assert "\n" not in str(error.value)
@@ -119,14 +125,8 @@ def test_validation_words_need_clips_for_takes_and_trials(table, tmp_path):
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
 
 
-@pytest.fixture
-def _small_sample(monkeypatch):
-    monkeypatch.setattr(stream_task, "_SCALE_SCENES", 16)
-
-
-@pytest.mark.usefixtures("_small_sample")
-@pytest.mark.parametrize("copies", [0, 1])
-def test_a_student_learns_the_frames_of_its_teacher_too(table, tmp_path, corpus, copies):
+@pytest.mark.parametrize("copies", [pytest.param(0, marks=pytest.mark.slow), 1])
+def test_distillation_adds_the_loss_of_frames(table, tmp_path, corpus, copies):
     table["data"] |= {"sounds": [{"manifest": str(corpus / "judge.tsv")}], "copies": copies}
     table["optimizer"]["steps"] = 1
     losses = []
@@ -138,7 +138,6 @@ def test_a_student_learns_the_frames_of_its_teacher_too(table, tmp_path, corpus,
     assert 0.1 < frame_loss < 3  # of vectors at about unit scale
 
 
-@pytest.mark.usefixtures("_small_sample")
 @pytest.mark.parametrize("copies", [0, 1])
 def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
     table["data"]["copies"] = copies
@@ -151,15 +150,14 @@ def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
     assert sum(name.startswith("optimizer.") and name.endswith(".exp_avg") for name in kept) == 8
 
 
-def test_a_run_ends_early_when_validation_no_longer_improves(table, tmp_path, monkeypatch):
-    eers = iter([0.4, 0.3, 0.35, 0.3001, 0.2, 0.1])
-    monkeypatch.setattr(Validation, "measure", lambda _: {"accuracy": 0.5, "eer": next(eers), "frr": 0.5})
-    table |= {"checkpoint_every": 1, "stop_after": 2}
-    best = train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+def test_a_run_stops_early_when_the_validation_no_longer_improves(table, tmp_path):
+    recipe = parse_recipe(table | {"checkpoint_every": 1, "stop_after": 2}, tmp_path, "recipe")
+    build = with_eers([0.4, 0.3, 0.35, 0.3001, 0.2, 0.1])
+    best = train(recipe, tmp_path / "run", device="cpu", build=build)
     assert [line["eer"] for line in log(tmp_path / "run")] == [0.4, 0.3, 0.35, 0.3001]
     assert load_checkpoint(best).step == 2
     before = log(tmp_path / "run")
-    train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
+    train(recipe, tmp_path / "run", device="cpu", build=build)
     assert log(tmp_path / "run") == before
 
 
@@ -183,7 +181,7 @@ def test_the_log_holds_the_mean_loss_since_the_last_checkpoint(table, tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["adam", "sgd"])
-def test_other_optimizers_go_on_to_the_same_bits_too(table, tmp_path, kind):
+def test_other_optimizers_resume_to_the_same_bits(table, tmp_path, kind):
     table["optimizer"] = {"kind": kind, "steps": 4, "lr": 1e-3, "schedule": "step", "decay_every": 2}
     table["checkpoint_every"] = 2
     recipe = parse_recipe(table, tmp_path, "recipe")

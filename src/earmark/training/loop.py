@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Container, Iterator
+from collections.abc import Callable, Container, Iterator
 from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,18 +31,39 @@ if TYPE_CHECKING:
 Metrics = dict[str, float]
 
 
-def train(recipe: AnyRecipe, folder: Path, *, device: str | None = None, progress: Progress = no_progress) -> Path:
+def build_task(
+    recipe: AnyRecipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
+) -> TrainingTask:
+    """Build the training task of a recipe."""
+    if isinstance(recipe, Recipe):
+        return build_words_task(recipe, device, processes, progress=progress)
+    return SequenceTask(recipe, device, processes, progress=progress)
+
+
+def train(
+    recipe: AnyRecipe,
+    folder: Path,
+    *,
+    device: str | None = None,
+    progress: Progress = no_progress,
+    build: Callable[..., TrainingTask] = build_task,
+) -> Path:
     """Train an encoder, and return the checkpoint that the recipe chooses: the best, or the last.
 
     Arguments and errors are those of `train_in_steps`.
     """
-    for _ in train_in_steps(recipe, folder, device=device, progress=progress):
+    for _ in train_in_steps(recipe, folder, device=device, progress=progress, build=build):
         pass
     return chosen_checkpoint(recipe, folder)
 
 
 def train_in_steps(
-    recipe: AnyRecipe, folder: Path, *, device: str | None = None, progress: Progress = no_progress
+    recipe: AnyRecipe,
+    folder: Path,
+    *,
+    device: str | None = None,
+    progress: Progress = no_progress,
+    build: Callable[..., TrainingTask] = build_task,
 ) -> Iterator[tuple[int, Metrics]]:
     """Train an encoder from checkpoint to checkpoint.
 
@@ -53,7 +74,8 @@ def train_in_steps(
         recipe: all settings.
         folder: of the run: ``last.safetensors``, ``best.safetensors``, ``log.jsonl``, ``tensorboard``.
         device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
-        progress: of the steps, in the first process.
+        progress: of packing the data and of the steps, in the first process.
+        build: builds the training task.
 
     Yields:
         Step and metrics of each checkpoint, in the first process: the mean loss since the last checkpoint, and the
@@ -73,7 +95,8 @@ def train_in_steps(
     if not is_finished(recipe, folder):
         with process_group(where) as processes:
             own_progress = progress if processes.is_first else no_progress
-            yield from _Run(recipe, folder, where, processes, own_progress).go()
+            task = build(recipe, where, processes, progress=own_progress)
+            yield from _Run(recipe, folder, where, processes, task, own_progress).go()
 
 
 def check(recipe: AnyRecipe, folder: Path, *, expected: Container[Path] = ()) -> None:
@@ -115,24 +138,20 @@ def chosen_checkpoint(recipe: AnyRecipe, folder: Path) -> Path:
     return folder / f"{recipe.choose}.safetensors"
 
 
-def build_task(
-    recipe: AnyRecipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
-) -> TrainingTask:
-    """Build the training task of a recipe."""
-    if isinstance(recipe, Recipe):
-        return build_words_task(recipe, device, processes, progress=progress)
-    return SequenceTask(recipe, device, processes, progress=progress)
-
-
 class _Run:
     """Task, loss and optimizer of one run."""
 
     def __init__(
-        self, recipe: AnyRecipe, folder: Path, device: torch.device, processes: Processes, progress: Progress
+        self,
+        recipe: AnyRecipe,
+        folder: Path,
+        device: torch.device,
+        processes: Processes,
+        task: TrainingTask,
+        progress: Progress,
     ) -> None:
         self.recipe, self.folder, self.device = recipe, folder, device
-        self.processes, self.progress = processes, progress
-        self.task = build_task(recipe, device, processes, progress=progress)
+        self.processes, self.task, self.progress = processes, task, progress
         self.model, self.classes = self.task.model, self.task.classes
         self.objective = recipe.loss.build(classes=len(self.classes), dimension=recipe.encoder.dimension).to(device)
         if recipe.start.checkpoint is not None:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -78,7 +80,7 @@ def test_rates_of_words_are_those_in_the_table_of_the_run(run):
 
 
 def test_class_means_are_those_of_the_labeled_clips(run, monkeypatch):
-    drawn = {}
+    drawn: dict[str, Any] = {}
     real = plots.class_means_plot
     monkeypatch.setattr(
         plots, "class_means_plot", lambda *args, **kwargs: drawn.update(args=args) or real(*args, **kwargs)

@@ -41,7 +41,8 @@ def test_precision_and_recall_are_not_exchanged():
 
 
 def test_a_table_has_the_ten_columns_and_reads_back(tmp_path, answers):
-    scores = [score(*answers, 5), score(answers[0], answers[0], 5)]
+    labels, predictions = answers
+    scores = [score(labels, predictions, 5), score(labels, labels, 5)]
     write_rows(tmp_path / "results.csv", [row_of(*scores), row_of(*reversed(scores))])
     header = (tmp_path / "results.csv").read_text().splitlines()[0]
     assert header.split(",") == list(COLUMNS)
@@ -55,7 +56,8 @@ def test_a_table_has_the_ten_columns_and_reads_back(tmp_path, answers):
 
 
 def test_errors_of_both_systems_are_fractions(answers):
-    row = row_of(score(*answers, 5), score(*answers, 5))
+    labels, predictions = answers
+    row = row_of(score(labels, predictions, 5), score(labels, predictions, 5))
     assert row["mfcc_error"] == row["ae_error"]
     assert 0 < float(row["ae_error"]) < 1
 

@@ -18,6 +18,7 @@ from earmark.training.compare.protocol import read_protocol
 from earmark.training.compare.report import average_text
 from earmark.training.compare.runs import plan_runs, recipes_in
 from earmark.training.compare.summary import Average
+from earmark.training.nn.encoders import ResSettings
 
 COMMON = """
 name = "common"
@@ -178,8 +179,9 @@ def test_encoders_multiply_the_grid(folder):
     assert [run.system for run in runs[::2]] == [
         "prototypes wide", "prototypes other", "softmax wide", "softmax other",
     ]  # fmt: skip
-    assert runs[0].recipe.encoder.maps == 5
-    assert runs[0].recipe.encoder.dimension == 6
+    wide = runs[0].recipe.encoder
+    assert isinstance(wide, ResSettings)
+    assert (wide.maps, wide.dimension) == (5, 6)
     assert runs[2].recipe.encoder.kind == "bc_resnet"
     assert runs[2].folder == folder / "out" / "prototypes+other" / "seed1"
     assert [run.recipe.seed for run in runs[:2]] == [1, 2]

@@ -183,7 +183,7 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
 
 
 def test_a_recording_is_embedded_once_for_all_tests_with_the_same_crops(folder, trained):
-    counts = {}
+    counts: dict[tuple[int, int], int] = {}
 
     def counting(checkpoint, *, crops=0, seed=0):
         embedder = load_embedder(checkpoint, crops=crops, seed=seed)
@@ -237,7 +237,8 @@ def test_results_are_kept_until_a_list_or_a_test_changes(folder, trained):
     ],
 )
 def test_a_test_with_missing_or_contradicting_keys_is_refused(folder, change, message):
-    (folder / "wrong.toml").write_text(PROTOCOL.replace(*change, 1), encoding="utf-8")
+    old, new = change
+    (folder / "wrong.toml").write_text(PROTOCOL.replace(old, new, 1), encoding="utf-8")
     with pytest.raises(InputError) as error:
         read_protocol(folder / "wrong.toml")
     assert message in str(error.value)

@@ -14,6 +14,7 @@ from earmark.training.export.speaker_encoder import (
     export_speaker,
     load_speaker_model,
 )
+from earmark.training.nn.encoders import StreamSettings
 from earmark.training.nn.frontends.spectrogram import Spectrogram
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from earmark.training.words.recipe import parse_recipe
@@ -48,6 +49,7 @@ def table(encoder, classes="speaker"):
 def saved(folder, encoder, classes="speaker"):
     torch.manual_seed(0)
     recipe = parse_recipe(table(encoder, classes), folder, "recipe")
+    assert not isinstance(recipe.encoder, StreamSettings)
     model = recipe.encoder.build()
     with torch.no_grad():
         model.train()(torch.randn(4, recipe.encoder.samples) * 0.1)

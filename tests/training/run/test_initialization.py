@@ -1,4 +1,5 @@
 import math
+from typing import Any
 
 import pytest
 import torch
@@ -8,7 +9,7 @@ from earmark.training.loop import train
 from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.words.recipe import parse_recipe
 
-CLIPS = {
+CLIPS: dict[str, Any] = {
     "scenes": {"kind": "center_crop"},
     "augment": {"kind": "one_of"} | {effect: {"weight": 0.0} for effect in ("room", "noise", "music", "speech")},
     "encoder": {"kind": "res", "depth": 8, "maps": 3, "dimension": 6},

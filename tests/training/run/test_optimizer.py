@@ -58,14 +58,14 @@ def test_gradients_are_shortened_to_the_largest_norm():
     assert parameter.grad.norm().item() == pytest.approx(1, abs=1e-3)
 
 
-def test_parts_of_the_encoder_learn_at_rates_of_their_own():
-    model = nn.Sequential(OrderedDict(first=nn.Linear(3, 4), last=nn.Sequential(nn.Linear(4, 4), nn.Linear(4, 2))))
+def test_modules_of_the_encoder_have_their_own_learning_rates():
+    first, last = nn.Linear(3, 4), [nn.Linear(4, 4), nn.Linear(4, 2)]
+    model = nn.Sequential(OrderedDict(first=first, last=nn.Sequential(*last)))
     loss = nn.ParameterList([nn.Parameter(torch.tensor(1.0))])
     settings = OptimizerSettings(kind="sgd", lr=0.1, lr_scale={"last.1": 2.0, "last": 3.0})
     optimizer = build_optimizer(settings, model, loss)
     found = {id(one): group["lr"] for group in optimizer.param_groups for one in group["params"]}
-    expected = {0.1: [*model.first.parameters(), *loss], 0.3: model.last[0].parameters()}
-    expected[0.2] = model.last[1].parameters()
+    expected = {0.1: [*first.parameters(), *loss], 0.3: [*last[0].parameters()], 0.2: [*last[1].parameters()]}
     assert found == {id(one): pytest.approx(rate) for rate, parameters in expected.items() for one in parameters}
     assert sorted(map(id, parameters_of(optimizer))) == sorted(map(id, (*model.parameters(), *loss)))
     assert all(group["lr"] == group["lr_scale"] * settings.lr for group in optimizer.param_groups)

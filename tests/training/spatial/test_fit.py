@@ -84,8 +84,10 @@ def test_learning_ends_when_the_loss_no_longer_falls():
     assert history.loss == pytest.approx((5.0, 4.0, 4.0, 4.5, 3.0, 3.5, 3.2, 3.1))
 
 
-def test_examples_held_out_teach_nothing_and_say_when_to_end():
-    point, taught, asked = Point(), set(), set()
+def test_held_out_examples_are_not_trained_on_and_stop_early():
+    point = Point()
+    taught: set[int] = set()
+    asked: set[int] = set()
 
     def loss(rows):
         (taught if point.training else asked).update(rows.tolist())

@@ -136,23 +136,20 @@ def run_repetition(
         shape=settings.autoencoder.encoder.shape,
         progress=within("mfcc", progress),
     )
-    predictions: dict[System, Any] = {"mfcc": convolution.argmax(axis=1)}
-    autoencoders: dict[System, TrainedAutoencoder] = {}
-    embeddings: dict[System, dict[str, Any]] = {}
+    by_system: dict[str, Any] = {"mfcc_predictions": convolution.argmax(axis=1)}
     unlabeled = torch.from_numpy(pools.mfcc[pools.unlabeled[sample.unlabeled]])
     targets: dict[System, Any] = {"plain": None, "spatial": torch.from_numpy(found)}
     for system, target in targets.items():
         # The same seed for both: they have the same initial weights and order of clips, and differ in the head only.
         drawn = torch.Generator().manual_seed(seed)
-        inner = within(system, progress)
-        trained = train_autoencoder(unlabeled, target, settings.autoencoder, drawn, inner)
+        trained = train_autoencoder(unlabeled, target, settings.autoencoder, drawn, within(system, progress))
         save_encoder(trained, settings, folder / f"{system}-{number:02}.safetensors")
         embedded = {name: trained.embed(torch.from_numpy(rows)).numpy() for name, rows in mfcc.items()}
         logits = classify(
             embedded["labeled"], labels, embedded["test"], classes=classes, seed=seed, settings=settings.classifier
         )
-        predictions[system] = logits.argmax(axis=1)
-        autoencoders[system], embeddings[system] = trained, embedded
+        by_system |= {f"labeled_{system}": embedded["labeled"], f"{system}_predictions": logits.argmax(axis=1)}
+        by_system[f"{system}_loss"] = np.array(trained.history.loss)
     Repetition(
         classes=np.array(pools.classes),
         labeled_paths=pools.paths[sample.labeled],
@@ -163,9 +160,7 @@ def run_repetition(
         test_labels=pools.labels[sample.test],
         test_speakers=pools.speakers[sample.test],
         positions=found,
-        **{f"labeled_{system}": embedded["labeled"] for system, embedded in embeddings.items()},
-        **{f"{system}_predictions": predicted for system, predicted in predictions.items()},
-        **{f"{system}_loss": np.array(trained.history.loss) for system, trained in autoencoders.items()},
+        **by_system,
     ).save(repetition_path(folder, number))
 
 
