@@ -12,7 +12,6 @@ from earmark.training.recipe import AnyRecipe
 from earmark.training.run.initialization import freeze, initialize_from
 from earmark.training.run.optimizer import build_optimizer
 from earmark.training.sequences import check as sequences
-from earmark.training.sequences.frames import build_source
 from earmark.training.sequences.networks import build_network
 from earmark.training.words import check as words
 from earmark.training.words.recipe import Recipe
@@ -53,7 +52,7 @@ def check_writable(folder: Path) -> None:
 def _network(recipe: AnyRecipe) -> nn.Module:
     if isinstance(recipe, Recipe):
         return recipe.encoder.build()
-    return build_network(recipe.encoder, build_source(recipe.frames).width)
+    return build_network(recipe.encoder, recipe.frames.build_source().width)
 
 
 def _find_in_network(

@@ -5,7 +5,7 @@ from earmark.core.errors import InputError
 from earmark.training.adaptation import AdaptSettings, choose_initialization
 from earmark.training.adaptation.recipes import round_recipe, sections_recipe, write_recipe
 from earmark.training.recipe import read_any_recipe
-from earmark.training.sequences.draws import PairSettings, SectionSettings
+from earmark.training.sequences.samplers import PairSettings, SectionSettings
 
 SETTINGS = AdaptSettings(steps=4, checks=2, pairs=16)
 

@@ -10,9 +10,9 @@ from earmark.spotting.speech import find_speech
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
-from earmark.training.sequences.frames import build_source
+from earmark.training.sequences.lists import read_segment_list
 from earmark.training.sequences.networks import build_network, embed_cuts
-from earmark.training.sequences.segments import SegmentFrames, read_listed
+from earmark.training.sequences.segment_frames import SegmentFrames
 
 
 @pytest.fixture
@@ -30,8 +30,8 @@ def checkpoint(table, tmp_path):
 def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_path):
     path, recipe, network = checkpoint
     embedder = load_embedder(path)
-    listed = read_listed(speech / "labeled.txt", speech)
-    frames = SegmentFrames(listed, None, build_source(recipe.frames), tmp_path / "stored", recipe.context)
+    listed = read_segment_list(speech / "labeled.txt", speech)
+    frames = SegmentFrames(listed, None, recipe.frames.build_source(), tmp_path / "stored", recipe.context)
     with torch.inference_mode():
         wanted = embed_cuts(network, frames.cuts(range(24)), torch.device("cpu")).numpy()
     for name in {clip.path for clip in listed.clips}:

@@ -12,7 +12,7 @@ from earmark.training.nn.encoders import FrameEncoder, StreamSettings
 from earmark.training.nn.encoders.segment import SegmentEncoder, SegmentSettings
 from earmark.training.nn.pooling import sum_windows
 from earmark.training.run.initialization import initialize_from
-from earmark.training.sequences.frames import TowerFrameSettings, build_source
+from earmark.training.sequences.frames import TowerFrameSettings
 from earmark.training.sequences.networks import Cut, build_network, embed_cuts, project
 
 CPU = torch.device("cpu")
@@ -125,7 +125,7 @@ def test_a_network_that_starts_from_a_shipped_encoder_has_all_of_its_tensors(bas
         learned, own = (getattr(of.head, part).weight for of in (network, fresh))
         assert not torch.equal(learned, own)
     assert not torch.equal(network.head.mean, fresh.head.mean)
-    tower = build_source(TowerFrameSettings(late=0))
+    tower = TowerFrameSettings(late=0).build_source()
     with torch.inference_mode():
         vectors = network.head(torch.from_numpy(tower.frames(sound))[None])[0].numpy()
     streamed = encoder.frames(sound)[1:-1]
@@ -137,7 +137,7 @@ WINDOWS = [(5, 20), (0, 75), (0, 4), (71, 75), (30, 31), (12, 47)]
 
 def test_what_is_trained_on_stored_frames_is_what_the_exported_encoder_hears(base, sound):
     encoder, network = base
-    source = build_source(TowerFrameSettings(late=0))
+    source = TowerFrameSettings(late=0).build_source()
     frames = source.frames(sound)
     found = directions(embedded(network, [Cut(frames, *window) for window in WINDOWS]))
     stops, lengths = np.array([(stop, stop - first) for first, stop in WINDOWS]).T
@@ -151,7 +151,7 @@ def test_what_is_trained_on_stored_frames_is_what_the_exported_encoder_hears(bas
 
 def test_what_is_trained_on_stored_frames_is_what_words_are_trained_on(base, sound):
     _, network = base
-    frames = build_source(TowerFrameSettings(late=0)).frames(sound)
+    frames = TowerFrameSettings(late=0).build_source().frames(sound)
     windows = [(12, 47), (30, 31), (20, 26)]
     # So long a silence before it, and a lone wave's frames end where its hops end.
     off = network.reach % network.hop

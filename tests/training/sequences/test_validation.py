@@ -7,14 +7,15 @@ import torch
 from earmark.data.manifest import Clip
 from earmark.training.nn.losses.nt_xent import NTXent, NTXentSettings
 from earmark.training.recipe import check_any_recipe
-from earmark.training.sequences.batches import Material
-from earmark.training.sequences.frames import ContextSettings, build_source
+from earmark.training.sequences.dataset import SequenceDataset
+from earmark.training.sequences.frames import ContextSettings
 from earmark.training.sequences.frames.log_mel import LogMelFrameSettings
+from earmark.training.sequences.lists import SegmentList, read_segment_list
 from earmark.training.sequences.networks import build_network, embed_cuts, project
-from earmark.training.sequences.segments import Listed, SegmentFrames, read_listed
+from earmark.training.sequences.segment_frames import SegmentFrames
 from earmark.training.sequences.validation import SequenceValidation
 
-SOURCE = build_source(LogMelFrameSettings(n_mels=12, hop_s=0.02))
+SOURCE = LogMelFrameSettings(n_mels=12, hop_s=0.02).build_source()
 CPU = torch.device("cpu")
 
 
@@ -26,7 +27,7 @@ def network(table):
 
 @pytest.fixture(scope="module")
 def labeled(speech, tmp_path_factory):
-    listed = read_listed(speech / "labeled.txt", speech)
+    listed = read_segment_list(speech / "labeled.txt", speech)
     return SegmentFrames(listed, None, SOURCE, tmp_path_factory.mktemp("kept"), ContextSettings())
 
 
@@ -60,7 +61,7 @@ def plain_map(embeddings, labels, speakers=None):
 def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network, labeled):
     clips = labeled.listed.clips
     labels, speakers = (np.array([getattr(clip, name) for clip in clips]) for name in ("label", "speaker"))
-    measured = SequenceValidation(network, NTXentSettings(), labeled, None, CPU).measure()
+    measured = SequenceValidation(network, NTXentSettings(), labeled, None, CPU).metrics()
     assert measured.keys() == {"map", "map_at_r"}
     assert measured["map"] == pytest.approx(plain_map(alone(network, labeled), labels, speakers), abs=1e-5)
 
@@ -68,18 +69,20 @@ def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network
 def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labeled):
     bare = tuple(dataclasses.replace(clip, speaker="anna") for clip in labeled.listed.clips)
     frames = SegmentFrames.__new__(SegmentFrames)
-    vars(frames).update(vars(labeled) | {"listed": Listed(bare, labeled.listed.folder)})
+    vars(frames).update(vars(labeled) | {"listed": SegmentList(bare, labeled.listed.folder)})
     labels = np.array([clip.label for clip in bare])
-    measured = SequenceValidation(network, NTXentSettings(), frames, None, CPU).measure()
+    measured = SequenceValidation(network, NTXentSettings(), frames, None, CPU).metrics()
     assert measured["map"] == pytest.approx(plain_map(alone(network, labeled), labels), abs=1e-5)
 
 
 def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, tmp_path):
-    listed = read_listed(speech / "labeled.txt", speech)
+    listed = read_segment_list(speech / "labeled.txt", speech)
     short = Clip("anna_0.wav", 0.301, 0.302, "anna", "rise")
-    some = SegmentFrames(Listed((short, *listed.clips), speech), None, SOURCE, tmp_path / "kept", ContextSettings())
+    some = SegmentFrames(
+        SegmentList((short, *listed.clips), speech), None, SOURCE, tmp_path / "kept", ContextSettings()
+    )
     every = SegmentFrames(listed, None, SOURCE, tmp_path / "kept", ContextSettings())
-    numbers = [SequenceValidation(network, NTXentSettings(), one, None, CPU).measure() for one in (some, every)]
+    numbers = [SequenceValidation(network, NTXentSettings(), one, None, CPU).metrics() for one in (some, every)]
     assert numbers[0] == numbers[1]
 
 
@@ -88,8 +91,8 @@ def test_the_held_out_loss_is_measured_in_the_space_that_is_trained(network, tab
     lists = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}
     table["data"] |= {"held_out": str(speech / f"{lists[kind]}.txt"), lists[kind]: str(speech / f"{lists[kind]}.txt")}
     table["episodes"] = {"kind": kind} | (table["episodes"] if kind == "sections" else {})
-    held_out = Material(check_any_recipe(table, "recipe"), SOURCE, CPU).held_out()
-    measured = SequenceValidation(network, NTXentSettings(), None, held_out, CPU).measure()
+    held_out = SequenceDataset(check_any_recipe(table, "recipe"), SOURCE, CPU).held_out()
+    measured = SequenceValidation(network, NTXentSettings(), None, held_out, CPU).metrics()
     assert measured.keys() == {"held_out_loss"}
     network.eval()
     loss = NTXent(NTXentSettings(), classes=0, dimension=16)
@@ -106,8 +109,8 @@ def test_the_held_out_loss_is_measured_in_the_space_that_is_trained(network, tab
 
 def test_what_is_held_out_is_drawn_as_what_teaches_but_by_other_numbers(table):
     table["data"]["held_out"] = table["data"]["sections"]
-    material = Material(check_any_recipe(table, "recipe"), SOURCE, CPU)
-    teaching, held_out = material.draws(3)(0), material.held_out()(0)
+    material = SequenceDataset(check_any_recipe(table, "recipe"), SOURCE, CPU)
+    teaching, held_out = material.training(3)(0), material.held_out()(0)
     rows = np.arange(4)
     lengths = [[len(cut.frames) for cut in batch.cut(rows)] for batch in (teaching, held_out)]
     assert lengths[0] != lengths[1]
@@ -119,6 +122,6 @@ def test_what_is_held_out_is_drawn_as_what_teaches_but_by_other_numbers(table):
 def test_measuring_twice_gives_the_same_however_the_network_was_left(network, labeled):
     validation = SequenceValidation(network, NTXentSettings(), labeled, None, CPU)
     network.train()
-    first = validation.measure()
+    first = validation.metrics()
     network.train()
-    assert validation.measure() == first
+    assert validation.metrics() == first

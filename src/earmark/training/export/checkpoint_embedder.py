@@ -23,7 +23,6 @@ from earmark.training.nn.encoders import ClipEncoder, DenseSettings, StreamSetti
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, load_weights, strip_prefix
 from earmark.training.sequences.embedder import SequenceEmbedder
-from earmark.training.sequences.frames import build_source
 from earmark.training.sequences.networks import build_network
 from earmark.training.sequences.recipe import SequenceRecipe
 
@@ -117,7 +116,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
 def _sequence_embedder(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, crops: int) -> SequenceEmbedder:
     if crops:
         raise InputError(f"crops: the encoder of {path} embeds whole segments; leave out the crops")
-    source = build_source(recipe.frames)
+    source = recipe.frames.build_source()
     network = build_network(recipe.encoder, source.width)
     load_weights(network, strip_prefix(checkpoint.tensors, "model."))
     return SequenceEmbedder(recipe.name, _fingerprint(path), network.eval(), source, recipe.context)

@@ -1,4 +1,4 @@
-"""What a checkpoint of sequences has learned, as evaluations and mining ask for it."""
+"""Embedder of a checkpoint of sequences, for evaluation and mining."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,12 +23,16 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class SequenceEmbedder:
-    """A network over frames. A recording is heard once, with what stands around each segment.
+    """Embeds segments from the frames of their recording, which are computed once, with context around each segment.
 
     Attributes:
         name: of the recipe.
-        checkpoint: its hash.
-        spoken: of a recording that is embedded whole, only the spoken part is.
+        checkpoint: digest of the checkpoint.
+        network: embeds frames.
+        source: computes frames.
+        context: context and chunk length.
+        classes: none.
+        spoken: embed only the spoken part of a recording without times.
     """
 
     name: str
@@ -41,14 +45,14 @@ class SequenceEmbedder:
 
     @property
     def fingerprint(self) -> str:
-        """Of the checkpoint, and whether whole recordings are cut to their spoken part."""
+        """Identifies the checkpoint, and whether whole recordings are cut to their spoken part."""
         return self.checkpoint + ("-spoken" if self.spoken else "")
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
         """Embeddings of spans of a recording, not of unit length, shape (m, d).
 
         Raises:
-            InputError: a span lies outside of the recording, or is shorter than a frame.
+            InputError: a span is outside the recording, or shorter than a frame.
         """
         wave = audio.read(path)
         if self.spoken and any(span == (0, None) for span in spans):
@@ -69,7 +73,7 @@ class SequenceEmbedder:
         cuts = [cut for wave, bounds in parts for cut in self._cuts(wave, bounds)]
         if not cuts:
             return np.empty((0, self.network.settings.dimension), np.float32)
-        # Segments of like length together: little is padded.
+        # Sorted by length, so that batches need little padding.
         order = np.argsort([cut.stop - cut.first for cut in cuts], kind="stable")
         made = np.empty((len(cuts), self.network.settings.dimension), np.float32)
         with torch.inference_mode():

@@ -1,7 +1,7 @@
-"""The two networks that embed segments, behind one way to call them.
+"""The two networks that embed segments, behind one interface.
 
-The published one sees a segment's frames and nothing else. The head of an encoder of streams sees a frame or two around
-each of its frames, and its vectors are summed over the segment, so that what was learned can listen to streams.
+The published network depends on the frames of a segment only. The head of a stream encoder depends on one or two frames
+around each frame, and its vectors are summed over the segment, so that a trained head runs on streams.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ Network = SegmentEncoder | FrameEncoder
 
 @dataclass(frozen=True)
 class Cut:
-    """A segment among the frames of what it lies in.
+    """A segment, with the frames around it.
 
     Attributes:
-        frames: of the section or recording, shape (t, width).
-        first: the segment's first frame.
-        stop: its last + 1.
+        frames: of its section or recording, shape (t, width).
+        first: number of its first frame.
+        stop: number of its last frame + 1.
     """
 
     frames: Floats
@@ -36,14 +36,14 @@ class Cut:
 
 
 def build_network(settings: SegmentSettings | StreamSettings, width: int) -> Network:
-    """The network that a recipe describes.
+    """Build the network of a recipe.
 
     Args:
         settings: of the network.
-        width: numbers in a frame.
+        width: length of a frame.
 
     Raises:
-        InputError: the network reads frames of another width.
+        InputError: the network needs frames of another length.
     """
     if isinstance(settings, StreamSettings):
         return FrameEncoder(settings)
@@ -52,8 +52,8 @@ def build_network(settings: SegmentSettings | StreamSettings, width: int) -> Net
     return SegmentEncoder(settings)
 
 
-def seen_around(settings: SegmentSettings | StreamSettings) -> int:
-    """Frames that a network sees on each side of a segment."""
+def context_frames(settings: SegmentSettings | StreamSettings) -> int:
+    """Number of frames before and after a segment that its embedding depends on."""
     return settings.context // 2 if isinstance(settings, StreamSettings) else 0
 
 
@@ -63,32 +63,32 @@ def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> T
     Raises:
         InputError: a segment without a frame.
     """
-    around = seen_around(network.settings)
+    around = context_frames(network.settings)
     lengths = torch.tensor([cut.stop - cut.first if len(cut.frames) else 0 for cut in cuts])
     if int(lengths.min()) < 1:
         raise InputError("a segment is shorter than a frame; leave such segments out")
     longest = int(lengths.max())
     frames = np.zeros((len(cuts), longest + 2 * around, cuts[0].frames.shape[1]), np.float32)
     for row, cut in zip(frames, cuts, strict=True):
-        # Beyond a section's ends its last frames stand on.
+        # Beyond the ends of a section, its first and last frames are repeated.
         wanted = np.arange(cut.first - around, cut.stop + around).clip(0, len(cut.frames) - 1)
         row[: len(wanted)] = cut.frames[wanted]
-    heard, lengths = torch.from_numpy(frames).to(device), lengths.to(device)
+    batch, lengths = torch.from_numpy(frames).to(device), lengths.to(device)
     if isinstance(network, SegmentEncoder):
-        embeddings: Tensor = network(heard, lengths)
+        embeddings: Tensor = network(batch, lengths)
         return embeddings
-    return _summed(network.head(heard), lengths, network.settings.parts)
+    return _sum_parts(network.head(batch), lengths, network.settings.parts)
 
 
 def project(network: Network, embeddings: Tensor) -> Tensor:
-    """What the loss compares, in training and validation alike."""
+    """Embeddings as the loss compares them, in training and validation."""
     return network.project(embeddings) if isinstance(network, SegmentEncoder) else embeddings
 
 
-def _summed(vectors: Tensor, lengths: Tensor, parts: int) -> Tensor:
-    """Sums of the vectors inside each segment; of several parts, each gives its share of the columns.
+def _sum_parts(vectors: Tensor, lengths: Tensor, parts: int) -> Tensor:
+    """Sum the vectors of each segment; of several parts, each gives its share of the columns.
 
-    Parts of unequal length are rounded as `earmark.models.encoder.Encoder.embed_windows` rounds them.
+    The edges of parts are rounded as in `earmark.models.encoder.Encoder.embed_windows`.
     """
     place = torch.arange(vectors.shape[1], device=vectors.device)
     edges = (lengths * torch.arange(parts + 1, device=vectors.device)[:, None] / parts).round()[:, :, None]

@@ -1,4 +1,4 @@
-"""A recipe of kind ``sequences``: embeddings of short stretches of speech, from speech alone, pairs or labels."""
+"""Recipes of kind ``sequences``: embeddings of speech segments, trained without labels, on pairs, or on labels."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -13,34 +13,32 @@ from earmark.training.nn.encoders.stream import StreamSettings
 from earmark.training.nn.losses import AnyLossSettings
 from earmark.training.nn.losses.nt_xent import NTXentSettings
 from earmark.training.run.settings import RunSettings
-from earmark.training.sequences.draws import GoldSettings, PairSettings, SectionSettings
 from earmark.training.sequences.frames import ContextSettings, FrameSettings, LogMelFrameSettings, TowerFrameSettings
+from earmark.training.sequences.samplers import GoldSettings, PairSettings, SectionSettings
 
 _PATHS = ("folder", "audio", "sections", "pairs", "labeled", "held_out", "validation", "validation_audio")
 
 
 class SequenceData(Settings):
-    """What is heard: lists, see docs/segments.md, or manifests."""
+    """Lists, see docs/segments.md, or manifests."""
 
-    folder: Path = Field(description="where the frames of the sections are kept; relative to the recipe's folder")
-    audio: Path | None = Field(None, description="folder that the paths in lists start from; manifests know their own")
+    folder: Path = Field(description="folder where the frames of the sections are stored")
+    audio: Path | None = Field(None, description="folder that the paths in lists start from; not used for manifests")
     sections: Path | None = Field(
-        None, description="list of the sections in which somebody speaks; without it, a recording is one section"
+        None, description="list of the sections with speech; without it, every recording is one section"
     )
-    pairs: Path | None = Field(
-        None, description="list of pairs of segments that are alike, such as `earmark mine` finds"
-    )
+    pairs: Path | None = Field(None, description="list of pairs of similar segments, such as `earmark mine` writes")
     labeled: Path | None = Field(None, description="list of segments with labels")
     held_out: Path | None = Field(
         None,
-        description="a list as the one that is drawn from, of which nothing is learned: the loss on it is measured",
+        description="a list of the same kind as the training list; the validation loss is computed on it",
     )
-    validation: Path | None = Field(None, description="list of segments with labels, whose MAP is measured")
+    validation: Path | None = Field(None, description="list of labeled segments; the validation MAP is computed on it")
     validation_audio: Path | None = Field(None, description="folder that its paths start from; without it, `audio`")
 
 
 class SequenceRecipe(RunSettings):
-    """All settings of a run that learns to embed segments."""
+    """All settings of a training run on segments."""
 
     kind: Literal["sequences"] = Field("sequences", description="what the recipe is for")
     data: SequenceData
@@ -55,13 +53,13 @@ class SequenceRecipe(RunSettings):
     loss: AnyLossSettings = NTXentSettings()
     watch: Literal["map", "loss"] = Field(
         "map",
-        description="what the best checkpoint is chosen by: MAP of `data.validation`, or the loss of `data.held_out`",
+        description="metric for the best checkpoint: MAP on `data.validation`, or the loss on `data.held_out`",
     )
 
     @field_validator("loss", mode="before")
     @classmethod
     def _is_nt_xent(cls, value: object) -> object:
-        """A table that says no kind is of this loss; recipes of words have another default."""
+        """Use this loss for a table without a kind; recipes of words have another default."""
         return {"kind": "nt_xent"} | value if isinstance(value, dict) else value
 
     @model_validator(mode="after")
@@ -78,22 +76,22 @@ class SequenceRecipe(RunSettings):
     def _problems(self) -> Iterator[str]:
         data, episodes = self.data, self.episodes
         if getattr(data, self.drawn_from) is None:
-            yield f"data.{self.drawn_from}: episodes of kind {episodes.kind!r} are drawn from it; name the list"
+            yield f"data.{self.drawn_from}: name the list; episodes of kind {episodes.kind!r} need it"
         if self.augment.is_active and episodes.kind != "sections":
-            yield f"augment: {episodes.kind} are learned from stored frames; leave them out"
+            yield f"augment: leave it out; the frames of episodes of kind {episodes.kind!r} are stored"
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:
-                yield f"stop_after: without data.{watched} nothing says when to stop"
+                yield f"stop_after: needs data.{watched}; name the list, or leave stop_after out"
             if getattr(data, other) is not None:
-                yield f"watch: {self.watch!r} needs data.{watched}; name it, or watch the other number"
+                yield f"watch: {self.watch!r} needs data.{watched}; name it, or watch the other metric"
         if self.loss.has_classes or self.loss.least_utterances > 2:
-            yield f"loss.kind: {self.loss.kind} needs more than two segments of a kind; take nt_xent"
+            yield f"loss.kind: {self.loss.kind} needs more than two segments per label; use nt_xent"
         if isinstance(self.encoder, StreamSettings):
             if self.encoder.frames != "published":
-                yield "encoder.frames: only a head over the published frames learns from segments"
+                yield "encoder.frames: must be 'published'; only its head can be trained on segments"
             if not isinstance(self.frames, TowerFrameSettings) or self.frames.late:
-                yield "frames: an encoder of streams hears those of its tower; say kind = 'tower', late = 0"
+                yield "frames: a stream encoder needs those of its tower; set kind = 'tower', late = 0"
 
     def cost(self, numbers: Mapping[str, float]) -> float:
         """See :class:`RunSettings`."""

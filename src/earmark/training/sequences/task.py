@@ -7,8 +7,7 @@ from earmark.core.progress import Progress, no_progress
 from earmark.training.nn.encoders.stream import FrameEncoder
 from earmark.training.run.distributed import Processes
 from earmark.training.run.task import Batch
-from earmark.training.sequences.batches import DrawCuts, Material
-from earmark.training.sequences.frames import build_source
+from earmark.training.sequences.dataset import DrawBatch, SequenceDataset
 from earmark.training.sequences.networks import build_network, embed_cuts, project
 from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.sequences.validation import SequenceValidation
@@ -40,12 +39,12 @@ class SequenceTask:
         *,
         progress: Progress = no_progress,
     ) -> None:
-        source = build_source(recipe.frames, device)
+        source = recipe.frames.build_source(device)
         with processes.first_alone():
-            material = Material(recipe, source, device, progress=progress)
-            self.draw = material.draws(recipe.seed)
-            held_out = material.held_out() if processes.is_first else None
-            labeled = material.validation() if processes.is_first else None
+            dataset = SequenceDataset(recipe, source, device, progress=progress)
+            self.draw = dataset.training(recipe.seed)
+            held_out = dataset.held_out() if processes.is_first else None
+            labeled = dataset.validation() if processes.is_first else None
         torch.manual_seed(recipe.seed)
         self.device = device
         self.model = build_network(recipe.encoder, source.width).to(device)
@@ -63,10 +62,10 @@ class SequenceTask:
 
     def validate(self) -> dict[str, float]:
         """See `TrainingTask.validate`."""
-        return self.validation.measure()
+        return self.validation.metrics()
 
 
-def _sample_frames(draw: DrawCuts, device: torch.device) -> torch.Tensor:
+def _sample_frames(draw: DrawBatch, device: torch.device) -> torch.Tensor:
     """Collect the frames of a few batches, shape (n, width); the head scales its input by them."""
     batches = [draw(number) for number in range(_SAMPLE)]
     cuts = [cut for batch in batches for cut in batch.cut(np.arange(len(batch.labels)))]

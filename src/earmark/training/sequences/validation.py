@@ -1,29 +1,27 @@
-"""How well a network in training embeds segments that it does not learn from."""
-
-from collections.abc import Callable
+"""Validation of a network of segments during training."""
 
 import numpy as np
 import torch
 
 from earmark.evaluation.protocols import retrieval
 from earmark.training.nn.losses import AnyLossSettings
-from earmark.training.sequences.batches import Drawn
+from earmark.training.sequences.dataset import DrawBatch, SegmentBatch
 from earmark.training.sequences.networks import Network, embed_cuts, project
-from earmark.training.sequences.segments import SegmentFrames
+from earmark.training.sequences.segment_frames import SegmentFrames
 
 _AT_ONCE = 256
 _BATCHES = 8
 
 
 class SequenceValidation:
-    """MAP of labeled segments, and the loss on batches that nothing is learned from.
+    """MAP of labeled segments, and the loss on held-out batches.
 
     Args:
-        network: that learns.
-        loss: which loss; a scale that it learns is here as it begins.
-        labeled: segments with labels, or None.
-        held_out: batches, or None.
-        device: where the network is.
+        network: the network in training.
+        loss: settings of the loss; its trainable scale has its initial value.
+        labeled: labeled segments, or None.
+        held_out: held-out batches, or None.
+        device: of the network.
     """
 
     def __init__(
@@ -31,19 +29,20 @@ class SequenceValidation:
         network: Network,
         loss: AnyLossSettings,
         labeled: SegmentFrames | None,
-        held_out: Callable[[int], Drawn] | None,
+        held_out: DrawBatch | None,
         device: torch.device,
     ) -> None:
         self.network, self.labeled, self.device = network, labeled, device
-        # Always the same batches; what a stretched wave costs is paid once.
-        self.held_out = [] if held_out is None else [_kept(held_out(number)) for number in range(_BATCHES)]
+        # The same batches in every validation, so that waves are stretched once.
+        self.held_out = [] if held_out is None else [_in_memory(held_out(number)) for number in range(_BATCHES)]
         self.loss = loss.build(classes=0, dimension=network.settings.dimension) if self.held_out else None
 
     @torch.inference_mode()
-    def measure(self) -> dict[str, float]:
-        """``map``, ``map_at_r``, ``held_out_loss``: those that there is something to measure on.
+    def metrics(self) -> dict[str, float]:
+        """Compute ``map`` and ``map_at_r`` with labeled segments, and ``held_out_loss`` with held-out batches.
 
-        Where several speak, a query's answers are those of other speakers, so that a voice cannot help.
+        With several speakers, the candidates of a query are segments of other speakers, so that similar voices do not
+        help.
         """
         self.network.eval()
         numbers: dict[str, float] = {}
@@ -66,14 +65,14 @@ class SequenceValidation:
         ranking = found["across"] if np.isfinite(found["across"]["map"].value) else found["all"]
         return {name: value for name in ("map", "map_at_r") if np.isfinite(value := ranking[name].value)}
 
-    def _loss(self, batch: Drawn) -> float:
+    def _loss(self, batch: SegmentBatch) -> float:
         assert self.loss is not None
         rows = np.arange(2 * len(batch.labels))
-        # In the space that is trained: the published code leaves the projection out here.
+        # With the projection, as in training; the published code leaves it out here.
         embeddings = project(self.network, embed_cuts(self.network, batch.cut(rows), self.device)).float()
         return float(self.loss.to(self.device)(embeddings.unflatten(0, (-1, 2)), torch.from_numpy(batch.labels)))
 
 
-def _kept(batch: Drawn) -> Drawn:
+def _in_memory(batch: SegmentBatch) -> SegmentBatch:
     cuts = batch.cut(np.arange(2 * len(batch.labels)))
-    return Drawn(batch.labels, lambda rows: [cuts[row] for row in rows])
+    return SegmentBatch(batch.labels, lambda rows: [cuts[row] for row in rows])

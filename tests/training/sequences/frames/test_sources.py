@@ -10,7 +10,6 @@ from earmark.training.sequences.frames import (
     ContextSettings,
     FrameSettings,
     LogMelFrameSettings,
-    build_source,
     hop_s,
     section_frames,
     times_s,
@@ -22,16 +21,14 @@ KINDS = ["log_mel", "tower", "encoder", "wav2vec2"]
 @pytest.fixture(scope="module")
 def sources(wav2vec2):
     made = {
-        kind: build_source(
-            TypeAdapter(FrameSettings).validate_python(
-                {"kind": kind} | ({"model": str(wav2vec2), "layer": 1} if kind == "wav2vec2" else {})
-            )
-        )
+        kind: TypeAdapter(FrameSettings)
+        .validate_python({"kind": kind} | ({"model": str(wav2vec2), "layer": 1} if kind == "wav2vec2" else {}))
+        .build_source()
         for kind in KINDS
     }
     return {
         **made,
-        "tiny": build_source(TypeAdapter(FrameSettings).validate_python({"kind": "encoder", "model": "tiny"})),
+        "tiny": TypeAdapter(FrameSettings).validate_python({"kind": "encoder", "model": "tiny"}).build_source(),
     }
 
 
@@ -85,9 +82,9 @@ def test_encoder_frames_are_those_of_the_runtime(sources, sound):
 
 def test_sources_tell_themselves_apart(sources):
     assert len({source.fingerprint for source in sources.values()}) == len(sources)
-    fewer = build_source(LogMelFrameSettings(n_mels=20))
+    fewer = LogMelFrameSettings(n_mels=20).build_source()
     assert fewer.fingerprint != sources["log_mel"].fingerprint
-    assert build_source(LogMelFrameSettings()).fingerprint == sources["log_mel"].fingerprint
+    assert LogMelFrameSettings().build_source().fingerprint == sources["log_mel"].fingerprint
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -155,7 +152,7 @@ def test_a_section_beyond_the_recording_is_refused():
 def test_centered_bands_have_no_mean_over_what_is_heard():
     sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
     plain, centered = (
-        build_source(LogMelFrameSettings(centered=is_centered)).frames(sound) for is_centered in (False, True)
+        LogMelFrameSettings(centered=is_centered).build_source().frames(sound) for is_centered in (False, True)
     )
     np.testing.assert_allclose(centered, plain - plain.mean(axis=0), atol=1e-5)
 

@@ -6,13 +6,13 @@ import torch
 from pydantic import ValidationError
 
 from earmark.core.errors import InputError
-from earmark.training.sequences.frames import Wav2Vec2FrameSettings, build_source
+from earmark.training.sequences.frames import Wav2Vec2FrameSettings
 
 transformers = pytest.importorskip("transformers")
 
 
 def source_of(folder, layer=2):
-    return build_source(Wav2Vec2FrameSettings(model=str(folder), layer=layer))
+    return Wav2Vec2FrameSettings(model=str(folder), layer=layer).build_source()
 
 
 @pytest.fixture

@@ -1,25 +1,29 @@
-"""Frame vectors of an encoder of ours: a shipped one, or one that `earmark export` wrote."""
+"""Frame vectors of an exported encoder."""
 
 import math
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+import torch
+from pydantic import Field
 
 from earmark.core.audio import Wave
 from earmark.core.config import NAME_OR_PATH
 from earmark.models.encoder import load_encoder
-from earmark.training.sequences.frames.source import Floats
+from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSettings
 
 
-class EncoderFrameSettings(BaseModel):
-    """Which encoder."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class EncoderFrameSettings(FrameSourceSettings):
+    """Settings of the frames of an encoder."""
 
     kind: Literal["encoder"] = Field("encoder", description="which source of frames")
     model: Annotated[str, NAME_OR_PATH] = Field(
         "base", description="base or tiny, or the path of an .onnx file that earmark export wrote"
     )
+
+    def build_source(self, device: torch.device = CPU) -> "EncoderFrames":
+        """See `FrameSourceSettings.build_source`; the encoder runs on the CPU."""
+        del device
+        return EncoderFrames(self)
 
 
 class EncoderFrames:
@@ -29,7 +33,7 @@ class EncoderFrames:
         settings: which encoder.
 
     Raises:
-        EncoderError: no such file, or not an encoder of ours.
+        EncoderError: no such file, or another kind of model.
     """
 
     reach_s = math.inf
@@ -43,5 +47,5 @@ class EncoderFrames:
         self.first_s = self._encoder.hop_s / 2
 
     def frames(self, wave: Wave) -> Floats:
-        """Shape (⌈n / hop⌉, width), with silence around the wave."""
+        """Frames, shape (⌈n / hop⌉, width), with silence around the wave."""
         return self._encoder.frames(wave)

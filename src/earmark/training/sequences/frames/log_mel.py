@@ -1,4 +1,4 @@
-"""Log-mel energies as frames: nothing to download, nothing to learn."""
+"""Log-mel frames, which need no model."""
 
 import hashlib
 import math
@@ -9,27 +9,31 @@ from pydantic import Field
 
 from earmark.core.audio import SAMPLE_RATE, Wave, as_wave
 from earmark.training.nn.frontends.log_mel import ClipLogMel, LogMelSettings
-from earmark.training.sequences.frames.source import Floats
+from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSettings
 
 
-class LogMelFrameSettings(LogMelSettings):
-    """Bands, and whether what is always there is taken off them."""
+class LogMelFrameSettings(LogMelSettings, FrameSourceSettings):
+    """Settings of log-mel frames: mel bands and mean normalization."""
 
     centered: bool = Field(
         False,
-        description="take each band's mean off, and with it much of the microphone and the voice. The mean is over all "
-        "that is heard at once, pauses too: a section (of a longer one `context.longest_s`) and `context.context_s` on "
-        "each side; so much of the whole recording, where segments are embedded or validated; a stretched section and "
-        "`episodes.context_s` on each side. So one sound has other frames where other sound is heard with it",
+        description="subtract each band's mean, and with it much of the effect of microphone and voice. The mean is "
+        "over all audio that is read at once, pauses too: a section (at most `context.longest_s`) and "
+        "`context.context_s` on each side; the same amount of the whole recording for validation and embedding; a "
+        "stretched section and `episodes.context_s` on each side. So the frames of a segment depend on its context",
     )
+
+    def build_source(self, device: torch.device = CPU) -> "LogMelFrames":
+        """See `FrameSourceSettings.build_source`."""
+        return LogMelFrames(self, device)
 
 
 class LogMelFrames:
-    """Energies of mel bands, see `earmark.training.nn.frontends.log_mel`.
+    """Log-mel frames, see `earmark.training.nn.frontends.log_mel`.
 
     Args:
         settings: of the bands.
-        device: where they are computed.
+        device: where frames are computed.
     """
 
     name = "log_mel"
@@ -39,7 +43,7 @@ class LogMelFrames:
         self.width = settings.n_mels
         self.hop = settings.hop
         self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
-        # A mean, or the loudest band, is of all that is heard.
+        # A mean, or the loudest band, depends on the whole wave.
         is_global = settings.centered or settings.range_db > 0
         self.reach_s = math.inf if is_global else (settings.points + settings.hop) / SAMPLE_RATE
         self._settings = settings
@@ -48,14 +52,14 @@ class LogMelFrames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Shape (1 + n // hop, bands); frame i has its middle at sample i · hop.
+        """Frames, shape (1 + n // hop, bands); frame i has its center at sample i · hop.
 
-        Where they are centered, each band's mean over just this wave is taken off.
+        With `centered`, each band's mean over this wave is subtracted.
         """
         wave = as_wave(wave)
         if not len(wave):
             return np.zeros((0, self.width), np.float32)
-        # As much as is mirrored at the ends of a longer wave.
+        # The transform mirrors half a window at the ends, which needs as many samples.
         enough = np.pad(wave, (0, max(0, self._settings.points // 2 + 1 - len(wave))))
         made = self._frontend(torch.from_numpy(enough).to(self._device)[None])[0]
         made = made[: self._settings.frames(len(wave))]

@@ -1,22 +1,24 @@
-"""Frames of all sections of a corpus on disk: a file of numbers and its index for each speaker.
+"""Frame store: the frames of a corpus on disk, in one array file and one index file per speaker.
 
-Encoding a corpus takes far longer than reading its frames, which one training reads hundreds of times. A speaker's
-files appear when they are complete, the index last, so that a run which was cut off goes on with the next speaker.
+Computing frames takes far longer than reading them, and a training reads them hundreds of times. The files of a speaker
+are complete or absent, so that interrupted work continues with the next speaker.
 """
 
 import hashlib
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from earmark import audio
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.arrays import read_array, write_array_header
+from earmark.core.errors import InputError
+from earmark.core.files import atomic_file, read_json, write_json
 from earmark.core.progress import Progress, follow, no_progress
+from earmark.core.workspace import STAMP, Workspace
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.spans import Span
 from earmark.training.sequences.frames.sections import ContextSettings, section_frames
@@ -24,80 +26,73 @@ from earmark.training.sequences.frames.source import Floats, FrameSource, hop_s
 
 _FORMAT = 1
 _LARGEST = float(np.finfo(np.float16).max)
+_MISSING = "compute the frames of this list of sections"
 
 Key = tuple[str, float, float]
-"""A section in its speaker's index: path, start and end."""
+"""A section in the index of its speaker: path, start and end."""
 
 
 class FrameStore:
-    """Frames of a list of sections; made by `store_frames` and `open_frames`.
+    """Stored frames of a list of sections.
+
+    Args:
+        folder: the folder of `store_frames`.
+        sections: the sections; methods take their numbers in this list.
 
     Attributes:
-        width: numbers in a frame.
-        hop_s: seconds from frame to frame.
-        counts: frames of each section, shape (n,); 0 of those that are too short.
+        width: length of a frame.
+        hop_s: seconds between frames.
+        counts: number of frames of each section, shape (n,); 0 for sections that are too short.
+
+    Raises:
+        InputError: the folder has no frames of a section.
     """
 
     def __init__(self, folder: Path, sections: Sequence[Span]) -> None:
-        stamp = _read(folder / "stamp.json")
+        stamp = read_json(folder / STAMP, _MISSING)
         self.width: int = stamp["width"]
         self.hop_s: float = stamp["hop_s"]
         owners = [_owner(section) for section in sections]
         names = list(dict.fromkeys(owners))
         self._folder, self._sections = folder, sections
-        read = [_read(_index_file(folder, name)) for name in names]
-        indices = [_places(index) for index in read]
-        self._files = [folder / index["file"] for index in read]
+        indexes = [read_json(_index_file(folder, name), _MISSING) for name in names]
+        rows_of = [_rows_by_section(index) for index in indexes]
+        self._files = [folder / index["file"] for index in indexes]
         self._opened: dict[int, NDArray[np.float16]] = {}
         numbers = {name: number for number, name in enumerate(names)}
         self._owner = np.array([numbers[name] for name in owners], np.int32)
-        places = []
+        found = []
         for number, section in zip(self._owner, sections, strict=True):
-            place = indices[number].get(_key(section))
-            if place is None:
+            rows = rows_of[number].get(_key(section))
+            if rows is None:
                 raise InputError(
                     f"{folder}: has no frames of {section.path} from {section.start_s:g} to {section.end_s:g} s; "
-                    "encode this list of sections"
+                    "compute the frames of this list of sections"
                 )
-            places.append(place)
-        self._row = np.array([row for row, _, _ in places], np.int64)
-        self.counts = np.array([count for _, count, _ in places], np.int64)
-        self._first_s = np.array([first_s for _, _, first_s in places], np.float64)
+            found.append(rows)
+        self._row = np.array([row for row, _, _ in found], np.int64)
+        self.counts = np.array([count for _, count, _ in found], np.int64)
+        self._first_s = np.array([first_s for _, _, first_s in found], np.float64)
 
     def __len__(self) -> int:
         return len(self.counts)
 
-    def section(self, number: int) -> Floats:
-        """All frames of a section, shape (t, width)."""
-        return self.cut(number, 0, int(self.counts[number]))
-
-    def times_s(self, number: int) -> NDArray[np.float64]:
-        """The instants of a section's frames, in seconds from the start of the file, shape (t,)."""
-        return self._first_s[number] + np.arange(self.counts[number]) * self.hop_s
-
-    def segment(self, number: int, start_s: float, end_s: float) -> Floats:
-        """Frames of a section whose instants lie within [start, end].
+    def span(self, number: int, start_s: float, end_s: float) -> tuple[int, int]:
+        """Numbers of the first frame of a section in [start, end], and of the last + 1; equal if there is none.
 
         Args:
             number: of the section.
-            start_s: in seconds from the start of the file.
+            start_s: in seconds from the start of the recording.
             end_s: the same.
-
-        Returns:
-            Shape (t, width); t is 0 where no instant lies there.
         """
-        return self.cut(number, *self.span(number, start_s, end_s))
-
-    def span(self, number: int, start_s: float, end_s: float) -> tuple[int, int]:
-        """First and last + 1 of a section's frames whose instants lie within [start, end]; equal where none does."""
         # A millionth of a hop more on both sides: times in lists are rounded to decimals, these are sums of hops.
         first, last = (np.array([start_s, end_s]) - self._first_s[number]) / self.hop_s + np.array([-1e-6, 1e-6])
         count = int(self.counts[number])
         begin = min(count, max(0, int(np.ceil(first))))
         return begin, max(begin, min(count, int(np.floor(last)) + 1))
 
-    def cut(self, number: int, first: int, stop: int) -> Floats:
-        """Frames of a section from the first to before the stop, shape (stop - first, width)."""
+    def frames(self, number: int, first: int, stop: int) -> Floats:
+        """Frames of a section from the first to the last + 1, shape (stop - first, width)."""
         owner = int(self._owner[number])
         if owner not in self._opened:
             self._opened[owner] = self._open(owner)
@@ -106,22 +101,13 @@ class FrameStore:
 
     def _open(self, owner: int) -> NDArray[np.float16]:
         if not self._files[owner].exists():
-            # Meanwhile others were encoded beside these, such as those that a run is validated on.
+            # Meanwhile more sections of this speaker were stored, in a new file.
             own = np.flatnonzero(self._owner == owner).tolist()
-            index = _read(_index_file(self._folder, _owner(self._sections[own[0]])))
-            places = _places(index)
+            index = read_json(_index_file(self._folder, _owner(self._sections[own[0]])), _MISSING)
+            rows = _rows_by_section(index)
             self._files[owner] = self._folder / index["file"]
-            self._row[own] = [places[_key(self._sections[number])][0] for number in own]
-        return _rows(self._files[owner])
-
-
-def open_frames(folder: Path, sections: Sequence[Span]) -> FrameStore:
-    """The frames of sections that were stored before.
-
-    Raises:
-        InputError: the folder holds no frames, or not those of all these sections.
-    """
-    return FrameStore(folder, sections)
+            self._row[own] = [rows[_key(self._sections[number])][0] for number in own]
+        return read_array(self._files[owner], f"delete {self._folder} and compute the frames again")
 
 
 def store_frames(
@@ -133,22 +119,22 @@ def store_frames(
     *,
     progress: Progress = no_progress,
 ) -> FrameStore:
-    """Make the frames of sections and keep them; speakers that are there already are not encoded again.
+    """Compute and store the frames of sections; stored speakers are kept.
 
-    Sections of nobody known are kept by recording.
+    Sections of unknown speakers are stored by recording.
 
     Args:
-        source: what makes the frames.
-        sections: to encode, in any order; the store numbers them as they stand here.
+        source: computes the frames.
+        sections: in any order.
         corpus: folder that the paths start from.
-        folder: where the frames are kept, made where there is none.
-        settings: how much is heard at a time.
-        progress: of the speakers.
+        folder: of the store; it is created.
+        settings: context and chunk length.
+        progress: counts speakers.
 
     Raises:
-        InputError: the folder holds frames that something else made; a recording is missing, damaged, or ends before
-            a section starts.
-        EarmarkError: the folder cannot be written, or the disk is full. What was finished stays.
+        InputError: the folder has frames of another source; a recording is missing, damaged, or ends before a section
+            starts.
+        EarmarkError: the folder cannot be written, or the disk is full. Finished speakers stay.
     """
     settings = settings or ContextSettings()
     stamp = {
@@ -157,36 +143,17 @@ def store_frames(
         "fingerprint": source.fingerprint,
         "width": source.width,
         "hop_s": hop_s(source),
-        "hearing": settings.model_dump(),
+        "hearing": settings.model_dump(),  # the key that earlier versions wrote
     }
-    try:
-        _claim(folder, stamp)
-        ordered = sorted(sections, key=_owner)
-        owners = [(name, list(group)) for name, group in groupby(ordered, key=_owner)]
-        missing = [(name, group) for name, group in owners if not _is_stored(folder, name, group)]
-        recordings = AudioFolder(corpus)
-        for name, group in follow(missing, "encoding speakers", progress):
-            _store_speaker(source, group, recordings, folder, name, settings)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise EarmarkError(
-            f"{folder}: cannot be written ({reason}); make room and run it again, finished speakers are kept"
-        ) from None
+    # The name of the source contains the path of its model, which may change.
+    Workspace(folder, stamp, notes=frozenset({"source"})).open()
+    ordered = sorted(sections, key=_owner)
+    owners = [(name, list(group)) for name, group in groupby(ordered, key=_owner)]
+    missing = [(name, group) for name, group in owners if not _is_stored(folder, name, group)]
+    recordings = AudioFolder(corpus)
+    for name, group in follow(missing, "computing frames of speakers", progress):
+        _store_speaker(source, group, recordings, folder, name, settings)
     return FrameStore(folder, sections)
-
-
-def _claim(folder: Path, stamp: Mapping[str, Any]) -> None:
-    place = folder / "stamp.json"
-    if place.exists():
-        found = _read(place)
-        # The name says where a model lies, which may change.
-        if {**found, "source": None} != {**stamp, "source": None}:
-            raise InputError(
-                f"{folder}: holds frames of {found['source']}, or of other settings; name another folder or delete it"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    _write(place, stamp)
 
 
 def _store_speaker(
@@ -198,69 +165,49 @@ def _store_speaker(
     settings: ContextSettings,
 ) -> None:
     index = _index_file(folder, name)
-    before = _read(index) if index.exists() else None
-    # Those of another list, too: both may be used in turn.
-    known = _places(before).keys() if before else set()
+    before = read_json(index) if index.exists() else None
+    # Sections of another list are kept: the lists may be used in turn.
+    known = _rows_by_section(before).keys() if before else set()
     keys = sorted({_key(section) for section in sections} | known)
-    places: list[list[Any]] = []
-    # Other sections, another file: whoever has the store open reads on in what it found.
+    entries: list[list[Any]] = []
+    # A new file for new sections: an open store continues to read the old one.
     file = index.with_name(f"{index.stem}_{_digest(repr(keys))}.npy")
-    partial = file.with_name(f".{file.name}.partial")
-    try:
-        with partial.open("wb") as out:
-            # NumPy leaves room in the header for the number of rows, which is known at the end.
-            _head(out, 0, source.width)
-            start, rows = out.tell(), 0
-            for path, group in groupby(keys, key=lambda key: key[0]):
-                wave = audio.read(recordings.locate(path))
-                for _, start_s, end_s in group:
-                    try:
-                        frames, first_s = section_frames(source, wave, start_s, end_s, settings)
-                    except InputError as error:
-                        raise InputError(f"{path}: {error}") from None
-                    out.write(frames.clip(-_LARGEST, _LARGEST).astype(np.float16).tobytes())
-                    places.append([path, start_s, end_s, rows, len(frames), first_s])
-                    rows += len(frames)
-            out.seek(0)
-            _head(out, rows, source.width)
-            assert out.tell() == start
-        partial.replace(file)
-    finally:
-        partial.unlink(missing_ok=True)
-    _write(index, {"speaker": name, "file": file.name, "sections": places})
+    with atomic_file(file) as out:
+        # NumPy leaves room in the header for the number of rows, which is known at the end.
+        write_array_header(out, np.dtype(np.float16), (0, source.width))
+        start, rows = out.tell(), 0
+        for path, group in groupby(keys, key=lambda key: key[0]):
+            wave = audio.read(recordings.locate(path))
+            for _, start_s, end_s in group:
+                try:
+                    frames, first_s = section_frames(source, wave, start_s, end_s, settings)
+                except InputError as error:
+                    raise InputError(f"{path}: {error}") from None
+                out.write(frames.clip(-_LARGEST, _LARGEST).astype(np.float16).tobytes())
+                entries.append([path, start_s, end_s, rows, len(frames), first_s])
+                rows += len(frames)
+        out.seek(0)
+        write_array_header(out, np.dtype(np.float16), (rows, source.width))
+        assert out.tell() == start
+    write_json(index, {"speaker": name, "file": file.name, "sections": entries})
     if before and before["file"] != file.name:
         (folder / before["file"]).unlink(missing_ok=True)
 
 
-def _head(out: BinaryIO, rows: int, width: int) -> None:
-    np.lib.format.write_array_header_1_0(
-        out,
-        {"descr": np.lib.format.dtype_to_descr(np.dtype(np.float16)), "fortran_order": False, "shape": (rows, width)},
-    )
-
-
 def _is_stored(folder: Path, name: str, sections: Iterable[Span]) -> bool:
     index = _index_file(folder, name)
-    return index.exists() and {_key(section) for section in sections} <= _places(_read(index)).keys()
+    return index.exists() and {_key(section) for section in sections} <= _rows_by_section(read_json(index)).keys()
 
 
-def _places(index: Mapping[str, Any]) -> dict[Key, tuple[int, int, float]]:
-    """Row of the first frame, frames, and time of the first, by section."""
+def _rows_by_section(index: Mapping[str, Any]) -> dict[Key, tuple[int, int, float]]:
+    """Row of the first frame, number of frames, and time of the first frame, by section."""
     return {
         (path, start_s, end_s): (row, count, first_s) for path, start_s, end_s, row, count, first_s in index["sections"]
     }
 
 
-def _rows(file: Path) -> NDArray[np.float16]:
-    try:
-        return np.load(file, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError:
-        raise InputError(f"{file}: gone, as more sections were encoded meanwhile; start again") from None
-    except (OSError, ValueError):
-        raise InputError(f"{file}: damaged; delete {file.parent} and encode again") from None
-
-
 def _owner(section: Span) -> str:
+    """Speaker, or recording of an unknown speaker."""
     return section.speaker or section.path
 
 
@@ -269,27 +216,9 @@ def _key(section: Span) -> Key:
 
 
 def _index_file(folder: Path, name: str) -> Path:
-    # A speaker may be called anything; a file may not.
+    # A digest, because the name of a speaker need not be a file name.
     return folder / f"{_digest(name)}.json"
 
 
 def _digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path.parent}: holds no frames of these speakers; encode this list of sections") from None
-    except ValueError:
-        raise InputError(f"{path}: damaged; delete it and encode again") from None
-
-
-def _write(path: Path, content: Mapping[str, Any]) -> None:
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        partial.write_text(json.dumps(content, ensure_ascii=False), encoding="utf-8")
-        partial.replace(path)
-    finally:
-        partial.unlink(missing_ok=True)

@@ -9,43 +9,45 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE, Wave, as_wave
 from earmark.core.config import NAME_OR_PATH
 from earmark.core.errors import InputError, needs
-from earmark.training.sequences.frames.source import Floats
+from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSettings
 
 
-class Wav2Vec2FrameSettings(BaseModel):
-    """Which network, and where it is tapped."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+class Wav2Vec2FrameSettings(FrameSourceSettings):
+    """Settings of the hidden states of wav2vec 2.0."""
 
     kind: Literal["wav2vec2"] = Field("wav2vec2", description="which source of frames")
     model: Annotated[str, NAME_OR_PATH] = Field(
-        "facebook/wav2vec2-base", description="a folder that holds a Wav2Vec2Model, or its name on Hugging Face's hub"
+        "facebook/wav2vec2-base", description="a folder with a Wav2Vec2Model, or its name on the Hugging Face hub"
     )
     layer: int = Field(
-        8, ge=0, description="layers of the transformer that the sound passes; 8 as published, 0: what enters the first"
+        8, ge=0, description="transformer layer whose output is used; 8 as published, 0: the input of the first layer"
     )
+
+    def build_source(self, device: torch.device = CPU) -> "Wav2Vec2Frames":
+        """See `FrameSourceSettings.build_source`."""
+        return Wav2Vec2Frames(self, device)
 
 
 class Wav2Vec2Frames:
-    """Hidden states, 20 ms apart in all published models, each over 25 ms of sound and what attention adds.
+    """Hidden states, in all published models every 20 ms, each of 25 ms of audio and of the whole wave by attention.
 
-    A wave is brought to zero mean and unit variance where the model's feature extractor says so. Layers beyond the
-    wanted one are not computed.
+    A wave is scaled to zero mean and unit variance if the model's feature extractor does so. Later layers are not
+    computed.
 
     Args:
-        settings: which network, and where it is tapped.
-        device: where it runs.
+        settings: model and layer.
+        device: where the model runs.
 
     Raises:
-        InputError: transformers is not installed; there is no such model, or no network; it is not a Wav2Vec2Model
-            of that many layers at 16 kHz.
+        InputError: transformers is not installed; the model cannot be found or downloaded; it is not a Wav2Vec2Model at
+            16 kHz with that layer.
     """
 
     reach_s = math.inf  # attention
@@ -55,11 +57,11 @@ class Wav2Vec2Frames:
         config = model.config
         if extractor.sampling_rate != SAMPLE_RATE:
             raise InputError(
-                f"{settings.model}: hears {extractor.sampling_rate} Hz; choose a model of {SAMPLE_RATE} Hz"
+                f"{settings.model}: its rate is {extractor.sampling_rate} Hz; choose a model with {SAMPLE_RATE} Hz"
             )
         if settings.layer > config.num_hidden_layers:
             raise InputError(
-                f"layer: {settings.model} has {config.num_hidden_layers} layers; choose no more, not {settings.layer}"
+                f"{settings.model} has {config.num_hidden_layers} layers, not {settings.layer}", key="frames.layer"
             )
         self.name = f"wav2vec2 {settings.model}, layer {settings.layer}"
         self.width: int = config.hidden_size
@@ -70,7 +72,7 @@ class Wav2Vec2Frames:
         self._states: list[Tensor] = []
         layers = model.encoder.layers[: max(1, settings.layer)]
         model.encoder.layers = layers
-        # Not the network's own last output: some models normalize after the last layer, and this may be an earlier.
+        # Not the model's output: some models normalize after the last layer, and `layers` may end earlier.
         if settings.layer:
             layers[-1].register_forward_hook(lambda _, __, state: self._states.append(state))
         else:
@@ -81,7 +83,7 @@ class Wav2Vec2Frames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Shape (1 + (n - 400) // 320, width) in the published models; none where the wave is shorter than 25 ms."""
+        """Frames, shape (1 + (n - 400) // 320, width) in the published models; none for a wave shorter than 25 ms."""
         wave = as_wave(wave)
         if len(wave) < self._reach:
             return np.zeros((0, self.width), np.float32)
@@ -95,7 +97,7 @@ class Wav2Vec2Frames:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    """Feature extractor and network of a model."""
+    """Load the feature extractor and the network of a model."""
     with needs("wav2vec"):
         from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
     is_folder = Path(name).is_dir()
@@ -104,17 +106,17 @@ def _load(name: str) -> tuple[Any, Any]:
     cure = (
         "copy its config.json, preprocessor_config.json and model.safetensors there"
         if is_folder
-        else "download the model where there is a network, and name its folder"
+        else "download the model on a machine with a network, and name its folder"
     )
     try:
-        with _silence():
+        with _silent():
             config = Wav2Vec2Config.get_config_dict(name)[0]
             if config.get("model_type") != "wav2vec2":
                 raise InputError(f"{name}: a {config.get('model_type', 'nameless')} model, not wav2vec2; name another")
             extractor = Wav2Vec2FeatureExtractor.from_pretrained(name)
             # Weights in pytorch_model.bin would be unpickled.
             return extractor, Wav2Vec2Model.from_pretrained(name, use_safetensors=True)
-    # transformers explains a missing file in a paragraph, as an OSError.
+    # transformers raises an OSError with a paragraph for a missing file.
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
@@ -123,8 +125,8 @@ def _load(name: str) -> tuple[Any, Any]:
 
 
 @contextmanager
-def _silence() -> Iterator[None]:
-    """Without bars and reports of weights that go unused, such as those of the quantizer."""
+def _silent() -> Iterator[None]:
+    """Turn off progress bars and reports of unused weights, such as those of the quantizer."""
     from transformers.utils import logging
 
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -139,7 +141,7 @@ def _silence() -> Iterator[None]:
 
 
 def _reach_and_hop(kernels: list[int], strides: list[int]) -> tuple[int, int]:
-    """Samples that a frame's convolutions see, and samples between frames.
+    """Receptive field of the convolutions and samples between frames.
 
     >>> _reach_and_hop([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2])
     (400, 320)
@@ -152,7 +154,7 @@ def _reach_and_hop(kernels: list[int], strides: list[int]) -> tuple[int, int]:
 
 
 def _fingerprint(model: nn.Module, settings: str) -> str:
-    """Of all weights that the frames hang on, wherever the model lies."""
+    """Digest of all weights that the frames depend on, wherever the model is."""
     digest = hashlib.sha256(settings.encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())

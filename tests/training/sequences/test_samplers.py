@@ -6,12 +6,12 @@ from pydantic import ValidationError
 
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
-from earmark.training.sequences.draws import (
-    GoldDraws,
+from earmark.training.sequences.samplers import (
+    GoldSampler,
     GoldSettings,
-    PairDraws,
+    PairSampler,
     PairSettings,
-    SectionDraws,
+    SectionSampler,
     SectionSettings,
 )
 
@@ -45,35 +45,35 @@ def segments_of(section, step_s=0.16, shortest_s=0.16, longest_s=0.96):
 @pytest.mark.parametrize("length_s", [1.2, 1.28, 1.289, 1.29, 1.3, 2.71, 7.0])
 def test_a_batch_holds_all_segments_on_the_grid_that_end_10_ms_before_their_section(length_s):
     sections = sections_of({"anna": 5}, length_s)
-    batch = SectionDraws(sections, settings(), 0).draw(0)
+    batch = SectionSampler(sections, settings(), 0).draw(0)
     for place, number in enumerate(batch.sections.tolist()):
-        mine = np.round(batch.bounds[batch.owner == place], 5)
+        mine = np.round(batch.bounds[batch.section_index == place], 5)
         assert {tuple(bounds) for bounds in mine.tolist()} == segments_of(sections[number])
         assert len(mine) == len(segments_of(sections[number]))
 
 
 def test_another_grid_is_that_of_the_settings():
     sections = sections_of({"anna": 2}, 3.0)
-    batch = SectionDraws(sections, settings(step_s=0.3, least_s=0.5, longest_s=1.2), 0).draw(0)
-    mine = np.round(batch.bounds[batch.owner == 0], 5)
+    batch = SectionSampler(sections, settings(step_s=0.3, least_s=0.5, longest_s=1.2), 0).draw(0)
+    mine = np.round(batch.bounds[batch.section_index == 0], 5)
     wanted = segments_of(sections[batch.sections[0]], 0.3, 0.5, 1.2)
     assert {tuple(bounds) for bounds in mine.tolist()} == wanted
 
 
 def test_no_segment_comes_twice_and_no_more_than_asked_for():
-    batch = SectionDraws(sections_of({"anna": 30}), settings(segments=250), 0).draw(0)
-    rows = {(int(owner), *bounds) for owner, bounds in zip(batch.owner, batch.bounds.tolist(), strict=True)}
-    assert len(rows) == len(batch.owner) == 250
-    few = SectionDraws(sections_of({"anna": 3}), settings(segments=250), 0).draw(0)
-    assert len(few.owner) == 3 * len(segments_of(sections_of({"anna": 1})[0]))
+    batch = SectionSampler(sections_of({"anna": 30}), settings(segments=250), 0).draw(0)
+    rows = {(int(owner), *bounds) for owner, bounds in zip(batch.section_index, batch.bounds.tolist(), strict=True)}
+    assert len(rows) == len(batch.section_index) == 250
+    few = SectionSampler(sections_of({"anna": 3}), settings(segments=250), 0).draw(0)
+    assert len(few.section_index) == 3 * len(segments_of(sections_of({"anna": 1})[0]))
 
 
 def test_segments_of_a_batch_are_any_of_all():
-    draws = SectionDraws(sections_of({"anna": 4}), settings(segments=20), 0)
+    draws = SectionSampler(sections_of({"anna": 4}), settings(segments=20), 0)
     seen = Counter(
         (int(batch.sections[owner]), *bounds)
         for batch in map(draws.draw, range(300))
-        for owner, bounds in zip(batch.owner, batch.bounds.tolist(), strict=True)
+        for owner, bounds in zip(batch.section_index, batch.bounds.tolist(), strict=True)
     )
     every = 4 * len(segments_of(sections_of({"anna": 1})[0]))
     assert len(seen) == every
@@ -85,18 +85,18 @@ def test_sections_are_drawn_without_replacement_until_they_are_longer_than_20_s_
     lengths = np.random.default_rng(1).uniform(1.2, 9.0, 40)
     sections = [Span("a.wav", "anna", 10.0 * n, 10.0 * n + length) for n, length in enumerate(lengths.tolist())]
     for number in range(30):
-        chosen = SectionDraws(sections, settings(segments=2), 7).draw(number).sections
+        chosen = SectionSampler(sections, settings(segments=2), 7).draw(number).sections
         total = np.cumsum(lengths[chosen])
         assert len(set(chosen.tolist())) == len(chosen) <= 20
         assert total[-1] > 20
         assert len(total) == 1 or total[-2] <= 20
-    short = SectionDraws(sections_of({"anna": 50}, 0.9), settings(segments=2, shortest_s=0.5), 7)
+    short = SectionSampler(sections_of({"anna": 50}, 0.9), settings(segments=2, shortest_s=0.5), 7)
     assert all(len(short.draw(number).sections) == 20 for number in range(10))
 
 
 def test_all_sections_of_a_batch_are_of_one_speaker():
     sections = sections_of({"anna": 20, "bert": 25})
-    draws = SectionDraws(sections, settings(segments=2), 0)
+    draws = SectionSampler(sections, settings(segments=2), 0)
     for number in range(20):
         assert len({sections[row].speaker for row in draws.draw(number).sections.tolist()}) == 1
 
@@ -104,7 +104,7 @@ def test_all_sections_of_a_batch_are_of_one_speaker():
 def test_a_speaker_is_as_likely_as_he_has_sections():
     counts = {"anna": 20, "bert": 40, "cleo": 100}
     sections = sections_of(counts)
-    draws = SectionDraws(sections, settings(segments=2, seconds=1.0, least_sections=20, longest_s=0.16), 0)
+    draws = SectionSampler(sections, settings(segments=2, seconds=1.0, least_sections=20, longest_s=0.16), 0)
     seen = Counter(sections[draws.draw(number).sections[0]].speaker for number in range(800))
     for speaker, count in counts.items():
         share = count / 160
@@ -112,7 +112,7 @@ def test_a_speaker_is_as_likely_as_he_has_sections():
 
 
 def test_the_two_tempos_of_a_section_are_even_and_know_nothing_of_each_other():
-    draws = SectionDraws(sections_of({"anna": 40}), settings(segments=2, longest_s=0.16), 0)
+    draws = SectionSampler(sections_of({"anna": 40}), settings(segments=2, longest_s=0.16), 0)
     tempo = np.concatenate([draws.draw(number).tempo for number in range(200)])
     assert tempo.min() >= 0.5
     assert tempo.max() <= 1.8
@@ -125,15 +125,15 @@ def test_the_two_tempos_of_a_section_are_even_and_know_nothing_of_each_other():
 
 def test_speakers_with_fewer_than_20_sections_of_1_2_s_never_come():
     sections = sections_of({"anna": 19, "bert": 20}) + [Span("a2.wav", "anna", 0.0, 1.19)] * 9
-    draws = SectionDraws(sections, SectionSettings(segments=2), 0)
+    draws = SectionSampler(sections, SectionSettings(segments=2), 0)
     assert {sections[draws.draw(number).sections[0]].speaker for number in range(40)} == {"bert"}
     with pytest.raises(InputError, match=r"data\.held_out: none of 1 speakers has 20 sections of 1\.2 s or more"):
-        SectionDraws(sections_of({"anna": 19}), SectionSettings(), 0, "data.held_out")
+        SectionSampler(sections_of({"anna": 19}), SectionSettings(), 0, "data.held_out")
 
 
 def test_who_speaks_in_a_recording_of_nobody_known_is_told_by_the_recording():
     sections = [Span(f"{name}.wav", "", 2.0 * n, 2.0 * n + 1.3) for name in "ab" for n in range(20)]
-    draws = SectionDraws(sections, SectionSettings(segments=2), 0)
+    draws = SectionSampler(sections, SectionSettings(segments=2), 0)
     for number in range(10):
         assert len({sections[row].path for row in draws.draw(number).sections.tolist()}) == 1
 
@@ -141,21 +141,21 @@ def test_who_speaks_in_a_recording_of_nobody_known_is_told_by_the_recording():
 def test_sections_with_a_single_segment_are_left_out_as_it_has_no_negative():
     lone = sections_of({"anna": 5}, 0.2)
     with pytest.raises(InputError, match=r"lower episodes\.least_sections"):
-        SectionDraws(lone, settings(shortest_s=0.1, seconds=0.1), 0)
-    some = SectionDraws(sections_of({"anna": 5}, 0.33), settings(shortest_s=0.1, seconds=0.1), 0)
-    assert all(len(some.draw(number).owner) >= 2 for number in range(20))
+        SectionSampler(lone, settings(shortest_s=0.1, seconds=0.1), 0)
+    some = SectionSampler(sections_of({"anna": 5}, 0.33), settings(shortest_s=0.1, seconds=0.1), 0)
+    assert all(len(some.draw(number).section_index) >= 2 for number in range(20))
 
 
 def test_a_draw_follows_from_the_seed_and_its_number_alone():
     sections = sections_of({"anna": 20, "bert": 25})
-    draws = SectionDraws(sections, settings(segments=30), 4)
+    draws = SectionSampler(sections, settings(segments=30), 4)
     fifth = draws.draw(5)
-    again = SectionDraws(sections, settings(segments=30), 4)
+    again = SectionSampler(sections, settings(segments=30), 4)
     again.draw(2)
-    for name in ("sections", "tempo", "owner", "bounds", "seed"):
+    for name in ("sections", "tempo", "section_index", "bounds", "seed"):
         np.testing.assert_array_equal(getattr(fifth, name), getattr(again.draw(5), name))
     assert not np.array_equal(fifth.tempo, draws.draw(6).tempo)
-    assert not np.array_equal(fifth.tempo, SectionDraws(sections, settings(segments=30), 5).draw(5).tempo)
+    assert not np.array_equal(fifth.tempo, SectionSampler(sections, settings(segments=30), 5).draw(5).tempo)
 
 
 @pytest.mark.parametrize("tempo", [(1.8, 0.5), (0.0, 1.0)])
@@ -168,39 +168,39 @@ PAIRS = np.arange(60).reshape(30, 2)
 
 
 def test_pairs_of_a_batch_are_any_of_the_list_and_each_comes_once():
-    draws = PairDraws(PAIRS, None, PairSettings(pairs=8), 0)
+    draws = PairSampler(PAIRS, None, PairSettings(pairs=8), 0)
     batches = [draws.draw(number) for number in range(400)]
     assert all(batch.shape == (8, 2) and len(np.unique(batch[:, 0])) == 8 for batch in batches)
     assert all((batch[:, 1] == batch[:, 0] + 1).all() for batch in batches)
     seen = np.bincount(np.concatenate(batches)[:, 0] // 2, minlength=30)
     expected = 400 * 8 / 30
     assert np.abs(seen - expected).max() < 4 * np.sqrt(expected)
-    np.testing.assert_array_equal(batches[7], PairDraws(PAIRS, None, PairSettings(pairs=8), 0).draw(7))
+    np.testing.assert_array_equal(batches[7], PairSampler(PAIRS, None, PairSettings(pairs=8), 0).draw(7))
 
 
 def test_a_short_list_of_pairs_is_one_batch():
-    batch = PairDraws(PAIRS[:3], None, PairSettings(), 0).draw(0)
+    batch = PairSampler(PAIRS[:3], None, PairSettings(), 0).draw(0)
     assert sorted(batch[:, 0].tolist()) == [0, 2, 4]
 
 
 def test_batches_that_a_list_names_come_as_they_are_in_their_order():
     number = np.array([7, 2, 7, 2, 5, 7])
-    draws = PairDraws(PAIRS[:6], number, PairSettings(pairs=2), 0)
+    draws = PairSampler(PAIRS[:6], number, PairSettings(pairs=2), 0)
     wanted = [[1, 3], [0, 2, 5]]  # batch 5 holds one pair, which has no negative
     for draw in range(4):
         np.testing.assert_array_equal(draws.draw(draw), PAIRS[wanted[draw % 2]])
 
 
 def test_too_few_pairs_are_refused():
-    with pytest.raises(InputError, match=r"data\.pairs: 1 pairs are left; mine more"):
-        PairDraws(PAIRS[:1], None, PairSettings(), 0)
-    with pytest.raises(InputError, match="every batch of the list holds one pair"):
-        PairDraws(PAIRS[:3], np.arange(3), PairSettings(), 0)
+    with pytest.raises(InputError, match=r"data\.pairs"):
+        PairSampler(PAIRS[:1], None, PairSettings(), 0)
+    with pytest.raises(InputError, match=r"data\.pairs"):
+        PairSampler(PAIRS[:3], np.arange(3), PairSettings(), 0)
 
 
 def test_a_label_comes_once_in_a_batch_with_two_of_its_segments():
     labels = np.random.default_rng(0).integers(0, 20, 100)
-    draws = GoldDraws(labels, GoldSettings(labels=8), 0)
+    draws = GoldSampler(labels, GoldSettings(labels=8), 0)
     for number in range(50):
         names, segments = draws.draw(number)
         assert len(set(names.tolist())) == 8
@@ -212,7 +212,7 @@ def test_labels_are_as_likely_as_they_have_segments_and_those_with_one_never_com
     # 60 labels of 2, 4 or 8 segments, and ten of one.
     counts = np.array([2, 4, 8] * 20 + [1] * 10)
     labels = np.repeat(np.arange(70), counts)
-    draws = GoldDraws(labels, GoldSettings(labels=2), 0)
+    draws = GoldSampler(labels, GoldSettings(labels=2), 0)
     seen = np.bincount(np.concatenate([draws.draw(number)[0] for number in range(1000)]), minlength=70)
     assert not seen[60:].any()
     shares = np.array([seen[kind:60:3].sum() for kind in range(3)]) / seen.sum()
@@ -220,12 +220,12 @@ def test_labels_are_as_likely_as_they_have_segments_and_those_with_one_never_com
 
 
 def test_segments_of_a_label_are_equally_likely():
-    draws = GoldDraws(np.array([0, 0, 0, 1, 1]), GoldSettings(labels=2), 0)
+    draws = GoldSampler(np.array([0, 0, 0, 1, 1]), GoldSettings(labels=2), 0)
     seen = np.bincount(np.concatenate([draws.draw(number)[1].ravel() for number in range(300)]))
     np.testing.assert_allclose(seen[:3] / 600, 1 / 3, atol=0.05)
     assert seen[3:].tolist() == [300, 300]
 
 
 def test_gold_needs_two_labels_with_two_segments():
-    with pytest.raises(InputError, match=r"data\.labeled: 1 labels have two segments"):
-        GoldDraws(np.array([0, 0, 1, 2]), GoldSettings(), 0)
+    with pytest.raises(InputError, match=r"data\.labeled"):
+        GoldSampler(np.array([0, 0, 1, 2]), GoldSettings(), 0)

@@ -7,11 +7,11 @@ from earmark.core.audio import SAMPLE_RATE
 from earmark.core.errors import InputError
 from earmark.data.lists.spans import Span
 from earmark.training.batches.section_augment import SectionAugmentSettings
-from earmark.training.sequences.draws import SectionDraws, SectionSettings, StretchedSegments
-from earmark.training.sequences.frames import LogMelFrameSettings, build_source, store_frames
-from earmark.training.sequences.variants import Variants
+from earmark.training.sequences.frames import LogMelFrameSettings, store_frames
+from earmark.training.sequences.samplers import SectionSampler, SectionSettings, StretchedSegments
+from earmark.training.sequences.stretched import StretchedSections
 
-SOURCE = build_source(LogMelFrameSettings(n_mels=30))
+SOURCE = LogMelFrameSettings(n_mels=30).build_source()
 CPU = torch.device("cpu")
 STEP_S = 0.16
 PITCHES_HZ = (400, 900, 2200, 600, 3500, 1400)
@@ -37,7 +37,7 @@ def melody(tmp_path_factory):
 def heard(melody, tmp_path, context_s=0.0, **effects):
     folder, sections = melody
     settings = SectionAugmentSettings.model_validate(effects)
-    return Variants(sections, folder, tmp_path / "bank", context_s, SOURCE, settings, CPU)
+    return StretchedSections(sections, folder, tmp_path / "bank", context_s, SOURCE, settings, CPU)
 
 
 def batch_of(tempo, segments=((0, 0, 1), (0, 5, 7), (1, 2, 8), (0, 15, 17), (1, 20, 22), (1, 9, 10))):
@@ -103,8 +103,8 @@ def test_at_an_even_tempo_frames_are_those_of_the_store_away_from_the_ends(melod
     for context_s, rows in ((0.0, [4, 5, 2, 3, 10]), (0.3, range(12))):
         cuts = heard(melody, tmp_path / str(context_s), context_s).cuts(batch, np.array(rows))
         for row, cut in zip(rows, cuts, strict=True):
-            number = batch.sections[batch.owner[row // 2]]
-            wanted = store.segment(number, *batch.bounds[row // 2])
+            number = batch.sections[batch.section_index[row // 2]]
+            wanted = store.frames(number, *store.span(number, *batch.bounds[row // 2]))
             # Between two of the store's 16-bit numbers, and of the bank's.
             np.testing.assert_allclose(frames_of(cut), wanted, atol=0.05, rtol=1e-3)
 
@@ -140,20 +140,20 @@ def test_effects_happen_and_leave_sounds_where_they_are(melody, tmp_path):
 
 
 def test_a_segment_has_a_frame_however_fast_it_is(melody, tmp_path):
-    slow = build_source(LogMelFrameSettings(n_mels=10, hop_s=0.1))
+    slow = LogMelFrameSettings(n_mels=10, hop_s=0.1).build_source()
     folder, sections = melody
-    hear = Variants(sections, folder, tmp_path / "bank", 0.0, slow, SectionAugmentSettings(), CPU)
+    hear = StretchedSections(sections, folder, tmp_path / "bank", 0.0, slow, SectionAugmentSettings(), CPU)
     cuts = hear.cuts(batch_of([[1.8, 1.8]] * 2, [(0, step, step + 1) for step in range(16)]), np.arange(32))
     assert min(cut.stop - cut.first for cut in cuts) == 1
 
 
 def test_all_segments_that_are_drawn_lie_in_what_is_heard(melody, tmp_path):
     sections = melody[1]
-    draws = SectionDraws(sections, SectionSettings(segments=400, least_sections=1), 0)
+    draws = SectionSampler(sections, SectionSettings(segments=400, least_sections=1), 0)
     hear = heard(melody, tmp_path)
     batch = draws.draw(0)
-    for row, cut in enumerate(hear.cuts(batch, np.arange(2 * len(batch.owner)))):
-        tempo = batch.tempo[batch.owner[row // 2], row % 2]
+    for row, cut in enumerate(hear.cuts(batch, np.arange(2 * len(batch.section_index)))):
+        tempo = batch.tempo[batch.section_index[row // 2], row % 2]
         seconds = np.diff(batch.bounds[row // 2])[0]
         assert 0 <= cut.first < cut.stop <= len(cut.frames)
         assert abs((cut.stop - cut.first) * 0.01 - seconds / tempo) <= 0.02 + 0.016 / tempo
@@ -163,7 +163,7 @@ def test_a_section_after_the_end_of_its_recording_is_refused(melody, tmp_path):
     folder, sections = melody
     beyond = [*sections, Span("a.wav", "anna", 5.0, 6.5)]
     with pytest.raises(InputError, match="1 sections start after"):
-        Variants(beyond, folder, tmp_path / "bank", 0.0, SOURCE, SectionAugmentSettings(), CPU)
+        StretchedSections(beyond, folder, tmp_path / "bank", 0.0, SOURCE, SectionAugmentSettings(), CPU)
 
 
 def test_the_sound_of_sections_is_packed_once(melody, tmp_path, monkeypatch):

@@ -1,6 +1,6 @@
-"""What a batch is made of: stretched sections, pairs, or labeled segments, as Algayres et al. (2022) draw them.
+"""Samplers of batches: of stretched sections, of pairs, or of labeled segments, as in Algayres et al. (2022).
 
-Draw number i depends on the seed and on i alone, so that a run can resume anywhere.
+Batch i depends on the seed and on i alone, so that a run can resume at any step.
 """
 
 from collections.abc import Sequence
@@ -21,82 +21,84 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _END_S = 0.01
-"""A segment ends so long before its section, as published: its last frame is there in any tempo."""
+"""A segment ends at least this long before its section, as published: its last frame exists in any tempo."""
 
 
 class SectionSettings(Settings):
-    """Two tempos of the same segments, all of one speaker: nobody has to know what is said."""
+    """Batches of segments of one speaker in two tempos; they need no labels."""
 
     kind: Literal["sections"] = Field("sections", description="two tempo variants of segments of one speaker")
-    segments: int = Field(250, ge=2, description="segments a batch, each heard twice")
-    seconds: float = Field(20.0, gt=0, description="sections are drawn until they are longer than this together")
-    most_sections: int = Field(20, ge=1, description="sections a batch at most")
-    least_sections: int = Field(20, ge=1, description="speakers with fewer sections are left out")
-    shortest_s: float = Field(1.2, gt=0, description="shorter sections, in seconds, are left out")
+    segments: int = Field(250, ge=2, description="segments per batch, each in two tempos")
+    seconds: float = Field(20.0, gt=0, description="sections are drawn until they are longer than this in total")
+    most_sections: int = Field(20, ge=1, description="maximum number of sections per batch")
+    least_sections: int = Field(20, ge=1, description="speakers with fewer sections are dropped")
+    shortest_s: float = Field(1.2, gt=0, description="shorter sections, in seconds, are dropped")
     tempo: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.5, 1.8), description="range of the tempo, drawn for either variant"
+        (0.5, 1.8), description="range of the tempo, drawn for each of the two variants"
     )
-    context_s: float = Field(0.0, ge=0, description="seconds of the recording that are heard around a section")
+    context_s: float = Field(
+        0.0, ge=0, description="audio before and after a section that is stretched with it, in seconds"
+    )
     step_s: float = Field(
-        0.16, gt=0, description="seconds between the lines of the grid on which segments begin and end"
+        0.16, gt=0, description="distance between lines of the grid of starts and ends of segments, in seconds"
     )
-    least_s: float = Field(0.16, gt=0, description="seconds of the shortest segment")
-    longest_s: float = Field(0.96, gt=0, description="seconds of the longest segment")
+    least_s: float = Field(0.16, gt=0, description="length of the shortest segment, in seconds")
+    longest_s: float = Field(0.96, gt=0, description="length of the longest segment, in seconds")
 
     @model_validator(mode="after")
-    def _rises(self) -> Self:
+    def _check_tempo(self) -> Self:
         if self.tempo[0] > self.tempo[1]:
             raise ValueError(f"tempo: {self.tempo[0]:g} to {self.tempo[1]:g} is no range; write the slower tempo first")
         return self
 
 
 class PairSettings(Settings):
-    """Pairs that somebody says are alike."""
+    """Batches of listed pairs of similar segments."""
 
     kind: Literal["pairs"] = Field("pairs", description="pairs of a list")
-    pairs: int = Field(256, ge=2, description="pairs a batch")
-    same_file: bool = Field(False, description="also pairs of one recording, whose sound is alike whatever is said")
-    longest_s: float = Field(2.0, gt=0, description="pairs with a longer segment, in seconds, are left out")
+    pairs: int = Field(256, ge=2, description="pairs per batch")
+    same_file: bool = Field(False, description="keep pairs of one recording, whose audio is similar whatever the words")
+    longest_s: float = Field(2.0, gt=0, description="pairs with a longer segment, in seconds, are dropped")
 
 
 class GoldSettings(Settings):
-    """Segments of the same label: what could be learned if all were transcribed."""
+    """Batches of pairs of segments with equal labels; an upper bound for training without labels."""
 
-    kind: Literal["gold"] = Field("gold", description="two segments of a label")
-    labels: int = Field(256, ge=2, description="labels a batch, no two alike; frequent ones come more often")
-    longest_s: float = Field(2.0, gt=0, description="longer segments, in seconds, are left out")
+    kind: Literal["gold"] = Field("gold", description="two segments per label")
+    labels: int = Field(256, ge=2, description="labels per batch, all different; frequent labels are drawn more often")
+    longest_s: float = Field(2.0, gt=0, description="longer segments, in seconds, are dropped")
 
 
 @dataclass(frozen=True)
 class StretchedSegments:
-    """A batch of segments that are heard in two tempos.
+    """A batch of segments in two tempos.
 
     Attributes:
         sections: numbers of the sections, shape (k,).
         tempo: of their two variants, shape (k, 2).
-        owner: the place among `sections` that a segment lies in, shape (n,).
-        bounds: its start and end in seconds of the recording, shape (n, 2).
-        seed: of what else happens to the variants.
+        section_index: index into `sections` of each segment's section, shape (n,).
+        bounds: start and end of each segment in seconds of the recording, shape (n, 2).
+        seed: of the augmentation of the variants.
     """
 
     sections: Ints
     tempo: Floats
-    owner: Ints
+    section_index: Ints
     bounds: Floats
     seed: int = 0
 
 
-class SectionDraws:
+class SectionSampler:
     """Draws batches of segments of one speaker.
 
     Args:
         sections: of all speakers.
         settings: of the batches.
-        seed: of all draws.
-        where: what names the sections, for messages.
+        seed: of all batches.
+        where: key of the sections, for messages.
 
     Raises:
-        InputError: nobody has sections enough.
+        InputError: no speaker has enough sections.
     """
 
     def __init__(
@@ -105,7 +107,7 @@ class SectionDraws:
         self.settings, self.seed, self.sections = settings, seed, sections
         lengths = {"step_s": settings.step_s, "shortest_s": settings.least_s, "longest_s": settings.longest_s}
         self.grid = validate(Grid, lengths, where)
-        # Two segments at least: one alone has no negative.
+        # At least two segments: one alone has no negative.
         least_s = max(settings.shortest_s, self.grid.least_s + self.grid.step_s + _END_S)
         by_speaker: dict[str, list[int]] = {}
         for number, section in enumerate(sections):
@@ -115,50 +117,52 @@ class SectionDraws:
         if not kept:
             raise InputError(
                 f"{where}: none of {len(by_speaker)} speakers has {settings.least_sections} sections of "
-                f"{least_s:g} s or more; lower episodes.least_sections, or list who speaks"
+                f"{least_s:g} s or more; lower episodes.least_sections, or list the speakers"
             )
         self.speakers = [np.array(numbers, np.int64) for numbers in kept]
         counts = np.array([len(numbers) for numbers in kept], np.float64)
         self.weight = counts / counts.sum()
 
     def draw(self, number: int) -> StretchedSegments:
-        """Batch ``number``: a speaker as likely as he has sections, some of them, and some of their segments."""
+        """Draw batch `number`: a speaker, with a probability proportional to the sections, and some of the segments."""
         settings, generator = self.settings, np.random.default_rng((self.seed, number))
         speaker = self.speakers[int(generator.choice(len(self.speakers), p=self.weight))]
         chosen = self._sections(generator.permutation(speaker))
-        owner, bounds = self._segments(chosen)
+        section_index, bounds = self._segments(chosen)
         tempo = generator.uniform(*settings.tempo, (len(chosen), 2))
-        # A short batch repeats nothing: a segment that came twice would be its own negative.
-        some = generator.permutation(len(owner))[: settings.segments]
-        return StretchedSegments(chosen, tempo, owner[some], bounds[some], int(generator.integers(1 << 31)))
+        # A short batch repeats nothing: a segment that occurs twice would be its own negative.
+        some = generator.permutation(len(section_index))[: settings.segments]
+        return StretchedSegments(chosen, tempo, section_index[some], bounds[some], int(generator.integers(1 << 31)))
 
     def _sections(self, shuffled: Ints) -> Ints:
+        """As many sections as their total length asks for."""
         lengths = np.array([self.sections[number].end_s - self.sections[number].start_s for number in shuffled])
         enough = int(np.searchsorted(np.cumsum(lengths), self.settings.seconds, "right")) + 1
         return shuffled[: min(enough, self.settings.most_sections)]
 
     def _segments(self, chosen: Ints) -> tuple[Ints, Floats]:
-        owner, bounds = [], []
-        for place, number in enumerate(chosen.tolist()):
+        """Section index and bounds of all segments of the sections."""
+        section_index, bounds = [], []
+        for index, number in enumerate(chosen.tolist()):
             section = self.sections[number]
             for segment in grid_segments([section], self.grid):
                 if segment.end_s <= section.end_s - _END_S + 1e-9:
-                    owner.append(place)
+                    section_index.append(index)
                     bounds.append((segment.start_s, segment.end_s))
-        return np.array(owner, np.int64), np.array(bounds, np.float64).reshape(-1, 2)
+        return np.array(section_index, np.int64), np.array(bounds, np.float64).reshape(-1, 2)
 
 
-class PairDraws:
-    """Draws pairs, each as likely as any other; or the batches that a list names.
+class PairSampler:
+    """Draws pairs with equal probability; or the batches that a list names.
 
-    In the published batches a pair may come twice, and then it is its own negative; here it comes once.
+    In the published batches a pair may occur twice, and is then its own negative; here it occurs once.
 
     Args:
         pairs: numbers of the two segments of each pair, shape (n, 2).
-        batch: number of each pair's batch, shape (n,), or None where the list says nothing.
+        batch: number of each pair's batch, shape (n,); None if the list has no batches.
         settings: of the batches.
-        seed: of all draws.
-        where: what names the pairs, for messages.
+        seed: of all batches.
+        where: key of the pairs, for messages.
 
     Raises:
         InputError: fewer than two pairs.
@@ -177,7 +181,7 @@ class PairDraws:
         self.batches = None if batch is None else _listed_batches(batch, where)
 
     def draw(self, number: int) -> Ints:
-        """Numbers of segments, shape (pairs, 2), a pair a row."""
+        """Draw batch `number`: numbers of segments, shape (pairs, 2)."""
         if self.batches is not None:
             return self.pairs[self.batches[number % len(self.batches)]]
         generator = np.random.default_rng((self.seed, number))
@@ -185,14 +189,14 @@ class PairDraws:
         return self.pairs[some]
 
 
-class GoldDraws:
-    """Draws labels, those with more segments more often, and two segments of each.
+class GoldSampler:
+    """Draws labels, with a probability proportional to their segments, and two segments of each.
 
     Args:
         labels: number of each segment's label, shape (n,).
         settings: of the batches.
-        seed: of all draws.
-        where: what names the segments, for messages.
+        seed: of all batches.
+        where: key of the segments, for messages.
 
     Raises:
         InputError: fewer than two labels have two segments.
@@ -210,22 +214,22 @@ class GoldDraws:
         self.weight = counts / counts.sum()
 
     def draw(self, number: int) -> tuple[Ints, Ints]:
-        """Numbers of labels, shape (n,), and of two segments of each, shape (n, 2).
+        """Draw batch `number`: numbers of labels, shape (n,), and of two segments of each, shape (n, 2).
 
-        In the published batches a label may come twice, and then it is its own negative; here it comes once.
+        In the published batches a label may occur twice, and is then its own negative; here it occurs once.
         """
         generator = np.random.default_rng((self.seed, number))
         count = min(self.settings.labels, len(self.groups))
         chosen = generator.choice(len(self.groups), count, replace=False, p=self.weight)
-        segments = [generator.choice(self.groups[place], 2, replace=False) for place in chosen.tolist()]
+        segments = [generator.choice(self.groups[index], 2, replace=False) for index in chosen.tolist()]
         return self.numbers[chosen], np.stack(segments)
 
 
 def _listed_batches(batch: Ints, where: str) -> list[Ints]:
-    """Rows of each batch, in the order of their numbers; a batch of one pair has no negative and is left out."""
+    """Rows of each batch, in the order of their numbers; a batch of one pair has no negative and is dropped."""
     order = np.argsort(batch, kind="stable")
     bounds = [0, *(np.flatnonzero(np.diff(batch[order])) + 1).tolist(), len(order)]
     found = [order[first:stop] for first, stop in pairwise(bounds) if stop - first > 1]
     if not found:
-        raise InputError(f"{where}: every batch of the list holds one pair; leave the tenth column out")
+        raise InputError(f"{where}: every batch of the list has one pair; leave the tenth column out")
     return found

@@ -1,4 +1,4 @@
-"""Sections of speech in another tempo, and the frames of their segments there."""
+"""Sections of speech in other tempos, and the frames of their segments there."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,27 +15,27 @@ from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip, Manifest
 from earmark.training.batches.section_augment import SectionAugmentation, SectionAugmentSettings
 from earmark.training.batches.time_stretch import Stretched, stretch
-from earmark.training.sequences.draws import StretchedSegments
 from earmark.training.sequences.frames import FrameSource, hop_s
 from earmark.training.sequences.networks import Cut
+from earmark.training.sequences.samplers import StretchedSegments
 from earmark.training.words.corpus import open_or_pack
 
 Ints = NDArray[np.int64]
 _ROUNDING = 1e-6
 
 
-class Variants:
-    """Hears sections in two tempos.
+class StretchedSections:
+    """Computes the frames of segments of sections in two tempos.
 
     Args:
-        sections: numbered as batches number them.
+        sections: the sections, in the order of their numbers.
         audio: folder that their paths start from.
-        folder: where their sound is packed.
-        context_s: seconds of the recording that are heard around a section.
-        source: makes the frames.
+        folder: of the clip bank with their audio.
+        context_s: audio before and after a section that is stretched with it, in seconds.
+        source: computes the frames.
         augment: augmentation settings.
         device: where waves are stretched.
-        progress: of packing the recordings.
+        progress: counts recordings that are packed.
 
     Raises:
         InputError: a recording is missing, or ends before a section.
@@ -57,7 +57,7 @@ class Variants:
         self.augmentation = SectionAugmentation(augment, device)
         recordings = AudioFolder(audio)
         self.begin_s = np.array([max(0.0, section.start_s - context_s) for section in sections])
-        # A label of its own tells which clip of the bank is which section.
+        # The label of a clip is the number of its section.
         clips = tuple(
             Clip(str(recordings.locate(section.path).resolve()), begin_s, section.end_s + context_s, label=str(number))
             for number, (section, begin_s) in enumerate(zip(sections, self.begin_s.tolist(), strict=True))
@@ -69,24 +69,30 @@ class Variants:
         self._clip[[int(self._bank.labels[label]) for label in self._bank.label]] = np.arange(len(sections))
 
     def cuts(self, batch: StretchedSegments, rows: Ints) -> list[Cut]:
-        """The segments of some rows of a batch; only what those need is heard.
+        """The segments of some rows of a batch; only their sections are stretched.
 
-        Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second. Its frames are those within
-        which its sound is heard, as pieces of it were really laid; the published code divides its times by the tempo,
-        and cuts off what is longer than 98 frames.
+        Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second. The bounds of a segment are
+        those of its audio in the stretched wave. The published code divides its times by the tempo instead, and cuts
+        off after 98 frames.
         """
         segments = rows // 2
-        keys, inside = np.unique(2 * batch.owner[segments] + rows % 2, return_inverse=True)
-        if self.augmentation.is_active:  # drawn for all, so that processes that share a batch hear the same
+        keys, inside = np.unique(2 * batch.section_index[segments] + rows % 2, return_inverse=True)
+        if self.augmentation.is_active:  # draws for all variants, so that processes that share a batch draw the same
             keys, inside = np.arange(2 * len(batch.sections)), keys[inside]
         numbers = batch.sections[keys // 2]
-        heard = self._stretched(numbers, batch.tempo.ravel()[keys])
-        waves = self.augmentation(heard.waves, heard.lengths, torch.Generator().manual_seed(batch.seed)).cpu().numpy()
-        frames = [self.source.frames(wave[:length]) for wave, length in zip(waves, heard.lengths.tolist(), strict=True)]
-        at_s = _heard_at_s(heard, inside, batch.bounds[segments] - self.begin_s[numbers[inside]][:, None])
-        return [self._cut(frames[place], *ends) for place, ends in zip(inside.tolist(), at_s.tolist(), strict=True)]
+        stretched = self._stretch(numbers, batch.tempo.ravel()[keys])
+        generator = torch.Generator().manual_seed(batch.seed)
+        waves = self.augmentation(stretched.waves, stretched.lengths, generator).cpu().numpy()
+        lengths = stretched.lengths.tolist()
+        frames = [self.source.frames(wave[:length]) for wave, length in zip(waves, lengths, strict=True)]
+        bounds_s = batch.bounds[segments] - self.begin_s[numbers[inside]][:, None]
+        stretched_s = _stretched_bounds(stretched, inside, bounds_s)
+        return [
+            self._cut(frames[variant], *bounds)
+            for variant, bounds in zip(inside.tolist(), stretched_s.tolist(), strict=True)
+        ]
 
-    def _stretched(self, numbers: Ints, tempo: NDArray[np.float64]) -> Stretched:
+    def _stretch(self, numbers: Ints, tempo: NDArray[np.float64]) -> Stretched:
         waves = [self._bank.wave(clip) for clip in self._clip[numbers].tolist()]
         lengths = torch.tensor([len(wave) for wave in waves])
         padded = torch.zeros(len(waves), int(lengths.max()))
@@ -95,25 +101,25 @@ class Variants:
         return stretch(padded.to(self.device), torch.from_numpy(tempo), lengths)
 
     def _cut(self, frames: NDArray[np.float32], start_s: float, end_s: float) -> Cut:
-        """The frames whose instants lie within [start, end]; the nearest one where none does."""
+        """The frames whose times are in [start, end]; the nearest one if there is none."""
         first, last = (np.array([start_s, end_s]) - self.source.first_s) / hop_s(self.source)
         begin = min(max(0, int(np.ceil(first - _ROUNDING))), len(frames) - 1)
         return Cut(frames, begin, max(begin + 1, min(len(frames), int(np.floor(last + _ROUNDING)) + 1)))
 
 
-def _heard_at_s(heard: Stretched, inside: Ints, bounds_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Where in its variant each segment starts and ends, in seconds, shape (n, 2).
+def _stretched_bounds(stretched: Stretched, inside: Ints, bounds_s: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Start and end of each segment in its variant, in seconds, shape (n, 2).
 
     Args:
-        heard: variants of sections.
+        stretched: variants of sections.
         inside: the variant of each segment, shape (n,).
-        bounds_s: start and end of each in seconds from the beginning of its section's sound, shape (n, 2).
+        bounds_s: start and end of each segment in seconds from the beginning of its section's audio, shape (n, 2).
     """
     order = np.argsort(inside, kind="stable")
     column = np.empty(len(inside), np.int64)
     column[order] = np.arange(len(inside)) - np.searchsorted(inside[order], inside[order])
-    asked = np.zeros((len(heard.waves), int(column.max()) + 1, 2))
-    asked[inside, column] = bounds_s * SAMPLE_RATE
-    places = torch.from_numpy(asked).flatten(1).to(heard.places.device)
-    found = heard.output_positions(places).cpu().numpy().reshape(asked.shape)
+    samples = np.zeros((len(stretched.waves), int(column.max()) + 1, 2))
+    samples[inside, column] = bounds_s * SAMPLE_RATE
+    positions = torch.from_numpy(samples).flatten(1).to(stretched.places.device)
+    found = stretched.output_positions(positions).cpu().numpy().reshape(samples.shape)
     return np.asarray(found[inside, column] / SAMPLE_RATE, np.float64)

@@ -1,0 +1,181 @@
+"""The dataset of a recipe of sequences: its lists, and batches of segments before they are embedded."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from earmark.core.progress import Progress, no_progress
+from earmark.data.lists.spans import Span
+from earmark.training.sequences.frames import FrameSource
+from earmark.training.sequences.lists import (
+    SegmentList,
+    check_labels,
+    check_repeated,
+    read_pair_list,
+    read_section_list,
+    read_segment_list,
+)
+from earmark.training.sequences.networks import Cut, context_frames
+from earmark.training.sequences.recipe import SequenceRecipe
+from earmark.training.sequences.samplers import (
+    GoldSampler,
+    GoldSettings,
+    PairSampler,
+    PairSettings,
+    SectionSampler,
+    SectionSettings,
+)
+from earmark.training.sequences.segment_frames import SegmentFrames
+from earmark.training.sequences.stretched import StretchedSections
+from earmark.training.words.corpus import digest
+
+Ints = NDArray[np.int64]
+
+_HELD_OUT = 1  # added to the seed, so that held-out batches are not drawn as training batches are
+
+
+@dataclass(frozen=True)
+class SegmentBatch:
+    """Two segments of each of N labels, before they are embedded.
+
+    Attributes:
+        labels: shape (N,).
+        cut: returns the segments of some of the 2 · N rows.
+    """
+
+    labels: Ints
+    cut: Callable[[Ints], list[Cut]]
+
+
+DrawBatch = Callable[[int], SegmentBatch]
+"""Returns the batch with a number."""
+
+
+class SequenceDataset:
+    """The lists of a recipe, with the frames of their segments.
+
+    Args:
+        recipe: recipe of sequences.
+        source: computes the frames.
+        device: where waves are stretched.
+        progress: counts recordings and speakers that are prepared.
+    """
+
+    def __init__(
+        self, recipe: SequenceRecipe, source: FrameSource, device: torch.device, *, progress: Progress = no_progress
+    ) -> None:
+        self.recipe, self.source, self.device, self.progress = recipe, source, device, progress
+        sections = recipe.data.sections
+        self.sections: list[Span] | None = None
+        if sections is not None:
+            self.sections, self.sections_audio = read_section_list(sections, recipe.data.audio)
+
+    def training(self, seed: int) -> DrawBatch:
+        """Training batches."""
+        data = self.recipe.data
+        match self.recipe.episodes:
+            case SectionSettings() as settings:
+                assert self.sections is not None, "the recipe checks it"
+                return self._stretched(self.sections, self.sections_audio, settings, seed, "data.sections")
+            case PairSettings() as settings:
+                assert data.pairs is not None, "the recipe checks it"
+                return self._pairs(data.pairs, settings, seed, self.sections, "data.pairs")
+            case GoldSettings() as settings:
+                assert data.labeled is not None, "the recipe checks it"
+                return self._gold(data.labeled, settings, seed, self.sections, "data.labeled")
+
+    def held_out(self) -> DrawBatch | None:
+        """Held-out batches for the validation loss, drawn like training batches; None without a list."""
+        data = self.recipe.data
+        if data.held_out is None:
+            return None
+        seed, where = self.recipe.seed + _HELD_OUT, "data.held_out"
+        match self.recipe.episodes:
+            case SectionSettings() as settings:
+                return self._stretched(*read_section_list(data.held_out, data.audio), settings, seed, where)
+            case PairSettings() as settings:
+                return self._pairs(data.held_out, settings, seed, None, where)
+            case GoldSettings() as settings:
+                return self._gold(data.held_out, settings, seed, None, where)
+
+    def validation(self) -> SegmentFrames | None:
+        """Labeled segments for MAP; None without a list.
+
+        Their frames are computed from whole recordings, 20 s at a time, as for embeddings of segments later; the
+        published code computes them from each section and its context.
+        """
+        data = self.recipe.data
+        if data.validation is None:
+            return None
+        listed = read_segment_list(data.validation, data.validation_audio or data.audio)
+        check_labels(listed, data.validation, "data.validation")
+        check_repeated(listed, data.validation)
+        return self._frames(listed, None)
+
+    def _stretched(
+        self, sections: Sequence[Span], folder: Path, settings: SectionSettings, seed: int, where: str
+    ) -> DrawBatch:
+        sampler = SectionSampler(sections, settings, seed, where)
+        stretched = StretchedSections(
+            sections,
+            folder,
+            self._folder("sections", str(folder.resolve()), repr(sections), str(settings.context_s)),
+            settings.context_s,
+            self.source,
+            self.recipe.augment,
+            self.device,
+            progress=self.progress,
+        )
+
+        def draw(number: int) -> SegmentBatch:
+            batch = sampler.draw(number)
+            return SegmentBatch(np.arange(len(batch.section_index)), lambda rows: stretched.cuts(batch, rows))
+
+        return draw
+
+    def _pairs(
+        self, source: Path, settings: PairSettings, seed: int, sections: Sequence[Span] | None, where: str
+    ) -> DrawBatch:
+        listed = read_pair_list(
+            source, self.recipe.data.audio, longest_s=settings.longest_s, same_file=settings.same_file
+        )
+        frames = self._frames(listed.segments, sections)
+        has_frames = np.isin(listed.pairs, frames.kept).all(axis=1)
+        batch = None if listed.batch is None else listed.batch[has_frames]
+        sampler = PairSampler(listed.pairs[has_frames], batch, settings, seed, where)
+
+        def draw(number: int) -> SegmentBatch:
+            pairs = sampler.draw(number)
+            return SegmentBatch(np.arange(len(pairs)), lambda rows: frames.cuts(pairs.ravel()[rows].tolist()))
+
+        return draw
+
+    def _gold(
+        self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Span] | None, where: str
+    ) -> DrawBatch:
+        listed = read_segment_list(source, self.recipe.data.audio, longest_s=settings.longest_s)
+        check_labels(listed, source, where)
+        frames = self._frames(listed, sections)
+        codes = np.unique([listed.clips[row].label for row in frames.kept], return_inverse=True)[1]
+        sampler = GoldSampler(codes.astype(np.int64), settings, seed, where)
+
+        def draw(number: int) -> SegmentBatch:
+            labels, segments = sampler.draw(number)
+            return SegmentBatch(labels, lambda rows: frames.cuts(frames.kept[segments.ravel()[rows]].tolist()))
+
+        return draw
+
+    def _frames(self, listed: SegmentList, sections: Sequence[Span] | None) -> SegmentFrames:
+        # Each corpus has a folder of its own, because paths in two corpora may be equal.
+        context = self.recipe.context
+        made_by = [self.source.fingerprint, context.model_dump_json(), str(listed.folder.resolve())]
+        around = context_frames(self.recipe.encoder)
+        folder = self._folder("frames", *made_by)
+        return SegmentFrames(listed, sections, self.source, folder, context, around, progress=self.progress)
+
+    def _folder(self, what: str, *made_by: str) -> Path:
+        return self.recipe.data.folder / f"{what}-{digest(made_by)}"

@@ -1,0 +1,181 @@
+"""The lists that a recipe of sequences names: segments, pairs of segments, and sections."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from earmark.core.errors import InputError
+from earmark.data.audio_folder import AudioFolder
+from earmark.data.lists.sections import read_sections
+from earmark.data.lists.segment_pairs import read_segment_pairs
+from earmark.data.lists.segments import read_clips
+from earmark.data.lists.spans import Span
+from earmark.data.manifest import Clip, is_manifest, read_manifest
+
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SegmentList:
+    """Segments, and the folder that their paths start from.
+
+    Attributes:
+        clips: the segments, each with its end.
+        folder: of the recordings.
+    """
+
+    clips: tuple[Clip, ...]
+    folder: Path
+
+
+@dataclass(frozen=True)
+class PairList:
+    """Pairs of segments.
+
+    Attributes:
+        segments: the segments, each once.
+        pairs: numbers of the two segments of each pair, shape (n, 2).
+        batch: number of each pair's batch, shape (n,); None if the list has no batches.
+    """
+
+    segments: SegmentList
+    pairs: Ints
+    batch: Ints | None
+
+
+def read_segment_list(source: Path, audio: Path | None, *, longest_s: float = float("inf")) -> SegmentList:
+    """Read the segments of a list or manifest.
+
+    Args:
+        source: the list.
+        audio: folder that the paths in a list start from; not used for a manifest.
+        longest_s: longer segments are dropped.
+
+    Raises:
+        InputError: as `earmark.data.lists.segments.read_clips`; or all segments are longer.
+    """
+    if audio is None and not is_manifest(source):
+        raise _no_audio(source)
+    clips, recordings = read_clips(source, None if is_manifest(source) else audio)
+    kept = tuple(clip for clip in _with_ends(clips, recordings) if end_of(clip) - clip.start_s <= longest_s + 1e-6)
+    if not kept:
+        raise InputError(f"{source}: all segments are longer than {longest_s:g} s; raise episodes.longest_s")
+    return SegmentList(kept, recordings.folder)
+
+
+def read_pair_list(source: Path, audio: Path | None, *, longest_s: float, same_file: bool) -> PairList:
+    """Read the pairs of a list, or of a manifest in which the two segments of a pair have the same label.
+
+    Args:
+        source: the list.
+        audio: folder that the paths in a list start from; not used for a manifest.
+        longest_s: pairs with a longer segment are dropped.
+        same_file: keep pairs of one recording.
+
+    Raises:
+        InputError: a broken list; a list without `audio`; a manifest with a label of one or three segments; or no pair
+            is left.
+    """
+    numbers: dict[Clip, int] = {}
+    rows: list[tuple[int, int]] = []
+    batches: list[int | None] = []
+    folder, pairs = _pairs(source, audio)
+    for first, second, batch in pairs:
+        if first.path == second.path and not same_file:
+            continue
+        if max(end_of(clip) - clip.start_s for clip in (first, second)) > longest_s + 1e-6:
+            continue
+        rows.append((numbers.setdefault(first, len(numbers)), numbers.setdefault(second, len(numbers))))
+        batches.append(batch)
+    if not rows:
+        raise InputError(f"{source}: no pair is left; raise episodes.longest_s, or set episodes.same_file = true")
+    named = [batch for batch in batches if batch is not None]
+    batch_numbers = np.array(named, np.int64) if named and len(named) == len(batches) else None
+    return PairList(SegmentList(tuple(numbers), folder), np.array(rows, np.int64), batch_numbers)
+
+
+def read_section_list(source: Path, audio: Path | None) -> tuple[list[Span], Path]:
+    """Read the sections of a list or manifest, and the folder that their paths start from."""
+    if is_manifest(source):
+        sections, folder = [*read_sections(source)], read_manifest(source).folder
+        recordings = AudioFolder(folder)
+        for section in sections:
+            try:
+                recordings.check(section)
+            except InputError as error:
+                raise InputError(f"{source}: {error}") from None
+        return sections, folder
+    if audio is None:
+        raise _no_audio(source)
+    return [*read_sections(source, audio=audio)], audio
+
+
+def check_labels(listed: SegmentList, source: Path, where: str) -> None:
+    """Check that every segment has a label.
+
+    Raises:
+        InputError: one has none.
+    """
+    if unlabeled := next((clip for clip in listed.clips if not clip.label), None):
+        raise InputError(
+            f"{where}: {unlabeled.path} from {unlabeled.start_s:g} s on has no label in {source}; label all segments"
+        )
+
+
+def check_repeated(listed: SegmentList, source: Path) -> None:
+    """Check that a label has two segments.
+
+    Raises:
+        InputError: none has.
+    """
+    if len({clip.label for clip in listed.clips}) == len(listed.clips):
+        raise InputError(f"data.validation: no label of {source} has two segments; add segments of a label")
+
+
+def end_of(clip: Clip) -> float:
+    """End of a listed segment, in seconds."""
+    assert clip.end_s is not None, "the readers give all segments an end"
+    return clip.end_s
+
+
+def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip, Clip, int | None]]]:
+    """Folder, and pairs with their batches."""
+    if is_manifest(source):
+        manifest = read_manifest(source)
+        sides: dict[str, list[Clip]] = defaultdict(list)
+        for clip in _with_ends(manifest, AudioFolder(manifest.folder)):
+            sides[clip.label].append(clip)
+        for label, clips in sides.items():
+            if len(clips) != 2:
+                raise InputError(
+                    f"{source}: label {label!r} has {len(clips)} segments; in a manifest of pairs each has 2"
+                )
+        bare = {label: [_without_label(clip) for clip in clips] for label, clips in sides.items()}
+        return manifest.folder, ((first, second, None) for first, second in bare.values())
+    if audio is None:
+        raise _no_audio(source)
+    listed = read_segment_pairs(source, audio=audio)
+    return audio, ((_clip(pair.first), _clip(pair.second), pair.batch) for pair in listed)
+
+
+def _clip(span: Span) -> Clip:
+    return Clip(span.path, span.start_s, span.end_s, span.speaker)
+
+
+def _without_label(clip: Clip) -> Clip:
+    """A segment without the label of its pair: in another pair it is the same segment."""
+    return Clip(clip.path, clip.start_s, clip.end_s, clip.speaker)
+
+
+def _with_ends(clips: Iterable[Clip], recordings: AudioFolder) -> Iterator[Clip]:
+    for clip in clips:
+        end_s = recordings.end_s(clip.path) if clip.end_s is None else clip.end_s
+        yield Clip(clip.path, clip.start_s, end_s, clip.speaker, clip.label)
+
+
+def _no_audio(source: Path) -> InputError:
+    return InputError(f"data.audio: name the folder that the paths in {source} start from")
