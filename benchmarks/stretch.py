@@ -1,8 +1,8 @@
-"""How much faster than real time speech is stretched on one core, beside librosa's phase vocoder.
+"""Speed of time stretching on one core, as a multiple of real time, compared with librosa's phase vocoder.
 
     python benchmarks/stretch.py [--rows 20] [--seconds 4]
 
-The least of several measurements of process time counts: others at the machine only ever add to it.
+The shortest of several CPU times counts: other processes only make it longer.
 """
 
 import argparse
@@ -18,8 +18,8 @@ from earmark import audio
 from earmark.training.batches.time_stretch import stretch
 
 
-def least_s(work: Callable[[], object], repetitions: int = 5) -> float:
-    """Least process time of some runs, in seconds."""
+def shortest_s(work: Callable[[], object], repetitions: int = 5) -> float:
+    """Shortest CPU time of some runs, in seconds."""
     taken = []
     for _ in range(repetitions):
         start = time.process_time()
@@ -29,7 +29,7 @@ def least_s(work: Callable[[], object], repetitions: int = 5) -> float:
 
 
 def main() -> None:
-    """Print a table: tempo, and times real time of a batch, of a row alone, and of librosa."""
+    """Print a table: tempo, and speed for a batch, for one row, and of librosa."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20, help="rows of the batch")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a row")
@@ -39,12 +39,12 @@ def main() -> None:
     size = round(options.seconds * audio.SAMPLE_RATE)
     waves = torch.from_numpy(np.resize(speech, (options.rows, size)))
     row = waves[0].numpy()
-    print(f"tempo\t{options.rows} rows\ta row alone\tlibrosa")
+    print(f"tempo\t{options.rows} rows\tone row\tlibrosa")
     for tempo in (0.5, 0.75, 1.0, 1.4, 1.8):
         rates = torch.full((options.rows,), tempo)
-        batch_s = least_s(lambda rates=rates: stretch(waves, rates))
-        alone_s = least_s(lambda rates=rates: stretch(waves[:1], rates[:1]))
-        librosa_s = least_s(lambda tempo=tempo: librosa.effects.time_stretch(row, rate=tempo))
+        batch_s = shortest_s(lambda rates=rates: stretch(waves, rates))
+        alone_s = shortest_s(lambda rates=rates: stretch(waves[:1], rates[:1]))
+        librosa_s = shortest_s(lambda tempo=tempo: librosa.effects.time_stretch(row, rate=tempo))
         length_s = options.seconds
         print(f"{tempo}\t{options.rows * length_s / batch_s:.0f}\t{length_s / alone_s:.0f}\t{length_s / librosa_s:.0f}")
 

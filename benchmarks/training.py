@@ -1,11 +1,11 @@
-"""Clips a second that training gets as input, and that it learns from, beside the way other trainers read them.
+"""Clips per second of training input and of training steps, compared with the input pipeline of other trainers.
 
     python benchmarks/training.py [--repeats 5] [--device cpu]
 
-The common recipe of keyword and speaker trainers (voxceleb_trainer and what was made from it) is written anew here:
-each clip is decoded from its file, padded or cut to one second, and augmented in NumPy and SciPy in the workers of a
-DataLoader. Ours draws the same clips from a bank and applies the same augmentation with the same probabilities. All
-sound is made here. Everything is measured in turn, so often as asked for, and the medians are written to
+This script reimplements the common pipeline of keyword and speaker trainers (voxceleb_trainer and its descendants):
+each clip is decoded from its file, padded or cropped to one second, and augmented in NumPy and SciPy in the workers of
+a DataLoader. earmark draws the same clips from a bank and applies the same augmentation with the same probabilities.
+All audio is synthetic. All pipelines are measured in turn, several times, and the medians are written to
 benchmarks/results/training.md.
 """
 
@@ -49,7 +49,7 @@ from earmark.training.nn.pooling import sum_windows
 SIZE = SAMPLE_RATE
 BATCH = 256
 CLIPS = 8 * BATCH
-WORDS = 32  # of an episode; each is said twice
+WORDS = 32  # of an episode, with two utterances each
 
 ENCODERS: dict[str, EncoderSettings] = {
     "res8-narrow": ResSettings(depth=8, maps=19),
@@ -68,13 +68,13 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Sound:
-    """The files of a made-up corpus.
+    """The files of a synthetic corpus.
 
     Attributes:
         clips: words of about one second.
         noise: recordings of 10 s.
-        music: likewise.
-        speech: likewise.
+        music: recordings of 10 s.
+        speech: recordings of 10 s.
         rooms: impulse responses.
     """
 
@@ -86,7 +86,7 @@ class Sound:
 
 
 def make_sound(folder: Path, generator: np.random.Generator) -> Sound:
-    """Write a corpus of colored noise; decoding and mixing take as long as with words."""
+    """Write a corpus of colored noise, which takes as long to decode and mix as speech."""
 
     def write(name: str, count: int, seconds: tuple[float, float], decay_s: float = np.inf) -> list[Path]:
         paths = [folder / f"{name}_{number}.wav" for number in range(count)]
@@ -106,12 +106,12 @@ def make_sound(folder: Path, generator: np.random.Generator) -> Sound:
 
 
 class CommonRecipe(Dataset[Tensor]):
-    """Clips as other trainers read them: an item is decoded and augmented by itself, in double precision.
+    """The pipeline of other trainers: decodes and augments each clip separately, in double precision.
 
     Args:
-        sound: the corpus. Its long recordings are cut into pieces of 5 s, one every 3 s, as those trainers' preparation
-            does, so that less has to be decoded for each second of noise; impulse responses are in memory.
-        folder: where the pieces go.
+        sound: the corpus. Its long recordings are cut into pieces of 5 s, one every 3 s, as in the preparation of those
+            trainers, so that less is decoded for each second of noise; impulse responses are in memory.
+        folder: folder of the pieces.
         settings: probabilities and ranges.
     """
 
@@ -173,7 +173,7 @@ def _pieces(paths: list[Path], folder: Path) -> Iterator[Path]:
 
 
 class Ours:
-    """Clips as earmark's recipes read them."""
+    """The pipeline of earmark's recipes."""
 
     def __init__(self, bank: ClipBank, sound: Sound, settings: OneOfSettings, device: torch.device) -> None:
         self.device = device
@@ -201,7 +201,7 @@ def _tensors(paths: list[Path]) -> list[Tensor]:
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """Wall time and CPU time of some work, that of loader workers among it."""
+    """Wall time and CPU time of some work, loader workers included."""
     _finish(device)
     begun, used = time.perf_counter(), _cpu_seconds()
     work()
@@ -222,7 +222,7 @@ def _finish(device: torch.device) -> None:
 
 
 class Learner:
-    """An encoder that learns from episodes of augmented clips."""
+    """An encoder that is trained on episodes of augmented clips."""
 
     def __init__(self, settings: EncoderSettings, device: torch.device) -> None:
         self.model: nn.Module = settings.build().to(device)
@@ -247,7 +247,7 @@ class Learner:
 def measure_input(
     ours: Ours, common: CommonRecipe, cores: list[int], repeats: int
 ) -> dict[tuple[int, str], list[tuple[float, float]]]:
-    """Wall and CPU seconds of each way on so many cores, for ``CLIPS`` clips."""
+    """Wall and CPU seconds of each pipeline on a number of cores, for ``CLIPS`` clips."""
     costs: dict[tuple[int, str], list[tuple[float, float]]] = {}
     allowed = sorted(os.sched_getaffinity(0))
     for count in cores:
@@ -274,7 +274,7 @@ def _exhaust(loader: DataLoader[Tensor]) -> None:
 
 @dataclass(frozen=True)
 class Steps:
-    """How fast one encoder learns.
+    """Training speed of one encoder.
 
     Attributes:
         weights: of the encoder.
@@ -287,12 +287,12 @@ class Steps:
     learning: float
 
     def share(self, drawing: float) -> float:
-        """Percentage of a step that such an input takes."""
+        """Share of a step that such an input takes, in percent."""
         return 100 / (1 + drawing / self.learning)
 
 
 def measure_steps(ours: Ours, repeats: int) -> dict[str, Steps]:
-    """How fast each encoder learns from episodes of 32 words, each said twice.
+    """Training speed of each encoder on episodes of 32 words with two utterances each.
 
     On a CPU: one thread, CPU time, which other work on the machine disturbs least.
     """

@@ -5,7 +5,7 @@ import pytest
 
 from earmark import audio
 from earmark.cli import main
-from earmark.cli.spatial import _percent
+from earmark.cli.spatial import percent_text
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.training.compare.summary import Average
 
@@ -81,10 +81,10 @@ def test_a_simulation_ends_in_a_table_and_resumes_with_more_repetitions(earmark,
 
 
 def test_an_interval_is_shown_where_it_says_something():
-    assert _percent(Average((0.5, 0.52, 0.54))) == "52.0 ± 5.0"
-    assert _percent(Average((0.5, 0.54))) == "52.0"
-    assert _percent(Average((0.01, 0.02, 0.06))) == "3.0"
-    assert _percent(Average((-0.01, 0.0, 0.01)), least=-1.0) == "0.0 ± 2.5"
+    assert percent_text(Average((0.5, 0.52, 0.54))) == "52.0 ± 5.0"
+    assert percent_text(Average((0.5, 0.54))) == "52.0"
+    assert percent_text(Average((0.01, 0.02, 0.06))) == "3.0"
+    assert percent_text(Average((-0.01, 0.0, 0.01)), least=-1.0) == "0.0 ± 2.5"
 
 
 def test_wrong_settings_end_in_one_line(earmark):

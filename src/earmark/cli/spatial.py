@@ -56,20 +56,22 @@ def spatial(
     with console.progress_bar() as progress:
         repetitions = simulate(settings, folder, jobs=jobs, progress=progress)
     summary = summarize(repetitions)
-    rows = [[SYSTEMS[system], *(_percent(numbers[name]) for name in NUMBERS)] for system, numbers in summary.items()]
+    rows = [
+        [SYSTEMS[system], *(percent_text(numbers[name]) for name in NUMBERS)] for system, numbers in summary.items()
+    ]
     count = len(repetitions)
     interval = ", with the 95 % interval of the mean" if count >= _LEAST_FOR_INTERVAL else ""
     title = f"{count} repetition{'s' * (count > 1)}, in %{interval}"
     console.print_table(["system", ">error", ">precision", ">recall"], rows, title)
     for than in ("mfcc", "plain"):
-        difference = _percent(gain(repetitions, "spatial", than), least=-1.0)
+        difference = percent_text(gain(repetitions, "spatial", than), least=-1.0)
         console.say(f"accuracy of {SYSTEMS['spatial']} minus that of {SYSTEMS[than]}: {difference} points")
     figures = draw_simulation(folder)
     console.say(f"wrote {folder / 'results.csv'} and {len(figures)} figures")
     console.say(f"try it: earmark evaluate few-shot LISTS --audio FOLDER --encoder {folder / 'spatial-01.safetensors'}")
 
 
-def _percent(average: "Average", least: float = 0.0) -> str:
+def percent_text(average: "Average", least: float = 0.0) -> str:
     """A mean between `least` and 1, with its interval if that holds possible values only."""
     text, margin = f"{100 * average.mean:.1f}", average.margin
     is_possible = least <= average.mean - margin <= average.mean + margin <= 1
