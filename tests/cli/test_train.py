@@ -20,7 +20,7 @@ checkpoint_every = 2
 folder = "packed"
 words = [{ manifest = "learn.tsv" }]
 sounds = [{ manifest = "learn.tsv" }]
-validation = [{ manifest = "judge.tsv" }]
+validation = [{ manifest = "validation.tsv" }]
 [scenes]
 length_s = 1.3
 margin_s = 0.3
@@ -41,7 +41,10 @@ def earmark(tmp_path, monkeypatch, capsys, say):
     """`earmark("train", "recipe.toml")` in a folder with a recipe and its recordings: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    for name, words, voices in (("learn", {"rise": 1, "fall": 2, "bow": 3}, 3), ("judge", {"low": 4, "high": 5}, 7)):
+    for name, words, voices in (
+        ("learn", {"rise": 1, "fall": 2, "bow": 3}, 3),
+        ("validation", {"low": 4, "high": 5}, 7),
+    ):
         clips = []
         for word, pitch in words.items():
             for voice in range(voices):
@@ -105,9 +108,9 @@ def test_without_transcripts_the_encoder_is_written_without_calibration(earmark,
 
 
 def test_validation_words_with_few_clips_leave_the_encoder_without_calibration(earmark, tmp_path):
-    judge = read_manifest("judge.tsv")
-    few = [clip for word in ("low", "high") for clip in [clip for clip in judge if clip.label == word][:5]]
-    write_manifest(Manifest(tuple(few)), "judge.tsv")
+    clips = read_manifest("validation.tsv")
+    few = [clip for word in ("low", "high") for clip in [clip for clip in clips if clip.label == word][:5]]
+    write_manifest(Manifest(tuple(few)), "validation.tsv")
     code, out, err = earmark("train", "recipe.toml", "--device", "cpu", "--set", "optimizer.steps=1")
     assert code == 0
     assert "not measured" in err

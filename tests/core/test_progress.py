@@ -4,7 +4,7 @@ from earmark.core.progress import follow, no_progress, within
 
 
 def test_items_are_reported_one_by_one():
-    calls = []
+    calls: list[object] = []
 
     def progress(*call):
         calls.append(call)
@@ -15,7 +15,7 @@ def test_items_are_reported_one_by_one():
 
 
 def test_items_without_length_have_no_total_unless_it_is_given():
-    calls = []
+    calls: list[object] = []
     list(follow(iter("ab"), "reading", lambda *call: calls.append(call)))
     assert calls[-1] == ("reading", 2, None)
     list(follow(iter("ab"), "reading", lambda *call: calls.append(call), total=5))
@@ -23,13 +23,13 @@ def test_items_without_length_have_no_total_unless_it_is_given():
 
 
 def test_items_of_an_earlier_run_count_as_done():
-    calls = []
+    calls: list[object] = []
     list(follow("ab", "reading", lambda *call: calls.append(call), first=3))
     assert calls == [("reading", 3, 5), ("reading", 4, 5), ("reading", 5, 5)]
 
 
 def test_stages_nest():
-    calls = []
+    calls: list[object] = []
     inner = within("round 2", lambda *call: calls.append(call))
     partial(inner, "mining")(1, 10)
     assert calls == [("round 2: mining", 1, 10)]

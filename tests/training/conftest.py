@@ -53,9 +53,9 @@ def bank_of():
 
 @pytest.fixture(scope="session")
 def corpus(tmp_path_factory, say):
-    """A folder with `learn.tsv`, four words by four voices, and `judge.tsv`, two others by seven."""
+    """A folder with `learn.tsv`, four words by four voices, and `validation.tsv`, two others by seven."""
     folder = tmp_path_factory.mktemp("corpus")
-    for name, words, voices in (("learn", WORDS, 4), ("judge", OTHER_WORDS, 7)):
+    for name, words, voices in (("learn", WORDS, 4), ("validation", OTHER_WORDS, 7)):
         clips = []
         for word, pitches in words.items():
             for voice in range(voices):
@@ -76,7 +76,7 @@ def table(corpus, tmp_path):
         "data": {
             "folder": str(tmp_path / "data"),
             "words": [{"manifest": str(corpus / "learn.tsv")}],
-            "validation": [{"manifest": str(corpus / "judge.tsv")}],
+            "validation": [{"manifest": str(corpus / "validation.tsv")}],
         },
         "scenes": {"length_s": 1.3, "margin_s": 0.3},
         "encoder": {"widths": [4, 4, 6, 6, 8], "hidden": 12, "dimension": 8},

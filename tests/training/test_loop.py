@@ -127,7 +127,7 @@ def test_validation_words_need_clips_for_takes_and_trials(table, tmp_path):
 
 @pytest.mark.parametrize("copies", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_distillation_adds_the_loss_of_frames(table, tmp_path, corpus, copies):
-    table["data"] |= {"sounds": [{"manifest": str(corpus / "judge.tsv")}], "copies": copies}
+    table["data"] |= {"sounds": [{"manifest": str(corpus / "validation.tsv")}], "copies": copies}
     table["optimizer"]["steps"] = 1
     losses = []
     for weight in (1.0, 3.0):
@@ -224,7 +224,7 @@ def test_mixed_precision_is_near_full_precision(table, tmp_path):
     ],
 )
 def test_parts_that_do_not_fit_together_are_refused_before_any_work(table, tmp_path, corpus, change, message):
-    sounds = {"sounds": [{"manifest": str(corpus / "judge.tsv")}]}
+    sounds = {"sounds": [{"manifest": str(corpus / "validation.tsv")}]}
     wrong = table | change | {"data": table["data"] | sounds | change.get("data", {})}
     with pytest.raises(InputError, match=f"^recipe: {re.escape(message)}"):
         parse_recipe(wrong, tmp_path, "recipe")

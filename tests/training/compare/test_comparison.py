@@ -116,9 +116,9 @@ def compare(folder, monkeypatch, capsys):  # noqa: ARG001 - it is run there
 
 
 def test_every_fault_of_every_recipe_is_found_before_the_first_training(compare, folder):
-    code, told, errors = compare("recipes", "--seeds", "1", "--check")
+    code, out, errors = compare("recipes", "--seeds", "1", "--check")
     assert (code, errors) == (0, "")
-    assert "no fault" in told
+    assert "no fault" in out
     code, _, errors = compare("recipes", "--seeds", "2", "--set", "data.noise=[{manifest='none.tsv'}]")
     assert code == 2
     assert len(errors.splitlines()) == 2
@@ -128,9 +128,9 @@ def test_every_fault_of_every_recipe_is_found_before_the_first_training(compare,
 
 @pytest.mark.slow
 def test_a_grid_is_trained_and_evaluated_in_one_report(compare, folder):
-    code, told, errors = compare("recipes", "--seeds", "2")
+    code, out, errors = compare("recipes", "--seeds", "2")
     assert code == 0, errors
-    assert told.count("trained ") == 4
+    assert out.count("trained ") == 4
     report = (folder / "out" / "report.md").read_text(encoding="utf-8")
     for heading in ("# Tones", "## new tones: k2", "## known tones", "## Learning"):
         assert heading in report
@@ -154,20 +154,20 @@ def test_finished_runs_and_results_are_kept_and_a_new_seed_costs_only_itself(com
     compare("recipes/softmax.toml", "--seeds", "1")
     kept = folder / "out" / "softmax" / "seed1"
     before = {path.name: path.stat().st_mtime_ns for path in kept.iterdir() if path.is_file()}
-    code, told, errors = compare("recipes/softmax.toml", "--seeds", "2", "--jobs", "2")
+    code, out, errors = compare("recipes/softmax.toml", "--seeds", "2", "--jobs", "2")
     assert code == 0, errors
     assert {path.name: path.stat().st_mtime_ns for path in kept.iterdir() if path.is_file()} == before
-    assert "trained softmax, seed 2" in told
+    assert "trained softmax, seed 2" in out
 
 
 def test_other_lists_are_evaluated_again(compare, folder):
     compare("recipes/softmax.toml", "--seeds", "1")
-    judged = folder / "out" / "softmax" / "seed1" / "judged.json"
-    before = json.loads(judged.read_text(encoding="utf-8"))["stamp"]
+    results = folder / "out" / "softmax" / "seed1" / "judged.json"
+    before = json.loads(results.read_text(encoding="utf-8"))["stamp"]
     lines = (folder / "lists" / "test_k2_s0.txt").read_text(encoding="utf-8").splitlines()
     (folder / "lists" / "test_k2_s0.txt").write_text("\n".join(lines[:-1]) + "\n", encoding="utf-8")
     compare("recipes/softmax.toml", "--seeds", "1")
-    assert json.loads(judged.read_text(encoding="utf-8"))["stamp"] != before
+    assert json.loads(results.read_text(encoding="utf-8"))["stamp"] != before
 
 
 def test_encoders_multiply_the_grid(folder):

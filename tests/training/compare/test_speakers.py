@@ -1,4 +1,4 @@
-"""A comparison of systems that tell speakers apart: tests of known speakers, and of pairs of strangers."""
+"""A comparison of speaker encoders: identification of known speakers, and verification of unknown ones."""
 
 import hashlib
 import json
@@ -64,13 +64,13 @@ manifest = "clips/manifest.tsv"
 crops = 2
 
 [[verification]]
-name = "pairs of strangers"
+name = "listed pairs"
 pairs = "lists/veri_test.txt"
 audio = "clips"
 crops = 2
 
 [[verification]]
-name = "all strangers"
+name = "all pairs"
 manifest = "clips/manifest.tsv"
 split = "unseen"
 backends = ["cosine", "as-norm"]
@@ -78,7 +78,7 @@ cohort = "clips/manifest.tsv"
 cohort_clips = 2
 """
 KNOWN = {"ann": (200, 900), "ben": (1200, 300), "cat": (500, 1500), "dan": (700, 720)}
-STRANGERS = {"eve": (250, 260), "fay": (1500, 1600), "gus": (900, 300)}
+UNKNOWN = {"eve": (250, 260), "fay": (1500, 1600), "gus": (900, 300)}
 
 
 @pytest.fixture
@@ -88,10 +88,10 @@ def folder(tmp_path, monkeypatch, say):
     for name in ("clips", "lists", "recipes"):
         (tmp_path / name).mkdir()
     clips = []
-    for speaker, pitches in {**KNOWN, **STRANGERS}.items():
+    for speaker, pitches in {**KNOWN, **UNKNOWN}.items():
         for number in range(7):
             split = (
-                "unseen" if speaker in STRANGERS else ("train", "train", "train", "val", "val", "test", "test")[number]
+                "unseen" if speaker in UNKNOWN else ("train", "train", "train", "val", "val", "test", "test")[number]
             )
             path = f"{speaker}_{number}.wav"
             audio.write(tmp_path / "clips" / path, say(*pitches, seconds=0.4 + 0.1 * number, seed=number))
@@ -130,7 +130,7 @@ def test_losses_are_rows_of_one_report_about_speakers(folder, monkeypatch, capsy
     for line in (
         "## known voices: speaker identification",
         "| system | back-end | top-1 accuracy (%) | top-5 accuracy (%) |",
-        "## all strangers: speaker verification",
+        "## all pairs: speaker verification",
         "| system | back-end | EER (%) | minDCF, prior 0.01 | minDCF, prior 0.001 |",
         "| a-softmax | classifier |",
         "| prototypes | cosine |",
@@ -167,10 +167,10 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
     _, rows = embedded(["eve_0", "eve_1", "fay_0", "gus_2", "gus_0", "fay_1"], 2)
     pairs = verification.Pairs(np.array([0, 0, 3, 5]), np.array([1, 2, 4, 4]), np.array([1, 0, 1, 0], bool))
     expected = verification.compute_metrics(verification.score_pairs(rows, pairs), pairs, [""] * 6)
-    assert found["pairs of strangers", "cosine"] == pytest.approx({key: one.value for key, one in expected.items()})
+    assert found["listed pairs", "cosine"] == pytest.approx({key: one.value for key, one in expected.items()})
 
-    speakers = [speaker for speaker in STRANGERS for _ in range(7)]
-    _, rows = embedded([f"{speaker}_{number}" for speaker in STRANGERS for number in range(7)], 0)
+    speakers = [speaker for speaker in UNKNOWN for _ in range(7)]
+    _, rows = embedded([f"{speaker}_{number}" for speaker in UNKNOWN for number in range(7)], 0)
     pairs = verification.every_pair(speakers)
     _, others = embedded([f"{speaker}_{number}" for speaker in KNOWN for number in (0, 1)], 0)
     means = (others / np.linalg.norm(others, axis=1, keepdims=True)).reshape(4, 2, -1).mean(axis=1)
@@ -179,7 +179,7 @@ def test_numbers_are_those_of_the_evaluations(folder, trained):
         "as-norm": verification.as_norm(rows, pairs, means),
     }.items():
         expected = verification.compute_metrics(scores, pairs, speakers)
-        assert found["all strangers", backend] == pytest.approx({key: one.value for key, one in expected.items()})
+        assert found["all pairs", backend] == pytest.approx({key: one.value for key, one in expected.items()})
 
 
 def test_a_recording_is_embedded_once_for_all_tests_with_the_same_crops(folder, trained):
@@ -199,7 +199,7 @@ def test_a_recording_is_embedded_once_for_all_tests_with_the_same_crops(folder, 
         return Counting
 
     Evaluator(read_protocol(folder / "protocol.toml"), load=counting).evaluate(trained["a-softmax"])
-    # Two test clips of each known voice and six clips in pairs; all strangers' and the cohort's.
+    # Two test clips of each known voice and six clips in pairs; those of the unknown voices and of the cohort.
     assert counts == {(2, 0): 2 * 4 + 6, (0, 0): 7 * 3 + 2 * 4}
     # Another test costs only what no other test names.
     (folder / "protocol.toml").write_text(PROTOCOL.replace("cohort_clips = 2", "cohort_clips = 3"), encoding="utf-8")
@@ -230,7 +230,7 @@ def test_results_are_kept_until_a_list_or_a_test_changes(folder, trained):
     ("change", "message"),
     [
         (('list = "lists/iden_split.txt"\n', ""), "identification.0: list: "),
-        (('name = "pairs of strangers"', 'name = "x"\nmanifest = "m.tsv"'), "verification.0: pairs: "),
+        (('name = "listed pairs"', 'name = "x"\nmanifest = "m.tsv"'), "verification.0: pairs: "),
         (('txt"\naudio = "clips"', 'txt"'), "identification.0: audio: "),
         (('cohort = "clips/manifest.tsv"\n', ""), "verification.1: cohort: "),
         (("crops = 2", "crop = 2"), "no such key; did you mean 'crops'?"),

@@ -109,7 +109,7 @@ def clips(table):
 def student(table, corpus):
     """A recipe of a student of streams with background: its rows have three kinds, and it has two losses."""
     return table | {
-        "data": table["data"] | {"sounds": [{"manifest": str(corpus / "judge.tsv")}]},
+        "data": table["data"] | {"sounds": [{"manifest": str(corpus / "validation.tsv")}]},
         "episodes": {"words": 4, "utterances": 2, "background": 2},
         "distillation": {"weight": 1.0, "sounds": 4},
         "encoder": table["encoder"] | {"dropout": 0.0},

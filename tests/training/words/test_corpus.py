@@ -29,7 +29,7 @@ def prepared(table, tmp_path, **data):
 
 
 def test_sounds_are_of_no_class(table, tmp_path, corpus):
-    found = prepared(table, tmp_path, sounds=[{"manifest": str(corpus / "judge.tsv")}])
+    found = prepared(table, tmp_path, sounds=[{"manifest": str(corpus / "validation.tsv")}])
     assert found.classes == ("bow", "dip", "fall", "rise")
     assert len(found.background) == 14
     assert (found.bank.label[found.background] == -1).all()
