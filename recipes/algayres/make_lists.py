@@ -1,4 +1,4 @@
-"""Make data/sequences: the lists of the report docs/reports/sequences, from two corpora and words cut out of one.
+"""Write data/sequences: the lists of the report docs/reports/sequences, from two corpora and words cut out of one.
 
 Run from the project's folder:
 
@@ -11,9 +11,9 @@ Run from the project's folder:
       --min-speech 0.16 --out data/sequences/sections.txt
     earmark prepare segments data/sequences/sections.txt --shortest 0.32 --out data/sequences/grid.txt
 
-Words of three other corpora, which teach nothing, are arabic.tsv, mandarin.tsv and english.tsv.
-Every eighth speaker of speechocean762's training half is held out: his words choose the best checkpoint. Words of the
-test half that no training speaker says are the new words, on which learning with labels has no advantage either.
+Words of three other corpora, which are not trained on, are arabic.tsv, mandarin.tsv and english.tsv. Every eighth
+speaker of the training half of speechocean762 is held out; the best checkpoint is chosen on words of these speakers.
+New words are words of the test half that are not in the training half, so that labels give no advantage on them.
 """
 
 import argparse
@@ -50,11 +50,11 @@ def main() -> None:
     gold = [clip for clip in words["train"] if split_of(clip) == "train"]
     known = {clip.label for clip in gold}
     write(gold, given.out, "gold-words")
-    write(said_by_several([clip for clip in words["train"] if split_of(clip) == "dev"]), given.out, "dev-words")
-    write(said_by_several(words["test"]), given.out, "test-words")
-    write(said_by_several([clip for clip in words["test"] if clip.label not in known]), given.out, "new-words")
+    write(by_several_speakers([clip for clip in words["train"] if split_of(clip) == "dev"]), given.out, "dev-words")
+    write(by_several_speakers(words["test"]), given.out, "test-words")
+    write(by_several_speakers([clip for clip in words["test"] if clip.label not in known]), given.out, "new-words")
 
-    # Words that stand alone, in three languages. Every third take, so that a language takes a minute to embed.
+    # Isolated words in three languages. Every third take, so that a language takes a minute to embed.
     arabic, mandarin, english = (
         [*from_here(read_manifest(given.corpora / name / "manifest.tsv"), given.out)]
         for name in ("arabic_commands", "dspspeech", "speech_commands_test")
@@ -65,21 +65,21 @@ def main() -> None:
 
 
 def from_here(manifest: Manifest, folder: Path) -> Iterator[Clip]:
-    """Clips whose paths start from a folder."""
+    """Clips of a manifest, with paths that start from a folder."""
     for clip in manifest:
         yield replace(clip, path=os.path.relpath(manifest.locate(clip), folder.resolve()))
 
 
 def cut_words(folder: Path, half: str) -> Iterator[Clip]:
-    """Words without their neighbors, which `earmark prepare keywords` has found."""
+    """Words without audio of their neighbors, which `earmark prepare keywords` cut."""
     manifest = read_manifest(folder / "cut" / half / "tight.parquet")
     for clip in from_here(manifest, folder):
         if clip.end_s is not None and clip.end_s - clip.start_s >= SHORTEST_S:
             yield replace(clip, split=half)
 
 
-def said_by_several(clips: Iterable[Clip]) -> list[Clip]:
-    """Clips of words that two speakers say at least."""
+def by_several_speakers(clips: Iterable[Clip]) -> list[Clip]:
+    """Clips of words with at least two speakers."""
     clips = [*clips]
     speakers: dict[str, set[str]] = defaultdict(set)
     for clip in clips:
@@ -88,7 +88,7 @@ def said_by_several(clips: Iterable[Clip]) -> list[Clip]:
 
 
 def write(clips: list[Clip], folder: Path, name: str) -> None:
-    """Write a manifest and say how much it holds."""
+    """Write a manifest and print its size."""
     write_manifest(Manifest(tuple(clips), folder), folder / f"{name}.tsv")
     voices = len({clip.speaker for clip in clips})
     print(f"{folder / name}.tsv: {len(clips)} clips, {len({clip.label for clip in clips})} labels, {voices} speakers")

@@ -1,4 +1,4 @@
-"""Write docs/reports/sequences: the table and the picture of MAP by system and list.
+"""Write docs/reports/sequences: table and plot of MAP by system and list.
 
 earmark evaluate map data/sequences/new-words.tsv --encoder … --encoder … --out runs/sequences/map-new-words
 python recipes/algayres/make_report.py docs/reports/sequences runs/sequences/map-*
@@ -16,7 +16,7 @@ Numbers = dict[str, dict[str, float]]
 
 
 def main() -> None:
-    """Read what `earmark evaluate map` found, write report.md, results.json and map.png."""
+    """Read results of `earmark evaluate map`, and write report.md, results.json and map.png."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that earmark evaluate map wrote")
@@ -50,9 +50,9 @@ def across(document: dict[str, Any]) -> dict[str, Numbers]:
 
 
 def report(lists: dict[str, dict[str, Any]], found: dict[str, dict[str, Numbers]], systems: list[str]) -> str:
-    """The page: what was ranked, MAP, MAP@R, commands."""
+    """The page: lists, MAP, MAP@R, commands."""
     lines = [
-        "# Words found by the embeddings of others",
+        "# Retrieval of words across speakers",
         "",
         "| list | segments | labels | speakers |",
         "|---|---:|---:|---:|",
@@ -71,7 +71,7 @@ def report(lists: dict[str, dict[str, Any]], found: dict[str, dict[str, Numbers]
 
 
 def cell(numbers: Numbers | None, key: str) -> str:
-    """One number with its interval; a dash where it was not measured."""
+    """A number with its interval; a dash where it was not measured."""
     if numbers is None:
         return "–"
     value, low, high = (100 * (numbers[key][part] or math.nan) for part in ("value", "low", "high"))
@@ -79,7 +79,7 @@ def cell(numbers: Numbers | None, key: str) -> str:
 
 
 def draw(found: dict[str, dict[str, Numbers]], systems: list[str], path: Path) -> None:
-    """MAP of each system, a line a list, with intervals."""
+    """MAP of each system, one line per list, with intervals."""
     figure, axes = one_panel(8.5, 4.2)
     for number, (name, numbers) in enumerate(found.items()):
         color, dashes = line_style(number)

@@ -9,13 +9,31 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.commands import command
-from earmark.cli.prepare.options import SpeakerPattern, process_count
+from earmark.cli.prepare.options import SpeakerPattern, Split, process_count
 from earmark.cli.prepare.vad import read_speech
 from earmark.cli.settings import options_from
 from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
-    from earmark.training.adaptation import AdaptSettings
+    from earmark.training.adaptation import AdaptationResult, AdaptSettings, SelfTraining
+
+
+Init = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NAME|FILE",
+        help="Initialization: base; none, for random weights; a checkpoint of sequences; or an .onnx file adapted from "
+        "base. base if not given.",
+    ),
+]
+Validation = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="LABELED",
+        help="List or manifest of labeled segments whose MAP decides which round is kept; the loss on held-out pairs "
+        "decides if not given.",
+    ),
+]
 
 
 @command(panel="Training", example="earmark adapt recordings --rounds 3")
@@ -25,38 +43,20 @@ def adapt(
         Path, typer.Argument(metavar="CORPUS", help="A folder of recordings, or a manifest; its labels are not used.")
     ],
     settings: "AdaptSettings",
-    init: Annotated[
-        str | None,
-        typer.Option(
-            metavar="NAME|FILE",
-            help="Initialization: base; none, for random weights; a checkpoint of sequences; or an .onnx file adapted "
-            "from base. base if not given.",
-        ),
-    ] = None,
+    init: Init = None,
     recipe: Annotated[
         Path | None, typer.Option(help="Recipe of sequences with frames, encoder and optimizer; its data are ignored.")
     ] = None,
-    validation: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="LABELED",
-            help="List or manifest of labeled segments whose MAP decides which round is kept; the loss on held-out "
-            "pairs decides if not given.",
-        ),
-    ] = None,
+    validation: Validation = None,
     validation_audio: Annotated[
-        Path | None,
-        typer.Option(metavar="FOLDER", help="Folder that the paths of such a list start from; CORPUS if not given."),
+        Path | None, typer.Option(metavar="FOLDER", help="Folder of the paths in such a list; CORPUS if not given.")
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder of all files; runs/adapt-CORPUS if not given.")
     ] = None,
-    split: Annotated[str | None, typer.Option(help="Only recordings of this split; all if not given.")] = None,
+    split: Split = None,
     speaker_pattern: SpeakerPattern = None,
-    device: Annotated[
-        str | None,
-        typer.Option(metavar="DEVICE", help="cpu, cuda, …; a GPU is used if there is one and none is given."),
-    ] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; the GPU, if there is one, if not given.")] = None,
 ) -> None:
     """Adapt an encoder to the language, voices and microphones of recordings, without labels.
 
@@ -71,7 +71,6 @@ def adapt(
         from earmark.training.adaptation import report
     with needs("train"):
         from earmark.training.adaptation import SelfTraining, choose_initialization
-        from earmark.training.adaptation.self_training import metric_text
 
     initialization = choose_initialization(init, recipe)
     if validation is not None and not validation.exists():
@@ -93,17 +92,25 @@ def adapt(
             workers=process_count(settings.threads),
             progress=progress,
         )
-        console.say(report.dataset_line(training.dataset))
-        if metrics := training.initialize():
-            console.say(f"trained on sections in two tempos: {metric_text(training.watch, metrics)}")
-        for finished in training.rounds():
-            console.say(report.round_line(finished, training.watch))
-        result = training.result()
+        result = _train(training)
     report.write_report(result, corpus, ["earmark", *sys.argv[1:]])
     for failure in result.dataset.failures:
         console.show_warning(f"dropped: {failure}", UserWarning, "", 0)
     for line in report.summary(result):
         console.say(line)
+
+
+def _train(training: "SelfTraining") -> "AdaptationResult":
+    """Do all steps, and print a line about each."""
+    from earmark.training.adaptation.report import dataset_line, round_line
+    from earmark.training.adaptation.self_training import metric_text
+
+    console.say(dataset_line(training.dataset))
+    if metrics := training.initialize():
+        console.say(f"trained on sections in two tempos: {metric_text(training.watch, metrics)}")
+    for finished in training.rounds():
+        console.say(round_line(finished, training.watch))
+    return training.result()
 
 
 def _corpus_name(source: Path) -> str:

@@ -1,4 +1,4 @@
-"""`earmark embed`: embeddings of segments or clips, in a file."""
+"""`earmark embed`: write the embeddings of segments or clips to a file."""
 
 from pathlib import Path
 from typing import Annotated
@@ -15,9 +15,7 @@ from earmark.core.progress import follow
 @command(panel="Data", example="earmark embed data/segments.txt --audio corpus --out data/segments.parquet")
 def embed(
     source: retrieve.Source,
-    out: Annotated[
-        Path, typer.Option(metavar="FILE", help="Embeddings to write: .npz or .parquet.", show_default=False)
-    ],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="Embeddings to write: .npz or .parquet.")],
     audio: retrieve.Audio = None,
     encoder: retrieve.EncoderName = None,
     split: retrieve.Split = None,
@@ -25,17 +23,16 @@ def embed(
 ) -> None:
     """Embed every segment of a list, or clip of a manifest.
 
-    A .parquet has the columns path, start_s, end_s, speaker, label and vector, in the order of the list, and is
-    written as it grows: a list may be longer than memory. An .npz has the arrays paths, start_s, end_s, speakers,
-    labels and vectors, and the same command goes on where it was stopped. Put segments of a recording one after the
-    other, so that it is heard once.
+    A .parquet file has the columns path, start_s, end_s, speaker, label and vector, in the order of the list; the list
+    may be larger than memory. An .npz file has the arrays paths, start_s, end_s, speakers, labels and vectors; the same
+    command continues interrupted work. Keep the segments of a recording together in the list, so that it is read once.
     """
     from earmark.data.embedding_tables import write_table
     from earmark.data.lists.segments import read_clips
     from earmark.evaluation.segment_embeddings import embed_all, embed_stream
 
     if out.suffix not in {".npz", ".parquet"}:
-        raise InputError(f"{out}: embeddings are .npz or .parquet, not {out.suffix or 'a file without suffix'}")
+        raise InputError(f"{out}: embeddings are .npz or .parquet files; change the suffix", key="out")
     embedder = retrieve.load(encoder, spoken=spoken)
     clips, recordings = read_clips(source, audio, split=split)
     stage = f"embedding by {embedder.name}"

@@ -28,7 +28,7 @@ def by_loop(found, *, mutual):
 
 
 @pytest.mark.parametrize("mutual", [False, True])
-def test_every_pair_stands_once(mined, mutual):
+def test_every_pair_is_listed_once(mined, mutual):
     _, found = mined
     pairs = [
         (int(one), int(other))
@@ -39,7 +39,7 @@ def test_every_pair_stands_once(mined, mutual):
     assert {(min(pair), max(pair)) for pair in pairs} == by_loop(found, mutual=mutual)
 
 
-def test_lists_and_manifests_hold_the_same_pairs(mined, tmp_path):
+def test_lists_and_manifests_have_the_same_pairs(mined, tmp_path):
     table, found = mined
     pairs = list(listed_pairs(found, table, THRESHOLD, mutual=False))
     write_segment_pairs(pairs, tmp_path / "pairs.txt")
@@ -62,7 +62,7 @@ def test_lists_and_manifests_hold_the_same_pairs(mined, tmp_path):
     assert [manifest.locate(clip).resolve() for clip in manifest] == [corpus / side.path for _, side in sides]
 
 
-def test_pairs_are_counted_by_who_speaks_and_what_is_said(mined):
+def test_pairs_are_counted_by_speaker_and_label(mined):
     table, found = mined
     counts = count_pairs(found, table, THRESHOLD, mutual=False)
     pairs = by_loop(found, mutual=False)
@@ -77,7 +77,7 @@ def test_pairs_are_counted_by_who_speaks_and_what_is_said(mined):
     assert counts.agreeing == sum(table.label(one) == table.label(other) for one, other in pairs)
 
 
-def test_labels_agree_by_chance_as_often_as_drawn_pairs_do(mined):
+def test_chance_agreement_is_that_of_random_pairs(mined):
     table, _ = mined
     labels = np.array([table.label(row) for row in range(len(table))])
     is_same = labels[:, None] == labels

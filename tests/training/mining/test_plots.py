@@ -19,7 +19,7 @@ def curve():
     return CoverageCurve(bin_edges(0.01)[::-1], np.linspace(0, 1, 201), 100)
 
 
-def test_nobody_looks_for_the_legend_s_best_place_which_takes_long(histograms, curve, tmp_path, monkeypatch):
+def test_the_legend_has_a_fixed_place_because_the_best_one_takes_long(histograms, curve, tmp_path, monkeypatch):
     def refuse(*_):
         raise AssertionError("looked for the best place")
 

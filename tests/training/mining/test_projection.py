@@ -30,13 +30,13 @@ def test_components_are_those_of_a_singular_value_decomposition(vectors):
     assert projection.explained == pytest.approx((values[:6] ** 2).sum() / (values**2).sum())
 
 
-def test_all_components_keep_the_cosines_of_what_is_centered(vectors):
+def test_all_components_keep_the_cosines_of_centered_vectors(vectors):
     centered = vectors - vectors.mean(axis=0)
     centered /= np.linalg.norm(centered, axis=1, keepdims=True)
     found = fit_projection([vectors], 128).apply(vectors)
     np.testing.assert_allclose(found @ found.T, centered @ centered.T, atol=1e-4)
 
 
-def test_a_vector_that_is_the_mean_is_like_no_other():
+def test_a_vector_equal_to_the_mean_becomes_zero():
     found = fit_projection([np.ones((3, 4), np.float32)], 2).apply(np.ones((3, 4), np.float32))
     assert found.tolist() == [[0, 0]] * 3

@@ -29,12 +29,12 @@ def test_of_equally_close_thresholds_the_highest_is_taken():
     assert choose_threshold(np.float32([0.905, 0.905, 0.4, 0.4]), 0.5, 0.01).threshold == 0.9
 
 
-def test_some_segments_are_covered_where_all_are_as_alike_and_few_are_wanted():
+def test_some_segments_are_covered_where_all_similarities_are_equal():
     curve = choose_threshold(np.float32([0.998] * 6 + [-np.inf] * 4), 0.2, 0.01)
     assert (curve.threshold, curve.coverage[curve.chosen]) == (0.99, 0.6)
 
 
-def test_every_similarity_lies_between_its_edge_and_the_next():
+def test_every_similarity_is_in_its_bin():
     values = np.float32([-1.0000001, -1, -0.005, 0, 0.28, 0.29, 0.995, 1, 1.0000001, -np.inf])
     counts = histogram(values, 0.01)
     assert counts.sum() == 9
@@ -43,5 +43,5 @@ def test_every_similarity_lies_between_its_edge_and_the_next():
         assert count == inside.sum() + (low == -1)  # what is less than -1 is -1
 
 
-def test_only_what_counts_is_counted():
+def test_a_mask_selects_what_is_counted():
     assert histogram(np.float32([0.5, 0.5, 0.9]), 0.5, np.array([True, False, True])).tolist() == [0, 0, 0, 2, 0]

@@ -1,4 +1,4 @@
-"""What tests of sequences share: three voices that say four words, lists of them, and a recipe that takes a second."""
+"""Fixtures of sequences: recordings of three voices with four words, lists, and a recipe that trains in a second."""
 
 import numpy as np
 import pytest
@@ -44,7 +44,7 @@ def speech(tmp_path_factory, say):
 
 @pytest.fixture
 def table(speech, tmp_path):
-    """A recipe of stretched sections as a table, to be changed."""
+    """The table of a recipe of stretched sections, for changes."""
     return {
         "kind": "sequences",
         "name": "little",

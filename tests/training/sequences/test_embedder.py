@@ -17,7 +17,7 @@ from earmark.training.sequences.segment_frames import SegmentFrames
 
 @pytest.fixture
 def checkpoint(table, tmp_path):
-    """A checkpoint of a network that learned nothing."""
+    """A checkpoint of an untrained network."""
     recipe = check_any_recipe(table, "recipe")
     torch.manual_seed(0)
     network = build_network(recipe.encoder, 12)
@@ -37,11 +37,11 @@ def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_
     for name in {clip.path for clip in listed.clips}:
         rows = [row for row, clip in enumerate(listed.clips) if clip.path == name][::-1]
         spans = [(listed.clips[row].start_s, listed.clips[row].end_s) for row in rows]
-        # The store keeps 16 bits of each number.
+        # The store rounds to 16 bits.
         np.testing.assert_allclose(embedder.embed_file(speech / name, spans), wanted[rows], atol=0.01)
 
 
-def test_it_is_what_evaluations_and_mining_ask_for(checkpoint):
+def test_it_is_an_embedder_of_evaluation_and_mining(checkpoint):
     path, recipe, _ = checkpoint
     embedder = load_embedder(path)
     assert isinstance(embedder, SelfSegmenting)
@@ -53,17 +53,17 @@ def test_it_is_what_evaluations_and_mining_ask_for(checkpoint):
     assert {name for name in vars(Embedder) if not name.startswith("_")} <= {*dir(embedder)}
 
 
-def test_a_recording_is_heard_once_for_all_of_its_segments(checkpoint, speech, monkeypatch):
+def test_a_recording_is_read_once_for_all_of_its_segments(checkpoint, speech, monkeypatch):
     embedder = load_embedder(checkpoint[0])
-    heard = []
+    reads = []
     read = audio.read
-    monkeypatch.setattr(audio, "read", lambda path: heard.append(path) or read(path))
+    monkeypatch.setattr(audio, "read", lambda path: reads.append(path) or read(path))
     found = embedder.embed_file(speech / "anna_0.wav", [(0.3, 0.8), (1.1, 1.6), (0.3, 0.8), (2.0, None)])
-    assert len(heard) == 1
+    assert len(reads) == 1
     np.testing.assert_array_equal(found[0], found[2])
 
 
-def test_a_wave_is_embedded_alike_alone_and_among_longer_ones(checkpoint, speech):
+def test_an_embedding_does_not_depend_on_longer_waves_in_its_batch(checkpoint, speech):
     embedder = load_embedder(checkpoint[0])
     wave = audio.read(speech / "bert_1.wav")
     waves = [wave[:4000], wave, wave[5000:20_000], wave[:1000]]
@@ -74,18 +74,18 @@ def test_a_wave_is_embedded_alike_alone_and_among_longer_ones(checkpoint, speech
 
 
 @pytest.mark.parametrize("span", [(3.0, 9.0), (9.0, 9.5), (0.5, 0.51)])
-def test_a_span_that_cannot_be_heard_is_refused(checkpoint, speech, span):
+def test_a_span_outside_the_recording_or_too_short_is_refused(checkpoint, speech, span):
     with pytest.raises(InputError, match=r"anna_0\.wav"):
         load_embedder(checkpoint[0]).embed_file(speech / "anna_0.wav", [span])
 
 
 def test_a_wave_shorter_than_a_frame_is_refused(checkpoint):
-    with pytest.raises(InputError, match="shorter than a frame"):
+    with pytest.raises(InputError, match="frame"):
         load_embedder(checkpoint[0]).embed_batch([np.zeros(16_000, np.float32), np.zeros(100, np.float32)])
 
 
 def test_crops_are_refused(checkpoint):
-    with pytest.raises(InputError, match="leave out the crops"):
+    with pytest.raises(InputError, match="crops"):
         load_embedder(checkpoint[0], crops=3)
 
 

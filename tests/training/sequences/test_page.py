@@ -1,4 +1,4 @@
-"""The page about recipes of sequences names every key that they do not share with those of words."""
+"""The page about recipes of sequences has every key that recipes of words do not have."""
 
 from pathlib import Path
 
@@ -15,17 +15,17 @@ ROWS = [(key, row) for key, row in rows(SequenceRecipe) if row not in SHARED]
 
 
 @pytest.mark.parametrize(("key", "row"), ROWS, ids=[key for key, _ in ROWS])
-def test_the_page_says_what_the_settings_say(key, row):
+def test_the_page_has_a_row_for_every_setting(key, row):
     assert "None" not in row, f"{key} has no description"
     assert row in PAGE
 
 
-def test_the_page_names_nothing_else():
-    told = [line for line in PAGE.splitlines() if line.startswith("| `")]
-    assert sorted(told) == sorted({row for _, row in ROWS})
+def test_the_page_has_no_other_rows():
+    rows_on_page = [line for line in PAGE.splitlines() if line.startswith("| `")]
+    assert sorted(rows_on_page) == sorted({row for _, row in ROWS})
 
 
-def test_what_is_shared_is_in_the_tables_that_the_page_sends_to():
+def test_shared_keys_are_on_the_page_about_recipes():
     words = (DOCS / "recipes.md").read_text(encoding="utf-8")
     for part in ("The run", "`start`", "`optimizer`", "`loss`, kind `nt_xent`", "`encoder`, kind `stream`"):
         assert f"## {part}" in words

@@ -138,16 +138,16 @@ def test_paths_start_from_the_recipes_folder(tmp_path):
 
 
 def test_a_portable_recipe_is_the_same_on_any_machine(tmp_path):
-    said = []
+    portables = []
     for machine in ("one", "other"):
         path = tmp_path / machine / "recipes" / "little.toml"
         path.parent.mkdir(parents=True)
         path.write_text(LINES)
-        said.append(portable(read_any_recipe(path, ["watch=loss"])))
-    assert said[0] == said[1]
-    assert said[0]["start"]["checkpoint"] == "first-7/best.safetensors"
-    assert said[0]["frames"]["model"] == "small/layers"
-    assert str(tmp_path) not in json.dumps(said)
+        portables.append(portable(read_any_recipe(path, ["watch=loss"])))
+    assert portables[0] == portables[1]
+    assert portables[0]["start"]["checkpoint"] == "first-7/best.safetensors"
+    assert portables[0]["frames"]["model"] == "small/layers"
+    assert str(tmp_path) not in json.dumps(portables)
 
 
 def test_the_kind_of_a_recipe_selects_its_model(tmp_path, table):

@@ -17,7 +17,7 @@ from earmark.training.sequences.samplers import (
 
 
 def sections_of(counts, length_s=1.3):
-    """`sections_of({"anna": 20})`: so many sections of each speaker, one after the other in a file."""
+    """`sections_of({"anna": 20})`: this number of sections of each speaker, in one recording each."""
     return [
         Span(f"{speaker}.wav", speaker, 2.0 * number, 2.0 * number + length_s)
         for speaker, count in counts.items()
@@ -30,7 +30,7 @@ def settings(**changes):
 
 
 def segments_of(section, step_s=0.16, shortest_s=0.16, longest_s=0.96):
-    """As the facts say it, in a plain loop; in whole steps and hundredths of a millisecond."""
+    """Segments on the grid by a plain loop; in whole steps and hundredths of a millisecond."""
     found, line = set(), 0
     while line * step_s < section.end_s - section.start_s:
         start_s = section.start_s + line * step_s
@@ -52,7 +52,7 @@ def test_a_batch_holds_all_segments_on_the_grid_that_end_10_ms_before_their_sect
         assert len(mine) == len(segments_of(sections[number]))
 
 
-def test_another_grid_is_that_of_the_settings():
+def test_the_settings_give_the_grid():
     sections = sections_of({"anna": 2}, 3.0)
     batch = SectionSampler(sections, settings(step_s=0.3, least_s=0.5, longest_s=1.2), 0).draw(0)
     mine = np.round(batch.bounds[batch.section_index == 0], 5)
@@ -60,7 +60,7 @@ def test_another_grid_is_that_of_the_settings():
     assert {tuple(bounds) for bounds in mine.tolist()} == wanted
 
 
-def test_no_segment_comes_twice_and_no_more_than_asked_for():
+def test_a_batch_has_the_wanted_number_of_different_segments():
     batch = SectionSampler(sections_of({"anna": 30}), settings(segments=250), 0).draw(0)
     rows = {(int(owner), *bounds) for owner, bounds in zip(batch.section_index, batch.bounds.tolist(), strict=True)}
     assert len(rows) == len(batch.section_index) == 250
@@ -68,7 +68,7 @@ def test_no_segment_comes_twice_and_no_more_than_asked_for():
     assert len(few.section_index) == 3 * len(segments_of(sections_of({"anna": 1})[0]))
 
 
-def test_segments_of_a_batch_are_any_of_all():
+def test_all_segments_are_drawn_with_equal_probability():
     draws = SectionSampler(sections_of({"anna": 4}), settings(segments=20), 0)
     seen = Counter(
         (int(batch.sections[owner]), *bounds)
@@ -101,7 +101,7 @@ def test_all_sections_of_a_batch_are_of_one_speaker():
         assert len({sections[row].speaker for row in draws.draw(number).sections.tolist()}) == 1
 
 
-def test_a_speaker_is_as_likely_as_he_has_sections():
+def test_the_probability_of_a_speaker_is_proportional_to_the_sections():
     counts = {"anna": 20, "bert": 40, "cleo": 100}
     sections = sections_of(counts)
     draws = SectionSampler(sections, settings(segments=2, seconds=1.0, least_sections=20, longest_s=0.16), 0)
@@ -111,7 +111,7 @@ def test_a_speaker_is_as_likely_as_he_has_sections():
         assert abs(seen[speaker] - 800 * share) < 4 * np.sqrt(800 * share * (1 - share))
 
 
-def test_the_two_tempos_of_a_section_are_even_and_know_nothing_of_each_other():
+def test_the_two_tempos_of_a_section_are_uniform_and_independent():
     draws = SectionSampler(sections_of({"anna": 40}), settings(segments=2, longest_s=0.16), 0)
     tempo = np.concatenate([draws.draw(number).tempo for number in range(200)])
     assert tempo.min() >= 0.5
@@ -123,7 +123,7 @@ def test_the_two_tempos_of_a_section_are_even_and_know_nothing_of_each_other():
     assert abs(np.corrcoef(tempo[:-1, 0], tempo[1:, 0])[0, 1]) < 0.06
 
 
-def test_speakers_with_fewer_than_20_sections_of_1_2_s_never_come():
+def test_speakers_with_fewer_than_20_sections_of_1_2_s_are_never_drawn():
     sections = sections_of({"anna": 19, "bert": 20}) + [Span("a2.wav", "anna", 0.0, 1.19)] * 9
     draws = SectionSampler(sections, SectionSettings(segments=2), 0)
     assert {sections[draws.draw(number).sections[0]].speaker for number in range(40)} == {"bert"}
@@ -131,14 +131,14 @@ def test_speakers_with_fewer_than_20_sections_of_1_2_s_never_come():
         SectionSampler(sections_of({"anna": 19}), SectionSettings(), 0, "data.held_out")
 
 
-def test_who_speaks_in_a_recording_of_nobody_known_is_told_by_the_recording():
+def test_a_recording_of_an_unknown_speaker_counts_as_a_speaker():
     sections = [Span(f"{name}.wav", "", 2.0 * n, 2.0 * n + 1.3) for name in "ab" for n in range(20)]
     draws = SectionSampler(sections, SectionSettings(segments=2), 0)
     for number in range(10):
         assert len({sections[row].path for row in draws.draw(number).sections.tolist()}) == 1
 
 
-def test_sections_with_a_single_segment_are_left_out_as_it_has_no_negative():
+def test_sections_with_a_single_segment_are_dropped():
     lone = sections_of({"anna": 5}, 0.2)
     with pytest.raises(InputError, match=r"lower episodes\.least_sections"):
         SectionSampler(lone, settings(shortest_s=0.1, seconds=0.1), 0)
@@ -146,7 +146,7 @@ def test_sections_with_a_single_segment_are_left_out_as_it_has_no_negative():
     assert all(len(some.draw(number).section_index) >= 2 for number in range(20))
 
 
-def test_a_draw_follows_from_the_seed_and_its_number_alone():
+def test_a_batch_depends_on_the_seed_and_its_number_alone():
     sections = sections_of({"anna": 20, "bert": 25})
     draws = SectionSampler(sections, settings(segments=30), 4)
     fifth = draws.draw(5)
@@ -159,7 +159,7 @@ def test_a_draw_follows_from_the_seed_and_its_number_alone():
 
 
 @pytest.mark.parametrize("tempo", [(1.8, 0.5), (0.0, 1.0)])
-def test_a_range_of_tempos_has_to_be_one(tempo):
+def test_a_descending_or_zero_tempo_range_is_refused(tempo):
     with pytest.raises(ValidationError):
         SectionSettings(tempo=tempo)
 
@@ -167,7 +167,7 @@ def test_a_range_of_tempos_has_to_be_one(tempo):
 PAIRS = np.arange(60).reshape(30, 2)
 
 
-def test_pairs_of_a_batch_are_any_of_the_list_and_each_comes_once():
+def test_pairs_are_drawn_with_equal_probability_and_once_per_batch():
     draws = PairSampler(PAIRS, None, PairSettings(pairs=8), 0)
     batches = [draws.draw(number) for number in range(400)]
     assert all(batch.shape == (8, 2) and len(np.unique(batch[:, 0])) == 8 for batch in batches)
@@ -183,7 +183,7 @@ def test_a_short_list_of_pairs_is_one_batch():
     assert sorted(batch[:, 0].tolist()) == [0, 2, 4]
 
 
-def test_batches_that_a_list_names_come_as_they_are_in_their_order():
+def test_listed_batches_are_used_in_their_order():
     number = np.array([7, 2, 7, 2, 5, 7])
     draws = PairSampler(PAIRS[:6], number, PairSettings(pairs=2), 0)
     wanted = [[1, 3], [0, 2, 5]]  # batch 5 holds one pair, which has no negative
@@ -198,7 +198,7 @@ def test_too_few_pairs_are_refused():
         PairSampler(PAIRS[:3], np.arange(3), PairSettings(), 0)
 
 
-def test_a_label_comes_once_in_a_batch_with_two_of_its_segments():
+def test_a_batch_has_two_segments_of_each_label():
     labels = np.random.default_rng(0).integers(0, 20, 100)
     draws = GoldSampler(labels, GoldSettings(labels=8), 0)
     for number in range(50):
@@ -208,7 +208,7 @@ def test_a_label_comes_once_in_a_batch_with_two_of_its_segments():
         assert (segments[:, 0] != segments[:, 1]).all()
 
 
-def test_labels_are_as_likely_as_they_have_segments_and_those_with_one_never_come():
+def test_the_probability_of_a_label_is_proportional_to_its_segments():
     # 60 labels of 2, 4 or 8 segments, and ten of one.
     counts = np.array([2, 4, 8] * 20 + [1] * 10)
     labels = np.repeat(np.arange(70), counts)
@@ -219,7 +219,7 @@ def test_labels_are_as_likely_as_they_have_segments_and_those_with_one_never_com
     np.testing.assert_allclose(shares, np.array([2, 4, 8]) / 14, atol=0.04)
 
 
-def test_segments_of_a_label_are_equally_likely():
+def test_segments_of_a_label_have_equal_probability():
     draws = GoldSampler(np.array([0, 0, 0, 1, 1]), GoldSettings(labels=2), 0)
     seen = np.bincount(np.concatenate([draws.draw(number)[1].ravel() for number in range(300)]))
     np.testing.assert_allclose(seen[:3] / 600, 1 / 3, atol=0.05)

@@ -32,20 +32,20 @@ def labeled(speech, tmp_path_factory):
 
 
 def alone(network, frames):
-    """The embedding of each segment, each by itself; no dropout."""
+    """Embeddings of segments, one at a time, without dropout."""
     network.eval()
     with torch.inference_mode():
         return np.concatenate([embed_cuts(network, [cut], CPU).numpy() for cut in frames.cuts(frames.kept)])
 
 
 def average_precision(order, is_right):
-    """Of one ranking, in a plain loop."""
+    """Average precision of one ranking, by a plain loop."""
     found = [sum(is_right[order[: k + 1]]) / (k + 1) for k in range(len(order)) if is_right[order[k]]]
     return sum(found) / is_right.sum()
 
 
 def plain_map(embeddings, labels, speakers=None):
-    """Mean over queries; the answers of several speakers' segments are those of others."""
+    """Mean over queries; with speakers, the candidates are segments of other speakers."""
     unit = embeddings / np.linalg.norm(embeddings, axis=1, keepdims=True)
     cosines = unit @ unit.T
     count = range(len(labels))
@@ -58,7 +58,7 @@ def plain_map(embeddings, labels, speakers=None):
     return np.mean([average_precision(*both) for both in zip(orders, is_right, strict=True)])
 
 
-def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network, labeled):
+def test_map_equals_a_plain_loop_over_the_segments_of_other_speakers(network, labeled):
     clips = labeled.listed.clips
     labels, speakers = (np.array([getattr(clip, name) for clip in clips]) for name in ("label", "speaker"))
     measured = SequenceValidation(network, NTXentSettings(), labeled, None, CPU).metrics()
@@ -66,7 +66,7 @@ def test_map_is_that_of_a_plain_loop_over_the_segments_of_other_speakers(network
     assert measured["map"] == pytest.approx(plain_map(alone(network, labeled), labels, speakers), abs=1e-5)
 
 
-def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labeled):
+def test_with_one_speaker_the_candidates_are_all_other_segments(network, labeled):
     bare = tuple(dataclasses.replace(clip, speaker="anna") for clip in labeled.listed.clips)
     frames = SegmentFrames.__new__(SegmentFrames)
     vars(frames).update(vars(labeled) | {"listed": SegmentList(bare, labeled.listed.folder)})
@@ -75,7 +75,7 @@ def test_where_one_voice_speaks_its_own_segments_are_the_answers(network, labele
     assert measured["map"] == pytest.approx(plain_map(alone(network, labeled), labels), abs=1e-5)
 
 
-def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, tmp_path):
+def test_segments_without_a_frame_do_not_count(network, speech, tmp_path):
     listed = read_segment_list(speech / "labeled.txt", speech)
     short = Clip("anna_0.wav", 0.301, 0.302, "anna", "rise")
     some = SegmentFrames(
@@ -87,7 +87,7 @@ def test_segments_that_are_too_short_for_a_frame_do_not_count(network, speech, t
 
 
 @pytest.mark.parametrize("kind", ["sections", "pairs", "gold"])
-def test_the_held_out_loss_is_measured_in_the_space_that_is_trained(network, table, speech, kind):
+def test_the_held_out_loss_uses_the_projection(network, table, speech, kind):
     lists = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}
     table["data"] |= {"held_out": str(speech / f"{lists[kind]}.txt"), lists[kind]: str(speech / f"{lists[kind]}.txt")}
     table["episodes"] = {"kind": kind} | (table["episodes"] if kind == "sections" else {})
@@ -107,7 +107,7 @@ def test_the_held_out_loss_is_measured_in_the_space_that_is_trained(network, tab
     assert measured["held_out_loss"] != pytest.approx(np.mean(unprojected), rel=1e-2)
 
 
-def test_what_is_held_out_is_drawn_as_what_teaches_but_by_other_numbers(table):
+def test_held_out_batches_differ_from_training_batches_and_are_reproducible(table):
     table["data"]["held_out"] = table["data"]["sections"]
     material = SequenceDataset(check_any_recipe(table, "recipe"), SOURCE, CPU)
     teaching, held_out = material.training(3)(0), material.held_out()(0)
@@ -119,7 +119,7 @@ def test_what_is_held_out_is_drawn_as_what_teaches_but_by_other_numbers(table):
         np.testing.assert_array_equal(one.frames, other.frames)
 
 
-def test_measuring_twice_gives_the_same_however_the_network_was_left(network, labeled):
+def test_validation_is_reproducible_and_does_not_depend_on_the_mode_of_the_network(network, labeled):
     validation = SequenceValidation(network, NTXentSettings(), labeled, None, CPU)
     network.train()
     first = validation.metrics()

@@ -74,21 +74,9 @@ def calibrate_like(
     if not enrolled:
         raise InputError(f"{pairs}: no pairs as long as words to enroll")
     again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in enrolled]
-    detectors = Detector(enrolled, encoder=first), Detector(again, encoder=adapted)
-    counts = np.zeros((2, len(_GRID)))
-    scored_s = 0.0
     chosen = [recordings[row] for row in generator.permutation(len(recordings)).tolist()]
-    for file in follow(chosen, "calibrating", progress):
-        try:
-            wave = read(file)
-        except AudioError:  # the user was warned when it was dropped
-            continue
-        scored_s += len(wave) / SAMPLE_RATE
-        is_foreign = np.array([file.resolve() not in some for some in sources])
-        for row, detector in enumerate(detectors):
-            counts[row] += count_alarms(np.where(is_foreign, detector.scores(wave)[1], 0), _GRID)
-        if scored_s > 60 * minutes:
-            break
+    detectors = Detector(enrolled, encoder=first), Detector(again, encoder=adapted)
+    counts, scored_s = _count_alarms(detectors, sources, chosen, 60 * minutes, progress)
     thresholds = match_thresholds(counts[0], counts[1], known.thresholds)
     calibration = Calibration(
         rates=known.rates,
@@ -98,6 +86,33 @@ def calibrate_like(
     )
     set_card(path, {"calibration": calibration.to_card()})
     return calibration
+
+
+def _count_alarms(
+    detectors: Sequence[Detector],
+    sources: Sequence[set[Path]],
+    recordings: Sequence[Path],
+    most_s: float,
+    progress: Progress,
+) -> tuple[Floats, float]:
+    """Count how often the scores of each detector reach each threshold, shape (detectors, 501); and the seconds scored.
+
+    A keyword is not scored in the recordings of its own takes, `sources`.
+    """
+    counts = np.zeros((len(detectors), len(_GRID)))
+    scored_s = 0.0
+    for file in follow(recordings, "calibrating", progress):
+        try:
+            wave = read(file)
+        except AudioError:  # the user was warned when it was dropped
+            continue
+        scored_s += len(wave) / SAMPLE_RATE
+        is_foreign = np.array([file.resolve() not in some for some in sources])
+        for row, detector in enumerate(detectors):
+            counts[row] += count_alarms(np.where(is_foreign, detector.scores(wave)[1], 0), _GRID)
+        if scored_s > most_s:
+            break
+    return counts, scored_s
 
 
 def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> list[float]:

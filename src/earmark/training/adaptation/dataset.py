@@ -1,6 +1,6 @@
 """The dataset of an adaptation: sections with speech and their segments, for training and held out."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -94,15 +94,7 @@ def prepare(
         EarmarkError: no speech, or no readable recording.
     """
     sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, progress=progress)
-    sections = [section for section in sections if GRID.count(section)]
-    if not sections:
-        reason = next(iter(failures.values()), "they contain no speech")
-        raise EarmarkError(f"{manifest.folder}: no section in {len(manifest)} recordings: {reason}")
-    if without:
-        left_out = {section.path for section in sections if (manifest.folder / section.path).resolve() in without}
-        sections = [section for section in sections if section.path not in left_out]
-        if not sections:
-            raise InputError("contains segments of every recording, so that none is left to train on", key="validation")
+    sections = _usable(sections, manifest, failures, without)
     sections, unit = _with_units(sections)
     units = list(dict.fromkeys(map(_unit, sections)))
     needed = 2 if has_labels else _LEAST_UNITS
@@ -115,23 +107,42 @@ def prepare(
     if not has_labels:
         count = min(len(units) - 2, max(2, round(share * len(units))))
         chosen = {units[row] for row in np.random.default_rng(seed).permutation(len(units))[:count].tolist()}
+    training, held_out = (
+        [one for one in sections if (_unit(one) in chosen) == is_chosen] for is_chosen in (False, True)
+    )
     suffix = "parquet" if any(_needs_manifest(section) for section in sections) else "txt"
-
-    def part(name: str, some: Sequence[Span]) -> DatasetPart:
-        paths = [out / f"{name}{what}.{suffix}" for what in ("sections", "segments")]
-        write_sections(some, paths[0], folder=manifest.folder)
-        write_segments(grid_segments(some, GRID), paths[1], folder=manifest.folder)
-        audio = manifest.folder if suffix == "txt" else None
-        return DatasetPart(paths[0], paths[1], audio, sum(map(GRID.count, some)), len({*map(_unit, some)}))
-
     return Dataset(
-        part("", [section for section in sections if _unit(section) not in chosen]),
-        part("held-out-", [section for section in sections if _unit(section) in chosen]) if chosen else None,
+        _write_part(training, manifest.folder, out, "", suffix),
+        _write_part(held_out, manifest.folder, out, "held-out-", suffix) if held_out else None,
         sum(section.end_s - section.start_s for section in sections),
         len({section.path for section in sections}),
         unit,
         [*failures.values()],
     )
+
+
+def _usable(
+    sections: Sequence[Span], manifest: Manifest, failures: Mapping[str, str], without: frozenset[Path]
+) -> list[Span]:
+    """Sections with segments on the grid, without the recordings to leave out."""
+    found = [section for section in sections if GRID.count(section)]
+    if not found:
+        reason = next(iter(failures.values()), "they contain no speech")
+        raise EarmarkError(f"{manifest.folder}: no section in {len(manifest)} recordings: {reason}")
+    left_out = {section.path for section in found if (manifest.folder / section.path).resolve() in without}
+    kept = [section for section in found if section.path not in left_out]
+    if not kept:
+        raise InputError("contains segments of every recording, so that none is left to train on", key="validation")
+    return kept
+
+
+def _write_part(sections: Sequence[Span], audio: Path, out: Path, prefix: str, suffix: str) -> DatasetPart:
+    """Write the lists of sections and of their segments."""
+    paths = [out / f"{prefix}{what}.{suffix}" for what in ("sections", "segments")]
+    write_sections(sections, paths[0], folder=audio)
+    write_segments(grid_segments(sections, GRID), paths[1], folder=audio)
+    count = sum(map(GRID.count, sections))
+    return DatasetPart(paths[0], paths[1], audio if suffix == "txt" else None, count, len({*map(_unit, sections)}))
 
 
 def _with_units(sections: Sequence[Span]) -> tuple[list[Span], str]:

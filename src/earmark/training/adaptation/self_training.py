@@ -34,7 +34,7 @@ from earmark.training.export.encoder import export
 from earmark.training.mining import mine
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.checkpoint import load_checkpoint
-from earmark.training.run.distributed import Processes
+from earmark.training.run.distributed import Processes, find_device
 from earmark.training.run.initialization import initialize_from
 from earmark.training.sequences.recipe import SequenceRecipe
 
@@ -361,12 +361,11 @@ class SelfTraining:
         file, run = self.out / f"{name}.toml", self.out / name / "run"
         write_recipe(recipe, file, f"{name} of an adaptation; to repeat it: earmark train {file.name}")
         self._commands.append(["earmark", "train", str(file), "--run", str(run)])
-        return loop.train(recipe, run, device=self.device)
+        return loop.train(recipe, run, device=self.device, progress=within(name, self.progress))
 
     def _validate(self, recipe: SequenceRecipe, checkpoint: Path) -> dict[str, float]:
         """Metrics of the initialization, on the same data as those of a round."""
-        device = torch.device(self.device or ("cuda" if torch.cuda.is_available() else "cpu"))
-        task = loop.build_task(recipe, device, Processes())
+        task = loop.build_task(recipe, find_device(self.device), Processes())
         loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
         initialize_from(checkpoint, task.model, loss, recipe.loss.kind, ())
         return task.validate()

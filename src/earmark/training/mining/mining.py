@@ -5,7 +5,7 @@ at which a wanted share of the segments has a neighbor.
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,7 +31,7 @@ from earmark.training.mining.result import MiningResult
 from earmark.training.mining.segment_table import Ints, SegmentTable, sort_segments
 from earmark.training.mining.settings import RELATIONS, MiningSettings
 from earmark.training.mining.shards import Shards, store_embeddings
-from earmark.training.mining.threshold import choose_threshold
+from earmark.training.mining.threshold import CoverageCurve, choose_threshold
 
 Floats = NDArray[np.floating]
 
@@ -90,28 +90,47 @@ def mine(
                 raise InputError(f"{source}: {_no_neighbor(settings)}")
             curve = choose_threshold(best, settings.coverage, settings.bin_width)
             has_list = _write_pairs(neighbors, table, curve.threshold, shards, out, settings)
-        result = MiningResult(
-            out=out,
-            encoder=(embedder.name, embedder.fingerprint),
-            lists=source.stem,
-            settings=settings,
-            counts=count_pairs(neighbors, table, curve.threshold, mutual=settings.mutual),
-            curve=curve,
-            histograms=neighbor_histograms(neighbors, table, settings.bin_width, mutual=settings.mutual),
-            examples=choose_examples(neighbors, table, best, curve.threshold),
-            segments=len(table),
-            recordings=len(shards.names.file),
-            speakers=len(set(shards.names.speaker) - {""}),
-            left_out=shards.left_out,
-            not_drawn=shards.not_drawn,
-            explained=explained,
-            recall=recall,
-            chance=chance_agreement(table),
-            has_list=has_list,
-            seconds=seconds,
-        )
+        numbers = {"explained": explained, "recall": recall}
+        result = _result(source, embedder, out, settings, shards, table, neighbors, curve, has_list, numbers, seconds)
         write_report(result, AudioFolder(shards.folder), command, snippets=snippets)
     return result
+
+
+def _result(
+    source: Path,
+    embedder: SegmentEmbedder,
+    out: Path,
+    settings: MiningSettings,
+    shards: Shards,
+    table: SegmentTable,
+    neighbors: Neighbors,
+    curve: CoverageCurve,
+    has_list: bool,
+    numbers: Mapping[str, float],
+    seconds: Mapping[str, float],
+) -> MiningResult:
+    """Count pairs and choose examples."""
+    best = _nearest_similarities(neighbors, settings)
+    return MiningResult(
+        out=out,
+        encoder=(embedder.name, embedder.fingerprint),
+        lists=source.stem,
+        settings=settings,
+        counts=count_pairs(neighbors, table, curve.threshold, mutual=settings.mutual),
+        curve=curve,
+        histograms=neighbor_histograms(neighbors, table, settings.bin_width, mutual=settings.mutual),
+        examples=choose_examples(neighbors, table, best, curve.threshold),
+        segments=len(table),
+        recordings=len(shards.names.file),
+        speakers=len(set(shards.names.speaker) - {""}),
+        left_out=shards.left_out,
+        not_drawn=shards.not_drawn,
+        explained=numbers["explained"],
+        recall=numbers["recall"],
+        chance=chance_agreement(table),
+        has_list=has_list,
+        seconds=seconds,
+    )
 
 
 def _project(

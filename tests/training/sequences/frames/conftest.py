@@ -37,5 +37,5 @@ def make_wav2vec2(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def wav2vec2(make_wav2vec2):
-    """One that normalizes waves."""
+    """A model that normalizes waves."""
     return make_wav2vec2()

@@ -39,7 +39,7 @@ def sound():
     return np.float32(0.05 * rng.standard_normal(len(seconds)) * (1.1 + np.sin(2 * np.pi * 3 * seconds)))
 
 
-def test_no_kind_means_log_mel():
+def test_the_default_kind_is_log_mel():
     assert isinstance(TypeAdapter(FrameSettings).validate_python({}), LogMelSettings)
 
 
@@ -56,17 +56,17 @@ def test_a_wave_of_any_length_has_finite_frames_about_one_a_hop(sources, kind, s
 
 @pytest.mark.parametrize("kind", [*KINDS, "tiny"])
 @pytest.mark.parametrize("at_s", [1.3, 2.017, 3.3333])
-def test_a_frame_s_time_is_that_of_the_sound_it_describes(sources, sound, kind, at_s):
+def test_the_time_of_a_frame_is_that_of_its_audio(sources, sound, kind, at_s):
     source = sources[kind]
     other = sound.copy()
     place = round(at_s * 16_000)
     burst = 0.3 * np.hanning(320) * np.sin(2 * np.pi * 1000 * np.arange(320) / 16_000)
     other[place - 160 : place + 160] += burst.astype(np.float32)
     changed = np.square(source.frames(other) - source.frames(sound)).sum(axis=1)
-    # What long views change far from the burst must not weigh.
+    # Small changes of long views far from the burst do not count.
     changed[changed < 0.1 * changed.max()] = 0
     middle_s = (changed * times_s(source, len(changed))).sum() / changed.sum()
-    # speech_embedding sees 775 ms, and every encoder learns how much of it to hear.
+    # A frame of speech_embedding depends on 775 ms, weighted by training.
     assert abs(middle_s - at_s) <= {"log_mel": 0.005, "wav2vec2": 0.02, "tower": 0.06}.get(kind, 0.15)
     assert changed[np.abs(times_s(source, len(changed)) - at_s).argmin()] > 0
 
@@ -80,7 +80,7 @@ def test_encoder_frames_are_those_of_the_runtime(sources, sound):
     np.testing.assert_array_equal(sources["encoder"].frames(sound), load_encoder().frames(sound))
 
 
-def test_sources_tell_themselves_apart(sources):
+def test_different_sources_have_different_fingerprints(sources):
     assert len({source.fingerprint for source in sources.values()}) == len(sources)
     fewer = LogMelFrameSettings(n_mels=20).build_source()
     assert fewer.fingerprint != sources["log_mel"].fingerprint
@@ -88,7 +88,7 @@ def test_sources_tell_themselves_apart(sources):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_section_has_the_frames_whose_instants_lie_in_it(sources, sound, kind):
+def test_a_section_has_the_frames_whose_times_are_in_it(sources, sound, kind):
     source = sources[kind]
     frames, first_s = section_frames(source, sound, 1.0071, 2.5, ContextSettings())
     hop = hop_s(source)
@@ -108,48 +108,48 @@ def test_pieces_of_a_long_section_fit_together(sources, sound, kind):
     pieces, same_s = section_frames(source, sound, 0.3, 5.7, ContextSettings(longest_s=1.37, context_s=0.9))
     assert same_s == first_s
     assert pieces.shape == whole.shape
-    if kind != "wav2vec2":  # whose attention and normalization hear all that there is
+    if kind != "wav2vec2":  # whose attention and normalization depend on the whole wave
         np.testing.assert_allclose(pieces, whole, atol=1e-3)
 
 
-class Listener:
-    """A source that is its input: a sample a frame, and notes of how much it heard."""
+class Identity:
+    """A source whose frames are the samples of the wave; it records the lengths of waves."""
 
-    name, fingerprint, width, hop, first_s, reach_s = "listener", "0", 1, 1, 0.5 / 16_000, float("inf")
+    name, fingerprint, width, hop, first_s, reach_s = "identity", "0", 1, 1, 0.5 / 16_000, float("inf")
 
     def __init__(self):
-        self.heard = []
+        self.lengths = []
 
     def frames(self, wave):
-        self.heard.append(len(wave))
+        self.lengths.append(len(wave))
         return wave[:, None]
 
 
-def test_a_section_is_heard_with_five_seconds_around_it_and_twenty_at_a_time():
+def test_frames_are_computed_in_chunks_of_20_s_with_5_s_of_context():
     wave = np.arange(60 * 16_000, dtype=np.float32)
-    source = Listener()
+    source = Identity()
     frames, first_s = section_frames(source, wave, 2.0, 47.0, ContextSettings())
-    assert [heard / 16_000 for heard in source.heard] == [27, 30, 15]
+    assert [length / 16_000 for length in source.lengths] == [27, 30, 15]
     np.testing.assert_array_equal(frames[:, 0], np.arange(2 * 16_000, 47 * 16_000))
     assert first_s == pytest.approx(2 + 0.5 / 16_000)
-    source = Listener()
+    source = Identity()
     section_frames(source, wave, 10.0, 30.0, ContextSettings())
-    assert source.heard == [30 * 16_000]
+    assert source.lengths == [30 * 16_000]
 
 
 def test_a_section_of_less_than_40_ms_has_no_frames():
-    source = Listener()
+    source = Identity()
     frames, _ = section_frames(source, np.zeros(16_000, np.float32), 0.5, 0.539, ContextSettings())
     assert frames.shape == (0, 1)
-    assert not source.heard
+    assert not source.lengths
 
 
 def test_a_section_beyond_the_recording_is_refused():
-    with pytest.raises(InputError, match=r"starts at 2 s.*ends at 1\.00 s"):
-        section_frames(Listener(), np.zeros(16_000, np.float32), 2.0, 3.0, ContextSettings())
+    with pytest.raises(InputError, match="2 s"):
+        section_frames(Identity(), np.zeros(16_000, np.float32), 2.0, 3.0, ContextSettings())
 
 
-def test_centered_bands_have_no_mean_over_what_is_heard():
+def test_centered_bands_have_no_mean_over_their_wave():
     sound = np.random.default_rng(0).normal(0, 0.1, 16_000).astype(np.float32)
     plain, centered = (
         LogMelFrameSettings(centered=is_centered).build_source().frames(sound) for is_centered in (False, True)
@@ -158,7 +158,7 @@ def test_centered_bands_have_no_mean_over_what_is_heard():
 
 
 @pytest.mark.parametrize("kind", ["log_mel", "tower"])
-def test_sound_beyond_its_reach_does_not_change_a_frame(sources, kind):
+def test_audio_beyond_the_reach_does_not_change_a_frame(sources, kind):
     source = sources[kind]
     sound = np.random.default_rng(0).normal(0, 0.1, 12 * 16_000).astype(np.float32)
     near, far = ContextSettings(context_s=source.reach_s), ContextSettings(context_s=6.0)
@@ -166,6 +166,6 @@ def test_sound_beyond_its_reach_does_not_change_a_frame(sources, kind):
     beyond = round(source.reach_s * 16_000) + source.hop
     changed[: round(5.1 * 16_000) - beyond] = 0
     changed[round(6.3 * 16_000) + beyond :] = 0
-    heard = section_frames(source, sound, 5.1, 6.3, far)[0]
+    expected = section_frames(source, sound, 5.1, 6.3, far)[0]
     for wave, settings in ((sound, near), (changed, far)):
-        np.testing.assert_allclose(section_frames(source, wave, 5.1, 6.3, settings)[0], heard, atol=1e-5)
+        np.testing.assert_allclose(section_frames(source, wave, 5.1, 6.3, settings)[0], expected, atol=1e-5)

@@ -41,7 +41,7 @@ def all_frames(store, number):
     return store.frames(number, 0, store.counts[number])
 
 
-def test_the_store_gives_what_the_source_made(corpus):
+def test_stored_frames_are_those_of_the_source(corpus):
     folder, sections = corpus
     store = store_frames(SOURCE, sections, folder, folder / "frames")
     assert len(store) == 5
@@ -59,7 +59,7 @@ def test_the_store_gives_what_the_source_made(corpus):
     assert store.counts.tolist() == [63, 51, 91, 95, 0]
 
 
-def test_a_segment_has_the_frames_whose_instants_lie_in_it(corpus):
+def test_a_segment_has_the_frames_whose_times_are_in_it(corpus):
     folder, sections = corpus
     store = store_frames(SOURCE, sections, folder, folder / "frames")
     whole = SOURCE.frames(audio.read(folder / "wavs/a.wav"))
@@ -72,16 +72,16 @@ def test_a_segment_has_the_frames_whose_instants_lie_in_it(corpus):
 def test_stored_speakers_are_not_computed_again(corpus, monkeypatch):
     folder, sections = corpus
     store_frames(SOURCE, sections[:2], folder, folder / "frames")
-    heard = []
+    reads = []
     read = audio.read
-    monkeypatch.setattr(store_module.audio, "read", lambda path: heard.append(path.name) or read(path))
+    monkeypatch.setattr(store_module.audio, "read", lambda path: reads.append(path.name) or read(path))
     store = store_frames(SOURCE, sections[:3], folder, folder / "frames")
-    assert heard == ["c.wav"]
+    assert reads == ["c.wav"]
     opened = all_frames(store, 0)
     untouched = FrameStore(folder / "frames", sections[:1])
     # Eve has one more section, and keeps the other.
     again = store_frames(SOURCE, sections[3:4], folder, folder / "frames")
-    assert heard == ["c.wav", "a.wav", "b.wav"]
+    assert reads == ["c.wav", "a.wav", "b.wav"]
     assert FrameStore(folder / "frames", sections[:4]).counts.tolist() == [63, 51, 91, 95]
     assert again.counts.tolist() == [95]
     np.testing.assert_array_equal(opened, all_frames(FrameStore(folder / "frames", sections[:1]), 0))
@@ -145,7 +145,7 @@ def test_a_store_of_an_earlier_version_is_used(corpus):
     assert store_frames(SOURCE, sections, folder, folder / "frames").counts.tolist() == [63, 51, 91, 95, 0]
 
 
-def test_sections_that_are_not_stored_are_named(corpus):
+def test_a_section_without_stored_frames_is_named(corpus):
     folder, sections = corpus
     store_frames(SOURCE, sections, folder, folder / "frames")
     with pytest.raises(InputError, match=r"wavs/b\.wav from 0\.25 to 1\.75 s"):

@@ -44,7 +44,7 @@ def test_the_last_layer_can_be_tapped(wav2vec2, wave):
     np.testing.assert_allclose(source_of(wav2vec2, 3).frames(wave), expected, atol=1e-3)
 
 
-def test_loudness_matters_only_where_the_feature_extractor_does_not_normalize(make_wav2vec2, wave):
+def test_frames_depend_on_loudness_only_without_normalization(make_wav2vec2, wave):
     for normalizes in (True, False):
         source = source_of(make_wav2vec2(do_normalize=normalizes, feat_extract_norm="layer"))
         is_same = np.allclose(source.frames(wave), source.frames(3 * wave), atol=1e-3)
@@ -58,7 +58,7 @@ def test_a_frame_sees_25_ms_every_20_ms(wav2vec2, size, count):
     assert (source.width, source.hop, source.first_s) == (16, 320, 0.0125)
 
 
-def test_the_same_weights_elsewhere_are_the_same_source_and_another_layer_is_another(wav2vec2, tmp_path):
+def test_the_fingerprint_depends_on_weights_and_layer_and_not_on_the_path(wav2vec2, tmp_path):
     copy = tmp_path / "copy"
     shutil.copytree(wav2vec2, copy)
     assert source_of(copy).fingerprint == source_of(wav2vec2).fingerprint
@@ -84,7 +84,7 @@ def test_a_folder_that_is_missing_is_named(tmp_path):
     assert refusal("./nowhere").startswith("./nowhere: no such folder")
 
 
-def test_a_name_that_the_hub_cannot_give_has_a_cure(monkeypatch):
+def test_a_model_that_cannot_be_downloaded_has_a_cure(monkeypatch):
     def offline(*_, **__):
         raise OSError(
             "We couldn't connect to the hub to load the files.\nCheck your connection. See the guide\n\n at …"
@@ -96,7 +96,7 @@ def test_a_name_that_the_hub_cannot_give_has_a_cure(monkeypatch):
     assert "name its folder" in message
 
 
-def test_a_folder_without_weights_says_which_files_belong_there(wav2vec2, tmp_path):
+def test_an_error_about_missing_weights_names_the_files(wav2vec2, tmp_path):
     for file in ("config.json", "preprocessor_config.json"):
         shutil.copy(wav2vec2 / file, tmp_path)
     assert "model.safetensors" in refusal(tmp_path)
