@@ -17,7 +17,8 @@ def test_items_are_reported_one_by_one():
 def test_items_without_length_have_no_total_unless_it_is_given():
     calls: list[object] = []
     list(follow(iter("ab"), "reading", lambda *call: calls.append(call)))
-    assert calls[-1] == ("reading", 2, None)
+    assert calls == [("reading", 0, None), ("reading", 1, None), ("reading", 2, None)]
+    calls.clear()
     list(follow(iter("ab"), "reading", lambda *call: calls.append(call), total=5))
     assert calls[-1] == ("reading", 2, 5)
 

@@ -53,6 +53,7 @@ def compare(
         from earmark.training.compare.report import write_report
         from earmark.training.compare.runs import check_runs, plan_runs, train_runs
         from earmark.training.compare.summary import summarize
+        from earmark.training.loop import chosen_checkpoint
 
     tests = read_protocol(protocol)
     evaluator = Evaluator(tests)
@@ -67,7 +68,7 @@ def compare(
         for run in follow(finished, "training runs", progress, total=len(runs)):
             console.say(f"trained {run.system}, seed {run.seed}")
         results = {
-            run: evaluator.evaluate(run.folder / f"{run.recipe.choose}.safetensors", progress=progress)
+            run: evaluator.evaluate(chosen_checkpoint(run.recipe, run.folder), progress=progress)
             for run in follow(runs, "evaluating", progress)
         }
     report = write_report(summarize(results), tests, runs, folder, command=["earmark", *sys.argv[1:]])

@@ -8,8 +8,8 @@ import pytest
 
 from earmark import audio
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.training.spatial.settings import parse_spatial
 from earmark.training.spatial.simulation import simulate
+from tests.training.spatial.recipes import parse_spatial
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300)}
 ROLES = {"train": 6, "val": 4, "test": 4}

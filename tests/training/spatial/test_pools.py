@@ -4,7 +4,8 @@ import pytest
 from earmark.core.errors import InputError
 from earmark.training.spatial.pools import draw_sample, prepare_pools
 from earmark.training.spatial.position import choose_anchors, positions
-from earmark.training.spatial.settings import Sizes, parse_spatial
+from earmark.training.spatial.settings import Sizes
+from tests.training.spatial.recipes import parse_spatial
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from earmark import audio
 from earmark.core.errors import InputError
 from earmark.evaluation.simulation.results import Repetition, read_rows, repetition_path
 from earmark.training.export.checkpoint_embedder import load_embedder
-from earmark.training.spatial.settings import parse_spatial, read_spatial
+from earmark.training.spatial.settings import read_spatial
 from earmark.training.spatial.simulation import gain, simulate, summarize
+from tests.training.spatial.recipes import parse_spatial
 
 RECIPES = sorted((Path(__file__).parents[3] / "recipes" / "humayun").glob("*.toml"))
 

@@ -73,6 +73,8 @@ def test_the_word_for_silence_is_no_word(table, tmp_path, corpus):
 
 
 def test_validation_clips_are_a_bank_of_their_own(recipe, table, tmp_path):
-    assert validation_bank(recipe).labels == ("high", "low")
+    bank = validation_bank(recipe)
+    assert bank is not None
+    assert bank.labels == ("high", "low")
     del table["data"]["validation"]
     assert validation_bank(parse_recipe(table, tmp_path, "recipe")) is None

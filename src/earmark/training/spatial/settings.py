@@ -2,11 +2,11 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from earmark.core.config import Settings, read_table, resolve_paths, validate
+from earmark.core.config import Settings, read_table, validate
 from earmark.training.spatial.autoencoder import AutoencoderSettings
 from earmark.training.spatial.classifier import ClassifierSettings
 from earmark.training.spatial.conv1d import Conv1dSettings
@@ -74,12 +74,3 @@ def read_spatial(path: Path, overrides: Sequence[str] = ()) -> SpatialSettings:
         InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
     """
     return validate(SpatialSettings, read_table(path, SpatialSettings, overrides=overrides), str(path))
-
-
-def parse_spatial(table: dict[str, Any], folder: Path, where: str) -> SpatialSettings:
-    """Settings from a table whose relative paths start from ``folder``; ``where`` says where the table comes from.
-
-    Raises:
-        InputError: an unknown key, a value of the wrong kind.
-    """
-    return validate(SpatialSettings, resolve_paths(table, [SpatialSettings], folder), where)

@@ -51,21 +51,15 @@ NUMBERS = ("error", "weighted_precision", "weighted_recall")
 
 
 def simulate(
-    settings: SpatialSettings,
-    folder: Path,
-    *,
-    pools: Pools | None = None,
-    jobs: int = 1,
-    progress: Progress = no_progress,
+    settings: SpatialSettings, folder: Path, *, jobs: int = 1, progress: Progress = no_progress
 ) -> list[Repetition]:
     """Run the repetitions that are not finished, and write everything into a folder.
 
     Args:
         settings: of the simulation.
         folder: of the run.
-        pools: the clips; None for those of `prepare_pools`.
         jobs: number of processes, each with one repetition at a time; one job is this process.
-        progress: of the repetitions, and, with one job, of the epochs.
+        progress: of packing the clips, of the repetitions, and, with one job, of the epochs.
 
     Returns:
         All repetitions whose arrays are in the folder.
@@ -73,7 +67,7 @@ def simulate(
     Raises:
         InputError: the folder holds results of other settings, or the clips do not suit the settings.
     """
-    pools = pools or prepare_pools(settings.data, settings.autoencoder.encoder, progress=progress)
+    pools = prepare_pools(settings.data, settings.autoencoder.encoder, progress=progress)
     _open_workspace(folder, settings, pools)
     tables = {"spatial": folder / RESULTS, "plain": folder / PLAIN_RESULTS}
     rows = len(read_rows(tables["spatial"])) if tables["spatial"].exists() else 0
