@@ -1,7 +1,7 @@
 """Old names of keys and kinds of recipes.
 
-Checkpoints and model cards hold the recipe of their run; `with_current_names` reads those of any version. A recipe file
-is the user's own: there an old name is an error that names the new one.
+Checkpoints and model cards contain the recipe of their run; `with_current_names` converts those of earlier versions.
+In a recipe file of a user, an old name is an error that names the new one.
 """
 
 from typing import Any
@@ -21,14 +21,14 @@ RENAMED_KEYS = {
     "standardise": "standardize",
     "unlabelled": "unlabeled",
 }
-"""Old key: new key."""
+"""New names of keys, by old name."""
 
 RENAMED_KINDS = {"centered": "center_crop", "centred": "center_crop", "repeated": "tiled_crop"}
-"""Old value of a field `kind`: new value."""
+"""New values of fields `kind`, by old value."""
 
 
 def with_current_names(table: Any) -> Any:
-    """The same table with today's keys and kinds, at any depth.
+    """Replace old keys and kinds of a table, at any depth.
 
     >>> with_current_names({"optimiser": {"lr": 0.1}, "scenes": {"kind": "centred"}})
     {'optimizer': {'lr': 0.1}, 'scenes': {'kind': 'center_crop'}}
