@@ -106,7 +106,7 @@ def test_a_file_beside_the_initialization_is_neither_used_nor_written(talkers, t
         "the test",
     )
     torch.manual_seed(0)
-    model = build_network(recipe.encoder, 96)  # type: ignore[arg-type]
+    model = build_network(recipe.encoder, 96)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     state = Checkpoint(recipe.model_dump(mode="json"), 1, {}, tensors, ())
     save_checkpoint(tmp_path / "best.safetensors", state)
