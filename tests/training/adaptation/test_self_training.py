@@ -9,6 +9,7 @@ from earmark.training.adaptation.report import summary
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from earmark.training.sequences.networks import build_network
+from earmark.training.sequences.recipe import SequenceRecipe
 
 BRIEF = AdaptSettings(rounds=2, steps=4, checks=2, pairs=16, held_out=0.3, threads=1)
 ONE_ROUND = BRIEF.model_copy(update={"rounds": 1})
@@ -105,6 +106,7 @@ def test_a_file_beside_the_initialization_is_neither_used_nor_written(talkers, t
         {**table, "frames": {"kind": "tower", "late": 0}, "encoder": {"kind": "stream", "frames": "published"}},
         "the test",
     )
+    assert isinstance(recipe, SequenceRecipe)
     torch.manual_seed(0)
     model = build_network(recipe.encoder, 96)
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}

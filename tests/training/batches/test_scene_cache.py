@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -30,7 +32,8 @@ def store(bank_of, tone, tmp_path):
 
     def make(copies, lives=99):
         torch.manual_seed(0)
-        return fill_scene_cache(scenes, augmentation, Teacher(lives), tmp_path / "kept", copies=copies, seed=1)
+        teacher: Any = Teacher(lives)
+        return fill_scene_cache(scenes, augmentation, teacher, tmp_path / "kept", copies=copies, seed=1)
 
     return make
 

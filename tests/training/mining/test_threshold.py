@@ -26,16 +26,16 @@ def test_the_threshold_is_the_published_one(wanted, seed):
 
 
 def test_of_equally_close_thresholds_the_highest_is_taken():
-    assert choose_threshold(np.float32([0.905, 0.905, 0.4, 0.4]), 0.5, 0.01).threshold == 0.9
+    assert choose_threshold(np.array([0.905, 0.905, 0.4, 0.4], np.float32), 0.5, 0.01).threshold == 0.9
 
 
 def test_some_segments_are_covered_where_all_similarities_are_equal():
-    curve = choose_threshold(np.float32([0.998] * 6 + [-np.inf] * 4), 0.2, 0.01)
+    curve = choose_threshold(np.array([0.998] * 6 + [-np.inf] * 4, np.float32), 0.2, 0.01)
     assert (curve.threshold, curve.coverage[curve.chosen]) == (0.99, 0.6)
 
 
 def test_every_similarity_is_in_its_bin():
-    values = np.float32([-1.0000001, -1, -0.005, 0, 0.28, 0.29, 0.995, 1, 1.0000001, -np.inf])
+    values = np.array([-1.0000001, -1, -0.005, 0, 0.28, 0.29, 0.995, 1, 1.0000001, -np.inf], np.float32)
     counts = histogram(values, 0.01)
     assert counts.sum() == 9
     for low, count in zip(bin_edges(0.01), counts, strict=True):
@@ -44,4 +44,10 @@ def test_every_similarity_is_in_its_bin():
 
 
 def test_a_mask_selects_what_is_counted():
-    assert histogram(np.float32([0.5, 0.5, 0.9]), 0.5, np.array([True, False, True])).tolist() == [0, 0, 0, 2, 0]
+    assert histogram(np.array([0.5, 0.5, 0.9], np.float32), 0.5, np.array([True, False, True])).tolist() == [
+        0,
+        0,
+        0,
+        2,
+        0,
+    ]

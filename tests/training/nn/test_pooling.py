@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -46,7 +47,8 @@ def test_training_and_runtime_embed_the_same_window_equally(parts, start, length
     model = encoder(parts)
     edges = [instant(start, model) - model.hop // 2, instant(start + length, model) - model.hop // 2]
     summed = sum_windows(FRAMES[:1], torch.tensor([edges]), model)
-    runtime = Encoder.embed_windows(SimpleNamespace(parts=parts), FRAMES[0].numpy(), [start + length], length)
+    shipped: Any = SimpleNamespace(parts=parts)
+    runtime = Encoder.embed_windows(shipped, FRAMES[0].numpy(), [start + length], length)
     assert np.allclose(torch.nn.functional.normalize(summed, dim=1).numpy(), runtime, atol=1e-5)
 
 

@@ -14,7 +14,8 @@ SOURCE = {"kind": "log_mel", "n_mels": 12, "hop_s": 0.02}
 def speech(tmp_path_factory, say):
     """A folder with recordings, `sections.txt`, `labeled.txt` and `pairs.txt`: each voice in two files, 3.5 s each."""
     folder = tmp_path_factory.mktemp("speech")
-    sections, labeled, places = [], [], {}
+    sections, labeled = [], []
+    places: dict[str, list[str]] = {}
     for number, voice in enumerate(VOICES):
         for take in range(2):
             path = f"{voice}_{take}.wav"

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -12,6 +14,7 @@ from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, save_checkpoint
 from earmark.training.sequences.lists import read_segment_list
 from earmark.training.sequences.networks import build_network, embed_cuts
+from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.sequences.segment_frames import SegmentFrames
 
 
@@ -19,6 +22,7 @@ from earmark.training.sequences.segment_frames import SegmentFrames
 def checkpoint(table, tmp_path):
     """A checkpoint of an untrained network."""
     recipe = check_any_recipe(table, "recipe")
+    assert isinstance(recipe, SequenceRecipe)
     torch.manual_seed(0)
     network = build_network(recipe.encoder, 12)
     tensors = {f"model.{name}": tensor for name, tensor in network.state_dict().items()}
@@ -30,6 +34,7 @@ def checkpoint(table, tmp_path):
 def test_segments_of_a_file_are_embedded_as_in_training(checkpoint, speech, tmp_path):
     path, recipe, network = checkpoint
     embedder = load_embedder(path)
+    assert isinstance(embedder, SelfSegmenting)
     listed = read_segment_list(speech / "labeled.txt", speech)
     frames = SegmentFrames(listed, None, recipe.frames.build_source(), tmp_path / "stored", recipe.context)
     with torch.inference_mode():
@@ -55,9 +60,15 @@ def test_it_is_an_embedder_of_evaluation_and_mining(checkpoint):
 
 def test_a_recording_is_read_once_for_all_of_its_segments(checkpoint, speech, monkeypatch):
     embedder = load_embedder(checkpoint[0])
-    reads = []
+    assert isinstance(embedder, SelfSegmenting)
+    reads: list[Path] = []
     read = audio.read
-    monkeypatch.setattr(audio, "read", lambda path: reads.append(path) or read(path))
+
+    def counted(path):
+        reads.append(path)
+        return read(path)
+
+    monkeypatch.setattr(audio, "read", counted)
     found = embedder.embed_file(speech / "anna_0.wav", [(0.3, 0.8), (1.1, 1.6), (0.3, 0.8), (2.0, None)])
     assert len(reads) == 1
     np.testing.assert_array_equal(found[0], found[2])
@@ -75,8 +86,10 @@ def test_an_embedding_does_not_depend_on_longer_waves_in_its_batch(checkpoint, s
 
 @pytest.mark.parametrize("span", [(3.0, 9.0), (9.0, 9.5), (0.5, 0.51)])
 def test_a_span_outside_the_recording_or_too_short_is_refused(checkpoint, speech, span):
+    embedder = load_embedder(checkpoint[0])
+    assert isinstance(embedder, SelfSegmenting)
     with pytest.raises(InputError, match=r"anna_0\.wav"):
-        load_embedder(checkpoint[0]).embed_file(speech / "anna_0.wav", [span])
+        embedder.embed_file(speech / "anna_0.wav", [span])
 
 
 def test_a_wave_shorter_than_a_frame_is_refused(checkpoint):
@@ -96,8 +109,9 @@ def test_a_whole_recording_is_cut_to_its_spoken_part_unless_all_of_it_is_wanted(
     wave[12_000:20_000] += (0.2 * np.sin(np.arange(8_000) * 0.3)).astype(np.float32)
     audio.write(tmp_path / "one.wav", wave)
     part = find_speech(audio.read(tmp_path / "one.wav"))
+    assert part is not None
     spoken, whole = (segment_embedder(embedder, spoken=is_spoken) for is_spoken in (True, False))
     assert spoken.fingerprint != whole.fingerprint
     rows = [encoder.embed_file(tmp_path / "one.wav", [(0, None)]) for encoder in (spoken, whole)]
     np.testing.assert_array_equal(rows[0], whole.embed_file(tmp_path / "one.wav", [part]))
-    assert not np.array_equal(*rows)
+    assert not np.array_equal(rows[0], rows[1])

@@ -1,4 +1,5 @@
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.training.sequences.lists import read_pair_list, read_section_list, read_segment_list
 
-PAIRS = {"longest_s": 2.0, "same_file": False}
+PAIRS: dict[str, Any] = {"longest_s": 2.0, "same_file": False}
 
 
 def listed_in(folder, text, name="list.txt"):

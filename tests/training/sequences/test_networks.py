@@ -1,4 +1,5 @@
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -94,8 +95,9 @@ def test_parts_of_a_segment_are_those_of_the_runtime(parts):
     frames = np.random.default_rng(1).standard_normal((40, 96)).astype(np.float32)
     with torch.inference_mode():
         vectors = network.head(torch.from_numpy(frames)[None])[0].numpy()  # the first is of frame 1
+    shipped: Any = SimpleNamespace(parts=parts)
     for length in range(1, 13):
-        wanted = Encoder.embed_windows(SimpleNamespace(parts=parts), vectors, [20 - 1 + length], length)
+        wanted = Encoder.embed_windows(shipped, vectors, [20 - 1 + length], length)
         found = directions(embedded(network, [Cut(frames, 20, 20 + length)]))
         np.testing.assert_allclose(found, wanted, atol=1e-5, err_msg=f"{length} frames")
 

@@ -19,10 +19,14 @@ SOURCE = LogMelFrameSettings(n_mels=12, hop_s=0.02).build_source()
 CPU = torch.device("cpu")
 
 
+def recipe_of(table):
+    return check_any_recipe(table, "recipe")
+
+
 @pytest.fixture
 def network(table):
     torch.manual_seed(0)
-    return build_network(check_any_recipe(table, "recipe").encoder, 12)
+    return build_network(recipe_of(table).encoder, 12)
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +95,8 @@ def test_the_held_out_loss_uses_the_projection(network, table, speech, kind):
     lists = {"sections": "sections", "pairs": "pairs", "gold": "labeled"}
     table["data"] |= {"held_out": str(speech / f"{lists[kind]}.txt"), lists[kind]: str(speech / f"{lists[kind]}.txt")}
     table["episodes"] = {"kind": kind} | (table["episodes"] if kind == "sections" else {})
-    held_out = SequenceDataset(check_any_recipe(table, "recipe"), SOURCE, CPU).held_out()
+    held_out = SequenceDataset(recipe_of(table), SOURCE, CPU).held_out()
+    assert held_out is not None
     measured = SequenceValidation(network, NTXentSettings(), None, held_out, CPU).metrics()
     assert measured.keys() == {"held_out_loss"}
     network.eval()
@@ -109,12 +114,18 @@ def test_the_held_out_loss_uses_the_projection(network, table, speech, kind):
 
 def test_held_out_batches_differ_from_training_batches_and_are_reproducible(table):
     table["data"]["held_out"] = table["data"]["sections"]
-    material = SequenceDataset(check_any_recipe(table, "recipe"), SOURCE, CPU)
-    teaching, held_out = material.training(3)(0), material.held_out()(0)
+    material = SequenceDataset(recipe_of(table), SOURCE, CPU)
+
+    def first_held_out():
+        draw = material.held_out()
+        assert draw is not None
+        return draw(0)
+
+    teaching, held_out = material.training(3)(0), first_held_out()
     rows = np.arange(4)
     lengths = [[len(cut.frames) for cut in batch.cut(rows)] for batch in (teaching, held_out)]
     assert lengths[0] != lengths[1]
-    again = material.held_out()(0)
+    again = first_held_out()
     for one, other in zip(held_out.cut(rows), again.cut(rows), strict=True):
         np.testing.assert_array_equal(one.frames, other.frames)
 

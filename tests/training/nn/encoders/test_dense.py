@@ -36,7 +36,7 @@ def plain(state, rows):
 def test_the_network_is_that_of_a_plain_computation():
     torch.manual_seed(0)
     network = Dense(DenseSettings())
-    torch.nn.init.uniform_(network.layers[2].weight)
+    torch.nn.init.uniform_(network.get_parameter("layers.2.weight"))
     features = torch.randn(9, 32, 20) * 3 + 1
     for _ in range(5):
         network(features)

@@ -97,8 +97,11 @@ def test_the_network_is_that_of_a_plain_computation(units, frames):
     expected.square().sum().backward()
     for name, parameter in network.named_parameters():
         if parameter.requires_grad:
-            scale = state[name].grad.abs().max()
-            assert torch.allclose(parameter.grad / scale, state[name].grad / scale, rtol=1e-3, atol=1e-4), name
+            gradient, wanted = parameter.grad, state[name].grad
+            assert gradient is not None
+            assert wanted is not None
+            scale = wanted.abs().max()
+            assert torch.allclose(gradient / scale, wanted / scale, rtol=1e-3, atol=1e-4), name
 
 
 def test_dropout_leaves_out_means_in_training_only():

@@ -68,6 +68,7 @@ def test_silence_is_the_floor(log_mel):
 def test_silence_has_a_finite_gradient(log_mel):
     wave = torch.zeros(1, 800, requires_grad=True)
     log_mel(wave).sum().backward()
+    assert wave.grad is not None
     assert torch.isfinite(wave.grad).all()
 
 

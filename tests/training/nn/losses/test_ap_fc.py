@@ -49,7 +49,7 @@ def test_a_target_that_comes_again_is_not_its_own_negative(embeddings, labels, b
     # The same as one row of samples for each utterance, with labels that come again.
     rows = objective(embeddings.flatten(0, 1)[:, None], labels.repeat_interleave(4), background)
     torch.testing.assert_close(rows, several)
-    total = 0.0
+    total = torch.tensor(0.0)
     for j in range(5):
         for i in range(4):
             keep = torch.tensor([[k != j or own == i for own in range(4)] for k in range(5)])

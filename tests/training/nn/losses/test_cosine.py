@@ -27,6 +27,7 @@ def test_a_zero_vector_is_like_nothing_and_passes_no_gradient_on():
     found = cosine(vectors, vectors)
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
     (found * torch.tensor([[1.0, 2.0], [3.0, 4.0]])).sum().backward()
+    assert vectors.grad is not None
     assert torch.equal(vectors.grad[0], torch.zeros(2))
     assert torch.isfinite(vectors.grad).all()
 

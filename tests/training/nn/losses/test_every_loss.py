@@ -196,7 +196,11 @@ def test_a_loss_with_class_weights_judges_by_them(settings, embeddings):
 @every_loss
 def test_wrong_batches_are_refused(settings, embeddings, labels, background):
     objective = built(settings)
-    wrong = [(embeddings[:, 0], labels), (embeddings, labels[:3]), (embeddings, labels.float())]
+    wrong: list[tuple[torch.Tensor, ...]] = [
+        (embeddings[:, 0], labels),
+        (embeddings, labels[:3]),
+        (embeddings, labels.float()),
+    ]
     if settings.least_utterances > 1:
         wrong.append((embeddings[:, :1], labels))
     if settings.has_classes:

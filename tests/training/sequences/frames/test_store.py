@@ -72,9 +72,14 @@ def test_a_segment_has_the_frames_whose_times_are_in_it(corpus):
 def test_stored_speakers_are_not_computed_again(corpus, monkeypatch):
     folder, sections = corpus
     store_frames(SOURCE, sections[:2], folder, folder / "frames")
-    reads = []
+    reads: list[str] = []
     read = audio.read
-    monkeypatch.setattr(store_module.audio, "read", lambda path: reads.append(path.name) or read(path))
+
+    def counted(path):
+        reads.append(path.name)
+        return read(path)
+
+    monkeypatch.setattr(audio, "read", counted)
     store = store_frames(SOURCE, sections[:3], folder, folder / "frames")
     assert reads == ["c.wav"]
     opened = all_frames(store, 0)
@@ -100,10 +105,10 @@ def test_interrupted_work_continues(corpus, monkeypatch):
         return read(path)
 
     read = audio.read
-    monkeypatch.setattr(store_module.audio, "read", fail)
+    monkeypatch.setattr(audio, "read", fail)
     with pytest.raises(KeyboardInterrupt):
         store_frames(SOURCE, sections, folder, folder / "frames")
-    monkeypatch.setattr(store_module.audio, "read", read)
+    monkeypatch.setattr(audio, "read", read)
     assert not list((folder / "frames").glob(".*"))
     names = {json.loads(file.read_text())["speaker"] for file in (folder / "frames").glob("????????????????.json")}
     assert names == {"adam / 1", "eve"}

@@ -129,4 +129,4 @@ def test_a_model_of_another_rate_is_refused(make_wav2vec2):
 
 def test_unknown_keys_are_refused():
     with pytest.raises(ValidationError, match="layers"):
-        Wav2Vec2FrameSettings(layers=8)
+        Wav2Vec2FrameSettings(layers=8)  # type: ignore[call-arg]
