@@ -115,7 +115,7 @@ def enroll_files(kind: Kind, name: str, files: Sequence[Path], encoder: Any, kno
 
 
 def remove(kind: Kind, names: Sequence[str]) -> None:
-    """Remove keywords or speakers, and say so."""
+    """Remove keywords or speakers and print their names."""
     kind.remove(*names)
     for name in dict.fromkeys(names):
         console.say(f"removed {kind.label}{name!r}")

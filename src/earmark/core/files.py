@@ -114,7 +114,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
     parent.mkdir(parents=True, exist_ok=True)
     remove_drafts(parent)
     while True:
-        # A new random name: nobody can have planted a file or a link there. The mode keeps other users out.
+        # A new random name: no other program can have created a file or link there. The mode keeps other users out.
         draft = parent / f"{DRAFT}{secrets.token_hex(8)}"
         draft.mkdir(mode=0o700 if _IS_POSIX else 0o777)  # on Windows 0o700 would stay with the finished file
         # The lock says that the writer is alive. Another process may take the draft for a stale one before that.

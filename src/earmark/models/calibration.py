@@ -88,7 +88,7 @@ class Calibration:
         found = card.get("calibration")
         cure = "export the encoder again"
         match card.get("recipe"):
-            case {"kind": "sequences"}:  # an export cannot calibrate what learned without labeled words
+            case {"kind": "sequences"}:  # export cannot calibrate an encoder trained without labeled words
                 cure = "adapt from base with `earmark adapt`, which calibrates, or export an encoder of words"
         if not found:
             raise InputError(f"{encoder}: the model card holds no calibration; {cure}")

@@ -17,7 +17,7 @@ def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     Args:
         curves: curves by name; the styles of 28 differ.
         title: title of the plot.
-        of: what is accepted or rejected, in the plural.
+        of: plural noun for the scored items, such as "trials".
     """
     figure, axes = one_panel(5.6, 4.8)
     for index, (name, curve) in enumerate(curves.items()):

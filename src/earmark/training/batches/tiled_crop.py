@@ -32,7 +32,7 @@ class TiledCropSettings(Settings):
     length_s: PositiveFloat = Field(3.0150625, description="length of a crop, in seconds")
     tile: bool = Field(
         True,
-        description="a crop begins anywhere and wraps at the end of its recording; false: it lies inside, and a "
+        description="a crop begins anywhere and wraps at the end of its recording; false: crops stay inside, and a "
         "shorter recording is zero-padded",
     )
     reversal: float = Field(0.5, ge=0, le=1, description="probability of time reversal")

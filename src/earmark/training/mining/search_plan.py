@@ -75,7 +75,7 @@ def plan_blocks(table: SegmentTable, relation: Relation, size: int = BLOCK_ROWS)
 
 
 def _boundaries(numbers: Ints) -> Ints:
-    """Rows at which a number differs from the one before, with both ends."""
+    """Indices at which the value changes, including 0 and n."""
     return np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]])
 
 

@@ -92,6 +92,6 @@ def _listed(manifest: Manifest, splits: Sequence[str], folder: Path) -> tuple[Tr
     present = {clip.split for clip in manifest}
     for split in splits:
         if split not in present:
-            raise InputError(f"split {split!r}: it has no clip; the manifest has {', '.join(sorted(present))}")
+            raise InputError(f"split {split!r}: has no clips; choose one of {', '.join(sorted(present))}")
     listed = listing_from(folder, manifest)
     return tuple(listed(clip) for clip in manifest.only(*splits))

@@ -44,7 +44,7 @@ _FILES = "range of the number of recordings"
 
 _NOTHING, _ROOM, *_MIXES = range(5)
 
-# In digital silence noise gets the level of this RMS: a model must see silence with noise too, or noise alone tells
+# In digital silence noise gets the level of this RMS: without noisy silence, noise alone shows
 # that a clip is not silence. All three are RMS.
 _SILENCE = 1e-2  # -40 dB
 _DIGITAL_SILENCE = 2.0**-16  # half a step of 16 bits
