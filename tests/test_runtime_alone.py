@@ -109,3 +109,35 @@ def test_the_command_line_answers_without_anything_but_the_runtime():
 def test_what_is_hidden_cannot_be_imported():
     with pytest.raises(AssertionError, match="hidden by the test"):
         run_alone("import scipy")
+
+
+_HELP = """
+from typer.main import get_command
+from typer.testing import CliRunner
+
+from earmark.cli import app
+
+
+def leaves(command, words=()):
+    commands = getattr(command, "commands", None) or {
+        name: command.get_command(None, name) for name in getattr(command, "list_commands", lambda _: [])(None)
+    }
+    if not commands:
+        yield words
+    for name, inner in commands.items():
+        yield from leaves(inner, (*words, name))
+
+
+shown = list(leaves(get_command(app)))
+assert len(shown) > 30, shown
+for words in shown:
+    result = CliRunner().invoke(app, [*words, "-h"])
+    assert result.exit_code == 0, (words, result.exception)
+print(len(shown))
+"""
+
+
+@pytest.mark.slow
+def test_every_command_shows_its_help_without_any_extra():
+    done = subprocess.run([sys.executable, "-c", _ABSENT + _HELP], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

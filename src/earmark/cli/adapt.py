@@ -15,7 +15,8 @@ from earmark.cli.settings import options_from
 from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
-    from earmark.training.adaptation import AdaptationResult, AdaptSettings, SelfTraining
+    from earmark.training.adaptation.self_training import AdaptationResult, SelfTraining
+    from earmark.training.adaptation.settings import AdaptSettings
 
 
 Init = Annotated[
@@ -70,7 +71,8 @@ def adapt(
     with needs("evaluate"):
         from earmark.training.adaptation import report
     with needs("train"):
-        from earmark.training.adaptation import SelfTraining, choose_initialization
+        from earmark.training.adaptation.initialization import choose_initialization
+        from earmark.training.adaptation.self_training import SelfTraining
 
     initialization = choose_initialization(init, recipe)
     if validation is not None and not validation.exists():

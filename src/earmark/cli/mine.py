@@ -13,7 +13,7 @@ from earmark.cli.settings import Flag, options_from
 from earmark.core.errors import needs
 
 if TYPE_CHECKING:
-    from earmark.training.mining import MiningSettings
+    from earmark.training.mining.settings import MiningSettings
 
 _RARE = ("bin_width", "dimension", "pca_rows", "longest_s", "exact_rows", "probes", "part_rows")
 

@@ -6,6 +6,7 @@ copy of the file is a complete copy.
 
 import difflib
 import os
+import shlex
 import sqlite3
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -342,9 +343,8 @@ class KeywordStore:
         if answering:
             plural = len(answering) > 1
             keywords = f"keyword{'s' * plural} {', '.join(map(repr, answering))} {'are' if plural else 'is'}"
-            raise InputError(
-                f"{self.path}: {keywords} restricted to speaker '{speaker}'; lift that first: earmark keywords restrict"
-            )
+            cure = f"earmark keywords restrict {shlex.quote(answering[0])} --any-speaker"
+            raise InputError(f"{self.path}: {keywords} restricted to speaker '{speaker}'; first: {cure}")
 
     def _taken(self, noun: str, name: str) -> NameTaken:
         return NameTaken(f"{self.path}: {noun} '{name}' exists; replace it, or choose another name")

@@ -6,7 +6,7 @@ import pytest
 from earmark import audio
 from earmark.data import vad
 from earmark.data.manifest import Clip, Manifest, write_manifest
-from earmark.training.adaptation import choose_initialization
+from earmark.training.adaptation.initialization import choose_initialization
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300)}
 RECIPE = """

@@ -2,8 +2,9 @@ import pytest
 
 from earmark.core.config import read_toml
 from earmark.core.errors import InputError
-from earmark.training.adaptation import AdaptSettings, choose_initialization
+from earmark.training.adaptation.initialization import choose_initialization
 from earmark.training.adaptation.recipes import round_recipe, sections_recipe, write_recipe
+from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.recipe import read_any_recipe
 from earmark.training.sequences.samplers import PairSettings, SectionSettings
 

@@ -4,8 +4,10 @@ import torch
 from earmark.core.errors import InputError
 from earmark.data.manifest import Manifest
 from earmark.models.encoder import load_encoder
-from earmark.training.adaptation import AdaptSettings, Initialization, SelfTraining, adapt, choose_initialization
+from earmark.training.adaptation.initialization import Initialization, choose_initialization
 from earmark.training.adaptation.report import summary
+from earmark.training.adaptation.self_training import SelfTraining, adapt
+from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
 from earmark.training.sequences.networks import build_network

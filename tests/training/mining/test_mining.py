@@ -10,7 +10,8 @@ from earmark.data.lists.segment_pairs import read_segment_pairs
 from earmark.data.manifest import read_manifest
 from earmark.evaluation.embedders import EncoderEmbedder
 from earmark.evaluation.segment_embeddings import segment_embedder
-from earmark.training.mining import MiningSettings, mining, report, shards
+from earmark.training.mining import mining, report, shards
+from earmark.training.mining.settings import MiningSettings
 from earmark.training.mining.shards import store_embeddings
 
 WORDS = ("rise", "fall", "bow")

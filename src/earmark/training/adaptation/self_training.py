@@ -31,7 +31,7 @@ from earmark.training.adaptation.recipes import round_recipe, sections_recipe, w
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.export.encoder import export
-from earmark.training.mining import mine
+from earmark.training.mining.mining import mine
 from earmark.training.nn.encoders import StreamSettings
 from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.run.distributed import Processes, find_device
