@@ -1,6 +1,7 @@
 """What tests of the runtime share: an encoder that is a page of NumPy, and words made of gliding tones."""
 
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ class SumEncoder:
         self.name, self.fingerprint, self.parts = name, fingerprint, parts
         self.card = {}
 
-    embed_windows = Encoder.embed_windows
+    embed_windows: Any = Encoder.embed_windows
 
     def frames(self, wave):
         stream = self.stream()

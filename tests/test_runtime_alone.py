@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -94,11 +95,11 @@ def test_a_keyword_is_restricted_to_one_voice_without_anything_but_the_runtime()
     assert both.count("score") > restricted.count("score") == restricted.count("voice") > 0
 
 
-def overlap_s(one: list[float], other: list[float]) -> float:
+def overlap_s(one: Sequence[float], other: Sequence[float]) -> float:
     return min(one[1], other[1]) - max(one[0], other[0])
 
 
-def length_s(span: list[float]) -> float:
+def length_s(span: Sequence[float]) -> float:
     return span[1] - span[0]
 
 

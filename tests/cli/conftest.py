@@ -17,7 +17,7 @@ from earmark.cli import main
 class Run:
     """What a command left behind."""
 
-    code: int
+    code: int | str
     out: str
     err: str
 

@@ -48,7 +48,7 @@ def test_a_short_option_asks_for_help(path):
 
 def test_the_help_groups_the_commands():
     lines = CliRunner().invoke(app, ["--help"]).output.splitlines()
-    panels = {line.strip("─╭╮ "): [] for line in lines if line.startswith("╭")}
+    panels: dict[str, list[str]] = {line.strip("─╭╮ "): [] for line in lines if line.startswith("╭")}
     for line in lines:
         if line.startswith("╭"):
             name = line.strip("─╭╮ ")
@@ -140,8 +140,8 @@ def test_a_reader_that_leaves_early_is_no_error():
 
 
 def test_help_comes_at_once_because_nothing_heavy_is_imported():
-    heavy = ("numpy", "onnxruntime", "soundfile", "pydantic", "matplotlib", "torch", "rich.progress")
-    heavy += ("earmark.cli.settings", "earmark.cli.train", "earmark.cli.evaluate")
+    heavy = ["numpy", "onnxruntime", "soundfile", "pydantic", "matplotlib", "torch", "rich.progress"]
+    heavy += ["earmark.cli.settings", "earmark.cli.train", "earmark.cli.evaluate"]
     script = f"import sys, earmark.cli; print([name for name in {heavy!r} if name in sys.modules])"
     result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert result.stdout == "[]\n"

@@ -35,6 +35,8 @@ def test_each_take_of_the_demo_is_found_where_it_was_put(path):
     from earmark.spotting.speech import find_speech
 
     wave = audio.read(path)
-    start_s, end_s = find_speech(wave)
+    found = find_speech(wave)
+    assert found is not None
+    start_s, end_s = found
     assert start_s == pytest.approx(0.5, abs=0.07)
     assert end_s == pytest.approx(len(wave) / 16_000 - 0.5, abs=0.07)

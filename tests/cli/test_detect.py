@@ -144,6 +144,7 @@ def test_the_plot_is_a_picture(enrolled, talk, tmp_path):
 def test_a_part_of_a_recording_is_plotted_and_the_width_has_a_limit(enrolled, talk, hush, odd_file, tmp_path):
     audio.write(tmp_path / "late.flac", np.concatenate([hush(62.0), audio.read(talk)]))
     widths_px = []
+    span: tuple[str, ...]
     for span in (("--from", "61", "--to", "65"), ()):
         result = enrolled("detect", tmp_path / "late.flac", "--plot", tmp_path / "part.png", *span)
         assert result.code == 0, result.err

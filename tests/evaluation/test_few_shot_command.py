@@ -1,6 +1,7 @@
 import json
 import sys
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ class Checkpoint:
 @pytest.fixture
 def checkpoint(monkeypatch):
     """A module of the training room that does not import torch."""
-    module = ModuleType("earmark.training.export.checkpoint_embedder")
+    module: Any = ModuleType("earmark.training.export.checkpoint_embedder")
     module.load_embedder = lambda path, **_: Checkpoint() if path.name == "last.safetensors" else None
     monkeypatch.setitem(sys.modules, "earmark.training.export.checkpoint_embedder", module)
     return "runs/words/last.safetensors"

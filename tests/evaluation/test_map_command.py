@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -136,7 +137,7 @@ def test_embed_refuses_what_it_cannot_write(run, corpus, words, named):
 def test_many_labels_are_drawn_by_frequency_and_few_by_name():
     few = average_precision_plot({"a": {"yes": (5, 0.4), "no": (3, 0.9)}, "b": {"yes": (5, 0.5)}}, title="t")
     assert [label.get_text() for label in few.axes[0].get_yticklabels()] == ["yes  (5)", "no  (3)"]
-    many = average_precision_plot({"a": {f"w{number}": (number + 2, 0.3) for number in range(100)}})
+    many: Any = average_precision_plot({"a": {f"w{number}": (number + 2, 0.3) for number in range(100)}})
     assert many.axes[0].get_xscale() == "log"
     (dots,) = [line for line in many.axes[0].lines if len(line.get_xdata()) > 2]
     np.testing.assert_allclose(dots.get_ydata(), 30)

@@ -2,6 +2,7 @@ import itertools
 import json
 from dataclasses import dataclass
 from importlib.resources import files
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from earmark import audio
 from earmark.cli.evaluate import app, encoders
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
+from earmark.evaluation import metrics
 from earmark.evaluation.embedders import SpeakerEmbedder
 from earmark.evaluation.protocols import identification, verification
 from earmark.evaluation.reports import plots
@@ -65,8 +67,8 @@ def run(corpus, monkeypatch):
             monkeypatch.setattr(encoders, load, lambda *_, **__: embedder)
         if not draw:
             monkeypatch.setattr(plots, "draw_verification", lambda *_, **__: None)
-        words = [str(word) for word in (command, *words, "--out", corpus / "out")]
-        result = CliRunner().invoke(app, words, catch_exceptions=False)
+        arguments = [str(word) for word in (command, *words, "--out", corpus / "out")]
+        result = CliRunner().invoke(app, arguments, catch_exceptions=False)
         return result, corpus / "out"
 
     return invoke
@@ -92,8 +94,8 @@ def test_verify_writes_metrics_embeddings_scores_and_plots(run, corpus):
         first, second = vectors["vectors"][stored["first"]], vectors["vectors"][stored["second"]]
         plain = (first * second).sum(1) / np.linalg.norm(first, axis=1) / np.linalg.norm(second, axis=1)
         np.testing.assert_allclose(stored["cosine"], plain, atol=1e-5)
-        curve = verification.metrics.error_curve(stored["cosine"], stored["is_same"])
-    assert numbers["eer"]["value"] == pytest.approx(verification.metrics.equal_error_rate(curve))
+        curve = metrics.error_curve(stored["cosine"], stored["is_same"])
+    assert numbers["eer"]["value"] == pytest.approx(metrics.equal_error_rate(curve))
 
 
 def test_all_pairs_of_a_manifest_are_normalized_by_a_cohort(run, corpus):
@@ -115,7 +117,7 @@ def test_the_same_command_again_embeds_nothing(run, corpus):
     before = (out / "results.json").read_text()
 
     class NoEmbedder(Bands):
-        embed_batch = None
+        embed_batch: Any = None
 
     assert run(*command, embedder=NoEmbedder())[0].exit_code == 0
     assert (out / "results.json").read_text() == before
@@ -176,7 +178,8 @@ def test_pauses_are_cut_out_before_a_voice_is_embedded(say, hush, spoken):
 
     speech = say("rise", before_s=0, after_s=0)
     paused = np.concatenate([hush(1), speech, hush(1)])
-    voice = SpeakerEmbedder(Lengths(), spoken=spoken)
+    encoder: Any = Lengths()
+    voice = SpeakerEmbedder(encoder, spoken=spoken)
     lengths = voice.embed_batch([paused, hush(1)])[:, 0]
     assert lengths[1] == 16_000  # without speech, the whole recording is embedded
     assert lengths[0] < 1.5 * len(speech) if spoken else lengths[0] == len(paused)

@@ -4,8 +4,8 @@ from hypothesis import strategies as st
 
 from earmark.core.errors import InputError
 from earmark.models.calibration import Calibration
-from earmark.models.encoder import SHIPPED, load_encoder
-from earmark.models.speaker_encoder import load_speaker_encoder
+from earmark.models.encoder import SHIPPED, Encoder, load_encoder
+from earmark.models.speaker_encoder import SpeakerEncoder, load_speaker_encoder
 
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
 THRESHOLDS = (0.9, 0.87, 0.85, 0.82, 0.8, 0.75, 0.6, 0.5)
@@ -56,7 +56,7 @@ def test_a_card_keeps_a_calibration(calibration):
 
 
 def test_the_shipped_encoders_keep_every_key_of_their_calibration():
-    encoders = [*map(load_encoder, SHIPPED), load_speaker_encoder()]
+    encoders: list[Encoder | SpeakerEncoder] = [*map(load_encoder, SHIPPED), load_speaker_encoder()]
     assert [encoder.calibration.to_card() for encoder in encoders] == [
         encoder.card["calibration"] for encoder in encoders
     ]

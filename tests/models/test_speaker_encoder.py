@@ -59,6 +59,7 @@ def saved(model, description, path):
 def recipe():
     script = ROOT / "recipes" / "models" / "make_speaker_encoder.py"
     spec = importlib.util.spec_from_file_location("make_speaker_encoder", script)
+    assert spec is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -131,7 +132,7 @@ def test_clips_of_one_length_are_averaged_over_evenly_spaced_stretches(clips_fil
     rows = np.array([[part.mean(), part[-1]] for part in (wave[:1600], wave[1200:2800], wave[2400:])])
     mean = (rows / np.linalg.norm(rows, axis=1, keepdims=True)).mean(axis=0)
     np.testing.assert_allclose(encoder.embed(wave), mean / np.linalg.norm(mean), atol=1e-6)
-    short = np.float32([0.5, -0.25, 0.125])
+    short = np.array([0.5, -0.25, 0.125], np.float32)
     np.testing.assert_allclose(encoder.embed(short), encoder.embed(np.resize(short, 1600)), atol=1e-6)
 
 

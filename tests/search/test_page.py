@@ -1,5 +1,6 @@
 import re
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -15,7 +16,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "search.md").read_text(encoding="ut
 
 
 def options_of(*names):
-    command = typer.main.get_command(app)
+    command: Any = typer.main.get_command(app)
     for name in names:
         command = command.commands[name]
     return {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}

@@ -54,7 +54,7 @@ def slow_search(opened, query, top, settings=None):
                     score = float(total @ query.vector / np.linalg.norm(total))
                     windows.append((score, segment.files[file].path, first + max(0, stop - length), first + stop))
                     assert len(window)
-    hits = []
+    hits: list[tuple[float, str, int, int]] = []
     for score, file, start, stop in sorted(windows, reverse=True):
         shares = [
             (min(stop, other[3]) - max(start, other[2])) / min(stop - start, other[3] - other[2])
@@ -72,7 +72,7 @@ def test_a_word_is_found_by_a_take_of_another_voice(opened, query, talks):
     hits = search(opened, query, top=3)
     assert {hit.file for hit in hits} == {str(talks / f"{number}.wav") for number in (0, 2, 4)}
     for hit in hits:
-        assert (hit.start_s, hit.end_s) == (pytest.approx(1.4, abs=0.15), pytest.approx(2.0, abs=0.15))
+        assert (hit.start_s, hit.end_s) == pytest.approx((1.4, 2.0), abs=0.15)
         assert 0.8 < hit.score <= 1
     assert [hit.score for hit in hits] == sorted((hit.score for hit in hits), reverse=True)
 

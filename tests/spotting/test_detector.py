@@ -111,7 +111,7 @@ def test_a_whole_recording_is_detected_from_a_wave_or_a_file(keywords, encoder, 
 def test_one_keyword_needs_no_list_and_other_things_are_refused(keywords, encoder):
     assert Detector(keywords[0], encoder=encoder).keywords == (keywords[0],)
     with pytest.raises(InputError, match=r"^keywords: .*earmark\.enroll"):
-        Detector(["rise"], encoder=encoder)
+        Detector(["rise"], encoder=encoder)  # type: ignore[list-item]
 
 
 def test_finish_begins_a_new_stream(keywords, encoder, stream):

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -26,7 +28,8 @@ def bump(frames, middle, height=0.9, width=3.0):
 
 
 def test_a_bump_is_one_peak_at_its_top():
-    assert pick(bump(60, 30)) == [Peak(0, 31 - LENGTH, 31, pytest.approx(0.9))]
+    score: Any = pytest.approx(0.9)
+    assert pick(bump(60, 30)) == [Peak(0, 31 - LENGTH, 31, score)]
 
 
 def test_a_bump_below_the_threshold_is_none():
@@ -47,8 +50,8 @@ def test_a_plateau_is_reported_once_however_long():
 
 
 def test_a_peak_is_reported_before_the_score_falls():
-    picker = PeakPicker(np.float32([0.5]), hold=5, rest=8, span=LENGTH, exclusive=True)
-    curve = np.float32([0, 0.7, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8])
+    picker = PeakPicker(np.array([0.5], np.float32), hold=5, rest=8, span=LENGTH, exclusive=True)
+    curve = np.array([0, 0.7, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8], np.float32)
     rows = [picker.push(curve[[i], None], np.array([i + 1]), np.array([[LENGTH]])) for i in range(len(curve))]
     assert [len(row) for row in rows].index(1) == 2 + 5
 

@@ -2,6 +2,7 @@
 
 import tracemalloc
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -195,7 +196,7 @@ def test_a_missing_speaker_or_one_of_another_encoder_is_refused(words, encoder, 
 
 
 def test_a_refusal_is_reported_with_its_speaker_score(words, encoder, speakers, voices, stream):
-    refused = []
+    refused: list[Any] = []
     keywords = [restricted(words["rise"], "alice"), restricted(words["fall"], "bob")]
     detector = Detector(keywords, encoder=encoder, speakers=speakers, speaker_encoder=voices, on_refusal=refused.append)
     assert len(detections_of(detector, stream, [9_000, 70_000])) == 3

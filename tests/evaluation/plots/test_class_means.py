@@ -1,4 +1,5 @@
 from itertools import combinations
+from typing import Any
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ def test_columns_are_scaled_over_all_clips_before_the_means_are_taken(clips):
 
 def test_the_dots_are_the_principal_components_of_the_means(clips):
     vectors, labels = clips
-    figure = plots.class_means_plot({"MFCC": vectors, "learned": vectors[:, :5]}, labels, title="labeled clips")
+    figure: Any = plots.class_means_plot({"MFCC": vectors, "learned": vectors[:, :5]}, labels, title="labeled clips")
     for axes, features in zip(figure.axes, (vectors, vectors[:, :5]), strict=True):
         words, means = plots.class_means(features, labels)
         fitted = PCA(2).fit(means)

@@ -1,4 +1,5 @@
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -38,18 +39,20 @@ def test_words_are_matched_by_name():
     turned = rates([0.4, 0.3, 0.2], words=WORDS[::-1])
     _, recall = plots.per_word_plot({"a": turned, "b": rates([0.2, 0.3, 0.4])}).axes
     np.testing.assert_allclose(dots_of(recall)["a"][0], dots_of(recall)["b"][0])
-    difference, *_ = plots.word_difference_plot(turned, rates([0.2, 0.3, 0.4]), names=("a", "b")).axes
+    figure: Any = plots.word_difference_plot(turned, rates([0.2, 0.3, 0.4]), names=("a", "b"))
+    difference, *_ = figure.axes
     assert [bar.get_width() for bar in difference.patches] == pytest.approx([0, 0, 0])
 
 
 def test_bars_reach_one_standard_deviation_over_the_repetitions():
-    _, recall = plots.per_word_plot({"": rates([[0.4, 0.2, 0.1], [0.6, 0.2, 0.1]])}).axes
+    figure: Any = plots.per_word_plot({"": rates([[0.4, 0.2, 0.1], [0.6, 0.2, 0.1]])})
+    _, recall = figure.axes
     (best, *_) = recall.collections[0].get_segments()
     np.testing.assert_allclose(best[:, 0], 50 + np.array([-1, 1]) * 100 * np.std([0.4, 0.6], ddof=1))
 
 
 def test_differences_are_in_descending_order_beside_the_clips(legend_of):
-    figure = plots.word_difference_plot(
+    figure: Any = plots.word_difference_plot(
         rates([0.2, 0.5, 0.5], clips=[7, 8, 9]), rates([0.6, 0.4, 0.5]), names=("MFCC", "learned")
     )
     precision, recall, clips = figure.axes

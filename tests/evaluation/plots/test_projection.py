@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from sklearn.decomposition import PCA
@@ -39,7 +41,8 @@ def test_the_left_projection_has_the_principal_components(clouds, legend_of):
 
 def test_the_right_projection_keeps_neighbors(clouds):
     vectors, labels = clouds
-    _, right = plots.projection_plot(vectors, labels, WORDS).axes
+    figure: Any = plots.projection_plot(vectors, labels, WORDS)
+    _, right = figure.axes
     groups = points_of(right)
     places = np.concatenate(list(groups.values()))
     names = np.repeat(list(groups), [len(group) for group in groups.values()])

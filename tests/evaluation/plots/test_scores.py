@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -27,7 +29,7 @@ def test_a_kind_without_scores_is_not_drawn(panels, legend_of):
 
 def test_each_kind_has_area_one_with_its_few_values_far_out(panels):
     panels["k1"]["right keyword"][0] = 1e6
-    figure = plots.score_plot({"k1": panels["k1"]})
+    figure: Any = plots.score_plot({"k1": panels["k1"]})
     low, high = figure.axes[0].get_xlim()
     assert high - low < 100
     drawn = figure.axes[0].patches[0].get_xy()

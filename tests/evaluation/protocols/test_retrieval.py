@@ -33,7 +33,7 @@ def plain(rows, labels, speakers, ranking):
             ):
                 yield other
 
-    ranked = {q: sorted(candidates(q), key=lambda other, q=q: -scores[q, other]) for q in range(len(rows))}
+    ranked = {q: sorted(candidates(q), key=(-scores[q]).__getitem__) for q in range(len(rows))}
     hits = {q: [labels[other] == labels[q] for other in ranked[q]] for q in ranked}
     depth = max(sum(some) for some in hits.values())
     found = []

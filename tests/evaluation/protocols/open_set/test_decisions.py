@@ -133,7 +133,7 @@ def test_the_search_finds_what_a_plain_loop_over_folds_finds(lists, vectors, spe
     totals = {}
     for c in (0.01, 1.0):
         for gamma in (scale(unit(rows)) * times for times in (0.25, 1, 4)):
-            right = {True: [], False: []}
+            right: dict[bool, list[bool]] = {True: [], False: []}
             for fitted, rated in folds(lists, speakers, seed=0):
                 svm = SVC(C=c, gamma=gamma, class_weight="balanced")
                 svms = OneVsRestClassifier(svm).fit(unit(rows[fitted]), class_ids[fitted])
@@ -141,7 +141,7 @@ def test_the_search_finds_what_a_plain_loop_over_folds_finds(lists, vectors, spe
                 for decision, owner in zip(chosen, class_ids[rated], strict=True):
                     right[bool(owner < 4)].append(decision == owner)
             totals[c, gamma] = (np.mean(right[True]) + np.mean(right[False])) / 2
-    assert (found.c, found.gamma) == max(totals, key=totals.get)
+    assert (found.c, found.gamma) == max(totals, key=totals.__getitem__)
     assert found.balanced
     moved = dict(vectors) | {clip.path: np.ones(12) for clip in lists.test}
     assert search(lists, moved) == found

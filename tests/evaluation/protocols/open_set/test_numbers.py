@@ -19,9 +19,9 @@ def scored(request, lists, vectors):
 def test_accuracies_equal_those_counted_clip_by_clip(scored):
     counts = {"target": [0, 0], "seen": [0, 0], "unseen": [0, 0]}
     for clip, decision in zip(scored.lists.test, scored.decisions, strict=True):
-        known, seen = clip.label in scored.lists.classes, clip.label in ("cat", "dog")
-        kind = counts["target" if known else "seen" if seen else "unseen"]
-        kind[0] += decision == (scored.lists.classes.index(clip.label) if known else 4)
+        is_known, is_seen = clip.label in scored.lists.classes, clip.label in ("cat", "dog")
+        kind = counts["target" if is_known else "seen" if is_seen else "unseen"]
+        kind[0] += decision == (scored.lists.classes.index(clip.label) if is_known else 4)
         kind[1] += 1
     numbers = {key: estimate.value for key, estimate in open_set.count(scored).numbers.items()}
     target, seen, unseen = (right / of for right, of in counts.values())
