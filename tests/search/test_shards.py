@@ -229,5 +229,5 @@ def test_a_recording_that_a_worker_cannot_see_is_a_failure_with_its_own_cure(pat
 
 def test_ray_that_is_not_installed_is_an_error(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(InputError, match=r"^ray: .*earmark\[cluster\]"):
+    with pytest.raises(InputError, match=r"^ray: .*'cluster'"):
         RayExecutor()
