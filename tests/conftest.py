@@ -10,6 +10,12 @@ from hypothesis import settings
 from earmark.models.calibration import Calibration
 from earmark.models.encoder import Encoder
 
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run slow tests first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+
+
 # How long an example takes depends on the machine and on what else runs there.
 settings.register_profile("earmark", deadline=None, max_examples=60)
 settings.load_profile("earmark")

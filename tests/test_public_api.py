@@ -28,6 +28,7 @@ def test_importing_earmark_loads_nothing_heavy():
     assert done.stdout.strip() == ""
 
 
+@pytest.mark.slow
 def test_type_checkers_see_the_public_names(tmp_path):
     from mypy import api
 

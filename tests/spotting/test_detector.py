@@ -53,6 +53,7 @@ def test_each_word_is_detected_once_at_its_time(keywords, encoder, stream):
         assert 0.5 <= hit.probability < 1
 
 
+@pytest.mark.slow
 @given(cuts=st.lists(st.integers(0, 160_000), max_size=30).map(sorted))
 @settings(max_examples=25)
 def test_every_chunking_gives_the_same_detections(keywords, encoder, stream, cuts):

@@ -138,6 +138,7 @@ def test_distillation_adds_the_loss_of_frames(table, tmp_path, corpus, copies):
     assert 0.1 < frame_loss < 3  # of vectors at about unit scale
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("copies", [0, 1])
 def test_on_published_frames_only_the_head_is_trained(table, tmp_path, copies):
     table["data"]["copies"] = copies
