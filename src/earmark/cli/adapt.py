@@ -77,9 +77,8 @@ def adapt(
     initialization = choose_initialization(init, recipe)
     if validation is not None and not validation.exists():
         raise InputError(f"no file {validation}", key="validation")
-    manifest = read_speech(source, split, speaker_pattern)
-    corpus = _corpus_name(source)
-    if validation is not None and validation_audio is None and validation.suffix not in {".tsv", ".parquet"}:
+    manifest, corpus = read_speech(source, split, speaker_pattern), _corpus_name(source)
+    if validation_audio is None and _is_list(validation):
         validation_audio = manifest.folder
     with console.progress_bar() as progress:
         training = SelfTraining(
@@ -100,6 +99,11 @@ def adapt(
         console.show_warning(f"dropped: {failure}", UserWarning, "", 0)
     for line in report.summary(result):
         console.say(line)
+
+
+def _is_list(validation: Path | None) -> bool:
+    """Whether the validation is a list, whose paths need a folder, and not a manifest."""
+    return validation is not None and validation.suffix not in {".tsv", ".parquet"}
 
 
 def _train(training: "SelfTraining") -> "AdaptationResult":

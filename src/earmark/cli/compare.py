@@ -18,26 +18,21 @@ from earmark.core.progress import follow
     example="earmark compare recipes/compare/new-words --protocol recipes/compare/new-words-protocol.toml --seeds 3",
 )
 def compare(
-    recipes: Annotated[
-        list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, .toml, or folders of them.", show_default=False)
-    ],
-    protocol: Annotated[
-        Path, typer.Option(metavar="FILE", help="Tests, .toml: lists and back-ends.", show_default=False)
-    ],
+    recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, .toml, or folders of them.")],
+    protocol: Annotated[Path, typer.Option(metavar="FILE", help="Tests, .toml: lists and back-ends.")],
     encoders: Annotated[
         list[Path] | None,
         typer.Option(
             "--encoder",
             metavar="FILE",
             help="A table \\[encoder] that replaces that of each recipe; may be repeated.",
-            show_default=False,
         ),
     ] = None,
     overrides: Overrides = None,
     seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe and encoder: seeds 1, 2, ….")] = 3,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Folder for runs and report; runs/PROTOCOL if not given.", show_default=False),
+        typer.Option(metavar="DIR", help="Folder for runs and report; runs/PROTOCOL if not given."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Runs to train at the same time.")] = 1,
     device: Device = None,

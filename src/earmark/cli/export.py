@@ -16,10 +16,8 @@ if TYPE_CHECKING:
 
 @command(panel="Training", example="earmark export runs/smoke/best.safetensors --out smoke.onnx")
 def export(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of `earmark train`.", show_default=False)
-    ],
-    out: Annotated[Path, typer.Option(metavar="FILE", help="The encoder to write, .onnx.", show_default=False)],
+    checkpoint: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="A checkpoint of `earmark train`.")],
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The encoder to write, .onnx.")],
 ) -> None:
     """Export a checkpoint to an encoder, and check that both compute the same.
 

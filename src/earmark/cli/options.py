@@ -46,12 +46,11 @@ Overrides = Annotated[
         "--set",
         metavar="KEY=VALUE",
         help="Another value for a key of the recipe; may be repeated.",
-        show_default=False,
     ),
 ]
 Device = Annotated[
     str | None,
-    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …; the GPU if not given, else cpu.", show_default=False),
+    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …; the GPU if not given, else cpu."),
 ]
 Check = Annotated[
     bool, typer.Option("--check", help="Report every fault of the recipe and of its files; train nothing.")

@@ -14,10 +14,8 @@ app = App(name="plot", panel="Evaluation and comparison", help="Draw the figures
 
 @app.command(epilog="Example: [bold]earmark plot spatial runs/humayun --cost --out figures[/bold]")
 def spatial(
-    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of earmark spatial.", show_default=False)],
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder for the figures; RUN if not given.", show_default=False)
-    ] = None,
+    run: Annotated[Path, typer.Argument(metavar="RUN", help="Folder of earmark spatial.")],
+    out: Annotated[Path | None, typer.Option(metavar="DIR", help="Folder for the figures; RUN if not given.")] = None,
     cost: Annotated[
         bool, typer.Option("--cost", help="Also measure the CPU time of positions; takes about a minute.")
     ] = False,

@@ -22,15 +22,11 @@ _LEAST_FOR_INTERVAL = 3
     example="earmark spatial recipes/humayun/arabic.toml --set repetitions=2 --run runs/short",
 )
 def spatial(
-    recipe: Annotated[
-        Path, typer.Argument(metavar="RECIPE", help="A recipe of kind spatial, .toml.", show_default=False)
-    ],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe of kind spatial, .toml.")],
     overrides: Overrides = None,
     run: Annotated[
         Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder for results and encoders; runs/NAME if not given.", show_default=False
-        ),
+        typer.Option(metavar="DIR", help="Folder for results and encoders; runs/NAME if not given."),
     ] = None,
     jobs: Annotated[int, typer.Option(min=1, help="Repetitions at the same time, each on one core.")] = 1,
     check: Check = False,

@@ -21,14 +21,13 @@ METRICS = {"accuracy": "accuracy", "eer": "EER", "frr": "FRR at 2.5 % FAR", "map
 
 @command(panel="Training", example="earmark train recipes/smoke.toml --set optimizer.steps=50 --run runs/short")
 def train(
-    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .toml.", show_default=False)],
+    recipe: Annotated[Path, typer.Argument(metavar="RECIPE", help="A recipe, .toml.")],
     overrides: Overrides = None,
     run: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
             help="Folder for checkpoints, log and encoder; runs/NAME if not given.",
-            show_default=False,
         ),
     ] = None,
     device: Device = None,

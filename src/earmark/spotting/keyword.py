@@ -74,7 +74,7 @@ def _word_remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
     parts = spoken_parts(wave)
     loudest = max(part.energy for part in parts)
     if sum(part.energy > 0.03 * loudest for part in parts) > 1:  # 15 dB; a murmur beside the word does no harm
-        remarks.append(f"contains more than one spoken part: the one at {start_s:.1f} s is used; leave one word")
+        remarks.append(f"contains more than one spoken part: the one at {start_s:.1f} s is used; cut it to one word")
     return remarks
 
 

@@ -143,7 +143,8 @@ def remark_voices(
         first = next(label.number for row, label in enumerate(labels) if row not in odd)
         for row in odd:
             remark = (
-                f"{labels[row]} sounds like another voice than take {first} (similarity {similarity:.2f}): whose is it?"
+                f"{labels[row]} sounds like another voice than take {first} (similarity {similarity:.2f}): "
+                "leave it out, or record it again"
             )
             remarked[row] = remarked[row].with_remark(remark)
     return remarked
