@@ -40,12 +40,12 @@ def mine(
     and another threshold takes seconds.
     """
     with needs("train"):
-        from earmark.training import mining
+        from earmark.training.mining.mining import mine as mine_pairs
         from earmark.training.mining.report import summary
 
     embedder = retrieve.load(encoder, spoken=True)
     with console.progress_bar() as progress:
-        result = mining.mine(
+        result = mine_pairs(
             source,
             embedder,
             out,
