@@ -22,7 +22,7 @@ def spatial(
     dpi: Annotated[int, typer.Option(min=20, help="Dots per inch.")] = 150,
 ) -> None:
     """Draw precision and recall of each word, their differences, and class means, from the repetitions of a run."""
-    with needs("plots"):
+    with needs("evaluate"):
         from earmark.evaluation.simulation.plots import COSTS, draw_simulation, read_repetitions
 
     read_repetitions(run)  # finds faults of the folder before the measurement

@@ -7,8 +7,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from sklearn.manifold import TSNE
 
-from earmark.core.errors import needs
 from earmark.core.vectors import unit
 from earmark.evaluation.plots.figures import GREYS, empty_figure, word_colors
 
@@ -75,9 +76,6 @@ def principal(rows: Floats) -> tuple[Floats, Floats]:
     """Coordinates on the first two components, shape (n, 2), and their shares of the variance."""
     if not _spreads(rows):
         return np.zeros((len(rows), 2)), np.zeros(2)
-    with needs("evaluate"):
-        from sklearn.decomposition import PCA
-
     fitted = PCA(2, svd_solver="full").fit(rows)
     return fitted.transform(rows), fitted.explained_variance_ratio_
 
@@ -86,10 +84,6 @@ def _neighbors(rows: Floats, seed: int) -> Floats:
     """Coordinates by t-SNE, shape (n, 2)."""
     if not _spreads(rows) or len(rows) < 4:
         return np.zeros((len(rows), 2))
-    with needs("evaluate"):
-        from sklearn.decomposition import PCA
-        from sklearn.manifold import TSNE
-
     # The first fifty components keep the neighborhoods and are several times faster.
     if min(rows.shape) > 50:
         rows = PCA(50, svd_solver="full").fit_transform(rows)
