@@ -10,15 +10,12 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE
-from earmark.core.config import Settings
-from earmark.training.nn.frontends.spectrogram import Spectrogram
+from earmark.training.nn.frontends.spectrogram import FrameSettings, Spectrogram
 
 
-class MelSettings(Settings):
+class MelSettings(FrameSettings):
     """Settings of mel bands of a wave at 16 kHz."""
 
-    window_s: float = Field(0.025, gt=0, description="length of the Hann window, in seconds")
-    hop_s: float = Field(0.01, gt=0, description="time between frames, in seconds")
     n_fft: int = Field(0, ge=0, description="points of the Fourier transform; 0: the length of the window")
     padding: Literal["reflect", "zeros"] = Field(
         "reflect",
@@ -39,8 +36,6 @@ class MelSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.window < 2 or self.hop < 1:
-            raise ValueError(f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below two samples and one")
         if 0 < self.n_fft < self.window:
             raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window")
         if self.low_hz >= self.high_hz:
@@ -51,16 +46,6 @@ class MelSettings(Settings):
                 "choose fewer bands or a larger n_fft"
             )
         return self
-
-    @property
-    def window(self) -> int:
-        """Samples of a window."""
-        return round(self.window_s * SAMPLE_RATE)
-
-    @property
-    def hop(self) -> int:
-        """Samples between frames."""
-        return round(self.hop_s * SAMPLE_RATE)
 
     @property
     def points(self) -> int:

@@ -7,16 +7,14 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from earmark.core.audio import SAMPLE_RATE
-from earmark.core.config import Settings
 from earmark.core.errors import InputError
-from earmark.training.nn.frontends.spectrogram import Spectrogram
+from earmark.training.nn.frontends.spectrogram import FrameSettings, Spectrogram
 
 # Lower bound of magnitudes and deviations; one step of a 16-bit sample gives 1e-4.
 _FLOOR = 1e-8
 
 
-class MagnitudeSettings(Settings):
+class MagnitudeSettings(FrameSettings):
     """Settings of magnitude spectra of a wave at 16 kHz; 48,241 samples give 300 frames of 257 bins."""
 
     kind: Literal["magnitude"] = Field("magnitude", description="which frontend")
@@ -24,7 +22,6 @@ class MagnitudeSettings(Settings):
         0.97, ge=0, le=1, description="coefficient of the pre-emphasis; the first sample is dropped"
     )
     window_s: float = Field(0.025, gt=0, description="length of the Hamming window, in seconds")
-    hop_s: float = Field(0.01, gt=0, description="time between frames, in seconds")
     n_fft: int = Field(512, ge=2, description="points of the Fourier transform; frames are zero-padded")
     normalize: bool = Field(True, description="normalize each bin over the frames of a clip, to mean 0 and deviation 1")
     floor: float = Field(
@@ -33,21 +30,9 @@ class MagnitudeSettings(Settings):
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
-        if self.window < 2 or self.hop < 1:
-            raise ValueError(f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below two samples and one")
         if self.n_fft < self.window:
             raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window")
         return self
-
-    @property
-    def window(self) -> int:
-        """Samples of a window."""
-        return round(self.window_s * SAMPLE_RATE)
-
-    @property
-    def hop(self) -> int:
-        """Samples between frames."""
-        return round(self.hop_s * SAMPLE_RATE)
 
     @property
     def points(self) -> int:

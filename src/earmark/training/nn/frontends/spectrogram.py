@@ -1,11 +1,37 @@
 """Power spectrograms, differentiable and on any device."""
 
-from typing import Literal
+from typing import Literal, Self
 
 import torch
+from pydantic import Field, model_validator
 from torch import Tensor, nn
 
+from earmark.core.audio import SAMPLE_RATE
+from earmark.core.config import Settings
 from earmark.core.errors import InputError
+
+
+class FrameSettings(Settings):
+    """Length and hop of the frames of a wave at 16 kHz."""
+
+    window_s: float = Field(0.025, gt=0, description="length of the Hann window, in seconds")
+    hop_s: float = Field(0.01, gt=0, description="time between frames, in seconds")
+
+    @model_validator(mode="after")
+    def _have_samples(self) -> Self:
+        if self.window < 2 or self.hop < 1:
+            raise ValueError(f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below two samples and one")
+        return self
+
+    @property
+    def window(self) -> int:
+        """Samples of a window."""
+        return round(self.window_s * SAMPLE_RATE)
+
+    @property
+    def hop(self) -> int:
+        """Samples between frames."""
+        return round(self.hop_s * SAMPLE_RATE)
 
 
 class Spectrogram(nn.Module):
