@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import AudioInput, Wave
 from earmark.core.names import clean_name
+from earmark.core.vectors import unit
 from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.speech import find_speech, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
@@ -120,8 +121,7 @@ def _outliers(embeddings: Floats, threshold: float) -> list[tuple[int, float]]:
     if len(embeddings) < 3:
         return []
     # Each take against the prototype of the others.
-    others = embeddings.sum(axis=0) - embeddings
-    others /= np.linalg.norm(others, axis=1, keepdims=True) + 1e-9
+    others = unit(embeddings.sum(axis=0) - embeddings)
     similarities = np.sum(embeddings * others, axis=1)
     middle = np.median(similarities)
     deviation = max(1.4826 * float(np.median(np.abs(similarities - middle))), SMALLEST_DEVIATION)

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE, AudioError, AudioInput, Wave, load
+from earmark.core.vectors import cosine
 from earmark.spotting.enrolled import Enrolled, check_encoder
 from earmark.spotting.speech import spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
@@ -168,8 +169,8 @@ def split_voices(embeddings: Floats) -> tuple[list[int], float]:
             if not nearer.any():  # the same take twice
                 continue
             sums = np.stack([embeddings[nearer].sum(axis=0), embeddings[~nearer].sum(axis=0)]).astype(np.float64)
-            cosine = float(sums[0] @ sums[1] / max(float(np.prod(np.linalg.norm(sums, axis=1))), 1e-12))
-            if cosine < smallest:
+            similarity = float(cosine(sums[:1], sums[1:])[0, 0])
+            if similarity < smallest:
                 is_fewer = 2 * nearer.sum() < len(nearer) or (2 * nearer.sum() == len(nearer) and not nearer[0])
-                rows, smallest = np.flatnonzero(nearer if is_fewer else ~nearer).tolist(), cosine
+                rows, smallest = np.flatnonzero(nearer if is_fewer else ~nearer).tolist(), similarity
     return rows, smallest
