@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -6,7 +8,7 @@ from earmark.data.manifest import Manifest
 from earmark.models.encoder import load_encoder
 from earmark.training.adaptation.initialization import Initialization, choose_initialization
 from earmark.training.adaptation.report import summary
-from earmark.training.adaptation.self_training import SelfTraining, adapt
+from earmark.training.adaptation.self_training import AdaptationResult, SelfTraining
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.recipe import check_any_recipe
 from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
@@ -15,6 +17,13 @@ from earmark.training.sequences.recipe import SequenceRecipe
 
 BRIEF = AdaptSettings(rounds=2, steps=4, checks=2, pairs=16, held_out=0.3, threads=1)
 ONE_ROUND = BRIEF.model_copy(update={"rounds": 1})
+
+
+def adapt(*arguments: Any, **options: Any) -> AdaptationResult:
+    """All rounds of an adaptation, and its result; arguments as of `SelfTraining`."""
+    training = SelfTraining(*arguments, **options)
+    assert list(training.rounds())
+    return training.result()
 
 
 @pytest.mark.slow

@@ -102,37 +102,6 @@ class AdaptationResult:
     commands: Sequence[Sequence[str]] = field(repr=False)
 
 
-def adapt(
-    manifest: Manifest,
-    out: Path,
-    initialization: Initialization,
-    settings: AdaptSettings | None = None,
-    *,
-    name: str = "adapted",
-    validation: Path | None = None,
-    validation_audio: Path | None = None,
-    device: str | None = None,
-    workers: int = 1,
-    progress: Progress = no_progress,
-) -> AdaptationResult:
-    """Adapt an encoder to recordings; the arguments and errors are those of `SelfTraining`."""
-    training = SelfTraining(
-        manifest,
-        out,
-        initialization,
-        settings,
-        name=name,
-        validation=validation,
-        validation_audio=validation_audio,
-        device=device,
-        workers=workers,
-        progress=progress,
-    )
-    for _ in training.rounds():
-        pass
-    return training.result()
-
-
 class SelfTraining:
     """An adaptation in steps: prepares the dataset, then `rounds`, then `result`.
 
