@@ -55,7 +55,7 @@ def test_a_folder_is_indexed_and_unchanged_files_are_skipped(run, talks, tmp_pat
 def test_files_and_manifests_are_indexed(run, talks, tmp_path):
     (talks / "manifest.tsv").write_text("path\tstart_s\tend_s\na [1].wav\t\t\nb.flac\t1.0\t2.0\n")
     assert "indexed 2 files" in run("index", talks / "manifest.tsv", "--index", tmp_path / "i").out
-    assert "indexed 1 files" in run("index", talks / "older" / "c.ogg", "--index", tmp_path / "i").out
+    assert "indexed 1 file," in run("index", talks / "older" / "c.ogg", "--index", tmp_path / "i").out
 
 
 def test_unreadable_files_are_reported_and_the_others_are_indexed(run, talks, tmp_path):

@@ -56,6 +56,8 @@ def detect(
 
     if plot is not None and len(files) > 1:
         raise InputError("--plot draws one recording; give one FILE")
+    if plot is not None and not plot.parent.is_dir():
+        raise InputError(f"--plot: {plot.parent}: no such folder; name an existing one")
     if plot is None and (start_s or end_s is not None):
         raise InputError("--from and --to choose what --plot draws; give --plot PNG too")
     if settings.threshold is not None and false_alarms_per_hour is not None:
@@ -215,7 +217,9 @@ def _plot_span(file: Path, start_s: float, end_s: float | None) -> tuple[float, 
     length_s = audio.duration_s(file)
     stop_s = length_s if end_s is None else min(end_s, length_s)
     if stop_s <= start_s:
-        raise InputError(f"{file}: nothing to plot from {start_s:g} to {stop_s:g} s; the recording has {length_s:g} s")
+        raise InputError(
+            f"{file}: nothing to plot from {start_s:g} to {stop_s:g} s of {length_s:.2f} s; give --from before --to"
+        )
     if stop_s - start_s > LONGEST_PLOT_S:
         raise InputError(
             f"{file}: {stop_s - start_s:.0f} s are too long for a plot of at most {LONGEST_PLOT_S:.0f} s; choose a "

@@ -167,7 +167,7 @@ def _print_report(report: "IndexReport", seconds: float, path: Path) -> None:
     for failure in report.failures:
         console.report(InputError(failure.message))
     speed = f" in {seconds:.0f} s, {report.embedded_s / max(seconds, 1e-3):.0f} × real time" if report.embedded else ""
-    parts = [f"indexed {report.embedded} files, {report.embedded_s / 3600:.2f} h{speed}"]
+    parts = [f"indexed {report.embedded} file{'s' * (report.embedded != 1)}, {report.embedded_s / 3600:.2f} h{speed}"]
     counts = {
         "moved or touched": report.copied,
         "unchanged": report.unchanged,
