@@ -54,8 +54,8 @@ def test_a_clip_may_be_listed_twice(tmp_path: Path) -> None:
     assert read_manifest(path).clips == CLIPS[:1] * 2
 
 
-def test_a_column_of_durations_is_accepted(tmp_path: Path) -> None:
-    text = "path\tspeaker\tlabel\tsplit\tduration_s\nyes/a_0.opus\ta\tyes\ttrain\t1.000\n"
+def test_other_columns_are_ignored(tmp_path: Path) -> None:
+    text = "path\tspeaker\tspeaker_id\tlabel\tsplit\tduration_s\tlanguage\nyes/a_0.opus\ta\t7\tyes\ttrain\t1.000\ten\n"
     path = written(tmp_path / "manifest.tsv", text)
     assert read_manifest(path).clips == (Clip("yes/a_0.opus", speaker="a", label="yes", split="train"),)
 
@@ -81,7 +81,7 @@ def test_only_keeps_the_clips_of_some_splits() -> None:
     ("text", "message"),
     [
         ("path\tlable\na.wav\tyes\n", "'lable'; did you mean 'label'?"),
-        ("path\tcolor\na.wav\tred\n", "'color'"),
+        ("path\tspeaker_id\na.wav\tanna\n", "'speaker_id'; did you mean 'speaker'?"),
         ("label\nyes\n", "'path'"),
         ("path\tpath\na\tb\n", "'path'"),
         ("path\n", ""),
@@ -158,4 +158,4 @@ def test_the_real_corpora_are_read_and_their_files_are_found() -> None:
     for path in paths:
         manifest = read_manifest(path)
         assert manifest.locate(manifest.clips[-1]).is_file()
-        assert {clip.split for clip in manifest} <= {"train", "val", "test", "noise", "rir"}
+        assert all(clip.split for clip in manifest)

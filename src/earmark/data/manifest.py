@@ -15,8 +15,6 @@ from earmark.core.files import atomic_path, write_text
 COLUMNS = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
 SUFFIXES = (".tsv", ".parquet")
 _TIMES = ("start_s", "end_s")
-# Accepted and ignored: a clip without start_s and end_s is the whole file, however long.
-_IGNORED = ("duration_s",)
 
 
 class ManifestError(InputError):
@@ -80,14 +78,15 @@ def is_manifest(path: Path) -> bool:
 def read_manifest(path: str | Path, *, split: str | None = None) -> Manifest:
     """Read a manifest from a .tsv or .parquet file.
 
-    Only the column `path` is required. Missing columns are read as empty.
+    Only the column `path` is required. Missing columns are read as empty. Other columns are ignored, except one that
+    looks like a misspelling of a missing column.
 
     Args:
         path: the manifest.
         split: keep the clips of this split only.
 
     Raises:
-        ManifestError: no such file, an unknown column, an invalid time, or no clips.
+        ManifestError: no such file, a misspelled column, an invalid time, or no clips.
         InputError: no clips of the split.
     """
     path = Path(path)
@@ -202,10 +201,9 @@ def _parquet_rows(path: Path) -> Iterable[Mapping[str, object]]:
 
 def _check_columns(columns: Sequence[str], path: Path) -> None:
     for column in columns:
-        if column not in COLUMNS + _IGNORED:
-            close = get_close_matches(column, COLUMNS, 1)
-            cure = f"did you mean {close[0]!r}?" if close else f"the columns are {', '.join(COLUMNS)}"
-            raise ManifestError(f"{path}: no such column {column!r}; {cure}")
+        missing = [name for name in COLUMNS if name not in columns]
+        if column not in COLUMNS and (close := get_close_matches(column, missing, 1, cutoff=0.75)):
+            raise ManifestError(f"{path}: no such column {column!r}; did you mean {close[0]!r}?")
         if columns.count(column) > 1:
             raise ManifestError(f"{path}: column {column!r} is there twice; remove one")
     if "path" not in columns:
