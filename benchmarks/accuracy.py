@@ -5,7 +5,6 @@
 Rows of earmark and of speech_embedding are measured in this run; rows in italics are quoted.
 """
 
-import argparse
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -13,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
+from page import options_parser, write_page
 
 from earmark import __version__, load_encoder
 from earmark.core.audio import SAMPLE_RATE, Wave
@@ -29,9 +29,8 @@ AROUND_S = 0.9  # context on each side of the center of a word, for speech_embed
 
 def main() -> None:
     """Measure and write the page."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = options_parser(__doc__, "few-shot.md")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of trials/ and the corpora")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/few-shot.md"))
     parser.add_argument("--encoders", nargs="*", default=["base", "tiny"], help="names or .onnx files")
     parser.add_argument("--lists", nargs="+", default=list(CORPORA), choices=list(CORPORA))
     parser.add_argument("--scoring", nargs="+", default=["clip", "detector"], choices=["clip", "detector"])
@@ -51,9 +50,7 @@ def main() -> None:
         conditions = find_pairs(options.data / "trials" / lists, audio=clips, draws=options.limit_seeds)
         rows = dict(measured(conditions, clips, options.encoders, options.scoring))
         pages += [f"## {lists}\n", report.markdown(rows, peers=report.peers_for(lists))]
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text("\n".join(pages), encoding="utf-8")
-    print(f"wrote {options.out}")
+    write_page(options.out, "\n".join(pages).rstrip("\n"))
 
 
 def measured(

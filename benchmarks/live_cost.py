@@ -9,7 +9,6 @@ benchmarks/results/live-cost.md. Memory is the peak of a process of its own; the
 end of the word in the demo's stream.
 """
 
-import argparse
 import statistics
 import subprocess
 import sys
@@ -18,10 +17,10 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.metadata import files
-from pathlib import Path
 
 import numpy as np
 import onnxruntime
+from page import options_parser, write_page
 
 from earmark import Detector, audio, demo, enroll, load_encoder
 
@@ -30,10 +29,9 @@ CHUNK = 1280
 
 def main() -> None:
     """Measure, print and write the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__, "live-cost.md")
     parser.add_argument("--minutes", type=float, default=2.0, help="audio in each run")
     parser.add_argument("--runs", type=int, default=5)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/live-cost.md"))
     settings = parser.parse_args()
     sound = audio.read(demo.STREAM)
     sound = np.tile(sound, round(settings.minutes * 60 * audio.SAMPLE_RATE / len(sound)) + 1)
@@ -52,9 +50,7 @@ def main() -> None:
                 push(chunk)
             costs[name].append((time.process_time() - begun) / (len(chunks) * CHUNK / audio.SAMPLE_RATE))
     table = "\n".join([*render(costs, settings.minutes, settings.runs), *render_delays(delays_s(), peak_memory_mb())])
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    settings.out.write_text(table + "\n", encoding="utf-8")
-    print(table)
+    write_page(settings.out, table)
 
 
 def listener(name: str, count: int) -> Callable[[np.ndarray], object]:

@@ -21,9 +21,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+from page import options_parser, write_page
 
 from earmark import audio, load_encoder
-from earmark.core.files import write_text
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.evaluation.plots.figures import empty_figure, line_style, save
 from earmark.search import Index, IndexSettings, Query, Recording, open_index, search, update_index
@@ -64,7 +64,7 @@ class Searching:
 
 def main() -> None:
     """Measure, print, and write the tables and the figure."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__, "search.md")
     parser.add_argument("corpus", type=Path, help="folder of recordings")
     parser.add_argument("--minutes", type=float, default=60.0, help="of audio to index")
     parser.add_argument("--hours", type=float, nargs="+", default=[1, 10, 100], help="sizes of indexes to search")
@@ -72,7 +72,6 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--encoder", default="base")
     parser.add_argument("--work", type=Path, help="folder for the indexes; a temporary one if not given")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/search.md"))
     options = parser.parse_args()
     work = options.work or Path(tempfile.mkdtemp(prefix="earmark-search-"))
     try:
@@ -85,10 +84,8 @@ def main() -> None:
             found.append(measure(path, options.queries, learn_s))
             print(found[-1], flush=True)
             shutil.rmtree(path)
-        text = "\n".join(render(indexing, found, options))
-        write_text(options.out, text + "\n")
+        write_page(options.out, "\n".join(render(indexing, found, options)))
         draw(found, options.out.with_suffix(".png"))
-        print(text)
     finally:
         if options.work is None:
             shutil.rmtree(work)

@@ -8,15 +8,14 @@ methods run in turn in one process, on one thread. The medians are written to be
 and to spatial-position.csv for plots (`earmark.evaluation.simulation.costs`).
 """
 
-import argparse
 import statistics
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from page import options_parser, write_page
 
 from earmark.evaluation.simulation.costs import Cost, write_costs
 from earmark.training.spatial.cost import mean_distances
@@ -42,10 +41,9 @@ METHODS: dict[str, Callable[[Floats], object]] = {
 
 def main() -> None:
     """Measure, print and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__, "spatial-position.md")
     parser.add_argument("--most", type=int, default=8000, help="largest number of clips; sizes double from 250 on")
     parser.add_argument("--runs", type=int, default=3)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/spatial-position.md"))
     settings = parser.parse_args()
     sizes = [LEAST]
     while 2 * sizes[-1] <= settings.most:
@@ -57,11 +55,9 @@ def main() -> None:
     }
     memory = {name: [peak_memory(method, vectors[:size]) for size in sizes] for name, method in METHODS.items()}
     text = "\n".join(render(sizes, seconds, memory, settings.runs))
-    settings.out.parent.mkdir(parents=True, exist_ok=True)
-    settings.out.write_text(text + "\n", encoding="utf-8")
+    write_page(settings.out, text)
     costs = {name: Cost(np.array(sizes), np.array(found)) for name, found in seconds.items()}
     write_costs(settings.out.with_suffix(".csv"), costs)
-    print(text)
 
 
 def median_seconds(method: Callable[[Floats], object], vectors: Floats, runs: int) -> float:

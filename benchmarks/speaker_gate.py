@@ -6,13 +6,13 @@ DATA holds speechocean762, arabic_commands and dspspeech, each with a manifest.t
 of those that anything was learned or calibrated on. Writes benchmarks/results/speaker-gate.md.
 """
 
-import argparse
 import warnings
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from page import options_parser, write_page
 
 from earmark import Detector, audio, enroll, load_encoder, load_speaker_encoder
 from earmark.core.audio import SAMPLE_RATE
@@ -34,10 +34,9 @@ GATED_WORDS = 2  # of each voice, end to end
 
 def main() -> None:
     """Measure and write."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__, "speaker-gate.md")
     parser.add_argument("data", type=Path)
     parser.add_argument("--speaker-encoder", default=None)
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/speaker-gate.md"))
     parser.add_argument("--every", type=int, default=1, help="only each so manieth clip, for a quick look")
     settings = parser.parse_args()
     encoder = load_speaker_encoder(settings.speaker_encoder)
@@ -51,8 +50,7 @@ def main() -> None:
         *words(settings.data, encoder, settings.every),
         *gate(settings.data / "dspspeech", encoder, settings.every),
     ]
-    settings.out.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    print("\n".join(lines))
+    write_page(settings.out, "\n".join(lines))
 
 
 def sentences(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:

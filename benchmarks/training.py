@@ -9,7 +9,6 @@ All audio is synthetic. All pipelines are measured in turn, several times, and t
 benchmarks/results/training.md.
 """
 
-import argparse
 import os
 import random
 import statistics
@@ -25,6 +24,7 @@ import scipy.signal
 import soundfile as sf
 import torch
 from numpy.typing import NDArray
+from page import options_parser, write_page
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 
@@ -316,10 +316,9 @@ def measure_steps(ours: Ours, repeats: int) -> dict[str, Steps]:
 
 def main() -> None:
     """Measure, print and write the tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = options_parser(__doc__, "training.md")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--device", default="cpu", help="where earmark augments and learns")
-    parser.add_argument("--out", type=Path, default=Path("benchmarks/results/training.md"))
     options = parser.parse_args()
     device = torch.device(options.device)
     cores = len(os.sched_getaffinity(0))
@@ -335,9 +334,7 @@ def main() -> None:
         costs = measure_input(ours, common, sorted({1, cores}), options.repeats)
         steps = measure_steps(ours, min(3, options.repeats))
     table = "\n".join(render(costs, steps, cores, options.repeats, device))
-    options.out.parent.mkdir(parents=True, exist_ok=True)
-    options.out.write_text(table + "\n", encoding="utf-8")
-    print(table)
+    write_page(options.out, table)
 
 
 def render(
