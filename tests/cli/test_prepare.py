@@ -2,19 +2,10 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from earmark.cli.prepare import app
 from earmark.core.errors import InputError
 from earmark.data.manifest import read_manifest
-
-RUNNER = CliRunner()
-
-
-def run(*words: object) -> str:
-    result = RUNNER.invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+from tests.cli.prepare import run
 
 
 def test_folder_writes_a_manifest_and_its_counts(tmp_path: Path) -> None:

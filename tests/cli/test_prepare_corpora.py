@@ -9,25 +9,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
 from earmark import audio
-from earmark.cli.prepare import app
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.corpora.speech_commands import WORD_GROUPS
 from earmark.data.lists.clip_lists import read_list, read_pairs
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from earmark.evaluation.protocols.trials import find_pairs
+from tests.cli.prepare import run
 
-RUNNER = CliRunner()
 NEW_WORDS = ["backward", "follow", "forward", "learn", "visual"]
 OLD_WORDS = [word for group in WORD_GROUPS.values() for word in group if word not in NEW_WORDS]
-
-
-def run(*words: object) -> str:
-    result = RUNNER.invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 def speech_commands(root: Path, words: list[str], speakers: int = 4) -> Path:

@@ -5,25 +5,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner
 
-from earmark.cli.prepare import app
 from earmark.cli.prepare.options import read_word_lists
 from earmark.core.audio import SAMPLE_RATE, read, write
 from earmark.core.errors import InputError
 from earmark.data.keyword_corpus.cuts import CutRules
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
+from tests.cli.prepare import run
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ROOT.parent / "shared" / "data" / "speechocean762" / "manifest.tsv"
 EXCLUDED = ROOT / "recipes" / "models" / "speech-commands-words.txt"
-RUNNER = CliRunner()
-
-
-def run(*words: object) -> str:
-    result = RUNNER.invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
 
 
 @pytest.fixture

@@ -4,23 +4,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
 from earmark import demo
-from earmark.cli.prepare import app
 from earmark.core.errors import EarmarkError, InputError
 from earmark.data.lists.sections import read_sections
 from earmark.data.lists.segments import read_segments
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from earmark.data.segments.grid import Grid
-
-RUNNER = CliRunner()
-
-
-def run(*words: object) -> str:
-    result = RUNNER.invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+from tests.cli.prepare import run
 
 
 @pytest.fixture
@@ -177,5 +168,5 @@ def test_no_list_replaces_its_source(tmp_path, monkeypatch, words, option):
     for name in ("list.txt", "list.jsonl", "said.jsonl", "said.ctm"):
         (tmp_path / name).write_text("source\n")
     with pytest.raises(InputError, match=option):
-        RUNNER.invoke(app, words, catch_exceptions=False)
+        run(*words)
     assert {file.read_text() for file in tmp_path.iterdir() if file.is_file()} == {"source\n"}

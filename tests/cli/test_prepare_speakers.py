@@ -2,19 +2,12 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from earmark.cli.prepare import app
 from earmark.core.errors import InputError
 from earmark.data.lists.clip_lists import read_pairs
 from earmark.data.lists.split_lists import read_split_list
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
-
-
-def run(*words):
-    result = CliRunner().invoke(app, [str(word) for word in words], catch_exceptions=False)
-    assert result.exit_code == 0, result.output
-    return result.stdout
+from tests.cli.prepare import run
 
 
 @pytest.fixture

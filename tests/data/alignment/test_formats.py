@@ -10,55 +10,22 @@ from earmark.data.manifest import Clip, Manifest
 
 WORDS = (Word("we", 0.5, 0.75), Word("call", 0.75, 1.25))
 
-LONG_GRID = """File type = "ooTextFile"
-Object class = "TextGrid"
 
-xmin = 0
-xmax = 2
-tiers? <exists>
-size = 2
-item []:
-    item [1]:
-        class = "IntervalTier"
-        name = "{words}"
-        xmin = 0
-        xmax = 2
-        intervals: size = 4
-        intervals [1]:
-            xmin = 0
-            xmax = 0.5
-            text = ""
-        intervals [2]:
-            xmin = 0.5
-            xmax = 0.75
-            text = "We"
-        intervals [3]:
-            xmin = 0.75
-            xmax = 1.25
-            text = "call"
-        intervals [4]:
-            xmin = 1.25
-            xmax = 2
-            text = "<unk>"
-    item [2]:
-        class = "IntervalTier"
-        name = "phones"
-        xmin = 0
-        xmax = 2
-        intervals: size = 3
-        intervals [1]:
-            xmin = 0.5
-            xmax = 0.6
-            text = "W"
-        intervals [2]:
-            xmin = 0.6
-            xmax = 0.75
-            text = "IY1"
-        intervals [3]:
-            xmin = 0.75
-            xmax = 1.25
-            text = "K"
-"""
+def long_grid(words: str, phones: str = "phones") -> str:
+    """A TextGrid in the long format with a tier of words and one of phones."""
+    tiers = {
+        words: [(0, 0.5, ""), (0.5, 0.75, "We"), (0.75, 1.25, "call"), (1.25, 2, "<unk>")],
+        phones: [(0.5, 0.6, "W"), (0.6, 0.75, "IY1"), (0.75, 1.25, "K")],
+    }
+    lines = ['File type = "ooTextFile"', 'Object class = "TextGrid"', "", "xmin = 0", "xmax = 2", "tiers? <exists>"]
+    lines += ["size = 2", "item []:"]
+    for number, (name, intervals) in enumerate(tiers.items(), 1):
+        lines += [f"    item [{number}]:", '        class = "IntervalTier"', f'        name = "{name}"']
+        lines += ["        xmin = 0", "        xmax = 2", f"        intervals: size = {len(intervals)}"]
+        for place, (start, end, text) in enumerate(intervals, 1):
+            lines += [f"        intervals [{place}]:", f"            xmin = {start}", f"            xmax = {end}"]
+            lines += [f'            text = "{text}"']
+    return "\n".join(lines) + "\n"
 
 
 def plain(words: object) -> list[tuple[str, float, float]]:
@@ -68,7 +35,7 @@ def plain(words: object) -> list[tuple[str, float, float]]:
 
 def test_a_text_grid_gives_words_and_their_phones_without_silences(tmp_path: Path) -> None:
     (tmp_path / "anna").mkdir()
-    (tmp_path / "anna" / "1.TextGrid").write_text(LONG_GRID.format(words="words"))
+    (tmp_path / "anna" / "1.TextGrid").write_text(long_grid("words"))
     words = read_alignments(tmp_path).words["anna/1"]
     assert words == (
         Word("we", 0.5, 0.75, (Phone("W", 0.5, 0.6), Phone("IY1", 0.6, 0.75))),
@@ -78,13 +45,13 @@ def test_a_text_grid_gives_words_and_their_phones_without_silences(tmp_path: Pat
 
 def test_a_text_grid_that_names_the_speaker_in_its_tiers_is_read(tmp_path: Path) -> None:
     path = tmp_path / "1.TextGrid"
-    path.write_text(LONG_GRID.format(words="anna - words").replace('"phones"', '"anna - phones"'))
+    path.write_text(long_grid("anna - words", "anna - phones"))
     (words,) = read_alignments(path).words.values()
     assert [len(word.phones) for word in words] == [2, 1]
 
 
 def test_a_text_grid_without_a_tier_of_words_is_an_error_that_names_its_tiers(tmp_path: Path) -> None:
-    (tmp_path / "1.TextGrid").write_text(LONG_GRID.format(words="sentence"))
+    (tmp_path / "1.TextGrid").write_text(long_grid("sentence"))
     with pytest.raises(InputError, match=r"1\.TextGrid: .*sentence, phones"):
         read_alignments(tmp_path)
     (tmp_path / "1.TextGrid").write_text("no grid")

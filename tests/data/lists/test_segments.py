@@ -77,47 +77,32 @@ def test_pairs_are_read_back_with_and_without_a_batch(tmp_path, batch):
 
 
 @pytest.mark.parametrize(
-    ("line", "key"),
+    ("read", "line", "key"),
     [
-        ("a.wav anna 0", "3 columns"),
-        ("my file.wav anna 0 1", "5 columns"),
-        ("a.wav anna zero 1", "vad_start"),
-        ("a.wav anna 0 nan", "vad_end"),
-        ("a.wav anna -1 1", "vad_start"),
-        ("a.wav anna 2 1", "vad_end"),
-        ("a.wav anna 1 1.01", "10 ms from vad_start to vad_end"),
+        (read_sections, "a.wav anna 0", "3 columns"),
+        (read_sections, "my file.wav anna 0 1", "5 columns"),
+        (read_sections, "a.wav anna zero 1", "vad_start"),
+        (read_sections, "a.wav anna 0 nan", "vad_end"),
+        (read_sections, "a.wav anna -1 1", "vad_start"),
+        (read_sections, "a.wav anna 2 1", "vad_end"),
+        (read_sections, "a.wav anna 1 1.01", "10 ms from vad_start to vad_end"),
+        (read_segments, "a.wav anna 0 1 0.5 1.5 x", r"the segment from 0\.5 to 1\.5 s"),
+        (read_segments, "a.wav anna 0 1 0.5 0.4 x", "seg_end"),
+        (read_segments, "a.wav anna 0 1 0.5 0.9 zoom in", "8 columns"),
+        (read_segment_pairs, "a.wav x 0 1 b.wav y 0 1", "8 columns"),
+        (read_segment_pairs, "a.wav x 0 1 b.wav y 0 1 high", "similarity"),
+        (read_segment_pairs, "a.wav x 0 1 b.wav y 0 1 0.5 -1", "batch"),
+        (read_segment_pairs, "a.wav x 0 1 b.wav y 1 0 0.5", "e2"),
     ],
 )
-def test_the_error_of_a_section_names_line_and_column(written, line, key):
-    with pytest.raises(InputError, match=rf"list\.txt:3: {key}"):
-        list(read_sections(written("a.wav anna 0 1", "", line)))
-
-
-@pytest.mark.parametrize(
-    ("line", "key"),
-    [
-        ("a.wav anna 0 1 0.5 1.5 x", r"the segment from 0\.5 to 1\.5 s"),
-        ("a.wav anna 0 1 0.5 0.4 x", "seg_end"),
-        ("a.wav anna 0 1 0.5 0.9 zoom in", "8 columns"),
-    ],
-)
-def test_the_error_of_a_segment_names_line_and_column(written, line, key):
+def test_the_error_of_a_list_names_line_and_column(written, read, line, key):
     with pytest.raises(InputError, match=rf"list\.txt:1: {key}"):
-        list(read_segments(written(line)))
+        list(read(written(line)))
 
 
-@pytest.mark.parametrize(
-    ("line", "key"),
-    [
-        ("a.wav x 0 1 b.wav y 0 1", "8 columns"),
-        ("a.wav x 0 1 b.wav y 0 1 high", "similarity"),
-        ("a.wav x 0 1 b.wav y 0 1 0.5 -1", "batch"),
-        ("a.wav x 0 1 b.wav y 1 0 0.5", "e2"),
-    ],
-)
-def test_the_error_of_a_pair_names_line_and_column(written, line, key):
-    with pytest.raises(InputError, match=rf"list\.txt:1: {key}"):
-        list(read_segment_pairs(written(line)))
+def test_the_line_number_of_an_error_counts_empty_lines(written):
+    with pytest.raises(InputError, match=r"list\.txt:3: 3 columns"):
+        list(read_sections(written("a.wav anna 0 1", "", "a.wav anna 0")))
 
 
 def test_a_segment_may_exceed_its_section_by_rounding(written):

@@ -19,6 +19,7 @@ from typing import Any, Generic, TypeVar
 
 from earmark.core.errors import InputError
 from earmark.core.files import atomic_file
+from earmark.data.manifest import Clip, Manifest, is_manifest, write_manifest
 
 FRAME_S = 0.025
 """Shortest audio that gives a frame of features: the window of log-mel energies, and of wav2vec 2.0."""
@@ -256,6 +257,29 @@ def write_records(records: Iterable[Record], path: Path, form: ListFormat[Record
             file.write(f"{line}\n".encode())
             written += 1
     return written
+
+
+def write_list(
+    records: Iterable[Record], path: Path, form: ListFormat[Record], clip_of: Callable[[Record], Clip], folder: Path
+) -> int:
+    """Write a list, or a manifest of its records; return the number of records.
+
+    Args:
+        records: all of them are in memory only for a manifest.
+        path: .tsv and .parquet are manifests.
+        form: format of a list.
+        clip_of: makes a clip of a manifest from a record.
+        folder: folder that the paths of a manifest start from.
+
+    Raises:
+        InputError: a value that the format cannot hold.
+        EarmarkError: the list cannot be written, or the disk is full.
+    """
+    if not is_manifest(path):
+        return write_records(records, path, form)
+    clips = tuple(map(clip_of, records))
+    write_manifest(Manifest(clips, folder), path)
+    return len(clips)
 
 
 def _finite(text: str) -> float:

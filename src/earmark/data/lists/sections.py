@@ -5,9 +5,9 @@ from itertools import groupby
 from pathlib import Path
 
 from earmark.data.audio_folder import AudioFolder
-from earmark.data.lists.list_format import ListFormat, read_records, write_records
+from earmark.data.lists.list_format import ListFormat, read_records, write_list
 from earmark.data.lists.spans import Span, span_columns, span_values
-from earmark.data.manifest import Clip, Manifest, is_manifest, read_manifest, write_manifest
+from earmark.data.manifest import Clip, Manifest, is_manifest, read_manifest
 
 SECTIONS = ListFormat(Span, span_columns("wav", "spk", "vad_start", "vad_end"), values=span_values, spans=(2,))
 
@@ -29,21 +29,12 @@ def read_sections(path: Path, *, audio: Path | None = None) -> Iterator[Span]:
 
 
 def write_sections(sections: Iterable[Span], path: Path, *, folder: Path = Path()) -> int:
-    """Write a list of sections, or a manifest of them; return their number.
+    """Write a list of sections, or a manifest of them, see `write_list`; return their number."""
 
-    Args:
-        sections: kept in memory only for a manifest.
-        path: .tsv and .parquet are manifests.
-        folder: folder that the paths start from.
+    def clip_of(section: Span) -> Clip:
+        return Clip(section.path, section.start_s, section.end_s, section.speaker)
 
-    Raises:
-        InputError: a path or speaker that a list cannot hold.
-    """
-    if not is_manifest(path):
-        return write_records(sections, path, SECTIONS)
-    clips = tuple(Clip(section.path, section.start_s, section.end_s, section.speaker) for section in sections)
-    write_manifest(Manifest(clips, folder), path)
-    return len(clips)
+    return write_list(sections, path, SECTIONS, clip_of, folder)
 
 
 def sections_of(manifest: Manifest) -> Iterator[Span]:

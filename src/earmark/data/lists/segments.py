@@ -11,9 +11,9 @@ from pathlib import Path
 from earmark.core.errors import InputError
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.clip_lists import listed_label
-from earmark.data.lists.list_format import Column, ListFormat, number, read_records, write_records
+from earmark.data.lists.list_format import Column, ListFormat, number, read_records, write_list
 from earmark.data.lists.spans import Span, span_columns, span_values
-from earmark.data.manifest import Clip, Manifest, is_manifest, read_manifest, write_manifest
+from earmark.data.manifest import Clip, is_manifest, read_manifest
 
 NO_LABEL = "NOTRANS"
 
@@ -80,21 +80,8 @@ def read_segments(path: Path, *, audio: Path | None = None) -> Iterator[SpeechSe
 
 
 def write_segments(segments: Iterable[SpeechSegment], path: Path, *, folder: Path = Path()) -> int:
-    """Write a list of segments, or a manifest of them; return their number.
-
-    Args:
-        segments: kept in memory only for a manifest, which leaves out their sections.
-        path: .tsv and .parquet are manifests.
-        folder: folder that the paths start from.
-
-    Raises:
-        InputError: a path or speaker that a list cannot hold.
-    """
-    if not is_manifest(path):
-        return write_records(segments, path, SEGMENTS)
-    clips = tuple(map(clip_of, segments))
-    write_manifest(Manifest(clips, folder), path)
-    return len(clips)
+    """Write a list of segments, or a manifest without their sections, see `write_list`; return their number."""
+    return write_list(segments, path, SEGMENTS, clip_of, folder)
 
 
 def clip_of(segment: SpeechSegment) -> Clip:

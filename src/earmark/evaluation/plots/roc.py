@@ -14,10 +14,7 @@ LEAST = 0.001
 def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
     """Share of positives accepted against the share of negatives accepted, from 0.1 %. The gray line is chance.
 
-    Args:
-        curves: curves by name; the styles of 28 differ.
-        title: title of the plot.
-        of: plural noun for the scored items, such as "trials".
+    The arguments are those of `det_plot`.
     """
     figure, axes = one_panel(5.6, 4.8)
     for index, (name, curve) in enumerate(curves.items()):

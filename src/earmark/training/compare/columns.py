@@ -3,18 +3,11 @@
 from collections.abc import Mapping
 
 from earmark.evaluation.protocols import few_shot, identification, open_set, verification
+from earmark.evaluation.reports.open_set import SHOWN as OPEN_SET_SHOWN
 from earmark.training.compare.results import IDENTIFICATION, OPEN_SET, VERIFICATION
 
 FEW_SHOT_COLUMNS = ("accuracy", "eer", "frr_at_far_10", "frr_at_far_2_5", "f1", "identification_5")
-OPEN_SET_COLUMNS = (
-    "target_accuracy",
-    "non_target_accuracy_seen",
-    "non_target_accuracy_unseen",
-    "total_1_1",
-    "total_11_1",
-    "auc",
-    "map",
-)
+OPEN_SET_COLUMNS = tuple(key for key in OPEN_SET_SHOWN if key != "eer")
 _COLUMNS = {
     OPEN_SET: (OPEN_SET_COLUMNS, open_set.METRICS),
     IDENTIFICATION: (tuple(identification.METRICS), identification.METRICS),

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import Literal, Self
+from typing import Literal, Self, TypedDict
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,6 +94,15 @@ class ScoredOpenSet:
     def truth(self) -> Ints:
         """Class of each test clip, shape (n,); k for unknown."""
         return self.lists.truth(self.lists.test)
+
+
+class ScoreOptions(TypedDict, total=False):
+    """Options that `score` and `compute_metrics` share; `score` describes them and has their defaults."""
+
+    backend: Backend
+    unknown: Unknown
+    svm: SvmSettings | None
+    head: Head | None
 
 
 def score(

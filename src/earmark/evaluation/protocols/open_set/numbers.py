@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Unpack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from earmark.evaluation import metrics
 from earmark.evaluation.confusion import Confusion, count_confusion
 from earmark.evaluation.estimates import Estimate, estimates
-from earmark.evaluation.protocols.open_set.decisions import Backend, Head, ScoredOpenSet, Unknown, score
+from earmark.evaluation.protocols.open_set.decisions import Backend, ScoredOpenSet, ScoreOptions, Unknown, score
 from earmark.evaluation.protocols.open_set.lists import OpenSetLists
 from earmark.evaluation.svm import SvmSettings
 
@@ -64,15 +65,20 @@ def compute_metrics(
     lists: OpenSetLists,
     vectors: Mapping[str, Floats],
     *,
-    backend: Backend = "centroid",
-    unknown: Unknown = "cluster",
-    svm: SvmSettings | None = None,
-    head: Head | None = None,
     speakers: Mapping[str, str] | None = None,
     seed: int = 0,
+    **options: Unpack[ScoreOptions],
 ) -> OpenSetResult:
-    """Every metric of an open-set test, from embeddings; arguments as in `score` and `count`."""
-    scored = score(lists, vectors, backend=backend, unknown=unknown, svm=svm, head=head, speakers=speakers, seed=seed)
+    """Score the test clips from their embeddings, and compute every metric.
+
+    Args:
+        lists: training and test clips.
+        vectors: embeddings, shape (d,), by path.
+        speakers: speaker by path, for the folds and the intervals.
+        seed: seed of the folds and of the bootstrap over speakers.
+        options: `backend`, `unknown`, `svm` and `head` of `score`.
+    """
+    scored = score(lists, vectors, speakers=speakers, seed=seed, **options)
     return count(scored, speakers=speakers, rng=np.random.default_rng(seed))
 
 
