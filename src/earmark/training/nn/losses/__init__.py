@@ -1,4 +1,4 @@
-"""Losses: one file each, with settings of one ``kind`` and the module that they build."""
+"""Losses, one file each: settings with their ``kind``, and the module that the settings build."""
 
 from typing import Annotated
 

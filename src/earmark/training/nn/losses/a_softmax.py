@@ -1,23 +1,20 @@
 """Angular softmax (SphereFace: Liu et al. 2017, arXiv 1704.08063, equations 6 and 7), with the authors' annealing."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.training.nn.losses.cosine import at_least_float32, unit
-from earmark.training.nn.losses.loss_input import check_input
-from earmark.training.nn.losses.settings import LossSettings
+from earmark.training.nn.losses.loss import ClassVectorLoss
+from earmark.training.nn.losses.loss_input import LossInput
+from earmark.training.nn.losses.settings import ClassifierSettings
 
 
-class ASoftmaxSettings(LossSettings):
-    """Settings of the loss; λ defaults to the SphereFace release, as in Hajibabaei & Dai 2018 (arXiv 1807.08312)."""
-
-    least_utterances: ClassVar[int] = 1
-    takes_background: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = True
+class ASoftmaxSettings(ClassifierSettings):
+    """Settings of the loss; the defaults of λ are those of SphereFace's code and of Hajibabaei & Dai 2018."""
 
     kind: Literal["a_softmax"] = Field("a_softmax", description="which loss")
     margin: int = Field(4, ge=1, le=4, description="m, factor on the angle to the true class; 1: no margin")
@@ -31,18 +28,13 @@ class ASoftmaxSettings(LossSettings):
         return ASoftmax(self, classes=classes, dimension=dimension)
 
 
-class ASoftmax(nn.Module):
+class ASoftmax(ClassVectorLoss[ASoftmaxSettings]):
     """Cross-entropy over projections on unit class vectors, with an angular margin for the true class.
 
     Let θ[k] be the angle between an embedding e and the vector of class k, and y the true class. The scores are
     ‖e‖ · cos θ[k] for k ≠ y and ‖e‖ · (λ · cos θ[y] + ψ(θ[y])) / (1 + λ) for k = y. ψ(θ) = (-1)^j · cos(m · θ) - 2 · j
     with j = ⌊m · θ / π⌋ decreases from 1 to 1 - 2 · m. The loss is the mean of -log softmax_k at k = y.
-    λ decays with every step, so that the margin grows slowly.
-
-    Args:
-        settings: settings of the loss.
-        classes: number of classes.
-        dimension: length of an embedding.
+    λ decays with every step in training mode, so that the margin grows slowly.
 
     Attributes:
         steps: number of training steps, int64, shape (1,); saved in a checkpoint.
@@ -51,26 +43,13 @@ class ASoftmax(nn.Module):
     steps: Tensor
 
     def __init__(self, settings: ASoftmaxSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
-        self.settings = settings
-        self.weight = nn.Parameter(nn.init.xavier_normal_(torch.empty(classes, dimension)))
-        # Not a scalar: a run that starts from a checkpoint loads its scalars even where the classes differ, but new
-        # class vectors need the whole annealing.
+        super().__init__(settings, classes=classes, dimension=dimension)
+        # Shape (1,), not a scalar: a run that starts from a checkpoint of other classes loads the checkpoint's scalars,
+        # but its new class vectors need the whole annealing.
         self.register_buffer("steps", torch.zeros(1, dtype=torch.int64))
 
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """The loss of one batch; in training mode, advance the annealing by a step.
-
-        Args:
-            embeddings: shape (N, M, d).
-            labels: class number of each row, int64, shape (N,).
-            background: not taken.
-
-        Raises:
-            InputError: a wrong shape or label.
-        """
-        classes, dimension = self.weight.shape
-        batch = check_input(self.settings, embeddings, labels, background, classes=classes, dimension=dimension)
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
         if self.training:
             self.steps += 1
         target = batch.sample_labels[:, None]
@@ -96,8 +75,8 @@ class ASoftmax(nn.Module):
 def psi(cosine: Tensor, margin: int) -> Tensor:
     """ψ(θ) of equation 7 as a function of cos θ, for m from 1 to 4.
 
-    cos(m · θ) is computed as a polynomial of cos θ, whose gradient is finite at 0° and 180°; that of the arc cosine is
-    not.
+    cos(m · θ) is computed as a polynomial of cos θ. Unlike the arc cosine, a polynomial has a finite gradient at 0° and
+    180°.
 
     >>> psi(torch.tensor([1.0, 0.5, -1.0]), 3).tolist()
     [1.0, -1.0, -5.0]

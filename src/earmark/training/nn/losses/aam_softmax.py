@@ -1,23 +1,20 @@
 """Additive angular margin softmax (ArcFace: Deng et al. 2019, arXiv 1801.07698, equation 3)."""
 
 import math
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.training.nn.losses.cosine import cosine
-from earmark.training.nn.losses.loss_input import check_input
-from earmark.training.nn.losses.settings import LossSettings
+from earmark.training.nn.losses.loss import ClassVectorLoss
+from earmark.training.nn.losses.loss_input import LossInput
+from earmark.training.nn.losses.settings import ClassifierSettings
 
 
-class AAMSoftmaxSettings(LossSettings):
-    """Settings of the loss; the paper has margin 0.5 and scale 64 for thousands of faces."""
-
-    least_utterances: ClassVar[int] = 1
-    takes_background: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = True
+class AAMSoftmaxSettings(ClassifierSettings):
+    """Settings of the loss; the paper sets margin 0.5 and scale 64 for thousands of faces."""
 
     kind: Literal["aam_softmax"] = Field("aam_softmax", description="which loss")
     margin: float = Field(0.2, ge=0, lt=math.pi / 2, description="m in radians, added to the angle to the true class")
@@ -29,39 +26,18 @@ class AAMSoftmaxSettings(LossSettings):
         return AAMSoftmax(self, classes=classes, dimension=dimension)
 
 
-class AAMSoftmax(nn.Module):
+class AAMSoftmax(ClassVectorLoss[AAMSoftmaxSettings]):
     """Cross-entropy over cosines with class vectors, with a margin added to the angle of the true class.
 
     Let θ[k] be the angle between an embedding and the vector of class k, and y the true class. The scores are
     s · cos θ[k] for k ≠ y and s · cos(θ[y] + m) for k = y. The loss is the mean of -log softmax_k at k = y.
 
-    Beyond θ[y] = π - m, cos(θ[y] + m) would rise again; there the score is s · (cos θ[y] - m sin m), which keeps
+    Beyond θ[y] = π - m, cos(θ[y] + m) would rise with θ[y]. There the score is s · (cos θ[y] - m · sin m), which keeps
     falling. With the easy margin the score is s · cos θ[y] wherever θ[y] ≥ π / 2.
-
-    Args:
-        settings: settings of the loss.
-        classes: number of classes.
-        dimension: length of an embedding.
     """
 
-    def __init__(self, settings: AAMSoftmaxSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
-        self.settings = settings
-        self.weight = nn.Parameter(nn.init.xavier_normal_(torch.empty(classes, dimension)))
-
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            embeddings: shape (N, M, d); rows need not be unit length.
-            labels: class number of each row, int64, shape (N,).
-            background: not taken.
-
-        Raises:
-            InputError: a wrong shape or label.
-        """
-        classes, dimension = self.weight.shape
-        batch = check_input(self.settings, embeddings, labels, background, classes=classes, dimension=dimension)
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
         target = batch.sample_labels[:, None]
         similarity = cosine(batch.samples, self.weight)
         similarity = similarity.scatter(1, target, self._with_margin(similarity.gather(1, target)))

@@ -1,4 +1,4 @@
-"""Unit vectors and cosines of tensors, in float32 or better, under autocast too (NumPy: `earmark.core.vectors`)."""
+"""Unit vectors and cosines of tensors, in float32 or float64 even under autocast. For NumPy: `earmark.core.vectors`."""
 
 import math
 
@@ -9,8 +9,8 @@ from torch import Tensor
 def unit(vectors: Tensor) -> Tensor:
     """Scale vectors to length 1, shape (…, d).
 
-    A zero vector has no direction: it stays zero and its gradient is zero. Division by a small constant instead would
-    give a gradient that is 10¹² times too large.
+    A zero vector stays zero, and its gradient is zero. Division by a small constant would give a gradient that is
+    10¹² times too large.
 
     >>> unit(torch.tensor([[3.0, 4.0], [0.0, 0.0]]))
     tensor([[0.6, 0.8],

@@ -1,22 +1,19 @@
-"""Logistic margin (Hajibabaei & Dai 2018, arXiv 1807.08312, as in their released network)."""
+"""Logistic margin of the network that Hajibabaei & Dai 2018 (arXiv 1807.08312) released."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 
 from earmark.training.nn.losses.cosine import unit
-from earmark.training.nn.losses.loss_input import check_input
-from earmark.training.nn.losses.settings import LossSettings
+from earmark.training.nn.losses.loss import Loss
+from earmark.training.nn.losses.loss_input import LossInput
+from earmark.training.nn.losses.settings import ClassifierSettings
 
 
-class LogisticMarginSettings(LossSettings):
-    """Settings of the loss; the defaults are those of the released network (the logged run has margin 25)."""
-
-    least_utterances: ClassVar[int] = 1
-    takes_background: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = True
+class LogisticMarginSettings(ClassifierSettings):
+    """Settings of the loss; the defaults are those of the released network; the authors' training log has margin 25."""
 
     kind: Literal["logistic_margin"] = Field("logistic_margin", description="which loss")
     margin: float = Field(30.0, ge=0, description="subtracted from the scaled score of the true class")
@@ -27,45 +24,28 @@ class LogisticMarginSettings(LossSettings):
         return LogisticMargin(self, classes=classes, dimension=dimension)
 
 
-class LogisticMargin(nn.Module):
+class LogisticMargin(Loss[LogisticMarginSettings]):
     """Cross-entropy over a linear layer on unit embeddings, with a margin subtracted from the true class.
 
     With z = A e / ‖e‖ + a the scores of an embedding e, where neither A nor a is normalized, the loss is the mean of
-    -log softmax_k(γ · z[k] + β - m · [k = y]) at the true class y. γ and β are learned. γ is learned directly, not as
-    a logarithm: at 50, steps of the logarithm would be 2500 times as large.
+    -log softmax_k(γ · z[k] + β - m · [k = y]) at the true class y. γ and β are learned. γ itself is learned, not its
+    logarithm: at γ = 50, gradient steps of the logarithm would change γ 2500 times as much.
 
-    The layer has the same name as in :class:`~earmark.training.nn.losses.softmax.Softmax`, so that a run that starts
-    from a softmax run with the same classes loads its class vectors, as published.
-
-    Args:
-        settings: settings of the loss.
-        classes: number of classes.
-        dimension: length of an embedding.
+    The layer has the same name as in :class:`~earmark.training.nn.losses.softmax.Softmax`. A run that starts from a
+    softmax run with the same classes therefore loads its class vectors, as published.
     """
 
     def __init__(self, settings: LogisticMarginSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
-        self.settings = settings
+        super().__init__(settings, classes=classes, dimension=dimension)
         self.head = nn.Linear(dimension, classes)
         nn.init.xavier_uniform_(self.head.weight)
         nn.init.zeros_(self.head.bias)
         self.scale = nn.Parameter(torch.tensor(settings.scale))
-        # One number for all classes changes no softmax; it is kept because the published formula has it.
+        # A bias common to all classes changes no softmax. It is kept because the published formula has it.
         self.bias = nn.Parameter(torch.tensor(0.0))
 
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            embeddings: shape (N, M, d); rows need not be unit length.
-            labels: class number of each row, int64, shape (N,).
-            background: not taken.
-
-        Raises:
-            InputError: a wrong shape or label.
-        """
-        classes, dimension = self.head.weight.shape
-        batch = check_input(self.settings, embeddings, labels, background, classes=classes, dimension=dimension)
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
         target = batch.sample_labels[:, None]
         scores = self.scale * self.logits(batch.samples) + self.bias
         scores = scores.scatter(1, target, scores.gather(1, target) - self.settings.margin)
@@ -74,7 +54,7 @@ class LogisticMargin(nn.Module):
     def logits(self, embeddings: Tensor) -> Tensor:
         """Scores z without scale and margin: embeddings (n, d) to (n, classes).
 
-        They rank classes as γ · z + β does; the published accuracy is that of z.
+        z ranks the classes as γ · z + β does. The published accuracy is that of z.
         """
         with torch.autocast(embeddings.device.type, enabled=False):
             scores: Tensor = self.head(unit(embeddings))

@@ -1,4 +1,4 @@
-"""Input of a loss: the embeddings of N classes × M utterances, and those of background clips."""
+"""Input of a loss: embeddings of N classes × M utterances, and embeddings of B background clips."""
 
 from typing import NamedTuple
 
@@ -48,10 +48,13 @@ def check_input(
     Args:
         settings: settings of the loss.
         embeddings: shape (N, M, d), of any floating type.
-        labels: int64, shape (N,).
+        labels: class numbers, int64, shape (N,).
         background: shape (B, d), or None.
-        classes: number of class weight vectors; None allows any label.
-        dimension: length of a class weight vector.
+        classes: number of class vectors; None allows any label.
+        dimension: length of a class vector; None allows any length.
+
+    Returns:
+        The batch in float32 or float64; B is 0 if ``background`` is None.
 
     Raises:
         InputError: a wrong shape, type or label.
@@ -63,10 +66,12 @@ def check_input(
             f"{name}: embeddings have shape {shape}; give (classes, utterances, dimension), none of them 0"
         )
     if dimension not in (None, embeddings.shape[2]):
-        raise InputError(f"{name}: embeddings have {embeddings.shape[2]} columns, its class vectors {dimension}")
+        raise InputError(
+            f"{name}: embeddings have {embeddings.shape[2]} columns; give {dimension}, as its class vectors have"
+        )
     if embeddings.shape[1] < settings.least_utterances:
         raise InputError(
-            f"{name}: {embeddings.shape[1]} utterances per class; draw at least {settings.least_utterances}"
+            f"{name}: {embeddings.shape[1]} utterances per class are too few; draw at least {settings.least_utterances}"
         )
     _check_labels(name, labels, len(embeddings), classes)
     if background is None or background.shape == (0, embeddings.shape[2]):
@@ -88,4 +93,4 @@ def _check_labels(name: str, labels: Tensor, rows: int, classes: int | None) -> 
     # An accelerator would end the process without naming the label that is out of range.
     lowest, highest = (int(end) for end in labels.aminmax())
     if lowest < 0 or highest >= classes:
-        raise InputError(f"{name}: labels are from {lowest} to {highest}; give 0 to {classes - 1}")
+        raise InputError(f"{name}: labels range from {lowest} to {highest}; give class numbers from 0 to {classes - 1}")

@@ -1,6 +1,6 @@
 """Normalized temperature-scaled cross-entropy, NT-Xent (Chen et al. 2020, SimCLR, arXiv 2002.05709, equation 1)."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -8,16 +8,13 @@ from torch import Tensor, nn
 
 from earmark.core.errors import InputError
 from earmark.training.nn.losses.cosine import cosine
-from earmark.training.nn.losses.loss_input import check_input
+from earmark.training.nn.losses.loss import Loss
+from earmark.training.nn.losses.loss_input import LossInput
 from earmark.training.nn.losses.settings import LossSettings
 
 
 class NTXentSettings(LossSettings):
     """Settings of the loss; the temperature is that of Algayres et al. 2022, arXiv 2204.05148."""
-
-    least_utterances: ClassVar[int] = 2
-    takes_background: ClassVar[bool] = True
-    has_classes: ClassVar[bool] = False
 
     kind: Literal["nt_xent"] = Field("nt_xent", description="which loss")
     temperature: float = Field(0.15, gt=0, description="τ, divisor of the cosines")
@@ -27,38 +24,20 @@ class NTXentSettings(LossSettings):
         return NTXent(self, classes=classes, dimension=dimension)
 
 
-class NTXent(nn.Module):
+class NTXent(Loss[NTXentSettings]):
     """Cross-entropy that makes two views of a clip more similar to each other than to all other embeddings.
 
     Of 2N embeddings z in pairs (i, j), the cost of a pair in one direction is
-    -log( exp(cos(z[i], z[j]) / τ) / Σ_{k ≠ i} exp(cos(z[i], z[k]) / τ) ); the loss is the mean over both directions of
-    all pairs. Background embeddings are additional z[k]; they are in no pair.
+    -log( exp(cos(z[i], z[j]) / τ) / Σ_{k ≠ i} exp(cos(z[i], z[k]) / τ) ). The loss is the mean over both directions of
+    all pairs. Background embeddings are additional z[k] that are in no pair.
 
-    Args:
-        settings: settings of the loss.
-        classes: not used.
-        dimension: not used.
+    A class is a clip with its M = 2 views. Labels must be all different.
     """
 
-    def __init__(self, settings: NTXentSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
-        del classes, dimension
-        self.settings = settings
-
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            embeddings: shape (N, 2, d); rows need not be unit length.
-            labels: number of each pair, int64, shape (N,); all different.
-            background: embeddings in no pair, shape (B, d).
-
-        Raises:
-            InputError: a wrong shape.
-        """
-        batch = check_input(self.settings, embeddings, labels, background)
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
         if batch.embeddings.shape[1] != 2:
-            raise InputError(f"loss 'nt_xent': {batch.embeddings.shape[1]} views of each clip; draw 2")
+            raise InputError(f"loss 'nt_xent': {batch.embeddings.shape[1]} views per clip instead of 2; draw 2")
         samples = batch.samples
         scores = cosine(samples, torch.cat([samples, batch.background])) / self.settings.temperature
         index = torch.arange(len(samples), device=scores.device)

@@ -1,6 +1,6 @@
-"""Softmax cross-entropy: a classifier of the training classes, whose embedding serves other classes later."""
+"""Softmax cross-entropy of a classifier of the training classes."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
@@ -8,16 +8,13 @@ from torch import Tensor, nn
 
 from earmark.core.errors import InputError
 from earmark.training.nn.losses.cosine import at_least_float32
-from earmark.training.nn.losses.loss_input import check_input
-from earmark.training.nn.losses.settings import LossSettings
+from earmark.training.nn.losses.loss import Loss
+from earmark.training.nn.losses.loss_input import LossInput
+from earmark.training.nn.losses.settings import ClassifierSettings
 
 
-class SoftmaxSettings(LossSettings):
+class SoftmaxSettings(ClassifierSettings):
     """Settings of the loss."""
-
-    least_utterances: ClassVar[int] = 1
-    takes_background: ClassVar[bool] = False
-    has_classes: ClassVar[bool] = True
 
     kind: Literal["softmax"] = Field("softmax", description="which loss")
     head: bool = Field(
@@ -29,47 +26,28 @@ class SoftmaxSettings(LossSettings):
         return Softmax(self, classes=classes, dimension=dimension)
 
 
-class Softmax(nn.Module):
+class Softmax(Loss[SoftmaxSettings]):
     """Cross-entropy over the training classes.
 
     With z = A e + a the scores of an embedding e of class y, the loss is the mean of -log softmax_k z[k] at k = y.
-    Without a head z = e (as in Jung et al. 2023, arXiv 2211.00439). Columns beyond the number of classes are then
-    classes that are never the target.
-
-    Args:
-        settings: settings of the loss.
-        classes: number of classes.
-        dimension: length of an embedding.
+    Without a head z = e, as in Jung et al. 2023 (arXiv 2211.00439). If e has more columns than there are classes, the
+    last columns are scores of classes that are never the target.
 
     Raises:
-        InputError: no head, and fewer columns than classes.
+        InputError: ``head`` is false, and an embedding has fewer columns than there are classes.
     """
 
     def __init__(self, settings: SoftmaxSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
+        super().__init__(settings, classes=classes, dimension=dimension)
         if not settings.head and dimension < classes:
             raise InputError(
                 f"loss.head: false needs a column for each of {classes} classes, but the embedding has {dimension};"
                 f" set encoder.dimension = {classes}, or head = true"
             )
-        self.settings = settings
-        self.classes, self.dimension = classes, dimension
         self.head = nn.Linear(dimension, classes) if settings.head else nn.Identity()
 
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            embeddings: shape (N, M, d).
-            labels: class number of each row, int64, shape (N,).
-            background: not taken.
-
-        Raises:
-            InputError: a wrong shape or label.
-        """
-        batch = check_input(
-            self.settings, embeddings, labels, background, classes=self.classes, dimension=self.dimension
-        )
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
         return nn.functional.cross_entropy(self._scores(batch.samples), batch.sample_labels)
 
     def logits(self, embeddings: Tensor) -> Tensor:

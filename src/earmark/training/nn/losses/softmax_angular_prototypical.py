@@ -3,9 +3,11 @@
 from typing import ClassVar, Literal
 
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from earmark.training.nn.losses.angular_prototypical import AngularPrototypical, AngularPrototypicalSettings
+from earmark.training.nn.losses.loss import Loss
+from earmark.training.nn.losses.loss_input import LossInput
 from earmark.training.nn.losses.settings import LossSettings
 from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
 
@@ -13,8 +15,6 @@ from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
 class SoftmaxAngularPrototypicalSettings(LossSettings):
     """Settings of the loss."""
 
-    least_utterances: ClassVar[int] = 2
-    takes_background: ClassVar[bool] = True
     has_classes: ClassVar[bool] = True
 
     kind: Literal["softmax_angular_prototypical"] = Field("softmax_angular_prototypical", description="which loss")
@@ -28,40 +28,25 @@ class SoftmaxAngularPrototypicalSettings(LossSettings):
         return SoftmaxAngularPrototypical(self, classes=classes, dimension=dimension)
 
 
-class SoftmaxAngularPrototypical(nn.Module):
-    """Sum of both losses on one batch: L = L_softmax + L_angular prototypical.
+class SoftmaxAngularPrototypical(Loss[SoftmaxAngularPrototypicalSettings]):
+    """Sum of both losses on one batch: L = L_softmax + L_angular_prototypical. Labels must be all different.
 
-    Softmax takes all utterances, angular prototypical also the background.
-
-    Args:
-        settings: settings of the loss.
-        classes: number of classes.
-        dimension: length of an embedding.
+    Both parts take all utterances. Only the angular prototypical part takes the background.
 
     Raises:
-        InputError: no head, and fewer columns than classes.
+        InputError: ``softmax.head`` is false, and an embedding has fewer columns than there are classes.
     """
 
     def __init__(self, settings: SoftmaxAngularPrototypicalSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
+        super().__init__(settings, classes=classes, dimension=dimension)
         self.softmax = Softmax(settings.softmax, classes=classes, dimension=dimension)
         self.angular_prototypical = AngularPrototypical(
             settings.angular_prototypical, classes=classes, dimension=dimension
         )
 
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            embeddings: shape (N, M, d), M ≥ 2.
-            labels: class number of each row, int64, shape (N,); all different.
-            background: clips of no class, shape (B, d).
-
-        Raises:
-            InputError: a wrong shape or label.
-        """
-        prototypical: Tensor = self.angular_prototypical(embeddings, labels, background)
-        return prototypical + self.softmax(embeddings, labels)
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
+        return self.angular_prototypical.loss(batch) + self.softmax.loss(batch)
 
     def logits(self, embeddings: Tensor) -> Tensor:
         """Class scores of the softmax part: embeddings (n, d) to (n, classes)."""

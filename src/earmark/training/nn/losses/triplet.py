@@ -1,22 +1,19 @@
 """Triplet loss (Schroff et al. 2015, FaceNet, arXiv 1503.03832), as Huh et al. 2021 use it (arXiv 2005.08776)."""
 
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
-from torch import Tensor, nn
+from torch import Tensor
 
 from earmark.training.nn.losses.cosine import unit
-from earmark.training.nn.losses.loss_input import check_input
+from earmark.training.nn.losses.loss import Loss
+from earmark.training.nn.losses.loss_input import LossInput
 from earmark.training.nn.losses.settings import LossSettings
 
 
 class TripletSettings(LossSettings):
     """Settings of the loss; the defaults are those of Huh et al. Schroff et al. set ``unit`` and ``squared``."""
-
-    least_utterances: ClassVar[int] = 2
-    takes_background: ClassVar[bool] = True
-    has_classes: ClassVar[bool] = False
 
     kind: Literal["triplet"] = Field("triplet", description="which loss")
     margin: float = Field(1.0, gt=0, description="α, margin between the distances to a negative and to a positive")
@@ -24,8 +21,8 @@ class TripletSettings(LossSettings):
     squared: bool = Field(False, description="square the distances")
     mining: Literal["all", "hard", "semi-hard"] = Field(
         "all",
-        description="triplets of the batch: all; hard: for each anchor, the farthest positive and the nearest negative;"
-        " semi-hard: those whose negative is farther than the positive by less than the margin",
+        description="triplets of the batch; all: every triplet; hard: each anchor with its farthest positive and"
+        " nearest negative; semi-hard: triplets whose negative is farther than the positive by less than the margin",
     )
 
     def build(self, *, classes: int, dimension: int) -> "Triplet":
@@ -33,39 +30,19 @@ class TripletSettings(LossSettings):
         return Triplet(self, classes=classes, dimension=dimension)
 
 
-class Triplet(nn.Module):
+class Triplet(Loss[TripletSettings]):
     """Hinge loss that makes an anchor nearer to its positive than to a negative, by a margin.
 
     With D the Euclidean distance, the cost of an anchor a, a positive p of its class and a negative n is
-    max(0, D(a, p) - D(a, n) + α). The loss is the mean over the mined triplets, or 0 where there are none.
-    All and hard are "batch all" and "batch hard" of Hermans et al. 2017, arXiv 1703.07737. Semi-hard is that of
-    Schroff et al., with all semi-hard negatives of a pair instead of one.
+    max(0, D(a, p) - D(a, n) + α). The loss is the mean over the mined triplets, or 0 where there are none. "all" and
+    "hard" are "batch all" and "batch hard" of Hermans et al. 2017 (arXiv 1703.07737). "semi-hard" is the mining of
+    Schroff et al., but takes all semi-hard negatives of a pair instead of one.
 
     Negatives are utterances of other classes and the background, which is never an anchor or a positive.
-
-    Args:
-        settings: settings of the loss.
-        classes: not used.
-        dimension: not used.
     """
 
-    def __init__(self, settings: TripletSettings, *, classes: int, dimension: int) -> None:
-        super().__init__()
-        del classes, dimension
-        self.settings = settings
-
-    def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
-
-        Args:
-            embeddings: shape (N, M, d), M ≥ 2.
-            labels: class number of each row, int64, shape (N,).
-            background: clips of no class, shape (B, d).
-
-        Raises:
-            InputError: a wrong shape.
-        """
-        batch = check_input(self.settings, embeddings, labels, background)
+    def loss(self, batch: LossInput) -> Tensor:
+        """See `Loss.loss`."""
         samples, utterances = batch.samples, batch.embeddings.shape[1]
         near = self._distances(batch.embeddings, batch.embeddings).flatten(0, 1)
         far = self._distances(samples, torch.cat([samples, batch.background]))
@@ -87,6 +64,6 @@ class Triplet(nn.Module):
         if self.settings.unit:
             queries, references = unit(queries), unit(references)
         with torch.autocast(queries.device.type, enabled=False):
-            # Computed by inner products, distances of near neighbors would be lost in rounding.
+            # Inner products would round away small distances.
             distances = torch.cdist(queries, references, compute_mode="donot_use_mm_for_euclid_dist")
         return distances.square() if self.settings.squared else distances
