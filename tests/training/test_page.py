@@ -55,4 +55,4 @@ def written(value):
 @pytest.mark.parametrize(("key", "row"), list(rows()), ids=[key for key, _ in rows()])
 def test_the_page_says_what_the_settings_say(key, row):
     assert "None" not in row, f"{key} has no description"
-    assert row in PAGE
+    assert row in PAGE, f"docs/recipes.md lacks the row {row}"
