@@ -24,8 +24,8 @@ __version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
-    """Import the public names with the first use of one: onnxruntime would triple the time of `earmark --help`."""
-    if name == "audio":  # without the others, for the same reason
+    """Import the public names when one of them is first used: onnxruntime would triple the time of `earmark --help`."""
+    if name == "audio":  # alone, because the other names import onnxruntime
         return import_module("earmark.core.audio")
     if name.startswith("_") and name != "__all__":
         raise AttributeError(f"module 'earmark' has no attribute {name!r}")

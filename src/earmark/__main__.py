@@ -1,4 +1,4 @@
-"""`python -m earmark` is `earmark`."""
+"""`python -m earmark` runs the command line, as `earmark` does."""
 
 from earmark.cli import main
 

@@ -1,4 +1,4 @@
-"""The public names of earmark, each named once; `import earmark` offers them lazily."""
+"""The public names of earmark; `import earmark` imports this module when one of them is first used."""
 
 from earmark.core import audio as audio
 from earmark.core.audio import AudioError as AudioError

@@ -1,1 +1,1 @@
-"""Parts that every room uses: audio, errors, names, settings."""
+"""Parts that every package of earmark may import: audio, errors, files, settings, progress, vectors."""

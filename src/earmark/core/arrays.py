@@ -22,20 +22,24 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
     """Write the header of an .npy file whose rows follow.
 
-    For arrays larger than memory: on a full disk, a file that grows as a memory map would end the process.
+    For arrays larger than memory, whose rows the caller appends. A memory map would end the process on a full disk.
     """
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)
 
 
 def read_array(path: Path, cure: str = CURE) -> NDArray[Any]:
-    """Map an .npy file into memory, read-only; an empty array is read.
+    """Open an .npy file as a read-only memory map.
+
+    Args:
+        path: the file.
+        cure: what to do if the file is damaged or missing, for the message.
 
     Raises:
-        InputError: it is damaged or missing; `cure` says what to do.
+        InputError: the file is damaged or missing.
     """
     try:
-        # An empty array cannot be mapped; 128 bytes are the header.
+        # An empty array cannot be mapped, so it is read. 128 bytes are the header.
         return np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
     except (OSError, EOFError, ValueError):
         raise InputError(f"{path}: damaged or missing; {cure}") from None
@@ -49,13 +53,17 @@ def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
 
 
 def read_arrays(path: Path, cure: str = CURE) -> dict[str, NDArray[Any]]:
-    """Read an .npz file.
+    """Read all arrays of an .npz file, by name.
+
+    Args:
+        path: the file.
+        cure: what to do if the file is damaged or missing, for the message.
 
     Raises:
-        InputError: it is damaged or missing; `cure` says what to do.
+        InputError: the file is damaged or missing.
     """
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
-    except (OSError, EOFError, ValueError, TypeError, BadZipFile):  # an .npy has no `with`: TypeError
+    except (OSError, EOFError, ValueError, TypeError, BadZipFile):  # TypeError: an .npy file
         raise InputError(f"{path}: damaged or missing; {cure}") from None

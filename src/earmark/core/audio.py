@@ -42,13 +42,13 @@ class AudioError(InputError):
 
 
 class AudioWarning(UserWarning):
-    """An audio file that was read only in part."""
+    """Warns that only a part of an audio file could be read."""
 
 
 def read(path: str | Path) -> Wave:
     """Read an audio file of any format, rate and number of channels that libsndfile supports.
 
-    Channels are averaged. Of a truncated file the available part is read, with an `AudioWarning`.
+    Channels are averaged. For a truncated file, the result is the available part, with an `AudioWarning`.
 
     Args:
         path: the file.
@@ -63,10 +63,10 @@ def read(path: str | Path) -> Wave:
 
 
 def load(given: AudioInput) -> Wave:
-    """Read a path, or check a wave; see `read` and `as_wave`.
+    """Read an audio file, or check a wave; see `read` and `as_wave`.
 
     Raises:
-        AudioError: it is not audio.
+        AudioError: the file or the array is not audio.
     """
     return read(given) if isinstance(given, str | Path) else as_wave(given)
 
@@ -82,7 +82,7 @@ def blocks(path: str | Path, block_s: float = 1.0) -> Iterator[Wave]:
         Blocks of at least one sample; concatenated, they are exactly `read(path)`.
 
     Raises:
-        AudioError: as `read`, with the first block or the faulty one.
+        AudioError: as for `read`, at the first block or at the faulty block.
     """
     empty = True
     with _opened(path) as file:
@@ -154,7 +154,7 @@ def pack(wave: ArrayLike) -> bytes:
 
 
 def unpack(packed: bytes) -> Wave:
-    """Unpack a wave of `pack`; it is exact within half a step of 16 bits.
+    """Unpack a wave that `pack` packed. A sample differs from the original by at most half a 16-bit step.
 
     Raises:
         AudioError: the bytes are damaged.
@@ -199,14 +199,13 @@ def as_wave(array: ArrayLike) -> Wave:
 
 
 def _int16(wave: Wave) -> NDArray[np.int16]:
-    # Not libsndfile's conversion: it multiplies by 32767 but divides by 32768, so that a file would change each time
-    # that it is read and written.
+    # libsndfile multiplies by 32767 but divides by 32768: a file would change each time it is read and written.
     return np.clip(np.rint(wave * _INT16_SCALE), -_INT16_SCALE, _INT16_SCALE - 1).astype(np.int16)
 
 
 @contextmanager
 def _opened(path: str | Path) -> Iterator[Any]:
-    """Open a file with soundfile; an `AudioError` has the reason and the cure."""
+    """Open a file with soundfile, or raise an `AudioError` with the reason and the cure."""
     place = Path(path)
     if place.is_dir():
         raise AudioError(f"{path}: a folder, not an audio file; name the files in it")
@@ -227,7 +226,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
 
 
 def _mono(file: Any, path: str | Path, frames: int) -> Iterator[Wave]:
-    """Average of the channels at the rate of the file, at most `frames` samples at a time."""
+    """Yield the average of the channels at the rate of the file, at most `frames` samples at a time."""
     shortened = _SHORTENED.search(file.extra_info)
     is_cut = shortened is not None and int(shortened[2]) < int(shortened[1]) < _UNKNOWN_BYTES
     done = 0
@@ -238,7 +237,7 @@ def _mono(file: Any, path: str | Path, frames: int) -> Iterator[Wave]:
             piece = file.read(out=piece)
         except sf.LibsndfileError as error:
             fault = error
-            piece = piece[~np.isnan(piece[:, 0])]  # what was decoded before the error
+            piece = piece[~np.isnan(piece[:, 0])]  # the samples that were decoded before the error
         if not len(piece):
             break
         if not np.isfinite(piece).all():

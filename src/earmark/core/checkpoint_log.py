@@ -1,4 +1,4 @@
-"""A log of finished work: a killed run continues where it stopped."""
+"""A log of finished work, from which a killed run continues."""
 
 import json
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from earmark.core.files import write_text
 class CheckpointLog:
     """A file of JSON lines: the first line holds the settings, each further line a key and its record.
 
-    A log with other settings starts from scratch. A last line that was cut off is dropped.
+    If the file holds other settings, the log starts from scratch. An incomplete last line is dropped.
 
     Attributes:
         done: records of this run and of earlier ones, by key.
@@ -31,7 +31,7 @@ class CheckpointLog:
         self.done: dict[str, dict[str, Any]] = {}
         self._path = path
         head = json.dumps({"made_by": made_by}, ensure_ascii=False)
-        # Not splitlines: a file name may hold other Unicode line separators. Text after the last "\n" was cut off.
+        # Not splitlines: a file name may hold other Unicode line separators. Text after the last "\n" is incomplete.
         lines = _text(path).split("\n")[:-1]
         if not lines or lines[0] != head:
             lines = [head]

@@ -59,9 +59,9 @@ def read_table(path: Path, *models: type[BaseModel], overrides: Sequence[str] = 
 
     Args:
         path: the file.
-        models: settings that the table may be validated as; their fields determine which values are paths.
+        models: settings models of the table; their fields determine which values are paths.
         overrides: ``a.b=value`` each; the value is TOML, or a word without quotes.
-        over: a file with a part of a recipe, such as ``[encoder]``, that replaces that of the first file.
+        over: a second file, whose tables, such as ``[encoder]``, replace those of the first file.
 
     Raises:
         InputError: the file is missing or not TOML, files extend each other, or an override sets no key.
@@ -90,7 +90,7 @@ def read_toml(path: Path) -> Table:
 def _table(path: Path, models: Models, extending: tuple[Path, ...]) -> Table:
     """Read a file, merged with the file that it extends."""
     if path in extending:
-        raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn")
+        raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn; remove one `extends`")
     table = read_toml(path)
     parent = table.pop("extends", None)
     table = resolve_paths(table, models, path.parent)
@@ -102,7 +102,7 @@ def _table(path: Path, models: Models, extending: tuple[Path, ...]) -> Table:
 def merge(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) -> Table:
     """Merge two tables; values of `over` replace those of `under`.
 
-    If `over` has a ``kind``, only those keys of `under` remain that this kind has, too.
+    Where a table of `over` has a ``kind``, the keys of `under` that this kind does not have are dropped.
     """
     table = {**under, **over}
     for key, value in over.items():
@@ -115,13 +115,13 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) -> 
 
 
 def of_kind(table: Mapping[str, Any], kind: object, models: Models, keep: Container[str] = ()) -> Table:
-    """Remove the keys of a table that other kinds have, and this kind has not.
+    """Copy a table without the keys that only other kinds have.
 
     Args:
         table: settings of one kind.
         kind: the new kind.
         models: the members of a union, each with a ``kind``.
-        keep: keys that stay.
+        keep: keys to keep in any case.
     """
     chosen = tuple(model for model in models if _kind_of(model) == kind)
     return _without_others(table, chosen, models, keep) if chosen else dict(table)
@@ -140,10 +140,10 @@ def _without_others(table: Mapping[str, Any], chosen: Models, models: Models, ke
 def apply_overrides(table: Table, overrides: Sequence[str], *models: type[BaseModel]) -> None:
     """Set keys of a table to other values, ``a.b=value`` each.
 
-    If an override changes the ``kind``, the keys that both kinds have remain, and those of earlier overrides.
+    If an override changes a ``kind``, the table keeps the keys that both kinds have, and keys of earlier overrides.
 
     Raises:
-        InputError: an override has no ``=``, or its key is inside a value that has no keys.
+        InputError: an override has no ``=``, or a part of its key names a value without keys.
     """
     given: set[tuple[str, ...]] = set()
     for override in overrides:
@@ -177,9 +177,9 @@ def resolve_paths(value: Any, leaves: Iterable[Any], folder: Path) -> Any:
     """Make the paths of a value or table absolute.
 
     Args:
-        value: as TOML has it.
-        leaves: types that the value may have; the fields of settings determine which values are paths.
-        folder: start of relative paths.
+        value: a value of a TOML file.
+        leaves: types that the value may have: `Path` for a path, a settings model for a table with such fields.
+        folder: folder that relative paths start from.
     """
     leaves = tuple(leaves)
     match value:
@@ -208,7 +208,7 @@ def _leaves_at(models: Models, key: str) -> tuple[Any, ...]:
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
-    """Types of an annotation, inside unions, tuples and lists."""
+    """The types in an annotation: the members of its unions, tuples and lists, at any depth."""
     parts = get_args(annotation)
     if not parts:
         yield annotation
@@ -234,8 +234,8 @@ def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
 
     Args:
         model: the settings.
-        table: as TOML has it.
-        where: the table's file, for messages.
+        table: a table of a TOML file.
+        where: path of the TOML file, for messages.
 
     Raises:
         InputError: the recipe is for another command, a key is unknown, or a value is wrong; the error names every
@@ -254,7 +254,7 @@ def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
                 cure = f"a recipe for {COMMANDS[str(own)]} needs kind = {own!r}; this may be one for {COMMANDS[found]}"
                 problems = [f"{problems[0]} ({cure})"]
     raise_faults([f"{where}: {problem}" for problem in problems])
-    raise AssertionError("a validation error has a problem")
+    raise AssertionError("pydantic reported an error without a problem")
 
 
 def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
@@ -271,7 +271,7 @@ def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _meant(problem: Any, root: type[BaseModel]) -> str | None:
-    """The known key that is similar to an unknown one."""
+    """The known key that the user probably meant; None if the problem is another one."""
     if problem["type"] != "extra_forbidden":
         return None
     path, keys, _ = _followed(problem["loc"], root)

@@ -30,7 +30,7 @@ class MissingPackage(InputError):
 
     Attributes:
         package: the name that Python imports.
-        extra: of earmark, which installs it.
+        extra: the extra of earmark that installs the package.
         alternative: what to do instead; may be empty.
     """
 
@@ -50,11 +50,11 @@ class InputErrors(InputError):
 
 @contextmanager
 def collected(faults: list[str], key: str = "") -> Iterator[None]:
-    """Add an input error to a list in place of raising it.
+    """Add the input error of a block to a list, instead of raising it.
 
     Args:
         faults: the list.
-        key: what names the fault, such as ``data.noise``, where its message names no key of that table.
+        key: key to put before a fault, such as ``data.noise``, unless the fault begins with a key of the same table.
     """
     try:
         yield
@@ -65,10 +65,10 @@ def collected(faults: list[str], key: str = "") -> Iterator[None]:
 
 
 def raise_faults(faults: Sequence[str]) -> None:
-    """Raise what was collected, if anything was.
+    """Raise the collected faults as one error; do nothing if there are none.
 
     Raises:
-        InputError: there are faults; :class:`InputErrors` where there are several.
+        InputError: there is a fault; `InputErrors` if there are several.
     """
     if len(set(faults)) > 1:
         raise InputErrors(faults)
@@ -93,7 +93,7 @@ def warn_user(message: str, category: type[Warning] = UserWarning) -> None:
 
 @contextmanager
 def needs(extra: str, alternative: str = "") -> Iterator[None]:
-    """Name the extra of earmark that the imports of the block need.
+    """Turn a failed import of the block into an error that names the extra of earmark to install.
 
     Args:
         extra: as in pyproject.toml.

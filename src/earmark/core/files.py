@@ -82,8 +82,8 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
     Args:
         path: the folder to write.
-        replace: replace a folder that exists; otherwise it is kept and the draft dropped, so that of several writers
-            of the same content the first one wins.
+        replace: True replaces an existing folder. False keeps it and drops the draft: if several writers make the same
+            content, the first one wins.
     """
     with writing(path), scratch_folder(path.parent) as scratch:
         draft, old = scratch / path.name, scratch / f"{path.name}.old"
@@ -107,9 +107,9 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
 
 @contextmanager
 def scratch_folder(parent: Path) -> Iterator[Path]:
-    """Yield an empty private folder inside `parent`, on the same disk; it is removed with what is still in it.
+    """Yield an empty private folder inside `parent`, on the same disk; at the end it is removed with all its files.
 
-    For several files that the block moves into place by itself. `OSError` is raised as it is.
+    For several files that the block itself moves into place. An `OSError` is not converted.
     """
     parent.mkdir(parents=True, exist_ok=True)
     remove_drafts(parent)
@@ -117,7 +117,7 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
         # A new random name: no other program can have created a file or link there. The mode keeps other users out.
         draft = parent / f"{DRAFT}{secrets.token_hex(8)}"
         draft.mkdir(mode=0o700 if _IS_POSIX else 0o777)  # on Windows 0o700 would stay with the finished file
-        # The lock says that the writer is alive. Another process may take the draft for a stale one before that.
+        # The lock shows that the writer is alive. An unlocked draft may be removed as stale: then try another name.
         if lock := _lock(draft):
             break
     try:
@@ -129,8 +129,8 @@ def scratch_folder(parent: Path) -> Iterator[Path]:
 
 
 def remove_drafts(folder: Path) -> None:
-    """Remove what crashed writers left in a folder; drafts of running writers and of other users stay."""
-    # By name first: there may be many thousands of files.
+    """Remove the drafts of crashed writers from a folder; drafts of running writers and of other users stay."""
+    # Check names first: there may be many thousands of files.
     for name in os.listdir(folder):
         if name.startswith(DRAFT) and _DRAFT_NAME.fullmatch(name):
             draft = folder / name
@@ -185,10 +185,10 @@ def read_json(path: Path, cure: str = CURE) -> Any:
 
     Args:
         path: the file.
-        cure: what to do where it is damaged or missing, for the message.
+        cure: what to do if the file is damaged or missing, for the message.
 
     Raises:
-        InputError: it is damaged or missing.
+        InputError: the file is damaged or missing.
     """
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -197,7 +197,7 @@ def read_json(path: Path, cure: str = CURE) -> Any:
 
 
 def _lock(draft: Path) -> "BaseFileLock | None":
-    """Lock a draft folder; None where another process has it or removed it."""
+    """Lock a draft folder; None if another process has locked or removed it."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(draft / "lock", timeout=0, thread_local=False)
@@ -216,7 +216,7 @@ def _remove(draft: Path, lock: "BaseFileLock") -> None:
     """Remove a draft folder that this process has locked."""
     shutil.rmtree(draft / "new", ignore_errors=True)
     with suppress(OSError):
-        if _IS_POSIX:  # under the lock: later it may be that of another process
+        if _IS_POSIX:  # before the release: afterwards another process may use the file
             (draft / "lock").unlink()
     lock.release()
     with suppress(OSError):

@@ -16,17 +16,17 @@ def clean_name(name: str, of: str = "keyword") -> str:
 
     Args:
         name: as the user typed it.
-        of: what it names, for messages.
+        of: what has the name, such as a keyword, for messages.
 
     Raises:
-        InputError: it is not a string, is empty or longer than `NAME_LENGTH`, or contains control or invisible
+        InputError: the name is not a string, is empty or longer than `NAME_LENGTH`, or contains control or invisible
             characters.
 
     >>> clean_name("  Grüß Gott ")
     'Grüß Gott'
     """
     if not isinstance(name, str):
-        raise InputError(f"the name of a {of} is a str, not {type(name).__name__}", key="name")
+        raise InputError(f"the name of a {of} must be a str, not {type(name).__name__}", key="name")
     cleaned = unicodedata.normalize("NFC", name.strip())
     if not cleaned:
         raise InputError(f"the name of a {of} is empty; give it at least one character", key="name")

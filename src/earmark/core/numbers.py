@@ -1,4 +1,4 @@
-"""Measured numbers as JSON can hold them."""
+"""Conversion of measured numbers for JSON files."""
 
 import math
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def finite(value: Any) -> Any:
-    """A JSON document without NaN and infinity, which JSON does not have: None in their place.
+    """Replace NaN and infinity, which JSON does not have, by None.
 
     >>> finite({"eer": float("nan"), "rates": (0.5, 1)})
     {'eer': None, 'rates': [0.5, 1]}

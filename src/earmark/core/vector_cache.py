@@ -20,7 +20,7 @@ Arrays = Mapping[str, NDArray[Any]]
 class VectorCache:
     """Vectors by id in one .npz file, written while they are computed, so that interrupted work continues.
 
-    The file has the arrays `vectors`, shape (m, d), `key`, and further ones that hold the ids.
+    The file has the arrays `vectors`, shape (m, d), `key`, and one or more arrays of ids.
 
         with VectorCache(file, {"fingerprint": encoder.fingerprint}) as cache:
             for name in cache.missing(names):
@@ -32,12 +32,12 @@ class VectorCache:
             recording.
 
     Args:
-        file: .npz; the cache starts from scratch where it is damaged or has another key.
-        key: what all vectors depend on, as JSON values.
-        ids: reads the ids from the file's arrays: those of the m vectors, then those that have none.
-        arrays: makes such arrays from both lists of ids, for a file that others read, too.
-        refuse_others: raise `InputError` for a damaged file or another key, instead of starting from scratch.
-        save_every_s: how often `add` writes the file.
+        file: the .npz file. If it is damaged or has another key, the cache starts empty.
+        key: what all vectors depend on, such as a fingerprint and settings: JSON values.
+        ids: reads the ids from the file's arrays: first those of the m vectors, then those without a vector.
+        arrays: makes the arrays of ids from these two lists; give `ids` and `arrays` if other programs read the file.
+        refuse_others: raise `InputError` for a damaged file or another key, instead of starting empty.
+        save_every_s: shortest time between two writes of `add`, in seconds.
     """
 
     def __init__(
@@ -63,11 +63,11 @@ class VectorCache:
                     raise
 
     def missing(self, ids: Iterable[str]) -> list[str]:
-        """Those of the ids that the cache does not have."""
+        """The ids that the cache does not have, each once."""
         return [one for one in dict.fromkeys(ids) if one not in self.vectors]
 
     def add(self, vectors: Mapping[str, Floats | None]) -> None:
-        """Add vectors, and write the file when it is time."""
+        """Add vectors, and write the file if `save_every_s` have passed since the last time."""
         self.vectors.update(vectors)
         if time.monotonic() - self._saved_s > self._save_every_s:
             self.save()
@@ -76,7 +76,7 @@ class VectorCache:
         """Write the file, atomically.
 
         Raises:
-            EarmarkError: it cannot be written.
+            EarmarkError: the file cannot be written.
         """
         found = {one: vector for one, vector in self.vectors.items() if vector is not None}
         vectors = np.stack([*found.values()]) if found else np.empty((0, 0), np.float32)
@@ -98,7 +98,7 @@ class VectorCache:
             if len(ids) < len(vectors):
                 raise ValueError
         except (KeyError, ValueError, TypeError):
-            raise InputError(f"{self._file}: no file of such vectors; {cure}") from None
+            raise InputError(f"{self._file}: not a file of cached vectors; {cure}") from None
         if different := [*differences(found, plain(dict(self._key)))]:
             raise InputError(f"{self._file}: was made with another {', '.join(different[:3])}; {cure}")
         return {one: vectors[row] if row < len(vectors) else None for row, one in enumerate(ids)}

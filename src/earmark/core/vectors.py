@@ -1,7 +1,7 @@
-"""Unit vectors and cosines of NumPy arrays, with one rule for vectors without a direction.
+"""Unit vectors and cosines of NumPy arrays; zero vectors, which have no direction, have the cosine 0.
 
-Embeddings, prototypes and scores are scaled and compared by these functions. Their counterpart for PyTorch, whose
-gradients need care, is `earmark.training.nn.losses.cosine`.
+Embeddings, prototypes and scores are scaled and compared by these functions. The same functions for PyTorch, with
+finite gradients, are in `earmark.training.nn.losses.cosine`.
 """
 
 from typing import Any
@@ -24,14 +24,14 @@ def unit(vectors: Floats, *, tiny: float = TINY) -> Floats:
             vector is 0. Raise it where short vectors are rounding errors of longer ones.
 
     Returns:
-        Same shape and precision as `vectors`. A vector that is not finite stays so.
+        Same shape and precision as `vectors`. A vector that is not finite stays not finite.
 
     >>> unit(np.float32([[3, 4], [0, 0]])).tolist()
     [[0.6, 0.8], [0.0, 0.0]]
     """
     vectors = np.asarray(vectors)
     lengths = np.linalg.norm(vectors, axis=-1, keepdims=True)
-    # `~(… <= …)`: a length that is not a number divides, so that the result is not a number either.
+    # `~(… <= …)`: true for a length of NaN, so that the result is NaN, too.
     return vectors / np.where(~(lengths <= tiny), lengths, np.inf)
 
 
@@ -67,11 +67,14 @@ def unit_mean(vectors: Floats) -> NDArray[np.float32]:
 
 
 def without_direction(vectors: Floats, *, tiny: float = TINY) -> NDArray[np.intp]:
-    """Rows that are zero or not finite: their cosines say nothing, and a caller refuses or drops them.
+    """Numbers of the rows that are zero or not finite. Their cosines are meaningless; callers refuse or drop them.
 
     Args:
         vectors: shape (n, d).
         tiny: as in `unit`.
+
+    Returns:
+        Row numbers, ascending, shape (m,).
 
     >>> without_direction(np.float32([[1, 0], [0, 0], [np.nan, 1]])).tolist()
     [1, 2]

@@ -1,4 +1,4 @@
-"""A resumable folder: intermediate results, and a stamp of what they were made from.
+"""A resumable folder: intermediate results, and a stamp that says what they were made from.
 
     work = Workspace(folder, {"fingerprint": encoder.fingerprint, "settings": settings.model_dump()})
     work.open()  # creates the folder or continues in it; InputError where the stamp differs
@@ -30,7 +30,7 @@ class Workspace:
     Attributes:
         folder: the folder; `open` creates it.
         stamp: what the results depend on, such as settings, fingerprints and digests: a mapping, or any JSON value.
-        notes: keys of the stamp that are for readers and are not compared, such as where a model was.
+        notes: keys of the stamp that inform readers and are not compared, such as the path of a model.
         name: name of the stamp's file.
     """
 
@@ -48,7 +48,7 @@ class Workspace:
         return self._is_stamped() and not self._differences()
 
     def check(self) -> None:
-        """Refuse a folder with another stamp; one without a stamp, or no folder, is accepted.
+        """Refuse a folder with another stamp; a missing folder, or one without a stamp, is accepted.
 
         Raises:
             InputError: the stamp differs or is damaged.
@@ -64,7 +64,7 @@ class Workspace:
         """Create the folder with its stamp, or continue in it.
 
         Args:
-            restart: delete what a folder with another stamp holds, and start from scratch.
+            restart: if the folder has another stamp, delete its contents and start from scratch.
 
         Returns:
             The folder.
@@ -82,7 +82,7 @@ class Workspace:
         return self.folder
 
     def result(self, name: str, make: Callable[[], Any]) -> Any:
-        """A JSON result of the work: made once, kept in `NAME.json`, and read from there the next time.
+        """Return a JSON result of the work. It is made once and kept in `NAME.json`, from which later calls read it.
 
         Raises:
             InputError: the file is damaged.
@@ -106,7 +106,7 @@ class Workspace:
         return list(differences(found, wanted))
 
     def _clear(self) -> None:
-        """Delete everything but the stamp, which is invalid meanwhile, and a lock."""
+        """Delete the contents, but not the lock; until the end the stamp is null and matches nothing."""
         if not self.folder.exists():
             return
         kept = {self.name, ".lock"}
@@ -124,7 +124,7 @@ class Workspace:
 
 
 def stamped_result(file: Path, stamp: Any, make: Callable[[], Any], *, name: str = "result") -> Any:
-    """A JSON result with a stamp in one file: read from there while the stamp is the same, otherwise made again.
+    """Return a JSON result that is kept in a file with its stamp: read if the stamp is the same, otherwise made again.
 
     Args:
         file: .json; an object with the keys `stamp` and `name`.
@@ -145,12 +145,12 @@ def stamped_result(file: Path, stamp: Any, make: Callable[[], Any], *, name: str
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON gives it back: tuples become lists."""
+    """Convert a value to what JSON makes of it: tuples become lists."""
     return json.loads(json.dumps(value))
 
 
 def differences(found: Any, wanted: Any, key: str = "") -> Iterator[str]:
-    """What differs between two JSON values, for messages; a key that is absent equals null.
+    """Yield a text for each difference between two JSON values; a missing key counts as null.
 
     >>> list(differences({"seed": 1, "crop": {"length_s": 1}}, {"seed": 1, "crop": {"length_s": 2}}))
     ['crop.length_s (1, now 2)']

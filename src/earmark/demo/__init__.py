@@ -17,7 +17,7 @@ def take_files() -> list[Path]:
 
 
 def true_places() -> list[tuple[float, float]]:
-    """Start and end of the keyword in the stream, in seconds.
+    """Start and end of each occurrence of the keyword in the stream, in seconds.
 
     >>> true_places()[0]
     (3.45, 4.41)

@@ -35,7 +35,11 @@ STREAM = [
 
 
 def speak(voice: str, text: str) -> np.ndarray:
-    """`text` in a voice, `flite:NAME` or `espeak:NAME:WORDS_A_MINUTE`: shape (n,), 16 kHz, rms 1, no silent ends."""
+    """Speak `text` in a voice, `flite:NAME` or `espeak:NAME:WORDS_A_MINUTE`.
+
+    Returns:
+        Shape (n,), 16 kHz, rms 1, without silence at its ends.
+    """
     kind, name, *rate = voice.split(":")
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "speech.wav"
@@ -53,7 +57,7 @@ def speak(voice: str, text: str) -> np.ndarray:
 
 
 def noise(count: int, rng: np.random.Generator) -> np.ndarray:
-    """Noise of a room with a fan: falling with frequency, with hum, slow swells and some rattles; rms 1."""
+    """Make noise of a room with a fan: falling spectrum, hum, slow swells and some rattles; shape (count,), rms 1."""
     spectrum = np.fft.rfft(rng.standard_normal(count))
     frequency = np.fft.rfftfreq(count, 1 / RATE)
     sound = np.fft.irfft(spectrum / np.sqrt(np.maximum(frequency, 60)), count)
@@ -68,7 +72,7 @@ def noise(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def make(folder: Path) -> None:
-    """Write takes, stream and truth."""
+    """Write the takes, the stream, and the true times of the word."""
     rng = np.random.default_rng(2024)
     for number, voice in enumerate(TAKES, start=1):
         word = np.pad(0.05 * speak(voice, WORD), (RATE // 2, RATE // 2))
@@ -77,7 +81,7 @@ def make(folder: Path) -> None:
 
     parts, truth, now_s = [np.zeros(RATE)], [], 1.0
     for voice, text, pause_s in STREAM:
-        snr_db = rng.uniform(10, 15)  # against noise of rms 0.004, over the spoken part
+        snr_db = rng.uniform(10, 15)  # ratio of the spoken part to noise of rms 0.004
         part = 0.004 * 10 ** (snr_db / 20) * speak(voice, text)
         if text == WORD:
             truth.append((now_s, now_s + len(part) / RATE))

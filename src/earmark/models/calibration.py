@@ -1,4 +1,4 @@
-"""What an encoder's scores mean: from a rate of false alarms to a threshold, from a score to a probability."""
+"""Calibration of an encoder: converts a rate of false alarms to a threshold, and a score to a probability."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -24,10 +24,10 @@ class Calibration:
         rates: false alarms per hour (keywords) or share of impostors accepted (speakers), ascending, shape (n,).
         thresholds: the scores with those rates, shape (n,).
         slope: steepness of the logistic curve from a score to a probability.
-        rate_name: which of the two the rates are, as arguments and model cards call it.
+        rate_name: kind of the rates: the name of the argument and of the key in model cards.
         miss_rates: share of true keywords, or of the right voice, below each threshold, shape (n,); empty where it was
             not measured.
-        details: what else the card says about the measurement, such as its hours.
+        details: other entries of the card about the measurement, such as its hours.
     """
 
     rates: tuple[float, ...]

@@ -1,4 +1,4 @@
-"""An encoder computes frame vectors of audio; the embedding of a window is the direction of the sum of its frames.
+"""An encoder computes frame vectors of audio. The embedding of a window is the sum of its frames, scaled to length 1.
 
 One ONNX file contains the model card and the graph, which maps the next samples and the stream state to frame vectors
 and the next stream state. Files and live streams use the same graph, so that their results agree.
@@ -27,14 +27,17 @@ _BLOCK_S = 8.0
 
 
 class Encoder:
-    """An encoder of words; made by :func:`load_encoder`.
+    """An encoder of words; `load_encoder` makes it.
 
     Attributes:
         name: the model's name.
         sample_rate: in Hz, 16000.
         dimension: length of an embedding.
         hop_s: time between frames, in seconds.
-        lag_s: look-ahead: audio after an instant that its frame needs, in seconds.
+        lag_s: look-ahead in seconds: a frame depends on this much audio after its instant.
+        hop: samples between frames.
+        lag: look-ahead in whole frames.
+        parts: equal parts of a window that are summed separately, to keep the order of sounds.
         fingerprint: 16 hexadecimal digits that identify the file.
         card: the model card: data, licenses, recipe, numbers, calibration.
         path: the .onnx file.
@@ -113,12 +116,12 @@ class Encoder:
     def embed_windows(
         self, frames: Floats, stops: Sequence[int] | NDArray[np.integer], length: int | NDArray[np.integer]
     ) -> Floats:
-        """Embed many windows of the same frames, at the cost of running sums.
+        """Embed many windows of the same frames; running sums make each window cheap.
 
         Args:
-            frames: shape (t, width), as :meth:`frames` and :meth:`Stream.push` give them.
-            stops: for each window, the frame before which it ends, shape (m,).
-            length: of the windows in frames, one number for all or one for each, shape (m,); windows are clipped at
+            frames: shape (t, width), from `frames` or `Stream.push`.
+            stops: number of the frame after the last one of each window, shape (m,).
+            length: frames per window: one number for all windows or one for each, shape (m,). Windows are cut at
                 frame 0.
 
         Returns:
@@ -140,7 +143,7 @@ class Encoder:
 
         Args:
             wave: shape (n,), n a multiple of the hop.
-            state: the stream state after the samples before.
+            state: the stream state that the previous step returned.
 
         Returns:
             Frame vectors, shape (n / hop, width), and the next stream state.
@@ -153,7 +156,7 @@ class Encoder:
 
 
 class Stream:
-    """One stream through an encoder; made by :meth:`Encoder.stream`."""
+    """One stream through an encoder; `Encoder.stream` makes it."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder
@@ -167,7 +170,7 @@ class Stream:
 
         Returns:
             The frames that are complete now, shape (t, width); frame i of the stream describes the instant
-            (i + 0.5) · ``hop_s`` and follows it by ``lag_s``.
+            (i + 0.5) · ``hop_s`` and is complete ``lag_s`` after it.
         """
         chunk = as_wave(chunk) if np.size(chunk) else np.zeros(0, np.float32)
         wave = np.concatenate([self._rest, chunk])
@@ -176,7 +179,7 @@ class Stream:
         return self._run(wave[:whole])
 
     def finish(self) -> Floats:
-        """The remaining frames, as if silence followed."""
+        """End the stream as if silence followed, and return the remaining frames, shape (t, width)."""
         missing = -len(self._rest) % self._encoder.hop + self._encoder.lag * self._encoder.hop
         return self.push(np.zeros(missing, np.float32)) if missing else self._run(np.zeros(0, np.float32))
 
@@ -199,7 +202,7 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
 
     Args:
         source: ``"base"`` (the default: the most accurate), ``"tiny"`` (the cheapest), or the path of an .onnx file
-            of ``earmark export``.
+            that ``earmark export`` wrote.
 
     Raises:
         EncoderError: the file is missing, or not an encoder of words of earmark.

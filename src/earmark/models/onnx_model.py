@@ -51,7 +51,7 @@ def open_model(
         The session that runs the graph, the description, and the fingerprint of the file.
 
     Raises:
-        EncoderError: the file is missing, not a model of earmark, or of the other kind.
+        EncoderError: the file is missing, is not a model of earmark, or has the other kind.
         EarmarkError: the model needs a newer earmark.
     """
     try:
@@ -82,13 +82,15 @@ def open_model(
     match found, kind:
         case "speaker", "stream":
             raise EncoderError(
-                f"{path}: a speaker encoder where an encoder of words is needed; use it as speaker encoder"
+                f"{path}: a speaker encoder where an encoder of words is needed; give it as speaker encoder"
             )
         case "stream", "speaker":
-            raise EncoderError(f"{path}: an encoder of words where a speaker encoder is needed; use it as encoder")
+            raise EncoderError(
+                f"{path}: an encoder of words where a speaker encoder is needed; give it as encoder of words"
+            )
     return session, description, fingerprint_of(content)
 
 
 def damaged(path: Path, error: Exception) -> EncoderError:
-    """The error for a description with missing or wrong entries."""
+    """Make the error for a model whose description has missing or wrong entries."""
     return EncoderError(f"{path}: its description is damaged ({error!r}); export it again")

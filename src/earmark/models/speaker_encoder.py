@@ -1,6 +1,6 @@
 """A speaker encoder embeds voices: embeddings of one voice are similar, whatever the words.
 
-One ONNX file contains the graph and the model card, as for encoders of words; its description has the kind.
+One ONNX file contains the graph and the model card, as for encoders of words. Its description names its kind.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ SHIPPED = ("speaker",)
 
 
 class SpeakerEncoder:
-    """A speaker encoder; made by :func:`load_speaker_encoder`.
+    """A speaker encoder; `load_speaker_encoder` makes it.
 
     Attributes:
         name: the model's name.
@@ -47,7 +47,7 @@ class SpeakerEncoder:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Thresholds for shares of impostors that are accepted, from the card.
+        """Thresholds for accepted shares of impostors, from the card.
 
         Raises:
             InputError: the card holds no calibration.
@@ -57,11 +57,11 @@ class SpeakerEncoder:
     def embed(self, wave: ArrayLike, *, piece_s: float = 60.0) -> Floats:
         """Embed the voice in a wave.
 
-        All of the wave counts, pauses too: cut long pauses out (`speech.spoken_parts`).
+        The whole wave is embedded, with its pauses: cut long pauses out first (`earmark.spotting.speech.spoken_parts`).
 
         Args:
             wave: shape (n,), 16 kHz, any length; 1 s is short, 5 s are good.
-            piece_s: audio to embed at a time, in seconds, so that memory does not grow with the length.
+            piece_s: length of the pieces that are embedded one by one, in seconds, to limit memory.
 
         Returns:
             Unit vector, shape (d,).
@@ -96,7 +96,7 @@ def load_speaker_encoder(source: str | Path | None = None) -> SpeakerEncoder:
     """Load the shipped speaker encoder or your own.
 
     Args:
-        source: ``"speaker"`` (the default), or the path of an .onnx file of ``earmark export``.
+        source: ``"speaker"`` (the default), or the path of an .onnx file that ``earmark export`` wrote.
 
     Raises:
         EncoderError: the file is missing, or not a speaker encoder of earmark.

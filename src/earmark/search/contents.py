@@ -24,7 +24,7 @@ CURE = "delete the index and index the recordings again"
 
 
 class EncoderEntry(Settings):
-    """The encoder that made an index, and what its frames are compared with."""
+    """The encoder that made an index, and the shape of its frames and embeddings."""
 
     name: str
     fingerprint: str
@@ -70,7 +70,7 @@ class Contents(Settings):
 
 
 def default_path() -> Path:
-    """The index that is used if none is named: `recordings.index` in the user's data folder."""
+    """The default place of an index: `recordings.index` in the user's data folder."""
     return platformdirs.user_data_path("earmark", appauthor=False) / "recordings.index"
 
 
@@ -107,7 +107,7 @@ def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
     """Refuse an encoder that did not make the index.
 
     Raises:
-        InputError: its fingerprint differs.
+        InputError: the fingerprint of the encoder differs from that in the index.
     """
     if contents.encoder.fingerprint != encoder.fingerprint:
         raise InputError(
@@ -118,12 +118,12 @@ def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
 
 
 def damaged(path: Path, reason: str) -> InputError:
-    """The error for a damaged file of an index."""
+    """Make the error for a damaged file of an index."""
     return InputError(f"{path}: damaged ({reason}); {CURE}")
 
 
 def _with_current_keys(document: Any) -> Any:
-    """`index.json` of any format, with the keys of this one."""
+    """Rename the keys of an older `index.json` to those of the current format."""
     if not isinstance(document, dict) or not isinstance(document.get("settings"), dict):
         return document
     settings = dict(document["settings"])

@@ -46,9 +46,9 @@ class FileEntry:
         path: absolute.
         size: bytes.
         mtime_ns: modification time.
-        digest: of the content, 32 hexadecimal digits.
-        duration_s: of the audio.
-        spans: as of `Recording`.
+        digest: hash of the content, 32 hexadecimal digits.
+        duration_s: length of the audio.
+        spans: as in `Recording`.
     """
 
     path: str
@@ -66,7 +66,7 @@ class EmbeddedRecording:
     Attributes:
         file: its entry.
         regions: first frame and number of frames of each active region, shape (m, 2).
-        frames: int8, those of all regions, concatenated, shape (n, width).
+        frames: int8 frames of all regions, concatenated, shape (n, width).
         scales: float16, the factor of each frame, shape (n,).
         norms: float16, norms of window sums, see `measure_norms`, shape (n, g).
     """
@@ -87,7 +87,7 @@ class Failure:
 
 
 def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSettings) -> EmbeddedRecording | Failure:
-    """Embed a file of any length; memory grows with its frames alone, by about 12 MB per hour."""
+    """Embed a file of any length; one that cannot be read gives a `Failure`. Memory: 12 MB per hour, for the frames."""
     try:
         return _embed(recording, encoder, settings)
     except (EarmarkError, OSError) as error:
@@ -100,7 +100,7 @@ def absolute(path: Path) -> Path:
 
 
 def read_entry(recording: Recording) -> FileEntry:
-    """The entry of a file as it is now, with a duration of 0.
+    """Make the entry of a file as it is now; the duration is not measured and is 0.
 
     Raises:
         AudioError: the file is missing, a folder, or cannot be read.
@@ -120,7 +120,7 @@ def read_entry(recording: Recording) -> FileEntry:
 
 
 def _embed(recording: Recording, encoder: Encoder, settings: IndexSettings) -> EmbeddedRecording:
-    # Read before the audio: a file that changes in between must not pass for unchanged the next time.
+    # Read before the audio: if the file changes in between, the next update must see a change.
     file = read_entry(recording)
     meter, stream = LevelMeter(), encoder.stream()
     quantized = []

@@ -1,7 +1,7 @@
 """Active regions of a recording: where the energy of a frequency band is above the noise floor.
 
-The gate drops silence and steady noise. It is no voice activity detector: noise that it keeps costs bytes, speech that
-it dropped would be lost. It processes recordings of any length block by block.
+The gate drops silence and steady noise. A voice activity detector would drop more, but dropped speech cannot be found,
+whereas noise that is kept only costs bytes. Recordings of any length are processed block by block.
 """
 
 from collections.abc import Iterable, Sequence
@@ -40,7 +40,7 @@ class LevelMeter:
         self._measure(np.concatenate([self._rest, block]))
 
     def finish(self) -> Levels:
-        """End the recording.
+        """End the recording, and return the levels of all of it.
 
         Returns:
             Levels in dB of full scale, shape (t, bands); row i is measured from i · 20 ms on.
@@ -65,7 +65,7 @@ def active_regions(levels: Levels, duration_s: float, settings: IndexSettings) -
 
     Args:
         levels: from `LevelMeter.finish`.
-        duration_s: of the recording.
+        duration_s: length of the recording.
         settings: whether to gate, and the level and times of the gate.
 
     Returns:

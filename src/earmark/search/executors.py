@@ -26,8 +26,8 @@ class Executor(Protocol):
         Args:
             recordings: each file once.
             encoder: computes the frames.
-            settings: of the index.
-            index: its folder, which the caller has locked.
+            settings: settings of the index.
+            index: folder of the index, which the caller has locked.
         """
 
 
@@ -40,7 +40,7 @@ class ThreadExecutor:
     def embed(
         self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
     ) -> Generator[EmbeddedRecording | Failure, None, None]:
-        """As `Executor.embed`."""
+        """See `Executor.embed`."""
         del index
         pool = ThreadPoolExecutor(self._threads)
         futures: deque[Future[EmbeddedRecording | Failure]] = deque()

@@ -40,14 +40,15 @@ def search_lists(index: Any, queries: Floats, count: int, probes: int, among: An
     """Approximate nearest neighbors of queries in an index of inverted lists.
 
     Args:
-        index: of FAISS.
+        index: a FAISS index of inverted lists.
         queries: shape (b, width).
         count: neighbors per query.
         probes: inverted lists to search.
-        among: a selector of FAISS; None for all. FAISS keeps no reference to the parts of a selector.
+        among: FAISS selector of the vectors to search; None for all. FAISS does not keep its parts alive: the caller
+            must.
 
     Returns:
-        Similarities, and keys or -1, shapes (b, count).
+        Similarities, and keys of the neighbors (-1 where there are too few), both of shape (b, count).
     """
     parameters = faiss().SearchParametersIVF(nprobe=min(probes, index.nlist), sel=among)
     # faiss.contrib.torch_utils, once imported, replaces `search` by a function without `params`.
@@ -61,10 +62,10 @@ def learn_codebook(
     """Learn inverted lists and product quantization from a sample of windows.
 
     Args:
-        segments: of the index.
-        encoder: that made the frames.
+        segments: all segments of the index.
+        encoder: entry of the encoder that made the frames.
         settings: lengths and hop of windows, bytes per code.
-        seed: of the sample.
+        seed: seed of the random sample.
 
     Returns:
         An empty index, serialized by FAISS.
@@ -99,9 +100,9 @@ def write_neighbors(segment: IndexSegment, codebook: bytes, encoder: EncoderEntr
     """Write the neighbor index of a segment into its folder.
 
     Args:
-        segment: its windows get keys made of the row after their last frame, and their length.
+        segment: the segment. The key of a window encodes the row after its last frame, and its length.
         codebook: from `learn_codebook`.
-        encoder: that made the frames.
+        encoder: entry of the encoder that made the frames.
         settings: lengths and hop of windows.
     """
     package = faiss()
@@ -112,7 +113,12 @@ def write_neighbors(segment: IndexSegment, codebook: bytes, encoder: EncoderEntr
 
 
 class NeighborIndex:
-    """The opened neighbor index of a segment; FAISS maps its lists from the disk."""
+    """The opened neighbor index of a segment. FAISS maps the inverted lists from the disk.
+
+    Args:
+        folder: folder of the segment.
+        lengths: from `lengths_in_frames`.
+    """
 
     def __init__(self, folder: Path, lengths: Sequence[int]) -> None:
         package = faiss()
@@ -124,7 +130,7 @@ class NeighborIndex:
         self._lengths = np.array(lengths)
 
     def search(self, vector: Floats, count: int, probes: int) -> tuple[Ints, Ints]:
-        """Windows that are approximately nearest to a vector.
+        """Find the windows that are nearest to a vector, approximately.
 
         Args:
             vector: unit length, shape (width,).
@@ -164,7 +170,7 @@ def _windows(
         every = np.arange(low, high)
         region = segment.region_of(every)
         starts = segment.offsets[region]
-        # The last window of a region too: a word may be at its end.
+        # Keep the last window of a region, too: a word may be at its end.
         is_stop = ((every - starts) % hop == hop - 1) | (every + 1 == segment.offsets[region + 1])
         is_stop &= segment.is_kept[region]
         stops, begun = every[is_stop] + 1, starts[is_stop]

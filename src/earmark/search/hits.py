@@ -10,8 +10,8 @@ class Hit:
 
     Attributes:
         file: absolute path.
-        start_s: of the span.
-        end_s: of the span.
+        start_s: start of the span.
+        end_s: end of the span.
         score: cosine with the query.
     """
 

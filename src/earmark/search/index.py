@@ -12,7 +12,7 @@ from earmark.search.segments import IndexSegment, open_segment
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """An index as it was when `open_index` opened it; recordings that are added later are not part of it."""
+    """An index as it was when `open_index` opened it, without recordings that were added later."""
 
     path: Path
     contents: Contents

@@ -1,4 +1,4 @@
-"""The index while it is written: which recordings it holds, commits, merges, and neighbor indexes."""
+"""Changes of an index: add and drop recordings, commit, merge segments, write neighbor indexes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SEGMENT_FRAMES = 1_000_000
 """Largest number of frames of a merged segment, about eleven hours of active audio."""
 
 RETRAIN_FACTOR = 8
-"""A codebook is learned again when the index has grown by this factor."""
+"""The codebook is learned again when the index has grown by this factor."""
 
 
 class _Location(NamedTuple):
@@ -63,19 +63,19 @@ class IndexWriter:
         return known is not None and _is_unchanged(recording, known.file)
 
     def from_job(self, recording: Recording) -> StoredRecording | None:
-        """Frames of the recording that workers embedded in a job that did not end."""
+        """The frames of the recording, if workers of an interrupted job embedded them."""
         found = self._from_job.get(str(absolute(recording.path)))
         return found if found is not None and _is_unchanged(recording, found.file) else None
 
     def same_content(self, recording: Recording) -> StoredRecording | None:
-        """Frames of an indexed file with the same content but another name or date."""
+        """The frames of an indexed file with the same content under another name or date, if there is one."""
         try:
             # Only a file whose size is known is read for its digest, so that new files are not read twice.
             if recording.path.stat().st_size not in self._sizes:
                 return None
             entry = read_entry(recording)
         except (EarmarkError, OSError):
-            return None  # the executor reports it
+            return None  # the executor reports the error
         for path in sorted(self._by_digest.get(entry.digest, set())):
             known = self._locations[path]
             if known.file.spans == entry.spans:
@@ -84,7 +84,7 @@ class IndexWriter:
         return None
 
     def commit(self, recordings: Sequence[EmbeddedRecording]) -> None:
-        """Add recordings; they replace files of the same name, and those that were moved."""
+        """Add recordings. They replace indexed files of the same name, and indexed files that were moved."""
         if not recordings:
             return
         replaced = {Path(recording.file.path) for recording in recordings}
@@ -108,7 +108,7 @@ class IndexWriter:
         return len(missing)
 
     def merge(self) -> None:
-        """Merge small segments into large ones, without dropped files."""
+        """Merge small segments into large ones, and leave out dropped files."""
         while group := self._mergeable():
             recordings = [
                 segment.recording(number) for segment in map(self._open, group) for number, _ in segment.kept_files()
@@ -162,7 +162,7 @@ class IndexWriter:
         return SegmentEntry(name=name, files=len(recordings), frames=frames)
 
     def _without(self, paths: Iterable[Path]) -> list[SegmentEntry]:
-        """The segments without some files."""
+        """The entries of all segments, with these files marked as removed."""
         gone: dict[str, set[int]] = defaultdict(set)
         for path in paths:
             if path in self._locations:
@@ -175,7 +175,7 @@ class IndexWriter:
         ]
 
     def _mergeable(self) -> list[SegmentEntry]:
-        """Segments to merge: small ones, and those of which more than half was dropped."""
+        """Choose segments to merge: small segments, and those with more than half of their frames dropped."""
         group = []
         total = 0
         for entry in self._contents.segments:
@@ -215,7 +215,7 @@ class IndexWriter:
         return open_segment(folder, removed=set(entry.removed), width=self._contents.encoder.width)
 
     def _next_number(self) -> int:
-        """A number that no segment and no codebook has, or has had since the last sweep."""
+        """A new number for a segment or codebook: no other has it, or had it since the last sweep."""
         taken = [folder.name for folder in (self._path / SEGMENTS).iterdir()]
         taken += [file.stem.removeprefix("codebook-") for file in self._path.glob("codebook-*.faiss")]
         return 1 + max((int(name) for name in taken if name.isdigit()), default=0)

@@ -74,15 +74,15 @@ def update_index(
     commit_s: float = COMMIT_S,
     segment_frames: int = SEGMENT_FRAMES,
 ) -> IndexReport:
-    """Add recordings to an index; one that is absent is made.
+    """Add recordings to an index, and make the index if there is none.
 
     A file that was moved or renamed is recognized by its content: its frames are copied, and its old name is dropped.
 
     Args:
         path: folder of the index; None for `default_path()`.
-        recordings: to index.
-        encoder: computes the frames; the one that made the index.
-        settings: of the index; None for those that it has, or the defaults.
+        recordings: recordings to index.
+        encoder: computes the frames; it must be the encoder that made the index.
+        settings: settings of the index; None for its stored settings, or for the defaults in a new index.
         folders: files of the index below these folders are dropped if they no longer exist.
         threads: recordings that are embedded at the same time.
         executor: embeds the recordings; None for threads of this process.
@@ -113,7 +113,7 @@ class _Plan:
     """A recording, and where its frames come from.
 
     Attributes:
-        recording: to index.
+        recording: the recording.
         stored: frames that exist already; None to embed the recording.
         is_unchanged: the index holds it already.
         is_copied: `stored` is part of the index.
@@ -126,7 +126,7 @@ class _Plan:
 
     @property
     def is_new(self) -> bool:
-        """Whether the recording is to be embedded."""
+        """Whether the recording must be embedded."""
         return self.stored is None and not self.is_unchanged
 
 
@@ -164,7 +164,7 @@ def _add(
 
 
 def _plan(writer: IndexWriter, recording: Recording) -> _Plan:
-    """Where the frames of a recording come from."""
+    """Find out where the frames of a recording come from."""
     if writer.is_current(recording):
         return _Plan(recording, is_unchanged=True)
     if (stored := writer.from_job(recording)) is not None:
@@ -186,7 +186,7 @@ def _count(report: IndexReport, plan: _Plan, found: EmbeddedRecording | Failure 
 
 
 def _unique(recordings: Sequence[Recording]) -> Iterator[Recording]:
-    """Each file once, with the spans of all its recordings; without spans if one of them is the whole file."""
+    """Yield each file once, with the spans of all its recordings; without spans if one recording is the whole file."""
     found: dict[Path, Recording] = {}
     for recording in recordings:
         path = absolute(recording.path)
@@ -201,7 +201,7 @@ def _unique(recordings: Sequence[Recording]) -> Iterator[Recording]:
 def _prepare(path: Path, encoder: Encoder, settings: IndexSettings | None) -> None:
     """Make an empty index where there is none; refuse one with another encoder or other settings."""
     if path.exists() and not path.is_dir():
-        raise InputError(f"{path}: a file, and an index is a folder; name another folder")
+        raise InputError(f"{path}: is a file, but an index is a folder; name another folder")
     if has_contents(path):
         contents = read_contents(path)
         check_encoder(path, contents, encoder)
@@ -213,7 +213,7 @@ def _prepare(path: Path, encoder: Encoder, settings: IndexSettings | None) -> No
         return
     files = [file.name for file in path.iterdir() if file.name not in {SEGMENTS, ".lock"}] if path.is_dir() else []
     if other := [name for name in files if not name.startswith(DRAFT)]:
-        raise InputError(f"{path}: no index, and not empty ({other[0]}); name a new folder")
+        raise InputError(f"{path}: not empty ({other[0]}), but no index; name a new folder")
     (path / SEGMENTS).mkdir(parents=True, exist_ok=True)
     empty = Contents(encoder=EncoderEntry.of(encoder), settings=settings or IndexSettings(), versions=versions())
     write_contents(path, empty)

@@ -34,7 +34,7 @@ class Query:
     Attributes:
         name: label of the hits.
         vector: unit length, shape (d,).
-        duration_s: of the word.
+        duration_s: length of the word.
         encoder: fingerprint of the encoder that made the vector.
     """
 
@@ -72,7 +72,7 @@ def query_from_takes(name: str, takes: Sequence[QueryTake], encoder: Encoder) ->
     Args:
         name: label of the hits.
         takes: at least one; takes of several speakers find more.
-        encoder: that made the index.
+        encoder: the encoder that made the index.
 
     Raises:
         AudioError: a take is missing or not audio.
@@ -98,11 +98,13 @@ def _read(take: QueryTake) -> Wave:
     length_s = audio.duration_s(take.path)
     start_s = take.start_s or 0.0
     if length_s > LONGEST_TAKE_S and take.start_s is None:
-        raise InputError(f"{take.path}: {length_s:.0f} s long, and a query is one word; give its start and end")
+        raise InputError(f"{take.path}: {length_s:.0f} s long, but a query is one word; give its start and end")
     if take.end_s is not None and take.end_s <= start_s:
-        raise InputError(f"{take.end_s:g} s is not after the start, {start_s:g} s", key="end_s")
+        raise InputError(f"{take.end_s:g} s is not after the start, {start_s:g} s; give a later end", key="end_s")
     if take.start_s is not None and start_s >= length_s:
-        raise InputError(f"{start_s:g} s is after the end of {take.path}, {length_s:.2f} s", key="start_s")
+        raise InputError(
+            f"{start_s:g} s is after the end of {take.path}, {length_s:.2f} s; give an earlier start", key="start_s"
+        )
     return audio.read(take.path)
 
 
@@ -118,7 +120,7 @@ def _spoken_part(take: QueryTake, wave: Wave) -> tuple[float, float]:
     length_s = found[1] - found[0]
     if not SHORTEST_S <= length_s <= LONGEST_S:
         raise InputError(
-            f"{take.path}: {length_s:.2f} s of speech, and a query lasts {SHORTEST_S:g} to {LONGEST_S:g} s; "
+            f"{take.path}: {length_s:.2f} s of speech, but a query lasts {SHORTEST_S:g} to {LONGEST_S:g} s; "
             "cut out one word or phrase, or give its start and end"
         )
     return found

@@ -1,7 +1,7 @@
 """Embed recordings on a Ray cluster: a Ray Data job over the shards of `earmark.search.shards`.
 
-Ray passes the names of shards and results; audio and frames go through the file system that all machines share. A
-worker that dies costs its shard at most, a command that is killed costs no finished shard.
+Ray passes the names of shards and results; audio and frames go through the file system that all machines share. If
+a worker dies, at most its shard is embedded again; if the command is killed, finished shards are kept.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class RayExecutor:
 
     Attributes:
         address: `local` starts and stops a Ray on this machine; `auto` is the cluster that this machine belongs to;
-            host:port names the head of one of several. If this process is connected with Ray already, that is used.
+            host:port is the head of a cluster, if there are several. An existing connection of this process is used.
         workers: recordings that are embedded at the same time; None for one per processor.
 
     Raises:
@@ -64,7 +64,7 @@ class RayExecutor:
     def embed(
         self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
     ) -> Generator[EmbeddedRecording | Failure, None, None]:
-        """As `Executor.embed`; Ray starts only if there are recordings."""
+        """See `Executor.embed`; Ray starts only if there are recordings."""
         if not recordings:
             return
         with connected(self) as ray:
@@ -76,7 +76,7 @@ class RayExecutor:
 
 @contextmanager
 def connected(executor: RayExecutor) -> Iterator[Any]:
-    """Connect with Ray; at the end, disconnect if this function connected.
+    """Connect with Ray, and yield the module `ray`; an existing connection is used and kept.
 
     Raises:
         InputError: no Ray answers at the address, or a local Ray would accept connections from other machines.
@@ -146,7 +146,7 @@ def _check_local_only() -> None:
 
     if getattr(ray_constants, "ENABLE_RAY_CLUSTER", True):
         raise InputError(
-            "ray: imported before, and would accept connections from other machines; index before the import, or "
+            "ray: was imported earlier, so that it would accept connections from other machines; import it later, or "
             "connect with ray.init first"
         )
 
@@ -154,7 +154,7 @@ def _check_local_only() -> None:
 @contextmanager
 def _local(ray: Any, workers: int | None) -> Iterator[None]:
     """Start and stop a Ray that only this machine can reach."""
-    # Below /tmp: paths of sockets are limited, and the user's temporary folder may be too long.
+    # In /tmp: the length of socket paths is limited, and the user's temporary folder may have a longer path.
     home = tempfile.mkdtemp(prefix="earmark-ray-", dir="/tmp" if os.path.isdir("/tmp") else None)
     try:
         ray.init(
@@ -200,7 +200,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The message of Ray in one line: the last line of the first traceback, which is that of the worker."""
+    """The message of Ray in one line: the last line of the first traceback, which comes from the worker."""
     first, *_ = str(error).split("The above exception was the direct cause")
     lines = [line.strip() for line in first.splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]

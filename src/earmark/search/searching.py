@@ -1,4 +1,7 @@
-"""Search an index for a query: score all windows, or those near FAISS's candidates, and keep the best of each place."""
+"""Search an index for a query.
+
+All windows are scored, or those near FAISS's candidates; of overlapping windows, the best is a hit.
+"""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -45,7 +48,13 @@ class SearchSettings(Settings):
 
 
 class _Rows(NamedTuple):
-    """Rows of a segment: the first one needed, the first whose window is wanted, the one after the last."""
+    """A range of rows of a segment.
+
+    Attributes:
+        first: first row to read; the windows that end at `low` begin here or later.
+        low: first row at which a wanted window ends.
+        high: row after the last.
+    """
 
     first: int
     low: int
@@ -66,7 +75,7 @@ class _Peaks:
 
     @classmethod
     def concatenate(cls, parts: Sequence["_Peaks"]) -> "_Peaks":
-        """All peaks of several parts."""
+        """Concatenate the peaks of several parts."""
         return cls(
             np.concatenate([np.zeros(0, np.float32), *(part.scores for part in parts)]),
             np.concatenate([np.zeros((0, 4), np.int64), *(part.windows for part in parts)]),
@@ -154,7 +163,7 @@ def _check(index: Index, query: Query, exact: bool | None) -> bool:
 
 
 def _columns(lengths: Sequence[int], wanted: float, settings: SearchSettings) -> list[int]:
-    """Which window lengths are scored: those in the tempo range, or else the nearest one."""
+    """Choose the window lengths to score: those in the tempo range, or else the nearest one."""
     low, high = settings.tempo_range
     found = [column for column, length in enumerate(lengths) if low * wanted <= length <= high * wanted]
     return found or [int(np.argmin(np.abs(np.log(np.array(lengths) / wanted))))]
@@ -173,7 +182,7 @@ def _rows_around(
     """Rows around candidate windows, within their regions.
 
     Args:
-        segment: of the candidates.
+        segment: segment of the candidates.
         stops: row after the last frame of each candidate, shape (m,).
         lengths: frames of each candidate, shape (m,).
         shortest: frames of the shortest window to score.
@@ -201,7 +210,7 @@ def _rows_around(
 
 
 def _grouped(ranges: Iterable[_Rows], chunk: int) -> Iterator[list[_Rows]]:
-    """Groups of about `chunk` rows: one call per short range would be slow."""
+    """Group ranges to about `chunk` rows, because one call per short range would be slow."""
     group: list[_Rows] = []
     size = 0
     for rows in ranges:
@@ -215,11 +224,11 @@ def _grouped(ranges: Iterable[_Rows], chunk: int) -> Iterator[list[_Rows]]:
 
 
 def _expand(segment: IndexSegment, ranges: Sequence[_Rows]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """The rows of ranges, concatenated.
+    """Concatenate the rows of ranges.
 
     Returns:
-        The rows, shape (n,); the position among them where the region of each row starts, as far as it is needed,
-        shape (n,); and whether the window that ends with each row is wanted, shape (n,).
+        Three arrays of shape (n,): the rows; for each row, the position in this array where its region starts in its
+        range; and whether the window that ends with the row is wanted.
     """
     sizes = [rows.high - rows.first for rows in ranges]
     rows = np.concatenate([np.arange(first, high) for first, _, high in ranges])
@@ -232,7 +241,7 @@ def _expand(segment: IndexSegment, ranges: Sequence[_Rows]) -> tuple[Ints, Ints,
 
 
 def _peaks(segment: IndexSegment, number: int, rows: Ints, starts: Ints, scores: Floats, lengths: Ints) -> _Peaks:
-    """Windows that score higher than those of the frames before and after, in the same region."""
+    """Find the windows that score higher than those that end one frame earlier or later in the same region."""
     is_first = starts == np.arange(len(rows))
     before = np.where(is_first, NO_SCORE, np.append(NO_SCORE, scores[:-1]))
     after = np.where(np.append(is_first[1:], True), NO_SCORE, np.append(scores[1:], NO_SCORE))
@@ -243,7 +252,7 @@ def _peaks(segment: IndexSegment, number: int, rows: Ints, starts: Ints, scores:
 
 
 def _hits(index: Index, peaks: _Peaks, top: int | None, overlap: float, without: Collection[str]) -> list[Hit]:
-    """The best of overlapping windows, sorted by falling score."""
+    """Make hits of the best of overlapping windows, sorted by falling score."""
     hop_s = index.encoder.hop_s
     hits: list[Hit] = []
     taken: dict[tuple[int, int], list[tuple[int, int]]] = {}

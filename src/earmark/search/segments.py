@@ -6,7 +6,7 @@
 | `sections.npy` | active regions, int64 (m, 3): file, first frame in that file, number of frames |
 | `frames.npy` | frames of all regions, concatenated, int8 (n, width) |
 | `scales.npy` | factor of each frame, float16 (n,) |
-| `norms.npy` | norms of window sums (`earmark.search.windows`), float16 (n, g) |
+| `norms.npy` | norms of the sums of windows (`earmark.search.windows`), float16 (n, g) |
 | `windows.faiss` | the neighbor index of its windows, if there is one (`earmark.search.faiss_index`) |
 """
 
@@ -37,7 +37,7 @@ class IndexSegment:
     """An opened segment.
 
     Attributes:
-        folder: of its files.
+        folder: folder of the segment.
         files: an entry per file.
         regions: file, first frame in it and number of frames of each active region, shape (m, 3).
         frames: memory-mapped, shape (n, width).
@@ -56,7 +56,7 @@ class IndexSegment:
 
     @cached_property
     def offsets(self) -> Ints:
-        """Row of the first frame of each region, and at the end the number of rows, shape (m + 1,)."""
+        """Row of the first frame of each region, followed by the number of rows, shape (m + 1,)."""
         return np.append(0, np.cumsum(self.regions[:, 2]))
 
     @cached_property
@@ -74,7 +74,7 @@ class IndexSegment:
         return ((number, file) for number, file in enumerate(self.files) if number not in self.removed)
 
     def region_of(self, rows: Ints) -> Ints:
-        """Number of the region of each row, shape as of `rows`."""
+        """Number of the region of each row; same shape as `rows`."""
         return np.searchsorted(self.offsets, rows, side="right") - 1
 
     def dequantize(self, low: int, high: int) -> Floats:
@@ -82,7 +82,7 @@ class IndexSegment:
         return dequantize(self.frames[low:high], self.scales[low:high])
 
     def recording(self, number: int) -> EmbeddedRecording:
-        """One file as it was embedded."""
+        """The frames of one file, as it was embedded."""
         (own,) = np.nonzero(self.regions[:, 0] == number)
         # The regions of a file are adjacent.
         low, high = (int(self.offsets[own[0]]), int(self.offsets[own[-1] + 1])) if len(own) else (0, 0)
@@ -96,9 +96,9 @@ class StoredRecording:
     """A recording whose frames are in a segment.
 
     Attributes:
-        folder: of the segment.
-        number: of the file in the segment.
-        file: entry of the file that is indexed, maybe of another name; its duration is read from the segment.
+        folder: folder of the segment.
+        number: number of the stored file in the segment.
+        file: entry of the file to index, which may have another name; its duration is read from the segment.
         width: dimensions of a frame.
     """
 
@@ -117,7 +117,7 @@ def write_segment(folder: Path, recordings: Sequence[EmbeddedRecording]) -> None
     """Write a segment atomically; a folder that exists is kept.
 
     Args:
-        folder: of the segment.
+        folder: folder of the segment.
         recordings: at least one, in any order.
     """
     regions = [
@@ -134,8 +134,13 @@ def write_segment(folder: Path, recordings: Sequence[EmbeddedRecording]) -> None
 def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -> IndexSegment:
     """Open a segment; its frames are read when they are used.
 
+    Args:
+        folder: folder of the segment.
+        removed: numbers of the files that were dropped from the index.
+        width: dimensions of a frame.
+
     Raises:
-        InputError: a file of it is missing or damaged.
+        InputError: a file of the segment is missing or damaged.
     """
     files = read_files(folder)
     regions, frames, scales, norms = (read_array(folder / f"{name}.npy", CURE) for name in ("sections", *_ARRAYS))
@@ -152,7 +157,7 @@ def read_files(folder: Path) -> tuple[FileEntry, ...]:
     """The file entries of a segment.
 
     Raises:
-        InputError: they are missing or damaged.
+        InputError: the entries are missing or damaged.
     """
     document = read_json(folder / FILES, CURE)
     try:

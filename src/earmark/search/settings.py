@@ -1,4 +1,4 @@
-"""Settings of an index. They are stored in it and apply to all recordings that are added later."""
+"""Settings of an index. The index stores them and applies them to all recordings that are added later."""
 
 from typing import Annotated, Literal
 

@@ -8,7 +8,7 @@ Below `cluster/` in the folder of an index:
 | `recordings/000000.parquet` | a shard: a row `path`, `size`, `mtime_ns`, `spans` per recording |
 | `embedded/<name>/` | the frames of a shard, as a segment; its name is a hash of the recordings |
 
-When a worker dies, another one gets its shard. What is in `embedded/` survives workers and the command itself.
+When a worker dies, another one gets its shard. The folder `embedded/` stays when workers or the command are killed.
 """
 
 import hashlib
@@ -34,11 +34,11 @@ from earmark.search.settings import IndexSettings
 
 FOLDER = "cluster"
 LARGEST_BYTES = 32_000_000
-"""Largest sum of file sizes in a shard: what is embedded again when a worker dies."""
+"""Largest sum of file sizes in a shard, which is embedded again when a worker dies."""
 MOST_RECORDINGS = 500
 """Largest number of recordings in a shard."""
 MOST_ATTEMPTS = 10
-"""Workers that may die of a shard before the job stops."""
+"""Number of workers that may die while they embed the same shard; then the job stops."""
 
 _EMBEDDED, _RECORDINGS, _ATTEMPT = "embedded", "recordings", ".attempt-"
 
@@ -48,11 +48,11 @@ class ShardResult:
     """The result of one recording of a shard.
 
     Attributes:
-        path: of the recording, absolute.
+        path: absolute path of the recording.
         segment: folder with its frames, below `cluster/embedded/`; empty after a failure.
-        number: of the recording in the segment.
-        message: of the failure.
-        warnings: about its audio.
+        number: number of the recording in the segment.
+        message: what failed; empty after a success.
+        warnings: warnings about the audio.
     """
 
     path: str
@@ -76,8 +76,8 @@ def embed_in_shards(
     Args:
         recordings: each file once.
         encoder: computes the frames.
-        settings: of the index.
-        index: its folder, which workers see under the same path.
+        settings: settings of the index.
+        index: folder of the index, which workers see under the same path.
         workers: number of workers.
         run: calls `embed_shard` for every shard and yields the results, in any order.
 
@@ -117,12 +117,12 @@ def write_job(
     largest_bytes: int = LARGEST_BYTES,
     most_recordings: int = MOST_RECORDINGS,
 ) -> list[Path]:
-    """Write the shards of a job, and what workers need.
+    """Write the files of a job: shards, encoder and settings.
 
     Args:
-        index: its folder.
+        index: folder of the index.
         encoder: computes the frames.
-        settings: of the index.
+        settings: settings of the index.
         recordings: each file once.
         workers: number of workers; each gets several shards, so that all end at about the same time.
         largest_bytes: largest sum of file sizes in a shard.
@@ -159,20 +159,19 @@ def embed_shard(shard: Path, *, most_attempts: int = MOST_ATTEMPTS) -> list[Shar
 
     Args:
         shard: a Parquet file of `write_job`.
-        most_attempts: workers that may die of the shard.
+        most_attempts: number of workers that may die while they embed the shard.
 
     Returns:
         The result of each recording, in their order.
 
     Raises:
         EarmarkError: the job is of another version of earmark, the shard cannot be read, the frames cannot be written,
-            or too many workers died of it.
+            or too many workers died while they embedded it.
     """
     job = shard.parents[1]
     if not shard.exists() or not (job / "job.json").exists():
         raise EarmarkError(
-            f"{shard}: not found on this worker; all machines have to see the index and the recordings under the same "
-            "path"
+            f"{shard}: not found on this worker; all machines must see the index and the recordings under the same path"
         )
     settings = _read_settings(job)
     # Without `partitioning`, a folder a=b would be read as a column.
@@ -190,7 +189,7 @@ def segment_folder(index: Path, result: ShardResult) -> Path:
 
 
 def embedded_recordings(index: Path, width: int) -> dict[str, StoredRecording]:
-    """Recordings, by their path, that workers embedded in a job that did not end."""
+    """The recordings that workers of an interrupted job embedded, by path."""
     found = {}
     for folder in sorted(_finished(index)):
         try:
@@ -204,7 +203,7 @@ def embedded_recordings(index: Path, width: int) -> dict[str, StoredRecording]:
 
 
 def remove_job(index: Path, *, keep_frames: bool) -> None:
-    """Delete a job; with `keep_frames`, without the frames that workers wrote."""
+    """Delete the files of a job; `keep_frames` keeps the frames that workers wrote."""
     job = index / FOLDER
     if not keep_frames:
         shutil.rmtree(job, ignore_errors=True)
@@ -222,7 +221,7 @@ def _embed_rows(job: Path, rows: Sequence[dict[str, Any]], settings: IndexSettin
     embedded = [(row["path"], *_embed(_recording(row), _load_encoder(job), settings)) for row in rows]
     whole = [found for _, found, _ in embedded if isinstance(found, EmbeddedRecording)]
     if whole:
-        # A worker that seemed dead may write the same folder; the first one is kept.
+        # A worker that was believed dead may write the same folder, too; the first complete folder is kept.
         write_segment(job / _EMBEDDED / _hash(rows), whole)
     results = _written_results(job, _hash(rows))
     for path, found, texts in embedded:
@@ -290,7 +289,7 @@ def _written_results(job: Path, name: str) -> dict[str, ShardResult]:
 
 @contextmanager
 def _attempt(job: Path, rows: Sequence[dict[str, Any]], most: int) -> Iterator[None]:
-    """Mark a shard as in work. The marks of killed workers stay and are counted.
+    """Mark a shard as in work during the block. The marks of killed workers stay and are counted.
 
     Raises:
         EarmarkError: there are too many marks.
@@ -301,8 +300,8 @@ def _attempt(job: Path, rows: Sequence[dict[str, Any]], most: int) -> Iterator[N
     name = f"{_ATTEMPT}{_hash(rows)}-"
     if len(list((job / _EMBEDDED).glob(f"{name}*"))) >= most:
         raise EarmarkError(
-            f"{rows[0]['path']}: {most} workers died of it or of the {len(rows) - 1} recordings after it; index them "
-            "without a cluster to see which, or give the workers more memory"
+            f"{rows[0]['path']}: {most} workers died while they embedded it and the {len(rows) - 1} recordings after "
+            "it; index these without a cluster to find the cause, or give the workers more memory"
         )
     mark = job / _EMBEDDED / f"{name}{uuid4().hex[:8]}"
     mark.touch()
@@ -331,18 +330,18 @@ def _load_encoder(job: Path) -> Encoder:
 
 @lru_cache(maxsize=1)
 def _loaded(path: Path, mtime_ns: int, size: int) -> Encoder:
-    """The encoder in a file as it is now: a worker may live on and embed shards of another index."""
+    """Load an encoder, once as long as its file is the same: a worker may later embed shards of another index."""
     del mtime_ns, size
     return load_encoder(path)
 
 
 def _as_given(message: str, path: Path) -> str:
-    """A message of a worker with paths as the caller gave them."""
+    """Write the paths in a message of a worker as the caller gave them."""
     whole = str(absolute(path))
     folder = whole.removesuffix(str(path))  # the current folder, if the path is relative
     text = message.replace(whole, str(path)) if folder in ("", whole) else message.replace(folder, "")
     if text == f"{path}: no such file" and path.is_file():
-        return f"{text} on the worker; all machines have to see the recordings under the same path"
+        return f"{text} on the worker; all machines must see the recordings under the same path"
     return text
 
 

@@ -58,7 +58,7 @@ def dot_products(
         numbers: from `quantize`, shape (n, width).
         scales: from `quantize`, shape (n,).
         vector: shape (width,).
-        parts: of an embedding.
+        parts: number of parts of an embedding.
         chunk: frames multiplied at a time.
 
     Returns:
@@ -89,11 +89,12 @@ def score_windows(
         dots: from `dot_products`, shape (n, parts).
         norms: from `measure_norms`, shape (n, g).
         starts: row in which the region of each frame starts, shape (n,).
-        columns: of the norms, the window lengths to score.
+        columns: columns of `norms` whose window lengths are scored.
         lengths: frames per window for each column of the norms, shape (g,).
 
     Returns:
-        Best cosine of the windows that end with each frame, shape (n,), and the length of that window, shape (n,).
+        For the windows that end with each frame: the best cosine, shape (n,), and the length of the best window in
+        frames, shape (n,).
     """
     count, parts = dots.shape
     sums = np.zeros((parts, count + 1))
@@ -132,11 +133,11 @@ def measure_norms(
         scales: from `quantize`, shape (n,).
         starts: row in which the region of each frame starts, shape (n,).
         lengths: frames per window, shape (g,).
-        parts: of an embedding.
+        parts: number of parts of an embedding.
         chunk: frames summed at a time.
 
     Returns:
-        For the windows that end with each frame, shape (n, g).
+        Norms of the windows that end with each frame, one column per length, shape (n, g).
     """
     norms = np.zeros((len(numbers), len(lengths)), np.float16)
     for low in range(0, len(numbers), chunk):
@@ -154,14 +155,14 @@ def measure_norms(
 
 
 def embed_windows(frames: Floats, starts: Ints, stops: Ints, length: int, parts: int = 1) -> Floats:
-    """Embeddings of windows of one length, as of `Encoder.embed_windows`, but cut at the start of their region.
+    """Embed windows of one length as `Encoder.embed_windows` does, but cut them at the start of their region.
 
     Args:
         frames: shape (n, width).
         starts: row in which the region of each window starts, shape (m,).
         stops: row after the last frame of each window, shape (m,).
         length: frames per window.
-        parts: of an embedding.
+        parts: number of parts of an embedding.
 
     Returns:
         Unit vectors, shape (m, width).
@@ -187,7 +188,7 @@ def quantize(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
     [[1.0, -0.5], [0.0, 0.0]]
     """
     peak = np.abs(frames).max(axis=1, initial=0.0)
-    # The smallest float16 is 6e-8; a frame that faint does not matter beside any other.
+    # The bound keeps a scale above the smallest float16, 6e-8. Frames this weak do not matter.
     scales = np.maximum(peak / 127, 1e-6).astype(np.float16)
     numbers = np.rint(frames / scales.astype(np.float32)[:, None])
     return np.clip(numbers, -127, 127).astype(np.int8), scales
