@@ -1,7 +1,9 @@
 """What tests of the runtime share: an encoder that is a page of NumPy, and words made of gliding tones."""
 
+import sys
+import warnings
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -148,6 +150,56 @@ def _say(*pitches_hz, seconds=0.6, before_s=0.4, after_s=0.4, level=0.1, noise_d
 
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300)}
+
+
+class Run(NamedTuple):
+    """Exit code and output of a command."""
+
+    code: int | str
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys):
+    """`command_line("enroll", "rise", path)`: run a command of earmark in this process."""
+    from earmark.cli import main
+
+    def command(*arguments):
+        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
+        # The command line shows warnings; the tests' own settings would make them errors.
+        with warnings.catch_warnings():
+            warnings.simplefilter("default")
+            with pytest.raises(SystemExit) as stop:
+                main()
+        output = capsys.readouterr()
+        return Run(stop.value.code or 0, output.out, output.err)
+
+    return command
+
+
+class Loudness:
+    """A speech detector: the probability of speech is the peak, or with `least` 1 for a peak above it and 0 below."""
+
+    def __init__(self, least=None):
+        self._least = least
+
+    def reset(self):
+        pass
+
+    def process_samples(self, samples):
+        peak = float(np.abs(samples).max())
+        return peak if self._least is None else float(peak > self._least)
+
+
+@pytest.fixture
+def loud_is_speech(monkeypatch):
+    """`loud_is_speech()`: put `Loudness` in place of silero."""
+
+    def replace_silero(least=None):
+        monkeypatch.setattr("earmark.data.vad.silero", lambda: Loudness(least))
+
+    return replace_silero
 
 
 @pytest.fixture

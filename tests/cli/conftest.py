@@ -1,44 +1,19 @@
 """What tests of the command line share: a way to run it, and files good and bad."""
 
-import sys
-import warnings
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import soundfile as sf
 import soxr
 
 from earmark import audio
-from earmark.cli import main
-
-
-@dataclass(frozen=True)
-class Run:
-    """What a command left behind."""
-
-    code: int | str
-    out: str
-    err: str
 
 
 @pytest.fixture
-def run(stand_in, tmp_path, monkeypatch, capsys):
+def run(stand_in, tmp_path, monkeypatch, command_line):
     """`run("enroll", "rise", path)`: the command line in this process, with the stand-in encoder and an empty store."""
     monkeypatch.setenv("EARMARK_STORE", str(tmp_path / "store" / "keywords.earmark"))
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: stand_in)
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
-        # The command line shows warnings; the tests' own settings would make them errors.
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            with pytest.raises(SystemExit) as stop:
-                main()
-        output = capsys.readouterr()
-        return Run(stop.value.code or 0, output.out, output.err)
-
-    return command
+    return command_line
 
 
 @pytest.fixture

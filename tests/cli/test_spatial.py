@@ -1,10 +1,6 @@
-import sys
-import warnings
-
 import pytest
 
 from earmark import audio
-from earmark.cli import main
 from earmark.cli.spatial import percent_text
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.training.compare.summary import Average
@@ -32,7 +28,7 @@ epochs = 1
 
 
 @pytest.fixture
-def earmark(tmp_path, monkeypatch, capsys, say):
+def earmark(tmp_path, monkeypatch, command_line, say):
     """`earmark("spatial", "recipe.toml")` in a folder with a recipe and its recordings: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.toml").write_text(RECIPE)
@@ -44,15 +40,7 @@ def earmark(tmp_path, monkeypatch, capsys, say):
             clips.append(Clip(path, speaker=str(voice), label=word, split="train" if voice < 2 else "val"))
     write_manifest(Manifest(tuple(clips)), "words.tsv")
 
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            with pytest.raises(SystemExit) as stop:
-                main()
-        return stop.value.code or 0, *capsys.readouterr()
-
-    return command
+    return command_line
 
 
 def test_a_check_reports_every_fault_and_learns_nothing(earmark, tmp_path):

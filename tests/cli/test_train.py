@@ -1,14 +1,13 @@
 import os
 import subprocess
 import sys
-import warnings
 
 import numpy as np
 import pytest
 from typer.main import get_command
 
 from earmark import audio
-from earmark.cli import app, main
+from earmark.cli import app
 from earmark.cli.commands import Group
 from earmark.data.manifest import Clip, Manifest, read_manifest, write_manifest
 from earmark.models.encoder import load_encoder
@@ -37,7 +36,7 @@ steps = 4
 
 
 @pytest.fixture
-def earmark(tmp_path, monkeypatch, capsys, say):
+def earmark(tmp_path, monkeypatch, command_line, say):
     """`earmark("train", "recipe.toml")` in a folder with a recipe and its recordings: exit code, stdout, stderr."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "recipe.toml").write_text(RECIPE)
@@ -53,15 +52,7 @@ def earmark(tmp_path, monkeypatch, capsys, say):
                 clips.append(Clip(path, speaker=str(voice), label=word, text=word))
         write_manifest(Manifest(tuple(clips)), f"{name}.tsv")
 
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", *map(str, arguments)])
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            with pytest.raises(SystemExit) as stop:
-                main()
-        return stop.value.code or 0, *capsys.readouterr()
-
-    return command
+    return command_line
 
 
 def test_training_prints_each_checkpoint_and_exports_an_encoder(earmark, tmp_path):

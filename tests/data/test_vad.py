@@ -22,20 +22,10 @@ from earmark.data.vad import (
 EXACT = VadSettings(min_speech_s=0.0, min_silence_s=2 * CHUNK_S, padding_s=0.0)
 
 
-class Loudness:
-    """A detector for which loud audio is speech."""
-
-    def reset(self):
-        pass
-
-    def process_samples(self, samples):
-        return float(np.abs(samples).max())
-
-
 @pytest.fixture
-def loudness(monkeypatch):
+def loudness(loud_is_speech):
     """Loudness in place of silero."""
-    monkeypatch.setattr(vad, "silero", Loudness)
+    loud_is_speech()
 
 
 def in_chunks(spans):

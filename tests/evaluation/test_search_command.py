@@ -1,25 +1,16 @@
 import json
-import sys
+from functools import partial
 
 import pytest
 
 from earmark import audio
-from earmark.cli import main
 from earmark.search import Recording, update_index
 
 
 @pytest.fixture
-def run(make_sum_encoder, monkeypatch, capsys):
+def run(make_sum_encoder, monkeypatch, command_line):
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda name=None: make_sum_encoder(name or "base"))
-
-    def command(*arguments):
-        monkeypatch.setattr(sys, "argv", ["earmark", "evaluate", "search", *map(str, arguments)])
-        with pytest.raises(SystemExit) as stop:
-            main()
-        output = capsys.readouterr()
-        return stop.value.code or 0, output.out, output.err
-
-    return command
+    return partial(command_line, "evaluate", "search")
 
 
 @pytest.fixture

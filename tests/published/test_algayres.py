@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 
 from earmark import audio
 from earmark.cli import app
-from earmark.data import vad
 from earmark.data.alignment import forced as align
 from earmark.data.alignment.forced import Alignment, Phone, Word
 from earmark.data.lists.sections import read_sections
@@ -52,16 +51,6 @@ MORE = {
 }
 
 
-class Loudness:
-    """A detector for which loud audio is speech."""
-
-    def reset(self):
-        pass
-
-    def process_samples(self, samples):
-        return float(np.abs(samples).max())
-
-
 def aligned(text):
     """Where the words and phones of a sentence are."""
     return Alignment(tuple(spoken(text)))
@@ -76,7 +65,7 @@ def spoken(text):
 
 
 @pytest.fixture
-def corpus(say, monkeypatch):
+def corpus(say, monkeypatch, loud_is_speech):
     """Makes sentences of gliding tones in the layout of LibriSpeech, which a stand-in aligns and another hears.
 
     Pictures, which have tests of their own, are not drawn.
@@ -86,7 +75,7 @@ def corpus(say, monkeypatch):
     monkeypatch.setattr(plots, "average_precision_plot", lambda *_, **__: None)
     for room in (report, plots):
         monkeypatch.setattr(room, "save", lambda _, path: path.touch())
-    monkeypatch.setattr(vad, "silero", Loudness)
+    loud_is_speech()
     monkeypatch.setattr(align, "align_sentences", lambda clips, *_, **__: [aligned(clip.text) for clip in clips])
 
     def make():

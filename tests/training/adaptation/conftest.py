@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from earmark import audio
-from earmark.data import vad
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.training.adaptation.initialization import choose_initialization
 
@@ -25,19 +24,9 @@ lr = 3e-3
 """
 
 
-class Loudness:
-    """A detector for which loud audio is speech."""
-
-    def reset(self) -> None:
-        pass
-
-    def process_samples(self, samples) -> float:
-        return float(np.abs(samples).max() > 0.02)
-
-
 @pytest.fixture(autouse=True)
-def _loudness(monkeypatch):
-    monkeypatch.setattr(vad, "silero", Loudness)
+def _loudness(monkeypatch, loud_is_speech):
+    loud_is_speech(0.02)
     # Drawing takes longer than everything else here.
     monkeypatch.setattr("earmark.training.mining.report.save", lambda _, path: path.touch())
 

@@ -3,42 +3,15 @@ import json
 import numpy as np
 import pytest
 
-import earmark.training.adaptation.self_training  # noqa: F401 -- imports load_encoder before `run` replaces it
 from earmark import audio
-from earmark.data import vad
 from earmark.data.manifest import Clip, Manifest, write_manifest
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250)}
-RECIPE = """
-kind = "sequences"
-[frames]
-kind = "log_mel"
-n_mels = 20
-hop_s = 0.02
-[encoder]
-kind = "segment"
-features = 20
-dimension = 16
-feed_forward = 16
-"""
-
-
-class Loudness:
-    """A detector for which loud audio is speech."""
-
-    def reset(self):
-        pass
-
-    def process_samples(self, samples):
-        return float(np.abs(samples).max() > 0.02)
 
 
 @pytest.fixture
-def talk(run, monkeypatch, tmp_path, say):
-    """`run` in a folder with `words/`, two recordings of each of four voices, where loud is speech."""
-    monkeypatch.setattr(vad, "silero", Loudness)
-    # Drawing takes longer than all else here.
-    monkeypatch.setattr("earmark.training.mining.report.save", lambda _, path: path.touch())
+def talk(command_line, write_recipe_file, monkeypatch, tmp_path, say):
+    """The command line in a folder with `words/`, two recordings of each of four voices, and small.toml."""
     monkeypatch.chdir(tmp_path)
     clips = []
     for voice in range(4):
@@ -51,8 +24,8 @@ def talk(run, monkeypatch, tmp_path, say):
                 Clip(name, 1.5 * place + 0.4, 1.5 * place + 1.1, f"v{voice}", word) for place, word in enumerate(WORDS)
             ]
     write_manifest(Manifest(tuple(clip for clip in clips if clip.speaker == "v0")), "labeled.tsv")
-    (tmp_path / "small.toml").write_text(RECIPE)
-    return run
+    write_recipe_file()
+    return command_line
 
 
 def test_a_folder_of_recordings_becomes_an_encoder_and_a_report(talk, tmp_path):
