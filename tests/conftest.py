@@ -178,6 +178,20 @@ def command_line(monkeypatch, capsys):
     return command
 
 
+@pytest.fixture(scope="session")
+def raises_one_line():
+    """`with raises_one_line(InputError, "a.txt: "): …`: the block raises this error, in one line that begins so."""
+
+    @contextmanager
+    def raises(kind, beginning):
+        with pytest.raises(kind) as error:
+            yield
+        assert str(error.value).startswith(beginning)
+        assert "\n" not in str(error.value)
+
+    return raises
+
+
 class Loudness:
     """A speech detector: the probability of speech is the peak, or with `least` 1 for a peak above it and 0 below."""
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +22,8 @@ from earmark.spotting.keyword import Keyword
 from earmark.spotting.takes import Take
 from earmark.store.migrations import MIGRATIONS, migrate
 from earmark.store.store import ExportExists, KeywordNotFound, KeywordStore, NameTaken
+
+Execute = Callable[[str], None]
 
 
 def sound(seed: int, samples: int = 3_000) -> Wave:
@@ -39,11 +41,6 @@ def keyword(name: str, takes: int = 2, seed: int = 0) -> Keyword:
         encoder="abc123",
         rate=0.5,
     )
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> KeywordStore:
-    return KeywordStore(tmp_path / "words.earmark")
 
 
 @pytest.fixture
@@ -380,10 +377,9 @@ def test_a_damaged_store_is_one_clear_error(store: KeywordStore):
 
 
 @pytest.mark.parametrize("change", ["UPDATE take SET sound = x'00ff'", "UPDATE take SET remarks = '['"])
-def test_a_damaged_take_is_an_error_naming_the_keyword(store: KeywordStore, change: str):
+def test_a_damaged_take_is_an_error_naming_the_keyword(store: KeywordStore, execute: Execute, change: str):
     store.save(keyword("jarvis"))
-    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
-        connection.execute(change)
+    execute(change)
     with pytest.raises(EarmarkError, match=r"words\.earmark: keyword 'jarvis' is damaged"):
         store.get("jarvis")
     store.remove("jarvis")
@@ -392,10 +388,9 @@ def test_a_damaged_take_is_an_error_naming_the_keyword(store: KeywordStore, chan
 # --- versions
 
 
-def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: KeywordStore):
+def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: KeywordStore, execute: Execute):
     store.save(keyword("jarvis"))
-    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
-        connection.execute("PRAGMA user_version = 7")
+    execute("PRAGMA user_version = 7")
     before = store.path.read_bytes()
     for work in (store.names, lambda: store.save(keyword("computer"))):
         with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 3\); upgrade"):

@@ -6,6 +6,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -46,11 +47,6 @@ def keyword(name: str, only_speaker: str | None = None) -> Keyword:
 
 def speaker(name: str, count: int = 2) -> Speaker:
     return Speaker(name=name, takes=takes(count), embeddings=rows(count, 5), threshold=0.5, encoder="def456")
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> KeywordStore:
-    return KeywordStore(tmp_path / "words.earmark")
 
 
 def test_a_speaker_is_read_as_it_was_saved(store: KeywordStore):
@@ -214,10 +210,9 @@ def test_a_store_and_an_export_without_speakers_are_migrated(store: KeywordStore
 
 
 @pytest.mark.parametrize("change", ["UPDATE speaker_take SET sound = x'00ff'", "UPDATE speaker SET dimension = 7"])
-def test_a_damaged_speaker_is_an_error_naming_it(store: KeywordStore, change: str):
+def test_a_damaged_speaker_is_an_error_naming_it(store: KeywordStore, execute: Callable[[str], None], change: str):
     store.save_speaker(speaker("alice"))
-    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as connection:
-        connection.execute(change)
+    execute(change)
     with pytest.raises(EarmarkError, match=r"words\.earmark: speaker 'alice' is damaged"):
         store.get_speaker("alice")
 

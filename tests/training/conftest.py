@@ -7,6 +7,8 @@ import torch
 from earmark import audio
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.training.batches.clip_bank import ClipBank
+from earmark.training.loop import train
+from earmark.training.run.checkpoint import load_checkpoint
 from earmark.training.words.recipe import parse_recipe
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300), "dip": (1400, 300, 1400)}
@@ -89,3 +91,26 @@ def table(corpus, tmp_path):
 def recipe(table, tmp_path):
     """A recipe that trains in a second."""
     return parse_recipe(table, tmp_path, "recipe")
+
+
+@pytest.fixture
+def check_resuming(tmp_path):
+    """`check_resuming(recipe, stop_at=5, kept=3)`: stopped at step 5, a run resumes from step 3 to the same bits."""
+
+    def check(recipe, *, stop_at, kept):
+        train(recipe, tmp_path / "whole", device="cpu")
+
+        def stop(stage, done, _total):
+            if stage.startswith("training") and done == stop_at:
+                raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            train(recipe, tmp_path / "parts", device="cpu", progress=stop)
+        assert load_checkpoint(tmp_path / "parts" / "last.safetensors").step == kept
+        train(recipe, tmp_path / "parts", device="cpu")
+        whole, parts = (load_checkpoint(tmp_path / name / "last.safetensors").tensors for name in ("whole", "parts"))
+        assert whole.keys() == parts.keys()
+        assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
+        assert (tmp_path / "whole" / "log.jsonl").read_text() == (tmp_path / "parts" / "log.jsonl").read_text()
+
+    return check

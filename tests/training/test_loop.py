@@ -34,21 +34,8 @@ def with_eers(eers):
     return build
 
 
-def test_a_run_that_was_stopped_resumes_to_the_same_bits(recipe, tmp_path):
-    train(recipe, tmp_path / "whole", device="cpu")
-
-    def stop(_: str, done: float, total: float | None) -> None:
-        if (done, total) == (5, 6):
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "parts", device="cpu", progress=stop)
-    assert load_checkpoint(tmp_path / "parts" / "last.safetensors").step == 3
-    train(recipe, tmp_path / "parts", device="cpu")
-    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
-    assert whole.keys() == parts.keys()
-    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
-    assert log(tmp_path / "whole") == log(tmp_path / "parts")
+def test_a_run_that_was_stopped_resumes_to_the_same_bits(recipe, check_resuming):
+    check_resuming(recipe, stop_at=5, kept=3)
 
 
 def test_each_checkpoint_is_yielded_and_logged_and_the_best_is_kept(recipe, tmp_path):

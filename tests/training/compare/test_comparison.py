@@ -1,14 +1,11 @@
 """A comparison as its users meet it: recipes and a protocol in, one report out; and what stops it."""
 
 import json
-import sys
-import warnings
 
 import numpy as np
 import pytest
 
 from earmark import audio
-from earmark.cli import main
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.evaluation.metrics import equal_error_rate, error_curve
@@ -30,22 +27,6 @@ validation = [{ manifest = "clips/clips.tsv", split = "val" }]
 known_validation = true
 [scenes]
 kind = "center_crop"
-[augment]
-kind = "one_of"
-room.weight = 0.0
-noise.weight = 0.0
-music.weight = 0.0
-speech.weight = 0.0
-[encoder]
-kind = "res"
-depth = 8
-maps = 3
-dimension = 6
-[episodes]
-words = 0
-utterances = 2
-[optimizer]
-steps = 4
 """
 PROTOCOL = """
 title = "Tones"
@@ -65,7 +46,7 @@ WORDS = {"rise": (200, 900), "fall": (1200, 300), "bow": (500, 1500), "low": (25
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, say):
+def folder(tmp_path, monkeypatch, say, small):
     """Recipes, recordings and lists of a small comparison."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "clips").mkdir()
@@ -89,7 +70,7 @@ def folder(tmp_path, monkeypatch, say):
     listed("train.txt", ["rise", "fall", "bow"], range(4))
     listed("test.txt", ["rise", "fall", "bow", "low"], range(10, 12))
     (tmp_path / "recipes" / "common.toml").write_text(
-        COMMON.replace('"packed"', '"../packed"').replace("clips/", "../clips/")
+        COMMON.replace('"packed"', '"../packed"').replace("clips/", "../clips/") + small
     )
     for name, kind in (("softmax", "softmax"), ("prototypes", "angular_prototypical")):
         (tmp_path / "recipes" / f"{name}.toml").write_text(
@@ -97,22 +78,6 @@ def folder(tmp_path, monkeypatch, say):
         )
     (tmp_path / "protocol.toml").write_text(PROTOCOL)
     return tmp_path
-
-
-@pytest.fixture
-def compare(folder, monkeypatch, capsys):  # noqa: ARG001 - it is run there
-    """`compare("recipes", …)`: exit code, stdout, stderr."""
-
-    def command(*arguments):
-        words = ["earmark", "compare", *arguments, "--protocol", "protocol.toml", "--out", "out", "--device", "cpu"]
-        monkeypatch.setattr(sys, "argv", words)
-        with warnings.catch_warnings():
-            warnings.simplefilter("default")
-            with pytest.raises(SystemExit) as stop:
-                main()
-        return stop.value.code or 0, *capsys.readouterr()
-
-    return command
 
 
 def test_every_fault_of_every_recipe_is_found_before_the_first_training(compare, folder):

@@ -2,14 +2,12 @@
 
 import hashlib
 import json
-import sys
 import warnings
 
 import numpy as np
 import pytest
 
 from earmark import __version__, audio
-from earmark.cli import main
 from earmark.core.errors import InputError
 from earmark.data.manifest import Clip, Manifest, write_manifest
 from earmark.evaluation.embedders import Embedder
@@ -32,23 +30,6 @@ known_validation = true
 [scenes]
 kind = "tiled_crop"
 length_s = 0.5
-[augment]
-kind = "one_of"
-room.weight = 0.0
-noise.weight = 0.0
-music.weight = 0.0
-speech.weight = 0.0
-[encoder]
-kind = "res"
-depth = 8
-maps = 3
-dimension = 6
-length_s = 0.5
-[episodes]
-words = 0
-utterances = 2
-[optimizer]
-steps = 4
 """
 PROTOCOL = """
 title = "Voices"
@@ -82,7 +63,7 @@ UNKNOWN = {"eve": (250, 260), "fay": (1500, 1600), "gus": (900, 300)}
 
 
 @pytest.fixture
-def folder(tmp_path, monkeypatch, say):
+def folder(tmp_path, monkeypatch, say, small):
     """Recipes, recordings and lists of a small comparison."""
     monkeypatch.chdir(tmp_path)
     for name in ("clips", "lists", "recipes"):
@@ -103,7 +84,9 @@ def folder(tmp_path, monkeypatch, say):
     pairs = ["1 eve_0.wav eve_1.wav", "0 eve_0.wav fay_0.wav", "1 gus_2.wav gus_0.wav", "0 fay_1.wav gus_0.wav"]
     (tmp_path / "lists" / "veri_test.txt").write_text("\n".join(pairs) + "\n", encoding="utf-8")
     for name, loss in (("a-softmax", "a_softmax"), ("prototypes", "angular_prototypical")):
-        (tmp_path / "recipes" / f"{name}.toml").write_text(f'name = "{name}"\n{RECIPE}[loss]\nkind = "{loss}"\n')
+        (tmp_path / "recipes" / f"{name}.toml").write_text(
+            f'name = "{name}"\n{RECIPE}{small}length_s = 0.5\n[loss]\nkind = "{loss}"\n'
+        )
     (tmp_path / "protocol.toml").write_text(PROTOCOL, encoding="utf-8")
     return tmp_path
 
@@ -118,14 +101,9 @@ def trained(folder):
     return {run.system: run.folder / "best.safetensors" for run in runs}
 
 
-def test_losses_are_rows_of_one_report_about_speakers(folder, monkeypatch, capsys):
-    words = ["earmark", "compare", "recipes", "--protocol", "protocol.toml", "--out", "out", "--seeds", "2"]
-    monkeypatch.setattr(sys, "argv", [*words, "--device", "cpu"])
-    with warnings.catch_warnings():
-        warnings.simplefilter("default")
-        with pytest.raises(SystemExit) as stop:
-            main()
-    assert not stop.value.code, capsys.readouterr().err
+def test_losses_are_rows_of_one_report_about_speakers(folder, compare):
+    code, _, errors = compare("recipes", "--seeds", "2")
+    assert code == 0, errors
     report = (folder / "out" / "report.md").read_text(encoding="utf-8")
     for line in (
         "## known voices: speaker identification",

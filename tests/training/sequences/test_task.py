@@ -39,10 +39,6 @@ def recipe_of(table):
     return check_any_recipe(table, "recipe")
 
 
-def tensors(folder):
-    return load_checkpoint(folder / "last.safetensors").tensors
-
-
 def log(folder):
     return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
@@ -80,22 +76,8 @@ def test_a_batch_depends_on_its_step_alone(of_kind):
 
 
 @pytest.mark.parametrize("kind", ["sections", "pairs"])
-def test_a_killed_run_resumes_to_the_same_bits(of_kind, tmp_path, kind):
-    recipe = recipe_of(of_kind(kind))
-    train(recipe, tmp_path / "whole", device="cpu")
-
-    def kill(stage, done, _total):
-        if stage.startswith("training") and done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        train(recipe, tmp_path / "parts", device="cpu", progress=kill)
-    assert load_checkpoint(tmp_path / "parts" / "last.safetensors").step == 2
-    train(recipe, tmp_path / "parts", device="cpu")
-    whole, parts = tensors(tmp_path / "whole"), tensors(tmp_path / "parts")
-    assert whole.keys() == parts.keys()
-    assert [name for name in whole if not torch.equal(whole[name], parts[name])] == []
-    assert log(tmp_path / "whole") == log(tmp_path / "parts")
+def test_a_killed_run_resumes_to_the_same_bits(of_kind, check_resuming, kind):
+    check_resuming(recipe_of(of_kind(kind)), stop_at=3, kept=2)
 
 
 def test_training_lowers_the_loss_and_raises_map(of_kind, tmp_path):

@@ -56,12 +56,10 @@ def test_paths_start_from_the_folder_of_the_recipe(write, tmp_path):
         ("[distillation]\nsounds = 4\n", "distillation.sounds: 4 "),
     ],
 )
-def test_what_is_wrong_is_said_in_one_line_with_the_key(write, text, message):
+def test_what_is_wrong_is_said_in_one_line_with_the_key(write, text, message, raises_one_line):
     path = write(text)
-    with pytest.raises(InputError) as error:
+    with raises_one_line(InputError, f"{path}: {message}"):
         read_recipe(path)
-    assert str(error.value).startswith(f"{path}: {message}")
-    assert "\n" not in str(error.value)
 
 
 def test_a_name_that_is_no_file_name_is_refused(write):
