@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 @command(panel="Keywords and voices", example="earmark demo --out demo.png")
 def demo(
     out: Annotated[
-        Path | None, typer.Option(metavar="PNG", help="Plot to write; earmark-demo.png if not given.")
+        Path | None,
+        typer.Option(metavar="FILE", help="Plot to write, .png, .svg or .pdf; earmark-demo.png if not given."),
     ] = None,
     encoder: options.EncoderName = None,
 ) -> None:
@@ -35,6 +36,8 @@ def demo(
     from earmark.spotting.enrollment import enroll
     from earmark.spotting.takes import TakeWarning
 
+    if out is not None:
+        detection_plot.check_path(out, "out")
     loaded = load_encoder(encoder)
     files = bundled.take_files()
     with warnings.catch_warnings():

@@ -11,7 +11,7 @@ import typer
 
 from earmark.cli import console, options
 from earmark.cli.commands import command
-from earmark.cli.settings import options_from
+from earmark.cli.settings import Flag, options_from
 
 if TYPE_CHECKING:
     from earmark.core.audio import Wave
@@ -21,7 +21,7 @@ LONGEST_PLOT_S = 600.0
 
 
 @command(panel="Keywords and voices", example="earmark detect meeting.mp3 --keyword jarvis")
-@options_from("earmark.spotting.detector:DetectorSettings")
+@options_from("earmark.spotting.detector:DetectorSettings", flags={"tempos": Flag(metavar="FACTOR")}, panel="Detector")
 def detect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to search.")],
     store: options.Store = None,
@@ -38,7 +38,10 @@ def detect(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line and detection.")] = False,
     plot: Annotated[
         Path | None,
-        typer.Option(metavar="PNG", help="Plot audio, scores and detections of one recording, at most 10 minutes."),
+        typer.Option(
+            metavar="FILE",
+            help="Plot to write (.png, .svg, .pdf): audio, scores and detections of one recording, at most 10 minutes.",
+        ),
     ] = None,
     start_s: Annotated[float, typer.Option("--from", metavar="SECONDS", min=0, help="Start of the plot.")] = 0.0,
     end_s: Annotated[
@@ -54,12 +57,7 @@ def detect(
     """
     from earmark.core.errors import EarmarkError, InputError
 
-    if plot is not None and len(files) > 1:
-        raise InputError("--plot draws one recording; give one FILE")
-    if plot is not None and not plot.parent.is_dir():
-        raise InputError(f"--plot: {plot.parent}: no such folder; name an existing one")
-    if plot is None and (start_s or end_s is not None):
-        raise InputError("--from and --to choose what --plot draws; give --plot PNG too")
+    _check_plot(plot, len(files), start_s, end_s)
     if settings.threshold is not None and false_alarms_per_hour is not None:
         raise InputError("--threshold and --false-alarms-per-hour set the same threshold; give one of them")
     rejected: list[Detection] = []
@@ -81,6 +79,21 @@ def detect(
         except EarmarkError as error:
             exit_code = max(exit_code, console.report(error))
     raise typer.Exit(exit_code)
+
+
+def _check_plot(plot: Path | None, count: int, start_s: float, end_s: float | None) -> None:
+    """Refuse wrong options of a plot before the work starts."""
+    from earmark.core.errors import InputError
+
+    if plot is None:
+        if start_s or end_s is not None:
+            raise InputError("--from and --to choose what --plot draws; give --plot FILE too")
+        return
+    from earmark.cli import detection_plot
+
+    if count > 1:
+        raise InputError(f"draws one recording, not {count}; give one FILE", key="plot")
+    detection_plot.check_path(plot, "plot")
 
 
 def _detector(

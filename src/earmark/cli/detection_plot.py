@@ -16,8 +16,27 @@ INK, FAINT, HIT, TRUTH = "#1f2430", "#c9ced6", "#d1495b", "#2a9d8f"
 LEAD_S = 3.0
 """Audio before the start of a plot that completes the windows of its first scores."""
 
+SUFFIXES = (".png", ".svg", ".pdf")
 WIDTHS = 9.0, 20.0  # inches
 CURVES = ("#2b59c3", "#e08e0b", "#7b2d8b", "#3a7d44", "#8c564b", "#5a6472")
+
+
+def check_path(path: Path, key: str) -> None:
+    """Check that a plot can be written, before the work that it shows.
+
+    Args:
+        path: of the plot.
+        key: parameter that names it.
+
+    Raises:
+        InputError: matplotlib is missing, the suffix is not one of `SUFFIXES`, or the folder does not exist.
+    """
+    if path.suffix.lower() not in SUFFIXES:
+        raise InputError(f"{path}: plots are .png, .svg or .pdf files; change the suffix", key=key)
+    if not path.parent.is_dir():
+        raise InputError(f"{path.parent}: no such folder; name an existing one", key=key)
+    with needs("plots"):
+        import matplotlib  # noqa: F401 -- if it is missing, that is an error before the work
 
 
 def draw(
@@ -34,7 +53,7 @@ def draw(
     """Plot waveform, spectrogram, and the score of each keyword with its threshold.
 
     Args:
-        path: the suffix gives the format, such as .png or .svg.
+        path: one of `SUFFIXES` gives the format.
         wave: shape (n,), from `lead_s` before the start of the plot.
         detector: gives the scores.
         detections: of the whole recording.
@@ -75,7 +94,7 @@ def draw(
     try:
         figure.savefig(path, dpi=150)
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be written ({error}); name an existing folder and a .png file") from error
+        raise InputError(f"{path}: cannot be written ({error}); free space, or name another file") from error
 
 
 def _draw_waveform(axes: Any, wave: Wave, start_s: float) -> None:
