@@ -134,29 +134,14 @@ def reembed(kind: Kind, names: Sequence[str] | None, encoder: Any, rate: float |
 
 
 def recordings_of(files: Iterable[Path]) -> list[Path]:
-    """Files, and all recordings of folders, in order.
+    """The files, with the recordings of a folder in place of the folder.
 
     Raises:
         InputError: a folder contains no recording.
     """
-    from earmark.core.errors import InputError
-    from earmark.data.corpora.folder import SOUND_SUFFIXES
+    from earmark.data.corpora.folder import recordings_in
 
-    found: list[Path] = []
-    for file in files:
-        if not file.is_dir():
-            found.append(file)
-            continue
-        # macOS leaves "._name.wav" files, which are not audio.
-        inside = sorted(
-            path
-            for path in file.iterdir()
-            if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
-        if not inside:
-            raise InputError(f"{file}: the folder contains no recordings ({', '.join(sorted(SOUND_SUFFIXES))})")
-        found += inside
-    return found
+    return [path for file in files for path in (recordings_in(file, below=False) if file.is_dir() else [file])]
 
 
 def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None) -> str:

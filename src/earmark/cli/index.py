@@ -114,21 +114,12 @@ def _processors() -> int:
 
 def _recordings(source: Path) -> "Sequence[Recording]":
     """The recordings of a folder, file or manifest."""
-    from earmark.core.errors import InputError
-    from earmark.data.corpora.folder import SOUND_SUFFIXES
+    from earmark.data.corpora.folder import recordings_in
     from earmark.data.manifest import read_manifest
     from earmark.search import Recording
 
     if source.is_dir():
-        found = sorted(
-            path
-            for path in source.rglob("*")
-            # macOS writes files "._name.wav" that are no audio.
-            if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
-        )
-        if not found:
-            raise InputError(f"{source}: no recordings in it; they end in {', '.join(sorted(SOUND_SUFFIXES))}")
-        return [Recording(path) for path in found]
+        return [Recording(path) for path in recordings_in(source)]
     if source.suffix.lower() not in MANIFESTS:
         return [Recording(source)]
     manifest = read_manifest(source)

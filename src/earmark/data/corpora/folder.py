@@ -35,14 +35,7 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     speaker_in = speaker_finder(speaker_pattern)
-    paths = sorted(
-        path.relative_to(folder).as_posix()
-        for path in folder.rglob("*")
-        # macOS leaves "._name.wav" files, which are not audio.
-        if path.suffix.lower() in SOUND_SUFFIXES and path.is_file() and not path.name.startswith(".")
-    )
-    if not paths:
-        raise InputError(f"{folder}: no recordings in it; expected WORD/FILE{{{','.join(sorted(SOUND_SUFFIXES))}}}")
+    paths = sorted(path.relative_to(folder).as_posix() for path in recordings_in(folder, layout="WORD/FILE"))
     listed = _listed_splits(folder)
     clips = []
     for path in paths:
@@ -52,6 +45,29 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
             split = "noise"
         clips.append(Clip(path, speaker=speaker_in(path), label=label, split=split))
     return Manifest(tuple(clips), folder)
+
+
+def recordings_in(folder: Path, *, below: bool = True, layout: str = "FILE") -> list[Path]:
+    """The recordings of a folder, sorted by path.
+
+    Args:
+        folder: an existing folder.
+        below: also list the recordings of all folders below it.
+        layout: expected path of a recording without its suffix, for the message.
+
+    Raises:
+        InputError: the folder contains no recording.
+    """
+    found = sorted(
+        path
+        for path in (folder.rglob("*") if below else folder.iterdir())
+        # macOS leaves "._name.wav" files, which are not audio.
+        if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    )
+    if not found:
+        suffixes = ",".join(sorted(SOUND_SUFFIXES))
+        raise InputError(f"{folder}: the folder contains no recordings; expected {layout}{{{suffixes}}}")
+    return found
 
 
 def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], str]:
