@@ -28,9 +28,12 @@ def test_the_command_fits_the_installation(record, command):
     assert install_command("train", record and json.dumps(record)) == command
 
 
-def test_in_the_folder_of_the_clone_the_command_is_short():
+def test_in_the_folder_of_the_clone_the_command_is_short_and_uses_its_constraints(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     record = {"url": Path.cwd().as_uri(), "dir_info": {"editable": True}}
     assert install_command("train", json.dumps(record)) == 'pip install -e ".[train]"'
+    (tmp_path / "constraints.txt").touch()
+    assert install_command("train", json.dumps(record)) == 'pip install -c constraints.txt -e ".[train]"'
 
 
 def test_a_missing_package_is_a_typed_error_and_the_command_line_adds_the_command():

@@ -3,8 +3,11 @@
 import json
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
+from shlex import quote
 from urllib.parse import urlsplit
 from urllib.request import url2pathname
+
+CONSTRAINTS = "constraints.txt"
 
 
 def origin() -> str | None:
@@ -22,6 +25,8 @@ def install_command(extra: str, record: str | None) -> str:
         extra: as in pyproject.toml.
         record: of `origin`.
 
+    An installation from a folder with a constraints.txt, such as a clone, gets the versions that are written there.
+
     >>> install_command("train", None)
     'pip install "earmark[train]"'
     >>> install_command("train", '{"url": "file:///home/a/earmark", "dir_info": {"editable": true}}')
@@ -34,6 +39,8 @@ def install_command(extra: str, record: str | None) -> str:
     if url.scheme != "file":
         scheme = f"{known['vcs_info']['vcs']}+" if "vcs_info" in known else ""
         return f'pip install "earmark[{extra}] @ {scheme}{known["url"]}"'
-    path = Path(url2pathname(url.path))
+    folder = Path(url2pathname(url.path))
+    place = Path() if folder == Path.cwd() else folder
+    constraints = f"-c {quote(str(place / CONSTRAINTS))} " if (folder / CONSTRAINTS).is_file() else ""
     option = "-e " if known.get("dir_info", {}).get("editable") else ""
-    return f'pip install {option}"{"." if path == Path.cwd() else path}[{extra}]"'
+    return f'pip install {constraints}{option}"{place}[{extra}]"'
