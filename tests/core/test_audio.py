@@ -181,7 +181,7 @@ def test_unreadable_files_are_refused_in_one_line_with_the_cure(tmp_path: Path):
     for name, cure in {
         "absent.wav": "no such file",
         "": "a folder",
-        "empty.wav": "the file is empty; record it again",
+        "empty.wav": "the file is empty",
         "nothing.wav": "contains no audio",
         "nothing_8k.wav": "contains no audio",
         "notes.wav": "ffmpeg -i ",

@@ -99,7 +99,7 @@ def blocks(path: str | Path, block_s: float = 1.0) -> Iterator[Wave]:
                 empty = False
                 yield rest
     if empty:
-        raise AudioError(f"{path}: contains no audio; record it again")
+        raise AudioError(f"{path}: contains no audio; use another file, or record it again")
 
 
 def duration_s(path: str | Path) -> float:
@@ -147,7 +147,7 @@ def pack(wave: ArrayLike) -> bytes:
     """
     samples = _int16(as_wave(wave))
     if not len(samples):
-        raise AudioError("the wave is empty; record it again")
+        raise AudioError("the wave is empty; give it at least one sample")
     packed = io.BytesIO()
     sf.write(packed, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     return packed.getvalue()
@@ -211,7 +211,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
         raise AudioError(f"{path}: a folder, not an audio file; name the files in it")
     try:
         if place.stat().st_size == 0:
-            raise AudioError(f"{path}: the file is empty; record it again")
+            raise AudioError(f"{path}: the file is empty; use another file, or record it again")
         if not os.access(place, os.R_OK):
             raise AudioError(f"{path}: no permission to read; change its permissions")
         file = sf.SoundFile(place)
