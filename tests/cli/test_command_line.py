@@ -31,10 +31,12 @@ EVERY = dict(commands(typer.main.get_command(app)))
 
 
 @pytest.mark.parametrize("path", EVERY, ids=" ".join)
-def test_the_help_of_every_command_reads_well_and_has_an_example(path):
-    result = CliRunner().invoke(app, [*path, "--help"])
+def test_the_help_of_every_command_fits_80_columns_and_has_an_example(path):
+    result = CliRunner().invoke(app, [*path, "--help"], env={"COLUMNS": "80"})
     assert result.exit_code == 0
     assert EVERY[path].help
+    names = [name for param in EVERY[path].params if not getattr(param, "hidden", False) for name in param.opts]
+    assert [name for name in names if name.startswith("-") and name not in result.output] == []
     assert f"earmark {' '.join(path)}" in EVERY[path].epilog
 
 
@@ -95,13 +97,22 @@ def test_the_version_is_printed():
 
 @pytest.mark.parametrize(
     "arguments",
-    [("enrol",), ("enroll",), ("detect", "a.wav", "--thresold", "1"), ("detect", "a.wav", "--threshold", "x")],
+    [("enrol",), ("detect", "a.wav", "--thresold", "1"), ("detect", "a.wav", "--threshold", "x")],
 )
 def test_wrong_usage_exits_with_2_and_no_traceback(arguments):
     result = earmark_command(*arguments)
     assert (result.returncode, result.stdout) == (2, "")
     assert "Usage: " in result.stderr
     assert "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("jarvis", "home.earmark")])
+def test_wrong_arguments_exit_with_2_and_one_line_with_an_example(run, arguments):
+    code, _, err = run("keywords", "export", *arguments)
+    assert code == 2
+    assert err.count("\n") == 1
+    assert err.startswith("error: ")
+    assert "earmark keywords export home.earmark" in err
 
 
 def test_a_wrong_file_exits_with_2_and_one_line(tmp_path):

@@ -14,6 +14,7 @@ modules of `earmark.cli` that every command needs.
 """
 
 import inspect
+import re
 import sys
 from collections.abc import Callable, MutableMapping, Sequence
 from difflib import get_close_matches
@@ -28,6 +29,9 @@ from earmark.cli.declarations import Declaration, declarations
 from earmark.core.errors import InputError
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
+"""The class of all usage errors, which typer does not export."""
 
 DESTRUCTIVE = frozenset({"remove"})
 """Commands that delete what a user made; a typing error never leads to them."""
@@ -70,6 +74,24 @@ class Command(TyperCommand):
     @callback.setter
     def callback(self, callback: Callable[..., Any] | None) -> None:
         self._callback = callback
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the options and arguments.
+
+        Raises:
+            InputError: an argument is missing, or there are too many; the message shows an example.
+            UsageError: an option is wrong.
+        """
+        try:
+            return super().parse_args(ctx, args)
+        except USAGE_ERROR as error:
+            problem = error.format_message().rstrip(".")
+            if not problem.startswith(("Missing argument", "Got unexpected extra argument")):
+                raise
+            example = re.search(r"\[bold\](.*?)\[/bold\]", self.epilog or "")
+            cure = f"; for example: {example[1]}" if example else ""
+            problem = problem.replace("Got unexpected extra argument(s) ", "Too many arguments ")
+            raise InputError(f"{ctx.command_path}: {problem[0].lower()}{problem[1:]}{cure}") from None
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command; an InputError whose key is one of its parameters or settings fields names the option."""
@@ -175,9 +197,14 @@ class App(typer.Typer):
         def late() -> None:
             """Typer registers this in place of the function."""
 
-        late.__name__, late.__doc__ = name, doc
+        late.__name__, late.__doc__ = name, _without_line_breaks(doc or "")
         late.load = load  # type: ignore[attr-defined]
         super().command(name, cls=Command, **how)(late)
+
+
+def _without_line_breaks(doc: str) -> str:
+    """A docstring with one line per paragraph, so that the help fills its own width."""
+    return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in doc.split("\n\n"))
 
 
 def _load(declared: Declaration) -> Any:

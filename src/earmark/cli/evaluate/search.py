@@ -63,9 +63,9 @@ def search(
         ),
     ] = 0.5,
     out: Annotated[
-        Path | None, typer.Option(help="Folder of the results; runs/search-<queries>-<index> if not given.")
+        Path | None, typer.Option(metavar="DIR", help="Results folder; if not given, runs/search-QUERIES-INDEX.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Of the bootstrap over words.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the bootstrap over words.")] = 0,
 ) -> None:
     """Search for every query and measure MAP, P@10, P@R and MTWV; writes table.md and results.json.
 

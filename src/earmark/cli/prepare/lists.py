@@ -30,8 +30,10 @@ Noise = Annotated[
 @command(
     panel="Lists", example="earmark prepare lists gsc/manifest.tsv --keywords gsc/user-defined --out trials/digits"
 )
-@options_from("earmark.data.draws:FewShotSettings", flags={"new_speakers": "--new-speakers/--any-speakers"})
-@options_from("earmark.data.draws:TrainingListSettings", "training")
+@options_from(
+    "earmark.data.draws:FewShotSettings", flags={"new_speakers": "--new-speakers/--any-speakers"}, panel="Draws"
+)
+@options_from("earmark.data.draws:TrainingListSettings", "training", panel="Training list")
 def lists(
     manifest: ManifestFile,
     keywords: Annotated[str, typer.Option(metavar="WORDS", help=f"Words to enroll, {WORDS}.")],

@@ -26,8 +26,8 @@ SpeakerPattern = Annotated[
     str | None,
     typer.Option(
         metavar="REGEX",
-        help="Searched in the path below the folder; its first group is the speaker. SPEAKER_nohash_NUMBER if not "
-        "given.",
+        help="Regular expression that is searched in the path below the folder; its first group is the speaker. If not "
+        "given, the speaker is the name before _nohash_.",
     ),
 ]
 Split = Annotated[str | None, typer.Option(help="Only clips of this split; all if not given.")]
