@@ -18,7 +18,7 @@ _FIELDS = ("threshold", "slope", *_MISS_RATES, *_MISS_RATES.values())
 
 @dataclass(frozen=True)
 class Calibration:
-    """How often background audio, or other voices, reach a score.
+    """The scores that background audio, or other voices, reach at given rates.
 
     Attributes:
         rates: false alarms per hour (keywords) or share of impostors accepted (speakers), ascending, shape (n,).
@@ -45,7 +45,7 @@ class Calibration:
             raise InputError(f"give {len(rates)} numbers, one for each of the rates", key="threshold")
 
     def threshold(self, rate: float) -> float:
-        """Score with the expected `rate`, interpolated over its logarithm.
+        """The score that is reached at `rate`, interpolated over the logarithm of the rate.
 
         Raises:
             InputError: `rate` is outside the calibrated range.
@@ -70,7 +70,7 @@ class Calibration:
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.slope * (score - threshold)))))
 
     def miss_rate(self, rate: float) -> float | None:
-        """Miss rate at one of the `rates`; None where it was not measured."""
+        """Miss rate at `rate`, which is one of `rates`; None if it was not measured."""
         return dict(zip(self.rates, self.miss_rates, strict=False)).get(rate)
 
     @classmethod
@@ -106,7 +106,7 @@ class Calibration:
             raise InputError(f"{encoder}: the calibration in the model card is damaged ({problem}); {cure}") from None
 
     def to_card(self) -> dict[str, Any]:
-        """What a model card holds under ``calibration``; `from_card` reads it."""
+        """Make the entry ``calibration`` of a model card, which `from_card` reads."""
         misses = {_MISS_RATES[self.rate_name]: list(self.miss_rates)} if self.miss_rates else {}
         card = {self.rate_name: list(self.rates), "threshold": list(self.thresholds), "slope": self.slope}
         return card | misses | dict(self.details)

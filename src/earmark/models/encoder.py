@@ -73,7 +73,7 @@ class Encoder:
         return Calibration.from_card(self.card, f"encoder {self.name!r}")
 
     def embed(self, wave: ArrayLike) -> Floats:
-        """Embed a wave that is one word from end to end.
+        """Embed a whole wave as one window, such as a word without silence around it.
 
         Args:
             wave: shape (n,), 16 kHz.
@@ -96,7 +96,7 @@ class Encoder:
         )
 
     def frames(self, wave: ArrayLike) -> Floats:
-        """Frame vectors of a wave, with silence before and after it.
+        """Compute the frame vectors of a wave, as if silence came before and after it.
 
         Args:
             wave: shape (n,), 16 kHz.
@@ -166,7 +166,7 @@ class Stream:
         self._early = encoder.lag
 
     def push(self, chunk: ArrayLike) -> Floats:
-        """Process the next samples, any number, 16 kHz.
+        """Process the next samples of the stream: any number of them, 16 kHz.
 
         Returns:
             The frames that are complete now, shape (t, width); frame i of the stream describes the instant

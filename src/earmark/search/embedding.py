@@ -61,7 +61,7 @@ class FileEntry:
 
 @dataclass(frozen=True, eq=False)
 class EmbeddedRecording:
-    """A recording as an index keeps it.
+    """The frames of a recording, as an index stores them.
 
     Attributes:
         file: its entry.
@@ -95,7 +95,7 @@ def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSetti
 
 
 def absolute(path: Path) -> Path:
-    """An absolute path without `..`, so that a file has one name from wherever it is indexed."""
+    """Make a path absolute and free of `..`, so that a file has only one name in an index."""
     return path.resolve() if ".." in path.parts else path.absolute()
 
 

@@ -114,7 +114,7 @@ def _excess(levels: Levels) -> NDArray[np.float32]:
 
 
 def _joined(regions: Iterable[Region], gap_s: float) -> list[Region]:
-    """Ascending regions; those with gaps of up to `gap_s` are joined."""
+    """Join ascending regions with gaps of up to `gap_s` seconds."""
     found: list[Region] = []
     for start, end in regions:
         if found and start - found[-1][1] <= gap_s + 1e-9:

@@ -21,7 +21,7 @@ class Executor(Protocol):
     def embed(
         self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
     ) -> Generator[EmbeddedRecording | Failure, None, None]:
-        """Yield the result of each recording, in their order.
+        """Yield the result of each recording, in the order of `recordings`.
 
         Args:
             recordings: each file once.

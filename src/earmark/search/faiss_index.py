@@ -157,7 +157,7 @@ def _windows(
     share: float = 1.0,
     rng: np.random.Generator | None = None,
 ) -> Iterator[tuple[Ints, Floats]]:
-    """Keys and embeddings of the windows of a segment, shapes (m,) and (m, width), chunk by chunk.
+    """Yield keys and embeddings of the windows of a segment, shapes (m,) and (m, width), chunk by chunk.
 
     With `rng`, some chunks are left out, so that about 4 · `share` of the windows remain.
     """

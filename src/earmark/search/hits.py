@@ -22,7 +22,7 @@ class Hit:
 
 
 def as_ctm(hits: Iterable[Hit], label: str) -> str:
-    r"""CTM, as NIST's tools read it: a line `recording channel start duration word confidence` per hit.
+    r"""Format hits as CTM for NIST's tools: a line `recording channel start duration word confidence` per hit.
 
     White space separates the columns of CTM; in a file name or word it becomes `_`.
 
@@ -36,7 +36,7 @@ def as_ctm(hits: Iterable[Hit], label: str) -> str:
 
 
 def as_labels(hits: Iterable[Hit], label: str) -> str:
-    r"""A label track for Audacity: a line `start<TAB>end<TAB>label` per hit, sorted by time.
+    r"""Format hits as a label track for Audacity: a line `start<TAB>end<TAB>label` per hit, sorted by time.
 
     >>> as_labels([Hit("a.wav", 1.5, 2.0, 0.87)], "hey you")
     '1.500000\t2.000000\they you 0.87\n'

@@ -42,7 +42,7 @@ COMMIT_S = 900.0
 
 @dataclass
 class IndexReport:
-    """What an update did.
+    """Numbers of files that an update of an index embedded, copied, kept and dropped, and its failures.
 
     Attributes:
         embedded: files that were embedded.

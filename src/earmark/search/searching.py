@@ -24,7 +24,7 @@ Tempo = Annotated[float, Field(gt=0.2, lt=5)]
 
 
 class HitLimits(Settings):
-    """Which hits are shown."""
+    """Limits on the hits of a search."""
 
     top: int = Field(10, ge=1, description="Largest number of hits.")
     threshold: float | None = Field(None, ge=-1, le=1, description="Lowest score of a hit; no limit if not given.")

@@ -71,7 +71,7 @@ def embed_in_shards(
     workers: int,
     run: Callable[[Sequence[Path]], Iterator[ShardResult]],
 ) -> Generator[EmbeddedRecording | Failure, None, None]:
-    """Write a job, let workers embed its shards, and yield the result of each recording, in their order.
+    """Write a job, let workers embed its shards, and yield the results in the order of `recordings`.
 
     Args:
         recordings: each file once.
@@ -162,7 +162,7 @@ def embed_shard(shard: Path, *, most_attempts: int = MOST_ATTEMPTS) -> list[Shar
         most_attempts: number of workers that may die while they embed the shard.
 
     Returns:
-        The result of each recording, in their order.
+        The result of each recording, in the order of the shard.
 
     Raises:
         EarmarkError: the job is of another version of earmark, the shard cannot be read, the frames cannot be written,
@@ -237,7 +237,7 @@ def _finished(index: Path) -> Iterator[Path]:
 
 
 def _split(rows: Sequence[dict[str, Any]], largest_bytes: int, most_recordings: int) -> Iterator[list[dict[str, Any]]]:
-    """Shards with a limited size and number of recordings."""
+    """Split the rows of recordings into shards of limited size and number."""
     shard: list[dict[str, Any]] = []
     size = 0
     for row in rows:
@@ -330,7 +330,7 @@ def _load_encoder(job: Path) -> Encoder:
 
 @lru_cache(maxsize=1)
 def _loaded(path: Path, mtime_ns: int, size: int) -> Encoder:
-    """Load an encoder, once as long as its file is the same: a worker may later embed shards of another index."""
+    """Load an encoder, cached until the file changes: a worker may embed shards of several indexes."""
     del mtime_ns, size
     return load_encoder(path)
 
