@@ -1,1 +1,1 @@
-"""Clips to batches of waves: clip bank, episodes, crops, scenes, augmentation."""
+"""Batches of waves from clips: clip bank, episodes, crops, scenes, augmentation."""

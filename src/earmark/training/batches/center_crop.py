@@ -1,12 +1,7 @@
-"""Center crops: clips of one length with the word in the middle, as in the published keyword systems.
+"""Center crops: clips of one length with the word in the middle, as in the published keyword systems."""
 
-The random choices of a batch are planned first, in small tensors; samples are copied when the plan is drawn. Several
-processes can therefore make the same plan and draw their own rows.
-"""
-
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal, Self
 
 import numpy as np
@@ -17,14 +12,13 @@ from torch import Tensor
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
 from earmark.core.errors import InputError
+from earmark.training.batches.bank_crops import STEP, BankCrops
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.recordings import Crops, Recordings
 from earmark.training.batches.threads import share_rows
 
 SILENCE = -1
 """Clip number of a silence clip in `CenterCrops`."""
-
-_STEP = np.float32(1 / 32_768)  # one step of a 16-bit sample
 
 
 class CenterCropSettings(Settings):
@@ -50,13 +44,17 @@ class CenterCropSettings(Settings):
     def _is_in_order(self) -> Self:
         low, high = self.silence_gain
         if not 0 <= low <= high:
-            raise ValueError(f"silence_gain: ({low:g}, {high:g}) is no ascending range from 0 up")
+            raise ValueError(
+                f"silence_gain: ({low:g}, {high:g}) is not an ascending range from 0 on; give the lower gain first"
+            )
         if self.shift_s > self.length_s:
-            raise ValueError(f"shift_s: {self.shift_s:g} s is more than length_s, {self.length_s:g} s")
+            raise ValueError(
+                f"shift_s: {self.shift_s:g} s is more than length_s, {self.length_s:g} s; choose a smaller shift"
+            )
         return self
 
     def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "CenterCrops":
-        """Build the crops of a bank."""
+        """Build the crops of a bank; ``noise`` are recordings for silence clips, each shape (n,)."""
         return CenterCrops(bank, self, device, noise)
 
 
@@ -68,8 +66,8 @@ class CenterCropPlan:
 
     Attributes:
         begin: first sample in the bank, int64, shape (batch,).
-        at: its position in the wave, int64, shape (batch,).
-        count: samples from the bank, int64, shape (batch,); 0 for silence.
+        at: position of this sample in the wave, int64, shape (batch,).
+        count: number of samples from the bank, int64, shape (batch,); 0 for silence.
         crops: noise of silence clips; not used for other clips.
         gain: gain of the noise, shape (batch,); 0 for other clips.
     """
@@ -84,13 +82,13 @@ class CenterCropPlan:
         return len(self.begin)
 
 
-class CenterCrops:
+class CenterCrops(BankCrops[CenterCropPlan]):
     """Draws center crops from a bank.
 
     Args:
         bank: clip bank.
         settings: crop settings.
-        device: device of the waves; a GPU gets a copy of the bank's samples, on the CPU they stay memory-mapped.
+        device: device of the waves, see `BankCrops`.
         noise: recordings for silence clips, each shape (n,).
 
     Raises:
@@ -104,21 +102,12 @@ class CenterCrops:
             raise InputError(
                 "data.noise: no recordings for silence clips; name some, or set scenes.silence_gain = [0, 0]"
             )
+        super().__init__(bank, settings.length_s, device)
         self.settings = settings
-        self.device = device
-        self.size = round(settings.length_s * SAMPLE_RATE)
-        self.start = torch.from_numpy(bank.start)
-        self.length = torch.from_numpy(bank.length)
-        self.samples = torch.from_numpy(bank.samples).to(device)
         self.noise = Recordings(noise, device)
 
     def plan(self, clips: Tensor, generator: torch.Generator) -> CenterCropPlan:
-        """Choose shifts and noise.
-
-        Args:
-            clips: clip numbers, shape (batch,); ``SILENCE`` for silence.
-            generator: source of randomness, on the CPU.
-        """
+        """Choose shifts and noise; clip number ``SILENCE`` is a silence clip. See `BankCrops.plan`."""
         batch, options = len(clips), self.settings
         silent = clips < 0
         number = clips.clamp(min=0)
@@ -130,7 +119,7 @@ class CenterCrops:
         limit = round(options.shift_s * SAMPLE_RATE)
         shift = torch.randint(-limit, limit + 1, (batch,), generator=generator)
         shift *= torch.rand(batch, generator=generator) < options.shift_probability
-        # Samples shifted over an edge are lost: the clip does not wrap, and cropped samples do not return.
+        # Samples that are shifted over an edge are lost, and samples that were cropped do not come back.
         at = (before + shift).clamp(0, self.size)
         lost = at - (before + shift)
         count = torch.minimum(kept - lost, self.size - at).clamp(min=0)
@@ -140,16 +129,8 @@ class CenterCrops:
         crops = self.noise.plan(recording, self.size, generator) if len(self.noise) else Crops(recording, recording)
         return CenterCropPlan(self.start[number] + cut + lost, at, count * ~silent, crops, gain)
 
-    def planned(self, clips: Tensor, generator: torch.Generator) -> Callable[[slice], Tensor]:
-        """Plan a batch now; the result draws its rows, shape (rows, n)."""
-        return partial(self.draw, self.plan(clips, generator))
-
     def draw(self, plan: CenterCropPlan, rows: slice | None = None) -> Tensor:
-        """Draw the waves of a plan, or of some of its rows.
-
-        Returns:
-            Shape (rows, n), in [-1, 1].
-        """
+        """See `BankCrops.draw`."""
         which = slice(None) if rows is None else rows
         begin, at, count, gain = plan.begin[which], plan.at[which], plan.count[which], plan.gain[which]
         waves = self.copy(begin, at, count) if self.device.type == "cpu" else self.gather(begin, at, count)
@@ -160,7 +141,7 @@ class CenterCrops:
         return waves
 
     def copy(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
-        """Draw on the CPU."""
+        """Draw waves on the CPU, shape (rows, n), from rows of ``begin``, ``at`` and ``count`` of a plan."""
         samples = self.samples.numpy()
         waves = np.empty((len(begin), self.size), np.float32)
 
@@ -169,18 +150,18 @@ class CenterCrops:
             for wave, (source, first, size) in zip(waves[rows], places, strict=True):
                 clip = wave[first : first + size]
                 clip[:] = samples[source : source + size]
-                clip *= _STEP
+                clip *= STEP
                 wave[:first] = 0
                 wave[first + size :] = 0
 
-        # Row by row, which stays in the cache: six times as fast as a gather, which reads an index per sample.
+        # A row stays in the cache: copying is six times as fast as a gather, which reads an index for each sample.
         share_rows(len(waves), copy_rows)
         return torch.from_numpy(waves)
 
     def gather(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
-        """Draw on any device."""
+        """Draw the waves of `copy` on any device."""
         begin, at, count = (column.to(self.device)[:, None] for column in (begin, at, count))
         sample = torch.arange(self.size, device=self.device) - at
         inside = (sample >= 0) & (sample < count)
         index = (sample + begin).clamp_(0, len(self.samples) - 1)
-        return self.samples[index] * (inside * float(_STEP))
+        return self.samples[index] * (inside * float(STEP))

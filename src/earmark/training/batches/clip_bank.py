@@ -29,15 +29,15 @@ _Cut = tuple[NDArray[np.int16], tuple[int, int] | None]
 
 @dataclass(frozen=True)
 class ClipBank:
-    """Packed clips.
+    """Clips of a corpus, packed into one array of samples.
 
     Attributes:
         samples: int16, shape (n,), memory-mapped; clip i is ``samples[start[i] : start[i] + length[i]]``.
         start: first sample of each clip, shape (clips,).
         length: samples of each clip, shape (clips,).
         spoken: first and last + 1 sample of the spoken part, relative to the clip's start, shape (clips, 2).
-        level: RMS of the spoken part in units of a 16-bit sample, at least 1, shape (clips,).
-        label: label number of each clip, shape (clips,); -1 for a clip without one.
+        level: RMS of the spoken part, in steps of a 16-bit sample, at least 1, shape (clips,).
+        label: label number of each clip, shape (clips,); -1 for a clip without a label.
         speaker: speaker number of each clip, shape (clips,).
         labels: names of the labels.
         speakers: names of the speakers.
@@ -93,16 +93,16 @@ def pack(
 ) -> ClipBank:
     """Decode clips into a bank, which is written atomically.
 
-    Times of a clip bound its spoken part. In a file without times the spoken part is detected, and a file without
-    speech is dropped.
+    If a clip has an end time, its spoken part is the whole clip. Otherwise the spoken part is detected, and a clip
+    without speech is dropped.
 
     Args:
         manifests: the clips.
         folder: folder of the bank; an existing one is replaced.
-        spoken: detect the spoken part of files; otherwise it is the whole clip, and no clip is dropped.
+        spoken: detect spoken parts; if false, the spoken part of every clip is the whole clip.
         workers: decoding processes; by default one per core, or none for a few files.
-        stamp: what the bank was made from, written to ``stamp.json``.
-        progress: of the files.
+        stamp: description of the bank's source, written to ``stamp.json``.
+        progress: called after each file.
 
     Raises:
         InputError: no clip contains speech, or a file cannot be read.
@@ -124,7 +124,7 @@ def pack(
                     rows.append((total, len(samples), *speech, max(1, round(float(level))), *names))
                     total += len(samples)
         if not rows:
-            raise InputError(f"{folder.name}: no clip contains speech; check the paths and times of its manifests")
+            raise InputError(f"{folder.name}: no clip contains speech; check the paths and times in its manifests")
         write_array(draft / "index.npy", np.array(rows, np.int64))
         write_json(draft / "names.json", {"labels": labels, "speakers": speakers})
         if stamp is not None:
@@ -135,7 +135,7 @@ def pack(
 def _decoded(
     clips: list[Clip], spoken: bool, workers: int | None, stage: str, progress: Progress
 ) -> Iterator[tuple[Clip, _Cut]]:
-    """Decode clips, each file once, in the order of files and times."""
+    """Yield each clip with its samples and spoken part, in the order of files and times; decode each file once."""
     clips = sorted(clips, key=lambda clip: (clip.path, clip.start_s))
     by_file = [list(group) for _, group in groupby(clips, key=lambda clip: clip.path)]
     decode = partial(_decode, spoken)
@@ -150,7 +150,7 @@ def _decoded(
 
 
 def _decode(spoken: bool, clips: list[Clip]) -> list[_Cut]:
-    """Decode the clips of one file: samples, and the spoken part or None."""
+    """Decode one file, and return the samples and the spoken part, or None, of each of its clips."""
     wave = read(clips[0].path)
     return [_cut(wave, clip, spoken) for clip in clips]
 

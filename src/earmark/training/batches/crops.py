@@ -1,4 +1,4 @@
-"""Crops of one length from a recording of any length: the center crop, or random crops as in training."""
+"""Crops of one length from one recording: the center crop, or random crops as in training."""
 
 import zlib
 
@@ -14,7 +14,7 @@ CropSettings = CenterCropSettings | TiledCropSettings
 
 
 def center_crop(wave: Wave, settings: CropSettings) -> Wave:
-    """Crop the middle of a wave. A shorter wave is tiled or zero-padded, as in the encoder's training.
+    """Crop the middle of a wave of shape (m,). A shorter wave is tiled or zero-padded, as in the encoder's training.
 
     >>> settings = CenterCropSettings(length_s=5 / 16_000)
     >>> center_crop(np.float32([1, 2, 3]), settings).tolist(), center_crop(np.float32(range(8)), settings).tolist()
@@ -28,9 +28,9 @@ def center_crop(wave: Wave, settings: CropSettings) -> Wave:
 
 
 def random_crops(wave: Wave, settings: CropSettings, count: int, *, seed: int) -> NDArray[np.float32]:
-    """Crop as in training, time reversal included.
+    """Draw random crops of a wave as in training, including time reversal.
 
-    The crops depend on the seed and the wave alone, not on the order of recordings or on other recordings.
+    The crops depend on the seed and the wave only, not on other recordings or their order.
 
     Args:
         wave: shape (m,), m > 0.

@@ -1,7 +1,8 @@
 """Episodes: batches of N classes × M utterances and B background clips.
 
-One shape serves all losses. A prototypical episode is N words × M utterances; a balanced batch of a classifier is all
-classes × a few; a batch of targets and non-targets (Huh et al. 2021) is every target once and N' background clips.
+All losses take batches of this shape. An episode of a prototypical loss has N words × M utterances. A balanced batch
+of a classifier has all classes × a few utterances. A batch of targets and non-targets (Huh et al. 2021) has each target
+once, and background clips as non-targets.
 """
 
 import warnings
@@ -25,13 +26,16 @@ class EpisodeSettings(Settings):
     utterances: int = Field(4, ge=1, description="M, utterances per class")
     background: int = Field(0, ge=0, description="B, background clips per episode: of `data.sounds`, or of no target")
     balance: float = Field(
-        0.5, ge=0, le=1, description="exponent of the number of clips in the probability of a class; 0: uniform"
+        0.5,
+        ge=0,
+        le=1,
+        description="b; the probability of a class is proportional to (its number of clips)^b; 0: uniform",
     )
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One batch.
+    """One batch of clip numbers.
 
     Attributes:
         labels: class numbers, shape (N,).
@@ -45,12 +49,12 @@ class Episode:
 
     @property
     def every_clip(self) -> Ints:
-        """All clips: those of classes, then the background; shape (N · M + B,)."""
+        """Numbers of all clips: the clips of the classes, then the background; shape (N · M + B,)."""
         return np.concatenate([self.clips.ravel(), self.background])
 
 
 class Episodes:
-    """Draws episodes; episode i depends on the seed and on i alone, so that a run can resume anywhere.
+    """Draws episodes. Episode i depends on the seed and i only, so that a run can resume at any step.
 
     Args:
         classes: clip numbers by class number.
@@ -60,10 +64,10 @@ class Episodes:
         seed: seed of the draws.
 
     Warns:
-        UserWarning: classes are dropped that have fewer than two clips, or none where M is 1.
+        UserWarning: classes with fewer than two clips are dropped; if M is 1, classes without a clip.
 
     Raises:
-        InputError: too few classes have two clips, or there is no background clip for B > 0.
+        InputError: too few classes have enough clips, or B > 0 and there is no background clip.
     """
 
     def __init__(
@@ -82,10 +86,12 @@ class Episodes:
         if len(self.groups) < max(2, self.words):
             raise InputError(
                 f"episodes.words: {max(2, self.words)} classes are needed, but only {len(self.groups)} have "
-                f"{'two clips' if needed > 1 else 'a clip'}"
+                f"{'two clips' if needed > 1 else 'a clip'}; add clips, or lower episodes.words"
             )
         if settings.background and not len(background):
-            raise InputError("episodes.background: data.sounds has no clip")
+            raise InputError(
+                "episodes.background: no background clip; add clips to data.sounds, or set episodes.background = 0"
+            )
         self.numbers = np.array(sorted(self.groups))
         weight = np.array([len(self.groups[number]) for number in self.numbers], np.float64) ** settings.balance
         self.weight = weight / weight.sum()
@@ -93,7 +99,7 @@ class Episodes:
     def draw(self, number: int) -> Episode:
         """Draw episode ``number``.
 
-        Within a class, speakers repeat only after all speakers, and clips only after all clips.
+        Within a class, a speaker repeats only after all speakers were drawn, and a clip only after all clips.
         """
         generator = np.random.default_rng((self.seed, number))
         labels = generator.choice(self.numbers, self.words, replace=False, p=self.weight)
@@ -105,7 +111,7 @@ class Episodes:
 
     def _utterances(self, clips: Ints, generator: np.random.Generator) -> Ints:
         clips = generator.permutation(clips)
-        # Rank of a clip among those of its speaker: all first clips come before all second ones.
+        # Clips are sorted by their rank among the clips of their speaker: the first clip of every speaker comes first.
         order = np.argsort(self.speaker[clips], kind="stable")
         speaker = self.speaker[clips][order]
         first = np.searchsorted(speaker, speaker, side="left")

@@ -28,7 +28,7 @@ class Crops:
 class Recordings:
     """A pool of recordings.
 
-    On a CPU the waves are not copied, so that they may be memory-mapped; other devices get a copy.
+    On a CPU the waves are not copied, so that they can stay memory-mapped. Other devices get a copy.
 
     Args:
         waves: recordings in [-1, 1], each shape (n,), n > 0.
@@ -45,11 +45,11 @@ class Recordings:
         return len(self.length)
 
     def plan(self, recording: Tensor, size: int, generator: torch.Generator) -> Crops:
-        """Choose crops uniformly among those inside their recordings.
+        """Choose crops that are inside their recordings, with uniform first samples.
 
         Args:
-            recording: recording numbers.
-            size: samples of a crop; in a shorter recording the first sample is uniform.
+            recording: recording number of each crop, int64, any shape.
+            size: samples of a crop; in a shorter recording, any sample can be the first.
             generator: source of randomness, on the CPU.
         """
         length = self.length[recording]
@@ -70,22 +70,22 @@ class Recordings:
         return self.copy(crops, size) if self.device.type == "cpu" else self.gather(crops, size)
 
     def each(self, crops: Crops, size: int) -> Iterator[NDArray[np.float32]]:
-        """Yield the crops one by one, on the CPU; a crop inside its recording is a view."""
+        """Yield crops one by one, on the CPU, each shape (size,); a crop inside its recording is a view."""
         for number, start in zip(crops.recording.tolist(), crops.start.tolist(), strict=True):
             wave = self._waves[number]
             piece = wave[start : start + size]
             yield piece if len(piece) == size else np.concatenate([piece, np.resize(wave, size - len(piece))])
 
     def copy(self, crops: Crops, size: int) -> Tensor:
-        """Cut on the CPU."""
+        """Cut crops on the CPU, see `cut`."""
         rows = np.empty((len(crops.start), size), np.float32)
-        # Row by row: several times as fast as a gather, which reads an index per sample.
+        # Copying rows is several times as fast as a gather, which reads an index for each sample.
         for row, piece in zip(rows, self.each(crops, size), strict=True):
             row[:] = piece
         return torch.from_numpy(rows)
 
     def gather(self, crops: Crops, size: int) -> Tensor:
-        """Cut on any device."""
+        """Cut crops on any device, see `cut`."""
         if self._samples is None:
             self._samples = torch.from_numpy(np.concatenate(self._waves)).to(self.device)
         length = self.length[crops.recording]

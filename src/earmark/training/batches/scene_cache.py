@@ -1,7 +1,8 @@
 """Scene cache: augmented scenes that are drawn once, with the published tower's frames.
 
-A frozen tower takes most of a training step on a CPU. Therefore each clip is drawn a few times, and all runs on the
-same data share the draws: a head on frozen frames reads the frames, a student reads the audio and the target frames.
+A frozen tower takes most of the time of a training step on a CPU. The cache therefore contains a few draws of each
+clip, which all runs on the same data share. A head on frozen frames is trained on the cached frames. A student is
+trained on the cached audio, with the frames as targets.
 """
 
 from pathlib import Path
@@ -26,7 +27,7 @@ class SceneCache:
 
     Args:
         folder: folder that :func:`fill_scene_cache` filled.
-        copies: number of draws of each clip to use; the folder may hold more.
+        copies: number of draws of each clip to use; the folder may contain more.
     """
 
     def __init__(self, folder: Path, copies: int) -> None:
@@ -38,7 +39,7 @@ class SceneCache:
             self.copies.append((waves, frames, np.load(copy / "spoken.npy", allow_pickle=False)))
 
     def draw(self, clips: Tensor, generator: torch.Generator) -> tuple[SceneBatch, Tensor]:
-        """Draw a cached scene of each clip, with its tower frames, shape (batch, t, 96)."""
+        """Draw a cached scene of each clip, and its tower frames, shape (batch, t, 96)."""
         rows = clips.numpy()
         which = torch.randint(len(self.copies), (len(clips),), generator=generator).numpy()
         waves = self._gather(rows, which, 0).astype(np.float32) / 32768
@@ -62,7 +63,7 @@ def fill_scene_cache(
 ) -> SceneCache:
     """Draw each clip ``copies`` times, augment it, compute its tower frames, and cache both.
 
-    Each copy is written atomically; copies that exist are kept.
+    Each copy is written atomically, and existing copies are kept.
     """
     for copy in range(copies):
         if not (folder / f"copy_{copy}").exists():

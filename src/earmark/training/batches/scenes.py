@@ -1,7 +1,7 @@
 """Scenes: clips in context, as in a stream, cut to one length.
 
-In real audio a word has neighbors. Each clip is placed at a random time of a scene, resampled to a random speed, with
-parts of other clips before and after it. A batch of scenes is a few gathers from the bank's samples.
+In real audio a word has neighbors. Each clip is resampled to a random speed and placed at a random time of a scene,
+with parts of other clips before and after it. A batch of scenes is drawn by a few gathers from the bank's samples.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ class SceneSettings(Settings):
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         if self.length_s - 2 * self.margin_s < 0.3:
-            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave less than 0.3 s for a word")
+            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave under 0.3 s for a word; choose less")
         return self
 
 

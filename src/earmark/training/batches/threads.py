@@ -14,7 +14,7 @@ import torch
 def share_rows(count: int, work: Callable[[slice], None]) -> None:
     """Call ``work`` in parallel with consecutive slices of ``range(count)``, one for each of torch's threads.
 
-    Inside ``work`` torch has one thread, so that the result for a row does not depend on their number.
+    Inside ``work`` torch has one thread, so that the result for a row does not depend on the number of threads.
 
     >>> seen = []
     >>> share_rows(5, lambda rows: seen.extend(range(5)[rows]))
@@ -26,7 +26,7 @@ def share_rows(count: int, work: Callable[[slice], None]) -> None:
     if threads == 1:
         work(parts[0])
         return
-    # Otherwise each thread would start as many of torch's.
+    # Otherwise each thread of the pool would start as many threads of torch.
     torch.set_num_threads(1)
     try:
         with ThreadPoolExecutor(threads) as pool:

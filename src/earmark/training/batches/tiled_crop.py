@@ -1,12 +1,11 @@
 """Tiled crops: random crops of a recording that is tiled in time, with random time reversal, for speaker encoders.
 
-Hajibabaei and Dai (2018, arXiv 1807.08312) reverse half of the crops. A speaker is recognizable from any position and
-in both directions of time, so that few recordings give many crops.
+Hajibabaei and Dai (2018, arXiv 1807.08312) reverse half of the crops. A speaker is recognizable at any position and in
+both directions of time, so that few recordings give many crops.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -15,12 +14,11 @@ from numpy.typing import NDArray
 from pydantic import Field, PositiveFloat
 from torch import Tensor
 
-from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import Wave
 from earmark.core.config import Settings
+from earmark.training.batches.bank_crops import STEP, BankCrops
 from earmark.training.batches.clip_bank import ClipBank
 from earmark.training.batches.threads import share_rows
-
-_STEP = np.float32(1 / 32_768)  # one step of a 16-bit sample
 
 
 class TiledCropSettings(Settings):
@@ -38,7 +36,7 @@ class TiledCropSettings(Settings):
     reversal: float = Field(0.5, ge=0, le=1, description="probability of time reversal")
 
     def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "TiledCrops":
-        """Build the crops of a bank."""
+        """Build the crops of a bank; ``noise`` is not used."""
         del noise
         return TiledCrops(bank, self, device)
 
@@ -61,41 +59,28 @@ class TiledCropPlan:
         return len(self.clip)
 
 
-class TiledCrops:
+class TiledCrops(BankCrops[TiledCropPlan]):
     """Draws tiled crops from a bank.
 
     Args:
         bank: clip bank, each clip a whole recording.
         settings: crop settings.
-        device: device of the waves; a GPU gets a copy of the bank's samples, on the CPU they stay memory-mapped.
+        device: device of the waves, see `BankCrops`.
     """
 
     def __init__(self, bank: ClipBank, settings: TiledCropSettings, device: torch.device) -> None:
+        super().__init__(bank, settings.length_s, device)
         self.settings = settings
-        self.device = device
-        self.size = round(settings.length_s * SAMPLE_RATE)
-        self.start = torch.from_numpy(bank.start)
-        self.length = torch.from_numpy(bank.length)
-        self.samples = torch.from_numpy(bank.samples).to(device)
 
     def plan(self, clips: Tensor, generator: torch.Generator) -> TiledCropPlan:
-        """Choose positions and reversals.
-
-        Args:
-            clips: clip numbers, shape (batch,).
-            generator: source of randomness, on the CPU.
-        """
+        """Choose positions and reversals. See `BankCrops.plan`."""
         chance, reversal = torch.rand(2, len(clips), generator=generator, dtype=torch.float64)
         lowest, highest = first_samples(self.length[clips], self.size, tile=self.settings.tile)
         first = lowest + (chance * (highest - lowest + 1)).long()
         return TiledCropPlan(clips, first, reversal < self.settings.reversal)
 
-    def planned(self, clips: Tensor, generator: torch.Generator) -> Callable[[slice], Tensor]:
-        """Plan a batch now; the result draws its rows, shape (rows, n)."""
-        return partial(self.draw, self.plan(clips, generator))
-
     def draw(self, plan: TiledCropPlan, rows: slice | None = None) -> Tensor:
-        """Draw the waves of a plan, or of some of its rows; shape (rows, n), in [-1, 1]."""
+        """See `BankCrops.draw`."""
         which = slice(None) if rows is None else rows
         clip, first, is_reversed = plan.clip[which], plan.first[which], plan.is_reversed[which]
         return (
@@ -103,7 +88,7 @@ class TiledCrops:
         )
 
     def copy(self, clip: Tensor, first: Tensor, is_reversed: Tensor) -> Tensor:
-        """Draw on the CPU."""
+        """Draw waves on the CPU, shape (rows, n), from rows of ``clip``, ``first`` and ``is_reversed`` of a plan."""
         samples = self.samples.numpy()
         waves = np.empty((len(clip), self.size), np.float32)
         starts, lengths = self.start[clip].tolist(), self.length[clip].tolist()
@@ -112,7 +97,7 @@ class TiledCrops:
         def copy_rows(rows: slice) -> None:
             for wave, (start, length, begin, reverse) in zip(waves[rows], places[rows], strict=True):
                 copy_crop(samples[start : start + length], begin, wave, tile=self.settings.tile)
-                wave *= _STEP
+                wave *= STEP
                 if reverse:
                     wave[:] = wave[::-1].copy()
 
@@ -120,7 +105,7 @@ class TiledCrops:
         return torch.from_numpy(waves)
 
     def gather(self, clip: Tensor, first: Tensor, is_reversed: Tensor) -> Tensor:
-        """Draw on any device."""
+        """Draw the waves of `copy` on any device."""
         start, length, first, is_reversed = (
             column.to(self.device)[:, None] for column in (self.start[clip], self.length[clip], first, is_reversed)
         )
@@ -129,11 +114,11 @@ class TiledCrops:
         inside = torch.ones_like(sample, dtype=torch.bool)
         if not self.settings.tile:
             inside = (sample >= 0) & (sample < length)
-        return self.samples[start + sample.remainder(length)] * (inside * float(_STEP))
+        return self.samples[start + sample.remainder(length)] * (inside * float(STEP))
 
 
 def first_samples(length: Tensor, size: int, *, tile: bool) -> tuple[Tensor, Tensor]:
-    """Lowest and highest first sample of a crop of ``size`` samples, for recordings of these lengths."""
+    """Lowest and highest first sample of a crop of ``size`` samples from recordings of ``length`` samples."""
     if tile:
         return torch.zeros_like(length), length - 1
     return (length - size).clamp(max=0), (length - size).clamp(min=0)

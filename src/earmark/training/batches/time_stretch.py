@@ -19,16 +19,16 @@ _FADE = 224
 """Samples of the cross-fade between segments, 14 ms."""
 _HOP = _SEGMENT - _FADE
 _SHIFT = 128
-"""Maximum shift of a segment in either direction, 8 ms: together one pulse of the lowest voices, 62 Hz."""
+"""Maximum shift of a segment in either direction, 8 ms: both directions span one pulse of the lowest voices, 62 Hz."""
 _POINTS = 512
-"""Points of the Fourier transform that correlates a cross-fade with all candidates; at least as many samples."""
+"""Points of the Fourier transform that correlates a cross-fade with all shifts: `_FADE` + 2 · `_SHIFT` or more."""
 _PENALTY = 1e-3
-"""Penalty of the maximum shift, in energies of a cross-fade: in silence and hiss a segment is not shifted."""
+"""Penalty of the maximum shift, relative to the energy of a cross-fade; it prevents shifts in silence and hiss."""
 
 
 @dataclass(frozen=True)
 class Stretched:
-    """Stretched waves, and the source positions of their segments.
+    """Stretched waves and the source positions of their segments.
 
     Attributes:
         waves: shape (batch, n), zero beyond the length of a row.
@@ -44,7 +44,7 @@ class Stretched:
     def output_positions(self, samples: Tensor) -> Tensor:
         """Map source samples to output samples.
 
-        Of a sample that occurs twice, the occurrence nearest to the center of a segment counts; a sample that was
+        A sample that occurs twice is mapped to the occurrence nearest to the center of a segment. A sample that was
         skipped is mapped to the cross-fade where it is missing.
 
         Args:
@@ -97,7 +97,7 @@ def stretch(waves: Tensor, tempo: Tensor, lengths: Tensor | None = None) -> Stre
     results = (lengths / tempo).round().long()
     longest = int(results.max()) if batch else 0
     segments = max(1, -(-(longest - _FADE) // _HOP))
-    # Center to center: both ends of a segment deviate equally from an exact tempo.
+    # Segment centers follow the exact tempo, so that both ends of a segment deviate from it equally.
     wanted = ((torch.arange(segments) * _HOP + _SEGMENT / 2) * tempo[:, None] - _SEGMENT / 2).round().long()
     waves = _cut(waves.float(), lengths.to(waves.device))
     places = _places(waves, wanted.clamp(max=size))
@@ -117,7 +117,7 @@ def _places(waves: Tensor, wanted: Tensor) -> Tensor:
     audio = torch.nn.functional.pad(waves, (before, 2 * _SEGMENT + 2 * _SHIFT))
     first = wanted.to(device) + before - _SHIFT
     rows = torch.arange(len(waves), device=device)
-    # What does not depend on the previous segment, for all segments at once.
+    # The terms of the costs that do not depend on the previous segment are computed for all segments at once.
     regions = audio.unfold(1, _POINTS, 1)[rows[:, None], first]
     spectra = torch.fft.rfft(regions)
     power = torch.nn.functional.pad(regions.square().cumsum(2), (1, 0))

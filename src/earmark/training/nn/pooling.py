@@ -1,4 +1,4 @@
-"""Pooling of frame vectors over windows: a masked sum that equals the runtime's running sums."""
+"""Pooling of frame vectors over windows: a masked sum, equal to the difference of running sums at runtime."""
 
 import torch
 from torch import Tensor
@@ -13,10 +13,10 @@ def sum_windows(frames: Tensor, windows: Tensor, encoder: FrameEncoder) -> Tenso
     Args:
         frames: shape (batch, t, d), of whole waves.
         windows: first and last + 1 sample of each window, shape (batch, 2).
-        encoder: the encoder of the frames, which gives their centers.
+        encoder: the encoder of the frames; its hop and reach determine the centers of the frames.
 
     Returns:
-        Shape (batch, d), not of unit length. Each part of the window fills its share of the d columns.
+        Shape (batch, d), not of unit length. Each of the encoder's ``parts`` of a window fills d / parts columns.
     """
     context, parts = encoder.settings.context, encoder.settings.parts
     first_center = (context // 2) * encoder.hop + encoder.reach // 2
@@ -32,9 +32,17 @@ def sum_windows(frames: Tensor, windows: Tensor, encoder: FrameEncoder) -> Tenso
 
 
 def random_windows(spoken: Tensor, generator: torch.Generator, *, shortest_s: float = 0.3) -> Tensor:
-    """Draw windows of random length and position inside spoken parts; shape (batch, 2).
+    """Draw windows of random length and position inside spoken parts.
 
-    They are negatives: a detector scores such windows between words.
+    The windows are negatives: in a stream, a detector also scores windows that do not match a word.
+
+    Args:
+        spoken: first and last + 1 sample of each spoken part, shape (batch, 2).
+        generator: source of randomness, on the CPU.
+        shortest_s: minimum length of a window, in seconds; a shorter spoken part is the window itself.
+
+    Returns:
+        First and last + 1 sample of each window, int64, shape (batch, 2).
     """
     begin, end = spoken.float().unbind(1)
     share = torch.rand(2, len(spoken), generator=generator).to(spoken.device)
@@ -47,7 +55,17 @@ def random_windows(spoken: Tensor, generator: torch.Generator, *, shortest_s: fl
 def jittered_windows(
     spoken: Tensor, generator: torch.Generator, *, least_s: float = -0.04, most_s: float = 0.2
 ) -> Tensor:
-    """Draw windows around spoken parts with random errors at both ends; shape (batch, 2)."""
+    """Draw windows around spoken parts, with random errors at both ends.
+
+    Args:
+        spoken: first and last + 1 sample of each spoken part, shape (batch, 2).
+        generator: source of randomness, on the CPU.
+        least_s: minimum distance of a window's end from the spoken part, in seconds; negative inside the part.
+        most_s: maximum distance, in seconds.
+
+    Returns:
+        First and last + 1 sample of each window, int64, shape (batch, 2).
+    """
     off = least_s + (most_s - least_s) * torch.rand(len(spoken), 2, generator=generator)
     off = (off * SAMPLE_RATE).to(spoken.device) * torch.tensor([-1.0, 1.0], device=spoken.device)
     return (spoken + off).round().long()

@@ -1,8 +1,8 @@
 """State of a streaming network between two chunks.
 
-A layer with left context keeps the last inputs it saw. In training there is no state: a layer gets the whole wave, and
-its output is shorter by its left context. In a stream the state is prepended to the chunk, so that the output is as
-long as the input and equals the output for the whole wave.
+A layer with left context keeps its last inputs as its state, which is prepended to the next chunk. The output is then
+as long as the chunk and equals the output for the whole wave. In training there is no state: a layer gets the whole
+wave, and its output is shorter by its left context.
 """
 
 from collections.abc import Iterator
@@ -14,8 +14,8 @@ from torch import Tensor
 class StreamState:
     """Past inputs of all layers, in the order in which the layers run.
 
-    One pass over the network consumes each layer's tensor and appends its successor to ``after``, so that
-    ``StreamState(state.after)`` continues after the last chunk.
+    One pass over the network consumes each layer's tensor and appends the layer's next tensor to ``after``. The next
+    chunk continues with ``StreamState(state.after)``.
     """
 
     def __init__(self, before: list[Tensor] | None = None) -> None:
@@ -23,7 +23,10 @@ class StreamState:
         self.after: list[Tensor] = []
 
     def extend(self, x: Tensor, steps: int, axis: int) -> Tensor:
-        """Prepend the past steps to ``x`` and keep its last ``steps``. At the start of a stream the past is zeros."""
+        """Prepend the past ``steps`` to ``x`` along ``axis``, and keep the last ``steps`` for the next chunk.
+
+        The past of a stream's first chunk is zeros.
+        """
         if self._before is None:
             shape = list(x.shape)
             shape[axis] = steps
@@ -31,11 +34,11 @@ class StreamState:
         else:
             past = next(self._before)
         x = torch.cat([past, x], dim=axis)
-        # Counted from the end, so that the exported graph holds one constant slice and no arithmetic on shapes.
+        # Counted from the end, so that the exported graph has one constant slice and no arithmetic on shapes.
         self.after.append(x[(slice(None),) * axis + (slice(-steps, None),)] if steps else x.narrow(axis, 0, 0))
         return x
 
 
 def with_past(x: Tensor, state: StreamState | None, steps: int, axis: int) -> Tensor:
-    """Input of a layer with a left context of ``steps``; without a state, ``x`` itself."""
+    """Prepend the past ``steps`` of a layer to ``x`` along ``axis``; without a state, return ``x`` unchanged."""
     return x if state is None else state.extend(x, steps, axis)

@@ -1,4 +1,4 @@
-"""Recordings that augmentation mixes into clips, and the responses of rooms."""
+"""Audio for augmentation: recordings that are mixed into clips, and room impulse responses."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -16,7 +16,7 @@ from earmark.training.batches.scenes import SceneBatch
 
 
 class FieldSettings(Settings):
-    """Settings of all effects, in their order."""
+    """Settings of all effects, in the order in which they are applied."""
 
     kind: Literal["field"] = Field("field", description="room, noise and microphone, in this order")
     room: RoomSettings = RoomSettings()
@@ -29,11 +29,11 @@ class FieldSettings(Settings):
 
 
 class FieldAugmentation:
-    """Room, noise and microphone.
+    """Applies reverberation, noise and a microphone's response to scenes.
 
     Args:
         settings: settings of all effects.
-        audio: noise and room impulse responses; where there are none, they are synthesized.
+        audio: noise and room impulse responses; if there are none, they are synthesized.
         device: device of the batches.
     """
 
@@ -43,7 +43,7 @@ class FieldAugmentation:
         self.noise = Noise(settings.noise, audio.noise, device)
 
     def __call__(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
-        """Augment scenes; returns waves of shape (batch, n)."""
+        """Augment scenes, and return waves of shape (batch, n)."""
         waves = self.rooms(scenes.waves, generator)
         waves = self.noise(waves, scenes.spoken, generator)
         return through_microphone(waves, scenes.spoken, self.settings.microphone, generator)
@@ -54,13 +54,13 @@ class FieldAugmentation:
         """Augment rows of a batch of clips.
 
         Args:
-            draw: returns rows of the batch, shape (rows, n).
+            draw: function that returns some rows of the batch, shape (rows, n).
             count: number of clips in the batch.
-            rows: rows to return.
+            rows: the rows to augment.
             generator: source of randomness, on the CPU.
 
         Returns:
-            Shape (rows, n).
+            Waves of these rows, shape (rows, n).
         """
         waves = draw(slice(None))
         whole = torch.tensor([0, waves.shape[1]], device=waves.device).expand(count, 2)

@@ -22,11 +22,11 @@ class NoiseSettings(Settings):
 
 
 class Noise:
-    """Adds a random part of a random recording, or synthetic noise, to each wave.
+    """Adds noise to waves: a random part of the recordings, or synthetic noise.
 
     Args:
         settings: noise settings.
-        recordings: waves, each shape (n,); without any, all noise is synthetic.
+        recordings: waves, each shape (n,); if there are none, all noise is synthetic.
         device: device of the batches.
     """
 
@@ -35,7 +35,7 @@ class Noise:
         self.recordings = torch.cat(list(recordings)).to(device) if recordings else None
 
     def __call__(self, waves: Tensor, spoken: Tensor, generator: torch.Generator) -> Tensor:
-        """Add noise.
+        """Add noise to each wave with the probability of the settings.
 
         Args:
             waves: shape (batch, n).

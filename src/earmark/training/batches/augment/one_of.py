@@ -1,13 +1,13 @@
 """One effect per clip, as in the published keyword systems: reverberation, music, speech, noise, or none.
 
 The recipe is that of Jung et al. (2023), section 3, after voxceleb_trainer: six equally likely cases, two of which
-leave the clip clean. Where the code differs from the paper, we follow the paper:
+leave the clip clean. Where the code of voxceleb_trainer differs from the paper, this module follows the paper:
 
 * the SNR compares mean powers of the whole clip and the whole crop, not the power of one sample;
 * a crop is from a random position of its recording, not always from the middle;
-* an impulse response begins with its direct sound, as in `augment/room.py`. Otherwise its delay would shift the word
-  out of the middle of the clip;
-* an impulse response has unit energy before its random gain, so that the level does not depend on how it was stored.
+* an impulse response begins with its direct sound, as in `augment/room.py`, because a delay would shift the word out of
+  the middle of the clip;
+* an impulse response has unit energy before its random gain, so that the level does not depend on the file's scale.
 
 The sum is not clipped, so that loud noise adds no distortion.
 """
@@ -32,7 +32,7 @@ from earmark.training.batches.threads import share_rows
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
-        raise ValueError(f"({pair[0]:g}, {pair[1]:g}) is not ascending")
+        raise ValueError(f"({pair[0]:g}, {pair[1]:g}) is not ascending; give the lower number first")
     return pair
 
 
@@ -44,13 +44,15 @@ _FILES = "range of the number of recordings"
 
 _NOTHING, _ROOM, *_MIXES = range(5)
 
-# In digital silence noise gets the level of this RMS: without noisy silence, noise alone shows
-# that a clip is not silence. All three are RMS.
-_SILENCE = 1e-2  # -40 dB
-_DIGITAL_SILENCE = 2.0**-16  # half a step of 16 bits
-_FAINTEST = 1e-6  # noise below it is silence and is not amplified
+_SILENCE = 1e-2
+"""RMS that digital silence counts as, -40 dB. If silence had no noise, noise would show that a clip is not silence."""
+_DIGITAL_SILENCE = 2.0**-16
+"""Maximum RMS of digital silence, half a step of 16 bits."""
+_FAINTEST = 1e-6
+"""Minimum RMS of noise that is scaled to the full level."""
 
-_CACHED = 1 << 26  # maximum size of the cached spectra of all rooms, in values
+_CACHED = 1 << 26
+"""Maximum number of values in the cache of room spectra."""
 
 
 class RoomEffect(Settings):
@@ -93,12 +95,12 @@ class OneOfSettings(Settings):
 
     @property
     def mixes(self) -> tuple[MixEffect, ...]:
-        """Settings of noise, music, speech."""
+        """Settings of noise, music and speech, in this order."""
         return self.noise, self.music, self.speech
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Weights of nothing, room, noise, music, speech."""
+        """Weights of nothing, room, noise, music and speech, in this order."""
         return self.nothing, self.room.weight, *(mix.weight for mix in self.mixes)
 
     @model_validator(mode="after")
@@ -118,11 +120,11 @@ class OneOfPlan:
 
     Attributes:
         batch: number of clips.
-        in_room: clips with reverberation, int64, shape (r,), ascending.
-        room: numbers of their rooms, int64, shape (r,).
-        room_gain: gains of the responses, shape (r,).
-        mixed: clips that a recording is added to, int64, shape (k,), with repetitions.
-        crops: crops of these recordings, shape (k,).
+        in_room: numbers of the clips with reverberation, int64, shape (r,), ascending.
+        room: room number for each of these clips, int64, shape (r,).
+        room_gain: gain of each impulse response, shape (r,).
+        mixed: number of the clip that each crop is added to, int64, shape (k,), with repetitions.
+        crops: crops of recordings, shape (k,).
         snr_db: ratio of the clip's power to that of the crop, in dB, shape (k,).
     """
 
@@ -142,7 +144,7 @@ class OneOfAugmentation:
         settings: probabilities and ranges of the effects.
         audio: recordings of each effect, and room impulse responses.
         device: device of the batches.
-        cached: maximum size of the cached spectra of all rooms, in values.
+        cached: maximum number of values in the cache of room spectra.
 
     Raises:
         InputError: an effect has a weight above 0, but no recordings.
@@ -197,19 +199,18 @@ class OneOfAugmentation:
         return OneOfPlan(batch, in_room, room, room_gain, torch.cat(mixed), crops, torch.cat(snr_db))
 
     def apply(self, waves: Tensor, plan: OneOfPlan, rows: slice | None = None) -> Tensor:
-        """Apply a plan.
+        """Apply a plan. On a CPU, the result for a clip is the same to the bit for any choice of rows.
 
         Args:
             waves: the clips of ``rows``, shape (rows, n); changed in place, so that clean clips cost nothing.
             plan: plan of the whole batch.
-            rows: consecutive clips of the batch; by default all. On a CPU the result for a clip does not depend on
-                the other clips, to the bit.
+            rows: consecutive clips of the batch; by default all.
 
         Returns:
             ``waves``.
         """
         first, _, _ = (slice(None) if rows is None else rows).indices(plan.batch)
-        # Vectorized powers round differently at the end of a vector; the whole batch is computed for equal bits.
+        # For the whole batch: vectorized powers round differently at the end of a vector, which depends on the rows.
         level = 10 ** (-plan.snr_db / 20)
         length = self._transform(waves.shape[1])
 
@@ -229,7 +230,7 @@ class OneOfAugmentation:
         return waves
 
     def _transform(self, size: int) -> int:
-        """Length of the Fourier transform for waves of a size, a power of two; also caches the spectra of the rooms."""
+        """Choose a power of two as transform length for waves of ``size`` samples, and cache the room spectra."""
         length = 1 << (size + min(size, self.responses.shape[1]) - 2).bit_length()
         if (size, length) not in self._spectra and len(self.responses) * length <= self.cached:
             self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
@@ -255,7 +256,7 @@ class OneOfAugmentation:
         waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
 
     def mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
-        """Add crops to clips in place, on any device; ``level`` is the noise-to-signal ratio of amplitudes."""
+        """Add crops to clips in place, on any device; ``level`` is the ratio of noise to clip RMS, shape (k,)."""
         clips = clips.to(waves.device)
         noise = self.recordings.cut(crops, waves.shape[1])
         clean, added = (torch.linalg.vector_norm(x, dim=1) / waves.shape[1] ** 0.5 for x in (waves[clips], noise))
@@ -264,7 +265,7 @@ class OneOfAugmentation:
         waves.index_add_(0, clips, noise)
 
     def mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
-        """Mix on the CPU, row by row: a row stays in the cache, and most crops are not copied."""
+        """Mix like `mix`, on the CPU, row by row: a row stays in the cache, and most crops are not copied."""
         rows = waves.numpy()
         noises = self.recordings.each(crops, waves.shape[1])
         clean: dict[int, float] = {}

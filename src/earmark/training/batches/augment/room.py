@@ -24,11 +24,11 @@ class RoomSettings(Settings):
 
 
 class Rooms:
-    """Convolves waves with impulse responses whose first sample is the direct sound, so that waves do not move.
+    """Reverberates waves. An impulse response begins with its direct sound, so that waves are not delayed.
 
     Args:
         settings: reverberation settings.
-        responses: measured impulse responses, each shape (n,); without any, all are synthetic.
+        responses: measured impulse responses, each shape (n,); if there are none, all responses are synthetic.
         device: device of the batches.
     """
 
@@ -40,7 +40,7 @@ class Rooms:
         self.measured = torch.stack(rows).to(device) if rows else None
 
     def __call__(self, waves: Tensor, generator: torch.Generator) -> Tensor:
-        """Reverberate some of the waves, shape (batch, n), and keep their energy."""
+        """Reverberate each wave with the probability of the settings, and keep its energy; shape (batch, n)."""
         inside = (
             (torch.rand(len(waves), generator=generator) < self.settings.probability).nonzero()[:, 0].to(waves.device)
         )
@@ -74,7 +74,7 @@ class Rooms:
 
 
 def fit(response: Tensor, size: int) -> Tensor:
-    """Cut or zero-pad to ``size`` samples."""
+    """Cut or zero-pad a response of shape (n,) to ``size`` samples."""
     return torch.nn.functional.pad(response[:size], (0, max(0, size - len(response))))
 
 

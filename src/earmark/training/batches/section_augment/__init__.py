@@ -1,8 +1,8 @@
 """Augmentation of sections for sequence recipes: effects that keep the timing of every sample.
 
 The order is physical: pitch, room, noise, then a rejected band and time masks. Kharitonov et al. (2021, "Data
-augmenting contrastive learning of speech representations in the time domain") found these effects to help; Algayres et
-al. (2022) have them, but switched off. Clips and scenes have `augment`.
+augmenting contrastive learning of speech representations in the time domain") found that these effects help. Algayres
+et al. (2022) implement them, but switch them off. For clips and scenes, see `augment`.
 """
 
 from collections.abc import Sequence
@@ -13,6 +13,7 @@ from torch import Tensor
 from earmark.core.config import Settings
 from earmark.training.batches.augment.room import Rooms
 from earmark.training.batches.section_augment.band_reject import BandRejectSettings, reject_band
+from earmark.training.batches.section_augment.bernoulli import bernoulli
 from earmark.training.batches.section_augment.noise import UniformNoiseSettings, add_noise
 from earmark.training.batches.section_augment.pitch import PitchSettings, shift_pitch
 from earmark.training.batches.section_augment.reverb import ReverbSettings, reverberate
@@ -30,7 +31,7 @@ __all__ = [
 
 
 class SectionAugmentSettings(Settings):
-    """Settings of all effects; by default none is active."""
+    """Settings of all effects; by default, no effect is active."""
 
     pitch: PitchSettings = PitchSettings()
     reverb: ReverbSettings = ReverbSettings()
@@ -54,7 +55,7 @@ class SectionAugmentation:
     Args:
         settings: settings of all effects.
         device: device of the effects.
-        responses: measured room impulse responses, each shape (n,); without any, all rooms are synthetic.
+        responses: measured room impulse responses, each shape (n,); if there are none, all rooms are synthetic.
     """
 
     def __init__(
@@ -80,7 +81,7 @@ class SectionAugmentation:
             generator: source of randomness, on the CPU.
 
         Returns:
-            Shape (batch, n), on the device of the effects; the input itself where no effect is active.
+            Shape (batch, n), on the device of the effects; if no effect is active, the waves are not copied.
         """
         if not self.is_active:
             return waves.to(self.device)
@@ -95,6 +96,10 @@ class SectionAugmentation:
     def _apply(self, wave: Tensor, generator: torch.Generator) -> Tensor:
         """Apply all effects but pitch to a wave of shape (n,)."""
         wave = reverberate(wave, self.rooms, generator)
-        wave = add_noise(wave, self.settings.noise, generator)
-        wave = reject_band(wave, self.settings.band_reject, generator)
-        return mask_time(wave, self.settings.time_drop, generator)
+        if bernoulli(self.settings.noise.probability, generator):
+            wave = add_noise(wave, self.settings.noise, generator)
+        if bernoulli(self.settings.band_reject.probability, generator):
+            wave = reject_band(wave, self.settings.band_reject, generator)
+        if bernoulli(self.settings.time_drop.probability, generator):
+            wave = mask_time(wave, self.settings.time_drop, generator)
+        return wave

@@ -7,7 +7,7 @@ from torch import Tensor
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
 from earmark.training.batches.augment.room import convolve
-from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
+from earmark.training.batches.section_augment.bernoulli import Probability, uniform
 from earmark.training.batches.section_augment.padding import padded
 
 _HALF = 512
@@ -26,18 +26,10 @@ class BandRejectSettings(Settings):
 
 
 def reject_band(wave: Tensor, settings: BandRejectSettings, generator: torch.Generator) -> Tensor:
-    """Reject a band of uniform width and position on the mel axis.
+    """Reject a band of a wave of shape (n,), n > 0. Width and position of the band are uniform on the mel axis.
 
-    Args:
-        wave: shape (n,), n > 0.
-        settings: band settings.
-        generator: source of randomness, on the CPU.
-
-    Returns:
-        Shape (n,). Bands narrower than 60 Hz are attenuated only.
+    A band narrower than 60 Hz is attenuated, but not rejected.
     """
-    if not bernoulli(settings.probability, generator):
-        return wave
     width = uniform(0, settings.widest, generator)
     low = uniform(0, 1 - width, generator)
     taps = without_band(_hz(low), _hz(low + width)).to(wave.device)

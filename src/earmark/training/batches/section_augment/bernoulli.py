@@ -9,7 +9,7 @@ Probability = Annotated[float, Field(ge=0, le=1, description="probability of the
 
 
 def bernoulli(probability: float, generator: torch.Generator) -> bool:
-    """Draw whether an effect is applied. Probabilities 0 and 1 draw a number too, so that later draws agree."""
+    """Draw whether an effect is applied. The draw consumes one number for any probability."""
     return torch.rand((), generator=generator).item() < probability
 
 

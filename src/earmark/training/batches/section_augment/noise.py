@@ -7,7 +7,7 @@ from torch import Tensor
 from earmark.core.config import Settings
 from earmark.training.batches.augment.noise import gain_for_snr
 from earmark.training.batches.augment.one_of import Range
-from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
+from earmark.training.batches.section_augment.bernoulli import Probability, uniform
 
 
 class UniformNoiseSettings(Settings):
@@ -18,18 +18,7 @@ class UniformNoiseSettings(Settings):
 
 
 def add_noise(wave: Tensor, settings: UniformNoiseSettings, generator: torch.Generator) -> Tensor:
-    """Add white noise with uniform samples; silence stays silence.
-
-    Args:
-        wave: shape (n,), n > 0.
-        settings: noise settings.
-        generator: source of randomness, on the CPU.
-
-    Returns:
-        Shape (n,).
-    """
-    if not bernoulli(settings.probability, generator):
-        return wave
+    """Add white noise with uniform samples to a wave of shape (n,), n > 0. Digital silence stays silent."""
     snr_db = torch.tensor(uniform(*settings.snr_db, generator), device=wave.device)
     noise = (2 * torch.rand(len(wave), generator=generator) - 1).to(wave.device)
     return wave + noise * gain_for_snr(wave.square().mean(), noise.square().mean(), snr_db)

@@ -14,9 +14,9 @@ from earmark.training.batches.time_stretch import stretch
 _CROSSINGS = 16
 """Zero crossings of a resampling filter on each side."""
 _PHASES = 512
-"""Phases of the filter between two samples; the nearest is used, with an error of about -70 dB."""
+"""Number of filter phases between two samples; the nearest phase is used, with an error of about -70 dB."""
 _AT_ONCE = 1 << 19
-"""Maximum number of products in memory."""
+"""Maximum number of products of samples and filter taps in memory."""
 
 
 class PitchSettings(Settings):
@@ -31,10 +31,10 @@ class PitchSettings(Settings):
 def shift_pitch(
     waves: Tensor, lengths: Tensor, settings: PitchSettings, generators: Sequence[torch.Generator]
 ) -> Tensor:
-    """Shift the pitch of some waves.
+    """Shift the pitch of each wave with the probability of the settings.
 
     Args:
-        waves: shape (batch, n); changed in place, so that other rows cost nothing.
+        waves: shape (batch, n); changed in place, so that rows without a shift cost nothing.
         lengths: samples of each row, shape (batch,).
         settings: pitch settings.
         generators: source of randomness of each row, on the CPU.
@@ -59,7 +59,7 @@ def shift_pitch(
 def at_pitch(waves: Tensor, lengths: Tensor, cents: Tensor) -> Tensor:
     """Shift the pitch of waves (batch, n) by cents (batch,); samples beyond a row's length become zero."""
     steps = 2 ** (cents.cpu().double() / 1200)
-    # Stretched first: in the other order, shifts of 8 ms would scale with the resampled wave.
+    # Stretched first: in the other order, the segment shifts of up to 8 ms would scale with the resampled wave.
     return resample(stretch(waves, 1 / steps, lengths).waves, steps, waves.shape[1])
 
 
@@ -69,7 +69,7 @@ def resample(waves: Tensor, steps: Tensor, size: int) -> Tensor:
     Args:
         waves: shape (batch, m).
         steps: input samples per output sample, shape (batch,), float64, on the CPU.
-        size: output samples; the first is the first input sample.
+        size: number of output samples; the first output sample is at the first input sample.
 
     Returns:
         Shape (batch, size).

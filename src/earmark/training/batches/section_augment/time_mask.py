@@ -6,7 +6,7 @@ from torch import Tensor
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
-from earmark.training.batches.section_augment.bernoulli import Probability, bernoulli, uniform
+from earmark.training.batches.section_augment.bernoulli import Probability, uniform
 
 
 class TimeMaskSettings(Settings):
@@ -18,18 +18,7 @@ class TimeMaskSettings(Settings):
 
 
 def mask_time(wave: Tensor, settings: TimeMaskSettings, generator: torch.Generator) -> Tensor:
-    """Zero random intervals of a wave, each of one sample up to the maximum length.
-
-    Args:
-        wave: shape (n,), n > 0.
-        settings: mask settings.
-        generator: source of randomness, on the CPU.
-
-    Returns:
-        Shape (n,).
-    """
-    if not bernoulli(settings.probability, generator):
-        return wave
+    """Zero random intervals of a wave of shape (n,), n > 0; each has one sample up to the maximum length."""
     wave = wave.clone()
     longest = min(round(settings.longest_s * SAMPLE_RATE), len(wave))
     for _ in range(settings.count):

@@ -1,4 +1,4 @@
-"""Encoders of two families: streams (frame vectors, summed over any window) and clips (one vector per clip)."""
+"""Encoders: a stream encoder gives frame vectors, which are summed over a window; a clip encoder gives one vector."""
 
 from typing import Annotated
 

@@ -15,7 +15,7 @@ WIDTHS = (1, 1.5, 2, 3, 6, 8)
 class BCResNetSettings(ClipEncoderSettings):
     """Settings of the network.
 
-    Except for width 1, the paper applies two time masks of up to 20 frames and two frequency masks of up to 1, 3, 5, 7
+    For widths above 1, the paper applies two time masks of up to 20 frames, and two frequency masks of up to 1, 3, 5, 7
     and 7 bands (widths 1.5, 2, 3, 6 and 8).
     """
 
@@ -38,7 +38,7 @@ class BCResNetSettings(ClipEncoderSettings):
         halves = [-(-bands // 2**times) for times in (1, 2, 3)]
         if any(count % SUB_BANDS for count in halves):
             raise ValueError(
-                f"frontend: {bands} features, halved up to three times, do not divide by {SUB_BANDS}; set 40"
+                f"frontend: {bands} features, halved three times, do not split into {SUB_BANDS} sub-bands; choose 40"
             )
         return self
 
@@ -55,15 +55,15 @@ class SubSpectralNorm(nn.Module):
         self.norm = nn.BatchNorm2d(channels * SUB_BANDS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, f, t), f a multiple of the number of sub-bands."""
+        """Normalize maps of shape (batch, channels, f, t), f a multiple of the number of sub-bands."""
         return self.norm(x.unflatten(2, (SUB_BANDS, -1)).flatten(1, 2)).view_as(x)
 
 
 class Block(nn.Module):
-    """relu(x + f2(x) + f1(mean of f2(x) over frequency)), the last term broadcast over frequency.
+    """Block that computes relu(x + f2(x) + f1(mean of f2(x) over frequency)); f1 is broadcast over frequency.
 
-    f2 is a convolution over frequency, f1 one over time. A transition block, which changes the number of channels,
-    begins f2 with a 1×1 convolution and has no term x.
+    f2 is a convolution over frequency, and f1 a convolution over time. A transition block changes the number of
+    channels: its f2 begins with a 1×1 convolution, and it has no term x.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int, dilation: int, dropout: float) -> None:
@@ -84,16 +84,16 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels_in, f, t) to (batch, channels, f / stride, t)."""
+        """Apply the block: (batch, channels_in, f, t) to (batch, channels, f / stride, t)."""
         over_frequency = self.frequency(x)
         total = over_frequency + self.time(over_frequency.mean(dim=2))[:, :, None]
         return (total if self.is_transition else total + x).relu()
 
 
 class BCResNet(nn.Module):
-    """Twelve blocks in four stages of growing channels and dilation.
+    """BC-ResNet: twelve blocks in four stages, with more channels from stage to stage and dilations of 1, 2, 4, 8.
 
-    Names to freeze: ``blocks.0`` ….
+    Names for ``start.freeze``: ``blocks.0`` ….
     """
 
     def __init__(self, settings: BCResNetSettings) -> None:
@@ -121,6 +121,6 @@ class BCResNet(nn.Module):
         self.output = nn.Linear(last, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension)."""
+        """Embed features: (batch, t, f) to (batch, dimension)."""
         x = self.exit(self.blocks(self.entry(features.mT[:, None])))
         return self.output(x.mean(dim=(2, 3)))

@@ -1,4 +1,4 @@
-"""Clip encoders: a waveform of fixed length to one embedding."""
+"""Clip encoders, which map a waveform of fixed length to one embedding."""
 
 from abc import ABC, abstractmethod
 from typing import Self
@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
+from earmark.core.errors import InputError
 from earmark.training.nn.channels_last import channels_last
 from earmark.training.nn.frontends import FrontendSettings, MfccSettings
 from earmark.training.nn.frontends.masks import Masks, MaskSettings
 
 
 class ClipEncoderSettings(Settings, ABC):
-    """Settings of a clip encoder; a subclass sets ``kind``, adds those of its network, and builds the network."""
+    """Settings of a clip encoder. A subclass sets ``kind``, adds settings of its network, and defines `network`."""
 
     kind: str
     dimension: int = Field(128, ge=1, description="length of an embedding")
@@ -25,22 +26,22 @@ class ClipEncoderSettings(Settings, ABC):
     @model_validator(mode="after")
     def _is_long_enough(self) -> Self:
         if self.samples <= self.frontend.points // 2 or not self.frontend.frames(self.samples):
-            raise ValueError(f"length_s: {self.length_s} s are too short for a frame")
+            raise ValueError(f"length_s: {self.length_s} s are too short for a frame; choose longer clips")
         return self
 
     @property
     def samples(self) -> int:
-        """Samples of a clip."""
+        """Number of samples of a clip."""
         return round(self.length_s * SAMPLE_RATE)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Frames of a clip, and features of a frame."""
+        """Number of frames of a clip, and of features of a frame."""
         return self.frontend.frames(self.samples), self.frontend.features
 
     @abstractmethod
     def network(self) -> nn.Module:
-        """Build the network: features (batch, t, f) to embeddings (batch, dimension)."""
+        """Build the network, which maps features (batch, t, f) to embeddings (batch, dimension)."""
 
     def build(self) -> "ClipEncoder":
         """Build the encoder."""
@@ -48,7 +49,7 @@ class ClipEncoderSettings(Settings, ABC):
 
 
 class ClipEncoder(nn.Module):
-    """Frontend, masks in training, and network."""
+    """Clip encoder: a frontend, masks over its features in training mode, and a network."""
 
     def __init__(self, settings: ClipEncoderSettings) -> None:
         super().__init__()
@@ -67,3 +68,21 @@ class ClipEncoder(nn.Module):
             Shape (batch, dimension), not of unit length.
         """
         return self.network(self.masks(self.frontend(waves)))
+
+
+def check_shape(features: Tensor, shape: tuple[int, int]) -> None:
+    """Check the shape of features, for a network that takes clips of one length.
+
+    Args:
+        features: shape (batch, t, f).
+        shape: the t and f of the network.
+
+    Raises:
+        InputError: t or f differs from the network's.
+    """
+    if features.shape[1:] != shape:
+        (frames, bands), (network_frames, network_bands) = features.shape[1:], shape
+        raise InputError(
+            f"the clip has {frames} frames of {bands} features, but the network takes {network_frames} frames of"
+            f" {network_bands}; crop clips to encoder.length_s"
+        )

@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.core.errors import InputError
-from earmark.training.nn.encoders.clip import ClipEncoderSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings, check_shape
 from earmark.training.nn.encoders.microbatches import in_microbatches
 
 CHANNELS = 64
@@ -36,7 +35,7 @@ def separable(channels_in: int, channels: int, kernel: int, dilation: int = 1) -
 
 
 class Mixer(nn.Module):
-    """Two residual perceptrons: over time with t / 4 hidden units, over channels with channels / 2."""
+    """Two residual perceptrons: over time with t / 4 hidden units, and over channels with channels / 2 hidden units."""
 
     def __init__(self, channels: int, frames: int) -> None:
         super().__init__()
@@ -44,7 +43,7 @@ class Mixer(nn.Module):
         self.over_channels = _perceptron(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t), to the same shape."""
+        """Mix maps of shape (batch, channels, t)."""
         x = x + self.over_time(x)
         return x + self.over_channels(x.mT).mT
 
@@ -54,9 +53,9 @@ def _perceptron(width: int, hidden: int) -> nn.Sequential:
 
 
 class Block(nn.Module):
-    """Filters over frequency, filters over time, and a mixer.
+    """Mixing block: filters over frequency, filters over time, and a mixer, in this order.
 
-    The output is the sum of the input, of the filters over frequency, and of the mixer.
+    The output is the sum of the input, the frequency-filtered input, and the output of the mixer.
     """
 
     def __init__(self, filters: int, over_frequency: int, over_time: int, frames: int) -> None:
@@ -75,13 +74,13 @@ class Block(nn.Module):
         self.mixer = nn.Sequential(Mixer(CHANNELS, frames), nn.SiLU())
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t), to the same shape; the filters over frequency treat channels as bands."""
+        """Apply the block to maps of shape (batch, channels, t); the filters over frequency treat channels as bands."""
         filtered = self.filtered(in_microbatches(self.frequency, x[:, None]))[:, 0]
         return x + filtered + self.mixer(self.time(filtered))
 
 
 class ConvMixer(nn.Module):
-    """Convolutions over time, four mixing blocks, convolutions, the maximum over time, a linear layer."""
+    """ConvMixer: convolutions over time, four mixing blocks, convolutions, the maximum over time, a linear layer."""
 
     def __init__(self, settings: ConvMixerSettings) -> None:
         super().__init__()
@@ -98,14 +97,12 @@ class ConvMixer(nn.Module):
         self.output = nn.Linear(2 * CHANNELS, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension).
+        """Embed features: (batch, t, f) to (batch, dimension).
 
         Raises:
             InputError: t or f differs from the settings.
         """
-        if features.shape[1:] != self.shape:
-            found, expected = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
-            raise InputError(f"the clip has {found} features, the network takes {expected}; crop clips to length_s")
+        check_shape(features, self.shape)
         x = self.entry(features.mT)
         x = self.blocks(x + self.before(x))
         return self.output(self.after(x).amax(dim=2))

@@ -5,8 +5,7 @@ from typing import Literal
 from pydantic import Field
 from torch import Tensor, nn
 
-from earmark.core.errors import InputError
-from earmark.training.nn.encoders.clip import ClipEncoderSettings
+from earmark.training.nn.encoders.clip import ClipEncoderSettings, check_shape
 from earmark.training.nn.frontends import FrontendSettings, MfccSettings
 
 HIDDEN = (300, 150)
@@ -39,7 +38,7 @@ class DenseSettings(ClipEncoderSettings):
 class Dense(nn.Module):
     """Three linear layers: 300 units with batch normalization, PReLU and dropout; 150 with batch normalization; output.
 
-    There is no nonlinearity between the second layer and the last.
+    There is no nonlinearity between the second and the third layer.
     """
 
     def __init__(self, settings: DenseSettings) -> None:
@@ -58,14 +57,12 @@ class Dense(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension).
+        """Embed features: (batch, t, f) to (batch, dimension).
 
         Raises:
             InputError: t or f differs from the settings.
         """
-        if features.shape[1:] != self.shape:
-            found, expected = ("{} frames of {}".format(*shape) for shape in (features.shape[1:], self.shape))
-            raise InputError(f"the clip has {found} features, the network takes {expected}; crop clips to length_s")
+        check_shape(features, self.shape)
         return self.layers(flat(features))
 
 

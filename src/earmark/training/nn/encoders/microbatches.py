@@ -1,4 +1,4 @@
-"""Microbatches: layers without batch statistics, run on a few clips at a time."""
+"""Microbatches: a few clips at a time, for layers without batch statistics."""
 
 from collections.abc import Callable
 
@@ -9,13 +9,16 @@ from torch import Tensor
 def in_microbatches(layers: Callable[[Tensor], Tensor], clips: Tensor, size: int = 4) -> Tensor:
     """Apply layers to a batch; on a CPU, to ``size`` clips at a time.
 
-    Feature maps of a few clips fit in the caches of a CPU and reuse the memory of the process; those of a whole batch
-    are allocated and freed in every step. ConvMixer trains 2.6 times as fast this way.
+    Feature maps of a few clips fit in the caches of a CPU and reuse the memory of the process. Feature maps of a whole
+    batch are allocated and freed in every step. With microbatches, ConvMixer trains 2.6 times as fast.
 
     Args:
-        layers: layers that treat clips independently, which batch normalization does not.
+        layers: layers that treat clips independently, thus without batch normalization.
         clips: shape (batch, …).
-        size: clips in a microbatch.
+        size: number of clips in a microbatch.
+
+    Returns:
+        The layers' output for the whole batch.
     """
     if clips.device.type != "cpu" or len(clips) <= size:
         return layers(clips)

@@ -13,7 +13,7 @@ class ResSettings(ClipEncoderSettings):
     """Settings of the network."""
 
     kind: Literal["res"] = Field("res", description="which network")
-    depth: Literal[8, 15, 26] = Field(15, description="number of layers, the linear one included")
+    depth: Literal[8, 15, 26] = Field(15, description="number of layers, including the linear layer")
     maps: int = Field(45, ge=1, description="channels; 45, or 19 in the narrow variants")
 
     def network(self) -> "Res":
@@ -30,7 +30,7 @@ class Layer(nn.Module):
         self.norm = nn.BatchNorm2d(maps, affine=False)
 
     def forward(self, x: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Shape (batch, maps, t, f) to the sum and the normalized sum, of the same shape."""
+        """Return the sum and the normalized sum, each of the shape of ``x``, (batch, maps, t, f)."""
         total = self.convolution(x).relu()
         if shortcut is not None:
             total = total + shortcut
@@ -38,13 +38,13 @@ class Layer(nn.Module):
 
 
 class Res(nn.Module):
-    """Residual convolutions, the mean over time and frequency, a linear layer.
+    """res8, res15 or res26: residual convolutions, the mean over time and frequency, a linear layer.
 
-    The first layer has no normalization. Every second layer after it adds a shortcut: the sum of the previous such
-    layer before normalization. In res15, convolution i has dilation 2^⌊i/3⌋, and the last of 13 has no shortcut; in
-    res8 and res26 the first layer has average pooling instead.
+    The first layer has no normalization. Every second layer after it adds a shortcut: the sum, before normalization, of
+    the layer two before it. In res15, convolution i of 13 has dilation 2^⌊i/3⌋, and the last has no shortcut. res8 and
+    res26 have no dilation; their first layer ends with average pooling.
 
-    Names to freeze: ``layers.0`` …, each a convolution and its normalization.
+    Names for ``start.freeze``: ``layers.0`` …, each a convolution and its normalization.
     """
 
     def __init__(self, settings: ResSettings) -> None:
@@ -58,7 +58,7 @@ class Res(nn.Module):
         self.output = nn.Linear(maps, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension)."""
+        """Embed features: (batch, t, f) to (batch, dimension)."""
         first, *others = self.layers
         x = shortcut = in_microbatches(first, features[:, None])
         for number, layer in enumerate(others, start=1):

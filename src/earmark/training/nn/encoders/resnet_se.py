@@ -55,15 +55,15 @@ class Excitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t, f), to the same shape."""
+        """Scale the channels of maps, shape (batch, channels, t, f)."""
         return x * self.layers(x.mean(dim=(2, 3)))[:, :, None, None]
 
 
 class Block(nn.Module):
     """Residual block of two 3×3 convolutions and an excitation.
 
-    After the first convolution ReLU precedes batch normalization. Where size or channels change, the shortcut is a 1×1
-    convolution with batch normalization.
+    After the first convolution, ReLU precedes batch normalization. If the block changes the size or the channels, its
+    shortcut is a 1×1 convolution with batch normalization.
     """
 
     def __init__(self, channels_in: int, channels: int, stride: int) -> None:
@@ -83,22 +83,21 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels_in, t, f) to (batch, channels, t / stride, f / stride)."""
+        """Apply the block: (batch, channels_in, t, f) to (batch, channels, t / stride, f / stride)."""
         return (self.layers(x) + self.shortcut(x)).relu()
 
 
 class ResNetSE(nn.Module):
-    """A 7×7 convolution, four stages of residual blocks, attentive pooling, a linear layer; any number of frames.
+    """A 7×7 convolution, four stages of residual blocks, attentive pooling, a linear layer. Takes any number of frames.
 
     First each band of a clip is normalized over its frames, to mean 0 and deviation 1. The first convolution halves
-    the frequencies; the second and third stage halve time and frequency. The mean over the remaining frequencies gives
-    the frames that are pooled.
+    the frequencies; the second and third stage halve time and frequency, and all other stages keep the size. The mean
+    over the remaining frequencies gives the frames that are pooled.
 
     The network is that of voxceleb_trainer, with three differences: a Hann window instead of a Hamming window; a lower
-    bound on mel power instead of an added constant; and any widths and number of stages, of which the first and those
-    from the fourth on keep the size.
+    bound on mel power instead of an added constant; and a free choice of the number and widths of stages.
 
-    Names to freeze: ``stages.0`` ….
+    Names for ``start.freeze``: ``stages.0`` ….
     """
 
     def __init__(self, settings: ResNetSESettings) -> None:
@@ -121,7 +120,7 @@ class ResNetSE(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension)."""
+        """Embed features: (batch, t, f) to (batch, dimension)."""
         centered = features - features.mean(dim=1, keepdim=True)
         normalized = centered / (centered.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
         x = self.stages(self.norm(in_microbatches(self.entry, normalized[:, None])))

@@ -1,4 +1,4 @@
-"""Segment encoder: the frames of a segment to one embedding (Algayres et al. 2022, arXiv 2204.05148)."""
+"""Segment encoder, which maps the frames of a segment to one embedding (Algayres et al. 2022, arXiv 2204.05148)."""
 
 import math
 from typing import Literal, Self
@@ -38,12 +38,12 @@ class SegmentSettings(Settings):
 class SegmentEncoder(nn.Module):
     """Layer normalization, a gated convolution over time (GLU), a post-norm transformer, and the maximum over time.
 
-    Padding beyond a segment's length is masked in every layer, so that the embedding does not depend on it; in the
-    published code it does.
+    Padding beyond a segment's length is masked in every layer. Unlike in the published code, an embedding therefore
+    does not depend on the padding.
 
-    The convolution keeps the length. An even kernel is not symmetric: with the published 4, frame i sees i - 1 to
-    i + 2, as with PyTorch's ``padding="same"``. Beyond the ends of a segment it sees zeros, the mean of normalized
-    frames.
+    The convolution keeps the length. An even kernel is not symmetric: with the published 4, output i depends on frames
+    i - 1 to i + 2, as with PyTorch's ``padding="same"``. Beyond the ends of a segment, frames are zeros, which is the
+    mean of normalized frames.
     """
 
     def __init__(self, settings: SegmentSettings) -> None:
@@ -81,11 +81,11 @@ class SegmentEncoder(nn.Module):
         """
         if not bool(((lengths >= 1) & (lengths <= frames.shape[1])).all()):
             raise InputError(
-                f"lengths: from {int(lengths.min())} to {int(lengths.max())} for {frames.shape[1]} frames; "
+                f"lengths: {int(lengths.min())} to {int(lengths.max())} are not in 1 to {frames.shape[1]} frames; "
                 "drop segments that are shorter than a frame"
             )
         is_padding = torch.arange(frames.shape[1], device=frames.device) >= lengths.to(frames.device)[:, None]
-        # Filled before any arithmetic: padding may hold any value, even NaN.
+        # Padding is filled before any arithmetic, because it may hold any value, even NaN.
         x = self.norm(frames.masked_fill(is_padding[:, :, None], 0)).masked_fill(is_padding[:, :, None], 0)
         early = (self.settings.context - 1) // 2
         x = nn.functional.pad(x.transpose(1, 2), (early, self.settings.context - 1 - early))
@@ -97,10 +97,10 @@ class SegmentEncoder(nn.Module):
         return x.masked_fill(is_padding[:, :, None], -math.inf).amax(dim=1)
 
     def project(self, embeddings: Tensor) -> Tensor:
-        """Project embeddings for the loss, in training and validation; other uses take the embeddings.
+        """Project embeddings for the training and the validation loss. All other uses take the embeddings.
 
-        The published validation loss omits the projection; it then measures another space than the trained one and
-        does not show when to stop.
+        The published code omits the projection in validation. Its validation loss therefore measures another space than
+        the trained one, and does not show when to stop training.
 
         Args:
             embeddings: shape (..., dimension).

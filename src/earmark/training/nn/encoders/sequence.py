@@ -1,4 +1,4 @@
-"""Head over tower vectors: frame vectors whose sum over a window is the window's embedding."""
+"""Head of a stream encoder: maps tower vectors to frame vectors, whose sum over a window is the window's embedding."""
 
 import torch
 from torch import Tensor, nn
@@ -7,10 +7,10 @@ from earmark.training.nn.stream_state import StreamState, with_past
 
 
 class SequenceHead(nn.Module):
-    """Frame vectors from tower vectors.
+    """Convolutions from tower vectors to frame vectors.
 
-    The length of a frame vector is its weight in the sum, so that the head learns an attentive mean without a second
-    pass over the window.
+    The length of a frame vector is its weight in the sum over a window. The head thereby learns an attentive mean
+    without a second pass over the window.
 
     Args:
         hidden: hidden channels.
@@ -34,16 +34,16 @@ class SequenceHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def fit_scale(self, frames: Tensor) -> None:
-        """Set the mean and deviation of the input from sample frames, shape (n, channels)."""
+        """Set the mean and deviation of `normalize` from sample tower vectors, shape (n, channels)."""
         self.mean.copy_(frames.mean(0))
         self.deviation.copy_(frames.std(0))
 
     def normalize(self, frames: Tensor) -> Tensor:
-        """Scale tower vectors to zero mean and unit deviation."""
+        """Shift and scale tower vectors, shape (…, channels), to zero mean and unit deviation."""
         return (frames - self.mean) / self.deviation
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
-        """Shape (batch, t, channels) to (batch, t - context + 1, dimension), or to t frames in a stream."""
+        """Map (batch, t, channels) to (batch, t - context + 1, dimension), in a stream to (batch, t, dimension)."""
         x = with_past(self.normalize(frames), state, self.context - 1, axis=1).transpose(1, 2)
         x = nn.functional.gelu(self.enter(x))
         x = x + nn.functional.gelu(self.middle(self.dropout(x)))

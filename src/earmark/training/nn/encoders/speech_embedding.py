@@ -1,8 +1,8 @@
 """The convolution tower of Google's speech_embedding (Lin et al. 2020, arXiv 2002.01322), as a stream.
 
 The published network maps 76 mel frames to one vector of 96 numbers, once every 8 frames. Its layers do not pad time,
-so that the network is one convolution over time and each frame is computed once. With a dense last pooling it gives a
-vector every 4 frames (40 ms) at nearly the cost of one every 8.
+so that the network is one convolution over time and each frame is computed once. Here the last pooling has stride 1
+over time: the network gives a vector every 4 frames (40 ms), at nearly the cost of a vector every 8 frames.
 """
 
 from itertools import pairwise
@@ -20,7 +20,7 @@ class ClippedLeak(nn.Module):
     """The published activation: max(leaky ReLU with slope 0.2, -0.4)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply to any shape."""
+        """Apply the activation to a tensor of any shape."""
         return nn.functional.leaky_relu(x, 0.2).clamp(min=-0.4)
 
 
@@ -35,18 +35,18 @@ class Separable(nn.Module):
         self.activation = ClippedLeak()
 
     def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
-        """Shape (batch, channels, time, frequency); the output is two frames shorter without a state."""
+        """Map (batch, channels_in, t, f) to (batch, channels, t - 2, f), with a state to (batch, channels, t, f)."""
         x = self.activation(self.frequency(x))
         return self.activation(self.norm(self.time(with_past(x, state, 2, axis=2))))
 
 
 class SpeechEmbedding(nn.Module):
-    """Mel frames to tower vectors, 40 ms apart, each over 775 ms of audio.
+    """Network from mel frames to tower vectors, which are 40 ms apart and depend on 775 ms of audio each.
 
     Args:
         widths: channels of the five stages.
         dimension: length of a tower vector.
-        normalized: batch normalization, for training from scratch; in the published network it is folded in.
+        normalized: add batch normalization, for training from scratch; the published weights include it.
     """
 
     mel_frames_per_frame = 4
@@ -93,7 +93,7 @@ class SpeechEmbedding(nn.Module):
 
 
 def load_published() -> SpeechEmbedding:
-    """Load the published network (Apache-2.0), whose normalization is folded into the convolutions after the first."""
+    """Load the published network (Apache-2.0); all its convolutions but the first include their normalization."""
     model = SpeechEmbedding()
     model.load_state_dict(load_file(Path(__file__).with_suffix(".safetensors")))
     return model

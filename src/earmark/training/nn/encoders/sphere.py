@@ -54,22 +54,22 @@ class Unit(nn.Module):
         for _ in range(2):
             convolution = nn.Conv2d(channels, channels, 3, padding=1)
             nn.init.normal_(convolution.weight, std=init)
-            # Published: a bias of 0 with learning rate 0.
+            # As published, the bias is 0 and is not trained.
             convolution.bias = nn.Parameter(torch.zeros(channels), requires_grad=False)
             self.layers.extend([convolution, PReLU(channels)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, t, f), to the same shape."""
+        """Apply the unit to maps of shape (batch, channels, t, f)."""
         return x + self.layers(x)
 
 
 class Sphere(nn.Module):
-    """Four stages, the mean over time, a linear layer.
+    """ResNet-20: four stages, the mean over time, a linear layer.
 
     A stage is a 3×3 convolution of stride 2, a PReLU, and residual units. There is no normalization. The mean over time
     keeps the remaining frequencies: 17 columns of 512 channels.
 
-    Names to freeze: ``stages.0`` ….
+    Names for ``start.freeze``: ``stages.0`` ….
     """
 
     def __init__(self, settings: SphereSettings) -> None:
@@ -86,7 +86,7 @@ class Sphere(nn.Module):
         _xavier(self.output)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Shape (batch, t, f) to (batch, dimension), for any t."""
+        """Embed features: (batch, t, f) to (batch, dimension), for any t."""
         means = in_microbatches(self._means, features)
         return self.output(self.dropout(means.flatten(1)))
 
@@ -95,7 +95,7 @@ class Sphere(nn.Module):
 
 
 def _xavier(layer: nn.Conv2d | nn.Linear) -> None:
-    """Initialize as Caffe's filler "xavier": uniform weights of variance 1 / inputs, zero bias."""
+    """Initialize a layer like Caffe's filler "xavier": uniform weights of variance 1 / inputs, zero bias."""
     bound = math.sqrt(3 / layer.weight[0].numel())
     nn.init.uniform_(layer.weight, -bound, bound)
     layer.bias = nn.Parameter(torch.zeros(len(layer.weight)))

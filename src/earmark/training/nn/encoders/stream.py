@@ -1,4 +1,4 @@
-"""Stream encoder: waveform to frame vectors, whose sum over a window is the window's embedding."""
+"""Stream encoder, which maps a waveform to frame vectors; their sum over a window is the window's embedding."""
 
 from typing import Literal, Self
 
@@ -43,7 +43,7 @@ class StreamSettings(Settings):
 
 
 class FrameEncoder(nn.Module):
-    """Log-mel frontend, convolution tower and head.
+    """Stream encoder: a log-mel frontend, a convolution tower and a head.
 
     Attributes:
         hop: samples between frames.
@@ -59,7 +59,7 @@ class FrameEncoder(nn.Module):
         self.frontend = LogMel()
         match settings.frames:
             case "published":
-                # In evaluation mode from the start, so that batch statistics stay as published.
+                # In evaluation mode, so that batch statistics stay as published.
                 self.tower = load_published().requires_grad_(False).eval()
             case "own":
                 self.tower = SpeechEmbedding(settings.widths, normalized=True)
@@ -73,7 +73,7 @@ class FrameEncoder(nn.Module):
     def tower_frames(self, waves: Tensor, state: StreamState | None = None) -> Tensor:
         """Compute tower vectors: (batch, n) to (batch, t, 96).
 
-        Without a state, frame j sees the samples from j · ``hop`` to before j · ``hop`` + ``reach``.
+        Without a state, frame j depends on ``reach`` samples from sample j · ``hop`` on.
         """
         mel = self.frontend(waves, state)
         return self.tower(mel[:, : mel.shape[1] // 4 * 4], state)

@@ -1,4 +1,4 @@
-"""Frontends: waveform to spectral features, inside the network, so that training and runtime cannot drift."""
+"""Frontends, which map waveforms to spectral features. A frontend is part of its encoder, at runtime too."""
 
 from typing import Annotated
 

@@ -1,7 +1,7 @@
 """Log-mel frames of a clip."""
 
 import math
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
@@ -11,6 +11,12 @@ from torch import Tensor, nn
 
 from earmark.core.audio import SAMPLE_RATE
 from earmark.training.nn.frontends.spectrogram import FrameSettings, Spectrogram
+
+Compression = Annotated[Literal["log", "db"], Field(description="log: natural logarithm; db: decibels")]
+BandFloor = Annotated[float, Field(gt=0, description="lower bound of the power in a band")]
+BandRange = Annotated[
+    float, Field(ge=0, description="lower bound of a band, in dB below the clip's loudest band; 0: none")
+]
 
 
 class MelSettings(FrameSettings):
@@ -28,18 +34,18 @@ class MelSettings(FrameSettings):
     scale: Literal["htk", "slaney"] = Field(
         "htk", description="mel scale; htk: triangles of height 1; slaney (Auditory Toolbox): triangles of area 1"
     )
-    compression: Literal["log", "db"] = Field("log", description="log: natural logarithm; db: decibels")
-    floor: float = Field(1e-6, gt=0, description="lower bound of the power in a band")
-    range_db: float = Field(
-        0.0, ge=0, description="lower bound of a band, in dB below the clip's loudest band; 0: none"
-    )
+    compression: Compression = "log"
+    floor: BandFloor = 1e-6
+    range_db: BandRange = 0.0
 
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if 0 < self.n_fft < self.window:
-            raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window")
+            raise ValueError(
+                f"n_fft: {self.n_fft} points are below the {self.window} samples of a window; choose more, or 0"
+            )
         if self.low_hz >= self.high_hz:
-            raise ValueError(f"low_hz: {self.low_hz} is not below high_hz, {self.high_hz}")
+            raise ValueError(f"low_hz: {self.low_hz} is not below high_hz, {self.high_hz}; choose a lower low_hz")
         if not mel_triangles(self).any(axis=0).all():
             raise ValueError(
                 f"n_mels: some of {self.n_mels} bands contain none of the {self.points // 2 + 1} bins of the spectrum; "
@@ -58,7 +64,7 @@ class MelSettings(FrameSettings):
         return self.n_mels
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a wave."""
+        """Number of frames of a wave of ``samples`` samples."""
         return 1 + (samples - self.points % 2) // self.hop
 
 
@@ -73,9 +79,9 @@ class LogMelSettings(MelSettings):
 
 
 class ClipLogMel(nn.Module):
-    """Logarithmic power of mel bands, in frames centered every ``hop_s`` from the first sample.
+    """Logarithmic power of mel bands, in frames that are centered every ``hop_s`` from the first sample on.
 
-    For causal frames of a stream see `earmark.training.nn.frontends.streaming`.
+    For the frames of a stream, see `earmark.training.nn.frontends.streaming`.
     """
 
     filters: Tensor
@@ -83,7 +89,7 @@ class ClipLogMel(nn.Module):
     def __init__(self, settings: MelSettings) -> None:
         super().__init__()
         self.settings = settings
-        # Computed in float64: errors of float32 cosines are visible next to a loud tone.
+        # Computed in float64: next to a loud tone, errors of a float32 window would be visible.
         window = torch.hann_window(settings.window, dtype=torch.float64).float()
         self.spectrogram = Spectrogram(window, settings.hop, settings.points, padding=settings.padding)
         filters = torch.tensor(mel_triangles(settings), dtype=torch.float32)
@@ -103,13 +109,13 @@ class ClipLogMel(nn.Module):
         with torch.autocast(waves.device.type, enabled=False):
             levels = 10 * (power @ self.filters).clamp(min=settings.floor).log10()
             if settings.range_db:
-                # Per clip, so that a clip does not depend on its batch.
+                # Relative to each clip's own maximum, so that a clip does not depend on its batch.
                 levels = levels.maximum(levels.amax(dim=(1, 2), keepdim=True) - settings.range_db)
             return levels if settings.compression == "db" else levels * (math.log(10) / 10)
 
 
 def mel_triangles(settings: MelSettings) -> NDArray[np.float64]:
-    """Triangular mel filters: linear in Hz, with corners evenly spaced in mel.
+    """Compute triangular mel filters: linear in Hz, with corners evenly spaced in mel.
 
     Returns:
         Shape (points // 2 + 1, n_mels).

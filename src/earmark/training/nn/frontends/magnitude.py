@@ -31,7 +31,7 @@ class MagnitudeSettings(FrameSettings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.n_fft < self.window:
-            raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window")
+            raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window; choose more")
         return self
 
     @property
@@ -45,7 +45,7 @@ class MagnitudeSettings(FrameSettings):
         return self.n_fft // 2 + 1
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a wave; the first sample and incomplete frames are dropped.
+        """Number of frames of a wave of ``samples`` samples; the first sample and incomplete frames are dropped.
 
         >>> MagnitudeSettings().frames(48_241)
         300
@@ -58,13 +58,13 @@ class MagnitudeSettings(FrameSettings):
 
 
 class Magnitude(nn.Module):
-    """Linear magnitudes of frames that begin every ``hop_s``.
+    """Magnitude spectra of frames that begin every ``hop_s``.
 
     The mean of the wave is subtracted, pre-emphasis is applied, and each bin is normalized over the frames of the clip.
     The published system divides by the deviation without a bound, so that digital silence gives NaN. Here the deviation
-    is at least ``floor`` times the root mean square of the clip's magnitudes: about 50 times the rounding error of
-    float32, which is therefore not amplified, and a hundredth of the 16-bit rounding next to speech, whose features
-    are as published. A silent clip or bin gives zeros.
+    is at least ``floor`` times the root mean square of the clip's magnitudes. The default bound is about 50 times the
+    rounding error of float32, so that this error is not amplified. In a clip of speech it is a hundredth of the
+    rounding error of 16-bit samples, so that the features of speech are as published. A silent clip or bin gives zeros.
 
     The Hamming window is symmetric (0.08 at both ends); the publication does not specify it.
     """

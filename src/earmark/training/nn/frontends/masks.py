@@ -21,15 +21,16 @@ class MaskSettings(Settings):
     def _complete(self) -> Self:
         for count, most in (("time_masks", "time_frames"), ("frequency_masks", "frequency_bands")):
             if bool(getattr(self, count)) != bool(getattr(self, most)):
-                raise ValueError(f"{count}, {most}: one is 0; set both, or neither")
+                raise ValueError(f"{count}, {most}: only one is above 0; set both above 0, or both to 0")
         return self
 
 
 class Masks(nn.Module):
-    """Random masks per clip, in training mode only; drawn by torch's global generator, like dropout.
+    """Random masks over the features of each clip, in training mode only.
 
-    The width of a mask is uniform from 0 to the maximum, its position uniform where it fits. Masked features become
-    the mean of the band over the batch. (The paper masks with 0, the mean of its normalized features.)
+    Like dropout, masks are drawn by torch's global generator. The width of a mask is uniform from 0 to the maximum, and
+    its position is uniform where it fits. Masked features become the mean of the band over the batch. (The paper masks
+    with 0, the mean of its normalized features.)
     """
 
     def __init__(self, settings: MaskSettings) -> None:

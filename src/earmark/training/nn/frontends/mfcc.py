@@ -7,25 +7,24 @@ import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 
-from earmark.training.nn.frontends.log_mel import ClipLogMel, MelSettings
+from earmark.training.nn.frontends.log_mel import BandFloor, BandRange, ClipLogMel, Compression, MelSettings
+from earmark.training.nn.frontends.spectrogram import WindowSeconds
 
 
 class MfccSettings(MelSettings):
     """Settings of MFCC.
 
-    The defaults are those of Jung et al. 2023 (arXiv 2211.00439): 101 × 40 per second. Those of Tang and Lin 2018
-    (arXiv 1710.10361) and Huh et al. 2021 (arXiv 2005.08776) are ``low_hz=20, high_hz=4000, scale="slaney",
-    compression="log", range_db=0``.
+    The defaults are those of Jung et al. 2023 (arXiv 2211.00439): 101 frames of 40 coefficients for one second. Tang
+    and Lin 2018 (arXiv 1710.10361) and Huh et al. 2021 (arXiv 2005.08776) set ``low_hz=20, high_hz=4000,
+    scale="slaney", compression="log", range_db=0``.
     """
 
     kind: Literal["mfcc"] = Field("mfcc", description="which frontend")
     coefficients: int = Field(40, ge=1, description="number of coefficients, from the zeroth")
-    window_s: float = Field(0.03, gt=0, description="length of the Hann window, in seconds")
-    compression: Literal["log", "db"] = Field("db", description="log: natural logarithm; db: decibels")
-    floor: float = Field(1e-10, gt=0, description="lower bound of the power in a band")
-    range_db: float = Field(
-        80.0, ge=0, description="lower bound of a band, in dB below the clip's loudest band; 0: none"
-    )
+    window_s: WindowSeconds = 0.03
+    compression: Compression = "db"
+    floor: BandFloor = 1e-10
+    range_db: BandRange = 80.0
 
     @model_validator(mode="after")
     def _has_enough_bands(self) -> Self:

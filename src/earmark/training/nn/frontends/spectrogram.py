@@ -1,6 +1,6 @@
 """Power spectrograms, differentiable and on any device."""
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
@@ -10,27 +10,31 @@ from earmark.core.audio import SAMPLE_RATE
 from earmark.core.config import Settings
 from earmark.core.errors import InputError
 
+WindowSeconds = Annotated[float, Field(gt=0, description="length of the Hann window, in seconds")]
+
 
 class FrameSettings(Settings):
     """Length and hop of the frames of a wave at 16 kHz."""
 
-    window_s: float = Field(0.025, gt=0, description="length of the Hann window, in seconds")
+    window_s: WindowSeconds = 0.025
     hop_s: float = Field(0.01, gt=0, description="time between frames, in seconds")
 
     @model_validator(mode="after")
     def _have_samples(self) -> Self:
         if self.window < 2 or self.hop < 1:
-            raise ValueError(f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below two samples and one")
+            raise ValueError(
+                f"window_s, hop_s: {self.window_s} and {self.hop_s} s are too short; choose 2 samples or more, and 1"
+            )
         return self
 
     @property
     def window(self) -> int:
-        """Samples of a window."""
+        """Number of samples of a window."""
         return round(self.window_s * SAMPLE_RATE)
 
     @property
     def hop(self) -> int:
-        """Samples between frames."""
+        """Number of samples between frames."""
         return round(self.hop_s * SAMPLE_RATE)
 
 
@@ -41,8 +45,8 @@ class Spectrogram(nn.Module):
         window: shape (samples,), for example ``torch.hann_window(480)``.
         hop: samples between frames.
         n_fft: points of the Fourier transform, at least the window's length; the window is centered in them.
-        centered: center frame i at sample i · hop and pad the wave at both ends; otherwise frame i begins there, and
-            incomplete frames are dropped.
+        centered: center frame i at sample i · hop and pad the wave at both ends; otherwise frame i begins at sample
+            i · hop, and incomplete frames are dropped.
         padding: padding of a centered wave: mirrored samples, or zeros.
     """
 
@@ -90,5 +94,5 @@ class Spectrogram(nn.Module):
                 pad_mode=self.padding,
                 return_complex=True,
             )
-            # The modulus would be slower and has no finite gradient in silence.
+            # The square of torch.abs would be slower, and torch.abs has no finite gradient in silence.
             return (spectrum.real.square() + spectrum.imag.square()).transpose(1, 2)

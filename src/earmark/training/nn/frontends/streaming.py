@@ -1,4 +1,4 @@
-"""Log-mel frames of a stream: the input of speech_embedding."""
+"""Log-mel frames of a stream, the input of speech_embedding."""
 
 import numpy as np
 import torch
@@ -9,7 +9,7 @@ from earmark.training.nn.stream_state import StreamState, with_past
 
 
 def htk_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mel scale of HTK and TensorFlow.
+    """Convert frequencies in Hz to mel, as HTK and TensorFlow do.
 
     >>> htk_mel(np.array([0.0, 700.0])).round(2).tolist()
     [0.0, 781.17]
@@ -18,7 +18,7 @@ def htk_mel(frequency_hz: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def mel_filters(n_mels: int, n_fft: int, low_hz: float, high_hz: float, rate_hz: int) -> NDArray[np.float64]:
-    """Triangular filters of height 1, linear in mel, as in TensorFlow.
+    """Compute triangular mel filters of height 1, linear in mel, as TensorFlow does.
 
     Returns:
         Shape (n_fft // 2 + 1, n_mels). The bin at 0 Hz is in no filter.
@@ -35,7 +35,7 @@ def mel_filters(n_mels: int, n_fft: int, low_hz: float, high_hz: float, rate_hz:
 class LogMel(nn.Module):
     """Log-mel frames of 25 ms every 10 ms: ln(mel-weighted magnitude + 0.001), the input of speech_embedding.
 
-    The spectrum is a convolution with a windowed Fourier basis, on every device and in ONNX.
+    The spectrum is computed by convolution with a windowed Fourier basis, in the exported ONNX model too.
     """
 
     rate_hz = 16_000
@@ -71,7 +71,7 @@ class LogMel(nn.Module):
             Shape (batch, t, 32), t = (n - 240) // 160 for a whole wave and n / 160 in a stream.
         """
         wave = with_past(wave, state, self.window - self.hop, axis=1)
-        # Always in float32: the range of a spectrum exceeds the precision of bfloat16.
+        # In float32 even under autocast: bfloat16 is too coarse for the range of a spectrum.
         with torch.autocast(wave.device.type, enabled=False):
             spectrum = nn.functional.conv1d(wave[:, None], self.fourier, stride=self.hop)
             real, imaginary = spectrum.chunk(2, dim=1)
