@@ -26,8 +26,8 @@ def enroll(
     ],
     store: options.Store = None,
     encoder: options.EncoderName = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the keyword of this name.")] = False,
-    add: Annotated[bool, typer.Option("--add", help="Add the takes to the keyword of this name.")] = False,
+    replace: options.Replace = False,
+    add: options.Add = False,
     false_alarms_per_hour: options.FalseAlarms = None,
     only_speaker: options.OnlySpeaker = None,
 ) -> None:

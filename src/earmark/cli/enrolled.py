@@ -23,13 +23,11 @@ class Kind:
     Attributes:
         label: noun in messages, with a space after it.
         rate_name: the argument of the functions that sets the threshold.
-        default_rate: its default.
         found_at: what a threshold means, in messages.
     """
 
     label: str
     rate_name: str
-    default_rate: float
     found_at: str
     names: Callable[[], list[str]]
     get: Callable[[str], Any]
@@ -47,7 +45,6 @@ def keyword_kind(store: "KeywordStore") -> Kind:
     return Kind(
         label="",
         rate_name="false_alarms_per_hour",
-        default_rate=enrollment.FALSE_ALARMS_PER_HOUR,
         found_at="detected at score",
         names=store.names,
         get=store.get,
@@ -66,7 +63,6 @@ def speaker_kind(store: "KeywordStore") -> Kind:
     return Kind(
         label="speaker ",
         rate_name="false_accepts",
-        default_rate=enrollment.FALSE_ACCEPTS,
         found_at="the same voice at score",
         names=lambda: [speaker.name for speaker in store.speakers()],
         get=store.get_speaker,
@@ -103,13 +99,13 @@ def enroll_files(kind: Kind, name: str, files: Sequence[Path], encoder: Any, kno
     from earmark.spotting.takes import TakeWarning
 
     paths = recordings_of(files)
+    chosen = {} if rate is None else {kind.rate_name: rate}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TakeWarning)  # the table shows them
         if known is not None:
-            enrolled = kind.extend(known, paths, encoder=encoder, **{kind.rate_name: rate})
+            enrolled = kind.extend(known, paths, encoder=encoder, **chosen)
         else:
-            chosen = kind.default_rate if rate is None else rate
-            enrolled = kind.enroll(name, paths, encoder=encoder, **{kind.rate_name: chosen})
+            enrolled = kind.enroll(name, paths, encoder=encoder, **chosen)
     print_takes(enrolled.takes)
     return enrolled
 

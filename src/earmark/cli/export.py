@@ -11,6 +11,9 @@ from earmark.cli.commands import command
 from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from earmark.models.calibration import Calibration
     from earmark.training.words.recipe import Recipe
 
 
@@ -28,21 +31,25 @@ def export(
 
 
 def write_encoder(checkpoint: Path, out: Path) -> None:
-    """Export and calibrate a checkpoint, and print what was done."""
+    """Export and calibrate a checkpoint; print the size of the file and the miss rate.
+
+    Warns:
+        UserWarning: the encoder cannot be calibrated, or only on speakers of its training.
+    """
     with needs("train"):
         from earmark.training.export.calibration import calibrate
         from earmark.training.export.encoder import export as export_checkpoint
+        from earmark.training.export.speaker_calibration import calibrate_speaker
+        from earmark.training.export.speaker_encoder import export_speaker
         from earmark.training.recipe import check_any_recipe
         from earmark.training.run.checkpoint import load_checkpoint
 
     if out.suffix != ".onnx":
         raise InputError(f"{out} is not an .onnx file; choose a name with this suffix", key="out")
     recipe = check_any_recipe(load_checkpoint(checkpoint).recipe, str(checkpoint))
-    if recipe.kind == "words" and recipe.data.classes == "speaker":
-        _write_speaker_encoder(checkpoint, out, recipe)
-        return
-    encoder = export_checkpoint(checkpoint, out)
-    _say_written(out, encoder.dimension)
+    is_speaker = recipe.kind == "words" and recipe.data.classes == "speaker"
+    encoder = (export_speaker if is_speaker else export_checkpoint)(checkpoint, out)
+    console.say(f"wrote {out}: embeddings of {encoder.dimension} numbers, {out.stat().st_size / 1e6:.1f} MB")
     if recipe.kind == "sequences":
         warnings.warn(
             f"{out}: not calibrated, because its training had no labeled words; it can search, but not enroll "
@@ -50,39 +57,33 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
             stacklevel=2,
         )
         return
+    if not is_speaker:
+        if calibration := _calibrated(calibrate, out, recipe, "keywords"):
+            misses = _percent(calibration.miss_rate(1.0))
+            console.say(f"calibrated: at one false alarm per hour {misses} of keywords are missed")
+        return
+    if calibration := _calibrated(calibrate_speaker, out, recipe, "speakers"):
+        misses = _percent(calibration.miss_rate(0.05))
+        console.say(f"calibrated: at 5 % false accepts {misses} of the speaker's clips are rejected")
+        if recipe.data.known_validation:
+            warnings.warn(
+                f"{out}: calibrated on speakers of its training, so the threshold accepts more impostors than the "
+                "rate says; calibrate on other speakers",
+                stacklevel=2,
+            )
+
+
+def _calibrated(
+    calibrate: "Callable[..., Calibration]", out: Path, recipe: "Recipe", enrolled: str
+) -> "Calibration | None":
+    """Calibrate an encoder; None, with a warning, if the recipe's clips cannot."""
     try:
         with console.progress_bar() as progress:
-            calibration = calibrate(out, recipe, progress=progress)
+            return calibrate(out, recipe, progress=progress)
     except InputError as error:
-        warnings.warn(f"{out}: not calibrated, so that it cannot enroll keywords yet: {error}", stacklevel=2)
-        return
-    misses = _percent(calibration.miss_rate(1.0))
-    console.say(f"calibrated: at one false alarm per hour {misses} of keywords are missed")
-
-
-def _write_speaker_encoder(checkpoint: Path, out: Path, recipe: "Recipe") -> None:
-    from earmark.training.export.speaker_calibration import calibrate_speaker
-    from earmark.training.export.speaker_encoder import export_speaker
-
-    encoder = export_speaker(checkpoint, out)
-    _say_written(out, encoder.dimension)
-    try:
-        with console.progress_bar() as progress:
-            calibration = calibrate_speaker(out, recipe, progress=progress)
-    except InputError as error:
-        warnings.warn(f"{out}: not calibrated, so that it cannot enroll speakers yet: {error}", stacklevel=2)
-        return
-    misses = _percent(calibration.miss_rate(0.05))
-    console.say(f"calibrated: at 5 % false accepts {misses} of the speaker's clips are rejected")
-    if recipe.data.known_validation:
-        warnings.warn(
-            f"{out}: calibrated on speakers of its training, so that more of other voices are accepted", stacklevel=2
-        )
+        warnings.warn(f"{out}: not calibrated, so it cannot enroll {enrolled} yet: {error}", stacklevel=3)
+        return None
 
 
 def _percent(share: float | None) -> str:
     return "an unknown share" if share is None else f"{100 * share:.1f} %"
-
-
-def _say_written(out: Path, dimension: int) -> None:
-    console.say(f"wrote {out}: embeddings of {dimension} numbers, {out.stat().st_size / 1e6:.1f} MB")

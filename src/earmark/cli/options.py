@@ -27,9 +27,7 @@ SpeakerEncoderName = Annotated[
 FalseAlarms = Annotated[
     float | None,
     typer.Option(
-        "--false-alarms-per-hour",
-        metavar="RATE",
-        help="False alarms to accept per hour; 1 for a new keyword.",
+        "--false-alarms-per-hour", metavar="RATE", help="False alarms to accept per hour; 1 for a new keyword."
     ),
 ]
 OnlySpeaker = Annotated[
@@ -40,13 +38,11 @@ OnlySpeaker = Annotated[
         help="Detect the keyword only in this voice; enroll it first: earmark speakers enroll NAME FILE...",
     ),
 ]
+Replace = Annotated[bool, typer.Option("--replace", help="Drop the earlier takes of this name.")]
+Add = Annotated[bool, typer.Option("--add", help="Keep the earlier takes of this name, and add these.")]
 Overrides = Annotated[
     list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Another value for a key of the recipe; may be repeated.",
-    ),
+    typer.Option("--set", metavar="KEY=VALUE", help="Another value for a key of the recipe; may be repeated."),
 ]
 Device = Annotated[
     str | None,

@@ -34,8 +34,8 @@ def enroll(
     ],
     store: options.Store = None,
     speaker_encoder: options.SpeakerEncoderName = None,
-    replace: Annotated[bool, typer.Option("--replace", help="Replace the speaker of this name.")] = False,
-    add: Annotated[bool, typer.Option("--add", help="Add the takes to the speaker of this name.")] = False,
+    replace: options.Replace = False,
+    add: options.Add = False,
     false_accepts: _FalseAccepts = None,
 ) -> None:
     """Enroll a voice from recordings of it.
