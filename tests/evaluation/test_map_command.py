@@ -84,7 +84,10 @@ def test_warping_of_too_many_segments_is_refused_before_they_are_read(run, corpu
 
 def test_segments_without_labels_are_refused(run, corpus):
     lines = ["0.wav voice0 0 4.2 0.4 1.0 rise\n", "0.wav voice0 0 4.2 1.8 2.4 "]
-    for label, problem in {"NOTRANS": r"grid\.txt: segment 2 of 2, 0\.wav", "fall": r"grid\.txt: 2 segments"}.items():
+    for label, problem in {
+        "NOTRANS": r"grid\.txt: segment 2 of 2, 0\.wav",
+        "fall": r"grid\.txt: all 2 segments",
+    }.items():
         (corpus / "grid.txt").write_text("".join(lines) + f"{label}\n")
         with pytest.raises(InputError, match=problem):
             run(corpus / "grid.txt", "--audio", corpus, "--out", corpus / "out")

@@ -1,7 +1,7 @@
 """The command line: `earmark COMMAND`.
 
-A module of this package is a command or a group of commands, and declares itself (see `earmark.cli.commands`). It is
-imported when its command runs, and its function imports what it needs.
+Each module of this package declares one command or one group of commands (see `earmark.cli.commands`). A module is
+imported only when its command runs, and the function of a command imports the libraries that it needs.
 """
 
 import sys

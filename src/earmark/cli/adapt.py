@@ -9,6 +9,7 @@ import typer
 
 from earmark.cli import console
 from earmark.cli.commands import command
+from earmark.cli.options import Device
 from earmark.cli.prepare.options import SpeakerPattern, Split, process_count
 from earmark.cli.prepare.vad import read_speech
 from earmark.cli.settings import options_from
@@ -23,8 +24,8 @@ Init = Annotated[
     str | None,
     typer.Option(
         metavar="NAME|FILE",
-        help="Initialization: base; none, for random weights; a checkpoint of sequences; or an .onnx file adapted from "
-        "base. base if not given.",
+        help="Initial weights: base, none (random weights), a checkpoint of kind sequences, or an .onnx file adapted "
+        "from base; base if not given.",
     ),
 ]
 Validation = Annotated[
@@ -46,28 +47,32 @@ def adapt(
     settings: "AdaptSettings",
     init: Init = None,
     recipe: Annotated[
-        Path | None, typer.Option(help="Recipe of sequences with frames, encoder and optimizer; its data are ignored.")
+        Path | None,
+        typer.Option(help="Recipe of kind sequences, for its frames, encoder and optimizer; its data are ignored."),
     ] = None,
     validation: Validation = None,
     validation_audio: Annotated[
-        Path | None, typer.Option(metavar="FOLDER", help="Folder of the paths in such a list; CORPUS if not given.")
+        Path | None,
+        typer.Option(
+            metavar="FOLDER", help="Folder that the paths in a --validation list start from; CORPUS if not given."
+        ),
     ] = None,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of all files; runs/adapt-CORPUS if not given.")
+        Path | None, typer.Option(metavar="DIR", help="Folder to write to; runs/adapt-CORPUS if not given.")
     ] = None,
     split: Split = None,
     speaker_pattern: SpeakerPattern = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda, …; the GPU, if there is one, if not given.")] = None,
+    device: Device = None,
 ) -> None:
     """Adapt an encoder to the language, voices and microphones of recordings, without labels.
 
-    The encoder mines pairs of similar segments of different speakers, and is trained on them; then again. A round is
-    kept if MAP rises or the held-out loss falls; the first round that is not kept is the last. Writes best.safetensors,
-    an .onnx file for enroll, detect and index, report.md, and the recipes and commands that repeat each step. The same
-    command continues interrupted work.
+    Each round mines pairs of similar segments of different speakers with the encoder, and trains the encoder on them. A
+    round is kept if MAP on the --validation segments rises, or without them, if the loss on held-out pairs falls. The
+    first round that is not kept is the last. Writes best.safetensors, an .onnx file for enroll, detect and index,
+    report.md, and the recipes and commands that repeat each step. The same command continues interrupted work.
     """
     with needs("search"):
-        import faiss  # noqa: F401 -- if it is missing, that is an error before an hour of work
+        import faiss  # noqa: F401 -- a missing package is an error before an hour of work
     with needs("evaluate"):
         from earmark.training.adaptation import report
     with needs("train"):
@@ -76,7 +81,7 @@ def adapt(
 
     initialization = choose_initialization(init, recipe)
     if validation is not None and not validation.exists():
-        raise InputError(f"no file {validation}", key="validation")
+        raise InputError(f"{validation}: no such file; name a list or manifest of labeled segments", key="validation")
     manifest, corpus = read_speech(source, split, speaker_pattern), _corpus_name(source)
     if validation_audio is None and _is_list(validation):
         validation_audio = manifest.folder
@@ -102,12 +107,12 @@ def adapt(
 
 
 def _is_list(validation: Path | None) -> bool:
-    """Whether the validation is a list, whose paths need a folder, and not a manifest."""
+    """Whether `validation` is a list: the paths in a list need a folder, those in a manifest do not."""
     return validation is not None and validation.suffix not in {".tsv", ".parquet"}
 
 
 def _train(training: "SelfTraining") -> "AdaptationResult":
-    """Do all steps, and print a line about each."""
+    """Initialize the encoder and run all rounds; print a line about each step."""
     from earmark.training.adaptation.report import dataset_line, round_line
     from earmark.training.adaptation.self_training import metric_text
 
@@ -120,7 +125,7 @@ def _train(training: "SelfTraining") -> "AdaptationResult":
 
 
 def _corpus_name(source: Path) -> str:
-    """Name of a corpus: of its folder or manifest; most manifests are called `manifest`, in a folder with the name."""
+    """Name of a corpus: that of its manifest or folder. If the manifest is called `manifest`, that of its folder."""
     path = source.resolve()
     name = path.parent.name if path.stem == "manifest" else path.stem if path.is_file() else path.name
     return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "corpus"

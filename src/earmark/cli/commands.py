@@ -1,6 +1,6 @@
-"""Commands and groups: found in the source, imported when needed, with ``-h`` and errors that name the option.
+"""Commands and groups of the command line, whose modules are imported only when they are needed.
 
-A module declares its command with `command`, and nothing else lists it:
+A module declares its command with `command`; there is no other list of commands:
 
     @command(panel="Search", example="earmark search casa.wav")
     def search(recording: Path) -> None: ...
@@ -34,16 +34,16 @@ USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """The class of all usage errors, which typer does not export."""
 
 DESTRUCTIVE = frozenset({"remove"})
-"""Commands that delete what a user made; a typing error never leads to them."""
+"""Commands that delete a user's data; they are never suggested for a misspelled command."""
 
 
 def command(name: str = "", *, panel: str = "", example: str = "") -> Callable[[Function], Function]:
     """Declare a function as a command. All arguments are literals, because they are read from the source.
 
     Args:
-        name: of the command; the name of the function if empty.
-        panel: of the help of its group.
-        example: command lines that the help shows, one a line.
+        name: name of the command; if empty, the name of the function.
+        panel: panel of the command in the help of its group.
+        example: command lines that the help shows, one per line.
     """
     del name, panel, example
     return lambda function: function
@@ -54,7 +54,7 @@ class Command(TyperCommand):
 
     _flags: dict[str, str] | None = None
 
-    # Click assigns and reads both as attributes; the first reader makes them.
+    # Click assigns and reads `params` and `callback` as attributes; the first read imports the command.
     @property
     def params(self) -> list[Any]:
         """The options and arguments."""
@@ -67,7 +67,7 @@ class Command(TyperCommand):
 
     @property
     def callback(self) -> Callable[..., Any] | None:
-        """Runs the command with the values of `params`."""
+        """The function that runs the command with the values of `params`."""
         self._make()
         return self._callback
 
@@ -94,7 +94,7 @@ class Command(TyperCommand):
             raise InputError(f"{ctx.command_path}: {problem[0].lower()}{problem[1:]}{cure}") from None
 
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; an InputError whose key is one of its parameters or settings fields names the option."""
+        """Run the command; if the key of an InputError is a parameter or settings field, the error names its option."""
         try:
             return super().invoke(ctx)
         except InputError as error:
@@ -104,7 +104,7 @@ class Command(TyperCommand):
             raise InputError(error.problem, key=flag) from error
 
     def flag_of(self, key: str) -> str | None:
-        """The option of a parameter or settings field, None where the command has none."""
+        """The option of a parameter or settings field; None if the command has no option for it."""
         self._make()
         return (self._flags or {}).get(key)
 
@@ -128,7 +128,7 @@ class Group(TyperGroup):
 
     _commands: MutableMapping[str, Any]
     source: ClassVar[Declaration | None] = None
-    """Where the commands are, if they are imported late."""
+    """Declaration of the group, if its module is imported late."""
 
     @property
     def commands(self) -> MutableMapping[str, Any]:
@@ -145,7 +145,7 @@ class Group(TyperGroup):
         """Find the command that the first argument names.
 
         Raises:
-            UsageError: no such command; names similar ones.
+            UsageError: there is no such command; the message names similar ones.
         """
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None and not ctx.resilient_parsing:
@@ -161,8 +161,8 @@ class App(typer.Typer):
     Args:
         package: full name of the package whose modules declare commands; its source is read now. Empty for none.
         order: names of commands, which the help lists first and in this order.
-        panel: of the help of the group that this one belongs to.
-        how: as of `typer.Typer`.
+        panel: panel of this group in the help of the outer group.
+        how: further arguments of `typer.Typer`.
     """
 
     def __init__(self, *, package: str = "", order: Sequence[str] = (), panel: str = "", **how: Any) -> None:
@@ -195,7 +195,7 @@ class App(typer.Typer):
 
     def _register(self, name: str, doc: str | None, load: Callable[[], Any], **how: Any) -> None:
         def late() -> None:
-            """Typer registers this in place of the function."""
+            """Stand in for the function of the command, which is imported later."""
 
         late.__name__, late.__doc__ = name, _without_line_breaks(doc or "")
         late.load = load  # type: ignore[attr-defined]

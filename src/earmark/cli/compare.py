@@ -19,28 +19,33 @@ from earmark.core.progress import follow
 )
 def compare(
     recipes: Annotated[list[Path], typer.Argument(metavar="RECIPE...", help="Recipes, .toml, or folders of them.")],
-    protocol: Annotated[Path, typer.Option(metavar="FILE", help="Tests, .toml: lists and back-ends.")],
+    protocol: Annotated[
+        Path, typer.Option(metavar="FILE", help="Evaluation protocol, .toml: the lists and back-ends to test with.")
+    ],
     encoders: Annotated[
         list[Path] | None,
         typer.Option(
             "--encoder",
             metavar="FILE",
-            help="A table \\[encoder] that replaces that of each recipe; may be repeated.",
+            help="A .toml file with a table \\[encoder], which replaces that of each recipe; may be repeated.",
         ),
     ] = None,
     overrides: Overrides = None,
-    seeds: Annotated[int, typer.Option(min=1, help="Runs of each recipe and encoder: seeds 1, 2, ….")] = 3,
+    seeds: Annotated[
+        int, typer.Option(min=1, help="Number of runs of each recipe and encoder, with the seeds 1, 2, …")
+    ] = 3,
     out: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Folder for runs and report; runs/PROTOCOL if not given."),
     ] = None,
-    jobs: Annotated[int, typer.Option(min=1, help="Runs to train at the same time.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="Number of runs to train at the same time.")] = 1,
     device: Device = None,
     check: Check = False,
 ) -> None:
     """Train recipes × encoders × seeds, evaluate every run by one protocol, and write a report with tables and plots.
 
-    Finished runs and results are kept: the same command resumes, and more recipes or seeds cost only themselves.
+    Finished runs and results are kept: the same command resumes, and a command with more recipes or seeds trains only
+    the new runs.
     """
     with needs("train"):
         from earmark.training.compare.evaluator import Evaluator

@@ -64,7 +64,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: st
     for column in columns:
         table.add_column(column.lstrip(">"), justify="right" if column.startswith(">") else "left")
     for row in rows:
-        table.add_row(*map(Text, row))  # Text: the name [red].wav is no markup
+        table.add_row(*map(Text, row))  # Text, because a name such as [red].wav is not markup
     # A pipe has no width; the default of 80 columns would wrap paths.
     console = Console(width=None if sys.stdout.isatty() else 1000)
     if title:
@@ -73,7 +73,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: st
 
 
 def time_text(seconds: float) -> str:
-    """A time for tables: seconds, from a minute on minutes and seconds.
+    """A time for tables: in seconds below a minute, else in minutes and seconds.
 
     >>> time_text(59.5), time_text(83.456), time_text(3723.4)
     ('59.50 s', '1:23.46', '1:02:03.40')
@@ -94,8 +94,8 @@ REDRAW_S = 0.05
 def progress_bar() -> Iterator[Progress]:
     """Draw one progress bar per stage on stderr if it is a terminal, and remove the bars at the end.
 
-    The name of a stage ends before `` (``; the rest may differ between calls. The bar of a finished stage is removed
-    when another stage begins.
+    The name of a stage is its text before `` (``; the rest may differ between calls. The bar of a finished stage is
+    removed when another stage begins.
 
     ```python
     with console.progress_bar() as progress:
@@ -112,7 +112,7 @@ def progress_bar() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (
-        TextColumn("{task.description}", markup=False),  # the name [red].wav is no markup
+        TextColumn("{task.description}", markup=False),  # a name such as [red].wav is not markup
         BarColumn(),
         TaskProgressColumn(),
         TimeElapsedColumn(),
@@ -123,7 +123,7 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def _drawn_in(bars: "Bars") -> Progress:
-    """A callback that draws each stage as a task of `bars`."""
+    """Make a progress callback that draws each stage as a task of `bars`."""
     tasks: dict[str, TaskID] = {}
     drawn_s: dict[str, float] = {}
 

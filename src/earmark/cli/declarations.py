@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from pkgutil import iter_modules
 
-# Parsing only the head of a command, from its decorator to its docstring, takes a third of the time of all its source.
+# Parsing only the head of a command, from its decorator to its docstring, takes a third of the time of parsing all of
+# its source.
 _COMMAND = r'@command\(.*?^    """.*?"""'
 _GROUP = r"app = App\((?:[^\n]*\)|.*?^\))"
 _DECLARED = re.compile(f"^(?:{_COMMAND}|{_GROUP})$", re.MULTILINE | re.DOTALL)
@@ -24,11 +25,11 @@ class Declaration:
     Attributes:
         name: what the user types.
         module: full name of the module.
-        attribute: of the module: a function, or the `App` of a group.
-        is_group: it is a group.
-        help: its docstring or help text.
-        panel: of the help of the group that it belongs to; empty for the first panel.
-        example: command lines, one a line.
+        attribute: name of the function, or of the `App` of a group, in the module.
+        is_group: whether it is a group.
+        help: docstring of the command, or help text of the group.
+        panel: panel in the help of the outer group; empty for the first panel.
+        example: command lines, one per line.
     """
 
     name: str
@@ -45,7 +46,7 @@ def declarations(package: str, folder: Path) -> list[Declaration]:
 
     Args:
         package: full name of the package.
-        folder: of its source.
+        folder: folder of its source.
     """
     found: list[Declaration] = []
     for module in iter_modules([str(folder)]):
@@ -70,7 +71,7 @@ def _declared(module: str, tree: ast.Module) -> Iterator[Declaration]:
 
 
 def _arguments(call: ast.Call) -> dict[str, str]:
-    """The literal texts among the arguments of a call; `name` is the one without a keyword."""
+    """The string literals among the arguments of a call, by keyword; a positional one is the `name`."""
     arguments = dict(zip(["name"], call.args, strict=False)) | {str(one.arg): one.value for one in call.keywords}
     return {
         name: one.value

@@ -41,7 +41,7 @@ def demo(
     loaded = load_encoder(encoder)
     files = bundled.take_files()
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TakeWarning)  # the table shows them
+        warnings.simplefilter("ignore", TakeWarning)  # the table shows the remarks
         keyword = enroll(bundled.KEYWORD, files, encoder=loaded, sources=[file.name for file in files])
     console.say(f"Enrolled {keyword.name!r} from five takes:")
     print_takes(keyword.takes)

@@ -33,9 +33,12 @@ def detect(
     false_alarms_per_hour: options.FalseAlarms = None,
     speaker_encoder: options.SpeakerEncoderName = None,
     refused: Annotated[
-        bool, typer.Option("--refused", help="Also list detections in another voice than that of the only speaker.")
+        bool,
+        typer.Option("--refused", help="Also list refused detections: those of a restricted keyword in another voice."),
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per line and detection.")] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print each detection as a JSON object, one per line.")
+    ] = False,
     plot: Annotated[
         Path | None,
         typer.Option(
@@ -143,7 +146,7 @@ def _detector(
 
 
 def _detect_file(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
-    """Search a file; JSON lines are printed at once."""
+    """Detect keywords in a file; with `as_json`, each detection is printed as soon as it is found."""
     from earmark.core.audio import AudioError
 
     detections = []
@@ -200,7 +203,7 @@ def print_detections(detections: "Sequence[Detection]", title: str, *, refused: 
 
 
 def _is_same_word(one: "Detection", other: "Detection") -> bool:
-    """Whether two detections share more than half of the shorter one: a word may be a keyword of two speakers."""
+    """Whether two detections overlap by more than half of the shorter one, as keywords of two speakers may."""
     shared = min(one.end_s, other.end_s) - max(one.start_s, other.start_s)
     return 2 * shared > min(one.end_s - one.start_s, other.end_s - other.start_s)
 
@@ -212,9 +215,9 @@ def _note(file: Path, refused: "Sequence[Detection]", least: dict[str, float]) -
         nearest = max(same, key=lambda one: one.speaker_score or -1.0)
         often = "once" if len(same) == 1 else f"{len(same)} times"
         console.note(
-            f"{file}: {keyword!r} {often} in another voice than {speaker}'s, the most similar at "
-            f"{console.time_text(nearest.start_s)}: voice score {nearest.speaker_score:.2f}, {least[speaker]:.2f} is "
-            "needed; --refused lists all"
+            f"{file}: {keyword!r} was refused {often}, because the voice is not {speaker}'s; best voice score "
+            f"{nearest.speaker_score:.2f} at {console.time_text(nearest.start_s)}, needed {least[speaker]:.2f}; "
+            "--refused lists all"
         )
 
 
@@ -254,7 +257,7 @@ def _draw(
 
 
 def _read_span(file: Path, start_s: float, end_s: float) -> "Wave":
-    """The wave of a span, read without keeping the rest."""
+    """Read a span of a recording; memory does not grow with the rest."""
     import numpy as np
 
     from earmark import audio

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 INK, FAINT, HIT, TRUTH = "#1f2430", "#c9ced6", "#d1495b", "#2a9d8f"
 LEAD_S = 3.0
-"""Audio before the start of a plot that completes the windows of its first scores."""
+"""Seconds of audio before the start of a plot, which complete the windows of its first scores."""
 
 SUFFIXES = (".png", ".svg", ".pdf")
 WIDTHS = 9.0, 20.0  # inches
@@ -36,7 +36,7 @@ def check_path(path: Path, key: str) -> None:
     if not path.parent.is_dir():
         raise InputError(f"{path.parent}: no such folder; name an existing one", key=key)
     with needs("plots"):
-        import matplotlib  # noqa: F401 -- if it is missing, that is an error before the work
+        import matplotlib  # noqa: F401 -- a missing package is an error before the work
 
 
 def draw(

@@ -25,7 +25,8 @@ def embed(
 
     A .parquet file has the columns path, start_s, end_s, speaker, label and vector, in the order of the list; the list
     may be larger than memory. An .npz file has the arrays paths, start_s, end_s, speakers, labels and vectors; the same
-    command continues interrupted work. Keep the segments of a recording together in the list, so that it is read once.
+    command continues interrupted work. Keep the segments of a recording together in the list, so that each
+    recording is read once.
     """
     from earmark.data.embedding_tables import write_table
     from earmark.data.lists.segments import read_clips

@@ -11,7 +11,7 @@ from earmark.cli.commands import command
 from earmark.cli.enrolled import check_enrolling, enroll_files, keyword_kind, threshold_origin
 
 MANY_TAKES = 10
-"""More takes of a keyword are usually a folder named by mistake."""
+"""More takes than this usually mean that the user named the wrong folder."""
 
 
 @command(
@@ -50,7 +50,7 @@ def enroll(
         kept.save(keyword, replace=known or replace)
     count, rate = len(keyword.takes), keyword.rate
     if count > MANY_TAKES:
-        console.note(f"{count} takes; one to ten takes of one word are meant: check that the files hold nothing else")
+        console.note(f"{count} takes, but one to ten are usual; check that each file contains only the keyword")
     how_often = "" if rate is None else f" ({rate:g} false alarm{'s' * (rate != 1)} per hour)"
     console.say(
         f"saved {keyword.name!r}: {count} take{'s' * (count != 1)}, {keyword.duration_s:.2f} s long, "

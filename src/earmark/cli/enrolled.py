@@ -1,4 +1,4 @@
-"""The commands for keywords and for speakers share their work: enroll, remove, re-embed, and how a take is shown."""
+"""What the commands for keywords and for speakers share: they enroll, remove, re-embed, and print takes."""
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
@@ -22,8 +22,8 @@ class Kind:
 
     Attributes:
         label: noun in messages, with a space after it.
-        rate_name: the argument of the functions that sets the threshold.
-        found_at: what a threshold means, in messages.
+        rate_name: name of the argument that sets the threshold.
+        found_at: words before the value of a threshold, in messages.
     """
 
     label: str
@@ -75,7 +75,7 @@ def speaker_kind(store: "KeywordStore") -> Kind:
 
 
 def check_enrolling(kind: Kind, name: str, *, add: bool, replace: bool) -> Any:
-    """The keyword or speaker to add takes to; None for a new one.
+    """Check the name; returns the keyword or speaker to add takes to, None for a new one.
 
     Raises:
         InputError: the name is not valid, is taken, or is unknown where takes are added.
@@ -101,7 +101,7 @@ def enroll_files(kind: Kind, name: str, files: Sequence[Path], encoder: Any, kno
     paths = recordings_of(files)
     chosen = {} if rate is None else {kind.rate_name: rate}
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", TakeWarning)  # the table shows them
+        warnings.simplefilter("ignore", TakeWarning)  # the table shows the remarks
         if known is not None:
             enrolled = kind.extend(known, paths, encoder=encoder, **chosen)
         else:
@@ -141,7 +141,7 @@ def recordings_of(files: Iterable[Path]) -> list[Path]:
 
 
 def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None) -> str:
-    """Why a threshold has its value where the user gave no rate; the end of a sentence.
+    """The reason for the value of a threshold, as the end of a sentence; empty if the user gave the rate.
 
     Args:
         known: the keyword or speaker before the command.
@@ -154,7 +154,7 @@ def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None)
         return ", as before"
     if known.rate is not None:
         return f", for the same rate as before, {known.rate:g}"
-    return ", for the default rate: the rate before is unknown, and the encoder is another one"
+    return ", for the default rate: the earlier rate is unknown, and the encoder is another one"
 
 
 def encoder_label(fingerprint: str) -> str:
@@ -174,7 +174,7 @@ def print_takes(takes: Iterable["Take"]) -> None:
     for number, take in enumerate(takes, start=1):
         spoken = take.wave[round(take.start_s * SAMPLE_RATE) : round(take.end_s * SAMPLE_RATE)]
         level_db = 20 * np.log10(np.sqrt(np.mean(np.square(spoken, dtype=np.float64))) + 1e-9)
-        # The row shows already which take it is.
+        # The row already shows the number and the file of the take.
         remarks = "; ".join(
             remark.removeprefix(f"take {number} ").removeprefix(f"({take.source}) ") for remark in take.remarks
         )
@@ -193,9 +193,9 @@ def verify_file(speaker: "Speaker", file: Path, encoder: "SpeakerEncoder") -> "V
     from earmark.core.errors import InputError
     from earmark.spotting.speaker import LONGEST_TAKE_S, verify
 
-    length_s = audio.duration_s(file)  # before a long file is read
+    length_s = audio.duration_s(file)  # refuses a long file before it is read
     if length_s > LONGEST_TAKE_S:
-        raise InputError(f"{file}: {length_s:.0f} s long, at most {LONGEST_TAKE_S:.0f} s are verified; cut a part out")
+        raise InputError(f"{file}: {length_s:.0f} s are too long; cut out a part of at most {LONGEST_TAKE_S:.0f} s")
     wave = audio.read(file)
     try:
         return verify(speaker, wave, encoder=encoder)

@@ -85,7 +85,7 @@ def index(
     from earmark.search.ray_cluster import RayExecutor
 
     if not any(source.exists() for source in sources):  # missing ones among several are reported and skipped
-        raise InputError(f"{sources[0]}: no such file or folder")
+        raise InputError(f"{sources[0]}: no such file or folder; name recordings, folders of them, or manifests")
     recordings = [recording for source in sources for recording in _recordings(source)]
     path = index_path or default_path()
     executor: Executor = RayExecutor(ray, threads) if ray else ThreadExecutor(threads or _processors())
@@ -142,7 +142,7 @@ def _shipped_encoder(path: Path) -> str | None:
 
 
 def _settings(path: Path, given: "IndexSettings") -> "IndexSettings":
-    """The settings of an index, or the defaults for a new one, with those that were given."""
+    """The settings of an existing index, changed by the given ones; for a new index, the given settings."""
     from earmark.search.contents import has_contents, read_contents
 
     if not has_contents(path):
@@ -151,7 +151,7 @@ def _settings(path: Path, given: "IndexSettings") -> "IndexSettings":
 
 
 def _print_report(report: "IndexReport", seconds: float, path: Path) -> None:
-    """Print failures, what was done, and the size of the index."""
+    """Print the failures, the number of files by outcome, and the size of the index."""
     from earmark.core.errors import InputError
     from earmark.search import open_index
 

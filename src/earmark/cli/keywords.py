@@ -85,7 +85,7 @@ def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of keywords.")],
     store: options.Store = None,
 ) -> None:
-    """Remove keywords and their takes; none of them when one of the names is unknown."""
+    """Remove keywords and their takes. If one name is unknown, none is removed."""
     from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:

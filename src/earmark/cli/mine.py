@@ -30,14 +30,16 @@ def mine(
     audio: retrieve.Audio = None,
     encoder: retrieve.EncoderName = None,
     split: retrieve.Split = None,
-    snippets: Annotated[bool, typer.Option("--snippets", help="Also write the examples as audio.")] = False,
+    snippets: Annotated[
+        bool, typer.Option("--snippets", help="Also write the example pairs of the report as audio.")
+    ] = False,
 ) -> None:
     """Find pairs of similar segments: nearest neighbors of their embeddings, up to the wanted coverage.
 
-    Neighbors of a segment never overlap with it in its recording. Writes the pairs as pairs.txt ('file1 spk1 s1 e1
+    A segment and its neighbors never overlap. Writes the pairs as pairs.txt ('file1 spk1 s1 e1
     file2 spk2 s2 e2 similarity') and as a manifest, pairs.parquet, in which the two clips of a pair share a label;
     report.md, results.json and two plots. The folder keeps the embeddings: the same command continues interrupted work,
-    and another threshold takes seconds.
+    and mining with another threshold takes seconds.
     """
     with needs("train"):
         from earmark.training.mining.mining import mine as mine_pairs

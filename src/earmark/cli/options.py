@@ -46,7 +46,7 @@ Overrides = Annotated[
 ]
 Device = Annotated[
     str | None,
-    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …; the GPU if not given, else cpu."),
+    typer.Option(metavar="DEVICE", help="cpu, cuda, cuda:1, …; if not given, the GPU where there is one."),
 ]
 Check = Annotated[
     bool, typer.Option("--check", help="Report every fault of the recipe and of its files; train nothing.")

@@ -33,7 +33,7 @@ Exact = Annotated[
     bool | None,
     typer.Option(
         "--exact/--fast",
-        help="Score all windows, or only those near FAISS's candidates; --fast if the index has them.",
+        help="Score all windows, or only those near FAISS's candidates; if not given, --fast for an index with FAISS.",
     ),
 ]
 
@@ -59,7 +59,7 @@ def search(
     encoder: IndexEncoder = None,
     limits: "HitLimits",
     exact: Exact = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object per hit and line.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print each hit as a JSON object, one per line.")] = False,
     ctm: Annotated[bool, typer.Option("--ctm", help="Print CTM, one line per hit.")] = False,
     audacity: Annotated[
         Path | None,
@@ -68,7 +68,7 @@ def search(
 ) -> None:
     """Find where a word is said, given recordings of it; the best hits first. The indexed audio itself is not needed.
 
-    The score is a cosine: 1 is the best. Hits in the file of the query itself are shown too.
+    The score is a cosine: 1 is the best. Hits in the recordings of the takes themselves are shown too.
     """
     from earmark.core.errors import InputError
     from earmark.search import open_index
@@ -108,7 +108,7 @@ def load_encoder_of(index: "Index", name: str | None) -> "Encoder":
         name: name or file of the encoder; None for the shipped encoder that the index names.
 
     Raises:
-        InputError: another encoder made the index, or an encoder that does not ship and is not named.
+        InputError: the named encoder did not make the index, or the encoder of the index needs a name.
     """
     from earmark.core.errors import InputError
     from earmark.models.encoder import SHIPPED, load_encoder

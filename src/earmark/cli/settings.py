@@ -86,11 +86,11 @@ class Flag:
     """Differences between an option and its field.
 
     Attributes:
-        name: of the option, such as ``--neighbors`` or ``--exact/--fast``; made from the field if empty.
+        name: name of the option, such as ``--neighbors`` or ``--exact/--fast``; made from the field if empty.
         short: a second, short name, such as ``-k``.
         metavar: placeholder of the value in the help; made from the unit of the field if empty.
-        panel: of the help.
-        separator: between the items of a tuple or list that is written as one text, such as ``,``.
+        panel: panel of the option in the help.
+        separator: text between the items of a tuple or list that is written as one text, such as ``,``.
         text: the option is a text that the field's own validator reads.
         is_hidden: the help does not list the option.
     """
@@ -112,9 +112,9 @@ class SettingsOption:
         key: path of the field in its model, such as ``grid.hop_s``.
         name: of the parameter that typer makes the option from.
         flag: the option, as errors show it.
-        annotation: for typer.
+        annotation: type and help, as typer reads them.
         is_required: the field has no default.
-        separator: as of `Flag`.
+        separator: see `Flag`.
     """
 
     key: str
@@ -126,7 +126,7 @@ class SettingsOption:
 
     @property
     def parameter(self) -> inspect.Parameter:
-        """For the signature of a command."""
+        """The parameter in the signature of the command."""
         default = inspect.Parameter.empty if self.is_required else None
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=self.annotation)
 
@@ -137,11 +137,11 @@ class SettingsOptions:
 
     Attributes:
         source: the model, or a reference ``"module:Class"``.
-        parameter: of the command, which gets the settings.
-        flags: by the path of a field.
+        parameter: parameter of the command that gets the settings.
+        flags: differences of options, by the path of their field.
         without: paths of fields that have no option.
-        prefix: before the name of each option.
-        panel: of the help.
+        prefix: beginning of the name of each option.
+        panel: panel of the options in the help.
     """
 
     source: "str | type[BaseModel]"
@@ -176,8 +176,8 @@ class SettingsOptions:
         """Settings with the values of the options.
 
         Args:
-            options: of this model.
-            values: by the name of the option's parameter; None or an empty list where it was not written.
+            options: the options of this model.
+            values: values by the name of the option's parameter; None or an empty list for an option that is not given.
 
         Raises:
             InputError: the model refuses a value; the key is the option.
@@ -243,11 +243,11 @@ def options_from(
 
     Args:
         source: the model; or a reference ``"module:Class"``, imported when the options are needed.
-        parameter: of the command, which gets the settings. Its annotation is not evaluated.
+        parameter: parameter of the command that gets the settings. Its annotation is not evaluated.
         flags: differences between options and their fields, by the path of the field; a text is the option's name.
         without: paths of fields that have no option; of a nested model, all its fields.
-        prefix: before the name of each option, such as ``grid-``.
-        panel: of the help, for all options.
+        prefix: beginning of the name of each option, such as ``grid-``.
+        panel: panel of all options in the help.
 
     The function itself stays as it is, so that tests may call it with settings.
     """
@@ -262,7 +262,7 @@ def options_from(
 
 
 def with_options(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict[str, str]]:
-    """A command whose parameters are options, also where `function` has parameters that are settings.
+    """Replace each settings parameter of a command by one parameter per option.
 
     Imports the settings models.
 
@@ -300,7 +300,7 @@ def first_problem(error: "ValidationError") -> tuple[str, str]:
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
     cause = first.get("ctx", {}).get("error")
-    if isinstance(cause, InputError):  # of a validator of ours
+    if isinstance(cause, InputError):  # raised by a validator of ours
         return ".".join(filter(None, [key, cause.key])), cause.problem
     message = first["msg"].removeprefix("Value error, ").replace("Input should be", "must be")
     value = first["input"]
@@ -330,7 +330,7 @@ def _paths(model: "type[BaseModel]", outer: str) -> Iterator[str]:
 
 
 def _plain(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """A type without None and without annotations; and the annotations."""
+    """Strip None and annotations from a type; returns the type and the annotations."""
     gathered = list(metadata)
     while True:
         if get_origin(annotation) is Annotated:
@@ -347,7 +347,7 @@ def _plain(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 
 def _option_type(annotation: Any) -> Any:
-    """The type that typer reads; None where it reads none."""
+    """The type of an option, as typer reads it; None if typer cannot read this type."""
     if annotation in {bool, int, float, str, Path} or get_origin(annotation) is Literal:
         return annotation
     if isinstance(annotation, type) and issubclass(annotation, Enum):

@@ -33,8 +33,8 @@ def spatial(
 ) -> None:
     """Learn features from unlabeled clips, with and without positions, and compare them with MFCC on few labels.
 
-    Each repetition draws the clips again, adds a row to results.csv (fractions), and saves its encoders, which every
-    evaluation opens by --encoder. Figures are drawn at the end. The same command resumes a run that was stopped.
+    Each repetition draws the clips again, adds a row to results.csv (fractions), and saves its encoders, which
+    `earmark evaluate` opens by --encoder. Figures are drawn at the end. The same command resumes a stopped run.
     """
     with needs("train"):
         from earmark.evaluation.simulation.plots import draw_simulation
@@ -68,7 +68,7 @@ def spatial(
 
 
 def percent_text(average: "Average", least: float = 0.0) -> str:
-    """A mean between `least` and 1, with its interval if that holds possible values only."""
+    """A mean in percent, with its confidence interval if all of the interval is between `least` and 1."""
     text, margin = f"{100 * average.mean:.1f}", average.margin
     is_possible = least <= average.mean - margin <= average.mean + margin <= 1
     if len(average.values) < _LEAST_FOR_INTERVAL or not is_possible:

@@ -38,9 +38,9 @@ def enroll(
     add: options.Add = False,
     false_accepts: _FalseAccepts = None,
 ) -> None:
-    """Enroll a voice from recordings of it.
+    """Enroll a speaker from recordings of the voice.
 
-    Ten seconds of speech are good, of any words; takes of the keyword that is restricted to this speaker help most.
+    Ten seconds of speech with any words are good. Takes of a keyword that is restricted to this speaker help most.
     """
     from earmark.models.speaker_encoder import load_speaker_encoder
     from earmark.store.store import KeywordStore
@@ -109,7 +109,7 @@ def verify(
 ) -> None:
     """Verify whether recordings are of a speaker's voice.
 
-    Both results are a success. A recording that cannot be verified is reported, and the others are verified.
+    The exit code is 0 for both results. A recording that cannot be verified is reported, and the others are verified.
     """
     from earmark.core.errors import EarmarkError
     from earmark.models.speaker_encoder import load_speaker_encoder
@@ -146,7 +146,7 @@ def remove(
     names: Annotated[list[str], typer.Argument(metavar="NAME", help="Names of speakers.")],
     store: options.Store = None,
 ) -> None:
-    """Remove speakers and their takes; none of them when one is unknown or a keyword is restricted to one."""
+    """Remove speakers and their takes. If one is unknown, or a keyword is restricted to one, none is removed."""
     from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:

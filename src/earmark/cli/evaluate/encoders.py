@@ -38,8 +38,8 @@ SpokenOption = Annotated[
     bool | None,
     typer.Option(
         "--spoken/--whole",
-        help="Embed only the spoken part of a clip, or the whole clip; only the spoken part if not given, or the whole "
-        "clip for encoders of clips of fixed length.",
+        help="Embed only the spoken part of a clip, or the whole clip; if not given, --whole for encoders of clips of "
+        "fixed length, --spoken for all others.",
     ),
 ]
 SpeakersOption = Annotated[
@@ -91,7 +91,7 @@ def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: 
 
 
 def load_speaker_embedder(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
-    """As `load`, for evaluations of speakers: the default is the shipped speaker encoder."""
+    """Load an encoder for an evaluation of speakers; as `load`, but the default is the shipped speaker encoder."""
     from earmark.evaluation.embedders import SpeakerEmbedder
     from earmark.models.encoder import SHIPPED, load_encoder
     from earmark.models.onnx_model import EncoderError
@@ -120,7 +120,7 @@ def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str
 
 
 def cache_key(embedder: "Embedder", *, crops: int = 0, seed: int = 0, spoken: bool | None = None) -> "Key":
-    """What embeddings in a cache depend on."""
+    """Key of cached embeddings: all settings that they depend on."""
     return {"fingerprint": embedder.fingerprint, "crops": crops, "seed": seed if crops else None, "spoken": spoken}
 
 
@@ -152,4 +152,4 @@ def embed_into(
 
 def _refuse_crops(crops: int, name: str) -> None:
     if crops:
-        raise InputError(f"{crops}; {name} embeds whole recordings; drop the option", key="crops")
+        raise InputError(f"{name} embeds whole recordings, not {crops} crops; drop the option", key="crops")

@@ -31,7 +31,9 @@ def few_shot(
     encoder: encoders.EncoderOption = None,
     background: Annotated[
         Path | None,
-        typer.Option(metavar="LIST", help="List of clips without keywords, lines 'label path': negatives of the SVMs."),
+        typer.Option(
+            metavar="LIST", help="Clips without keywords, as negatives of the SVMs: a list with lines 'label path'."
+        ),
     ] = None,
     spoken: encoders.SpokenOption = None,
     out: OutOption = None,
@@ -77,9 +79,13 @@ def _check(settings: "FewShotSettings", encoder: str | None, background: Path | 
         if encoders.is_checkpoint(encoder):
             raise InputError(f"detector needs an .onnx file; run earmark export on {encoder}", key="scoring")
         if spoken is not None:
-            raise InputError("only for scoring clip; the detector finds speech itself", key="spoken")
+            raise InputError(
+                "only for scoring clip, because the detector finds speech itself; drop the option", key="spoken"
+            )
     if background is not None and settings.backend != "svm":
-        raise InputError("only for backend svm; the others compare with the takes only", key="background")
+        raise InputError(
+            "only for backend svm, because the others compare with the takes only; drop the option", key="background"
+        )
 
 
 def _score(

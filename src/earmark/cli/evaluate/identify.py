@@ -33,9 +33,7 @@ def identify(
         Path, typer.Argument(metavar="LIST", help="iden_split.txt; the recordings in lines '3 path' are identified.")
     ],
     audio: Annotated[Path, typer.Option(metavar="FOLDER", help="Folder that the paths in LIST are relative to.")],
-    encoder: Annotated[
-        str, typer.Option(metavar="FILE", help="Checkpoint of earmark train, trained with a loss with classes.")
-    ],
+    encoder: Annotated[str, typer.Option(metavar="FILE", help="Checkpoint of earmark train whose loss has classes.")],
     settings: "IdentificationSettings",
     speakers: encoders.SpeakersOption = None,
     out: OutOption = None,
@@ -52,7 +50,7 @@ def identify(
 
     if not encoders.is_checkpoint(encoder):
         raise InputError(
-            f"{encoder}; exported encoders have no classes; name a checkpoint (.safetensors)", key="encoder"
+            f"{encoder}: exported encoders have no classes; name a checkpoint (.safetensors)", key="encoder"
         )
     crops, seed, skip = settings.crops, settings.seed, settings.skip_missing
     trials = speaker_trials.read_identification(split_list, audio, manifest=speakers, skip_missing=skip)
@@ -93,7 +91,7 @@ def identify(
 def _facts(
     trials: "SpeakerTrials", found: "Embeddings", embedder: "Embedder", settings: "IdentificationSettings"
 ) -> dict[str, Any]:
-    """What `results.json` has about the recordings."""
+    """Facts about the recordings, for results.json."""
     speakers = {trials.speakers[path] for path in found.paths}
     counts = {"recordings": len(found.paths), "speakers": len(speakers), "classes": len(embedder.classes)}
     left_out = {"missing": len(trials.missing), "silent": len(found.silent)}
@@ -101,14 +99,14 @@ def _facts(
 
 
 def _check(embedder: "Embedder", names: "Mapping[str, str]", encoder: str) -> None:
-    """Refuse an encoder without classes, and speakers that are no classes."""
+    """Refuse an encoder without classes, and speakers that are not among its classes."""
     if not embedder.classes:
         raise InputError(f"{encoder} was trained with a loss without classes; name another checkpoint", key="encoder")
     unknown = {name: path for path, name in names.items() if name not in embedder.classes}
     if unknown:
         name, path = next(iter(unknown.items()))
-        more = f" and {len(unknown) - 1} more speakers" if len(unknown) > 1 else ""
+        more = f" and {len(unknown) - 1} more speakers are" if len(unknown) > 1 else " is"
         raise InputError(
-            f"{path}: its speaker {name!r}{more}: not among the {len(embedder.classes)} classes of {encoder}, such as"
+            f"{path}: its speaker {name!r}{more} not among the {len(embedder.classes)} classes of {encoder}, such as"
             f" {embedder.classes[0]!r}; remove them from the list, or name the speakers with --speakers MANIFEST"
         )

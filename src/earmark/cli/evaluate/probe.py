@@ -53,8 +53,8 @@ def probe(
         str | None,
         typer.Option(
             metavar="NAME|FILE",
-            help="Name of a shipped encoder, an .onnx file, or a checkpoint (.safetensors); base if not given. mfcc: "
-            "the features themselves; mfcc+conv1d: the convolutional network on them of Humayun et al. 2021.",
+            help="Name of a shipped encoder, an .onnx file, or a checkpoint (.safetensors); base if not given. mfcc "
+            "evaluates the MFCC features themselves, mfcc+conv1d the network of Humayun et al. 2021 on them.",
         ),
     ] = None,
     spoken: encoders.SpokenOption = None,

@@ -47,7 +47,7 @@ EncoderName = Annotated[
 Split = Annotated[str | None, typer.Option(help="Split of a manifest; all if not given.")]
 Spoken = Annotated[
     bool,
-    typer.Option("--spoken/--whole", help="Embed only the spoken part of a recording without times, or all of it."),
+    typer.Option("--spoken/--whole", help="For clips without times: embed only the spoken part, or all of it."),
 ]
 
 
@@ -74,10 +74,10 @@ def retrieve(
     spoken: Spoken = True,
     out: OutOption = None,
 ) -> None:
-    """Rank all segments by their similarity to each, and compute MAP and MAP@R.
+    """Rank all segments by their similarity to each segment, and compute MAP and MAP@R.
 
-    Candidates are all other segments, those of other speakers, and those of the query's own speaker. Writes table.md,
-    results.json, map.png, and the embeddings, with which the same command continues interrupted work.
+    There are three rankings: of all other segments, of those of other speakers, and of those of the query's own
+    speaker. Writes table.md, results.json, map.png and the embeddings. The same command continues interrupted work.
     """
     from earmark.data.lists.segments import read_clips
     from earmark.evaluation.protocols import retrieval
@@ -124,14 +124,14 @@ def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
     from earmark.evaluation.segment_embeddings import LogMelMean, segment_embedder
 
     if name == WARPING:
-        raise InputError(f"{name} compares segments without embeddings; choose another", key="encoder")
+        raise InputError(f"{name} compares segments without embeddings; choose another encoder", key="encoder")
     if name == MEAN:
         return LogMelMean()
     return segment_embedder(encoders.load(name), spoken=spoken)
 
 
 def _check_labels(source: Path, segments: "Sequence[Clip]") -> None:
-    """Refuse segments without right answers before any of them is embedded."""
+    """Refuse segments that cannot be evaluated, before any segment is embedded."""
     if not segments:
         raise InputError(f"{source}: all clips are noise or room responses; name segments of speech")
     for number, clip in enumerate(segments, 1):
@@ -142,7 +142,8 @@ def _check_labels(source: Path, segments: "Sequence[Clip]") -> None:
             )
     if len({clip.label for clip in segments}) == len(segments):
         raise InputError(
-            f"{source}: {len(segments)} segments with as many labels: no query has a right answer; add more of a label"
+            f"{source}: all {len(segments)} segments have different labels, so no query has an answer; add segments "
+            "with the same label"
         )
 
 

@@ -110,7 +110,7 @@ def _search_all(
     exact: bool,
     tolerance_s: float,
 ) -> "list[QueryResult]":
-    """Results of the queries whose word is said in other recordings than those of the query."""
+    """Search for the queries whose word occurs in recordings other than their own; returns the results."""
     from earmark.evaluation.protocols.search import match_hits
     from earmark.search import query_from_takes
     from earmark.search import search as find
@@ -126,7 +126,9 @@ def _search_all(
                 hits = find(index, query, top=top, exact=exact, without=own)
                 results.append(match_hits(hits, others, tolerance_s=tolerance_s, label=listed.label))
     if not results:
-        raise InputError("none of the words occurs there; label the queries with words of the texts", key="references")
+        raise InputError(
+            "no label of a query occurs there; label the queries with words of the references", key="references"
+        )
     return results
 
 

@@ -54,9 +54,10 @@ def verify(
     spoken: encoders.SpokenOption = None,
     out: OutOption = None,
 ) -> None:
-    """Compare pairs of recordings; writes table.md, results.json, embeddings.npz, scores.npz and three plots.
+    """Verify whether the two recordings of each pair have the same speaker.
 
-    The same command continues interrupted work, and reuses the embeddings in embeddings.npz.
+    Writes table.md, results.json, embeddings.npz, scores.npz and three plots. The same command continues interrupted
+    work, and reuses the embeddings in embeddings.npz.
     """
     _check(settings, cohort)
     with needs("evaluate"):
@@ -140,7 +141,7 @@ def _normalized(
     settings: "VerificationSettings",
     spoken: bool | None,
 ) -> "tuple[Floats, dict[str, object]]":
-    """Normalized scores, and what `results.json` has about the cohort."""
+    """Normalized scores, and facts about the cohort for results.json."""
     from earmark.evaluation.protocols import verification
     from earmark.evaluation.protocols.speaker_trials import read_manifest_trials
 
@@ -159,7 +160,7 @@ def _normalized(
 def _facts(
     trials: "SpeakerTrials", found: "Embeddings", pairs: "Pairs", settings: "VerificationSettings"
 ) -> dict[str, Any]:
-    """What `results.json` has about the recordings."""
+    """Facts about the recordings and pairs, for results.json."""
     same = int(pairs.is_same.sum())
     return {
         "crops": settings.crops,

@@ -28,10 +28,11 @@ def speech_commands(
     ],
     out: ManifestOut,
     download: Annotated[
-        bool, typer.Option("--download", help="Download and unpack it into DIR, unless that is done already.")
+        bool, typer.Option("--download", help="Download and unpack the corpus into DIR, unless DIR has it.")
     ] = False,
     version: Annotated[
-        Version | None, typer.Option(help="Version to download, 0.02 if not given; or to require.")
+        Version | None,
+        typer.Option(help="Version to download, 0.02 if not given; without --download, required version."),
     ] = None,
     keep: Annotated[
         str | None,
@@ -56,11 +57,11 @@ def speech_commands(
     if download:
         _download(_archive(version or "0.02", url, sha256), directory)
     elif url or sha256:
-        raise InputError("only with --download", key="url" if url else "sha256")
+        raise InputError("only for a download; give --download too", key="url" if url else "sha256")
     manifest = read_speech_commands(directory)
     found = find_version(manifest)
     if version and found and found != version:
-        raise InputError(f"{directory}: has version {found}, not {version}; name another folder or version")
+        raise InputError(f"{directory}: the corpus has version {found}, not {version}; name another folder or version")
     if keep is not None:
         manifest = keep_as_classes(manifest, read_words(keep, "--keep"))
     write_manifest(manifest, out)

@@ -23,16 +23,16 @@ def from_lists(
     test: Annotated[Path | None, typer.Option(metavar="LIST", help="Clips for testing.")] = None,
     speaker_pattern: SpeakerPattern = None,
     speakers: Annotated[
-        Path | None, typer.Option(metavar="MANIFEST", help="Source of the speakers, instead of the paths.")
+        Path | None, typer.Option(metavar="MANIFEST", help="Manifest that names the speakers, instead of the paths.")
     ] = None,
 ) -> None:
-    """Make a manifest of published lists, lines 'label path'; a clip that is listed twice stays twice."""
+    """Make a manifest of published lists, lines 'label path'; a clip that is listed twice is in the manifest twice."""
     from earmark.data.corpora.folder import SPEAKER_PATTERN, speaker_finder
     from earmark.data.lists.clip_lists import known_speakers, manifest_of, read_list
     from earmark.data.manifest import read_manifest, write_manifest
 
     if speakers and speaker_pattern:
-        raise InputError("leave it out, or --speaker-pattern", key="speakers")
+        raise InputError("names the speakers, as --speaker-pattern does; give one of the two", key="speakers")
     given = {"train": train, "val": val, "test": test}
     read = {split: read_list(path, audio=audio, repeats=True) for split, path in given.items() if path is not None}
     if not read:

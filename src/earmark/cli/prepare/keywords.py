@@ -43,7 +43,7 @@ def keywords(
     ] = False,
     workers: Workers = None,
 ) -> None:
-    """Cut words out of sentences: align, cut, confirm by recognition, choose.
+    """Cut words out of sentences: align, cut, confirm cuts by recognition, and choose words.
 
     Beside the manifest are tight.parquet (the words without their neighbors), report.md and report.json. An interrupted
     command continues when run again.

@@ -40,8 +40,8 @@ def lists(
     out: Folder,
     settings: "FewShotSettings",
     training: "TrainingListSettings",
-    takes: Annotated[str, typer.Option(metavar="NUMBERS", help="Takes that enroll a keyword.")] = "1,5,10",
-    seeds: Annotated[int, typer.Option(min=1, help="Draws of each number of takes.")] = 5,
+    takes: Annotated[str, typer.Option(metavar="NUMBERS", help="Numbers of takes that enroll a keyword.")] = "1,5,10",
+    seeds: Annotated[int, typer.Option(min=1, help="Number of draws for each number of takes.")] = 5,
     splits: Annotated[str, typer.Option("--from", metavar="SPLITS", help="Splits to enroll and test from.")] = "test",
     impostors: Annotated[
         str | None, typer.Option(metavar="WORDS", help="Words to test beside the keywords; all others if not given.")
@@ -98,15 +98,15 @@ def open_set(
     train_from: Annotated[str, typer.Option(metavar="SPLITS", help="Splits to train from.")] = "train",
     val_from: Annotated[str, typer.Option(metavar="SPLITS", help="Splits to choose thresholds on.")] = "val",
     silence: Annotated[
-        int, typer.Option(min=0, help="Seconds of quiet background noise in each list: one more target.")
+        int, typer.Option(min=0, help="Seconds of quiet background noise in each list, as one more target.")
     ] = 0,
     noise: Noise = None,
     audio: ListAudio = None,
 ) -> None:
-    """Draw lists of targets among seen and unseen words: train.txt, test.txt and, from clips of val, val.txt.
+    """Draw lists for open-set evaluation: train.txt, test.txt and, from clips of val, val.txt.
 
-    Training has the targets and the seen unknown words; the test also has words that training does not have. A word of
-    the test other than the targets is seen if train.txt has it. No file is in two of the lists.
+    train.txt has the target words and the seen unknown words. test.txt also has unseen unknown words, which train.txt
+    does not have. No file is in two of the lists.
     """
     from earmark.data.draws import clips_by_word, draw_open_set
     from earmark.data.manifest import read_manifest
@@ -162,7 +162,7 @@ def _listing(audio: Path, manifest: "Manifest") -> "Callable[[Iterable[Clip]], l
 
 
 def _silence(manifest: "Manifest", noise: Path | None, count: int, out: Path, audio: Path) -> "list[ListedClip]":
-    """Write seconds of silence under `out`, the same ones at every call."""
+    """Write `count` clips of one second of quiet noise under `out`, the same at every call."""
     from earmark.data.manifest import read_manifest
     from earmark.data.silence import write_silence
 
@@ -170,13 +170,15 @@ def _silence(manifest: "Manifest", noise: Path | None, count: int, out: Path, au
         return []
     noises = (manifest if noise is None else read_manifest(noise)).only("noise")
     if not len(noises):
-        raise InputError("no clips of split noise in the manifest; name one that has some with --noise", key="silence")
+        raise InputError(
+            "the manifest has no clips of split noise; name a manifest of noise with --noise", key="silence"
+        )
     written = write_silence(noises, out, count)
     return _listing(audio, written)(written)
 
 
 def _write(files: "Mapping[str, Sequence[ListedClip]]", out: Path, kinds: Iterable[str]) -> None:
-    """Write lists into a folder that has no other lists of these kinds, which would seem to belong to this draw."""
+    """Write lists; refuse a folder with other lists of these kinds, because they would seem to be of this draw."""
     from earmark.data.lists.clip_lists import write_list
 
     others = sorted({path.name for kind in kinds for path in out.glob(kind)} - files.keys())

@@ -42,24 +42,31 @@ def ngrams(
     rules: "NgramRules",
     recordings: Annotated[
         Path | None,
-        typer.Option(metavar="MANIFEST", help="Recordings and speakers of ALIGNMENTS; its own paths if not given."),
+        typer.Option(
+            metavar="MANIFEST",
+            help="Manifest of the recordings and speakers of ALIGNMENTS; its own paths if not given.",
+        ),
     ] = None,
     sections: Annotated[
         Path | None,
-        typer.Option(metavar="SECTIONS", help="List n-grams inside these; runs without a pause if not given."),
+        typer.Option(
+            metavar="SECTIONS",
+            help="List of sections that n-grams are inside; if not given, runs of words without a pause.",
+        ),
     ] = None,
     segments: Annotated[
         Path | None,
         typer.Option(
-            metavar="SEGMENTS", help="Label these, such as those of prepare segments, instead of listing n-grams."
+            metavar="SEGMENTS",
+            help="List of segments to label, such as that of prepare segments; lists no n-grams then.",
         ),
     ] = None,
     split: Split = None,
     text_from: TextFrom = "text",
     most: Annotated[
-        int | None, typer.Option(min=1, help="Draw this many where there are more; all if not given.")
+        int | None, typer.Option(min=1, help="Maximum number of n-grams, drawn from all; all if not given.")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Seed of that draw.")] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the draw.")] = 0,
     workers: Workers = None,
 ) -> None:
     """List n-grams of phones or words with their times and labels such as HH,AH,L,OW.
@@ -71,7 +78,7 @@ def ngrams(
 
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
-        raise InputError("leave it out, or --segments", key="sections")
+        raise InputError("not together with --segments; give one of the two", key="sections")
     manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
     tokens: Counter[str] = Counter()
     found = _drawn(_segments(manifest, alignments, rules, sections, segments), most, seed)
@@ -137,7 +144,7 @@ def _aligned(
             manifest = _sentences(recordings, text_from, split)
             return manifest, given.of(manifest)
         if split is not None:
-            raise InputError(f"{split!r} is for a manifest; give it as --recordings", key="split")
+            raise InputError(f"{split!r} is a split of a manifest; give the manifest as --recordings", key="split")
         return Manifest(tuple(map(Clip, given.words))), [Alignment(tuple(words)) for words in given.words.values()]
     if recordings is not None:
         raise InputError("only for alignments; a manifest has its own recordings", key="recordings")

@@ -9,7 +9,7 @@ import typer
 from earmark.core.errors import InputError
 
 WORDS = "separated by commas, or gsc/pre-defined, gsc/unknown, gsc/user-defined"
-"""How options name words."""
+"""Help for options whose value is words."""
 
 ListAudio = Annotated[
     Path | None,
@@ -41,7 +41,7 @@ def process_count(workers: int | None) -> int:
 
 
 def read_words(text: str, option: str) -> list[str]:
-    """Read the words of an option, as lists write them; a group gives its words.
+    """Read the words of an option; spaces become underscores as in lists, and a group becomes its words.
 
     Raises:
         InputError: no word, or an unknown group.
@@ -119,7 +119,7 @@ def check_out(out: Path, *sources: Path | None) -> None:
     """Check that a list does not replace a file that it is made from, or the checkpoint log beside it.
 
     Raises:
-        InputError: it would.
+        InputError: the list would replace one of them.
     """
     if out.suffix == ".jsonl":
         raise InputError(

@@ -38,13 +38,13 @@ def segments(
         Path | None,
         typer.Option(
             metavar="FOLDER",
-            help="Folder that the paths start from: check that each section is inside its recording.",
+            help="Folder that the paths start from; if given, check that each section is inside its recording.",
         ),
     ] = None,
 ) -> None:
     """List all segments of sections that begin and end on a grid, with the label NOTRANS.
 
-    The grid begins at the start of a section. The list is written line by line: millions of them take no memory.
+    The grid begins at the start of a section. The list is written line by line, so millions need little memory.
     """
     from earmark.data.lists.segments import write_segments
 
@@ -64,7 +64,7 @@ def segments(
 
 
 def _segments(sections: Path, audio: Path | None, grid: "Grid", counts: Counter[str]) -> Iterator["SpeechSegment"]:
-    """Yield the segments of all sections; count the sections, and those that are too short."""
+    """Yield the segments of all sections; count the sections, and the too short ones, in `counts`."""
     from earmark.data.lists.sections import read_sections
     from earmark.data.segments.grid import grid_segments
 

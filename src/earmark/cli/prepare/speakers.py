@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 )
 @options_from("earmark.data.speaker_splits:HoldOutSettings")
 def speakers(
-    manifest: Annotated[Path, typer.Argument(metavar="MANIFEST", help="Clips with speakers; whole files.")],
+    manifest: Annotated[
+        Path, typer.Argument(metavar="MANIFEST", help="Clips with speakers; each clip is a whole file.")
+    ],
     out: Annotated[Path, typer.Option(metavar="DIR", help="Folder of the manifest and lists.")],
     settings: "HoldOutSettings",
     split: Annotated[str, typer.Option(help="Split of the training speakers.")] = "train",
@@ -57,7 +59,7 @@ def speakers(
     from earmark.data.manifest import read_manifest, write_manifest
 
     if pairs is not None and verify_split is None:
-        raise InputError("only with --verify-split", key="pairs")
+        raise InputError("needs speakers who are not in training; give --verify-split too", key="pairs")
     if verify_split == split:
         raise InputError(
             f"{split!r} is the split of the training speakers; verification needs others", key="verify_split"

@@ -35,8 +35,8 @@ def vad(
     """Find the sections of recordings that contain speech, by silero's voice activity detector.
 
     Paths in the list start from FOLDER, or from the folder of MANIFEST. A .jsonl file beside the list is the checkpoint
-    log: an interrupted command continues when run again. Recordings that cannot be read are dropped with a warning,
-    clips of noise and rooms without one.
+    log: an interrupted command continues when run again. Recordings that cannot be read are dropped with a warning.
+    Clips of noise and rooms are ignored.
     """
     from earmark.data.lists.sections import SECTIONS, write_sections
     from earmark.data.lists.spans import Span
@@ -62,7 +62,11 @@ def vad(
     files = len({section.path for section in sections})
     console.say(f"{out}: {len(sections)} sections in {files} recordings, {speech_s / 60:.1f} min of speech")
     if not any(section.speaker for section in sections):
-        cure = "--speaker-pattern, such as '^([^/]+)/' for a folder each" if source.is_dir() else "the column speaker"
+        cure = (
+            "--speaker-pattern, such as '^([^/]+)/' for one folder per speaker"
+            if source.is_dir()
+            else "the column speaker"
+        )
         console.say(f"speakers are unknown, so every recording counts as a speaker of its own; name them by {cure}")
     silent = len({clip.path for clip in manifest}) - files - len(failures)
     if silent or failures:
