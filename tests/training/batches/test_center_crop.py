@@ -12,7 +12,7 @@ LENGTHS = (9, 16, 23, 100, 1, 16)
 
 @pytest.fixture
 def bank(bank_of):
-    """Clips that count on from clip to clip, so that no two samples are equal."""
+    """Clips of consecutive numbers, so that no two samples are equal."""
     samples = np.arange(1, sum(LENGTHS) + 1) * 100 / 32767
     return bank_of(np.split(samples, np.cumsum(LENGTHS)[:-1]), silence_s=0)
 
@@ -26,7 +26,7 @@ def seeded(seed=0):
 
 
 def slow(wave, size, shift=0):
-    """Center, then shift, one sample at a time."""
+    """Reference: center and shift a wave, one sample at a time."""
     placed = np.zeros(size, np.float32)
     for sample in range(size):
         source = sample - shift - (size - len(wave)) // 2 if len(wave) < size else sample - shift
@@ -60,7 +60,7 @@ def test_as_many_clips_are_shifted_as_asked_for(bank):
     ours = clips(bank, shift_s=8 / 16_000, shift_probability=0.2)
     waves = ours.draw(ours.plan(torch.full((2000,), 1), seeded()))
     moved = (waves != torch.from_numpy(bank.wave(1))).any(1).float().mean()
-    assert moved == pytest.approx(0.2 * 16 / 17, abs=0.03)  # one shift of seventeen is none
+    assert moved == pytest.approx(0.2 * 16 / 17, abs=0.03)  # one of 17 shifts is 0
 
 
 def test_silence_is_digital_unless_it_has_a_gain(bank):

@@ -10,7 +10,7 @@ from earmark.training.batches.clip_bank import ClipBank, pack
 
 @pytest.fixture
 def words(tmp_path, say):
-    """Two files with one word each, one with two words that have times, and one with silence."""
+    """Manifest of two files with one word each, a file with two words with times, and a silent file."""
     folder = tmp_path / "words"
     folder.mkdir()
     audio.write(folder / "rise.wav", say("rise", before_s=0.5, after_s=0.3))

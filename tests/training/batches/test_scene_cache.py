@@ -12,7 +12,7 @@ CPU = torch.device("cpu")
 
 
 class Teacher:
-    """Counts its batches, and stops working after a number of them."""
+    """Encoder that counts its batches, and fails after a number of them."""
 
     def __init__(self, lives):
         self.tower, self.lives = StreamSettings(widths=(2, 2, 2, 2, 2)).build().eval(), lives
@@ -26,7 +26,7 @@ class Teacher:
 
 @pytest.fixture
 def store(bank_of, tone, tmp_path):
-    """`store(copies, lives)`: scenes of five tones, kept."""
+    """`store(copies, lives)`: fill a cache with scenes of five tones; the teacher fails after `lives` batches."""
     scenes = Scenes(bank_of([tone(300 * n, 0.3) for n in range(1, 6)]), SceneSettings(length_s=1.3, margin_s=0.3), CPU)
     augmentation = FieldSettings().build(AugmentationAudio(), CPU)
 
@@ -66,7 +66,7 @@ def test_an_interrupted_drawing_keeps_the_copies_that_are_complete(store, tmp_pa
     assert len(store(3, lives=2).copies) == 3
     assert (kept / "copy_0" / "waves.i16").stat().st_mtime_ns == made
     assert sorted(path.name for path in kept.iterdir()) == ["copy_0", "copy_1", "copy_2"]
-    # Nothing is left to do, and who asks for fewer gets fewer.
+    # All copies exist, and a caller can ask for fewer.
     assert len(store(3, lives=0).copies) == 3
     assert len(store(2, lives=0).copies) == 2
 

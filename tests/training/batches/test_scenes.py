@@ -45,7 +45,7 @@ def test_speed_moves_length_and_pitch(bank_of, tone, speed):
 
 
 def test_neighbors_sound_outside_the_gap_only(bank_of, tone):
-    # The word that is drawn is the only one of 1 kHz; its neighbors are of 500 Hz, except where it is its own.
+    # The drawn word is the only one of 1 kHz. Its neighbors are of 500 Hz, unless the word is its own neighbor.
     bank = bank_of([tone(1000, 0.3), *(tone(500, 1.5) for _ in range(30))])
     scenes = draw(bank, [0] * 10, neighbor=1.0, gap_s=(0.1, 0.1), neighbor_db=0.0)
     gap = round(0.1 * SAMPLE_RATE)

@@ -15,7 +15,7 @@ LENGTHS = torch.tensor([16_000, 9_001, 12_345, 4_000])
 
 
 def effects(responses=(), **settings):
-    """`effects(noise={"snr_db": (0, 0)})`: it always happens, if nothing else is said."""
+    """`effects(noise={"snr_db": (0, 0)})`: an augmentation with these effects, by default with probability 1."""
     always = {name: {"probability": 1.0} | mine for name, mine in settings.items()}
     return SectionAugmentation(SectionAugmentSettings.model_validate(always), torch.device("cpu"), responses)
 
@@ -30,7 +30,7 @@ def drawn(seed=0):
 
 @pytest.fixture
 def waves():
-    """Four rows of noise and of the samples after them."""
+    """Four rows of noise; the samples beyond `LENGTHS` are padding."""
     return 0.1 * torch.randn(4, 16_000, generator=drawn(9))
 
 
@@ -82,7 +82,7 @@ def test_the_input_is_not_changed_nor_samples_after_a_row(waves):
 
 def test_a_row_is_the_same_however_far_it_is_padded_and_whatever_is_beside_and_after_it(waves):
     made = everything()(waves, LENGTHS, drawn())
-    # The same first row's draws beside one row less, and the others under more padding of other sound.
+    # The first row beside one row less, and the other rows with more and different padding.
     wider = torch.nn.functional.pad(waves, (0, 5000), value=0.3)
     for row, length in enumerate(LENGTHS):
         wider[row, length:] = 0.3
@@ -118,7 +118,7 @@ def test_noise_is_uniform_and_as_loud_as_asked_for(waves):
     for wave, augmented, length in zip(waves.double(), made.double(), LENGTHS, strict=True):
         noise = (augmented - wave)[:length]
         assert 10 * torch.log10(wave[:length].square().mean() / noise.square().mean()).item() == pytest.approx(12)
-        # Evenly spread numbers: their greatest is √3 times their RMS, and a quarter is in each quarter of the range.
+        # Uniform numbers: the maximum is √3 times the RMS, and a quarter of them is in each quarter of the range.
         assert noise.abs().max() / noise.square().mean().sqrt() == pytest.approx(3**0.5, rel=0.02)
         assert np.histogram(noise, 4)[0] / int(length) == pytest.approx(0.25, abs=0.03)
 
@@ -251,7 +251,7 @@ def test_events_stay_within_ten_milliseconds_at_another_pitch(cents, bursts):
     level = np.convolve(np.square(made), np.ones(32) / 32, mode="same")
     for onset in onsets:
         near = slice(onset - 800, onset + 800)
-        # Where half of the burst's level is passed: what fades in before is a seam.
+        # First sample above half of the burst's level; a cross-fade can begin earlier.
         first = onset - 800 + int(np.argmax(level[near] > 0.045))
         assert abs(first - onset) < 0.01 * SAMPLE_RATE, onset
 

@@ -11,7 +11,7 @@ SIZE = 16
 
 @pytest.fixture
 def bank(bank_of):
-    """Clips that count on from clip to clip, so that no two samples are equal."""
+    """Clips of consecutive numbers, so that no two samples are equal."""
     samples = np.arange(1, sum(LENGTHS) + 1) * 100 / 32767
     return bank_of(np.split(samples, np.cumsum(LENGTHS)[:-1]), silence_s=0)
 

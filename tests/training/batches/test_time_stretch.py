@@ -14,14 +14,14 @@ TEMPI = [0.5, 0.8, 1.3, 1.8]
 
 
 def stretched(wave, tempo):
-    """One row: its wave, and the whole answer."""
+    """Stretch one wave: the stretched wave, and the `Stretched` batch."""
     made = stretch(torch.as_tensor(np.float32(wave))[None], torch.tensor([tempo]))
     return made.waves[0].numpy(), made
 
 
 @cache
 def voice(seconds, tempo=1.0):
-    """A gliding voice of moving formants, as it would be spoken in another tempo: what a good change should give."""
+    """A gliding voice with moving formants, synthesized at a tempo: the ideal result of a stretch."""
     time_s = np.arange(round(seconds * RATE / tempo)) * tempo / RATE
     pitch = 120 + 30 * np.sin(2 * np.pi * 0.9 * time_s)
     phase = 2 * np.pi * np.cumsum(pitch) / RATE
@@ -38,7 +38,7 @@ def voice(seconds, tempo=1.0):
 
 
 def distance(one, other):
-    """Mean difference of log-mel energies."""
+    """Mean absolute difference of log-mel energies."""
     size = min(len(one), len(other))
     levels = [
         np.log(librosa.feature.melspectrogram(y=wave[:size], sr=RATE, n_fft=512, hop_length=160, n_mels=40) + 1e-4)
@@ -59,13 +59,13 @@ def test_a_tempo_of_one_changes_nothing():
 @pytest.mark.parametrize("size", [1, 100, 511, 16_001])
 def test_a_result_is_as_long_as_the_tempo_says(tempo, size):
     made, whole = stretched(np.ones(size), tempo)
-    # NumPy rounds halves to even numbers, as torch does.
+    # NumPy rounds halves to even numbers, like torch.
     assert whole.lengths.tolist() == [round(float(size / np.float64(np.float32(tempo))))]
     assert len(made) == whole.lengths[0]
 
 
 def plain(wave, tempo):
-    """The same one piece after another, each place tried."""
+    """WSOLA segment by segment, with a plain search over all shifts."""
     size = len(wave)
     length = round(size / tempo)
     around = np.pad(np.float64(wave), 4096)
@@ -122,7 +122,7 @@ def test_a_tone_keeps_its_frequency(tempo, frequency_hz):
     inner = made[1600:-1600]
     spectrum = np.abs(np.fft.rfft(inner * np.hanning(len(inner)), n=1 << 18))
     assert spectrum.argmax() * RATE / (1 << 18) == pytest.approx(frequency_hz, rel=0.01)
-    # And its level: what meets in a seam is in phase.
+    # The level is kept too, because the two sides of a cross-fade are in phase.
     assert np.sqrt(np.mean(inner**2)) == pytest.approx(np.sqrt(0.5), rel=0.03)
 
 
@@ -135,7 +135,7 @@ def test_a_chirp_passes_each_frequency_when_the_mapping_says(tempo):
         middle = int(whole.output_positions(torch.tensor([[at_s * RATE]]))[0, 0])
         piece = made[middle - 400 : middle + 400] * np.hanning(800)
         found_hz = np.abs(np.fft.rfft(piece, n=1 << 16)).argmax() * RATE / (1 << 16)
-        # The frequency of 20 ms before and after, and a half percent.
+        # The chirp changes by 20 Hz in 20 ms; half a percent is the resolution.
         expected_hz = 300 + 1000 * at_s
         assert abs(found_hz - expected_hz) < 20 + 0.005 * expected_hz
 
@@ -147,9 +147,9 @@ def test_onsets_are_where_the_mapping_says(tempo, bursts):
     level = np.convolve(made**2, np.ones(80) / 80, mode="same")
     for onset, position in zip(onsets, whole.output_positions(torch.tensor(onsets)[None])[0].tolist(), strict=True):
         first = position - 800 + int(np.argmax(level[position - 800 : position + 800] > 0.01))
-        # The source's 18 ms: in slow speech an onset is in two segments, and the first may contain it late.
+        # 18 ms of the source: in slow speech an onset can be in two segments, late in the first of them.
         assert abs(first - position) <= 288 * max(1, 1 / tempo), onset
-        # And near where an even tempo would have it.
+        # The position is also near that of an exact tempo.
         assert abs(position - onset / tempo) < 0.03 * RATE
 
 
@@ -169,7 +169,7 @@ def test_what_the_mapping_finds_is_what_was_laid(tempo):
     _, whole = stretched(wave, tempo)
     samples = torch.arange(0, RATE, 11)[None]
     position = whole.output_positions(samples)[0]
-    # Plainly: the piece whose middle is nearest, and how far its middle is, at most half a step.
+    # Plain search for the segment with the nearest center, at most half a hop away.
     places = whole.places[0]
     middles = places + 256
     offset = samples[0][:, None] - middles

@@ -15,7 +15,7 @@ def encoder(parts=1, context=3):
 
 
 def instant(frame, model):
-    """The sample at the center of a frame of a whole wave."""
+    """Sample at the center of a frame of a whole wave."""
     return (frame + model.settings.context // 2) * model.hop + model.reach // 2
 
 
@@ -74,7 +74,7 @@ def test_pieces_lie_inside_the_spoken_parts_and_are_long_enough():
     assert bool((windows[:, 0] >= spoken[:, 0] - 1).all())
     assert bool((windows[:, 1] <= spoken[:, 1] + 1).all())
     length = windows[:, 1] - windows[:, 0]
-    # 0.3 s, or all of what is shorter.
+    # 0.3 s, or the whole of a shorter part.
     assert int(length[0::3].min()) >= 4799
     assert int(length[2::3].min()) >= 1999
     assert int(length[0::3].max()) > 15_000

@@ -8,7 +8,7 @@ SPOKEN = torch.tensor([[8000, 16_000], [4000, 20_000], [100, 9000]])
 
 @pytest.fixture
 def waves():
-    """Words of three levels, with silence around them."""
+    """Words of three levels, each between silence."""
     generator = torch.Generator().manual_seed(0)
     waves = torch.zeros(3, 24_000)
     for row, (first, last) in enumerate(SPOKEN.tolist()):

@@ -21,7 +21,7 @@ def sound(count, size, seed):
 
 
 def only(effect, **settings):
-    """Settings under which one effect always happens."""
+    """Settings that apply one effect to every clip."""
     return OneOfSettings.model_validate(NEVER | {effect: {"weight": 1, **settings}})
 
 
@@ -32,7 +32,6 @@ def one_of(settings=None, noise=(), music=(), speech=(), rooms=(), **options):
 
 
 def with_all_effects(**options):
-    # Each kind has its own constant sign and size, so that what was added says where it came from.
     rooms = [torch.tensor([0.0, 1.0, 0.0, 0.5]), torch.tensor([1.0, -0.3])]
     return one_of(None, sound(3, 2000, 1), sound(2, 900, 2), sound(4, 300, 3), rooms, **options)
 
@@ -74,7 +73,7 @@ def test_clips_to_which_nothing_happens_keep_every_bit(all_effects):
 @pytest.mark.parametrize(("effect", "low", "high"), [("noise", 0, 15), ("music", 5, 15)])
 def test_the_measured_snr_is_the_published_one(effect, low, high):
     ours = one_of(only(effect), **{effect: sound(3, 3000, 1)})
-    # A word in the middle of silence: the power is that of the whole clip.
+    # A word in the middle of silence: the SNR uses the mean power of the whole clip.
     clean = torch.stack(sound(500, SIZE, 7))
     clean[:, :200] = 0
     plan = ours.plan(500, SIZE, seeded())

@@ -50,7 +50,7 @@ def test_silence_stays_silence():
 def test_a_made_room_has_its_reverberation_time(rt60_s):
     made = rooms(rt60_s=(rt60_s, rt60_s)).synthesize(4, torch.Generator().manual_seed(2))
     for response in made.numpy():
-        # Schroeder: the decay is the energy that is still to come; its fall from -5 to -25 dB, taken thrice.
+        # Schroeder: the decay curve is the remaining energy. RT60 is three times its fall from -5 to -25 dB.
         tail = response[SAMPLE_RATE // 500 :].astype(np.float64) ** 2
         decay_db = 10 * np.log10(np.cumsum(tail[::-1])[::-1] / tail.sum())
         time_s = [np.argmax(decay_db < level) / SAMPLE_RATE for level in (-5, -25)]

@@ -5,7 +5,7 @@ from earmark.training.nn.encoders.attentive_pooling import AttentivePooling
 
 
 def plain(pooling, frames):
-    """One clip, frame by frame."""
+    """Reference: pool one clip, frame by frame."""
     matrix, offset, vector = (
         weights.detach() for weights in (pooling.hidden.weight, pooling.hidden.bias, pooling.score.weight[0])
     )

@@ -8,7 +8,7 @@ from earmark.training.words.recipe import parse_recipe
 
 
 def count(module):
-    """Numbers that Keras counts: parameters, and means and variances of normalizations."""
+    """Number of parameters as Keras counts: with the means and variances of normalizations."""
     state = module.state_dict()
     return sum(tensor.numel() for name, tensor in state.items() if not name.endswith("num_batches_tracked"))
 
@@ -19,7 +19,7 @@ def test_the_encoder_has_the_published_size():
 
 
 def plain(state, rows):
-    """The network as its publication tells it, in NumPy."""
+    """Reference: the published network in NumPy."""
 
     def layer(number, x):
         return x @ state[f"layers.{number}.weight"].T + state[f"layers.{number}.bias"]

@@ -15,7 +15,7 @@ def test_values_and_gradients_are_those_of_torch(shape, layout):
     nn.init.uniform_(ours.weight, -1, 2)
     theirs.load_state_dict(ours.state_dict())
     maps, follow = (torch.randn(shape).contiguous(memory_format=layout) for _ in range(2))
-    # Both count nought among the numbers below it.
+    # Both treat 0 as a negative number.
     maps[0, 0, 0, 0] = 0
     found = []
     for layer in (ours, theirs):

@@ -61,7 +61,7 @@ def test_the_network_is_that_of_a_plain_computation(depth):
 
 
 def last_map(network, features):
-    """What the last layer gives, before the mean over time and frequency."""
+    """Output of the last layer, before the mean over time and frequency."""
     maps = []
     handle = network.layers[-1].register_forward_hook(lambda _module, _given, found: maps.append(found[1]))
     network(features)
@@ -72,7 +72,7 @@ def last_map(network, features):
 def test_an_output_of_res15_sees_125_frames_and_bands():
     network = Res(ResSettings(maps=2, dimension=2)).eval()
     for parameter in network.parameters():
-        # All positive, so that nothing is rectified away.
+        # All values are positive, so that ReLU changes none.
         torch.nn.init.constant_(parameter, 0.1)
     features = torch.ones(1, 141, 137, requires_grad=True)
     last_map(network, features)[0, 0, 70, 68].backward()

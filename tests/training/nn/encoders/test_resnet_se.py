@@ -13,7 +13,7 @@ SMALL = {"widths": (8, 8, 16, 24), "blocks": (1, 2, 1, 1), "dimension": 7}
 @pytest.mark.parametrize(("pooling", "count"), [("sap", 1_437_078), ("asp", 1_502_614)])
 def test_the_standard_network_has_one_and_a_half_million_parameters(pooling, count):
     # Counted by hand: convolutions 1,329,424, their normalizations 4256, excitations 20,710, attention 16,640, and
-    # the last layer 66,048, or 131,584 where there are deviations too.
+    # the last layer 66,048, or 131,584 with deviations.
     assert sum(parameter.numel() for parameter in ResNetSE(ResNetSESettings(pooling=pooling)).parameters()) == count
 
 

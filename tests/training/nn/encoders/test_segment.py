@@ -18,7 +18,7 @@ def count(module):
 def encoder(request):
     torch.manual_seed(0)
     network = SegmentEncoder(SegmentSettings(**SMALL, **request.param))
-    for parameter in network.parameters():  # biases and scales that matter
+    for parameter in network.parameters():  # so that no bias is 0 and no scale is 1
         parameter.data += 0.1 * torch.randn_like(parameter)
     return network.eval()
 
@@ -62,7 +62,7 @@ def test_padding_does_not_change_a_gradient():
 
 
 def plain(network, segment):
-    """The network in evaluation mode for one segment, frame by frame and head by head."""
+    """Reference: the network in evaluation mode for one segment, frame by frame and head by head."""
     weights = {name: parameter.detach().double().numpy() for name, parameter in network.named_parameters()}
 
     def norm(x, name):

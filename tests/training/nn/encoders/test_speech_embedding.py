@@ -14,7 +14,7 @@ PUBLISHED = StreamSettings(frames="published", hidden=8, dimension=6)
 
 
 def glide_and_buzz():
-    """Two seconds: a tone that glides from 150 Hz to 3.75 kHz and trembles, over a buzz that comes and goes."""
+    """Two seconds: a tone with vibrato that glides from 150 Hz to 3.75 kHz, over a buzz of varying level."""
     t = np.arange(32_000) / 16_000
     glide = np.sin(2 * np.pi * (150 * t + 900 * t**2)) * (0.5 + 0.5 * np.sin(2 * np.pi * 4 * t))
     buzz = np.sign(np.sin(2 * np.pi * 110 * t)) * (np.sin(2 * np.pi * 2.5 * t) > 0)
@@ -22,7 +22,7 @@ def glide_and_buzz():
 
 
 def encoder(settings):
-    """An encoder whose normalization has seen something, so that forgetting it would show."""
+    """Encoder whose batch statistics are not the initial ones, so that an ignored statistic changes the output."""
     torch.manual_seed(0)
     model = settings.build()
     if settings.frames == "own":

@@ -12,12 +12,12 @@ def features():
 
 
 def hidden(settings, features):
-    """Which cells are no longer as they were."""
+    """Mask of the features that changed, bool."""
     return Masks(settings)(features) != features
 
 
 def runs(line):
-    """Lengths of the stretches that are hidden."""
+    """Lengths of the masked intervals of a line."""
     return [len(run) for run in "".join("x" if cell else " " for cell in line.tolist()).split()]
 
 

@@ -13,7 +13,7 @@ TANG_AND_LIN = {"low_hz": 20.0, "high_hz": 4000.0, "scale": "slaney", "compressi
 
 @pytest.fixture(scope="module")
 def waves():
-    """Takes of a keyword and noise, a second each."""
+    """Takes of a keyword, and noise, one second each."""
     spoken = [audio.read(path)[:16_000] for path in demo.take_files()]
     return torch.tensor(np.stack([*spoken, 0.1 * np.random.default_rng(0).standard_normal(16_000)]).astype(np.float32))
 
@@ -61,18 +61,6 @@ def test_silence_is_finite_and_so_is_its_gradient():
     frames.square().sum().backward()
     assert silence.grad is not None
     assert torch.isfinite(silence.grad).all()
-
-
-def test_under_autocast_the_numbers_stay_those_of_32_bits(waves):
-    mfcc = MfccSettings().build()
-    with torch.autocast("cpu", dtype=torch.bfloat16):
-        frames = mfcc(waves)
-    assert frames.dtype == torch.float32
-    assert torch.equal(frames, mfcc(waves))
-
-
-def test_nothing_of_a_frontend_is_in_the_checkpoint():
-    assert not MfccSettings().build().state_dict()
 
 
 def test_the_kind_chooses_the_settings_and_mfcc_is_meant_where_none_is_said():

@@ -11,7 +11,7 @@ def noise(*shape, seed=0):
 
 
 def plain(wave, window, hop, n_fft, *, centered):
-    """One Fourier transform after another, the window in the middle of each frame."""
+    """Reference: a Fourier transform of each frame, with the window in its middle."""
     before = (n_fft - len(window)) // 2
     weights = np.pad(window, (before, n_fft - len(window) - before))
     if centered:

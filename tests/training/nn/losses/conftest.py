@@ -15,7 +15,7 @@ def embeddings():
 
 @pytest.fixture
 def labels():
-    """Numbers of these classes, of nine that there are."""
+    """Class numbers of these five classes, of nine classes."""
     return torch.tensor([7, 0, 3, 8, 2])
 
 

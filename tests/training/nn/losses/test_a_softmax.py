@@ -9,7 +9,7 @@ from earmark.training.run.checkpoint import restore, state_of
 
 
 def plain(embeddings, labels, weight, margin, annealing):
-    """Liu et al. 2017, equation 6, one utterance after another, by angles; of the right score λ parts are cos θ."""
+    """Liu et al. 2017, equation 6, one utterance after another, by angles; λ is the weight of cos θ."""
     costs = []
     for word, label in zip(embeddings.tolist(), labels.tolist(), strict=True):
         for one in word:
@@ -42,7 +42,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equation(embeddings, labels, 
     assert objective(embeddings, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
-# The library counts with NumPy on tensors.
+# The library calls NumPy functions on tensors, which warns.
 @pytest.mark.filterwarnings("ignore:__array_wrap__:DeprecationWarning")
 @pytest.mark.parametrize("margin", [2, 3, 4])
 def test_without_annealing_it_is_the_loss_of_pytorch_metric_learning(embeddings, labels, margin):

@@ -37,7 +37,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equation(embeddings, labels, 
 @pytest.mark.parametrize("margin", [0.2, 1.2])
 def test_the_loss_is_that_of_pytorch_metric_learning(embeddings, labels, margin):
     objective = AAMSoftmax(AAMSoftmaxSettings(margin=margin, scale=20), classes=9, dimension=7)
-    # There the margin is in degrees.
+    # The library takes the margin in degrees.
     oracle = ArcFaceLoss(num_classes=9, embedding_size=7, margin=math.degrees(margin), scale=20)
     oracle.W.data = objective.weight.detach().T.clone()
     samples = embeddings.flatten(0, 1), labels.repeat_interleave(4)

@@ -29,7 +29,7 @@ def plain(embeddings, scale=10.0, bias=-5.0):
 
 
 def plain_with_background(embeddings, background, scale=10.0, bias=-5.0):
-    """The same with columns that are never right: each adds its term to the sum under the logarithm."""
+    """The same with background: each clip adds its term to the sum in the logarithm."""
 
     def cosine(a, b):
         return sum(x * y for x, y in zip(a, b, strict=True)) / math.hypot(*a) / math.hypot(*b)

@@ -11,7 +11,7 @@ def built(**settings):
 
 
 def plain(samples, labels, background, weight, *, per, scale=10.0, bias=-5.0):
-    """Both readings of the equation, one target after another; each target has one sample."""
+    """Both readings of the equation, one target after another, with one sample of each target."""
 
     def score(sample, target):
         vector = weight[target].tolist()
@@ -46,7 +46,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equation(embeddings, labels, 
 def test_a_target_that_comes_again_is_not_its_own_negative(embeddings, labels, background):
     objective = built()
     several = objective(embeddings, labels, background)
-    # The same as one row of samples for each utterance, with labels that come again.
+    # The same as one row for each utterance, with repeated labels.
     rows = objective(embeddings.flatten(0, 1)[:, None], labels.repeat_interleave(4), background)
     torch.testing.assert_close(rows, several)
     total = torch.tensor(0.0)

@@ -1,4 +1,4 @@
-"""What every loss must do, whichever it is."""
+"""Tests of every loss."""
 
 import copy
 from typing import get_args
@@ -27,7 +27,7 @@ EVERY: dict[str, LossSettings] = {
 } | {
     "softmax without head": SoftmaxSettings(head=False),
     "am_softmax, learned scale": AMSoftmaxSettings(learned_scale=True),
-    # λ is the same in every step, or a loss computed twice would differ.
+    # λ is the same in every step, so that a loss computed twice does not differ.
     "a_softmax": ASoftmaxSettings(base=5),
     "a_softmax, full margin": ASoftmaxSettings(base=0, lambda_min=0),
     "aam_softmax, easy": AAMSoftmaxSettings(easy_margin=True),
@@ -136,7 +136,7 @@ def test_a_gpu_gives_the_same_loss_and_gradients(embeddings, labels, background)
         for device in ("cpu", "cuda"):
             module, words = copy.deepcopy(objective).to(device), embeddings.to(device).requires_grad_()
             others = background.to(device) if settings.takes_background else None
-            # Labels come from NumPy; they may stay on the CPU.
+            # Labels come from NumPy and can stay on the CPU.
             loss = module(words, labels, others)
             loss.backward()
             found.append([loss.detach().cpu(), words.grad.cpu(), *(each.grad.cpu() for each in module.parameters())])
@@ -242,7 +242,7 @@ def test_background_goes_away_from_the_word_that_it_is_like(settings, labels):
         objective.weight.data = axes
     noise = torch.randn(5, 2, DIMENSION, generator=torch.Generator().manual_seed(2))
     words = axes[labels][:, None] + 0.1 * noise
-    # Like the first word, and a little like what is none of the words.
+    # Similar to the first word, and less similar to an axis of no word.
     background = (axes[labels[:1]] + 0.4 * axes[1]).requires_grad_()
     objective(words, labels, background).backward()
     assert background.grad.any()

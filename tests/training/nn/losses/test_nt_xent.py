@@ -42,7 +42,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equation(pairs, labels, tempe
 @pytest.mark.parametrize("sounds", [0, 3])
 def test_the_loss_is_that_of_pytorch_metric_learning(pairs, labels, background, sounds):
     samples = torch.cat([pairs.flatten(0, 1), background[:sounds]])
-    # There, background is classes of one utterance each: without a positive, they are negatives only.
+    # In the library, each background clip is a class of one utterance, which is a negative only.
     numbers = torch.cat([labels.repeat_interleave(2), torch.arange(100, 100 + sounds)])
     expected = NTXentLoss(temperature=0.15)(samples, numbers)
     torch.testing.assert_close(loss_of(pairs, labels, background[:sounds]), expected)

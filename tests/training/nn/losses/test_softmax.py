@@ -8,7 +8,7 @@ from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
 
 
 def plain(scores, labels):
-    """Mean of -log softmax at the right class, one utterance after another; ``scores[j][i][k]``."""
+    """Mean of -log softmax at the true class, one utterance after another; ``scores[j][i][k]``."""
     costs = []
     for row, label in zip(scores, labels.tolist(), strict=True):
         costs += [math.log(sum(math.exp(score) for score in utterance)) - utterance[label] for utterance in row]

@@ -63,7 +63,7 @@ def test_the_loss_is_that_of_pytorch_metric_learning(embeddings, labels, backgro
     distance = LpDistance(normalize_embeddings=unit, power=2 if squared else 1)
     oracle = TripletMarginLoss(margin=margin, distance=distance, reducer=MeanReducer())
     samples = torch.cat([embeddings.flatten(0, 1), background])
-    # There, background is classes of one utterance each: without a positive, they are negatives only.
+    # In the library, each background clip is a class of one utterance, which is a negative only.
     numbers = torch.cat([labels.repeat_interleave(4), torch.arange(100, 100 + len(background))])
     miner = {
         "all": TripletMarginMiner(margin=math.inf, type_of_triplets="all", distance=distance),
@@ -98,5 +98,5 @@ def test_background_is_never_an_anchor_or_a_positive():
     assert loss_of(words, torch.arange(2), background).item() == 0
     near = torch.tensor([[0.5, 0.0], [900.0, 0.0]], requires_grad=True)
     loss_of(words, torch.arange(2), near).backward()
-    assert near.grad[0, 0] < 0  # a step against it takes the sound to the right, away from the word
+    assert near.grad[0, 0] < 0  # a gradient step moves the background away from the word
     assert not near.grad[1].any()
