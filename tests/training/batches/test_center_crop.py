@@ -36,7 +36,7 @@ def slow(wave, size, shift=0):
     return placed
 
 
-def test_short_clips_get_silence_on_both_sides_and_long_ones_are_cut_from_both_sides(bank):
+def test_short_clips_are_padded_and_long_clips_are_cut_on_both_sides(bank):
     ours = clips(bank)
     waves = ours.draw(ours.plan(torch.arange(6), seeded()))
     assert waves.dtype == torch.float32
@@ -44,7 +44,7 @@ def test_short_clips_get_silence_on_both_sides_and_long_ones_are_cut_from_both_s
         np.testing.assert_array_equal(wave, slow(bank.wave(clip), 16))
 
 
-def test_a_shifted_clip_moves_whole_and_silence_fills_the_gap(bank):
+def test_a_shifted_clip_is_padded_with_silence(bank):
     ours = clips(bank, shift_s=4 / 16_000, shift_probability=1)
     numbers = torch.arange(6).repeat(40)
     waves = ours.draw(ours.plan(numbers, seeded())).numpy()
@@ -56,7 +56,7 @@ def test_a_shifted_clip_moves_whole_and_silence_fills_the_gap(bank):
     assert seen == set(range(-4, 5))
 
 
-def test_as_many_clips_are_shifted_as_asked_for(bank):
+def test_clips_are_shifted_with_the_given_probability(bank):
     ours = clips(bank, shift_s=8 / 16_000, shift_probability=0.2)
     waves = ours.draw(ours.plan(torch.full((2000,), 1), seeded()))
     moved = (waves != torch.from_numpy(bank.wave(1))).any(1).float().mean()
@@ -70,7 +70,7 @@ def test_silence_is_digital_unless_it_has_a_gain(bank):
     assert waves[::2].any(1).all()
 
 
-def test_silence_with_a_gain_is_a_piece_of_some_noise_at_that_gain(bank):
+def test_silence_with_a_gain_is_a_crop_of_noise_at_that_gain(bank):
     noise = [torch.arange(1, 41) / 50, -torch.arange(1, 31) / 50]
     ours = clips(bank, noise, silence_gain=(0.05, 0.1))
     waves = ours.draw(ours.plan(torch.full((400,), SILENCE), seeded()))
@@ -84,7 +84,7 @@ def test_silence_with_a_gain_is_a_piece_of_some_noise_at_that_gain(bank):
     assert set(first[first < 0].tolist()) == set(range(-15, 0))
 
 
-def test_noise_that_is_shorter_than_the_clip_begins_again(bank):
+def test_noise_that_is_shorter_than_the_clip_is_tiled(bank):
     ours = clips(bank, [torch.arange(1, 6) / 5], silence_gain=(1, 1))
     waves = (ours.draw(ours.plan(torch.full((100,), SILENCE), seeded())) * 5).round().int()
     for wave in waves.tolist():
@@ -92,13 +92,13 @@ def test_noise_that_is_shorter_than_the_clip_begins_again(bank):
     assert set(waves[:, 0].tolist()) == {1, 2, 3, 4, 5}
 
 
-def test_silence_that_should_sound_needs_noise(bank):
+def test_silence_with_a_gain_needs_noise(bank):
     with pytest.raises(InputError, match=r"^data\.noise: .* scenes\.silence_gain"):
         clips(bank, silence_gain=(0, 0.1))
 
 
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 20), slice(49, 50), slice(0, 50), slice(None, 10), slice(7, 7)])
-def test_some_rows_of_a_plan_are_the_same_to_the_bit_as_those_of_the_whole(bank, rows):
+def test_some_rows_of_a_plan_have_the_bits_of_the_whole_plan(bank, rows):
     noise = [torch.rand(100, generator=seeded(3))]
     ours = clips(bank, noise, shift_s=4 / 16_000, shift_probability=0.5, silence_gain=(0, 0.1))
     plan = ours.plan(torch.randint(-1, 6, (50,), generator=seeded(1)), seeded(2))
@@ -112,7 +112,7 @@ def test_one_seed_gives_one_plan(bank):
     assert not torch.equal(one, other)
 
 
-def test_devices_that_gather_give_what_the_cpu_copies(bank):
+def test_gathering_equals_copying(bank):
     noise = [torch.rand(100, generator=seeded(3)), torch.rand(7, generator=seeded(4))]
     ours = clips(bank, noise, shift_s=9 / 16_000, shift_probability=0.8, silence_gain=(0.1, 0.1))
     plan = ours.plan(torch.randint(-1, 6, (200,), generator=seeded(1)), seeded(2))

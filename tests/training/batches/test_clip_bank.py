@@ -45,7 +45,7 @@ def test_a_bank_that_was_packed_can_be_opened(words, tmp_path):
     }
 
 
-def test_a_clip_with_times_is_cut_there_and_is_speech_throughout(words, tmp_path):
+def test_a_clip_with_times_is_cut_at_them_and_its_spoken_part_is_the_whole_clip(words, tmp_path):
     bank = pack([words], tmp_path / "bank", workers=1)
     whole = audio.read(words.folder / "both.wav")
     cut = [clip for clip in range(4) if bank.speakers[bank.speaker[clip]] == "b"]
@@ -55,7 +55,7 @@ def test_a_clip_with_times_is_cut_there_and_is_speech_throughout(words, tmp_path
         assert np.abs(bank.wave(clip) - whole[start : start + 9600]).max() < 1e-4
 
 
-def test_in_a_whole_file_the_spoken_part_is_found(words, tmp_path):
+def test_the_spoken_part_of_a_whole_file_is_detected(words, tmp_path):
     bank = pack([words], tmp_path / "bank", workers=1)
     (clip,) = (clip for clip in range(4) if bank.speakers[bank.speaker[clip]] == "a")
     assert bank.spoken[clip] / 16_000 == pytest.approx([0.5, 1.1], abs=0.08)
@@ -71,7 +71,7 @@ def test_processes_decode_the_same_bank(words, tmp_path):
     assert np.array_equal(one.spoken, two.spoken)
 
 
-def test_an_interrupted_packing_leaves_the_bank_of_before(words, tmp_path):
+def test_an_interrupted_packing_keeps_the_previous_bank(words, tmp_path):
     folder = tmp_path / "bank"
     with pytest.raises(InputError, match="no clip bank"):
         ClipBank.open(folder)
@@ -94,7 +94,7 @@ def test_a_bank_without_speech_is_refused(words, tmp_path):
     assert not (tmp_path / "bank").exists()
 
 
-def test_writing_into_the_samples_leaves_the_file_as_it_is(words, tmp_path):
+def test_writing_into_the_samples_does_not_change_the_file(words, tmp_path):
     bank = pack([words], tmp_path / "bank", workers=1)
     bank.samples[:] = 0
     assert ClipBank.open(tmp_path / "bank").samples.any()

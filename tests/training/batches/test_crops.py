@@ -13,7 +13,7 @@ def tiled(**settings):
     return TiledCropSettings(length_s=SIZE / 16_000, **settings)
 
 
-def test_the_middle_of_a_long_wave_is_the_same_for_all():
+def test_the_center_crop_of_a_long_wave_is_the_same_for_all_settings():
     for crop in (CenterCropSettings(length_s=SIZE / 16_000), tiled(), tiled(tile=False)):
         assert center_crop(WAVES["long"], crop).tolist() == list(range(13, 29))
 
@@ -23,14 +23,14 @@ def test_a_short_wave_is_tiled_where_training_tiles():
     assert center_crop(WAVES["short"], tiled(tile=False)).tolist() == [0] * 5 + [1, 2, 3, 4, 5] + [0] * 6
 
 
-def test_crops_depend_on_seed_and_wave_alone():
+def test_crops_depend_on_seed_and_wave_only():
     one, same, other = (random_crops(WAVES["long"], tiled(), 10, seed=seed) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("name", WAVES)
-def test_every_crop_is_a_stretch_of_the_tiled_wave_in_either_direction(name):
+def test_every_crop_is_a_part_of_the_tiled_wave_in_either_direction(name):
     wave = WAVES[name]
     crops = random_crops(wave, tiled(), 500, seed=0)
     assert crops.shape == (500, SIZE)
@@ -43,7 +43,7 @@ def test_every_crop_is_a_stretch_of_the_tiled_wave_in_either_direction(name):
     assert set(first.tolist()) == set(range(len(wave)))
 
 
-def test_crops_of_clips_that_are_centered_lie_inside():
+def test_crops_of_center_crop_settings_are_inside_the_clip():
     crops = random_crops(WAVES["long"], CenterCropSettings(length_s=SIZE / 16_000), 300, seed=0)
     assert set(crops[:, 0].tolist()) == set(range(1, 26))
     assert (np.diff(crops, axis=1) == 1).all()

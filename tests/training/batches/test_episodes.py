@@ -33,7 +33,7 @@ def test_clips_without_a_class_and_classes_of_one_clip_are_never_drawn():
     assert {*np.concatenate(drawn).ravel()} == {0, 1, 2, 3}
 
 
-def test_speakers_of_a_word_differ_as_far_as_they_can():
+def test_speakers_of_a_word_repeat_as_late_as_possible():
     label, speaker = np.zeros(20, int), np.repeat([0, 1, 2, 3], [12, 4, 3, 1])
     label[10:12] = 1
     label[12:14] = -1
@@ -45,7 +45,7 @@ def test_speakers_of_a_word_differ_as_far_as_they_can():
         assert len(set(word)) == 4
 
 
-def test_a_clip_comes_again_only_where_the_word_has_no_other():
+def test_a_clip_repeats_only_if_the_word_has_no_other_clip():
     clips = episodes([0, 0, 0, 1, 1, 1], words=2, utterances=5).draw(0).clips
     for word in clips:
         _, count = np.unique(word, return_counts=True)
@@ -67,21 +67,21 @@ def test_too_few_words_are_refused_with_their_number():
 
 
 @pytest.mark.parametrize(("balance", "share"), [(0.0, 1 / 2), (0.5, 3 / 4), (1.0, 9 / 10)])
-def test_balance_says_how_much_oftener_a_word_with_more_clips_comes(balance, share):
+def test_balance_weights_words_by_their_number_of_clips(balance, share):
     label = np.repeat(np.arange(40), [18] * 20 + [2] * 20)
     several = episodes(label, words=2, utterances=2, balance=balance)
     drawn = np.concatenate([several.draw(number).labels for number in range(600)])
     assert np.mean(drawn < 20) == pytest.approx(share, abs=0.05)
 
 
-def test_a_balanced_batch_holds_every_class_however_few_its_clips():
+def test_a_balanced_batch_contains_every_class():
     label = np.repeat([0, 1, 2, 3], [90, 5, 1, 4])
     episode = episodes(label, words=0, utterances=1).draw(0)
     assert sorted(episode.labels) == [0, 1, 2, 3]
     assert episode.clips.shape == (4, 1)
 
 
-def test_targets_are_drawn_once_beside_background_of_no_class():
+def test_targets_are_drawn_once_with_background_of_no_class():
     label = np.repeat([0, 1, 2, -1], [3, 3, 3, 20])
     several = episodes(label, words=0, utterances=1, background=6)
     drawn = set()
@@ -94,12 +94,12 @@ def test_targets_are_drawn_once_beside_background_of_no_class():
     assert drawn == set(range(9, 29))
 
 
-def test_background_that_is_not_there_is_refused():
+def test_missing_background_is_refused():
     with pytest.raises(InputError, match=r"^episodes\.background: "):
         episodes(LABEL, words=4, background=2)
 
 
-def test_classes_that_cannot_be_drawn_are_warned_of():
+def test_a_warning_names_classes_that_cannot_be_drawn():
     classes = {0: np.arange(2), 1: np.array([2]), 2: np.arange(3, 6)}
     with pytest.warns(UserWarning, match="^1 of 3 classes"):
         Episodes(classes, np.array([], int), np.zeros(6, int), EpisodeSettings(words=2, utterances=2), 0)

@@ -57,7 +57,7 @@ def test_each_copy_is_another_draw(store):
     assert len(seen) == 2
 
 
-def test_an_interrupted_drawing_keeps_the_copies_that_are_complete(store, tmp_path):
+def test_an_interruption_keeps_complete_copies(store, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         store(3, lives=1)
     kept = tmp_path / "kept"

@@ -37,14 +37,14 @@ def test_every_spoken_part_has_the_same_level(bank_of, tone):
 
 
 @pytest.mark.parametrize("speed", [0.8, 1.25])
-def test_speed_moves_length_and_pitch(bank_of, tone, speed):
+def test_speed_changes_length_and_pitch(bank_of, tone, speed):
     scenes = draw(bank_of([tone(1000, 0.4)]), [0], speed=(speed, speed))
     first, last = scenes.spoken[0].tolist()
     assert last - first == pytest.approx(0.4 * SAMPLE_RATE / speed, abs=2)
     assert pitch_hz(scenes.waves[0, first:last].numpy()) == pytest.approx(1000 * speed, rel=0.005)
 
 
-def test_neighbors_sound_outside_the_gap_only(bank_of, tone):
+def test_neighbors_are_audible_outside_the_gap_only(bank_of, tone):
     # The drawn word is the only one of 1 kHz. Its neighbors are of 500 Hz, unless the word is its own neighbor.
     bank = bank_of([tone(1000, 0.3), *(tone(500, 1.5) for _ in range(30))])
     scenes = draw(bank, [0] * 10, neighbor=1.0, gap_s=(0.1, 0.1), neighbor_db=0.0)
@@ -57,7 +57,7 @@ def test_neighbors_sound_outside_the_gap_only(bank_of, tone):
         assert [float(np.sqrt(np.mean(piece**2))) for piece in beyond] == pytest.approx([0.1, 0.1], rel=0.05)
 
 
-def test_a_neighbor_is_as_much_louder_or_softer_as_the_settings_allow(bank_of, tone):
+def test_neighbors_have_levels_within_the_range_of_the_settings(bank_of, tone):
     bank = bank_of([tone(1000, 0.3)] * 2)
     scenes = draw(bank, [0] * 40, neighbor=1.0, gap_s=(0.05, 0.05), neighbor_db=6.0)
     levels = []

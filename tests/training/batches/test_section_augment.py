@@ -34,7 +34,7 @@ def waves():
     return 0.1 * torch.randn(4, 16_000, generator=drawn(9))
 
 
-def test_nothing_happens_if_nothing_is_said(waves):
+def test_no_effect_is_applied_by_default(waves):
     quiet = SectionAugmentation(SectionAugmentSettings(), torch.device("cpu"))
     assert not quiet.is_active
     generator = drawn()
@@ -44,7 +44,7 @@ def test_nothing_happens_if_nothing_is_said(waves):
         assert effects(**{name: {"probability": 0.01}}).is_active
 
 
-def test_switching_a_room_on_by_another_key_is_not_enough():
+def test_a_room_without_a_probability_is_not_active():
     assert not SectionAugmentSettings.model_validate({"reverb": {"made": 1.0}}).is_active
 
 
@@ -55,7 +55,7 @@ def test_settings_that_make_no_sense_are_refused(wrong):
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_the_same_generator_draws_the_same_and_another_something_else(waves, name):
+def test_effects_depend_on_the_generator(waves, name):
     one = effects(**{name: {}})
     first = one(waves, LENGTHS, drawn(1))
     assert torch.equal(first, one(waves, LENGTHS, drawn(1)))
@@ -64,13 +64,13 @@ def test_the_same_generator_draws_the_same_and_another_something_else(waves, nam
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_each_row_draws_its_own(name):
+def test_each_row_has_its_own_random_choices(name):
     equal_rows = 0.1 * torch.randn(1, 8000, generator=drawn(3)).expand(5, -1)
     made = effects(**{name: {}})(equal_rows, torch.full((5,), 8000), drawn())
     assert len(torch.unique(made, dim=0)) == 5
 
 
-def test_the_input_is_not_changed_nor_samples_after_a_row(waves):
+def test_neither_the_input_nor_samples_after_a_row_change(waves):
     before = waves.clone()
     made = everything()(waves, LENGTHS, drawn())
     assert torch.equal(waves, before)
@@ -80,7 +80,7 @@ def test_the_input_is_not_changed_nor_samples_after_a_row(waves):
         assert not torch.equal(made[row, :length], waves[row, :length])
 
 
-def test_a_row_is_the_same_however_far_it_is_padded_and_whatever_is_beside_and_after_it(waves):
+def test_a_row_does_not_depend_on_its_padding_or_on_other_rows(waves):
     made = everything()(waves, LENGTHS, drawn())
     # The first row beside one row less, and the other rows with more and different padding.
     wider = torch.nn.functional.pad(waves, (0, 5000), value=0.3)
@@ -95,7 +95,7 @@ def test_a_row_is_the_same_however_far_it_is_padded_and_whatever_is_beside_and_a
 
 
 @pytest.mark.parametrize("length", [1, 2, 100])
-def test_the_shortest_waves_pass(length):
+def test_the_shortest_waves_are_accepted(length):
     made = everything()(torch.ones(3, 200), torch.tensor([length, 0, length]), drawn())
     assert made.isfinite().all()
     assert torch.equal(made[1], torch.ones(200))
@@ -107,13 +107,13 @@ def test_silence_stays_silence(name):
 
 
 @pytest.mark.parametrize("name", EFFECTS)
-def test_an_effect_happens_as_often_as_it_should(name):
+def test_an_effect_is_applied_with_its_probability(name):
     waves = 0.1 * torch.randn(300, 400, generator=drawn(4))
     made = effects(**{name: {"probability": 0.3}})(waves, torch.full((300,), 400), drawn())
     assert (made != waves).any(1).float().mean().item() == pytest.approx(0.3, abs=0.08)
 
 
-def test_noise_is_uniform_and_as_loud_as_asked_for(waves):
+def test_noise_is_uniform_and_has_the_given_snr(waves):
     made = effects(noise={"snr_db": (12.0, 12.0)})(waves, LENGTHS, drawn())
     for wave, augmented, length in zip(waves.double(), made.double(), LENGTHS, strict=True):
         noise = (augmented - wave)[:length]
@@ -132,14 +132,14 @@ def test_signal_to_noise_ratios_fill_their_range():
 
 
 @pytest.mark.parametrize(("low_hz", "high_hz"), [(200, 400), (1000, 1300), (3000, 4500)])
-def test_a_band_is_gone_and_others_are_untouched(low_hz, high_hz):
+def test_a_band_is_rejected_and_others_are_kept(low_hz, high_hz):
     response_db = 20 * torch.log10(torch.fft.rfft(without_band(low_hz, high_hz), n=16_000).abs() + 1e-9)
     assert response_db[low_hz + 35 : high_hz - 34].max() < -58
     assert response_db[: low_hz - 34].abs().max() < 0.02
     assert response_db[high_hz + 35 :].abs().max() < 0.02
 
 
-def test_a_row_loses_a_band_no_wider_than_asked_for():
+def test_a_rejected_band_is_at_most_as_wide_as_the_maximum():
     waves = torch.randn(40, 32_000, generator=drawn(6))
     made = effects(band_reject={"widest": 0.1})(waves, torch.full((40,), 32_000), drawn())
     power = [torch.fft.rfft(x).abs().square().view(40, -1)[:, :16_000].view(40, -1, 20).mean(2) for x in (waves, made)]
@@ -155,14 +155,14 @@ def test_a_row_loses_a_band_no_wider_than_asked_for():
     assert 0.06 < max(widths) <= 0.1
 
 
-def test_a_lost_band_leaves_the_instant_of_a_click():
+def test_band_rejection_does_not_move_a_click():
     clicks = torch.zeros(6, 8000)
     clicks[torch.arange(6), 10 + 1500 * torch.arange(6)] = 1
     made = effects(band_reject={})(clicks, torch.full((6,), 8000), drawn())
     assert torch.equal(made.argmax(1), clicks.argmax(1))
 
 
-def test_lost_moments_are_silent_and_no_longer_than_asked_for():
+def test_time_masks_are_silent_and_at_most_as_long_as_the_maximum():
     lengths = torch.arange(4000, 4100)
     waves = torch.ones(100, 4100)
     made = effects(time_drop={"longest_s": 0.05})(waves, lengths, drawn())
@@ -179,7 +179,7 @@ def test_lost_moments_are_silent_and_no_longer_than_asked_for():
     assert set(made.unique().tolist()) == {0, 1}
 
 
-def test_as_many_moments_are_lost_as_asked_for():
+def test_a_wave_has_the_given_number_of_time_masks():
     made = effects(time_drop={"longest_s": 0.01, "count": 5})(
         torch.ones(30, 160_000), torch.full((30,), 160_000), drawn()
     )
@@ -189,7 +189,7 @@ def test_as_many_moments_are_lost_as_asked_for():
 
 
 @pytest.mark.parametrize("made", [0.0, 1.0])
-def test_a_room_keeps_the_direct_sound_at_its_instant_and_the_energy(made):
+def test_a_room_keeps_the_time_of_the_direct_sound_and_the_energy(made):
     clicks = torch.zeros(6, 15_013)
     clicks[torch.arange(6), 100 + 1000 * torch.arange(6)] = 0.5
     measured = torch.zeros(9000)
@@ -217,7 +217,7 @@ def test_tones_are_resampled_as_by_soxr(step):
     assert np.abs(made.numpy() - theirs)[inner].max() < 2e-3
 
 
-def test_what_would_lie_above_the_highest_frequency_is_left_out():
+def test_frequencies_above_the_new_limit_are_removed():
     tone = torch.sin(2 * torch.pi * 7500 / SAMPLE_RATE * torch.arange(20_000))
     made = resample(tone[None], torch.tensor([1.19], dtype=torch.float64), 16_000)
     assert made[0, 500:-500].square().mean() < 1e-4 * tone.square().mean()

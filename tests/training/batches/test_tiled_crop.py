@@ -29,7 +29,7 @@ def drawn(ours, clip, count=400):
 
 
 @pytest.mark.parametrize("clip", range(6))
-def test_a_crop_begins_anywhere_and_the_recording_follows_itself(bank, clip):
+def test_a_crop_begins_anywhere_and_wraps_at_the_end(bank, clip):
     wave = bank.wave(clip)
     starts = set()
     for crop in drawn(clips(bank, reversal=0), clip, 2000):
@@ -47,7 +47,7 @@ def test_half_of_the_crops_are_reversed(bank):
     assert (np.diff(crops[~backwards], axis=1) > 0).all()
 
 
-def test_without_tile_a_crop_lies_inside_its_recording(bank):
+def test_without_tile_a_crop_is_inside_its_recording(bank):
     crops = drawn(clips(bank, tile=False, reversal=0), 2)
     wave = bank.wave(2)
     assert {tuple(crop) for crop in crops} == {tuple(wave[i : i + SIZE]) for i in range(len(wave) - SIZE + 1)}
@@ -60,7 +60,7 @@ def test_without_tile_a_short_recording_is_zero_padded(bank):
 
 
 @pytest.mark.parametrize("tile", [True, False])
-def test_devices_that_gather_give_what_the_cpu_copies(bank, tile):
+def test_gathering_equals_copying(bank, tile):
     ours = clips(bank, tile=tile)
     plan = ours.plan(torch.randint(6, (200,), generator=seeded(1)), seeded(2))
     given = plan.clip, plan.first, plan.is_reversed
@@ -68,7 +68,7 @@ def test_devices_that_gather_give_what_the_cpu_copies(bank, tile):
 
 
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 20), slice(0, 50), slice(7, 7)])
-def test_some_rows_of_a_plan_are_the_same_to_the_bit_as_those_of_the_whole(bank, rows):
+def test_some_rows_of_a_plan_have_the_bits_of_the_whole_plan(bank, rows):
     ours = clips(bank)
     plan = ours.plan(torch.randint(6, (50,), generator=seeded(1)), seeded(2))
     assert torch.equal(ours.draw(plan, rows), ours.draw(plan)[rows])

@@ -57,7 +57,7 @@ def test_a_tempo_of_one_changes_nothing():
 
 @pytest.mark.parametrize("tempo", [0.5, 0.73, 1.0, 1.21, 1.8])
 @pytest.mark.parametrize("size", [1, 100, 511, 16_001])
-def test_a_result_is_as_long_as_the_tempo_says(tempo, size):
+def test_the_length_of_a_result_follows_from_the_tempo(tempo, size):
     made, whole = stretched(np.ones(size), tempo)
     # NumPy rounds halves to even numbers, like torch.
     assert whole.lengths.tolist() == [round(float(size / np.float64(np.float32(tempo))))]
@@ -93,12 +93,12 @@ def plain(wave, tempo):
 
 
 @pytest.mark.parametrize("tempo", [0.5, 1.25, 1.75])
-def test_pieces_are_laid_as_in_a_plain_loop(tempo):
+def test_segments_are_placed_as_in_a_plain_loop(tempo):
     wave = voice(0.7) + 0.01 * np.random.default_rng(1).standard_normal(round(0.7 * RATE))
     np.testing.assert_allclose(stretched(wave, tempo)[0], plain(np.float32(wave), tempo), atol=1e-5)
 
 
-def test_a_row_is_the_same_alone_and_beside_longer_rows_whatever_follows_its_end():
+def test_a_row_does_not_depend_on_longer_rows_or_on_samples_after_its_end():
     rng = np.random.default_rng(2)
     rows = torch.tensor(rng.standard_normal((3, 8000)), dtype=torch.float32)
     lengths, tempo = torch.tensor([8000, 3000, 5000]), torch.tensor([0.6, 1.7, 1.0])
@@ -127,7 +127,7 @@ def test_a_tone_keeps_its_frequency(tempo, frequency_hz):
 
 
 @pytest.mark.parametrize("tempo", TEMPI)
-def test_a_chirp_passes_each_frequency_when_the_mapping_says(tempo):
+def test_a_chirp_has_its_frequencies_at_the_mapped_positions(tempo):
     time_s = np.arange(2 * RATE) / RATE
     chirp = np.sin(2 * np.pi * (300 * time_s + 500 * time_s**2))
     made, whole = stretched(chirp, tempo)
@@ -141,7 +141,7 @@ def test_a_chirp_passes_each_frequency_when_the_mapping_says(tempo):
 
 
 @pytest.mark.parametrize("tempo", TEMPI)
-def test_onsets_are_where_the_mapping_says(tempo, bursts):
+def test_onsets_are_at_the_mapped_positions(tempo, bursts):
     wave, onsets = bursts(0.3, 3.6, 0.31)
     made, whole = stretched(wave, tempo)
     level = np.convolve(made**2, np.ones(80) / 80, mode="same")
@@ -154,7 +154,7 @@ def test_onsets_are_where_the_mapping_says(tempo, bursts):
 
 
 @pytest.mark.parametrize("tempo", [0.5, 0.8, 0.95])
-def test_clicks_in_slower_speech_are_where_the_mapping_says(tempo):
+def test_clicks_in_slower_speech_are_at_the_mapped_positions(tempo):
     wave = 1e-3 * np.random.default_rng(4).standard_normal(2 * RATE)
     clicks = (np.arange(0.21, 1.8, 0.13) * RATE).astype(int)
     wave[clicks] = 1
@@ -164,7 +164,7 @@ def test_clicks_in_slower_speech_are_where_the_mapping_says(tempo):
 
 
 @pytest.mark.parametrize("tempo", [0.4, 0.5, 1.0, 1.8])
-def test_what_the_mapping_finds_is_what_was_laid(tempo):
+def test_the_mapping_agrees_with_a_plain_search(tempo):
     wave = np.random.default_rng(5).standard_normal(RATE)
     _, whole = stretched(wave, tempo)
     samples = torch.arange(0, RATE, 11)[None]
@@ -185,7 +185,7 @@ def test_what_the_mapping_finds_is_what_was_laid(tempo):
 
 
 @pytest.mark.parametrize("tempo", TEMPI)
-def test_a_voice_in_another_tempo_is_nearer_to_the_truth_than_librosa_s(tempo):
+def test_a_stretched_voice_is_nearer_to_the_ideal_than_librosa_s(tempo):
     wave, truth = voice(2), voice(2, tempo)
     made, _ = stretched(wave, tempo)
     theirs = librosa.effects.time_stretch(wave, rate=tempo, n_fft=512)
@@ -194,7 +194,7 @@ def test_a_voice_in_another_tempo_is_nearer_to_the_truth_than_librosa_s(tempo):
 
 
 @pytest.mark.parametrize("tempo", TEMPI)
-def test_recorded_words_sound_as_librosa_stretches_them(tempo):
+def test_recorded_words_are_similar_to_librosa_s(tempo):
     from earmark import demo
 
     word = audio.read(f"{demo.__path__[0]}/take_1.flac")
@@ -212,13 +212,13 @@ def test_a_voice_keeps_its_pitch(tempo):
     assert np.median(np.abs(pitches[0][:frames] / pitches[1][:frames] - 1)) < 0.01
 
 
-def test_silence_is_taken_in_an_even_tempo():
+def test_segments_of_silence_are_not_shifted():
     _, whole = stretched(np.zeros(RATE), 1.5)
     samples = torch.arange(1000, 15_000, 500)[None]
     assert (whole.output_positions(samples) - samples / 1.5).abs().max() <= 160
 
 
 @pytest.mark.parametrize("tempo", [0.0, -1.0, float("nan")])
-def test_what_is_no_tempo_is_refused(tempo):
+def test_an_impossible_tempo_is_refused(tempo):
     with pytest.raises(InputError, match="tempo"):
         stretch(torch.zeros(1, 1600), torch.tensor([tempo]))

@@ -52,13 +52,13 @@ def test_training_and_runtime_embed_the_same_window_equally(parts, start, length
     assert np.allclose(torch.nn.functional.normalize(summed, dim=1).numpy(), runtime, atol=1e-5)
 
 
-def test_the_shortest_window_still_holds_a_frame():
+def test_the_shortest_window_contains_a_frame():
     model = encoder()
     for first in range(9000, 9000 + 640, 40):
         assert sum_windows(FRAMES[:1], torch.tensor([[first, first + 1]]), model).abs().sum() > 0
 
 
-def test_jitter_moves_the_ends_apart_and_a_little_together():
+def test_jitter_moves_the_ends_outward_and_slightly_inward():
     spoken = torch.tensor([[8000, 16_000]] * 500)
     off = (jittered_windows(spoken, torch.Generator().manual_seed(0), least_s=-0.04, most_s=0.2) - spoken) / 16_000
     assert off[:, 0].min() >= -0.2
@@ -68,7 +68,7 @@ def test_jitter_moves_the_ends_apart_and_a_little_together():
     assert off[:, 0].std() > 0.05
 
 
-def test_pieces_lie_inside_the_spoken_parts_and_are_long_enough():
+def test_random_windows_are_inside_the_spoken_parts_and_long_enough():
     spoken = torch.tensor([[1000, 20_000], [4000, 9000], [500, 2500]]).repeat(200, 1)
     windows = random_windows(spoken, torch.Generator().manual_seed(0))
     assert bool((windows[:, 0] >= spoken[:, 0] - 1).all())

@@ -26,7 +26,7 @@ RECORDINGS = [torch.sin(torch.arange(90_000) * 0.3) * torch.linspace(0.01, 1, 90
 
 @pytest.mark.parametrize("recordings", [[], RECORDINGS], ids=["made", "recorded"])
 @pytest.mark.parametrize("snr_db", [-3.0, 7.0, 25.0])
-def test_the_measured_ratio_is_the_wanted_one(waves, recordings, snr_db):
+def test_the_measured_ratio_is_the_given_snr(waves, recordings, snr_db):
     augmented = mix(waves, recordings, probability=1.0, snr_db=(snr_db, snr_db), colored=0.0)
     for row, (first, last) in enumerate(SPOKEN.tolist()):
         noise_power = (augmented - waves)[row].square().mean()
@@ -34,7 +34,7 @@ def test_the_measured_ratio_is_the_wanted_one(waves, recordings, snr_db):
         assert measured == pytest.approx(snr_db, abs=0.2)
 
 
-def test_ratios_lie_in_the_range(waves):
+def test_ratios_are_in_the_range(waves):
     augmented = mix(waves.repeat(30, 1)[:3], [], probability=1.0, snr_db=(5.0, 10.0))
     measured = 10 * torch.log10(spoken_power(waves, SPOKEN) / (augmented - waves).square().mean(1))
     assert ((measured > 4.8) & (measured < 10.2)).all()
@@ -49,11 +49,11 @@ def test_silence_gets_no_noise_and_stays_finite():
     assert torch.equal(augmented, torch.zeros_like(augmented))
 
 
-def test_recordings_shorter_than_a_scene_are_replaced_by_made_noise(waves):
+def test_recordings_shorter_than_a_scene_are_replaced_by_synthetic_noise(waves):
     assert torch.isfinite(mix(waves, [torch.zeros(10)], probability=1.0)).all()
 
 
-def test_made_noise_falls_by_no_more_than_six_decibels_an_octave():
+def test_synthetic_noise_falls_by_at_most_6_db_per_octave():
     noise = colored_noise(40, 16_000, torch.Generator().manual_seed(2))
     power = torch.fft.rfft(noise).abs().square()
     octaves = [power[:, low : 2 * low].mean(1).log10() * 10 for low in (500, 1000, 2000, 4000)]

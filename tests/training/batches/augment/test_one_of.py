@@ -49,7 +49,7 @@ def snr_db(clean, augmented):
     return 10 * torch.log10(power(clean) / power(augmented.double() - clean.double()))
 
 
-def test_each_effect_comes_as_often_as_published(all_effects):
+def test_each_effect_has_its_published_probability(all_effects):
     plan = all_effects.plan(12_000, SIZE, seeded())
     first_music, first_speech = 3, 5
     mixed, once = np.unique(plan.mixed.numpy(), return_index=True)
@@ -61,7 +61,7 @@ def test_each_effect_comes_as_often_as_published(all_effects):
     assert not {*mixed} & {*plan.in_room.tolist()}
 
 
-def test_clips_to_which_nothing_happens_keep_every_bit(all_effects):
+def test_clean_clips_keep_every_bit(all_effects):
     waves = torch.stack(sound(300, SIZE, 7))
     plan = all_effects.plan(300, SIZE, seeded())
     augmented = all_effects.apply(waves.clone(), plan)
@@ -83,7 +83,7 @@ def test_the_measured_snr_is_the_published_one(effect, low, high):
     assert high - 0.2 < plan.snr_db.max() <= high
 
 
-def test_one_or_two_speakers_join_each_at_its_own_snr():
+def test_one_or_two_speakers_are_added_each_at_its_own_snr():
     ours = one_of(only("speech"), speech=sound(4, 3000, 1))
     clean = torch.stack(sound(400, SIZE, 7))
     plan = ours.plan(400, SIZE, seeded())
@@ -110,7 +110,7 @@ def test_one_or_two_speakers_join_each_at_its_own_snr():
     assert 19.8 < plan.snr_db.max() <= 20
 
 
-def test_digital_silence_gets_noise_as_if_it_stood_at_the_published_floor():
+def test_digital_silence_gets_noise_of_a_fixed_level():
     ours = one_of(only("noise"), noise=sound(3, 3000, 1))
     plan = ours.plan(200, SIZE, seeded())
     augmented = ours.apply(torch.zeros(200, SIZE), plan)
@@ -123,7 +123,7 @@ def test_silent_noise_adds_nothing():
     assert torch.equal(ours.apply(clean.clone(), ours.plan(20, SIZE, seeded())), clean)
 
 
-def test_noise_comes_from_anywhere_in_its_recording():
+def test_noise_is_from_any_position_of_its_recording():
     noise = torch.arange(1.0, SIZE + 101)
     ours = one_of(only("noise"), noise=[noise])
     plan = ours.plan(3000, SIZE, seeded())
@@ -132,13 +132,13 @@ def test_noise_comes_from_anywhere_in_its_recording():
     assert set(first.tolist()) == set(range(1, 102))
 
 
-def test_noise_that_is_shorter_than_the_clip_begins_again():
+def test_noise_that_is_shorter_than_the_clip_is_tiled():
     ours = one_of(only("noise"), noise=[torch.rand(300, generator=seeded())])
     added = ours.apply(torch.zeros(50, SIZE), ours.plan(50, SIZE, seeded()))
     torch.testing.assert_close(added[:, 300:], added[:, :-300])
 
 
-def test_a_room_is_convolved_as_numpy_does_from_its_direct_sound_on():
+def test_a_room_is_convolved_from_its_direct_sound_on():
     response = torch.cat([torch.zeros(30), torch.tensor([0.1, -0.9]), 0.2 * torch.randn(2 * SIZE, generator=seeded())])
     ours = one_of(only("room"), rooms=[response])
     clean = torch.stack(sound(100, SIZE, 7))
@@ -160,7 +160,7 @@ def test_rooms_of_any_length_are_all_used():
 
 
 @pytest.mark.parametrize("effect", ["room", "noise", "music", "speech"])
-def test_an_effect_without_recordings_is_refused_unless_it_never_happens(effect):
+def test_an_effect_without_recordings_is_refused_unless_its_weight_is_0(effect):
     given = {"noise": sound(1, 900, 1), "music": sound(1, 900, 1), "speech": sound(1, 900, 1), "rooms": [torch.ones(9)]}
     key = "rooms" if effect == "room" else effect
     del given[key]
@@ -171,7 +171,7 @@ def test_an_effect_without_recordings_is_refused_unless_it_never_happens(effect)
     assert ours.apply(waves, ours.plan(60, SIZE, seeded())) is waves
 
 
-def test_nothing_at_all_needs_no_recordings():
+def test_clean_clips_need_no_recordings():
     ours = one_of(OneOfSettings.model_validate(NEVER | {"nothing": 1}))
     waves = torch.stack(sound(4, SIZE, 7))
     assert torch.equal(ours.apply(waves.clone(), ours.plan(4, SIZE, seeded())), waves)
@@ -179,13 +179,13 @@ def test_nothing_at_all_needs_no_recordings():
 
 @pytest.mark.parametrize("rows", [slice(0, 1), slice(3, 20), slice(49, 50), slice(0, 50), slice(None, 10), slice(7, 7)])
 @pytest.mark.parametrize("size", [SIZE, 15_999, 16_000])
-def test_some_rows_of_a_plan_are_the_same_to_the_bit_as_those_of_the_whole(all_effects, rows, size):
+def test_some_rows_of_a_plan_have_the_bits_of_the_whole_plan(all_effects, rows, size):
     waves = torch.stack(sound(50, size, 7))
     plan = all_effects.plan(50, size, seeded())
     assert torch.equal(all_effects.apply(waves[rows].clone(), plan, rows), all_effects.apply(waves.clone(), plan)[rows])
 
 
-def test_devices_that_mix_by_the_batch_make_what_the_cpu_makes_by_the_row(all_effects):
+def test_mixing_by_batch_equals_mixing_by_row(all_effects):
     waves = torch.stack(sound(200, SIZE, 7))
     waves[::9] = 0
     plan = all_effects.plan(200, SIZE, seeded())
@@ -195,7 +195,7 @@ def test_devices_that_mix_by_the_batch_make_what_the_cpu_makes_by_the_row(all_ef
     torch.testing.assert_close(by_batch, by_row, atol=1e-6, rtol=0)
 
 
-def test_rooms_too_many_to_cache_their_spectra_give_the_same_waves(all_effects):
+def test_rooms_without_cached_spectra_give_the_same_waves(all_effects):
     waves = torch.stack(sound(50, SIZE, 7))
     plan = all_effects.plan(50, SIZE, seeded())
     kept = all_effects.apply(waves.clone(), plan)
@@ -214,7 +214,7 @@ def test_one_seed_gives_one_plan(all_effects):
     assert not torch.equal(one, other)
 
 
-def test_a_changed_setting_leaves_the_other_published_ones_as_they_are():
+def test_a_changed_setting_keeps_the_other_published_settings():
     settings = OneOfSettings.model_validate({"speech": {"files": [3, 7]}, "music": {"weight": 0}})
     assert settings.speech.files == (3, 7)
     assert settings.speech.snr_db == (13, 20)
@@ -233,6 +233,6 @@ def test_a_changed_setting_leaves_the_other_published_ones_as_they_are():
         {"noize": {}},
     ],
 )
-def test_settings_that_mean_nothing_are_refused(wrong):
+def test_impossible_settings_are_refused(wrong):
     with pytest.raises(ValidationError):
         OneOfSettings.model_validate(wrong)

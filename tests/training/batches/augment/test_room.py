@@ -18,7 +18,7 @@ def clicks():
 
 
 @pytest.mark.parametrize("made", [0.0, 1.0])
-def test_the_direct_sound_stays_where_it_was(clicks, made):
+def test_the_direct_sound_is_not_delayed(clicks, made):
     measured = torch.zeros(3, 9000)
     measured[:, 700] = 1.0
     measured[:, 2500] = -0.4
@@ -28,7 +28,7 @@ def test_the_direct_sound_stays_where_it_was(clicks, made):
 
 
 @pytest.mark.parametrize("made", [0.0, 1.0])
-def test_the_energy_stays(made):
+def test_the_energy_is_kept(made):
     generator = torch.Generator().manual_seed(1)
     waves = torch.randn(6, 16_000, generator=generator) * torch.logspace(-3, 0, 6)[:, None]
     measured = [torch.randn(4000, generator=generator) * torch.logspace(0, -3, 4000)]
@@ -37,7 +37,7 @@ def test_the_energy_stays(made):
     assert not torch.allclose(augmented, waves, atol=1e-3)
 
 
-def test_at_probability_zero_nothing_happens(clicks):
+def test_at_probability_0_waves_do_not_change(clicks):
     assert torch.equal(rooms(probability=0.0)(clicks, torch.Generator().manual_seed(0)), clicks)
 
 
@@ -47,7 +47,7 @@ def test_silence_stays_silence():
 
 
 @pytest.mark.parametrize("rt60_s", [0.15, 0.3, 0.5])
-def test_a_made_room_has_its_reverberation_time(rt60_s):
+def test_a_synthetic_room_has_the_given_reverberation_time(rt60_s):
     made = rooms(rt60_s=(rt60_s, rt60_s)).synthesize(4, torch.Generator().manual_seed(2))
     for response in made.numpy():
         # Schroeder: the decay curve is the remaining energy. RT60 is three times its fall from -5 to -25 dB.
@@ -58,7 +58,7 @@ def test_a_made_room_has_its_reverberation_time(rt60_s):
 
 
 @pytest.mark.parametrize("direct_db", [-2.0, 10.0])
-def test_a_made_room_has_its_direct_to_reverberant_ratio(direct_db):
+def test_a_synthetic_room_has_the_given_direct_to_reverberant_ratio(direct_db):
     made = rooms(direct_db=(direct_db, direct_db)).synthesize(3, torch.Generator().manual_seed(3))
     ratio = 10 * torch.log10(made[:, 0].square() / made[:, 1:].square().sum(1))
     assert ratio.tolist() == pytest.approx([direct_db] * 3, abs=0.01)
@@ -71,6 +71,6 @@ def test_convolution_is_that_of_numpy():
     assert np.allclose(convolve(waves, responses).numpy(), expected, atol=1e-4)
 
 
-def test_responses_are_cut_or_filled_up():
+def test_responses_are_cut_or_zero_padded():
     assert fit(torch.ones(5), 3).tolist() == [1, 1, 1]
     assert fit(torch.ones(2), 3).tolist() == [1, 1, 0]

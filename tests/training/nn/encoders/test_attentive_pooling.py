@@ -27,7 +27,7 @@ def test_pooling_is_that_of_a_plain_computation(deviations):
         assert torch.allclose(found, plain(pooling, clip), atol=1e-5)
 
 
-def test_without_a_preference_it_is_the_mean_and_the_deviation():
+def test_equal_scores_give_the_mean_and_the_deviation():
     pooling, frames = AttentivePooling(4, deviations=True), torch.randn(2, 7, 4)
     torch.nn.init.zeros_(pooling.score.weight)
     expected = torch.cat([frames.mean(dim=1), frames.std(dim=1, correction=0)], dim=1)

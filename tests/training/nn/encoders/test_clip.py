@@ -40,7 +40,7 @@ def waves(say):
 
 @networks
 @pytest.mark.parametrize("device", DEVICES)
-def test_waves_become_embeddings_silence_too(settings, waves, device):
+def test_waves_and_silence_have_finite_embeddings(settings, waves, device):
     model = encoder(settings).to(device)
     embeddings = model(waves.to(device))
     assert embeddings.shape == (6, 16)
@@ -49,7 +49,7 @@ def test_waves_become_embeddings_silence_too(settings, waves, device):
 
 
 @networks
-def test_in_evaluation_a_clip_is_the_same_alone_and_among_others(settings, waves):
+def test_in_evaluation_an_embedding_does_not_depend_on_the_batch(settings, waves):
     model = encoder(settings)
     model(waves)
     model.eval()
@@ -67,14 +67,14 @@ def test_the_gradient_reaches_every_parameter(settings, waves):
 
 
 @networks
-def test_the_seed_decides_the_weights(settings):
+def test_the_weights_depend_on_the_seed(settings):
     first, again, other = (encoder(settings, seed).state_dict() for seed in (1, 1, 2))
     assert all(torch.equal(first[name], again[name]) for name in first)
     assert not all(torch.equal(first[name], other[name]) for name in first)
 
 
 @networks
-def test_a_few_steps_lessen_the_loss(settings, waves):
+def test_a_few_steps_reduce_the_loss(settings, waves):
     model, labels = encoder(settings), torch.tensor([0, 1, 2, 0])
     optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     losses = []
@@ -130,7 +130,7 @@ def test_clips_too_short_for_a_frame_are_refused():
 
 
 @pytest.mark.parametrize("most", [1, 4, 100])
-def test_pieces_give_what_the_whole_gives_and_its_gradient(most):
+def test_microbatches_give_the_values_and_gradients_of_the_whole_batch(most):
     torch.manual_seed(0)
     layers, clips = torch.nn.Conv1d(2, 3, 3), torch.randn(10, 2, 8)
     whole, pieces = layers(clips), in_microbatches(layers, clips, most)

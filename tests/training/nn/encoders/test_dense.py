@@ -46,7 +46,7 @@ def test_the_network_is_that_of_a_plain_computation():
     assert np.allclose(network(features).detach().numpy(), expected, atol=1e-5)
 
 
-def test_layers_begin_as_those_of_keras():
+def test_layers_are_initialized_as_in_keras():
     torch.manual_seed(0)
     first = Dense(DenseSettings()).layers[0]
     edge = (6 / (640 + 300)) ** 0.5
@@ -56,7 +56,7 @@ def test_layers_begin_as_those_of_keras():
     assert prelu(3).weight.tolist() == [0, 0, 0]
 
 
-def test_normalization_moves_by_a_hundredth():
+def test_batch_statistics_move_by_a_hundredth():
     layer = norm(1)
     layer(torch.tensor([[1.0], [3.0]]))
     assert layer.running_mean.item() == pytest.approx(0.02)

@@ -28,7 +28,7 @@ def test_values_and_gradients_are_those_of_torch(shape, layout):
     assert torch.equal(ours(maps).detach(), ours.eval()(maps).detach())
 
 
-def test_memory_stays_in_its_layout():
+def test_the_memory_layout_is_kept():
     maps = torch.randn(2, 8, 6, 5).contiguous(memory_format=torch.channels_last).requires_grad_()
     made = PReLU(8)(maps)
     (gradient,) = torch.autograd.grad(made.sum(), [maps])

@@ -69,7 +69,7 @@ def last_map(network, features):
     return maps[0]
 
 
-def test_an_output_of_res15_sees_125_frames_and_bands():
+def test_an_output_of_res15_depends_on_125_frames_and_bands():
     network = Res(ResSettings(maps=2, dimension=2)).eval()
     for parameter in network.parameters():
         # All values are positive, so that ReLU changes none.
@@ -89,7 +89,7 @@ def test_res8_and_res26_pool_after_the_first_layer(depth, shape):
     assert last_map(network, torch.randn(1, 101, 40)).shape == (1, 3, *shape)
 
 
-def test_layers_have_names_to_be_frozen_by_with_their_statistics():
+def test_layers_can_be_frozen_by_name_with_their_statistics():
     state = Res(ResSettings(maps=3)).state_dict()
     assert {name.split(".")[0] for name in state} == {"layers", "output"}
     assert {name.split(".")[1] for name in state if name.startswith("layers")} == {str(i) for i in range(14)}

@@ -84,7 +84,7 @@ def test_clips_of_any_length_have_an_embedding(samples, pooling):
     assert not torch.allclose(embeddings[0], embeddings[1])
 
 
-def test_a_single_frame_has_one_even_in_training():
+def test_a_single_frame_has_an_embedding_even_in_training():
     assert torch.isfinite(ResNetSE(ResNetSESettings(**SMALL))(torch.randn(3, 1, 40))).all()
 
 

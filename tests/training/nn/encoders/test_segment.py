@@ -110,7 +110,7 @@ def test_the_network_is_that_of_a_plain_computation():
     np.testing.assert_allclose(embedding.numpy(), plain(network, segment), atol=1e-5)
 
 
-def test_weights_begin_as_published():
+def test_weights_are_initialized_as_published():
     network = SegmentEncoder(SegmentSettings())
     for name, parameter in network.named_parameters():
         if name.endswith("bias"):
@@ -144,12 +144,12 @@ def test_the_head_is_a_network_of_its_own():
         assert torch.equal(network(torch.ones(1, 4, 12), torch.tensor([4])), before)
 
 
-def test_positions_of_one_frame_stay_as_more_follow():
+def test_the_position_of_a_frame_does_not_depend_on_later_frames():
     assert torch.equal(sinusoids(5, 8), sinusoids(50, 8)[:5])
 
 
 @pytest.mark.parametrize("lengths", [[0, 3], [3, 6]])
-def test_lengths_that_no_segment_has_are_refused(lengths):
+def test_impossible_lengths_are_refused(lengths):
     network = SegmentEncoder(SegmentSettings(**SMALL))
     with pytest.raises(InputError, match="5 frames"):
         network(torch.zeros(2, 5, 12), torch.tensor(lengths))

@@ -46,7 +46,7 @@ def test_the_published_weights_give_the_published_numbers():
 @pytest.mark.parametrize("settings", [OWN, PUBLISHED], ids=["own", "published"])
 @pytest.mark.parametrize("seed", range(4))
 @torch.inference_mode()
-def test_a_stream_in_pieces_gives_the_vectors_of_the_whole(settings, seed):
+def test_a_stream_in_chunks_gives_the_vectors_of_the_whole_wave(settings, seed):
     generator = np.random.default_rng(seed)
     model = encoder(settings)
     hops = 60
@@ -66,7 +66,7 @@ def test_a_stream_in_pieces_gives_the_vectors_of_the_whole(settings, seed):
 
 
 @torch.inference_mode()
-def test_a_vector_sees_its_reach_and_nothing_else():
+def test_a_vector_depends_on_its_receptive_field_only():
     model = encoder(PUBLISHED)
     wave = torch.randn(1, 60 * 640, generator=torch.Generator().manual_seed(0)) * 0.1
     before = model.tower_frames(wave)
@@ -81,7 +81,7 @@ def test_a_vector_sees_its_reach_and_nothing_else():
         assert not torch.allclose(model.tower_frames(changed)[:, number], before[:, number], atol=0.1)
 
 
-def test_frozen_frames_stay_as_they_are_in_training():
+def test_frozen_frames_do_not_change_in_training():
     model = PUBLISHED.build().train()
     assert not model.tower.training
     assert model.head.training

@@ -37,7 +37,7 @@ def test_the_stages_have_the_published_maps():
     assert shapes == [(150, 129), (75, 65), (38, 33), (19, 17)]
 
 
-def test_the_biases_of_residual_convolutions_stay_nought_and_all_else_learns(published):
+def test_only_the_biases_of_residual_convolutions_are_not_trained(published):
     held = {name for name, parameter in published.named_parameters() if not parameter.requires_grad}
     assert len(held) == 16
     assert all(not published.get_parameter(name).any() for name in held)
@@ -49,7 +49,7 @@ def test_the_biases_of_residual_convolutions_stay_nought_and_all_else_learns(pub
     assert set(idle) == held
 
 
-def test_the_weights_begin_as_published(published):
+def test_the_weights_are_initialized_as_published(published):
     for number, stage in enumerate(published.stages):
         entry, prelu, *units = stage
         fan_in = entry.weight[0].numel()
@@ -104,7 +104,7 @@ def test_the_network_is_that_of_a_plain_computation(units, frames):
             assert torch.allclose(gradient / scale, wanted / scale, rtol=1e-3, atol=1e-4), name
 
 
-def test_dropout_leaves_out_means_in_training_only():
+def test_dropout_zeros_means_in_training_only():
     network, features = Sphere(SphereSettings(dropout=0.5, **NARROW)), torch.randn(2, 300, 257)
     assert not torch.equal(network(features), network(features))
     network.eval()
@@ -124,6 +124,6 @@ def test_the_kind_chooses_the_network_and_a_recipe_can_narrow_it():
     assert settings.build()(torch.randn(2, settings.samples)).shape == (2, 32)
 
 
-def test_as_many_widths_as_units_are_needed():
+def test_widths_and_units_must_be_equally_many():
     with pytest.raises(ValidationError, match="widths, units"):
         SphereSettings(widths=(8, 16, 32))

@@ -71,7 +71,7 @@ def test_the_filters_are_those_of_librosa(scale):
     assert np.allclose(mel_triangles(settings), expected.T, rtol=1e-9, atol=1e-12)
 
 
-def test_the_range_is_each_clips_own(waves):
+def test_the_range_is_relative_to_each_clip(waves):
     log_mel = LogMelSettings(compression="db", floor=1e-10, range_db=20.0).build()
     quiet = waves[:1] * 1e-3
     together = log_mel(torch.cat([quiet, waves]))
@@ -79,7 +79,7 @@ def test_the_range_is_each_clips_own(waves):
     assert together[0].max() - together[0].min() <= 20 + 1e-4
 
 
-def test_a_range_means_the_same_in_either_compression(waves):
+def test_a_range_is_in_decibels_with_either_compression(waves):
     decibels, logarithms = (
         LogMelSettings(compression=compression, range_db=25.0).build()(waves) for compression in ("db", "log")
     )
@@ -96,7 +96,7 @@ def test_silence_is_the_floor_and_has_a_finite_gradient():
 
 
 @pytest.mark.parametrize(("samples", "n_fft"), [(16_000, 0), (15_999, 512), (8000, 501)])
-def test_the_settings_know_how_many_frames_come(samples, n_fft):
+def test_the_settings_compute_the_number_of_frames(samples, n_fft):
     settings = LogMelSettings(n_fft=n_fft)
     assert settings.build()(torch.zeros(1, samples)).shape[1] == settings.frames(samples)
 

@@ -60,12 +60,12 @@ def test_a_published_clip_gives_300_frames_of_257_numbers(waves):
 
 
 @pytest.mark.parametrize("samples", [401, 560, 561, 16_000])
-def test_the_settings_know_how_many_frames_come(samples):
+def test_the_settings_compute_the_number_of_frames(samples):
     settings = MagnitudeSettings()
     assert settings.build()(torch.rand(1, samples)).shape[1] == settings.frames(samples)
 
 
-def test_each_frequency_has_mean_nought_and_deviation_one(waves):
+def test_each_frequency_has_mean_0_and_deviation_1(waves):
     frames = MagnitudeSettings().build()(waves)
     assert torch.allclose(frames.mean(dim=1), torch.zeros(()), atol=1e-5)
     assert torch.allclose(frames.std(dim=1, correction=0), torch.ones(()), atol=1e-4)
@@ -87,7 +87,7 @@ def test_silence_gives_zeros_and_a_finite_gradient(level):
     assert torch.isfinite(silence.grad).all()
 
 
-def test_frequencies_that_hold_nothing_but_rounding_stay_near_nought():
+def test_frequencies_of_rounding_errors_only_stay_near_0():
     # The period of the tone divides the hop: all frames are equal except for rounding errors.
     tone = 0.5 * torch.sin(2 * torch.pi * torch.arange(SAMPLES, dtype=torch.float64) / 16)
     tone = tone * (1 + 6e-8 * torch.randint(-1, 2, (SAMPLES,), generator=torch.Generator().manual_seed(0)))

@@ -21,12 +21,12 @@ def runs(line):
     return [len(run) for run in "".join("x" if cell else " " for cell in line.tolist()).split()]
 
 
-def test_without_masks_and_outside_training_features_stay_as_they_are(features):
+def test_features_do_not_change_without_masks_or_outside_training(features):
     assert Masks(MaskSettings())(features) is features
     assert Masks(MaskSettings(time_masks=2, time_frames=9)).eval()(features) is features
 
 
-def test_a_time_mask_hides_whole_frames_and_a_frequency_mask_whole_bands(features):
+def test_a_time_mask_masks_whole_frames_and_a_frequency_mask_whole_bands(features):
     frames = hidden(MaskSettings(time_masks=1, time_frames=6), features)
     assert torch.equal(frames.all(dim=2), frames.any(dim=2))
     bands = hidden(MaskSettings(frequency_masks=1, frequency_bands=4), features)
@@ -35,7 +35,7 @@ def test_a_time_mask_hides_whole_frames_and_a_frequency_mask_whole_bands(feature
     assert torch.equal(both, both.all(dim=2, keepdim=True) | both.all(dim=1, keepdim=True))
 
 
-def test_widths_and_places_are_uniform():
+def test_widths_and_positions_are_uniform():
     torch.manual_seed(0)
     lines = hidden(MaskSettings(time_masks=1, time_frames=4), torch.randn(20_000, 9, 1))[..., 0]
     assert all(len(runs(line)) <= 1 for line in lines[:500])
@@ -47,18 +47,18 @@ def test_widths_and_places_are_uniform():
         assert torch.allclose(begins / begins.sum(), torch.tensor(1 / len(begins)), atol=0.02)
 
 
-def test_several_masks_hide_no_more_than_so_many_stretches_each_no_longer_than_the_most(features):
+def test_neither_number_nor_length_of_masked_intervals_exceeds_the_maximum(features):
     lines = hidden(MaskSettings(time_masks=3, time_frames=5), features)[..., 0]
     assert all(sum(runs(line)) <= 15 and len(runs(line)) <= 3 for line in lines)
     assert max(len(runs(line)) for line in lines) == 3
 
 
-def test_each_clip_has_masks_of_its_own(features):
+def test_each_clip_has_its_own_masks(features):
     lines = hidden(MaskSettings(time_masks=2, time_frames=6), features)[..., 0]
     assert len(lines.unique(dim=0)) > len(lines) // 2
 
 
-def test_what_is_hidden_is_the_mean_of_its_band(features):
+def test_masked_features_are_the_mean_of_their_band(features):
     settings = MaskSettings(time_masks=1, time_frames=6, frequency_masks=1, frequency_bands=4)
     masked = Masks(settings)(features)
     mean = features.mean(dim=(0, 1)).expand_as(features)
@@ -79,7 +79,7 @@ def test_a_mask_may_be_longer_than_the_clip(features):
     assert 0.4 < share < 0.6
 
 
-def test_no_gradient_comes_from_what_is_hidden(features):
+def test_masked_features_have_no_gradient(features):
     features.requires_grad_()
     masked = Masks(MaskSettings(time_masks=2, time_frames=9))(features)
     masked.sum().backward()

@@ -27,14 +27,14 @@ def by_librosa(wave, count, **mel):
 
 
 @pytest.mark.parametrize("count", [13, 40])
-def test_the_defaults_are_those_of_jung_as_librosa_computes_them(waves, count):
+def test_the_defaults_of_jung_agree_with_librosa(waves, count):
     frames = MfccSettings(coefficients=count).build()(waves)
     assert frames.shape == (6, 101, count)
     for ours, wave in zip(frames, waves, strict=True):
         assert np.allclose(ours.numpy(), by_librosa(wave, count, htk=True, norm=None), rtol=0, atol=1e-4)
 
 
-def test_the_settings_of_tang_and_lin_give_theirs_as_librosa_computes_them(waves):
+def test_the_settings_of_tang_and_lin_agree_with_librosa(waves):
     frames = MfccSettings(**TANG_AND_LIN).build()(waves)
     for ours, wave in zip(frames, waves, strict=True):
         assert np.allclose(ours.numpy(), by_librosa(wave, 40, fmin=20, fmax=4000), rtol=0, atol=1e-4)
@@ -54,7 +54,7 @@ def test_twice_as_loud_moves_the_zeroth_coefficient_alone(waves):
     assert torch.allclose(moved[..., 1:], torch.zeros(()), atol=1e-3)
 
 
-def test_silence_is_finite_and_so_is_its_gradient():
+def test_silence_has_finite_features_and_gradients():
     silence = torch.zeros(2, 16_000, requires_grad=True)
     frames = MfccSettings().build()(silence)
     assert torch.allclose(frames[..., 0], torch.tensor(-100 * 40**0.5), atol=1e-2)
@@ -63,7 +63,7 @@ def test_silence_is_finite_and_so_is_its_gradient():
     assert torch.isfinite(silence.grad).all()
 
 
-def test_the_kind_chooses_the_settings_and_mfcc_is_meant_where_none_is_said():
+def test_the_kind_chooses_the_settings_and_defaults_to_mfcc():
     frontend = TypeAdapter(FrontendSettings)
     assert frontend.validate_python({"kind": "log_mel", "n_mels": 80, "n_fft": 512}).features == 80
     assert frontend.validate_python({"coefficients": 20}) == MfccSettings(coefficients=20)

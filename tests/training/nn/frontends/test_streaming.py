@@ -32,7 +32,7 @@ def test_the_filters_are_those_of_a_plain_computation():
     assert np.allclose(filters, expected, atol=1e-4)
 
 
-def test_between_the_outer_centers_the_filters_share_each_line_out_completely():
+def test_the_filters_sum_to_1_between_the_outer_centers():
     filters = mel_filters(32, 512, 60.0, 3800.0, 16_000)
     peaks = filters.argmax(axis=0)
     assert (np.diff(peaks) >= 0).all()
@@ -41,7 +41,7 @@ def test_between_the_outer_centers_the_filters_share_each_line_out_completely():
 
 
 @pytest.mark.parametrize("frequency_hz", [300, 1000, 3000])
-def test_a_tone_lights_its_band(log_mel, frequency_hz):
+def test_a_tone_has_the_most_power_in_its_band(log_mel, frequency_hz):
     time_s = torch.arange(16_000) / 16_000
     frames = log_mel(torch.sin(2 * math.pi * frequency_hz * time_s)[None])[0]
     centers = np.linspace(mel(60), mel(3800), 34)[1:-1]
@@ -72,7 +72,7 @@ def test_silence_has_a_finite_gradient(log_mel):
     assert torch.isfinite(wave.grad).all()
 
 
-def test_a_stream_in_pieces_gives_the_frames_of_the_whole(log_mel):
+def test_a_stream_in_chunks_gives_the_frames_of_the_whole_wave(log_mel):
     wave = torch.randn(1, 160 * 50, generator=torch.Generator().manual_seed(1))
     whole = log_mel(torch.cat([torch.zeros(1, 240), wave], dim=1))
     state, pieces = StreamState(), []

@@ -54,7 +54,7 @@ def test_without_annealing_it_is_the_loss_of_pytorch_metric_learning(embeddings,
     torch.testing.assert_close(objective.logits(samples[0]), oracle.get_logits(samples[0]))
 
 
-def test_margin_1_is_softmax_over_unit_class_vectors_whatever_the_annealing(embeddings, labels):
+def test_margin_1_is_softmax_over_unit_class_vectors_for_any_annealing(embeddings, labels):
     objective = built(margin=1)
     unit = torch.nn.functional.normalize(objective.weight, dim=1)
     samples = embeddings.flatten(0, 1)
@@ -64,7 +64,7 @@ def test_margin_1_is_softmax_over_unit_class_vectors_whatever_the_annealing(embe
 
 
 @pytest.mark.parametrize("margin", [1, 2, 3, 4])
-def test_psi_goes_down_all_the_way_with_a_finite_slope_everywhere(margin):
+def test_psi_decreases_with_a_finite_slope_everywhere(margin):
     angles = torch.linspace(0, math.pi, 1001, dtype=torch.float64)
     cosine = angles.cos().requires_grad_()
     values = psi(cosine, margin)
@@ -79,7 +79,7 @@ def test_psi_goes_down_all_the_way_with_a_finite_slope_everywhere(margin):
     assert cosine.grad[[0, -1]].tolist() == pytest.approx([margin**2] * 2)
 
 
-def test_lambda_falls_once_a_training_step_down_to_its_least(embeddings, labels):
+def test_lambda_decreases_with_each_training_step_to_its_minimum(embeddings, labels):
     objective = built(margin=3)
     for step in range(1, 5):
         expected = plain(embeddings, labels, objective.weight, 3, 1000 / (1 + 0.12 * step))
@@ -98,7 +98,7 @@ def test_only_training_counts_steps(embeddings, labels):
     assert objective.steps.item() == 1
 
 
-def test_a_resumed_run_goes_on_with_its_lambda(embeddings, labels):
+def test_a_resumed_run_continues_with_its_lambda(embeddings, labels):
     objective, again, model = built(), built(), torch.nn.Linear(2, 2)
     optimizer = torch.optim.SGD(objective.parameters(), lr=0.1)
     for _ in range(50):

@@ -46,7 +46,7 @@ def test_the_loss_is_that_of_pytorch_metric_learning(embeddings, labels, margin)
 
 
 @pytest.mark.parametrize("margin", [0.1, 0.5, 1.5])
-def test_a_wider_angle_never_costs_less(margin):
+def test_a_wider_angle_never_has_a_smaller_loss(margin):
     angles = torch.linspace(0, math.pi, 201)
     objective = AAMSoftmax(AAMSoftmaxSettings(margin=margin), classes=2, dimension=3)
     objective.weight.data = torch.tensor([[1.0, 0, 0], [0, 0, 1]])

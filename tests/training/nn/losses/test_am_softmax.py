@@ -52,13 +52,13 @@ def test_lengths_do_not_matter(embeddings, labels):
     torch.testing.assert_close(objective(longer, labels), loss)
 
 
-def test_class_vectors_begin_with_the_spread_of_xavier():
+def test_class_vectors_are_initialized_as_xavier():
     torch.manual_seed(0)
     weight = AMSoftmax(AMSoftmaxSettings(), classes=400, dimension=600).weight
     assert weight.std().item() == pytest.approx(math.sqrt(2 / (400 + 600)), rel=0.01)
 
 
-def test_where_the_scale_is_learned_what_the_right_score_loses_stays(embeddings, labels):
+def test_with_a_learned_scale_the_margin_is_constant(embeddings, labels):
     constant = AMSoftmax(AMSoftmaxSettings(margin=0.5, scale=100), classes=9, dimension=7)
     learned = AMSoftmax(AMSoftmaxSettings(margin=0.5, scale=100, learned_scale=True), classes=9, dimension=7)
     assert [name for name, _ in constant.named_parameters()] == ["weight"]

@@ -50,7 +50,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equations(embeddings, utteran
     assert loss_of(few, scale=3.0, bias=1.0).item() == pytest.approx(plain(few, 3.0, 1.0), rel=1e-5)
 
 
-def test_background_is_a_column_that_is_never_right(embeddings, background):
+def test_background_is_a_column_that_is_never_the_target(embeddings, background):
     loss = loss_of(embeddings, background)
     assert loss.item() == pytest.approx(plain_with_background(embeddings, background), rel=1e-5)
     assert loss.item() > loss_of(embeddings).item()
@@ -71,7 +71,7 @@ def test_the_length_of_embeddings_does_not_matter(embeddings):
     assert loss_of(longer).item() == pytest.approx(loss_of(embeddings).item(), rel=1e-5)
 
 
-def test_words_far_apart_cost_nothing_and_equal_ones_the_logarithm_of_their_number():
+def test_distant_words_have_loss_0_and_equal_words_the_logarithm_of_their_number():
     apart = torch.eye(6)[:, None].expand(6, 3, 6)
     assert loss_of(apart, scale=50.0).item() < 1e-6
     assert loss_of(torch.ones(6, 3, 4)).item() == pytest.approx(math.log(6))

@@ -43,7 +43,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equation(embeddings, labels, 
         assert found.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_a_target_that_comes_again_is_not_its_own_negative(embeddings, labels, background):
+def test_samples_of_one_target_are_not_negatives_of_each_other(embeddings, labels, background):
     objective = built()
     several = objective(embeddings, labels, background)
     # The same as one row for each utterance, with repeated labels.
@@ -61,7 +61,7 @@ def test_a_target_that_comes_again_is_not_its_own_negative(embeddings, labels, b
 
 
 @readings
-def test_non_targets_are_pushed_from_the_targets_and_not_drawn_to_each_other(embeddings, labels, background, per):
+def test_non_targets_move_away_from_the_targets_and_not_to_each_other(embeddings, labels, background, per):
     objective = built(per=per)
     without = objective(embeddings[:, :1], labels)
     background.requires_grad_()
@@ -90,7 +90,7 @@ def test_only_targets_in_the_batch_move_per_target_and_all_per_sample(embeddings
     assert moved == {"target": sorted(labels.tolist()), "sample": list(range(9))}
 
 
-def test_it_judges_by_the_scores_of_the_equation(embeddings):
+def test_the_logits_are_the_scores_of_the_equation(embeddings):
     objective = built(scale=4.0, bias=1.0)
     cosine = torch.nn.functional.cosine_similarity(embeddings[0][:, None], objective.weight[None], dim=-1)
     torch.testing.assert_close(objective.logits(embeddings[0]), 4 * cosine + 1)

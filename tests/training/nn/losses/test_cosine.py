@@ -18,11 +18,11 @@ def test_cosines_are_those_of_a_plain_loop(embeddings):
 
 
 @pytest.mark.parametrize("size", [1e-10, 1e-3, 1.0, 1e10])
-def test_unit_vectors_have_length_one_whatever_the_length_before(embeddings, size):
+def test_unit_vectors_have_length_1_for_any_input_length(embeddings, size):
     torch.testing.assert_close(unit(embeddings * size).norm(dim=-1), torch.ones(5, 4))
 
 
-def test_a_zero_vector_is_like_nothing_and_passes_no_gradient_on():
+def test_a_zero_vector_has_cosine_0_and_no_gradient():
     vectors = torch.tensor([[0.0, 0.0], [3.0, 4.0]], requires_grad=True)
     found = cosine(vectors, vectors)
     torch.testing.assert_close(found, torch.tensor([[0.0, 0.0], [0.0, 1.0]]))
@@ -32,7 +32,7 @@ def test_a_zero_vector_is_like_nothing_and_passes_no_gradient_on():
     assert torch.isfinite(vectors.grad).all()
 
 
-def test_autocast_does_not_coarsen_cosines(embeddings):
+def test_autocast_does_not_change_cosines(embeddings):
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert (embeddings[0] @ embeddings[1].T).dtype == torch.bfloat16
         found = cosine(embeddings[0], embeddings[1])

@@ -90,7 +90,7 @@ def test_gradients_are_those_of_finite_differences(settings, embeddings, labels,
 
 @every_loss
 @pytest.mark.parametrize("case", ["all equal", "one zero", "all zero", "one class", "opposite", "long", "short"])
-def test_gradients_stay_finite_whatever_comes(settings, embeddings, labels, background, case):
+def test_gradients_are_finite_for_extreme_embeddings(settings, embeddings, labels, background, case):
     match case:
         case "all equal":
             embeddings, background = torch.ones_like(embeddings), torch.ones_like(background)
@@ -118,7 +118,7 @@ def test_gradients_stay_finite_whatever_comes(settings, embeddings, labels, back
 
 
 @every_loss
-def test_autocast_changes_nothing_but_what_it_did_to_the_embeddings(settings, embeddings, labels, background):
+def test_autocast_does_not_change_the_loss_of_given_embeddings(settings, embeddings, labels, background):
     objective = built(settings)
     given = batch(settings, embeddings.bfloat16(), labels, background.bfloat16())
     with torch.autocast("cpu", dtype=torch.bfloat16):
@@ -144,7 +144,7 @@ def test_a_gpu_gives_the_same_loss_and_gradients(embeddings, labels, background)
 
 
 @every_loss
-def test_training_brings_a_class_together_and_apart_from_the_others(settings, embeddings, labels):
+def test_training_brings_embeddings_of_a_class_together_and_classes_apart(settings, embeddings, labels):
     objective = built(settings)
     embeddings = (embeddings + 1).requires_grad_()
     optimizer = torch.optim.Adam([embeddings, *objective.parameters()], lr=0.1)
@@ -174,7 +174,7 @@ def test_training_brings_a_class_together_and_apart_from_the_others(settings, em
     ],
     ids=str,
 )
-def test_learned_scales_stay_positive_however_large_the_steps(settings, embeddings, labels, background):
+def test_learned_scales_stay_positive_in_large_steps(settings, embeddings, labels, background):
     objective = built(settings)
     (log_scale,) = (value for name, value in objective.named_parameters() if name.endswith("log_scale"))
     optimizer = torch.optim.SGD(objective.parameters(), lr=5.0)
@@ -188,7 +188,7 @@ def test_learned_scales_stay_positive_however_large_the_steps(settings, embeddin
 
 
 @every_loss
-def test_a_loss_with_class_weights_judges_by_them(settings, embeddings):
+def test_only_a_loss_with_classes_has_logits(settings, embeddings):
     objective = built(settings)
     assert hasattr(objective, "logits") == settings.has_classes
     if settings.has_classes:
@@ -235,7 +235,7 @@ def test_background_of_no_clips_changes_nothing(settings, embeddings, labels):
 
 
 @losses_with_background
-def test_background_goes_away_from_the_word_that_it_is_like(settings, labels):
+def test_background_moves_away_from_the_most_similar_word(settings, labels):
     objective = built(settings)
     axes = 3 * torch.eye(DIMENSION)
     if settings.kind == "ap_fc":

@@ -49,7 +49,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equations(embeddings, labels,
 
 
 @variants
-def test_background_is_a_column_that_is_never_right(embeddings, labels, background, variant):
+def test_background_is_a_column_that_is_never_the_target(embeddings, labels, background, variant):
     found = loss_of(embeddings, labels, background, variant=variant).item()
     assert found == pytest.approx(plain(embeddings, background.tolist(), variant=variant), rel=1e-5)
     assert found > loss_of(embeddings, labels, variant=variant).item()

@@ -35,7 +35,7 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_released_network(embeddings, 
     assert objective(embeddings, labels).item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_lengths_of_embeddings_do_not_matter_and_those_of_class_vectors_do(embeddings, labels):
+def test_lengths_of_class_vectors_matter_and_lengths_of_embeddings_do_not(embeddings, labels):
     objective = LogisticMargin(LogisticMarginSettings(), classes=9, dimension=7)
     loss = objective(embeddings, labels)
     torch.testing.assert_close(objective(10 * embeddings, labels), loss)
@@ -44,7 +44,7 @@ def test_lengths_of_embeddings_do_not_matter_and_those_of_class_vectors_do(embed
     assert objective(embeddings, labels).item() != pytest.approx(loss.item(), rel=0.01)
 
 
-def test_scores_to_judge_by_have_neither_scale_nor_margin(embeddings):
+def test_logits_have_neither_scale_nor_margin(embeddings):
     objective = LogisticMargin(LogisticMarginSettings(), classes=9, dimension=7)
     samples = embeddings.flatten(0, 1)
     unit = torch.nn.functional.normalize(samples, dim=1)
@@ -65,7 +65,7 @@ def test_scale_and_bias_are_learned_and_do_not_decay(embeddings, labels):
     assert objective.scale.grad.item() != 0
 
 
-def test_it_can_go_on_with_the_class_vectors_of_a_softmax_run():
+def test_a_run_can_start_from_the_class_vectors_of_a_softmax_run():
     softmax = Softmax(SoftmaxSettings(), classes=9, dimension=7)
     objective = LogisticMargin(LogisticMarginSettings(), classes=9, dimension=7)
     missing, unexpected = objective.load_state_dict(softmax.state_dict(), strict=False)

@@ -7,7 +7,7 @@ from earmark.training.nn.losses.loss_input import check_input
 from earmark.training.nn.losses.softmax import SoftmaxSettings
 
 
-def test_samples_are_the_utterances_in_order_each_with_its_label(embeddings, labels):
+def test_samples_are_the_utterances_in_order_with_their_labels(embeddings, labels):
     batch = check_input(SoftmaxSettings(), embeddings, labels, None)
     for row, label in enumerate(labels):
         for utterance in range(4):
@@ -20,7 +20,7 @@ def test_no_background_is_background_of_no_clips(embeddings, labels):
         assert check_input(SoftmaxSettings(), embeddings, labels, nothing).background.shape == (0, 7)
 
 
-def test_half_precision_is_raised_and_double_stays(embeddings, labels, background):
+def test_half_precision_becomes_float32_and_double_stays(embeddings, labels, background):
     for given, taken in [(torch.bfloat16, torch.float32), (torch.float16, torch.float32), (torch.float64,) * 2]:
         batch = check_input(AngularPrototypicalSettings(), embeddings.to(given), labels, background.to(given))
         assert batch.embeddings.dtype == batch.background.dtype == taken

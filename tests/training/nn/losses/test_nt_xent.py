@@ -48,7 +48,7 @@ def test_the_loss_is_that_of_pytorch_metric_learning(pairs, labels, background, 
     torch.testing.assert_close(loss_of(pairs, labels, background[:sounds]), expected)
 
 
-def test_background_is_never_the_right_one(pairs, labels, background):
+def test_background_is_never_the_target(pairs, labels, background):
     found = loss_of(pairs, labels, background).item()
     assert found == pytest.approx(plain(pairs, background.tolist()), rel=1e-5)
     assert found > loss_of(pairs, labels).item()

@@ -28,22 +28,22 @@ def test_the_loss_is_that_of_a_plain_loop_over_the_equation(embeddings, labels, 
     assert loss_of(few, labels).item() == pytest.approx(plain(few), rel=1e-5)
 
 
-def test_background_is_a_column_that_is_never_right(embeddings, labels, background):
+def test_background_is_a_column_that_is_never_the_target(embeddings, labels, background):
     few = embeddings / 3
     assert loss_of(few, labels, background).item() == pytest.approx(plain(few, background.tolist()), rel=1e-5)
     assert loss_of(few, labels, background).item() > loss_of(few, labels).item()
 
 
-def test_the_place_of_all_embeddings_together_does_not_matter(embeddings, labels):
+def test_a_common_offset_of_all_embeddings_does_not_matter(embeddings, labels):
     few = embeddings / 3
     assert loss_of(few + 1000, labels).item() == pytest.approx(loss_of(few, labels).item(), rel=1e-3)
 
 
-def test_the_length_of_embeddings_does_matter(embeddings, labels):
+def test_the_length_of_embeddings_matters(embeddings, labels):
     assert loss_of(embeddings / 3, labels).item() != pytest.approx(loss_of(embeddings, labels).item(), rel=0.1)
 
 
-def test_classes_far_apart_cost_nothing_and_equal_ones_the_logarithm_of_their_number(labels):
+def test_distant_classes_have_loss_0_and_equal_classes_the_logarithm_of_their_number(labels):
     apart = 10 * torch.eye(5)[:, None].expand(5, 3, 5)
     assert loss_of(apart, labels).item() < 1e-6
     assert loss_of(torch.ones(5, 3, 4), labels).item() == pytest.approx(math.log(5))

@@ -36,7 +36,7 @@ def test_without_a_head_the_columns_are_the_scores(embeddings):
     assert torch.equal(objective.logits(embeddings[0]), embeddings[0])
 
 
-def test_columns_beyond_the_classes_are_never_right(embeddings):
+def test_columns_beyond_the_classes_are_never_the_target(embeddings):
     labels = torch.tensor([4, 0, 2, 3, 1])
     objective = Softmax(SoftmaxSettings(head=False), classes=5, dimension=7)
     assert objective(embeddings, labels).item() == pytest.approx(plain(embeddings.tolist(), labels), rel=1e-5)

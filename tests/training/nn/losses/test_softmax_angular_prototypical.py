@@ -21,7 +21,7 @@ def test_the_loss_is_the_sum_of_both_each_with_its_settings(embeddings, labels, 
     torch.testing.assert_close(objective.logits(embeddings[0]), softmax.logits(embeddings[0]))
 
 
-def test_the_head_may_be_left_out_here_too():
+def test_the_softmax_part_may_have_no_head():
     settings = SoftmaxAngularPrototypicalSettings(softmax={"head": False})
     assert len(list(SoftmaxAngularPrototypical(settings, classes=7, dimension=7).parameters())) == 2
     with pytest.raises(InputError, match=r"loss\.head"):

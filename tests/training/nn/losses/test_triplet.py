@@ -76,7 +76,7 @@ def test_the_loss_is_that_of_pytorch_metric_learning(embeddings, labels, backgro
 
 
 @minings
-def test_rows_with_one_label_are_not_each_others_negatives(embeddings, mining):
+def test_rows_of_one_label_are_not_negatives_of_each_other(embeddings, mining):
     labels = torch.tensor([0, 1, 0, 2, 1])
     settings = {"margin": 1.0, "unit": False, "squared": False, "mining": mining}
     expected = plain(embeddings, labels, torch.zeros(0, 7), **settings)
@@ -84,7 +84,7 @@ def test_rows_with_one_label_are_not_each_others_negatives(embeddings, mining):
 
 
 @minings
-def test_without_a_triplet_the_loss_is_zero_and_so_is_its_gradient(embeddings, labels, mining):
+def test_without_a_triplet_the_loss_and_its_gradient_are_0(embeddings, labels, mining):
     embeddings.requires_grad_()
     loss = loss_of(embeddings[:1], labels[:1], mining=mining)
     loss.backward()
