@@ -24,7 +24,7 @@ settings.load_profile("earmark")
 
 SAMPLE_RATE = 16_000
 HOP = 640
-AHEAD = 3  # frame i hears as far as hop i + 3
+AHEAD = 3  # frame i depends on the audio up to hop i + 3
 
 
 class StandInStream:
@@ -40,7 +40,7 @@ class StandInStream:
 
     def _take(self, count):
         frames = self._encoder.frames(self._sound)[:count] if count else np.zeros((0, 20), np.float32)
-        # What is given is forgotten.
+        # The audio of the returned frames is dropped.
         self._sound = self._sound[count * HOP :]
         return frames
 
@@ -224,7 +224,7 @@ def stand_in():
 
 @pytest.fixture(scope="session")
 def make_encoder():
-    """Encoders with attributes of one's choice."""
+    """Class of the stand-in encoder; its arguments replace attributes."""
     return StandIn
 
 
@@ -236,7 +236,7 @@ def sum_encoder():
 
 @pytest.fixture(scope="session")
 def make_sum_encoder():
-    """Such encoders with attributes of one's choice."""
+    """Class of the encoder of `sum_encoder`; its arguments replace attributes."""
     return SumEncoder
 
 
@@ -297,7 +297,7 @@ def stand_in_speaker():
 
 @pytest.fixture(scope="session")
 def make_speaker_encoder():
-    """Speaker encoders with attributes of one's choice."""
+    """Class of the stand-in speaker encoder; its arguments replace attributes."""
     return StandInSpeaker
 
 
@@ -317,7 +317,7 @@ def speak(say):
 
 @pytest.fixture
 def tiny_files():
-    """`with tiny_files(4096): …`: no file grows beyond so many bytes, as on a disk that is full."""
+    """`with tiny_files(4096): …`: no file grows beyond 4096 bytes, as on a full disk."""
     resource = pytest.importorskip("resource")
 
     @contextmanager

@@ -63,7 +63,11 @@ def search(
         ),
     ] = 0.5,
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Results folder; if not given, runs/search-QUERIES-INDEX.")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Results folder; if not given, one in runs/ with the names of the queries and the index.",
+        ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the bootstrap over words.")] = 0,
 ) -> None:
