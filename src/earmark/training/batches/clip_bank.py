@@ -57,7 +57,7 @@ class ClipBank:
         return len(self.start)
 
     def wave(self, clip: int) -> NDArray[np.float32]:
-        """Samples of a clip in [-1, 1], shape (length,)."""
+        """Return the samples of a clip, in [-1, 1], shape (length,)."""
         start = self.start[clip]
         return self.samples[start : start + self.length[clip]].astype(np.float32) / np.float32(32768)
 

@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 
 class EpisodeSettings(Settings):
-    """Settings of episodes."""
+    """Number of classes, utterances and background clips of an episode."""
 
     words: int = Field(64, ge=0, description="N, classes per episode; 0: all")
     utterances: int = Field(4, ge=1, description="M, utterances per class")

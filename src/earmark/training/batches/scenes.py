@@ -17,7 +17,7 @@ from earmark.training.batches.clip_bank import ClipBank
 
 
 class SceneSettings(Settings):
-    """Settings of scenes."""
+    """Length of scenes, and position, speed and neighbors of their clips."""
 
     kind: Literal["placed"] = Field("placed", description="scenes: clips placed among other clips")
     length_s: float = Field(2.0, gt=0.8, description="length of a scene, in seconds")
@@ -36,7 +36,7 @@ class SceneSettings(Settings):
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         if self.length_s - 2 * self.margin_s < 0.3:
-            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave under 0.3 s for a word; choose less")
+            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave under 0.3 s for a word; lower it")
         return self
 
 
@@ -72,7 +72,7 @@ class Scenes:
         self.level = torch.from_numpy(bank.level).float().to(device)
 
     def draw(self, clips: Tensor, generator: torch.Generator) -> SceneBatch:
-        """Place clips in scenes.
+        """Draw a scene around each clip.
 
         Args:
             clips: clip numbers, shape (batch,).

@@ -24,7 +24,7 @@ class FieldSettings(Settings):
     microphone: MicrophoneSettings = MicrophoneSettings()
 
     def build(self, audio: AugmentationAudio, device: torch.device) -> "FieldAugmentation":
-        """Build the augmentation."""
+        """Build the augmentation; `audio` are its recordings."""
         return FieldAugmentation(self, audio, device)
 
 

@@ -9,7 +9,7 @@ from earmark.training.batches.augment.noise import spoken_power
 
 
 class MicrophoneSettings(Settings):
-    """Settings of the response and the level."""
+    """Settings of the microphone's response and level."""
 
     tilt_db: float = Field(
         3.0, ge=0, description="maximum spectral tilt around 1 kHz in either direction, in dB per octave"
@@ -23,7 +23,7 @@ class MicrophoneSettings(Settings):
 def through_microphone(
     waves: Tensor, spoken: Tensor, settings: MicrophoneSettings, generator: torch.Generator
 ) -> Tensor:
-    """Filter, scale and clip waves.
+    """Filter waves with random responses, scale their spoken parts to a random level, and clip.
 
     Args:
         waves: shape (batch, n).

@@ -10,7 +10,7 @@ from earmark.core.config import Settings
 
 
 class NoiseSettings(Settings):
-    """Settings of the noise."""
+    """Settings of background noise."""
 
     probability: float = Field(0.75, ge=0, le=1, description="probability of noise in a scene")
     snr_db: tuple[float, float] = Field(

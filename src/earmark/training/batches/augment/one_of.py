@@ -56,14 +56,14 @@ _CACHED = 1 << 26
 
 
 class RoomEffect(Settings):
-    """Reverberation."""
+    """Settings of the reverberation effect."""
 
     weight: Weight = 1.0
     gain: Range = Field((-7.0, 3.0), description="range of g; a response of unit energy is scaled by 10^(g/10)")
 
 
 class MixEffect(Settings):
-    """Recordings mixed with the clip; the defaults are those of noise."""
+    """Settings of an effect that mixes recordings with the clip; the defaults are those of noise."""
 
     weight: Weight = 1.0
     snr_db: Range = Field((0.0, 15.0), description=_SNR)
@@ -71,13 +71,13 @@ class MixEffect(Settings):
 
 
 class MusicEffect(MixEffect):
-    """Music mixed with the clip."""
+    """Settings of the effect that mixes music with the clip."""
 
     snr_db: Range = Field((5.0, 15.0), description=_SNR)
 
 
 class SpeechEffect(MixEffect):
-    """Other speakers mixed with the clip; voxceleb_trainer takes 3 to 7."""
+    """Settings of the effect that mixes other speakers with the clip; voxceleb_trainer takes 3 to 7 recordings."""
 
     snr_db: Range = Field((13.0, 20.0), description=_SNR)
     files: Count = Field((1, 2), description=_FILES)
@@ -106,17 +106,17 @@ class OneOfSettings(Settings):
     @model_validator(mode="after")
     def _happens(self) -> Self:
         if not sum(self.weights):
-            raise ValueError("nothing: all weights are 0; set one above 0")
+            raise ValueError("nothing: this weight and those of all effects are 0; set one above 0")
         return self
 
     def build(self, audio: AugmentationAudio, device: torch.device) -> "OneOfAugmentation":
-        """Build the augmentation."""
+        """Build the augmentation; `audio` are its recordings."""
         return OneOfAugmentation(self, audio, device)
 
 
 @dataclass(frozen=True)
 class OneOfPlan:
-    """Random choices for a batch.
+    """Random choices of effects for a batch.
 
     Attributes:
         batch: number of clips.

@@ -39,7 +39,7 @@ def reject_band(wave: Tensor, settings: BandRejectSettings, generator: torch.Gen
 
 
 def without_band(low_hz: float, high_hz: float) -> Tensor:
-    """Symmetric band-reject filter, shape (1025,)."""
+    """Compute a symmetric FIR filter that rejects a band, shape (1025,)."""
     time = torch.arange(-_HALF, _HALF + 1, dtype=torch.float64)
     edges = (2 * low_hz / SAMPLE_RATE, 2 * high_hz / SAMPLE_RATE)
     below, above = (edge * torch.sinc(edge * time) for edge in edges)

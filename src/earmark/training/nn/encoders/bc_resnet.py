@@ -13,7 +13,7 @@ WIDTHS = (1, 1.5, 2, 3, 6, 8)
 
 
 class BCResNetSettings(ClipEncoderSettings):
-    """Settings of the network.
+    """Settings of BC-ResNet.
 
     For widths above 1, the paper applies two time masks of up to 20 frames, and two frequency masks of up to 1, 3, 5, 7
     and 7 bands (widths 1.5, 2, 3, 6 and 8).
@@ -28,7 +28,7 @@ class BCResNetSettings(ClipEncoderSettings):
     @classmethod
     def _is_published(cls, width: float) -> float:
         if width not in WIDTHS:
-            raise ValueError(f"{width:g} is not one of {', '.join(map(str, WIDTHS))}")
+            raise ValueError(f"{width:g} is not a published width; choose one of {', '.join(map(str, WIDTHS))}")
         return width
 
     @model_validator(mode="after")

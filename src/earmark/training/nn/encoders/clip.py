@@ -44,7 +44,7 @@ class ClipEncoderSettings(Settings, ABC):
         """Build the network, which maps features (batch, t, f) to embeddings (batch, dimension)."""
 
     def build(self) -> "ClipEncoder":
-        """Build the encoder."""
+        """Build the clip encoder."""
         return channels_last(ClipEncoder(self))
 
 

@@ -14,7 +14,7 @@ BLOCKS = ((64, 5, 9), (32, 5, 11), (16, 7, 13), (8, 7, 15))
 
 
 class ConvMixerSettings(ClipEncoderSettings):
-    """Settings of the network. Its size follows from the frontend and ``length_s``."""
+    """Settings of ConvMixer. Its size follows from the frontend and ``length_s``."""
 
     kind: Literal["convmixer"] = Field("convmixer", description="which network")
 

@@ -23,7 +23,7 @@ LIBROSA_MFCC = MfccSettings(
 
 
 class DenseSettings(ClipEncoderSettings):
-    """Settings of the network. Its input size follows from the frontend and ``length_s``."""
+    """Settings of the dense network. Its input size follows from the frontend and ``length_s``."""
 
     kind: Literal["dense"] = Field("dense", description="which network")
     dimension: int = Field(75, ge=1, description="length of an embedding")

@@ -19,7 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class ResNetSESettings(ClipEncoderSettings):
-    """Settings of the network; the defaults are ResNetSE34L: 1.4 million parameters, clips of 2 seconds."""
+    """Settings of ResNetSE; the defaults are those of ResNetSE34L: 1.4 million parameters, clips of 2 seconds."""
 
     kind: Literal["resnet_se"] = Field("resnet_se", description="which network")
     dimension: int = Field(512, ge=1, description="length of an embedding")
@@ -36,7 +36,7 @@ class ResNetSESettings(ClipEncoderSettings):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if len(self.widths) != len(self.blocks):
-            raise ValueError(f"widths, blocks: {len(self.widths)} and {len(self.blocks)} stages; make them equal")
+            raise ValueError(f"widths, blocks: {len(self.widths)} and {len(self.blocks)} stages; give equally many")
         return self
 
     def network(self) -> "ResNetSE":

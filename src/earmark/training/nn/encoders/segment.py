@@ -29,7 +29,9 @@ class SegmentSettings(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.dimension % self.heads:
-            raise ValueError(f"heads: dimension {self.dimension} is not a multiple of {self.heads}")
+            raise ValueError(
+                f"heads: dimension {self.dimension} is not a multiple of {self.heads}; choose another number of heads"
+            )
         if self.positions == "sinusoidal" and self.dimension % 2:
             raise ValueError(f"dimension: {self.dimension} is odd; sinusoidal positions need an even number")
         return self

@@ -7,7 +7,7 @@ from earmark.training.nn.stream_state import StreamState, with_past
 
 
 class SequenceHead(nn.Module):
-    """Convolutions from tower vectors to frame vectors.
+    """Convolutions from tower vectors, the output of `SpeechEmbedding`, to frame vectors.
 
     The length of a frame vector is its weight in the sum over a window. The head thereby learns an attentive mean
     without a second pass over the window.

@@ -19,7 +19,7 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class SphereSettings(ClipEncoderSettings):
-    """Settings of the network; the defaults are the published ones, with embeddings of 512 numbers."""
+    """Settings of the ResNet-20; the defaults are the published ones, with embeddings of 512 numbers."""
 
     kind: Literal["sphere"] = Field("sphere", description="which network")
     dimension: int = Field(512, ge=1, description="length of an embedding; 512 and 128 are published")
@@ -37,7 +37,7 @@ class SphereSettings(ClipEncoderSettings):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if len(self.widths) != len(self.units):
-            raise ValueError(f"widths, units: {len(self.widths)} and {len(self.units)} stages; make them equal")
+            raise ValueError(f"widths, units: {len(self.widths)} and {len(self.units)} stages; give equally many")
         return self
 
     def network(self) -> "Sphere":

@@ -34,11 +34,13 @@ class StreamSettings(Settings):
         if self.context % 2 == 0:
             raise ValueError(f"context: {self.context} is even; choose an odd number")
         if self.dimension % self.parts:
-            raise ValueError(f"parts: dimension {self.dimension} is not a multiple of {self.parts}")
+            raise ValueError(
+                f"parts: dimension {self.dimension} is not a multiple of {self.parts}; choose another number of parts"
+            )
         return self
 
     def build(self) -> "FrameEncoder":
-        """Build the encoder."""
+        """Build the stream encoder."""
         return channels_last(FrameEncoder(self))
 
 

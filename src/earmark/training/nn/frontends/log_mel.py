@@ -55,12 +55,12 @@ class MelSettings(FrameSettings):
 
     @property
     def points(self) -> int:
-        """Points of the Fourier transform."""
+        """Number of points of the Fourier transform."""
         return self.n_fft or self.window
 
     @property
     def features(self) -> int:
-        """Length of a frame."""
+        """Number of features of a frame."""
         return self.n_mels
 
     def frames(self, samples: int) -> int:

@@ -36,12 +36,12 @@ class MagnitudeSettings(FrameSettings):
 
     @property
     def points(self) -> int:
-        """Points of the Fourier transform."""
+        """Number of points of the Fourier transform."""
         return self.n_fft
 
     @property
     def features(self) -> int:
-        """Length of a frame."""
+        """Number of features of a frame."""
         return self.n_fft // 2 + 1
 
     def frames(self, samples: int) -> int:

@@ -34,7 +34,7 @@ class MfccSettings(MelSettings):
 
     @property
     def features(self) -> int:
-        """Length of a frame."""
+        """Number of features of a frame."""
         return self.coefficients
 
     def build(self) -> "Mfcc":

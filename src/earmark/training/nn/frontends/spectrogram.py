@@ -23,7 +23,7 @@ class FrameSettings(Settings):
     def _have_samples(self) -> Self:
         if self.window < 2 or self.hop < 1:
             raise ValueError(
-                f"window_s, hop_s: {self.window_s} and {self.hop_s} s are too short; choose 2 samples or more, and 1"
+                f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below 2 samples and 1; choose longer times"
             )
         return self
 

@@ -14,7 +14,7 @@ from earmark.training.nn.losses.settings import ClassifierSettings
 
 
 class ASoftmaxSettings(ClassifierSettings):
-    """Settings of the loss; the defaults of λ are those of SphereFace's code and of Hajibabaei & Dai 2018."""
+    """Settings of angular softmax; the defaults of λ are those of SphereFace's code and of Hajibabaei & Dai 2018."""
 
     kind: Literal["a_softmax"] = Field("a_softmax", description="which loss")
     margin: int = Field(4, ge=1, le=4, description="m, factor on the angle to the true class; 1: no margin")

@@ -14,7 +14,7 @@ from earmark.training.nn.losses.settings import ClassifierSettings
 
 
 class AAMSoftmaxSettings(ClassifierSettings):
-    """Settings of the loss; the paper sets margin 0.5 and scale 64 for thousands of faces."""
+    """Settings of additive angular margin softmax; the paper sets margin 0.5 and scale 64 for thousands of faces."""
 
     kind: Literal["aam_softmax"] = Field("aam_softmax", description="which loss")
     margin: float = Field(0.2, ge=0, lt=math.pi / 2, description="m in radians, added to the angle to the true class")

@@ -13,7 +13,7 @@ from earmark.training.nn.losses.settings import ClassifierSettings
 
 
 class AMSoftmaxSettings(ClassifierSettings):
-    """Settings of the loss; the defaults are those of Jung et al. 2023, arXiv 2211.00439."""
+    """Settings of additive margin softmax; the defaults are those of Jung et al. 2023, arXiv 2211.00439."""
 
     kind: Literal["am_softmax"] = Field("am_softmax", description="which loss")
     margin: float = Field(0.3, ge=0, le=2, description="m, subtracted from the cosine with the true class")

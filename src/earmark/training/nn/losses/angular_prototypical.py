@@ -12,7 +12,7 @@ from earmark.training.nn.losses.scaled_cosine import ScaledCosineLoss, ScaledCos
 
 
 class AngularPrototypicalSettings(ScaledCosineSettings):
-    """Settings of the loss."""
+    """Settings of the angular prototypical loss."""
 
     kind: Literal["angular_prototypical"] = Field("angular_prototypical", description="which loss")
     queries: Literal["last", "each"] = Field(

@@ -13,7 +13,7 @@ from earmark.training.nn.losses.scaled_cosine import ScaledCosineLoss, ScaledCos
 
 
 class APFCSettings(ScaledCosineSettings):
-    """Settings of the loss."""
+    """Settings of the AP-FC loss."""
 
     least_utterances: ClassVar[int] = 1
     has_classes: ClassVar[bool] = True

@@ -12,7 +12,7 @@ from earmark.training.nn.losses.scaled_cosine import ScaledCosineLoss, ScaledCos
 
 
 class GE2ESettings(ScaledCosineSettings):
-    """Settings of the loss."""
+    """Settings of the generalized end-to-end loss."""
 
     kind: Literal["ge2e"] = Field("ge2e", description="which loss")
     variant: Literal["softmax", "contrast"] = Field(
@@ -25,7 +25,7 @@ class GE2ESettings(ScaledCosineSettings):
 
 
 class GE2E(ScaledCosineLoss[GE2ESettings]):
-    """Cost of every utterance by its similarity to the centroids of all classes in the batch.
+    """Cost of every utterance, by its similarities to the centroids of all classes in the batch.
 
     With e[j, i] the unit embedding of utterance i of class j and c[k] the mean of class k, without e[j, i] itself
     where k = j, S[j, i, k] = w · cos(e[j, i], c[k]) + b. The cost of an utterance is

@@ -13,7 +13,7 @@ from earmark.training.nn.losses.settings import ClassifierSettings
 
 
 class LogisticMarginSettings(ClassifierSettings):
-    """Settings of the loss; the defaults are those of the released network; the authors' training log has margin 25."""
+    """Settings of the logistic margin; the defaults are those of the released network (its training log: margin 25)."""
 
     kind: Literal["logistic_margin"] = Field("logistic_margin", description="which loss")
     margin: float = Field(30.0, ge=0, description="subtracted from the scaled score of the true class")

@@ -25,12 +25,12 @@ class LossInput(NamedTuple):
 
     @property
     def samples(self) -> Tensor:
-        """The embeddings of all utterances, shape (N·M, d)."""
+        """Embeddings of all utterances, shape (N · M, d)."""
         return self.embeddings.flatten(0, 1)
 
     @property
     def sample_labels(self) -> Tensor:
-        """The class number of each utterance, shape (N·M,)."""
+        """Class number of each utterance, shape (N · M,)."""
         return self.labels.repeat_interleave(self.embeddings.shape[1])
 
 

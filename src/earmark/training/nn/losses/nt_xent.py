@@ -14,7 +14,7 @@ from earmark.training.nn.losses.settings import LossSettings
 
 
 class NTXentSettings(LossSettings):
-    """Settings of the loss; the temperature is that of Algayres et al. 2022, arXiv 2204.05148."""
+    """Settings of NT-Xent; the temperature is that of Algayres et al. 2022, arXiv 2204.05148."""
 
     kind: Literal["nt_xent"] = Field("nt_xent", description="which loss")
     temperature: float = Field(0.15, gt=0, description="τ, divisor of the cosines")

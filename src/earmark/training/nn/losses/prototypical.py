@@ -12,7 +12,7 @@ from earmark.training.nn.losses.settings import LossSettings
 
 
 class PrototypicalSettings(LossSettings):
-    """Settings of the loss."""
+    """Settings of the prototypical loss, which has no constants."""
 
     kind: Literal["prototypical"] = Field("prototypical", description="which loss")
 

@@ -27,7 +27,7 @@ class LossSettings(Settings, ABC, allow_inf_nan=False):
 
     @abstractmethod
     def build(self, *, classes: int, dimension: int) -> nn.Module:
-        """Build the loss module.
+        """Build the module that computes the loss.
 
         Args:
             classes: number of training classes.

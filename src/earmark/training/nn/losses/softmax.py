@@ -14,7 +14,7 @@ from earmark.training.nn.losses.settings import ClassifierSettings
 
 
 class SoftmaxSettings(ClassifierSettings):
-    """Settings of the loss."""
+    """Settings of the softmax loss."""
 
     kind: Literal["softmax"] = Field("softmax", description="which loss")
     head: bool = Field(
@@ -41,7 +41,7 @@ class Softmax(Loss[SoftmaxSettings]):
         super().__init__(settings, classes=classes, dimension=dimension)
         if not settings.head and dimension < classes:
             raise InputError(
-                f"loss.head: false needs a column for each of {classes} classes, but the embedding has {dimension};"
+                f"loss.head: without a head, {classes} classes need as many columns, but the embedding has {dimension};"
                 f" set encoder.dimension = {classes}, or head = true"
             )
         self.head = nn.Linear(dimension, classes) if settings.head else nn.Identity()

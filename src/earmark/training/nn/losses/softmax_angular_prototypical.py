@@ -13,7 +13,7 @@ from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
 
 
 class SoftmaxAngularPrototypicalSettings(LossSettings):
-    """Settings of the loss."""
+    """Settings of both parts of the loss."""
 
     has_classes: ClassVar[bool] = True
 

@@ -13,7 +13,7 @@ from earmark.training.nn.losses.settings import LossSettings
 
 
 class TripletSettings(LossSettings):
-    """Settings of the loss; the defaults are those of Huh et al. Schroff et al. set ``unit`` and ``squared``."""
+    """Settings of the triplet loss. The defaults are those of Huh et al.; Schroff et al. set unit and squared."""
 
     kind: Literal["triplet"] = Field("triplet", description="which loss")
     margin: float = Field(1.0, gt=0, description="α, margin between the distances to a negative and to a positive")
