@@ -3,27 +3,18 @@
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-import numpy as np
-
 from earmark.core.errors import InputError, collected
 from earmark.data.audio_folder import AudioFolder
 from earmark.data.lists.spans import Span
+from earmark.training.sequences import samplers
 from earmark.training.sequences.lists import (
-    check_labels,
-    check_repeated,
+    label_numbers,
+    read_labeled_list,
     read_pair_list,
     read_section_list,
-    read_segment_list,
+    read_validation_list,
 )
 from earmark.training.sequences.recipe import SequenceRecipe
-from earmark.training.sequences.samplers import (
-    GoldSampler,
-    GoldSettings,
-    PairSampler,
-    PairSettings,
-    SectionSampler,
-    SectionSettings,
-)
 from earmark.training.sequences.segment_frames import find_sections
 
 
@@ -42,9 +33,7 @@ def find_faults(recipe: SequenceRecipe) -> list[str]:
                 _check_batches(recipe, key, source, sections)
     if data.validation is not None:
         with collected(faults, "data.validation"):
-            listed = read_segment_list(data.validation, data.validation_audio or data.audio)
-            check_labels(listed, data.validation, "data.validation")
-            check_repeated(listed, data.validation)
+            listed = read_validation_list(data.validation, data.validation_audio or data.audio)
             _check_recordings((clip.path for clip in listed.clips), listed.folder)
     return faults
 
@@ -53,20 +42,18 @@ def _check_batches(recipe: SequenceRecipe, key: str, source: Path, sections: Seq
     """Check that batches can be drawn from a list."""
     audio, where = recipe.data.audio, f"data.{key}"
     match recipe.episodes:
-        case SectionSettings() as settings:
+        case samplers.SectionSettings() as settings:
             found, folder = read_section_list(source, audio)
             _check_recordings((section.path for section in found), folder)
-            SectionSampler(found, settings, recipe.seed, where)
+            samplers.SectionSampler(found, settings, recipe.seed, where)
             return
-        case PairSettings() as settings:
+        case samplers.PairSettings() as settings:
             pairs = read_pair_list(source, audio, longest_s=settings.longest_s, same_file=settings.same_file)
             listed = pairs.segments
-            PairSampler(pairs.pairs, pairs.batch, settings, recipe.seed, where)
-        case GoldSettings() as settings:
-            listed = read_segment_list(source, audio, longest_s=settings.longest_s)
-            check_labels(listed, source, where)
-            codes = np.unique([clip.label for clip in listed.clips], return_inverse=True)[1]
-            GoldSampler(codes.astype(np.int64), settings, recipe.seed, where)
+            samplers.PairSampler(pairs.pairs, pairs.batch, settings, recipe.seed, where)
+        case samplers.GoldSettings() as settings:
+            listed = read_labeled_list(source, audio, where, longest_s=settings.longest_s)
+            samplers.GoldSampler(label_numbers(listed.clips), settings, recipe.seed, where)
     _check_recordings((clip.path for clip in listed.clips), listed.folder)
     if sections is not None and key != "held_out":
         for _ in find_sections(listed.clips, sections):

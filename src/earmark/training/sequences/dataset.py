@@ -10,25 +10,18 @@ from numpy.typing import NDArray
 
 from earmark.core.progress import Progress, no_progress
 from earmark.data.lists.spans import Span
+from earmark.training.sequences import samplers
 from earmark.training.sequences.frames import FrameSource
 from earmark.training.sequences.lists import (
     SegmentList,
-    check_labels,
-    check_repeated,
+    label_numbers,
+    read_labeled_list,
     read_pair_list,
     read_section_list,
-    read_segment_list,
+    read_validation_list,
 )
 from earmark.training.sequences.networks import Cut, context_frames
 from earmark.training.sequences.recipe import SequenceRecipe
-from earmark.training.sequences.samplers import (
-    GoldSampler,
-    GoldSettings,
-    PairSampler,
-    PairSettings,
-    SectionSampler,
-    SectionSettings,
-)
 from earmark.training.sequences.segment_frames import SegmentFrames
 from earmark.training.sequences.stretched import StretchedSections
 from earmark.training.words.corpus import digest
@@ -78,13 +71,13 @@ class SequenceDataset:
         """Training batches."""
         data = self.recipe.data
         match self.recipe.episodes:
-            case SectionSettings() as settings:
+            case samplers.SectionSettings() as settings:
                 assert self.sections is not None, "the recipe checks it"
                 return self._stretched(self.sections, self.sections_audio, settings, seed, "data.sections")
-            case PairSettings() as settings:
+            case samplers.PairSettings() as settings:
                 assert data.pairs is not None, "the recipe checks it"
                 return self._pairs(data.pairs, settings, seed, self.sections, "data.pairs")
-            case GoldSettings() as settings:
+            case samplers.GoldSettings() as settings:
                 assert data.labeled is not None, "the recipe checks it"
                 return self._gold(data.labeled, settings, seed, self.sections, "data.labeled")
 
@@ -95,11 +88,11 @@ class SequenceDataset:
             return None
         seed, where = self.recipe.seed + _HELD_OUT, "data.held_out"
         match self.recipe.episodes:
-            case SectionSettings() as settings:
+            case samplers.SectionSettings() as settings:
                 return self._stretched(*read_section_list(data.held_out, data.audio), settings, seed, where)
-            case PairSettings() as settings:
+            case samplers.PairSettings() as settings:
                 return self._pairs(data.held_out, settings, seed, None, where)
-            case GoldSettings() as settings:
+            case samplers.GoldSettings() as settings:
                 return self._gold(data.held_out, settings, seed, None, where)
 
     def validation(self) -> SegmentFrames | None:
@@ -111,15 +104,12 @@ class SequenceDataset:
         data = self.recipe.data
         if data.validation is None:
             return None
-        listed = read_segment_list(data.validation, data.validation_audio or data.audio)
-        check_labels(listed, data.validation, "data.validation")
-        check_repeated(listed, data.validation)
-        return self._frames(listed, None)
+        return self._frames(read_validation_list(data.validation, data.validation_audio or data.audio), None)
 
     def _stretched(
-        self, sections: Sequence[Span], folder: Path, settings: SectionSettings, seed: int, where: str
+        self, sections: Sequence[Span], folder: Path, settings: samplers.SectionSettings, seed: int, where: str
     ) -> DrawBatch:
-        sampler = SectionSampler(sections, settings, seed, where)
+        sampler = samplers.SectionSampler(sections, settings, seed, where)
         stretched = StretchedSections(
             sections,
             folder,
@@ -138,7 +128,7 @@ class SequenceDataset:
         return draw
 
     def _pairs(
-        self, source: Path, settings: PairSettings, seed: int, sections: Sequence[Span] | None, where: str
+        self, source: Path, settings: samplers.PairSettings, seed: int, sections: Sequence[Span] | None, where: str
     ) -> DrawBatch:
         listed = read_pair_list(
             source, self.recipe.data.audio, longest_s=settings.longest_s, same_file=settings.same_file
@@ -146,7 +136,7 @@ class SequenceDataset:
         frames = self._frames(listed.segments, sections)
         has_frames = np.isin(listed.pairs, frames.kept).all(axis=1)
         batch = None if listed.batch is None else listed.batch[has_frames]
-        sampler = PairSampler(listed.pairs[has_frames], batch, settings, seed, where)
+        sampler = samplers.PairSampler(listed.pairs[has_frames], batch, settings, seed, where)
 
         def draw(number: int) -> SegmentBatch:
             pairs = sampler.draw(number)
@@ -155,13 +145,12 @@ class SequenceDataset:
         return draw
 
     def _gold(
-        self, source: Path, settings: GoldSettings, seed: int, sections: Sequence[Span] | None, where: str
+        self, source: Path, settings: samplers.GoldSettings, seed: int, sections: Sequence[Span] | None, where: str
     ) -> DrawBatch:
-        listed = read_segment_list(source, self.recipe.data.audio, longest_s=settings.longest_s)
-        check_labels(listed, source, where)
+        listed = read_labeled_list(source, self.recipe.data.audio, where, longest_s=settings.longest_s)
         frames = self._frames(listed, sections)
-        codes = np.unique([listed.clips[row].label for row in frames.kept], return_inverse=True)[1]
-        sampler = GoldSampler(codes.astype(np.int64), settings, seed, where)
+        labels = label_numbers([listed.clips[row] for row in frames.kept])
+        sampler = samplers.GoldSampler(labels, settings, seed, where)
 
         def draw(number: int) -> SegmentBatch:
             labels, segments = sampler.draw(number)

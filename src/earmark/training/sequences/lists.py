@@ -1,7 +1,7 @@
 """The lists that a recipe of sequences names: segments, pairs of segments, and sections."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -67,6 +67,42 @@ def read_segment_list(source: Path, audio: Path | None, *, longest_s: float = fl
     return SegmentList(kept, recordings.folder)
 
 
+def read_labeled_list(source: Path, audio: Path | None, where: str, *, longest_s: float = float("inf")) -> SegmentList:
+    """Read a list of segments that all have a label.
+
+    Args:
+        source: the list or manifest.
+        audio: folder that the paths in a list start from; not used for a manifest.
+        where: recipe key of the list, for messages.
+        longest_s: longer segments are dropped.
+
+    Raises:
+        InputError: see `read_segment_list`; or a segment has no label.
+    """
+    listed = read_segment_list(source, audio, longest_s=longest_s)
+    if unlabeled := next((clip for clip in listed.clips if not clip.label), None):
+        raise InputError(
+            f"{where}: {unlabeled.path} from {unlabeled.start_s:g} s on has no label in {source}; label all segments"
+        )
+    return listed
+
+
+def read_validation_list(source: Path, audio: Path | None) -> SegmentList:
+    """Read a list of labeled segments for the validation MAP.
+
+    Args:
+        source: the list or manifest.
+        audio: folder that the paths in a list start from; not used for a manifest.
+
+    Raises:
+        InputError: see `read_labeled_list`; or no label has two segments.
+    """
+    listed = read_labeled_list(source, audio, "data.validation")
+    if len({clip.label for clip in listed.clips}) == len(listed.clips):
+        raise InputError(f"data.validation: no label of {source} has two segments; add segments of a label")
+    return listed
+
+
 def read_pair_list(source: Path, audio: Path | None, *, longest_s: float, same_file: bool) -> PairList:
     """Read the pairs of a list, or of a manifest in which the two segments of a pair have the same label.
 
@@ -114,26 +150,9 @@ def read_section_list(source: Path, audio: Path | None) -> tuple[list[Span], Pat
     return [*read_sections(source, audio=audio)], audio
 
 
-def check_labels(listed: SegmentList, source: Path, where: str) -> None:
-    """Check that every segment has a label.
-
-    Raises:
-        InputError: one has none.
-    """
-    if unlabeled := next((clip for clip in listed.clips if not clip.label), None):
-        raise InputError(
-            f"{where}: {unlabeled.path} from {unlabeled.start_s:g} s on has no label in {source}; label all segments"
-        )
-
-
-def check_repeated(listed: SegmentList, source: Path) -> None:
-    """Check that a label has two segments.
-
-    Raises:
-        InputError: none has.
-    """
-    if len({clip.label for clip in listed.clips}) == len(listed.clips):
-        raise InputError(f"data.validation: no label of {source} has two segments; add segments of a label")
+def label_numbers(clips: Sequence[Clip]) -> Ints:
+    """The labels of segments as numbers, in alphabetical order of the labels, shape (n,)."""
+    return np.unique([clip.label for clip in clips], return_inverse=True)[1].astype(np.int64)
 
 
 def end_of(clip: Clip) -> float:
