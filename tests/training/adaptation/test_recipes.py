@@ -3,7 +3,7 @@ import pytest
 from earmark.core.config import read_toml
 from earmark.core.errors import InputError
 from earmark.training.adaptation.initialization import choose_initialization
-from earmark.training.adaptation.recipes import round_recipe, sections_recipe, write_recipe
+from earmark.training.adaptation.recipes import AdaptationRecipes, write_recipe
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.recipe import read_any_recipe
 from earmark.training.sequences.samplers import PairSettings, SectionSettings
@@ -13,7 +13,7 @@ SETTINGS = AdaptSettings(steps=4, checks=2, pairs=16)
 
 def test_a_round_s_recipe_has_the_settings_and_reads_back_from_its_file(initialization, tmp_path):
     data = {"folder": tmp_path / "frames", "pairs": tmp_path / 'a "b"\\c.txt', "held_out": tmp_path / "d.txt"}
-    recipe = round_recipe(initialization, SETTINGS, "ünï", data, tmp_path / "e.safetensors", "loss")
+    recipe = AdaptationRecipes(initialization, SETTINGS, "ünï", "loss").round(data, tmp_path / "e.safetensors")
     assert (recipe.name, recipe.data.pairs, recipe.start.checkpoint, recipe.watch) == (
         "ünï",
         data["pairs"],
@@ -30,17 +30,19 @@ def test_a_round_s_recipe_has_the_settings_and_reads_back_from_its_file(initiali
 def test_a_written_recipe_keeps_keys_with_dots(write_recipe_file, tmp_path):
     initialization = choose_initialization(None, write_recipe_file('lr_scale = {"transformer.0" = 0.1}\n'))
     data = {"folder": tmp_path, "pairs": tmp_path / "pairs.txt"}
-    write_recipe(round_recipe(initialization, SETTINGS, "a", data, None, "loss"), tmp_path / "round.toml", "round")
+    recipe = AdaptationRecipes(initialization, SETTINGS, "a", "loss").round(data, None)
+    write_recipe(recipe, tmp_path / "round.toml", "round")
     assert read_toml(tmp_path / "round.toml")["optimizer"]["lr_scale"] == {"transformer.0": 0.1}
 
 
 def test_augmentation_is_for_sections_and_not_for_pairs(write_recipe_file, tmp_path):
     initialization = choose_initialization(None, write_recipe_file("[augment.noise]\nprobability = 1.0\n"))
     data = {"folder": tmp_path, "sections": tmp_path / "sections.txt", "pairs": tmp_path / "pairs.txt"}
-    first = sections_recipe(initialization, SETTINGS, "a", data, 2, "loss")
+    recipes = AdaptationRecipes(initialization, SETTINGS, "a", "loss")
+    first = recipes.sections(data, 2)
     assert isinstance(first.episodes, SectionSettings)
     assert (first.augment.is_active, first.episodes.least_sections) == (True, 2)
-    assert not round_recipe(initialization, SETTINGS, "a", data, None, "loss").augment.is_active
+    assert not recipes.round(data, None).augment.is_active
 
 
 @pytest.mark.parametrize(

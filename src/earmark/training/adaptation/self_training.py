@@ -27,7 +27,7 @@ from earmark.training import loop
 from earmark.training.adaptation.calibration import calibrate_like
 from earmark.training.adaptation.dataset import Dataset, DatasetPart, prepare
 from earmark.training.adaptation.initialization import Initialization
-from earmark.training.adaptation.recipes import round_recipe, sections_recipe, write_recipe
+from earmark.training.adaptation.recipes import AdaptationRecipes, write_recipe
 from earmark.training.adaptation.settings import AdaptSettings
 from earmark.training.export.checkpoint_embedder import load_embedder
 from earmark.training.export.encoder import export
@@ -164,6 +164,7 @@ class SelfTraining:
         self._recordings = sorted({manifest.locate(clip).resolve() for clip in manifest})
         self._data = self._common_data(validation, validation_audio)
         self._validates_map = validation is not None
+        self._recipes = AdaptationRecipes(initialization, settings, name, "map" if self._validates_map else "loss")
         self._commands: list[Sequence[str]] = []
         self._best: Path | None = initialization.checkpoint
         self._metrics: list[Metrics] = []  # of the initialization, and of each better round
@@ -188,7 +189,7 @@ class SelfTraining:
         if held_out is not None:
             data["held_out"] = held_out.sections
             least = min(least, _least_sections(held_out))
-        recipe = sections_recipe(self.initialization, self.settings, self.name, data, least, self._recipe_watch)
+        recipe = self._recipes.sections(data, least)
         self._best = self._train(recipe, "init")
         return load_checkpoint(self._best).metrics
 
@@ -248,20 +249,18 @@ class SelfTraining:
                 data["validation_audio"] = validation_audio.resolve()
         return data
 
-    @property
-    def _recipe_watch(self) -> str:
-        return "map" if self._validates_map else "loss"
-
     def _round(self, number: int, best: Path) -> tuple[Round, Path]:
         """Mine with the best encoder and train on the pairs; return the round and its checkpoint."""
         began = time.monotonic()
-        name, settings, initialization = f"round-{number}", self.settings, self.initialization
+        name = f"round-{number}"
         pairs = self._mine(self.dataset.training, best, name)
         mined = read_json(pairs / "results.json")
-        is_random = initialization.from_scratch if settings.from_scratch is None else settings.from_scratch
+        is_random = (
+            self.initialization.from_scratch if self.settings.from_scratch is None else self.settings.from_scratch
+        )
         data = {**self._data, "pairs": self._pairs_file(pairs)}
         weights = None if is_random else best
-        recipe = round_recipe(initialization, settings, self.name, data, weights, self._recipe_watch)
+        recipe = self._recipes.round(data, weights)
         checkpoint = self._train(recipe, name)
         if not self._metrics:
             self._metrics.append(self._work.result("start", lambda: self._validate(recipe, best)))
