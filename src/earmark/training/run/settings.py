@@ -1,11 +1,11 @@
 """Settings of a training run that do not depend on the data: initialization, optimizer, checkpoints."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from earmark.core.config import Settings
 from earmark.training.run.optimizer import OptimizerSettings
@@ -39,6 +39,16 @@ class RunSettings(Settings):
         "best", description="checkpoint to export: the best on the validation clips, or the last"
     )
     threads: int = Field(0, ge=0, description="torch threads on a CPU; 0: torch's default")
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if problems := [*self._problems()]:
+            raise ValueError("\n".join(problems))
+        return self
+
+    def _problems(self) -> Iterator[str]:
+        """Yield one line for each conflict between keys of the recipe."""
+        yield from ()
 
     def resolved(self) -> Self:
         """The recipe with its seed in the path of the initial checkpoint."""

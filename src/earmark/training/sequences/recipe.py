@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from earmark.core.config import Settings, TaggedUnion, portable_path
 from earmark.training.batches.section_augment import SectionAugmentSettings
@@ -45,10 +45,7 @@ class SequenceRecipe(RunSettings):
     context: ContextSettings = ContextSettings()
     frames: FrameSettings = LogMelFrameSettings()
     encoder: Annotated[SegmentSettings | StreamSettings, TaggedUnion("segment")] = SegmentSettings()
-    episodes: Annotated[
-        SectionSettings | PairSettings | GoldSettings,
-        TaggedUnion("sections"),
-    ] = SectionSettings()
+    episodes: Annotated[SectionSettings | PairSettings | GoldSettings, TaggedUnion("sections")] = SectionSettings()
     augment: SectionAugmentSettings = SectionAugmentSettings()
     loss: AnyLossSettings = NTXentSettings()
     watch: Literal["map", "loss"] = Field(
@@ -61,12 +58,6 @@ class SequenceRecipe(RunSettings):
     def _is_nt_xent(cls, value: object) -> object:
         """Use this loss for a table without a kind; recipes of words have another default."""
         return {"kind": "nt_xent"} | value if isinstance(value, dict) else value
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if problems := [*self._problems()]:
-            raise ValueError("\n".join(problems))
-        return self
 
     @property
     def drawn_from(self) -> str:

@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from earmark.core.config import Settings, TaggedUnion, portable_path, read_table, resolve_paths, validate
 from earmark.training.batches.augment import AugmentSettings, FieldSettings
@@ -78,21 +78,17 @@ class Recipe(RunSettings):
 
     kind: Literal["words"] = Field("words", description="kind of recipe")
     data: DataSettings
-    scenes: Annotated[
-        SceneSettings | CenterCropSettings | TiledCropSettings,
-        TaggedUnion("placed"),
-    ] = SceneSettings()
+    scenes: Annotated[SceneSettings | CenterCropSettings | TiledCropSettings, TaggedUnion("placed")] = SceneSettings()
     augment: AugmentSettings = FieldSettings()
     encoder: EncoderSettings = StreamSettings()
     episodes: EpisodeSettings = EpisodeSettings()
     loss: AnyLossSettings = AngularPrototypicalSettings()
     distillation: DistillationSettings = DistillationSettings()
 
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        if problems := [*_missing_clips(self), *_clashing_kinds(self), *_clashing_loss(self)]:
-            raise ValueError("\n".join(problems))
-        return self
+    def _problems(self) -> Iterator[str]:
+        yield from _missing_clips(self)
+        yield from _clashing_kinds(self)
+        yield from _clashing_loss(self)
 
 
 def _missing_clips(recipe: Recipe) -> Iterator[str]:
