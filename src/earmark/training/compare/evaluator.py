@@ -52,7 +52,7 @@ class Evaluator:
     @cached_property
     def waves(self) -> dict[tuple[Path, str], Wave]:
         """The recordings of all tests of words, by folder and path."""
-        named = {(test.folder, path) for test in self.words for path in test.paths}
+        named = {(test.test.audio, path) for test in self.words for path in test.paths}
         return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
 
     def evaluate(self, checkpoint: Path, *, progress: Progress = no_progress) -> list[Result]:
@@ -76,7 +76,7 @@ class Evaluator:
         vectors = self._embed(embedder)
         results = []
         for test in self.words:
-            known = {path: vector for (folder, path), vector in vectors.items() if folder == test.folder}
+            known = {path: vector for (folder, path), vector in vectors.items() if folder == test.test.audio}
             results += test.evaluate(known, embedder)
         return results
 

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Self
 
 import numpy as np
@@ -56,11 +55,6 @@ class FewShot:
         """Paths of all clips, relative to the folder of the test."""
         return {path for pairs in self.conditions.values() for pair in pairs for path in pair.paths} | {*self.others}
 
-    @property
-    def folder(self) -> Path:
-        """Folder that the paths start from."""
-        return self.test.audio
-
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
         """Compute the results of all back-ends and conditions.
 
@@ -109,11 +103,6 @@ class OpenSet:
     def paths(self) -> set[str]:
         """Paths of all clips, relative to the folder of the test."""
         return {*self.lists.paths}
-
-    @property
-    def folder(self) -> Path:
-        """Folder that the paths start from."""
-        return self.test.audio
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
         """Compute the results of all back-ends.

@@ -36,11 +36,14 @@ class ClipEmbedder:
     """An encoder of clips of one length, with the classes of its training.
 
     Attributes:
-        name: of the recipe.
-        fingerprint: hash of the checkpoint.
-        classes: of the loss; empty where it has no class weights.
+        name: name of the recipe.
+        fingerprint: SHA-256 of the checkpoint.
+        classes: classes of the loss; empty if the loss has no class weights.
+        model: the encoder.
+        logits: computes the logits of the classes from embeddings; None if the loss has no class weights.
+        crop_settings: length and position of the crops.
         crops: number of random crops to average; 0: the center crop.
-        seed: of the crops.
+        seed: seed of the random crops.
     """
 
     name: str

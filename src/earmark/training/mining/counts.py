@@ -1,6 +1,7 @@
 """Statistics of mined pairs: speakers, recordings, and agreement of labels."""
 
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
 from typing import Any
 
 import numpy as np
@@ -29,14 +30,14 @@ class PairCounts:
         agreeing: pairs with two equal labels.
     """
 
-    pairs: int = 0
-    segments: int = 0
-    same_speaker: int = 0
-    across_speakers: int = 0
-    unknown_speaker: int = 0
-    same_recording: int = 0
-    labeled: int = 0
-    agreeing: int = 0
+    pairs: int
+    segments: int
+    same_speaker: int
+    across_speakers: int
+    unknown_speaker: int
+    same_recording: int
+    labeled: int
+    agreeing: int
 
     @property
     def purity(self) -> float:
@@ -72,7 +73,7 @@ class Histograms:
 
 def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> PairCounts:
     """Count the pairs with at least the threshold's similarity."""
-    sums = dict.fromkeys(asdict(PairCounts()), 0)
+    sums: Counter[str] = Counter()
     is_used = np.zeros(len(table), np.bool_)
     is_named = _is_known(table.names.speaker)
     for first, second, _ in kept_pairs(neighbors, threshold, mutual=mutual):
@@ -92,7 +93,8 @@ def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, 
         }
         for name, values in found.items():
             sums[name] += int(values.sum())
-    return PairCounts(**{**sums, "segments": int(is_used.sum())})
+    sums["segments"] = int(is_used.sum())
+    return PairCounts(**{field.name: sums[field.name] for field in fields(PairCounts)})
 
 
 def neighbor_histograms(neighbors: Neighbors, table: SegmentTable, bin_width: float, *, mutual: bool) -> Histograms:

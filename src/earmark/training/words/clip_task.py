@@ -21,14 +21,7 @@ _BATCH = 64
 
 
 class ClipTask:
-    """Training task of a clip encoder; implements `TrainingTask`.
-
-    Args:
-        recipe: recipe of a clip encoder.
-        corpus: training clips.
-        held_out: validation clips, or None.
-        device: training device.
-    """
+    """Training task of a clip encoder, made by `build_words_task`; implements `TrainingTask`."""
 
     def __init__(self, recipe: Recipe, corpus: Corpus, held_out: ClipBank | None, device: torch.device) -> None:
         assert not isinstance(recipe.scenes, SceneSettings)

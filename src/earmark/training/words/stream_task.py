@@ -26,14 +26,9 @@ _PLAIN = SceneSettings(length_s=1.9, margin_s=0.45, speed=(1.0, 1.0), neighbor=0
 
 
 class StreamTask:
-    """Training task of a stream encoder, with distillation if the recipe asks for it; implements `TrainingTask`.
+    """Training task of a stream encoder, made by `build_words_task`; implements `TrainingTask`.
 
-    Args:
-        recipe: recipe of a stream encoder.
-        corpus: training clips.
-        held_out: validation clips, or None.
-        device: training device.
-        progress: of the scenes that are cached.
+    The encoder distills the published tower if the recipe gives the frame loss a weight.
     """
 
     def __init__(

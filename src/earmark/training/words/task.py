@@ -14,7 +14,13 @@ from earmark.training.words.stream_task import StreamTask
 def build_words_task(
     recipe: Recipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
 ) -> ClipTask | StreamTask:
-    """Pack the clips, and build the encoder and the validation.
+    """Pack the clips, and build the training task with its encoder and its validation.
+
+    Args:
+        recipe: recipe of a clip encoder or of a stream encoder.
+        device: training device.
+        processes: processes of the run; the first one alone packs the clips and validates.
+        progress: counts clips that are packed, and scenes that are cached.
 
     Raises:
         InputError: clips or manifests are missing or too few; a validation label is a training label.
