@@ -1,6 +1,6 @@
-"""Write data/sequences: the lists of the report docs/reports/sequences, from two corpora and words cut out of one.
+"""Write the lists for docs/reports/sequences to data/sequences.
 
-Run from the project's folder:
+The lists name two corpora, and words that are cut out of the first one. Run these commands from the project's folder:
 
     earmark prepare keywords ../shared/data/speechocean762/manifest.tsv --text-from label --split train \
       --recognizer none --length 0 --out data/sequences/cut/train/manifest.parquet
@@ -11,9 +11,9 @@ Run from the project's folder:
       --min-speech 0.16 --out data/sequences/sections.txt
     earmark prepare segments data/sequences/sections.txt --shortest 0.32 --out data/sequences/grid.txt
 
-Words of three other corpora, which are not trained on, are arabic.tsv, mandarin.tsv and english.tsv. Every eighth
-speaker of the training half of speechocean762 is held out; the best checkpoint is chosen on words of these speakers.
-New words are words of the test half that are not in the training half, so that labels give no advantage on them.
+The test lists arabic.tsv, mandarin.tsv and english.tsv name words of three other corpora. Every eighth speaker of the
+training half of speechocean762 is held out; the best checkpoint is chosen on words of these speakers. new-words.tsv
+names words of the test half that are not in the training half, so that training with labels has no advantage on them.
 """
 
 import argparse
@@ -65,13 +65,13 @@ def main() -> None:
 
 
 def from_here(manifest: Manifest, folder: Path) -> Iterator[Clip]:
-    """Clips of a manifest, with paths that start from a folder."""
+    """Yield the clips of a manifest with paths that start from `folder`."""
     for clip in manifest:
         yield replace(clip, path=os.path.relpath(manifest.locate(clip), folder.resolve()))
 
 
 def cut_words(folder: Path, half: str) -> Iterator[Clip]:
-    """Words without audio of their neighbors, which `earmark prepare keywords` cut."""
+    """Yield words that `earmark prepare keywords` cut, without audio of their neighbors."""
     manifest = read_manifest(folder / "cut" / half / "tight.parquet")
     for clip in from_here(manifest, folder):
         if clip.end_s is not None and clip.end_s - clip.start_s >= SHORTEST_S:

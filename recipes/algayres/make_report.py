@@ -1,4 +1,4 @@
-"""Write docs/reports/sequences: table and plot of MAP by system and list.
+"""Write docs/reports/sequences: tables and a plot of MAP by system and list.
 
 earmark evaluate map data/sequences/new-words.tsv --encoder … --encoder … --out runs/sequences/map-new-words
 python recipes/algayres/make_report.py docs/reports/sequences runs/sequences/map-*
@@ -21,7 +21,11 @@ def main() -> None:
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("runs", type=Path, nargs="+", help="folders that earmark evaluate map wrote")
     parser.add_argument(
-        "--call", action="append", default=[], metavar="NAME=TITLE", help="in this order; may be repeated"
+        "--call",
+        action="append",
+        default=[],
+        metavar="NAME=TITLE",
+        help="title of a system in the report; the report shows systems in this order; may be repeated",
     )
     given = parser.parse_args()
     documents = [json.loads((run / "results.json").read_text(encoding="utf-8")) for run in given.runs]
@@ -42,7 +46,7 @@ def main() -> None:
 
 
 def across(document: dict[str, Any]) -> dict[str, Numbers]:
-    """MAP and MAP@R against other speakers, by system."""
+    """MAP and MAP@R of each system; the relevant segments are of other speakers."""
     return {
         result["encoder"]["name"]: {key: result["rankings"]["across"][key] for key in ("map", "map_at_r")}
         for result in document["results"]
@@ -50,7 +54,7 @@ def across(document: dict[str, Any]) -> dict[str, Numbers]:
 
 
 def report(lists: dict[str, dict[str, Any]], found: dict[str, dict[str, Numbers]], systems: list[str]) -> str:
-    """The page: lists, MAP, MAP@R, commands."""
+    """The Markdown page: lists, MAP, MAP@R and commands."""
     lines = [
         "# Retrieval of words across speakers",
         "",
@@ -71,7 +75,7 @@ def report(lists: dict[str, dict[str, Any]], found: dict[str, dict[str, Numbers]
 
 
 def cell(numbers: Numbers | None, key: str) -> str:
-    """A number with its interval; a dash where it was not measured."""
+    """A metric in percent with its interval; a dash for a system without results."""
     if numbers is None:
         return "–"
     value, low, high = (100 * (numbers[key][part] or math.nan) for part in ("value", "low", "high"))
@@ -79,7 +83,7 @@ def cell(numbers: Numbers | None, key: str) -> str:
 
 
 def draw(found: dict[str, dict[str, Numbers]], systems: list[str], path: Path) -> None:
-    """MAP of each system, one line per list, with intervals."""
+    """Plot the MAP of each system with intervals, one line per list."""
     figure, axes = one_panel(8.5, 4.2)
     for number, (name, numbers) in enumerate(found.items()):
         color, dashes = line_style(number)

@@ -6,16 +6,18 @@ The network is the GE2E voice encoder (Wan et al. 2018, arXiv 1710.10467) that C
     pip download --no-deps Resemblyzer==0.1.4 && unzip -o Resemblyzer-*.whl resemblyzer/pretrained.pt
     python recipes/models/make_speaker_encoder.py resemblyzer/pretrained.pt ../shared/data
 
-Writes src/earmark/models/speaker.onnx, waveform to unit embedding, and tests/golden/speaker.npy, what a second way to
-compute the same, with librosa's mel bands and torch's LSTM, makes of the sounds of `golden_sounds`.
+The script writes two files. src/earmark/models/speaker.onnx maps a waveform to a unit embedding.
+tests/golden/speaker.npy has the embeddings of `golden_sounds` that librosa's mel bands and torch's LSTM compute.
 
-In three places it departs from the original. The level is set to -30 dBFS for loud sound too, not only raised: how far
-away somebody stands is no part of the voice. Sound shorter than 1.6 s is repeated, not followed by silence. And the
-last layer, made for sentences, gives way to its linear discriminant analysis (Fisher 1936) over the spoken words of
-many voices, so that what differs between words of one voice counts less.
+The encoder differs from the original in three ways. It normalizes every waveform to -30 dBFS, whereas the original only
+raises the level of quiet audio; the distance to the microphone should not change the embedding. It repeats audio
+shorter than 1.6 s, whereas the original pads with silence. Its last layer is multiplied by a linear discriminant
+analysis (Fisher 1936) of single words of many speakers, so that differences between words of one speaker count less;
+the original layer is made for sentences.
 
-The calibration comes from voices that the analysis did not see: it is fitted three times, each time without a third of
-the speakers, who are then enrolled with up to five words each and tested with others; the corpora count alike.
+The calibration uses speakers that the analysis was not fitted to. The analysis is fitted three times, each time without
+a third of the speakers. These speakers are enrolled with up to five words each and tested with other words. All corpora
+have the same weight.
 """
 
 import json
@@ -47,15 +49,15 @@ Floats = NDArray[np.float32]
 ROOT = Path(__file__).parents[2]
 WIDTH, BANDS, LAYERS = 256, 40, 3
 WINDOW, HOP = 400, 160  # samples
-PARTIAL, STRIDE = 160, 77  # frames: 1.6 s, 1.3 of them a second
-COVER = 0.75  # of the last partial utterance that must be sound
+PARTIAL, STRIDE = 160, 77  # frames of a partial utterance (1.6 s), and from one to the next: 1.3 per second
+COVER = 0.75  # share of the last partial utterance that must be audio, not padding
 LEVEL = 10 ** (-30 / 20)
-FLOOR = 1e-5  # level of what is taken for silence
+FLOOR = 1e-5  # RMS of silence; a lower level is not amplified further
 PARITY = 1e-3
-MAGIC = 0x1950A86A20F9469CFC6C  # of files by torch before 1.6
+MAGIC = 0x1950A86A20F9469CFC6C  # first number in files by torch before 1.6
 
-DIMENSION, SHRINKAGE = 128, 0.3  # of the analysis: chosen on every third of its speakers, held out
-WORDS = {"arabic_commands": 2, "speech_commands_train": 1, "speechocean762": 1}  # corpus: every how manieth clip
+DIMENSION, SHRINKAGE = 128, 0.3  # of the analysis; chosen on held-out thirds of its speakers
+WORDS = {"arabic_commands": 2, "speech_commands_train": 1, "speechocean762": 1}  # corpus: n, to use every n-th clip
 MARGIN_S = 0.1
 FOLDS, FEWEST = 3, 4
 
@@ -64,7 +66,7 @@ CARD = {
     "network": "GE2E voice encoder of Resemblyzer 0.1.4 (Apache-2.0, Corentin Jemine): 3 LSTM layers of 256",
     "trained_on": "LibriSpeech-other, VoxCeleb1, VoxCeleb2, as its author's repository says; the wheel does not say",
     "last_layer": {
-        "what": "linear discriminant analysis over single words and short stretches of 1,706 speakers",
+        "what": "linear discriminant analysis over single words and short sections of 1,706 speakers",
         "data": [
             "Arabic Speech Commands, A. Ghandoura et al., CC BY 4.0: every second clip of the training speakers",
             "Google Speech Commands v0.01, P. Warden, CC BY 4.0: bed, cat, happy, without speakers of the test set",
@@ -74,18 +76,17 @@ CARD = {
     "measured": {
         "sentences": "EER 6.6 %: speechocean762 test, 125 unseen voices, all pairs",
         "words": "EER 5.5 %: dspspeech, 29 unseen voices, enrolled with five words, tested with one other",
-        "gate": "4.0 % of other voices' keywords and 56 of 56 of the right one's pass, at the threshold for 5 %: ten "
-        "unseen voices of dspspeech, enrolled with three takes of the keyword and five other words",
+        "gate": "at the threshold for 5 %, 4.0 % of the keywords of other speakers and 56 of 56 of the enrolled speaker "
+        "pass: ten unseen voices of dspspeech, enrolled with three takes of the keyword and five other words",
     },
-    "meant_for": "a keyword that shall answer to one voice; convenience, not a lock",
+    "meant_for": "restricting a keyword to one speaker; a convenience, not a lock",
 }
 
-# `PARTIAL * HOP` samples are 25600. The constants that stand in the graph are the numbers above.
+# `build` adds the constants and the weights that the graph names.
 GRAPH = """
 <ir_version: 9, opset_import: ["" : 18]>
 speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
     given = Shape (wave)
-    one_ = Constant <value = int64[1] {1}> ()
     n = Gather <axis = 0> (given, one_)
 
     # Level, over the whole wave.
@@ -96,21 +97,14 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
     gain = Div (level, rms)
     even = Mul (wave, gain)
 
-    # Repeat what is short.
-    zero = Constant <value = int64 {0}> ()
-    one = Constant <value = int64 {1}> ()
-    partial = Constant <value = int64[1] {25600}> ()
+    # Repeat short audio.
     total_ = Max (n, partial)
     total = Squeeze (total_)
     every = Range (zero, total, one)
     wrapped = Mod (every, n)
     full = Gather <axis = 1> (even, wrapped)
 
-    # How many partial utterances; the last one counts when three quarters of it are sound.
-    hop = Constant <value = int64 {160}> ()
-    stride = Constant <value = int64 {77}> ()
-    more = Constant <value = int64 {76}> ()
-    spare = Constant <value = int64 {82}> ()
+    # Number of partial utterances; the last one counts if three quarters of it are audio.
     beyond = Div (total, hop)
     frames = Add (beyond, one)
     steps_ = Sub (frames, spare)
@@ -121,30 +115,25 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
     last_frame = Mul (last, stride)
     last_start = Mul (last_frame, hop)
     left = Sub (total, last_start)
-    enough = Constant <value = int64 {19200}> ()
     is_short = Less (left, enough)
     is_short_ = Cast <to = 7> (is_short)
     fewer = Sub (count_all, is_short_)
     count = Max (fewer, one)
 
-    # Silence behind the last partial utterance where it reaches beyond the sound; half a window on either side.
+    # Pad with silence to the end of the last partial utterance, and with half a window on either side.
     before_last = Sub (count, one)
     end_ = Mul (before_last, stride)
-    length_ = Constant <value = int64 {160}> ()
-    end_frame = Add (end_, length_)
+    end_frame = Add (end_, length)
     needed = Mul (end_frame, hop)
     missing_ = Sub (needed, total)
     missing = Max (missing_, zero)
-    half = Constant <value = int64 {200}> ()
     behind = Add (missing, half)
     behind_ = Reshape (behind, one_)
-    padding_ = Constant <value = int64[3] {0, 200, 0}> ()
-    padding = Concat <axis = 0> (padding_, behind_)
+    padding = Concat <axis = 0> (padding_before, behind_)
     padded = Pad (full, padding)
 
     # Power spectra by a convolution with windowed waves; mel bands.
     turn = Mul (bins, times)
-    period = Constant <value = int64 {400}> ()
     phase_ = Mod (turn, period)
     phase = Cast <to = 1> (phase_)
     angle = Mul (phase, step)
@@ -152,7 +141,6 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
     sine = Sin (angle)
     real_ = Mul (cosine, window)
     imaginary_ = Mul (sine, window)
-    axis = Constant <value = int64[1] {1}> ()
     real_kernel = Unsqueeze (real_, axis)
     imaginary_kernel = Unsqueeze (imaginary_, axis)
     sound = Unsqueeze (padded, axis)
@@ -163,14 +151,13 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
     power = Add (real_power, imaginary_power)
     bands_first = MatMul (mel, power)
     features_ = Transpose <perm = [0, 2, 1]> (bands_first)
-    first = Constant <value = int64[1] {0}> ()
     features = Squeeze (features_, first)
 
     # Partial utterances, frames first.
     numbers = Range (zero, count, one)
     starts_ = Mul (numbers, stride)
     starts = Unsqueeze (starts_, first)
-    within_ = Range (zero, length_, one)
+    within_ = Range (zero, length, one)
     within = Unsqueeze (within_, axis)
     places = Add (starts, within)
     input_0 = Gather <axis = 0> (features, places)
@@ -182,10 +169,9 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
     all_2, final_2, cell_2 = LSTM <hidden_size = 256> (input_2, w_2, r_2, b_2)
     hidden = Squeeze (final_2, first)
 
-    # Each partial utterance counts alike.
+    # All partial utterances have the same weight in the mean.
     linear = Gemm <transB = 1> (hidden, w_out, b_out)
     norms_ = ReduceL2 <keepdims = 1> (linear, axis)
-    tiny = Constant <value = float {1e-9}> ()
     norms = Max (norms_, tiny)
     units = Div (linear, norms)
     mean = ReduceMean <keepdims = 1> (units, first)
@@ -197,7 +183,7 @@ speaker (float[1, samples] wave) => (float[1, dimension] embedding) {
 
 
 Layer = tuple[Floats, Floats]  # weights, shape (out, in), and bias, shape (out,)
-Operations = list[tuple[str, Any]]  # of a pickle: name and argument
+Operations = list[tuple[str, Any]]  # name and argument of each operation of a pickle
 
 SHAPES: dict[str, tuple[int, ...]] = {"linear.weight": (WIDTH, WIDTH), "linear.bias": (WIDTH,)}
 for number in range(LAYERS):
@@ -207,13 +193,14 @@ for number in range(LAYERS):
 
 
 def read_weights(path: Path) -> dict[str, Floats]:
-    """The network's weights, of the names and shapes in `SHAPES`; the pickles in the file are read, and never run.
+    """Read the network's weights, which have the names and shapes in `SHAPES`, without executing the file's pickles.
 
-    As torch wrote it before 1.6, a file is five pickles (a magic number, the version, the machine, the tensors, the
-    keys of the storages) and then storage after storage: the number of its values, and those in single precision.
+    Before 1.6, torch wrote a file as five pickles (a magic number, the version, the machine, the tensors, the keys of
+    the storages), followed by the storages. Each storage is the number of its values, and the values in single
+    precision.
 
     Raises:
-        SystemExit: the file is of another layout, or holds another network.
+        SystemExit: the file has another layout or contains another network.
     """
     try:
         with path.open("rb") as file:
@@ -226,7 +213,7 @@ def read_weights(path: Path) -> dict[str, Floats]:
             for name, (key, start) in _places(tensors).items()
         }
     except (ValueError, KeyError):
-        sys.exit(f"{path}: not the weights that Resemblyzer 0.1.4 publishes; take pretrained.pt out of its wheel")
+        sys.exit(f"{path}: not the weights of Resemblyzer 0.1.4; extract pretrained.pt from its wheel")
 
 
 def _read_pickle(file: BinaryIO) -> Operations:
@@ -239,10 +226,10 @@ def _read_storage(file: BinaryIO) -> Floats:
 
 
 def _places(operations: Operations) -> dict[str, tuple[str, int]]:
-    """The storage of each tensor in `SHAPES`, and where it begins there.
+    """Find the storage of each tensor in `SHAPES`, and the index of the tensor's first value in the storage.
 
-    A tensor is its name, then its storage (a type, a key, a device, a size) and, up to a False, the start there, the
-    shape and the strides.
+    A pickle describes a tensor by its name, its storage (type, key, device, size), its start in the storage, its shape
+    and its strides, and ends with False.
     """
     words: list[str] = [""]
     numbers: list[int] = []
@@ -257,7 +244,7 @@ def _places(operations: Operations) -> dict[str, tuple[str, int]]:
         elif operation == "NEWFALSE" and words[-2] in SHAPES:
             name, key = words[-2:]
             start, *shape = numbers
-            if tuple(shape) != SHAPES[name] + (*SHAPES[name][1:], 1):  # strides of rows one after the other
+            if tuple(shape) != SHAPES[name] + (*SHAPES[name][1:], 1):  # strides of contiguous rows
                 raise ValueError
             places[name] = key, start
     if places.keys() != SHAPES.keys():
@@ -266,11 +253,27 @@ def _places(operations: Operations) -> dict[str, tuple[str, int]]:
 
 
 def build(state: dict[str, Floats], layer: Layer) -> onnx.ModelProto:
-    """The graph with its weights, those in half precision."""
+    """Build the graph; its weights are stored in half precision."""
     model = parser.parse_model(GRAPH)
     small = {
         "level": np.float32(LEVEL),
         "floor": np.float32(FLOOR),
+        "tiny": np.float32(1e-9),
+        "zero": 0,
+        "one": 1,
+        "one_": [1],
+        "first": [0],
+        "axis": [1],
+        "hop": HOP,
+        "partial": [PARTIAL * HOP],
+        "length": PARTIAL,
+        "stride": STRIDE,
+        "more": STRIDE - 1,
+        "spare": PARTIAL - STRIDE - 1,
+        "enough": round(COVER * PARTIAL * HOP),
+        "half": WINDOW // 2,
+        "padding_before": [0, WINDOW // 2, 0],
+        "period": WINDOW,
         "step": np.float32(2 * np.pi / WINDOW),
         "bins": np.arange(WINDOW // 2 + 1)[:, None],
         "times": np.arange(WINDOW)[None],
@@ -298,13 +301,13 @@ def build(state: dict[str, Floats], layer: Layer) -> onnx.ModelProto:
 
 
 def _gates(weights: Floats) -> Floats:
-    """Torch's order of an LSTM's gates (input, forget, cell, output) to ONNX's (input, output, forget, cell)."""
+    """Reorder the gates of an LSTM from torch's input, forget, cell, output to ONNX's input, output, forget, cell."""
     enter, forget, cell, leave = weights.reshape(4, WIDTH, -1)
     return np.concatenate([enter, leave, forget, cell]).reshape(weights.shape)
 
 
 def reference(state: dict[str, Floats], layer: Layer, wave: Floats) -> Floats:
-    """The same embedding another way: librosa's mel bands, torch's LSTM, full precision; shape (dimension,)."""
+    """Compute the embedding with librosa's mel bands and torch's LSTM in full precision; shape (dimension,)."""
     lstm = nn.LSTM(BANDS, WIDTH, LAYERS, batch_first=True)
     lstm.load_state_dict(
         {name[5:]: torch.from_numpy(value) for name, value in state.items() if name.startswith("lstm.")}
@@ -327,7 +330,7 @@ def reference(state: dict[str, Floats], layer: Layer, wave: Floats) -> Floats:
 
 
 def golden_sounds() -> list[Floats]:
-    """Sounds that anyone can make again: buzzing, vowel-like, of several lengths and levels."""
+    """Synthesize reproducible vowel-like waves of several lengths and levels, each of shape (n,)."""
     sounds = []
     for seed, (seconds, pitch_hz, level) in enumerate(
         [(0.4, 210, 0.05), (0.9, 110, 0.3), (1.6, 160, 0.01), (2.3, 240, 0.1), (2.8, 95, 0.2), (5.0, 130, 0.1)]
@@ -345,7 +348,7 @@ def golden_sounds() -> list[Floats]:
 
 
 def words(folder: Path) -> Iterator[tuple[str, Floats]]:
-    """Speakers, and the loudest stretch of speech in a clip of theirs, at most 1.6 s of it."""
+    """Yield the speaker of each clip, and its loudest section of speech, at most 1.6 s long."""
     for corpus, every in WORDS.items():
         clips = [clip for clip in read_manifest(folder / corpus / "manifest.tsv") if clip.split == "train"][::every]
         for clip in clips:
@@ -359,7 +362,7 @@ def words(folder: Path) -> Iterator[tuple[str, Floats]]:
 
 
 def hidden_states(model: onnx.ModelProto, waves: list[Floats]) -> Floats:
-    """What the last LSTM layer remembers of each wave, shape (n, 256)."""
+    """Compute the final hidden state of the last LSTM layer for waves of at most 1.6 s, shape (n, 256)."""
     inner = onnx.ModelProto()
     inner.CopyFrom(model)
     del inner.graph.output[:]
@@ -369,11 +372,11 @@ def hidden_states(model: onnx.ModelProto, waves: list[Floats]) -> Floats:
 
 
 def analyze(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> Layer:
-    """Linear discriminant analysis: the directions in which speakers differ most for how much each one varies.
+    """Fit a linear discriminant analysis: directions with the largest variance between speakers over that within.
 
     Args:
         points: shape (n, d).
-        speakers: shape (n,).
+        speakers: speaker of each point, shape (n,).
     """
     _, number, count = np.unique(speakers, return_inverse=True, return_counts=True)
     means = np.zeros((len(count), points.shape[1]))
@@ -389,7 +392,7 @@ def analyze(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> Layer:
 
 
 def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[str, Any]:
-    """Thresholds for rates of false accepts, from speakers whom the analysis that hears them did not see."""
+    """Calibrate thresholds on speakers that the analysis was not fitted to; return the table for the model card."""
     every = np.unique(speakers)
     corpus = np.array([name.split("/")[0] for name in speakers])
     groups = []
@@ -399,12 +402,12 @@ def calibrate(points: NDArray[np.float64], speakers: NDArray[np.str_]) -> dict[s
         units = points @ weights.T + bias
         units /= np.linalg.norm(units, axis=1, keepdims=True)
         groups += [(units[chosen], speakers[chosen]) for name in WORDS if (chosen := held & (corpus == name)).any()]
-    how = "words and stretches of 0.4 to 1.6 s of speakers held out, enrolled with two to five, tested with one"
+    how = "words and sections of 0.4 to 1.6 s of held-out speakers, enrolled with two to five, tested with one"
     return speaker_calibration(groups, fewest=FEWEST).to_card() | {"how": how}
 
 
 def main() -> None:
-    """Convert the weights and analyze the recordings that the command line names."""
+    """Make the encoder from the weights and the recordings that the command line names."""
     state = read_weights(Path(sys.argv[1]))
     published = state["linear.weight"], state["linear.bias"]
     names, waves = zip(*words(Path(sys.argv[2])), strict=True)
@@ -412,7 +415,7 @@ def main() -> None:
     points, speakers = hidden @ published[0].T + published[1], np.array(names)
     weights, bias = analyze(points, speakers)
     layer = weights @ published[0], weights @ published[1] + bias
-    # As it is stored, in half precision; only directions count, so that the scale is free.
+    # Scale the layer for half precision; embeddings are normalized, so that its scale has no effect.
     scale = np.abs(layer[0]).max()
     layer = layer[0] / scale, layer[1] / scale
     description = {

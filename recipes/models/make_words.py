@@ -2,8 +2,8 @@
 
 Run once, by hand: `python recipes/models/make_words.py > recipes/models/words.tsv`. Needs wordfreq and espeak-ng.
 
-The 35 words of Speech Commands are left out by spelling and by sound in every language, because encoders are
-judged on them.
+The 35 words of Speech Commands, and words with the same pronunciation, are left out in every language, because
+encoders are evaluated on them.
 """
 
 import random
@@ -52,8 +52,8 @@ SPEECH_COMMANDS = [
 ]
 ENGLISH_ACCENTS = ("en-us", "en-gb", "en-gb-scotland", "en-029", "en-gb-x-rp")
 
-# espeak-ng's code: (wordfreq's code, number of words). The commonest words of a language are function words
-# and short; the first SKIP ranks are left out so that content words remain.
+# espeak-ng's code: (wordfreq's code, number of words). The most frequent words of a language are short function words;
+# the first SKIP ranks are left out.
 LANGUAGES = {
     "en": ("en", 2600), "es": ("es", 190), "fr": ("fr", 190), "de": ("de", 190), "it": ("it", 190), "pt": ("pt", 190),
     "nl": ("nl", 190), "pl": ("pl", 190), "ru": ("ru", 190), "tr": ("tr", 190), "ar": ("ar", 190), "hi": ("hi", 190),
@@ -103,7 +103,7 @@ COARSE = (
     "asshole",
 )
 
-# Sounds that languages spell apart in IPA though a listener would take them for the same word.
+# IPA symbols whose difference does not tell words of two languages apart.
 FOLD = str.maketrans(
     {"ɹ": "r", "ɾ": "r", "ʁ": "r", "ɚ": "ə", "ɜ": "ə", "ɐ": "a", "ɑ": "o", "ɒ": "o", "ɔ": "o", "ɪ": "i", "ʊ": "u",
      "ɛ": "e", "æ": "a", "ʌ": "a", "ɡ": "g", "ɫ": "l", "ʋ": "v"}
@@ -112,7 +112,7 @@ MARKS = "ˈˌː̪̩ʲʰ̃ˑ͡ \u200d-.5112346˥˦˧˨˩"
 
 
 def pronunciations(words: list[str], language: str) -> list[list[str]]:
-    """The phonemes of every word, without stress and length marks, as espeak-ng speaks them."""
+    """The phonemes of each word by espeak-ng, without stress and length marks; empty for foreign words."""
     command = ["espeak-ng", "-q", "--ipa", "--sep=_", "-v", language]
     result = []
     for block in (words[first : first + 500] for first in range(0, len(words), 500)):
@@ -121,7 +121,7 @@ def pronunciations(words: list[str], language: str) -> list[list[str]]:
         if len(lines) != len(block):
             raise SystemExit(f"{language}: {len(block)} words but {len(lines)} lines from espeak-ng")
         for line in lines:
-            # "(en)" marks words that espeak-ng takes over from another language.
+            # espeak-ng writes "(en)" before a word that it speaks in another language.
             foreign = "(" in line
             phones = ["".join(c for c in phone if c not in MARKS) for phone in line.replace(" ", "_").split("_")]
             result.append([] if foreign else [phone for phone in phones if phone])
@@ -129,7 +129,7 @@ def pronunciations(words: list[str], language: str) -> list[list[str]]:
 
 
 def candidates(language: str, source: str) -> Iterator[str]:
-    """Alphabetic words: common ones by falling frequency, then rarer ones in random order."""
+    """Yield alphabetic words: frequent words in the order of their frequency, then rarer words in random order."""
     n_words = LANGUAGES[language][1]
     ranked = top_n_list(source, RARE_BEFORE.get(language, 5000))[SKIP.get(language, 120) :]
     shortest = 2 if language == "ko" else 4  # a Hangul letter is a syllable
@@ -148,7 +148,7 @@ def candidates(language: str, source: str) -> Iterator[str]:
 
 
 def sound(phones: Iterable[str], *, folded: bool = False) -> str:
-    """One string for a pronunciation; `folded` is coarse, for comparison between languages."""
+    """The phonemes as one string; with `folded`, similar phonemes are replaced by one symbol to compare languages."""
     plain = "".join(phones)
     return plain.translate(FOLD) if folded else plain
 
@@ -175,7 +175,7 @@ def main() -> None:
                 continue
             if any(sound(phones, folded=True) in forbidden for phones in variants):
                 continue
-            # Two words of one sound would be two classes that no encoder can tell apart.
+            # Two words with one pronunciation would be two classes that no encoder can separate.
             taken.add(first)
             chosen.append(word)
             if len(chosen) == n_words:

@@ -51,13 +51,13 @@ class PairCounts:
 
 @dataclass(frozen=True, eq=False)
 class Histograms:
-    """Numbers of neighbors in each bin of similarity, from the lowest bin up; each of shape (b,).
+    """Numbers of neighbors in each bin of similarity, from the lowest bin up.
 
     Attributes:
-        neighbors: all neighbors.
-        nearest: the nearest neighbor of each segment.
-        labeled: neighbors with two known labels.
-        agreeing: neighbors with two equal labels.
+        neighbors: all neighbors, shape (b,).
+        nearest: the nearest neighbor of each segment, shape (b,).
+        labeled: neighbors where both segments have a label, shape (b,).
+        agreeing: neighbors where both segments have the same label, shape (b,).
     """
 
     neighbors: Ints
