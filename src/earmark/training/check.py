@@ -1,4 +1,4 @@
-"""Faults of a recipe, and of the files that it names, found before any work."""
+"""Checks of a recipe and of the files that it names, before the training starts."""
 
 import os
 import warnings
@@ -18,11 +18,14 @@ from earmark.training.words.recipe import Recipe
 
 
 def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[str]:
-    """Find the faults of a valid recipe, one line each, which begins with the key.
+    """Find the faults in the data and the initialization of a recipe.
 
     Args:
-        recipe: with absolute paths.
+        recipe: a recipe with absolute paths.
         expected: checkpoints that another run will write before this run is initialized from them.
+
+    Returns:
+        One line per fault, which begins with the recipe key.
     """
     faults: list[str] = []
     with collected(faults, "data.folder"):
@@ -39,14 +42,14 @@ def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[st
 
 
 def check_writable(folder: Path) -> None:
-    """Check that a folder can be written, or created.
+    """Check that the user may write in a folder, or create it.
 
     Raises:
-        InputError: it cannot.
+        InputError: the user may not.
     """
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):
-        raise InputError(f"{folder}: cannot be written; name another folder, or change its permissions")
+        raise InputError(f"{folder}: the folder is not writable; name another folder, or change its permissions")
 
 
 def _network(recipe: AnyRecipe) -> nn.Module:
@@ -58,7 +61,7 @@ def _network(recipe: AnyRecipe) -> nn.Module:
 def _find_in_network(
     recipe: AnyRecipe, model: nn.Module, classes: tuple[str, ...], expected: Container[Path], faults: list[str]
 ) -> None:
-    # Unknown classes count as two: the faults found here do not depend on their number.
+    # If the classes are unknown, two are assumed: the faults found here do not depend on their number.
     count = max(2, len(classes))
     loss = recipe.loss.build(classes=count, dimension=recipe.encoder.dimension)
     checkpoint = recipe.start.checkpoint

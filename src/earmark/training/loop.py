@@ -1,4 +1,4 @@
-"""The training loop: recipe → batch → encoder → loss → step, on one page."""
+"""The training loop: batches, loss, optimizer steps, validation and checkpoints of a run."""
 
 import json
 import math
@@ -48,7 +48,7 @@ def train(
     progress: Progress = no_progress,
     build: Callable[..., TrainingTask] = build_task,
 ) -> Path:
-    """Train an encoder, and return the checkpoint that the recipe chooses: the best, or the last.
+    """Train an encoder, and return the path of the checkpoint that the recipe's key ``choose`` selects.
 
     Arguments and errors are those of `train_in_steps`.
     """
@@ -65,24 +65,24 @@ def train_in_steps(
     progress: Progress = no_progress,
     build: Callable[..., TrainingTask] = build_task,
 ) -> Iterator[tuple[int, Metrics]]:
-    """Train an encoder from checkpoint to checkpoint.
+    """Train an encoder, and yield after each checkpoint.
 
-    A run that was stopped resumes from its last checkpoint, on a CPU with the same bits. Several processes of
-    `torchrun` share each batch, and compute what one process with that batch computes.
+    A run that was stopped resumes from its last checkpoint; on a CPU, its result is bitwise the same as without the
+    stop. Several processes of `torchrun` share each batch, and compute the same as one process with the whole batch.
 
     Args:
-        recipe: all settings.
-        folder: of the run: ``last.safetensors``, ``best.safetensors``, ``log.jsonl``, ``tensorboard``.
+        recipe: all settings of the run.
+        folder: folder of the run, for ``last.safetensors``, ``best.safetensors``, ``log.jsonl`` and ``tensorboard``.
         device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
-        progress: of packing the data and of the steps, in the first process.
+        progress: counts packed clips and training steps, in the first process.
         build: builds the training task.
 
     Yields:
-        Step and metrics of each checkpoint, in the first process: the mean loss since the last checkpoint, and the
-        validation.
+        The step and the metrics of each checkpoint, in the first process. The metrics are the mean ``loss`` since the
+        previous checkpoint, and those of the validation.
 
     Raises:
-        InputError: the device cannot be used; or as for :func:`check`.
+        InputError: torch cannot use the device; or see :func:`check`.
         EarmarkError: the loss is not finite.
     """
     where = find_device(device)
@@ -100,15 +100,15 @@ def train_in_steps(
 
 
 def check(recipe: AnyRecipe, folder: Path, *, expected: Container[Path] = ()) -> None:
-    """Find all faults that can be found before any work; a finished run needs no data.
+    """Check a recipe, its data and the folder of its run before the training; a finished run needs no data.
 
     Args:
-        recipe: all settings.
-        folder: of the run.
+        recipe: all settings of the run.
+        folder: folder of the run.
         expected: checkpoints that another run will write before this run is initialized from them.
 
     Raises:
-        InputError: something is missing, damaged or does not fit; the error names every fault.
+        InputError: a key, a file or the folder is wrong; the error lists all faults.
     """
     faults: list[str] = []
     is_done = False
@@ -122,10 +122,10 @@ def check(recipe: AnyRecipe, folder: Path, *, expected: Container[Path] = ()) ->
 
 
 def is_finished(recipe: AnyRecipe, folder: Path) -> bool:
-    """Whether a run has done all steps, or stopped early.
+    """Whether a run has done all its steps or has stopped early.
 
     Raises:
-        InputError: the folder holds a run of another recipe.
+        InputError: the folder contains a run of another recipe.
     """
     last = _last_checkpoint(recipe, folder)
     return last is not None and (
@@ -134,7 +134,7 @@ def is_finished(recipe: AnyRecipe, folder: Path) -> bool:
 
 
 def chosen_checkpoint(recipe: AnyRecipe, folder: Path) -> Path:
-    """The checkpoint of a run that the recipe chooses: the best, or the last."""
+    """Path of the checkpoint that the recipe's key ``choose`` selects: the best or the last."""
     return folder / f"{recipe.choose}.safetensors"
 
 
@@ -165,7 +165,7 @@ class _Run:
         self.best_cost, self.best_step = _best(recipe, folder)
 
     def go(self) -> Iterator[tuple[int, Metrics]]:
-        """Do the remaining steps; yields step and metrics of each checkpoint in the first process."""
+        """Do the remaining steps, and yield the step and the metrics of each checkpoint in the first process."""
         recipe, steps = self.recipe, self.recipe.optimizer.steps
         losses: list[float] = []
         self.progress(f"training {recipe.name}", self.first, steps)
@@ -186,11 +186,11 @@ class _Run:
                         yield done, metrics
 
     def _step(self, step: int) -> float:
-        """One training step; returns the loss."""
+        """Do one training step, and return the loss."""
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = group["lr_scale"] * learning_rate(step, recipe.optimizer)
-        # All random numbers of a step depend on the seed and the step only, so that a run can resume anywhere.
+        # All random numbers of a step depend on the seed and the step only, so that a run can resume at any step.
         generator = torch.Generator().manual_seed(_entropy(recipe.seed, step))
         torch.manual_seed(_entropy(recipe.seed, step, 1 + self.processes.rank))
         self.model.train()
@@ -210,16 +210,16 @@ class _Run:
         return value
 
     def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None") -> Metrics:
-        """Validate and save; returns the metrics in the first process."""
+        """Validate, save the checkpoints, and return the metrics; they are empty except in the first process."""
         metrics: Metrics = {}
         if self.processes.is_first:
             validation = self.task.validate()
             cost = self.recipe.cost(validation)
-            # Without a validation, the last checkpoint is the best.
+            # Without validation data, each checkpoint replaces the best one.
             if cost < self.best_cost or not validation:
                 self.best_cost, self.best_step = cost, done
                 self._save("best", done, validation)
-            # After the best: a run that is stopped in between repeats these steps and writes the best again.
+            # Saved after the best: if the run is stopped between both, it repeats these steps and saves the best again.
             self._save("last", done, validation)
             metrics = {"loss": loss} | validation
             self._log(done, metrics, board)
@@ -241,7 +241,7 @@ class _Run:
         save_checkpoint(self.folder / f"{name}.safetensors", state)
 
     def _resume(self) -> int:
-        """Load the last checkpoint, if there is one; returns the number of finished steps."""
+        """Load the last checkpoint if there is one, and return the number of finished steps."""
         last = _last_checkpoint(self.recipe, self.folder)
         if last is None:
             return 0
@@ -257,7 +257,7 @@ class _Run:
 
 
 def _entropy(*numbers: int) -> int:
-    """A seed for each tuple of numbers; seeds of different tuples are independent."""
+    """Hash numbers to a seed, so that different tuples of numbers have independent seeds."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
@@ -268,18 +268,20 @@ def _last_checkpoint(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
         return None
     checkpoint = load_checkpoint(path)
     if portable(check_any_recipe(checkpoint.recipe, str(path))) != portable(recipe):
-        raise InputError(f"{folder}: holds a run of another recipe; choose another folder, or delete this one")
+        raise InputError(
+            f"{folder}: the folder contains a run of another recipe; choose another folder, or delete this one"
+        )
     return checkpoint
 
 
 def _stops_early(recipe: AnyRecipe, step: int, best_step: int) -> bool:
-    """Whether the validation has not improved for as many checkpoints as the recipe waits."""
+    """Whether the validation has not improved for ``stop_after`` checkpoints."""
     patience = recipe.stop_after * recipe.checkpoint_every
     return bool(patience) and step % recipe.checkpoint_every == 0 and step - best_step >= patience
 
 
 def _best(recipe: AnyRecipe, folder: Path) -> tuple[float, int]:
-    """Cost and step of the best checkpoint."""
+    """Cost and step of the best checkpoint; infinity and 0 if there is none."""
     path = folder / "best.safetensors"
     if not path.exists():
         return math.inf, 0

@@ -1,4 +1,4 @@
-"""Recipes of `earmark train`: of labeled clips, and of sequences."""
+"""Recipes of both kinds that `earmark train` accepts: `words` for labeled clips, and `sequences` for segments."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,11 +14,11 @@ AnyRecipe = Recipe | SequenceRecipe
 
 
 def read_any_recipe(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecipe:
-    """Read a recipe; one with ``kind = "sequences"`` is of sequences.
+    """Read a recipe of either kind; a recipe without the key ``kind`` is of kind ``words``.
 
     Args:
         path: a TOML file; relative paths in it start from its folder.
-        overrides: ``a.b=value`` each; see `earmark.core.config.read_table`.
+        overrides: values that replace those of the file, each as ``a.b=value``; see `earmark.core.config.read_table`.
 
     Raises:
         InputError: the file is missing or not TOML, a key is unknown, or a value is wrong.
@@ -28,11 +28,11 @@ def read_any_recipe(path: str | Path, overrides: Sequence[str] = ()) -> AnyRecip
 
 
 def check_any_recipe(table: Mapping[str, Any], where: str) -> AnyRecipe:
-    """Validate a table as a recipe, with its paths unchanged.
+    """Parse a recipe of either kind from a table without resolving its paths.
 
     Args:
-        table: as TOML has it.
-        where: the table's file, for messages.
+        table: keys and values, as read from TOML or JSON.
+        where: file that contains the table, for messages.
 
     Raises:
         InputError: a key is unknown, or a value is wrong.
@@ -43,5 +43,5 @@ def check_any_recipe(table: Mapping[str, Any], where: str) -> AnyRecipe:
 
 
 def portable(recipe: AnyRecipe) -> dict[str, Any]:
-    """The recipe as JSON values that do not depend on the machine: of each path, the last two parts."""
+    """Dump a recipe as JSON values that do not depend on the machine: only the last two parts of each path are kept."""
     return words.portable(recipe) if isinstance(recipe, Recipe) else sequences.portable(recipe)

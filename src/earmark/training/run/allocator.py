@@ -7,10 +7,11 @@ _TRIM_THRESHOLD, _MMAP_THRESHOLD = -1, -3
 
 
 def keep_freed_memory() -> None:
-    """Make glibc keep large freed blocks, in place of returning them to the system.
+    """Make glibc keep large freed blocks instead of returning them to the system.
 
-    A training step of a wide network allocates the same blocks above 32 MB again and again, and the system hands them
-    out page by page: res15 trains 1.6 times as fast with kept blocks. Does nothing with another C library.
+    Each training step of a wide network allocates the same blocks of more than 32 MB, and the system provides them page
+    by page, which is slow: res15 trains 1.6 times as fast with kept blocks. With another C library, the function does
+    nothing.
     """
     if sys.platform != "linux":
         return

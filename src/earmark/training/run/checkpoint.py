@@ -1,4 +1,4 @@
-"""Checkpoints: tensors in safetensors, everything else in JSON. Nothing is unpickled."""
+"""Checkpoints of training runs: safetensors files with all other data as JSON metadata. Nothing is unpickled."""
 
 import json
 import math
@@ -19,14 +19,14 @@ from earmark.core.renamed_keys import with_current_names
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A run at one step.
+    """The state of a run after a step.
 
     Attributes:
         recipe: the resolved recipe, as JSON values.
-        step: steps done.
-        metrics: of the validation after that step.
-        tensors: of model, loss and optimizer, each with its prefix.
-        classes: of the loss, by number.
+        step: number of finished steps.
+        metrics: metrics of the validation after these steps, by name.
+        tensors: tensors of model, loss and optimizer, whose names begin with ``model.``, ``loss.`` or ``optimizer.``.
+        classes: names of the classes of the loss, in the order of their numbers.
     """
 
     recipe: dict[str, Any]
@@ -37,7 +37,7 @@ class Checkpoint:
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically; metrics that are not finite are left out."""
     meta = {
         "recipe": checkpoint.recipe,
         "step": checkpoint.step,
@@ -53,7 +53,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; keys that have been renamed since it was written get their current names.
 
     Raises:
-        InputError: no such file, or not a checkpoint of earmark.
+        InputError: the file does not exist, or is not a checkpoint of earmark.
     """
     try:
         with safe_open(path, framework="pt") as file:
@@ -67,7 +67,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def state_of(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copy all tensors that determine how a run continues."""
+    """Copy the tensors of model, loss and optimizer that a run needs to resume."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -90,7 +90,7 @@ def restore(
 
 
 def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
-    """Load all tensors of a checkpoint into a module.
+    """Load tensors into a module; the names and shapes must be those of the module.
 
     Raises:
         InputError: names or shapes differ from those of the module.
@@ -100,10 +100,10 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     except RuntimeError as error:
         problem = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"checkpoint: was written by another version of earmark ({problem}); train from scratch"
+            f"checkpoint: its tensors do not fit this version of earmark ({problem}); train from scratch"
         ) from None
 
 
 def strip_prefix(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Select the tensors whose names begin with the prefix, and remove it from the names."""
+    """Select the tensors whose names begin with the prefix, and remove the prefix."""
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}

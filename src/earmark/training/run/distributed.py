@@ -1,7 +1,7 @@
 """Distributed training by `torchrun`: each process embeds its share of one batch.
 
 The loss compares all embeddings of a batch with each other. Therefore the embeddings are gathered with their gradients,
-and each process computes the loss of the whole batch: the same numbers as in one process with that batch.
+and each process computes the loss of the whole batch. The result is the same as in one process with that batch.
 """
 
 import os
@@ -24,10 +24,10 @@ _TIMEOUT = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Processes:
-    """Rank of this process, and number of processes.
+    """The processes of a run, as one of them sees them.
 
     Attributes:
-        rank: from 0.
+        rank: number of this process, from 0.
         count: number of processes.
     """
 
@@ -36,14 +36,14 @@ class Processes:
 
     @property
     def is_first(self) -> bool:
-        """Whether this process is the first, which alone writes files."""
+        """Whether this is the first process; only the first process writes files."""
         return self.rank == 0
 
     def share(self, rows: int) -> slice:
-        """This process's rows of a batch.
+        """The slice of a batch's rows that this process computes.
 
         Raises:
-            InputError: the rows cannot be divided evenly.
+            InputError: the rows cannot be divided evenly among the processes.
         """
         if rows % self.count:
             raise InputError(
@@ -54,13 +54,13 @@ class Processes:
         return slice(self.rank * size, (self.rank + 1) * size)
 
     def gather(self, rows: Tensor) -> Tensor:
-        """The rows of all processes in order of rank, differentiable."""
+        """Concatenate the rows of all processes in the order of their ranks; gradients flow back to each process."""
         return rows if self.count == 1 else _Gather.apply(rows)  # type: ignore[no-untyped-call]
 
     def average_gradients(self, parameters: list[nn.Parameter]) -> None:
         """Average the gradients over all processes.
 
-        `gather` sums the gradients of all processes, which compute the same loss; the average removes that factor.
+        All processes compute the same loss, and `gather` sums their gradients; the average removes this factor.
         """
         if self.count == 1:
             return
@@ -72,7 +72,7 @@ class Processes:
             parameter.grad = part.view_as(parameter).clone()
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean of one number over all processes, without gradients."""
+        """Mean of a scalar tensor over all processes, without gradients."""
         if self.count > 1:
             value = value.detach().clone()
             dist.all_reduce(value)
@@ -81,7 +81,7 @@ class Processes:
 
     @contextmanager
     def first_alone(self) -> Iterator[None]:
-        """Run the block in the first process before the others, so that files are made once."""
+        """Run the block in the first process, and then in the others, which find the files that the first one wrote."""
         if self.count > 1 and not self.is_first:
             dist.barrier()
         yield
@@ -89,19 +89,19 @@ class Processes:
             dist.barrier()
 
     def wait(self) -> None:
-        """Wait until all processes are here."""
+        """Wait until all processes call this method."""
         if self.count > 1:
             dist.barrier()
 
 
 def launched() -> Processes:
-    """The processes that `torchrun` launched, before their group is initialized."""
+    """The processes that `torchrun` launched, read from its environment variables."""
     return Processes(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Processes]:
-    """Initialize the group of processes that `torchrun` launched; without `torchrun`, a single process."""
+    """Initialize the process group of `torchrun`; without `torchrun`, the group is this process alone."""
     if launched().count == 1:
         yield Processes()
         return
@@ -117,13 +117,13 @@ def process_group(device: torch.device) -> Iterator[Processes]:
 
 
 def find_device(name: str | None = None) -> torch.device:
-    """The device of this process; each process on a machine gets its own GPU.
+    """Find the torch device of this process; with `torchrun`, each process on a machine gets its own GPU.
 
     Args:
         name: ``cpu``, ``cuda``, ``cuda:1``, …; None for the GPU if there is one.
 
     Raises:
-        InputError: torch cannot use it.
+        InputError: torch cannot use the device.
     """
     wanted = name or ("cuda" if torch.cuda.is_available() else "cpu")
     if wanted == "cuda" and "LOCAL_RANK" in os.environ:
@@ -138,7 +138,7 @@ def find_device(name: str | None = None) -> torch.device:
 
 
 def synchronize_statistics(module: nn.Module) -> None:
-    """Make batch normalization use the statistics of the whole batch, not of this process's share, on any device."""
+    """Make the batch normalization of a module use the statistics of the rows of all processes."""
     for name, child in module.named_children():
         if isinstance(child, nn.BatchNorm1d | nn.BatchNorm2d):
             setattr(module, name, _SynchronizedNorm(child))
@@ -147,9 +147,9 @@ def synchronize_statistics(module: nn.Module) -> None:
 
 
 class _SynchronizedNorm(nn.Module):
-    """Batch normalization over the equal shares of all processes.
+    """Batch normalization with the statistics of all processes, which have equal numbers of rows.
 
-    torch's SyncBatchNorm does the same on CUDA only.
+    torch's SyncBatchNorm does the same, but on CUDA only.
     """
 
     # Parameters and buffers keep their names, so that checkpoints do not depend on the number of processes.
@@ -168,7 +168,7 @@ class _SynchronizedNorm(nn.Module):
             self.register_buffer(name, getattr(norm, name))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Shape (batch, channels, …), normalized with the statistics of all processes."""
+        """Normalize each channel of a tensor, shape (batch, channels, …)."""
         if not self.training and self.running_mean is not None:
             return nn.functional.batch_norm(
                 x, self.running_mean, self.running_var, self.weight, self.bias, training=False, eps=self.eps
@@ -179,7 +179,7 @@ class _SynchronizedNorm(nn.Module):
         with torch.autocast(x.device.type, enabled=False):
             values = at_least_float32(x)
             mean = _Sum.apply(values.mean(axes)) / processes  # type: ignore[no-untyped-call]
-            # The mean is subtracted before squaring: the difference of two large squares would lose precision.
+            # The mean is subtracted before squaring, because a difference of two large squares loses precision.
             centered = values - mean.view(shape)
             variance = _Sum.apply(centered.square().mean(axes)) / processes  # type: ignore[no-untyped-call]
             if self.training:
@@ -200,7 +200,7 @@ class _SynchronizedNorm(nn.Module):
 
 
 class _Gather(torch.autograd.Function):
-    """Gather rows; backward, each process gets the sum of all processes' gradients of its rows."""
+    """Gather the rows of all processes; in the backward pass, each process gets the summed gradients of its rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -218,7 +218,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum over all processes; its gradient is the sum, too."""
+    """Sum a tensor over all processes; the backward pass sums the gradients in the same way."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:

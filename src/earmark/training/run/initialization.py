@@ -1,4 +1,4 @@
-"""Initialization of a run: weights of another run's checkpoint, and frozen modules."""
+"""Initialization of a run with the weights of another run, and freezing of modules."""
 
 import warnings
 from collections.abc import Mapping, Sequence
@@ -15,26 +15,26 @@ _HEAD = "head"  # the linear layer of losses with class weights
 
 
 def initialize_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, classes: Sequence[str]) -> None:
-    """Load the weights of a checkpoint that fit into a new run.
+    """Initialize the encoder and the loss of a new run with the weights of a checkpoint.
 
-    The encoder gets every tensor of the same shape. The loss gets scale and bias if it is of the same kind, and the
-    class weights if both runs have the same classes. Class weights are directions of classes, so that they are copied
-    between linear layers and losses with unit vectors, too.
+    All tensors of the encoder with the same name and shape are copied. The scale and bias of the loss are copied if
+    both runs have the same kind of loss. The class weights are copied if both runs have the same classes, even between
+    linear layers and losses with unit vectors, because the weights of a class are a direction in both.
 
     Args:
-        path: the checkpoint; or an exported encoder (.onnx), which must hold all weights of the encoder and has none of
-            the loss.
-        model: the encoder.
-        loss: of the new run.
-        kind: of that loss.
-        classes: of the new run.
+        path: a checkpoint, or an exported encoder (.onnx). An exported encoder must contain all weights of the new
+            encoder, and has no weights of a loss.
+        model: encoder of the new run.
+        loss: loss of the new run.
+        kind: kind of the new loss.
+        classes: classes of the new run.
 
     Warns:
-        UserWarning: about weights that do not fit and keep their random initialization.
+        UserWarning: some weights do not fit and keep their random initialization.
 
     Raises:
-        InputError: no such checkpoint, or one of another network; or an exported encoder that lacks weights of the new
-            encoder.
+        InputError: the checkpoint does not exist or is of another network; or the exported encoder lacks weights of the
+            new encoder.
     """
     if path.suffix == ".onnx":
         _initialize_from_exported(path, model)
@@ -43,14 +43,16 @@ def initialize_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, cl
     loaded, missing = _load_fitting(model, strip_prefix(checkpoint.tensors, "model."))
     if len(loaded) < len(missing):
         raise InputError(
-            f"start.checkpoint: {path} holds {len(loaded)} of this encoder's {len(loaded) + len(missing)} tensors; "
+            f"start.checkpoint: {path} has {len(loaded)} of this encoder's {len(loaded) + len(missing)} tensors; "
             "choose a checkpoint of the same kind of encoder"
         )
     if missing:
-        warnings.warn(f"{path.name}: {', '.join(missing)} have other shapes and are trained from scratch", stacklevel=2)
+        warnings.warn(
+            f"{path.name}: the shapes of {', '.join(missing)} differ; these are trained from scratch", stacklevel=2
+        )
     weights = strip_prefix(checkpoint.tensors, "loss.")
     if checkpoint.recipe["loss"]["kind"] != kind:
-        # The scale of another loss has another meaning.
+        # The scale and bias of another kind of loss have another meaning.
         weights = {name: tensor for name, tensor in weights.items() if tensor.dim() > 0}
     if tuple(classes) == checkpoint.classes:
         _load_fitting(loss, _rename_class_weights(weights, loss))
@@ -59,7 +61,7 @@ def initialize_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, cl
     _load_fitting(loss, {name: tensor for name, tensor in weights.items() if tensor.dim() == 0})
     if any(parameter.dim() > 1 for parameter in loss.parameters()):
         warnings.warn(
-            f"{path.name}: has {len(checkpoint.classes)} other classes; the weights of the {len(classes)} classes of "
+            f"{path.name}: its {len(checkpoint.classes)} classes differ; the weights of the {len(classes)} classes of "
             "this run are trained from scratch",
             stacklevel=2,
         )
@@ -68,17 +70,17 @@ def initialize_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, cl
 def _initialize_from_exported(path: Path, model: nn.Module) -> None:
     import onnx
 
-    load_encoder(path)  # its errors name what is wrong with a file that is not an encoder
+    load_encoder(path)  # raises an error with the cure if the file is not an encoder
     graph = onnx.load(str(path)).graph
     stored = {part.name: onnx.numpy_helper.to_array(part) for part in graph.initializer}
     tensors = {name: torch.from_numpy(array.copy()) for name, array in stored.items()}
     _, missing = _load_fitting(model, strip_prefix(tensors, "model."))
-    # Batch counters of normalizations are not exported.
+    # The batch counters of batch normalization are not exported.
     missing = [name for name in missing if not name.endswith(".num_batches_tracked")]
     if missing:
         raise InputError(
-            f"start.checkpoint: {path} has no {missing[0]} of this shape; choose an encoder with the same head on "
-            "published frames, or a checkpoint (.safetensors)"
+            f"start.checkpoint: {path} has no tensor {missing[0]} of this encoder's shape; choose an encoder with the "
+            "same head on published frames, or a checkpoint (.safetensors)"
         )
 
 
@@ -87,14 +89,14 @@ def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
 
     Args:
         model: the encoder.
-        names: of modules, such as ``network.layers.0``; the modules inside are frozen, too.
+        names: names of modules, such as ``network.layers.0``; the modules inside them are frozen, too.
 
     Returns:
-        The modules. The caller keeps them in evaluation mode, so that running statistics of normalizations do not
-        change.
+        The frozen modules. The caller keeps them in evaluation mode, so that the running statistics of batch
+        normalization do not change.
 
     Raises:
-        InputError: no such module, or no trainable parameter is left.
+        InputError: a name is not that of a module, or no trainable parameter is left.
     """
     frozen = [get_submodule(model, name, "start.freeze").requires_grad_(False) for name in names]
     if names and not any(parameter.requires_grad for parameter in model.parameters()):
@@ -103,25 +105,25 @@ def freeze(model: nn.Module, names: Sequence[str]) -> list[nn.Module]:
 
 
 def get_submodule(model: nn.Module, name: str, key: str) -> nn.Module:
-    """A module of an encoder by its name, such as ``network.layers.0``.
+    """Get a module of an encoder by its name.
 
     Args:
         model: the encoder.
-        name: of the module.
-        key: of the recipe, for messages.
+        name: name of the module, such as ``network.layers.0``.
+        key: recipe key that contains the name, for messages.
 
     Raises:
-        InputError: no such module.
+        InputError: the encoder has no module with this name.
     """
     modules = dict(model.named_modules())
     if name not in modules or not name:
         names = ", ".join(name for name in modules if name and name.count(".") <= 1)
-        raise InputError(f"{key}: no module {name!r}; there are {names}, and the modules inside them")
+        raise InputError(f"{key}: the encoder has no module {name!r}; choose {names}, or a module inside them")
     return modules[name]
 
 
 def _load_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Load the tensors whose name and shape fit.
+    """Load the tensors that have the name and shape of a tensor of the module.
 
     Returns:
         Names of the loaded tensors, and of the other tensors of the module.
@@ -133,7 +135,7 @@ def _load_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[lis
 
 
 def _rename_class_weights(tensors: dict[str, Tensor], loss: nn.Module) -> dict[str, Tensor]:
-    """Give the class weights of another loss the name that this loss has for them."""
+    """Rename the class weights of another kind of loss to the name that `loss` uses."""
     theirs, ours = (
         [name for name in (f"{_HEAD}.weight", "weight") if name in found] for found in (tensors, loss.state_dict())
     )

@@ -23,13 +23,17 @@ class OptimizerSettings(Settings):
     )
     warmup: float = Field(0.05, ge=0, le=1, description="share of the steps with a linear warm-up")
     schedule: Literal["cosine", "step", "constant"] = Field(
-        "cosine", description="learning rate after the warm-up: half a cosine down to zero, step decay, or constant"
+        "cosine", description="learning rate after the warm-up: half a cosine down to zero, decay in steps, or constant"
     )
-    decay: float = Field(0.95, gt=0, le=1, description="factor of each step decay")
-    decay_every: int = Field(0, ge=0, description="training steps between step decays; required by the schedule `step`")
+    decay: float = Field(
+        0.95, gt=0, le=1, description="factor of the learning rate at each decay of the schedule `step`"
+    )
+    decay_every: int = Field(
+        0, ge=0, description="number of training steps between decays; the schedule `step` needs it"
+    )
     momentum: float = Field(0.9, ge=0, lt=1, description="momentum of sgd")
     weight_decay: float = Field(1e-2, ge=0, description="weight decay")
-    clip_norm: float = Field(5.0, ge=0, description="largest norm of the gradient; 0: no clipping")
+    clip_norm: float = Field(5.0, ge=0, description="maximum norm of the gradient; 0: no clipping")
     precision: Literal["float32", "bfloat16"] = Field(
         "float32", description="precision of the encoder; the loss is computed in float32"
     )
@@ -40,15 +44,15 @@ class OptimizerSettings(Settings):
             raise ValueError("decay_every: the schedule 'step' needs the number of steps between decays; set it")
         return self
 
-    def __hash__(self) -> int:  # a dict has none, and runs are keys of dicts
+    def __hash__(self) -> int:  # runs are keys of dicts, and the field lr_scale is not hashable
         return hash(self.model_dump_json())
 
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
     """Build the optimizer of all trainable parameters.
 
-    Weight decay applies to weights, not to biases, scales of normalizations, and scale and bias of the loss. Each
-    parameter group has a key ``lr_scale``, the factor of its learning rate.
+    Weight decay applies to weight matrices and kernels only, not to biases, normalization scales, or the scale and bias
+    of the loss. Each parameter group has a key ``lr_scale``, the factor of its learning rate.
 
     Raises:
         InputError: ``lr_scale`` names a module that the encoder does not have.
@@ -62,7 +66,7 @@ def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Modu
             "lr": scale * settings.lr,
             "lr_scale": scale,
         }
-        # Checkpoints number the parameters in this order.
+        # Checkpoints store the optimizer's state by parameter numbers, which depend on this order.
         for scale in dict.fromkeys((1.0, *settings.lr_scale.values()))
         for is_weight in (True, False)
     ]
@@ -76,7 +80,7 @@ def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Modu
 
 
 def _scales(scales: Mapping[str, float], model: nn.Module) -> dict[nn.Parameter, float]:
-    """The scale of each parameter of the named modules; the innermost named module counts."""
+    """Learning-rate factor of each parameter of the named modules; of nested modules, the innermost one decides."""
     found: dict[nn.Parameter, float] = {}
     for name, scale in sorted(scales.items(), key=lambda item: len(item[0])):
         found |= dict.fromkeys(get_submodule(model, name, "optimizer.lr_scale").parameters(), scale)
@@ -89,7 +93,7 @@ def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
 
 
 def learning_rate(step: int, settings: OptimizerSettings) -> float:
-    """Learning rate of a step, counted from 0: linear warm-up, then the schedule."""
+    """Learning rate of a step, from 0: it rises linearly in the warm-up, then follows the schedule."""
     rise = max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0
     if step < rise:
         return settings.lr * (step + 1) / rise
@@ -103,6 +107,6 @@ def learning_rate(step: int, settings: OptimizerSettings) -> float:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> None:
-    """Clip the norm of the gradient."""
+    """Scale the gradients so that their total norm is at most ``clip_norm``."""
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(parameters, settings.clip_norm)

@@ -1,4 +1,4 @@
-"""Settings of a training run that do not depend on the data: initialization, optimizer, checkpoints."""
+"""Settings that training runs of all kinds share: name, seed, initialization, optimizer and checkpoints."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from earmark.training.run.optimizer import OptimizerSettings
 
 
 class InitializationSettings(Settings):
-    """Initialization from another run: fine-tuning."""
+    """Initialization from the weights of another run, for fine-tuning."""
 
     checkpoint: Path | None = Field(
         None,
@@ -25,7 +25,7 @@ class InitializationSettings(Settings):
 
 
 class RunSettings(Settings):
-    """The part of a recipe that the training loop reads."""
+    """Keys that all kinds of recipes share; the training loop reads only these."""
 
     name: str = Field(pattern=r"^[\w-][\w.-]*$", description="name of the encoder and of its files")
     seed: int = Field(0, ge=0, description="seed of all random numbers")
@@ -51,11 +51,11 @@ class RunSettings(Settings):
         yield from ()
 
     def resolved(self) -> Self:
-        """The recipe with its seed in the path of the initial checkpoint."""
+        """Return the recipe with `{seed}` in ``start.checkpoint`` replaced by the seed."""
         path = self.start.checkpoint
         named = path and Path(str(path).replace("{seed}", str(self.seed))).resolve()
         return self.model_copy(update={"start": self.start.model_copy(update={"checkpoint": named})})
 
     def cost(self, metrics: Mapping[str, float]) -> float:
-        """The validation metric that the best checkpoint minimizes; infinite where it was not measured."""
+        """The validation metric that the best checkpoint minimizes; infinity if the metrics do not contain it."""
         return metrics.get("eer", math.inf)

@@ -1,4 +1,4 @@
-"""Training task: the network, its batches of embeddings, and its validation; what the loop trains."""
+"""Training task: the interface between the training loop and a network with its data."""
 
 import math
 from dataclasses import dataclass, field
@@ -15,13 +15,13 @@ from earmark.training.run.distributed import Processes
 
 @dataclass(frozen=True)
 class Batch:
-    """Embeddings of N classes × M utterances, followed by those of B background clips.
+    """Embeddings of M utterances of each of N classes, followed by those of B background clips.
 
     Attributes:
         labels: class numbers, shape (N,).
-        utterances: M.
-        embeddings: this process's rows, shape (share of N · M + B, d).
-        extra: additional loss of this process's rows.
+        utterances: number M of utterances per class.
+        embeddings: this process's share of all N · M + B rows, shape (rows, d).
+        extra: loss of this process's rows that is added to the loss of the embeddings.
     """
 
     labels: NDArray[np.int64]
@@ -31,7 +31,7 @@ class Batch:
 
 
 class TrainingTask(Protocol):
-    """What the training loop needs of a recipe's data and network."""
+    """A network, its training batches, and its validation, as the training loop uses them."""
 
     @property
     def model(self) -> nn.Module:
@@ -39,26 +39,26 @@ class TrainingTask(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Classes of the loss, by number; empty where the loss has no class weights."""
+        """Names of the classes of the loss, in the order of their numbers; empty if the loss has no class weights."""
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
         """Draw and embed this process's share of the batch of a step.
 
         Args:
-            step: number of the step; the batch depends on it and the recipe's seed.
-            generator: source of randomness, on the CPU, the same in all processes.
+            step: number of the step, from 0; the batch depends on the step and the recipe's seed.
+            generator: random generator on the CPU, in the same state in all processes.
             processes: the processes that share the batch.
         """
 
     def validate(self) -> dict[str, float]:
-        """Evaluate the current model: metrics by name; empty without validation data."""
+        """Evaluate the current weights, and return metrics by name; the result is empty without validation data."""
 
 
 def batch_loss(batch: Batch, objective: nn.Module, processes: Processes) -> Tensor:
-    """Loss of the whole batch, whose embeddings are gathered from all processes.
+    """Compute the loss of the whole batch from the embeddings of all processes.
 
-    Each process adds the extra loss of its own share; :meth:`Processes.average_gradients` makes the gradient that of
-    one process with the whole batch.
+    Each process adds the extra loss of its own rows. After :meth:`Processes.average_gradients`, the gradients are equal
+    to those of one process with the whole batch.
     """
     embeddings = processes.gather(at_least_float32(batch.embeddings))
     shape = len(batch.labels), batch.utterances

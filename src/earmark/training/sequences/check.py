@@ -1,4 +1,4 @@
-"""Checks of the lists of a recipe of sequences, before any frame is computed."""
+"""Checks of the lists of a sequence recipe, before frames are computed."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -19,7 +19,7 @@ from earmark.training.sequences.segment_frames import find_sections
 
 
 def find_faults(recipe: SequenceRecipe) -> list[str]:
-    """Find what is wrong with the lists of a recipe and the recordings that they name; one line each."""
+    """Find faults in the lists of a recipe and missing recordings; returns one line per fault."""
     data = recipe.data
     faults: list[str] = []
     sections: Sequence[Span] | None = None
@@ -39,7 +39,7 @@ def find_faults(recipe: SequenceRecipe) -> list[str]:
 
 
 def _check_batches(recipe: SequenceRecipe, key: str, source: Path, sections: Sequence[Span] | None) -> None:
-    """Check that batches can be drawn from a list."""
+    """Check that batches can be drawn from the list of a key."""
     audio, where = recipe.data.audio, f"data.{key}"
     match recipe.episodes:
         case samplers.SectionSettings() as settings:

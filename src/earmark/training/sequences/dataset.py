@@ -1,4 +1,4 @@
-"""The dataset of a recipe of sequences: its lists, and batches of segments before they are embedded."""
+"""The dataset of a sequence recipe: reads its lists, and draws batches of segments with their frames."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -28,16 +28,16 @@ from earmark.training.words.corpus import digest
 
 Ints = NDArray[np.int64]
 
-_HELD_OUT = 1  # added to the seed, so that held-out batches are not drawn as training batches are
+_HELD_OUT = 1  # added to the seed, so that held-out batches are drawn with other random numbers than training batches
 
 
 @dataclass(frozen=True)
 class SegmentBatch:
-    """Two segments of each of N labels, before they are embedded.
+    """Two segments of each of N labels.
 
     Attributes:
-        labels: shape (N,).
-        cut: returns the segments of some of the 2 · N rows.
+        labels: numbers of the labels, shape (N,).
+        cut: returns the segments of the given rows; rows 2 i and 2 i + 1 are the segments of label i.
     """
 
     labels: Ints
@@ -45,17 +45,17 @@ class SegmentBatch:
 
 
 DrawBatch = Callable[[int], SegmentBatch]
-"""Returns the batch with a number."""
+"""A function that returns the batch with a given number."""
 
 
 class SequenceDataset:
-    """The lists of a recipe, with the frames of their segments.
+    """Draws the training and validation batches of a sequence recipe.
 
     Args:
-        recipe: recipe of sequences.
+        recipe: the recipe.
         source: computes the frames.
-        device: where waves are stretched.
-        progress: counts recordings and speakers that are prepared.
+        device: device that stretches waves.
+        progress: counts recordings that are packed, and speakers whose frames are computed.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class SequenceDataset:
             self.sections, self.sections_audio = read_section_list(sections, recipe.data.audio)
 
     def training(self, seed: int) -> DrawBatch:
-        """Training batches."""
+        """Read the training list, and return the function that draws training batches."""
         data = self.recipe.data
         match self.recipe.episodes:
             case samplers.SectionSettings() as settings:
@@ -82,7 +82,7 @@ class SequenceDataset:
                 return self._gold(data.labeled, settings, seed, self.sections, "data.labeled")
 
     def held_out(self) -> DrawBatch | None:
-        """Held-out batches for the validation loss, drawn like training batches; None without a list."""
+        """Return the function that draws held-out batches for the validation loss; None without a list."""
         data = self.recipe.data
         if data.held_out is None:
             return None
@@ -96,9 +96,9 @@ class SequenceDataset:
                 return self._gold(data.held_out, settings, seed, None, where)
 
     def validation(self) -> SegmentFrames | None:
-        """Labeled segments for MAP; None without a list.
+        """Compute the frames of the labeled segments for the validation MAP; None without a list.
 
-        Their frames are computed from whole recordings, 20 s at a time, as for embeddings of segments later; the
+        The frames are computed from whole recordings in chunks of `context.longest_s`, as `SequenceEmbedder` does. The
         published code computes them from each section and its context.
         """
         data = self.recipe.data
@@ -159,7 +159,7 @@ class SequenceDataset:
         return draw
 
     def _frames(self, listed: SegmentList, sections: Sequence[Span] | None) -> SegmentFrames:
-        # Each corpus has a folder of its own, because paths in two corpora may be equal.
+        # Each corpus has its own folder, because two corpora may have the same paths.
         context = self.recipe.context
         made_by = [self.source.fingerprint, context.model_dump_json(), str(listed.folder.resolve())]
         around = context_frames(self.recipe.encoder)

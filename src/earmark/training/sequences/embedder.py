@@ -1,4 +1,4 @@
-"""Embedder of a checkpoint of sequences, for evaluation and mining."""
+"""Embedder with the weights of a sequence recipe's checkpoint, for evaluation and mining."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -23,16 +23,16 @@ _ROUNDING = 1e-6
 
 @dataclass(frozen=True)
 class SequenceEmbedder:
-    """Embeds segments from the frames of their recording, which are computed once, with context around each segment.
+    """Embeds segments of recordings, whose frames are computed once for the whole recording.
 
     Attributes:
-        name: of the recipe.
-        checkpoint: digest of the checkpoint.
-        network: embeds frames.
-        source: computes frames.
+        name: name of the recipe.
+        checkpoint: SHA-256 of the checkpoint.
+        network: embeds the frames of a segment.
+        source: computes the frames.
         context: context and chunk length.
-        classes: none.
-        spoken: embed only the spoken part of a recording without times.
+        classes: always empty.
+        spoken: embed only the spoken part of a recording if no times are given.
     """
 
     name: str
@@ -45,11 +45,15 @@ class SequenceEmbedder:
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the checkpoint, and whether whole recordings are cut to their spoken part."""
+        """Text that identifies the checkpoint and the value of `spoken`."""
         return self.checkpoint + ("-spoken" if self.spoken else "")
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
-        """Embeddings of spans of a recording, not of unit length, shape (m, d).
+        """Compute embeddings of spans of a recording, shape (m, d), not of unit length.
+
+        Args:
+            path: the recording.
+            spans: start and end of each span in seconds; (0, None) is the whole recording.
 
         Raises:
             InputError: a span is outside the recording, or shorter than a frame.
@@ -61,11 +65,11 @@ class SequenceEmbedder:
         return self._embed([(wave, bounds_of(path, spans, len(wave)))])
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Embeddings of whole waves, shape (m, d)."""
+        """Compute embeddings of whole waves, shape (m, d)."""
         return self._embed([(wave, np.array([[0.0, len(wave) / SAMPLE_RATE]])) for wave in waves])
 
     def classify(self, embeddings: Floats) -> Floats | None:
-        """None: sequences have no classes."""
+        """Return None: recipes of sequences have no classes."""
         del embeddings
         return None
 
@@ -73,7 +77,7 @@ class SequenceEmbedder:
         cuts = [cut for wave, bounds in parts for cut in self._cuts(wave, bounds)]
         if not cuts:
             return np.empty((0, self.network.settings.dimension), np.float32)
-        # Sorted by length, so that batches need little padding.
+        # Segments are sorted by length, so that batches need little padding.
         order = np.argsort([cut.stop - cut.first for cut in cuts], kind="stable")
         made = np.empty((len(cuts), self.network.settings.dimension), np.float32)
         with torch.inference_mode():

@@ -1,4 +1,4 @@
-"""The lists that a recipe of sequences names: segments, pairs of segments, and sections."""
+"""Readers of the lists that a sequence recipe names: segments, pairs of segments, and sections."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,11 +21,11 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SegmentList:
-    """Segments, and the folder that their paths start from.
+    """Segments of recordings.
 
     Attributes:
-        clips: the segments, each with its end.
-        folder: of the recordings.
+        clips: the segments; each has an end.
+        folder: folder that the paths of the segments start from.
     """
 
     clips: tuple[Clip, ...]
@@ -37,7 +37,7 @@ class PairList:
     """Pairs of segments.
 
     Attributes:
-        segments: the segments, each once.
+        segments: the segments of all pairs, without repetition.
         pairs: numbers of the two segments of each pair, shape (n, 2).
         batch: number of each pair's batch, shape (n,); None if the list has no batches.
     """
@@ -56,7 +56,7 @@ def read_segment_list(source: Path, audio: Path | None, *, longest_s: float = fl
         longest_s: longer segments are dropped.
 
     Raises:
-        InputError: as `earmark.data.lists.segments.read_clips`; or all segments are longer.
+        InputError: see `earmark.data.lists.segments.read_clips`; or all segments are longer than `longest_s`.
     """
     if audio is None and not is_manifest(source):
         raise _no_audio(source)
@@ -82,7 +82,8 @@ def read_labeled_list(source: Path, audio: Path | None, where: str, *, longest_s
     listed = read_segment_list(source, audio, longest_s=longest_s)
     if unlabeled := next((clip for clip in listed.clips if not clip.label), None):
         raise InputError(
-            f"{where}: {unlabeled.path} from {unlabeled.start_s:g} s on has no label in {source}; label all segments"
+            f"{where}: the segment of {unlabeled.path} at {unlabeled.start_s:g} s has no label in {source}; "
+            "label all segments"
         )
     return listed
 
@@ -99,7 +100,7 @@ def read_validation_list(source: Path, audio: Path | None) -> SegmentList:
     """
     listed = read_labeled_list(source, audio, "data.validation")
     if len({clip.label for clip in listed.clips}) == len(listed.clips):
-        raise InputError(f"data.validation: no label of {source} has two segments; add segments of a label")
+        raise InputError(f"data.validation: no label in {source} has two segments; list two segments of a label")
     return listed
 
 
@@ -113,8 +114,8 @@ def read_pair_list(source: Path, audio: Path | None, *, longest_s: float, same_f
         same_file: keep pairs of one recording.
 
     Raises:
-        InputError: a broken list; a list without `audio`; a manifest with a label of one or three segments; or no pair
-            is left.
+        InputError: the list cannot be read; `audio` is missing; a label of the manifest does not have two segments; or
+            no pair is left.
     """
     numbers: dict[Clip, int] = {}
     rows: list[tuple[int, int]] = []
@@ -135,7 +136,7 @@ def read_pair_list(source: Path, audio: Path | None, *, longest_s: float, same_f
 
 
 def read_section_list(source: Path, audio: Path | None) -> tuple[list[Span], Path]:
-    """Read the sections of a list or manifest, and the folder that their paths start from."""
+    """Read the sections of a list or manifest; return them and the folder that their paths start from."""
     if is_manifest(source):
         sections, folder = [*read_sections(source)], read_manifest(source).folder
         recordings = AudioFolder(folder)
@@ -156,13 +157,13 @@ def label_numbers(clips: Sequence[Clip]) -> Ints:
 
 
 def end_of(clip: Clip) -> float:
-    """End of a listed segment, in seconds."""
+    """End of a segment of a `SegmentList`, in seconds."""
     assert clip.end_s is not None, "the readers give all segments an end"
     return clip.end_s
 
 
 def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip, Clip, int | None]]]:
-    """Folder, and pairs with their batches."""
+    """Read the pairs of a list or manifest; return the folder of their paths, and each pair with its batch or None."""
     if is_manifest(source):
         manifest = read_manifest(source)
         sides: dict[str, list[Clip]] = defaultdict(list)
@@ -171,7 +172,7 @@ def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip,
         for label, clips in sides.items():
             if len(clips) != 2:
                 raise InputError(
-                    f"{source}: label {label!r} has {len(clips)} segments; in a manifest of pairs each has 2"
+                    f"{source}: label {label!r} has {len(clips)} segments; in a manifest of pairs, each label has 2"
                 )
         bare = {label: [_without_label(clip) for clip in clips] for label, clips in sides.items()}
         return manifest.folder, ((first, second, None) for first, second in bare.values())
@@ -186,7 +187,7 @@ def _clip(span: Span) -> Clip:
 
 
 def _without_label(clip: Clip) -> Clip:
-    """A segment without the label of its pair: in another pair it is the same segment."""
+    """Remove the label, which names the pair, so that a segment in two pairs is recognized as the same."""
     return Clip(clip.path, clip.start_s, clip.end_s, clip.speaker)
 
 

@@ -1,7 +1,7 @@
-"""The two networks that embed segments, behind one interface.
+"""One interface to the two kinds of networks that embed segments.
 
-The published network depends on the frames of a segment only. The head of a stream encoder depends on one or two frames
-around each frame, and its vectors are summed over the segment, so that a trained head runs on streams.
+The published network embeds the frames of a segment. The head of a stream encoder computes a vector from each frame and
+one or two frames around it, and the vectors are summed over the segment; a trained head therefore runs on streams.
 """
 
 from collections.abc import Sequence
@@ -22,12 +22,12 @@ Network = SegmentEncoder | FrameEncoder
 
 @dataclass(frozen=True)
 class Cut:
-    """A segment, with the frames around it.
+    """A segment as a range of frames.
 
     Attributes:
-        frames: of its section or recording, shape (t, width).
-        first: number of its first frame.
-        stop: number of its last frame + 1.
+        frames: frames of the section or recording that contains the segment, shape (t, width).
+        first: number of the segment's first frame.
+        stop: number of the frame after its last frame.
     """
 
     frames: Floats
@@ -39,16 +39,16 @@ def build_network(settings: SegmentSettings | StreamSettings, width: int) -> Net
     """Build the network of a recipe.
 
     Args:
-        settings: of the network.
-        width: length of a frame.
+        settings: settings of the network.
+        width: number of features in a frame.
 
     Raises:
-        InputError: the network needs frames of another length.
+        InputError: the network needs frames of another width.
     """
     if isinstance(settings, StreamSettings):
         return FrameEncoder(settings)
     if settings.features != width:
-        raise InputError(f"encoder.features: {settings.features}, but a frame has {width} numbers; set it to {width}")
+        raise InputError(f"encoder.features: {settings.features}, but frames have {width} features; set it to {width}")
     return SegmentEncoder(settings)
 
 
@@ -58,19 +58,19 @@ def context_frames(settings: SegmentSettings | StreamSettings) -> int:
 
 
 def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> Tensor:
-    """Embeddings of segments, not of unit length, shape (n, dimension).
+    """Compute embeddings of segments, shape (n, dimension), not of unit length.
 
     Raises:
-        InputError: a segment without a frame.
+        InputError: a segment has no frame.
     """
     around = context_frames(network.settings)
     lengths = torch.tensor([cut.stop - cut.first if len(cut.frames) else 0 for cut in cuts])
     if int(lengths.min()) < 1:
-        raise InputError("a segment is shorter than a frame; leave such segments out")
+        raise InputError("a segment is shorter than a frame; leave out short segments")
     longest = int(lengths.max())
     frames = np.zeros((len(cuts), longest + 2 * around, cuts[0].frames.shape[1]), np.float32)
     for row, cut in zip(frames, cuts, strict=True):
-        # Beyond the ends of a section, its first and last frames are repeated.
+        # Before and after a section, its first and last frames are repeated.
         wanted = np.arange(cut.first - around, cut.stop + around).clip(0, len(cut.frames) - 1)
         row[: len(wanted)] = cut.frames[wanted]
     batch, lengths = torch.from_numpy(frames).to(device), lengths.to(device)
@@ -81,14 +81,14 @@ def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> T
 
 
 def project(network: Network, embeddings: Tensor) -> Tensor:
-    """Embeddings as the loss compares them, in training and validation."""
+    """Apply the projection of a segment encoder, as the loss needs it; vectors of a stream encoder are unchanged."""
     return network.project(embeddings) if isinstance(network, SegmentEncoder) else embeddings
 
 
 def _sum_parts(vectors: Tensor, lengths: Tensor, parts: int) -> Tensor:
-    """Sum the vectors of each segment; of several parts, each gives its share of the columns.
+    """Sum the vectors of each segment over time; with several parts, each part sums its own columns.
 
-    The edges of parts are rounded as in `earmark.models.encoder.Encoder.embed_windows`.
+    The times between parts are rounded as in `earmark.models.encoder.Encoder.embed_windows`.
     """
     place = torch.arange(vectors.shape[1], device=vectors.device)
     edges = (lengths * torch.arange(parts + 1, device=vectors.device)[:, None] / parts).round()[:, :, None]

@@ -1,4 +1,4 @@
-"""Recipes of kind ``sequences``: embeddings of speech segments, trained without labels, on pairs, or on labels."""
+"""Sequence recipes (kind ``sequences``): encoders of speech segments, trained on sections, pairs or labels."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -20,27 +20,29 @@ _PATHS = ("folder", "audio", "sections", "pairs", "labeled", "held_out", "valida
 
 
 class SequenceData(Settings):
-    """Lists, see docs/segments.md, or manifests."""
+    """Lists (see docs/segments.md) or manifests of training and validation data."""
 
-    folder: Path = Field(description="folder where the frames of the sections are stored")
-    audio: Path | None = Field(None, description="folder that the paths in lists start from; not used for manifests")
+    folder: Path = Field(description="folder for the stored frames and the packed audio of sections")
+    audio: Path | None = Field(None, description="folder that the paths in lists start from; not needed for manifests")
     sections: Path | None = Field(
-        None, description="list of the sections with speech; without it, every recording is one section"
+        None, description="list of the sections with speech; without it, each recording is one section"
     )
     pairs: Path | None = Field(None, description="list of pairs of similar segments, such as `earmark mine` writes")
     labeled: Path | None = Field(None, description="list of segments with labels")
     held_out: Path | None = Field(
         None,
-        description="a list of the same kind as the training list; the validation loss is computed on it",
+        description="list for the validation loss, of the same kind as the training list",
     )
-    validation: Path | None = Field(None, description="list of labeled segments; the validation MAP is computed on it")
-    validation_audio: Path | None = Field(None, description="folder that its paths start from; without it, `audio`")
+    validation: Path | None = Field(None, description="list of labeled segments for the validation MAP")
+    validation_audio: Path | None = Field(
+        None, description="folder that the paths in `validation` start from; without it, `audio`"
+    )
 
 
 class SequenceRecipe(RunSettings):
     """All settings of a training run on segments."""
 
-    kind: Literal["sequences"] = Field("sequences", description="what the recipe is for")
+    kind: Literal["sequences"] = Field("sequences", description="kind of recipe")
     data: SequenceData
     context: ContextSettings = ContextSettings()
     frames: FrameSettings = LogMelFrameSettings()
@@ -50,49 +52,49 @@ class SequenceRecipe(RunSettings):
     loss: AnyLossSettings = NTXentSettings()
     watch: Literal["map", "loss"] = Field(
         "map",
-        description="metric for the best checkpoint: MAP on `data.validation`, or the loss on `data.held_out`",
+        description="metric that selects the best checkpoint: MAP on `data.validation`, or the loss on `data.held_out`",
     )
 
     @field_validator("loss", mode="before")
     @classmethod
     def _is_nt_xent(cls, value: object) -> object:
-        """Use this loss for a table without a kind; recipes of words have another default."""
+        """Set the default kind of the loss; word recipes have another default."""
         return {"kind": "nt_xent"} | value if isinstance(value, dict) else value
 
     @property
     def drawn_from(self) -> str:
-        """The key of `data` that names the list that batches are drawn from."""
+        """Key of `data` with the list that the training batches are drawn from."""
         return {"sections": "sections", "pairs": "pairs", "gold": "labeled"}[self.episodes.kind]
 
     def _problems(self) -> Iterator[str]:
         data, episodes = self.data, self.episodes
         if getattr(data, self.drawn_from) is None:
-            yield f"data.{self.drawn_from}: name the list; episodes of kind {episodes.kind!r} need it"
+            yield f"data.{self.drawn_from}: missing; name the list, because episodes of kind {episodes.kind!r} need it"
         if self.augment.is_active and episodes.kind != "sections":
-            yield f"augment: leave it out; the frames of episodes of kind {episodes.kind!r} are stored"
+            yield f"augment: not for episodes of kind {episodes.kind!r}, whose frames are stored; leave it out"
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:
                 yield f"stop_after: needs data.{watched}; name the list, or leave stop_after out"
             if getattr(data, other) is not None:
-                yield f"watch: {self.watch!r} needs data.{watched}; name it, or watch the other metric"
+                yield f"watch: {self.watch!r} needs data.{watched}; name that list, or set watch to the other metric"
         if self.loss.has_classes or self.loss.least_utterances > 2:
-            yield f"loss.kind: {self.loss.kind} needs more than two segments per label; use nt_xent"
+            yield f"loss.kind: {self.loss.kind} needs classes or more than two segments per label; use nt_xent"
         if isinstance(self.encoder, StreamSettings):
             if self.encoder.frames != "published":
-                yield "encoder.frames: must be 'published'; only its head can be trained on segments"
+                yield "encoder.frames: must be 'published'; only the head of a stream encoder is trained on segments"
             if not isinstance(self.frames, TowerFrameSettings) or self.frames.late:
-                yield "frames: a stream encoder needs those of its tower; set kind = 'tower', late = 0"
+                yield "frames: a stream encoder needs the frames of its tower; set kind = 'tower', late = 0"
 
     def cost(self, numbers: Mapping[str, float]) -> float:
-        """See :class:`RunSettings`."""
+        """See `RunSettings.cost`."""
         if self.watch == "loss":
             return numbers.get("held_out_loss", float("inf"))
         return -numbers.get("map", float("-inf"))
 
 
 def portable(recipe: SequenceRecipe) -> dict[str, Any]:
-    """See :func:`earmark.training.words.recipe.portable`."""
+    """Dump a recipe as JSON values with the last two parts of each path, which are the same on every machine."""
     values = recipe.model_dump(mode="json")
     for name in _PATHS:
         if values["data"][name]:

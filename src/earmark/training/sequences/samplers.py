@@ -1,6 +1,6 @@
-"""Samplers of batches: of stretched sections, of pairs, or of labeled segments, as in Algayres et al. (2022).
+"""Samplers that draw batches of stretched sections, of pairs, or of labeled segments, as in Algayres et al. (2022).
 
-Batch i depends on the seed and on i alone, so that a run can resume at any step.
+Batch i depends on the seed and the number i only, so that a run can resume at any step.
 """
 
 from collections.abc import Sequence
@@ -21,50 +21,52 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _END_S = 0.01
-"""A segment ends at least this long before its section, as published: its last frame exists in any tempo."""
+"""A segment ends at least this many seconds before its section, so that its last frame exists in any tempo."""
 
 
 class SectionSettings(Settings):
-    """Batches of segments of one speaker in two tempos; they need no labels."""
+    """Batches of segments of one speaker, each in two tempos; no labels are needed."""
 
-    kind: Literal["sections"] = Field("sections", description="two tempo variants of segments of one speaker")
+    kind: Literal["sections"] = Field("sections", description="kind of batches: segments of one speaker in two tempos")
     segments: int = Field(250, ge=2, description="segments per batch, each in two tempos")
-    seconds: float = Field(20.0, gt=0, description="sections are drawn until they are longer than this in total")
+    seconds: float = Field(
+        20.0, gt=0, description="sections are drawn until their total length exceeds this, in seconds"
+    )
     most_sections: int = Field(20, ge=1, description="maximum number of sections per batch")
     least_sections: int = Field(20, ge=1, description="speakers with fewer sections are dropped")
     shortest_s: float = Field(1.2, gt=0, description="shorter sections, in seconds, are dropped")
     tempo: tuple[PositiveFloat, PositiveFloat] = Field(
-        (0.5, 1.8), description="range of the tempo, drawn for each of the two variants"
+        (0.5, 1.8), description="range of the tempo, which is drawn for each of the two variants of a section"
     )
     context_s: float = Field(
-        0.0, ge=0, description="audio before and after a section that is stretched with it, in seconds"
+        0.0, ge=0, description="context before and after a section that is stretched with it, in seconds"
     )
-    step_s: float = Field(
-        0.16, gt=0, description="distance between lines of the grid of starts and ends of segments, in seconds"
-    )
+    step_s: float = Field(0.16, gt=0, description="step of the grid of starts and ends of segments, in seconds")
     least_s: float = Field(0.16, gt=0, description="length of the shortest segment, in seconds")
     longest_s: float = Field(0.96, gt=0, description="length of the longest segment, in seconds")
 
     @model_validator(mode="after")
     def _check_tempo(self) -> Self:
         if self.tempo[0] > self.tempo[1]:
-            raise ValueError(f"tempo: {self.tempo[0]:g} to {self.tempo[1]:g} is no range; write the slower tempo first")
+            raise ValueError(f"tempo: {self.tempo[0]:g} is above {self.tempo[1]:g}; write the slower tempo first")
         return self
 
 
 class PairSettings(Settings):
     """Batches of listed pairs of similar segments."""
 
-    kind: Literal["pairs"] = Field("pairs", description="pairs of a list")
+    kind: Literal["pairs"] = Field("pairs", description="kind of batches: listed pairs")
     pairs: int = Field(256, ge=2, description="pairs per batch")
-    same_file: bool = Field(False, description="keep pairs of one recording, whose audio is similar whatever the words")
+    same_file: bool = Field(
+        False, description="keep pairs of one recording, which are similar even if their words differ"
+    )
     longest_s: float = Field(2.0, gt=0, description="pairs with a longer segment, in seconds, are dropped")
 
 
 class GoldSettings(Settings):
-    """Batches of pairs of segments with equal labels; an upper bound for training without labels."""
+    """Batches of pairs of segments with equal labels; their result is an upper bound for training without labels."""
 
-    kind: Literal["gold"] = Field("gold", description="two segments per label")
+    kind: Literal["gold"] = Field("gold", description="kind of batches: two segments per label")
     labels: int = Field(256, ge=2, description="labels per batch, all different; frequent labels are drawn more often")
     longest_s: float = Field(2.0, gt=0, description="longer segments, in seconds, are dropped")
 
@@ -75,10 +77,10 @@ class StretchedSegments:
 
     Attributes:
         sections: numbers of the sections, shape (k,).
-        tempo: of their two variants, shape (k, 2).
+        tempo: tempos of the two variants of each section, shape (k, 2).
         section_index: index into `sections` of each segment's section, shape (n,).
-        bounds: start and end of each segment in seconds of the recording, shape (n, 2).
-        seed: of the augmentation of the variants.
+        bounds: start and end of each segment in the recording, in seconds, shape (n, 2).
+        seed: seed of the augmentation.
     """
 
     sections: Ints
@@ -92,10 +94,10 @@ class SectionSampler:
     """Draws batches of segments of one speaker.
 
     Args:
-        sections: of all speakers.
-        settings: of the batches.
-        seed: of all batches.
-        where: key of the sections, for messages.
+        sections: sections of all speakers.
+        settings: settings of the batches.
+        seed: seed of all batches.
+        where: recipe key of the list of sections, for messages.
 
     Raises:
         InputError: no speaker has enough sections.
@@ -107,7 +109,7 @@ class SectionSampler:
         self.settings, self.seed, self.sections = settings, seed, sections
         lengths = {"step_s": settings.step_s, "shortest_s": settings.least_s, "longest_s": settings.longest_s}
         self.grid = validate(Grid, lengths, where)
-        # At least two segments: one alone has no negative.
+        # A section must have at least two segments, because one segment alone has no negative.
         least_s = max(settings.shortest_s, self.grid.least_s + self.grid.step_s + _END_S)
         by_speaker: dict[str, list[int]] = {}
         for number, section in enumerate(sections):
@@ -124,18 +126,18 @@ class SectionSampler:
         self.weight = counts / counts.sum()
 
     def draw(self, number: int) -> StretchedSegments:
-        """Draw batch `number`: a speaker, with a probability proportional to the sections, and some of the segments."""
+        """Draw segments of one speaker as batch `number`; a speaker's probability is proportional to its sections."""
         settings, generator = self.settings, np.random.default_rng((self.seed, number))
         speaker = self.speakers[int(generator.choice(len(self.speakers), p=self.weight))]
         chosen = self._sections(generator.permutation(speaker))
         section_index, bounds = self._segments(chosen)
         tempo = generator.uniform(*settings.tempo, (len(chosen), 2))
-        # A short batch repeats nothing: a segment that occurs twice would be its own negative.
+        # No segment is repeated to fill a batch: a segment that occurs twice would be its own negative.
         some = generator.permutation(len(section_index))[: settings.segments]
         return StretchedSegments(chosen, tempo, section_index[some], bounds[some], int(generator.integers(1 << 31)))
 
     def _sections(self, shuffled: Ints) -> Ints:
-        """As many sections as their total length asks for."""
+        """The first sections whose total length exceeds `settings.seconds`."""
         lengths = np.array([self.sections[number].end_s - self.sections[number].start_s for number in shuffled])
         enough = int(np.searchsorted(np.cumsum(lengths), self.settings.seconds, "right")) + 1
         return shuffled[: min(enough, self.settings.most_sections)]
@@ -153,16 +155,16 @@ class SectionSampler:
 
 
 class PairSampler:
-    """Draws pairs with equal probability; or the batches that a list names.
+    """Draws pairs with equal probability, or returns the batches that a list defines.
 
-    In the published batches a pair may occur twice, and is then its own negative; here it occurs once.
+    A pair occurs once in a batch. In the published batches, a pair may occur twice and is then its own negative.
 
     Args:
         pairs: numbers of the two segments of each pair, shape (n, 2).
         batch: number of each pair's batch, shape (n,); None if the list has no batches.
-        settings: of the batches.
-        seed: of all batches.
-        where: key of the pairs, for messages.
+        settings: settings of the batches.
+        seed: seed of all batches.
+        where: recipe key of the list of pairs, for messages.
 
     Raises:
         InputError: fewer than two pairs.
@@ -190,13 +192,13 @@ class PairSampler:
 
 
 class GoldSampler:
-    """Draws labels, with a probability proportional to their segments, and two segments of each.
+    """Draws labels with probabilities proportional to their numbers of segments, and two segments of each label.
 
     Args:
         labels: number of each segment's label, shape (n,).
-        settings: of the batches.
-        seed: of all batches.
-        where: key of the segments, for messages.
+        settings: settings of the batches.
+        seed: seed of all batches.
+        where: recipe key of the list of segments, for messages.
 
     Raises:
         InputError: fewer than two labels have two segments.
@@ -208,15 +210,17 @@ class GoldSampler:
         groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
         self.groups = [group for group in groups if len(group) > 1]
         if len(self.groups) < 2:
-            raise InputError(f"{where}: {len(self.groups)} labels have two segments; two labels are needed")
+            raise InputError(
+                f"{where}: {len(self.groups)} labels have two segments; list two segments of at least two labels"
+            )
         self.numbers = np.array([labels[group[0]] for group in self.groups], np.int64)
         counts = np.array([len(group) for group in self.groups], np.float64)
         self.weight = counts / counts.sum()
 
     def draw(self, number: int) -> tuple[Ints, Ints]:
-        """Draw batch `number`: numbers of labels, shape (n,), and of two segments of each, shape (n, 2).
+        """Draw batch `number`: numbers of labels, shape (n,), and of two segments of each label, shape (n, 2).
 
-        In the published batches a label may occur twice, and is then its own negative; here it occurs once.
+        A label occurs once in a batch. In the published batches, a label may occur twice and is then its own negative.
         """
         generator = np.random.default_rng((self.seed, number))
         count = min(self.settings.labels, len(self.groups))
@@ -226,10 +230,10 @@ class GoldSampler:
 
 
 def _listed_batches(batch: Ints, where: str) -> list[Ints]:
-    """Rows of each batch, in the order of their numbers; a batch of one pair has no negative and is dropped."""
+    """Rows of the pairs of each batch, in the order of the batches' numbers; batches of one pair are dropped."""
     order = np.argsort(batch, kind="stable")
     bounds = [0, *(np.flatnonzero(np.diff(batch[order])) + 1).tolist(), len(order)]
     found = [order[first:stop] for first, stop in pairwise(bounds) if stop - first > 1]
     if not found:
-        raise InputError(f"{where}: every batch of the list has one pair; leave the tenth column out")
+        raise InputError(f"{where}: each batch of the list has one pair, but needs two; leave out the tenth column")
     return found

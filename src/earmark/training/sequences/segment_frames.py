@@ -1,4 +1,4 @@
-"""Stored frames of listed segments."""
+"""Frames of listed segments, computed once and stored on disk."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -17,23 +17,23 @@ from earmark.training.sequences.networks import Cut
 
 
 class SegmentFrames:
-    """Segments whose frames are on disk.
+    """Segments with their frames, which are read from a frame store.
 
     Args:
         listed: the segments.
-        sections: sections that contain the segments; None: every recording is one section.
-        source: computes the frames.
-        folder: of the frame store.
+        sections: sections that contain the segments; None: each recording is one section.
+        source: computes frames that are not stored yet.
+        folder: folder of the frame store.
         context: context and chunk length.
-        around: maximum number of frames that a cut has before and after its segment.
+        around: number of frames that a cut has before and after its segment, fewer at the ends of a section.
         progress: counts speakers whose frames are computed.
 
     Attributes:
-        kept: numbers of the segments that have a frame, shape (n,); shorter ones are dropped.
+        kept: numbers of the segments with at least one frame, shape (n,); other segments are dropped.
 
     Raises:
-        InputError: a segment is in no section, or beyond the end of its recording; a recording is missing; no segment
-            has a frame.
+        InputError: a segment is in no section, or ends after its recording; a recording is missing; or no segment has
+            a frame.
     """
 
     def __init__(
@@ -64,10 +64,10 @@ class SegmentFrames:
         ]
         self.kept = np.array([row for row, (first, stop) in enumerate(self._span) if stop > first], np.int64)
         if not len(self.kept):
-            raise InputError(f"none of {len(listed.clips)} segments is as long as a frame; list longer ones")
+            raise InputError(f"all {len(listed.clips)} segments are shorter than a frame; list longer segments")
 
     def cuts(self, rows: Iterable[int]) -> list[Cut]:
-        """Segments by their numbers, each with frames of its section around it."""
+        """Read segments by their numbers, each with the frames of its section around it."""
         return [self._cut(row) for row in rows]
 
     def _cut(self, row: int) -> Cut:
@@ -78,7 +78,7 @@ class SegmentFrames:
 
 
 def find_sections(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[int]:
-    """Find the number of the section that contains each segment.
+    """Yield the number of the section that contains each segment.
 
     Raises:
         InputError: a segment is in no section.
@@ -89,14 +89,14 @@ def find_sections(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[i
         found = [section for section in grouped.get(clip.path, ()) if section.holds(clip.start_s, end_of(clip))]
         if not found:
             raise InputError(
-                f"{clip.path}: the segment from {clip.start_s:g} to {end_of(clip):g} s is in no section of "
-                "data.sections; make one list from the other, or leave data.sections out"
+                f"{clip.path}: no section contains the segment from {clip.start_s:g} to {end_of(clip):g} s; see "
+                "data.sections; make the segments from these sections, or leave data.sections out"
             )
         yield numbers[found[0]]
 
 
 def _whole_recordings(clips: Sequence[Clip], recordings: AudioFolder) -> tuple[list[Span], list[int]]:
-    """The recordings of segments, each as one section, and the number of each segment's."""
+    """Make one section of each recording; return the sections, and the number of the section of each segment."""
     speakers: dict[str, str] = {}
     for clip in clips:
         speakers.setdefault(clip.path, clip.speaker)

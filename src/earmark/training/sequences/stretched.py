@@ -1,4 +1,4 @@
-"""Sections of speech in other tempos, and the frames of their segments there."""
+"""Sections of speech that are stretched to other tempos, and the frames of their segments."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,16 +25,16 @@ _ROUNDING = 1e-6
 
 
 class StretchedSections:
-    """Computes the frames of segments of sections in two tempos.
+    """Computes the frames of segments in two tempos.
 
     Args:
-        sections: the sections, in the order of their numbers.
-        audio: folder that their paths start from.
-        folder: of the clip bank with their audio.
+        sections: the sections; batches name a section by its number in this list.
+        audio: folder that the paths of the sections start from.
+        folder: folder of the clip bank with the audio of the sections.
         context_s: audio before and after a section that is stretched with it, in seconds.
         source: computes the frames.
         augment: augmentation settings.
-        device: where waves are stretched.
+        device: device that stretches waves.
         progress: counts recordings that are packed.
 
     Raises:
@@ -64,20 +64,26 @@ class StretchedSections:
         )
         self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False, progress=progress)
         if len(self._bank) < len(sections):
-            raise InputError(f"{audio}: {len(sections) - len(self._bank)} sections start after their recordings' ends")
+            raise InputError(
+                f"{audio}: {len(sections) - len(self._bank)} sections start after their recordings end; correct the list"
+            )
         self._clip = np.empty(len(sections), np.int64)
         self._clip[[int(self._bank.labels[label]) for label in self._bank.label]] = np.arange(len(sections))
 
     def cuts(self, batch: StretchedSegments, rows: Ints) -> list[Cut]:
-        """The segments of some rows of a batch; only their sections are stretched.
+        """Cut segments of a batch out of their stretched sections; other sections are not stretched.
 
-        Row 2 i is segment i in the first tempo of its section, row 2 i + 1 in the second. The bounds of a segment are
-        those of its audio in the stretched wave. The published code divides its times by the tempo instead, and cuts
-        off after 98 frames.
+        The bounds of a segment are the positions of its audio in the stretched wave. The published code instead divides
+        its times by the tempo, and keeps at most 98 frames.
+
+        Args:
+            batch: a batch of N segments.
+            rows: rows to cut, shape (n,), from 0 to 2 N - 1. Row 2 i is segment i in the first tempo of its section,
+                row 2 i + 1 is the same segment in the second tempo.
         """
         segments = rows // 2
         keys, inside = np.unique(2 * batch.section_index[segments] + rows % 2, return_inverse=True)
-        if self.augmentation.is_active:  # draws for all variants, so that processes that share a batch draw the same
+        if self.augmentation.is_active:  # augments all variants, so that all processes draw the same random numbers
             keys, inside = np.arange(2 * len(batch.sections)), keys[inside]
         numbers = batch.sections[keys // 2]
         stretched = self._stretch(numbers, batch.tempo.ravel()[keys])
@@ -101,19 +107,20 @@ class StretchedSections:
         return stretch(padded.to(self.device), torch.from_numpy(tempo), lengths)
 
     def _cut(self, frames: NDArray[np.float32], start_s: float, end_s: float) -> Cut:
-        """The frames whose times are in [start, end]; the nearest one if there is none."""
+        """Cut the frames whose times are between `start_s` and `end_s`; the nearest frame if there is none."""
         first, last = (np.array([start_s, end_s]) - self.source.first_s) / hop_s(self.source)
         begin = min(max(0, int(np.ceil(first - _ROUNDING))), len(frames) - 1)
         return Cut(frames, begin, max(begin + 1, min(len(frames), int(np.floor(last + _ROUNDING)) + 1)))
 
 
 def _stretched_bounds(stretched: Stretched, inside: Ints, bounds_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Start and end of each segment in its variant, in seconds, shape (n, 2).
+    """Start and end of each segment in its stretched section, in seconds, shape (n, 2).
 
     Args:
-        stretched: variants of sections.
-        inside: the variant of each segment, shape (n,).
-        bounds_s: start and end of each segment in seconds from the beginning of its section's audio, shape (n, 2).
+        stretched: the stretched sections, two variants of each.
+        inside: number of the variant that contains each segment, shape (n,).
+        bounds_s: start and end of each segment before stretching, in seconds from the beginning of its section's audio,
+            shape (n, 2).
     """
     order = np.argsort(inside, kind="stable")
     column = np.empty(len(inside), np.int64)

@@ -1,4 +1,4 @@
-"""Training task of sequences: batches of stretched sections, of pairs, or of labeled segments."""
+"""Training task of sequence recipes: batches of stretched sections, of pairs, or of labeled segments."""
 
 import numpy as np
 import torch
@@ -12,21 +12,21 @@ from earmark.training.sequences.networks import build_network, embed_cuts, proje
 from earmark.training.sequences.recipe import SequenceRecipe
 from earmark.training.sequences.validation import SequenceValidation
 
-_SAMPLE = 4  # batches for the mean and deviation of frames
+_SAMPLE = 4  # number of batches whose frames set the scale of the head
 
 
 class SequenceTask:
     """Training task of a segment or stream encoder on stored frames; implements `TrainingTask`.
 
     Args:
-        recipe: recipe of sequences.
+        recipe: the recipe, of kind `sequences`.
         device: training device.
         processes: the processes that share each batch.
-        progress: of packing and encoding the recordings.
+        progress: counts recordings that are packed, and speakers whose frames are computed.
 
     Raises:
-        InputError: a list or recording is missing or broken; there are too few segments; the network does not fit the
-            frames.
+        InputError: a list or recording is missing or damaged; there are too few segments; or the frames have another
+            width than the network.
     """
 
     classes: tuple[str, ...] = ()
@@ -53,7 +53,7 @@ class SequenceTask:
         self.validation = SequenceValidation(self.model, recipe.loss, labeled, held_out, device)
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        """See `TrainingTask.batch`. The batch depends on the recipe's seed and the step alone."""
+        """See `TrainingTask.batch`; the random generator is not used."""
         del generator
         drawn = self.draw(step)
         rows = np.arange(2 * len(drawn.labels))[processes.share(2 * len(drawn.labels))]
@@ -66,7 +66,7 @@ class SequenceTask:
 
 
 def _sample_frames(draw: DrawBatch, device: torch.device) -> torch.Tensor:
-    """Collect the frames of a few batches, shape (n, width); the head scales its input by them."""
+    """Collect the frames of a few batches, shape (n, width), to fit the input scale of the head."""
     batches = [draw(number) for number in range(_SAMPLE)]
     cuts = [cut for batch in batches for cut in batch.cut(np.arange(len(batch.labels)))]
     return torch.from_numpy(np.concatenate([cut.frames[cut.first : cut.stop] for cut in cuts])).to(device)

@@ -1,4 +1,4 @@
-"""Validation of a network of segments during training."""
+"""Validation of a segment network during training."""
 
 import numpy as np
 import torch
@@ -14,14 +14,14 @@ _BATCHES = 8
 
 
 class SequenceValidation:
-    """MAP of labeled segments, and the loss on held-out batches.
+    """Computes the MAP of labeled segments, and the loss on held-out batches.
 
     Args:
         network: the network in training.
-        loss: settings of the loss; its trainable scale has its initial value.
+        loss: settings of the loss; the validation uses the initial values of its trainable scale and bias.
         labeled: labeled segments, or None.
         held_out: held-out batches, or None.
-        device: of the network.
+        device: device of the network.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class SequenceValidation:
         device: torch.device,
     ) -> None:
         self.network, self.labeled, self.device = network, labeled, device
-        # The same batches in every validation, so that waves are stretched once.
+        # All validations use the same batches, so that waves are stretched only once.
         self.held_out = [] if held_out is None else [_in_memory(held_out(number)) for number in range(_BATCHES)]
         self.loss = loss.build(classes=0, dimension=network.settings.dimension) if self.held_out else None
 
@@ -41,8 +41,8 @@ class SequenceValidation:
     def metrics(self) -> dict[str, float]:
         """Compute ``map`` and ``map_at_r`` with labeled segments, and ``held_out_loss`` with held-out batches.
 
-        With several speakers, the candidates of a query are segments of other speakers, so that similar voices do not
-        help.
+        If there are several speakers, each segment is compared with segments of other speakers only, so that similar
+        voices do not raise the MAP.
         """
         self.network.eval()
         numbers: dict[str, float] = {}
@@ -68,7 +68,7 @@ class SequenceValidation:
     def _loss(self, batch: SegmentBatch) -> float:
         assert self.loss is not None
         rows = np.arange(2 * len(batch.labels))
-        # With the projection, as in training; the published code leaves it out here.
+        # The projection is applied as in training; the published code omits it in validation.
         embeddings = project(self.network, embed_cuts(self.network, batch.cut(rows), self.device)).float()
         return float(self.loss.to(self.device)(embeddings.unflatten(0, (-1, 2)), torch.from_numpy(batch.labels)))
 

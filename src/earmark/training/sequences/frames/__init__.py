@@ -1,4 +1,4 @@
-"""Frame sources, one file each, with settings of one ``kind``; and the store for the frames of a corpus."""
+"""Frame sources, each with settings of its own ``kind``, and a store for the frames of a corpus."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Frame vectors of an exported encoder."""
+"""Frames of an exported encoder: the vectors that it sums over a word."""
 
 import math
 from typing import Annotated, Literal
@@ -15,9 +15,9 @@ from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSet
 class EncoderFrameSettings(FrameSourceSettings):
     """Settings of the frames of an encoder."""
 
-    kind: Literal["encoder"] = Field("encoder", description="which source of frames")
+    kind: Literal["encoder"] = Field("encoder", description="kind of frame source")
     model: Annotated[str, NAME_OR_PATH] = Field(
-        "base", description="base or tiny, or the path of an .onnx file that earmark export wrote"
+        "base", description="name of a shipped encoder, `base` or `tiny`, or path of an exported encoder (.onnx)"
     )
 
     def build_source(self, device: torch.device = CPU) -> "EncoderFrames":
@@ -27,13 +27,13 @@ class EncoderFrameSettings(FrameSourceSettings):
 
 
 class EncoderFrames:
-    """The vectors whose sum over a word is its embedding, see `earmark.models.encoder.Encoder.frames`.
+    """Computes the vectors whose sum over a word is its embedding, see `earmark.models.encoder.Encoder.frames`.
 
     Args:
-        settings: which encoder.
+        settings: name or path of the encoder.
 
     Raises:
-        EncoderError: no such file, or another kind of model.
+        EncoderError: the file does not exist, or is another kind of model.
     """
 
     reach_s = math.inf
@@ -47,5 +47,5 @@ class EncoderFrames:
         self.first_s = self._encoder.hop_s / 2
 
     def frames(self, wave: Wave) -> Floats:
-        """Frames, shape (⌈n / hop⌉, width), with silence around the wave."""
+        """Compute frames, shape (⌈n / hop⌉, width), of a wave padded with silence."""
         return self._encoder.frames(wave)

@@ -1,4 +1,4 @@
-"""Log-mel frames, which need no model."""
+"""Log-mel spectra as frames; they need no model."""
 
 import hashlib
 import math
@@ -17,10 +17,11 @@ class LogMelFrameSettings(LogMelSettings, FrameSourceSettings):
 
     centered: bool = Field(
         False,
-        description="subtract each band's mean, and with it much of the effect of microphone and voice. The mean is "
-        "over all audio that is read at once, pauses too: a section (at most `context.longest_s`) and "
-        "`context.context_s` on each side; the same amount of the whole recording for validation and embedding; a "
-        "stretched section and `episodes.context_s` on each side. So the frames of a segment depend on its context",
+        description="subtract the mean of each band, which removes much of the effect of microphone and voice. The "
+        "mean is over all audio that is processed at once, with its pauses: a chunk of a section (at most "
+        "`context.longest_s`) and `context.context_s` on each side; the same length of the recording in validation and "
+        "embedding; a stretched section and `episodes.context_s` on each side. The frames of a segment therefore "
+        "depend on its context",
     )
 
     def build_source(self, device: torch.device = CPU) -> "LogMelFrames":
@@ -29,11 +30,11 @@ class LogMelFrameSettings(LogMelSettings, FrameSourceSettings):
 
 
 class LogMelFrames:
-    """Log-mel frames, see `earmark.training.nn.frontends.log_mel`.
+    """Computes log-mel frames with the frontend of `earmark.training.nn.frontends.log_mel`.
 
     Args:
-        settings: of the bands.
-        device: where frames are computed.
+        settings: settings of the bands.
+        device: device that computes the frames.
     """
 
     name = "log_mel"
@@ -43,7 +44,7 @@ class LogMelFrames:
         self.width = settings.n_mels
         self.hop = settings.hop
         self.fingerprint = hashlib.sha256(settings.model_dump_json().encode()).hexdigest()[:16]
-        # A mean, or the loudest band, depends on the whole wave.
+        # The mean and the level of the loudest band depend on the whole wave.
         is_global = settings.centered or settings.range_db > 0
         self.reach_s = math.inf if is_global else (settings.points + settings.hop) / SAMPLE_RATE
         self._settings = settings
@@ -52,14 +53,14 @@ class LogMelFrames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Frames, shape (1 + n // hop, bands); frame i has its center at sample i · hop.
+        """Compute frames, shape (1 + n // hop, bands); the center of frame i is sample i · hop.
 
         With `centered`, each band's mean over this wave is subtracted.
         """
         wave = as_wave(wave)
         if not len(wave):
             return np.zeros((0, self.width), np.float32)
-        # The transform mirrors half a window at the ends, which needs as many samples.
+        # The transform mirrors half a window at both ends, and needs at least that many samples.
         enough = np.pad(wave, (0, max(0, self._settings.points // 2 + 1 - len(wave))))
         made = self._frontend(torch.from_numpy(enough).to(self._device)[None])[0]
         made = made[: self._settings.frames(len(wave))]

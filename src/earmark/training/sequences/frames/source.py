@@ -1,4 +1,4 @@
-"""Frame sources: from a recording to a vector every few milliseconds."""
+"""Frame sources: compute a vector every few milliseconds of a recording."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -16,23 +16,23 @@ CPU = torch.device("cpu")
 
 
 class FrameSource(Protocol):
-    """Computes the frames of waves; they are evenly spaced in time."""
+    """Computes the frames of waves: vectors at evenly spaced times."""
 
     @property
     def name(self) -> str:
-        """Kind and model, for messages."""
+        """Kind and model of the source, for messages."""
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the source: two sources with different frames have different fingerprints."""
+        """Text that identifies the source; sources with different frames have different fingerprints."""
 
     @property
     def width(self) -> int:
-        """Length of a frame."""
+        """Number of features in a frame."""
 
     @property
     def hop(self) -> int:
-        """Samples between frames."""
+        """Number of samples between frames."""
 
     @property
     def first_s(self) -> float:
@@ -40,10 +40,10 @@ class FrameSource(Protocol):
 
     @property
     def reach_s(self) -> float:
-        """Audio at a greater distance from a frame's time, in seconds, does not change the frame."""
+        """Distance in seconds from a frame's time beyond which audio does not change the frame."""
 
     def frames(self, wave: Wave) -> Floats:
-        """Frames of a wave, shape (t, width); t is 0 for a wave that is too short.
+        """Compute the frames of a wave, shape (t, width); t is 0 if the wave is too short.
 
         Args:
             wave: shape (n,), 16 kHz.
@@ -60,10 +60,10 @@ class FrameSourceSettings(Settings, ABC):
         """Build the frame source.
 
         Args:
-            device: where frames are computed.
+            device: device that computes the frames.
 
         Raises:
-            InputError: its model cannot be loaded.
+            InputError: the model of the source cannot be loaded.
         """
 
 
@@ -73,5 +73,5 @@ def hop_s(source: FrameSource) -> float:
 
 
 def times_s(source: FrameSource, count: int) -> NDArray[np.float64]:
-    """Times of the first frames of a wave, in seconds, shape (count,)."""
+    """Times of the first `count` frames of a wave, in seconds, shape (count,)."""
     return np.float64(source.first_s) + np.arange(count, dtype=np.float64) * hop_s(source)

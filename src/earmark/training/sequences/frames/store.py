@@ -1,7 +1,7 @@
 """Frame store: the frames of a corpus on disk, in one array file and one index file per speaker.
 
-Computing frames takes far longer than reading them, and a training reads them hundreds of times. The files of a speaker
-are complete or absent, so that interrupted work continues with the next speaker.
+Frames are stored because a training reads them hundreds of times, and computing them takes far longer than reading. The
+files of a speaker are complete or absent, so that interrupted work resumes with the next speaker.
 """
 
 import hashlib
@@ -29,18 +29,18 @@ _LARGEST = float(np.finfo(np.float16).max)
 _MISSING = "compute the frames of this list of sections"
 
 Key = tuple[str, float, float]
-"""A section in the index of its speaker: path, start and end."""
+"""Key of a section in the index of its speaker: path, start and end in seconds."""
 
 
 class FrameStore:
     """Stored frames of a list of sections.
 
     Args:
-        folder: the folder of `store_frames`.
-        sections: the sections; methods take their numbers in this list.
+        folder: folder that `store_frames` wrote.
+        sections: the sections; methods name a section by its number in this list.
 
     Attributes:
-        width: length of a frame.
+        width: number of features in a frame.
         hop_s: seconds between frames.
         counts: number of frames of each section, shape (n,); 0 for sections that are too short.
 
@@ -66,7 +66,7 @@ class FrameStore:
             rows = rows_of[number].get(_key(section))
             if rows is None:
                 raise InputError(
-                    f"{folder}: has no frames of {section.path} from {section.start_s:g} to {section.end_s:g} s; "
+                    f"{folder}: no frames of {section.path} from {section.start_s:g} to {section.end_s:g} s; "
                     "compute the frames of this list of sections"
                 )
             found.append(rows)
@@ -78,21 +78,24 @@ class FrameStore:
         return len(self.counts)
 
     def span(self, number: int, start_s: float, end_s: float) -> tuple[int, int]:
-        """Numbers of the first frame of a section in [start, end], and of the last + 1; equal if there is none.
+        """Find the frames of a section between two times, as a half-open range of frame numbers.
 
         Args:
-            number: of the section.
-            start_s: in seconds from the start of the recording.
-            end_s: the same.
+            number: number of the section.
+            start_s: first time, in seconds from the start of the recording.
+            end_s: last time, in seconds from the start of the recording.
+
+        Returns:
+            Number of the first frame, and of the frame after the last; both are equal if there is no frame.
         """
-        # A millionth of a hop more on both sides: times in lists are rounded to decimals, these are sums of hops.
+        # A tolerance of a millionth of a hop: times in lists are rounded to decimals, times of frames are sums of hops.
         first, last = (np.array([start_s, end_s]) - self._first_s[number]) / self.hop_s + np.array([-1e-6, 1e-6])
         count = int(self.counts[number])
         begin = min(count, max(0, int(np.ceil(first))))
         return begin, max(begin, min(count, int(np.floor(last)) + 1))
 
     def frames(self, number: int, first: int, stop: int) -> Floats:
-        """Frames of a section from the first to the last + 1, shape (stop - first, width)."""
+        """Read the frames `first` to `stop` - 1 of a section, shape (stop - first, width)."""
         owner = int(self._owner[number])
         if owner not in self._opened:
             self._opened[owner] = self._open(owner)
@@ -101,7 +104,7 @@ class FrameStore:
 
     def _open(self, owner: int) -> NDArray[np.float16]:
         if not self._files[owner].exists():
-            # Meanwhile more sections of this speaker were stored, in a new file.
+            # Another process has stored more sections of this speaker in a new file since the store was opened.
             own = np.flatnonzero(self._owner == owner).tolist()
             index = read_json(_index_file(self._folder, _owner(self._sections[own[0]])), _MISSING)
             rows = _rows_by_section(index)
@@ -119,22 +122,22 @@ def store_frames(
     *,
     progress: Progress = no_progress,
 ) -> FrameStore:
-    """Compute and store the frames of sections; stored speakers are kept.
+    """Compute the frames of sections that are not stored yet, and store them.
 
-    Sections of unknown speakers are stored by recording.
+    The sections of an unknown speaker are stored by recording.
 
     Args:
         source: computes the frames.
-        sections: in any order.
-        corpus: folder that the paths start from.
-        folder: of the store; it is created.
+        sections: the sections, in any order.
+        corpus: folder that the paths of the sections start from.
+        folder: folder of the store; it is created.
         settings: context and chunk length.
         progress: counts speakers.
 
     Raises:
         InputError: the folder has frames of another source; a recording is missing, damaged, or ends before a section
             starts.
-        EarmarkError: the folder cannot be written, or the disk is full. Finished speakers stay.
+        EarmarkError: the folder cannot be written, or the disk is full; the files of finished speakers are kept.
     """
     settings = settings or ContextSettings()
     stamp = {
@@ -145,7 +148,7 @@ def store_frames(
         "hop_s": hop_s(source),
         "hearing": settings.model_dump(),  # the key that earlier versions wrote
     }
-    # The name of the source contains the path of its model, which may change.
+    # The source's name is not compared: it contains the path of the model, which may change.
     Workspace(folder, stamp, notes=frozenset({"source"})).open()
     ordered = sorted(sections, key=_owner)
     owners = [(name, list(group)) for name, group in groupby(ordered, key=_owner)]
@@ -166,14 +169,14 @@ def _store_speaker(
 ) -> None:
     index = _index_file(folder, name)
     before = read_json(index) if index.exists() else None
-    # Sections of another list are kept: the lists may be used in turn.
+    # Stored sections of another list are kept, because the user may use both lists in turn.
     known = _rows_by_section(before).keys() if before else set()
     keys = sorted({_key(section) for section in sections} | known)
     entries: list[list[Any]] = []
-    # A new file for new sections: an open store continues to read the old one.
+    # New sections need a new file, because an open store continues to read the old file.
     file = index.with_name(f"{index.stem}_{_digest(repr(keys))}.npy")
     with atomic_file(file) as out:
-        # NumPy leaves room in the header for the number of rows, which is known at the end.
+        # The header is written again at the end, when the number of rows is known; NumPy leaves space for it.
         write_array_header(out, np.dtype(np.float16), (0, source.width))
         start, rows = out.tell(), 0
         for path, group in groupby(keys, key=lambda key: key[0]):
@@ -207,7 +210,7 @@ def _rows_by_section(index: Mapping[str, Any]) -> dict[Key, tuple[int, int, floa
 
 
 def _owner(section: Span) -> str:
-    """Speaker, or recording of an unknown speaker."""
+    """The speaker of a section, or its recording if the speaker is unknown."""
     return section.speaker or section.path
 
 
@@ -216,7 +219,7 @@ def _key(section: Span) -> Key:
 
 
 def _index_file(folder: Path, name: str) -> Path:
-    # A digest, because the name of a speaker need not be a file name.
+    # The file is named by a digest, because a speaker's name may contain characters that file names cannot.
     return folder / f"{_digest(name)}.json"
 
 

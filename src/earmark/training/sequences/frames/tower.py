@@ -1,4 +1,4 @@
-"""Frames of Google's speech_embedding, the tower of the shipped encoders, which was trained on millions of clips."""
+"""Frames of Google's speech_embedding network, the published tower of the shipped encoder base."""
 
 import hashlib
 from typing import Literal
@@ -17,12 +17,12 @@ from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSet
 class TowerFrameSettings(FrameSourceSettings):
     """Settings of the frames of the published tower."""
 
-    kind: Literal["tower"] = Field("tower", description="which source of frames")
+    kind: Literal["tower"] = Field("tower", description="kind of frame source")
     late: int = Field(
         3,
         ge=0,
-        description="offset of a frame's time from the center of its view, in frames; at 3 a frame depends most on the "
-        "audio at its time, as bursts in noise and in speech show. Stream encoders use 0",
+        description="delay of a frame's time after the center of the audio that it depends on, in frames; with 3, a "
+        "frame depends most on the audio at its time, as measured with bursts of noise. Stream encoders use 0",
     )
 
     def build_source(self, device: torch.device = CPU) -> "TowerFrames":
@@ -33,11 +33,11 @@ class TowerFrameSettings(FrameSourceSettings):
 class TowerFrames:
     """Vectors of the published tower, one every 40 ms; each depends on 775 ms of audio.
 
-    A stream computes the same vectors from the same samples, so that a trained head runs on streams.
+    A stream encoder computes the same vectors from the same samples, so that a trained head runs on streams.
 
     Args:
-        settings: of the frames.
-        device: where frames are computed.
+        settings: delay of the frames.
+        device: device that computes the frames.
     """
 
     name = "tower"
@@ -56,13 +56,13 @@ class TowerFrames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Frames, shape (⌈n / hop⌉, 96), with silence around the wave; the time of frame i is (i + 0.5) · hop."""
+        """Compute frames, shape (⌈n / hop⌉, 96), of a wave padded with silence; frame i is at (i + 0.5) · hop."""
         wave = as_wave(wave)
         count = -(-len(wave) // self.hop)
         if not count:
             return np.zeros((0, self.width), np.float32)
         reach = FrameEncoder.reach
-        # A frame of a stream ends where a hop ends: the center of its view is 7.5 ms before its time.
+        # A frame of a stream ends at the end of a hop, so that its center is 7.5 ms before its time.
         before = reach - (reach // 2 // self.hop + 1) * self.hop + self._late * self.hop
         needed = (count - 1) * self.hop + reach
         padded = np.pad(wave, (before, max(0, needed - before - len(wave))))

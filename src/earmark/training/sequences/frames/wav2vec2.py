@@ -22,12 +22,14 @@ from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSet
 class Wav2Vec2FrameSettings(FrameSourceSettings):
     """Settings of the hidden states of wav2vec 2.0."""
 
-    kind: Literal["wav2vec2"] = Field("wav2vec2", description="which source of frames")
+    kind: Literal["wav2vec2"] = Field("wav2vec2", description="kind of frame source")
     model: Annotated[str, NAME_OR_PATH] = Field(
-        "facebook/wav2vec2-base", description="a folder with a Wav2Vec2Model, or its name on the Hugging Face hub"
+        "facebook/wav2vec2-base", description="folder of a Wav2Vec2Model, or its name on the Hugging Face hub"
     )
     layer: int = Field(
-        8, ge=0, description="transformer layer whose output is used; 8 as published, 0: the input of the first layer"
+        8,
+        ge=0,
+        description="number of the transformer layer whose output is used (published: 8); 0: the input of layer 1",
     )
 
     def build_source(self, device: torch.device = CPU) -> "Wav2Vec2Frames":
@@ -36,32 +38,34 @@ class Wav2Vec2FrameSettings(FrameSourceSettings):
 
 
 class Wav2Vec2Frames:
-    """Hidden states, in all published models every 20 ms, each of 25 ms of audio and of the whole wave by attention.
+    """Hidden states of a layer of wav2vec 2.0, one every 20 ms in all published models.
 
-    A wave is scaled to zero mean and unit variance if the model's feature extractor does so. Later layers are not
+    The convolutions compute each frame from 25 ms of audio; attention makes it depend on the whole wave. A wave is
+    scaled to zero mean and unit variance if the model's feature extractor does so. Layers after the chosen one are not
     computed.
 
     Args:
         settings: model and layer.
-        device: where the model runs.
+        device: device that computes the frames.
 
     Raises:
-        InputError: transformers is not installed; the model cannot be found or downloaded; it is not a Wav2Vec2Model at
-            16 kHz with that layer.
+        InputError: transformers is not installed; the model cannot be found or downloaded; or it is not a Wav2Vec2Model
+            for 16 kHz that has the layer.
     """
 
-    reach_s = math.inf  # attention
+    reach_s = math.inf  # because of attention
 
     def __init__(self, settings: Wav2Vec2FrameSettings, device: torch.device) -> None:
         extractor, model = _load(settings.model)
         config = model.config
         if extractor.sampling_rate != SAMPLE_RATE:
             raise InputError(
-                f"{settings.model}: its rate is {extractor.sampling_rate} Hz; choose a model with {SAMPLE_RATE} Hz"
+                f"{settings.model}: the model is for {extractor.sampling_rate} Hz; choose a model for {SAMPLE_RATE} Hz"
             )
         if settings.layer > config.num_hidden_layers:
             raise InputError(
-                f"{settings.model} has {config.num_hidden_layers} layers, not {settings.layer}", key="frames.layer"
+                f"{settings.model} has {config.num_hidden_layers} layers, but not layer {settings.layer}; choose another",
+                key="frames.layer",
             )
         self.name = f"wav2vec2 {settings.model}, layer {settings.layer}"
         self.width: int = config.hidden_size
@@ -72,7 +76,7 @@ class Wav2Vec2Frames:
         self._states: list[Tensor] = []
         layers = model.encoder.layers[: max(1, settings.layer)]
         model.encoder.layers = layers
-        # Not the model's output: some models normalize after the last layer, and `layers` may end earlier.
+        # Hooks read the states, because some models normalize their output after the last layer.
         if settings.layer:
             layers[-1].register_forward_hook(lambda _, __, state: self._states.append(state))
         else:
@@ -83,7 +87,7 @@ class Wav2Vec2Frames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Frames, shape (1 + (n - 400) // 320, width) in the published models; none for a wave shorter than 25 ms."""
+        """Compute frames, shape (1 + (n - 400) // 320, width) for the published models; none for less than 25 ms."""
         wave = as_wave(wave)
         if len(wave) < self._reach:
             return np.zeros((0, self.width), np.float32)
@@ -102,7 +106,7 @@ def _load(name: str) -> tuple[Any, Any]:
         from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
     is_folder = Path(name).is_dir()
     if not is_folder and (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1):
-        raise InputError(f"{name}: no such folder; name one that holds config.json and model.safetensors")
+        raise InputError(f"{name}: no such folder; name a folder with config.json and model.safetensors")
     cure = (
         "copy its config.json, preprocessor_config.json and model.safetensors there"
         if is_folder
@@ -112,21 +116,23 @@ def _load(name: str) -> tuple[Any, Any]:
         with _silent():
             config = Wav2Vec2Config.get_config_dict(name)[0]
             if config.get("model_type") != "wav2vec2":
-                raise InputError(f"{name}: a {config.get('model_type', 'nameless')} model, not wav2vec2; name another")
+                raise InputError(
+                    f"{name}: the model's type is {config.get('model_type', 'unknown')}, not wav2vec2; name another"
+                )
             extractor = Wav2Vec2FeatureExtractor.from_pretrained(name)
             # Weights in pytorch_model.bin would be unpickled.
             return extractor, Wav2Vec2Model.from_pretrained(name, use_safetensors=True)
-    # transformers raises an OSError with a paragraph for a missing file.
+    # For a missing file, transformers raises an OSError whose message is a paragraph.
     except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if isinstance(error, InputError):
             raise
         reason = " ".join(str(error).split()).split(". ")[0].rstrip(".:")[:160]
-        raise InputError(f"{name}: no wav2vec2 model that can be read ({reason}); {cure}") from None
+        raise InputError(f"{name}: cannot read a wav2vec2 model ({reason}); {cure}") from None
 
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Turn off progress bars and reports of unused weights, such as those of the quantizer."""
+    """Turn off the progress bars and the warnings about unused weights of transformers."""
     from transformers.utils import logging
 
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -141,7 +147,7 @@ def _silent() -> Iterator[None]:
 
 
 def _reach_and_hop(kernels: list[int], strides: list[int]) -> tuple[int, int]:
-    """Receptive field of the convolutions and samples between frames.
+    """Compute the receptive field of the convolutions and the distance between frames, in samples.
 
     >>> _reach_and_hop([10, 3, 3, 3, 3, 2, 2], [5, 2, 2, 2, 2, 2, 2])
     (400, 320)
@@ -154,7 +160,7 @@ def _reach_and_hop(kernels: list[int], strides: list[int]) -> tuple[int, int]:
 
 
 def _fingerprint(model: nn.Module, settings: str) -> str:
-    """Digest of all weights that the frames depend on, wherever the model is."""
+    """Digest of the settings and of all weights that the frames depend on; it does not depend on the model's path."""
     digest = hashlib.sha256(settings.encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
