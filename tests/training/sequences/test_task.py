@@ -154,9 +154,9 @@ def test_a_new_stream_head_is_fitted_to_the_scale_of_its_frames(of_streams):
         ({"data.sections": "none.txt"}, r"none\.txt: No such file"),
         (
             {"data.validation": "unlabeled.txt"},
-            r"data\.validation: anna_0\.wav",
+            r"data\.validation: .*anna_0\.wav",
         ),
-        ({"episodes": {"kind": "gold"}, "data.labeled": "unlabeled.txt"}, r"data\.labeled: anna_0\.wav"),
+        ({"episodes": {"kind": "gold"}, "data.labeled": "unlabeled.txt"}, r"data\.labeled: .*anna_0\.wav"),
         ({"data.validation": "single.txt"}, r"data\.validation: .*single\.txt"),
         ({"episodes": {"kind": "pairs"}, "data.pairs": "own.txt"}, r"own\.txt: "),
         ({"episodes": {"kind": "pairs"}, "data.pairs": "one.txt"}, r"data\.pairs: 1 "),

@@ -1,1 +1,1 @@
-"""Adaptation of an encoder to unlabeled recordings: mining and training in turn."""
+"""Adaptation of an encoder to unlabeled recordings, by rounds of mining pairs and training on them."""

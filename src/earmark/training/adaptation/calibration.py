@@ -1,9 +1,10 @@
-"""Thresholds of an adapted encoder, without labels: it shall detect as often as its initialization.
+"""Calibration of an adapted encoder without labels, so that it detects as often as its initialization.
 
-The model card of the initialization gives false alarms per hour by threshold. Keywords are enrolled with both encoders
-from mined segments, and both score recordings that the takes are not from. A threshold of the initialization becomes
-the threshold that as many scores of the adapted encoder reach. Some of these scores are true detections; they count for
-both encoders, so that no labels are needed.
+The model card of the initialization has a threshold for each number of false alarms per hour. Keywords are enrolled
+with both encoders from mined segments, and both encoders score recordings that contain none of the takes. For each
+threshold, the number of detections of the initialization is counted. The new threshold is the score at which the
+adapted encoder has the same number of detections. No labels are needed, because true detections count for both
+encoders.
 """
 
 import warnings
@@ -32,7 +33,7 @@ Floats = NDArray[np.floating]
 _TAKES = 3
 _WORD_S = 0.45, 0.97
 _SILENCE_S = 0.3
-_LEAST_ALARMS = 5  # fewer do not determine a threshold
+_LEAST_ALARMS = 5  # least number of detections that determine a threshold
 _LEAST_GRID, _LEAST_SLOPE = 10, 0.1
 _GRID = np.linspace(0, 1, 501)
 
@@ -50,21 +51,21 @@ def calibrate_like(
 ) -> Calibration:
     """Calibrate an adapted encoder so that it detects as often as its initialization.
 
-    Thresholds that too few scores reach are extrapolated along a straight line.
+    Thresholds with too few detections are extrapolated along a straight line.
 
     Args:
-        path: the adapted encoder, an .onnx file; its model card is written.
-        before: the initialization, an .onnx file with a calibration.
-        pairs: a manifest of mined pairs. They should not be in the training data of the adapted encoder, which makes
-            the segments of its own pairs more similar than others.
+        path: the adapted encoder (.onnx); the calibration is written into its model card.
+        before: the initialization (.onnx), which has a calibration.
+        pairs: manifest of mined pairs. They should not be training data of the adapted encoder, because training makes
+            the segments of a pair more similar.
         recordings: audio files to score.
         keywords: maximum number of keywords.
-        minutes: maximum amount of audio.
-        seed: of the random choice of keywords and recordings.
+        minutes: maximum duration of the scored audio.
+        seed: seed of the random choice of keywords and recordings.
         progress: counts recordings.
 
     Raises:
-        InputError: the initialization has no calibration, or there is too little audio.
+        InputError: the initialization has no calibration, or the recordings have too few detections.
     """
     first, adapted = load_encoder(before), load_encoder(path)
     known = first.calibration
@@ -72,7 +73,9 @@ def calibrate_like(
     generator = np.random.default_rng(seed)
     enrolled, sources = _enroll(read_manifest(pairs), first, keywords, generator)
     if not enrolled:
-        raise InputError(f"{pairs}: no pairs as long as words to enroll")
+        raise InputError(
+            f"{pairs}: no pair has the length of a word, so no keyword can be enrolled; adapt to more recordings"
+        )
     again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in enrolled]
     chosen = [recordings[row] for row in generator.permutation(len(recordings)).tolist()]
     detectors = Detector(enrolled, encoder=first), Detector(again, encoder=adapted)
@@ -95,16 +98,16 @@ def _count_alarms(
     most_s: float,
     progress: Progress,
 ) -> tuple[Floats, float]:
-    """Count how often the scores of each detector reach each threshold, shape (detectors, 501); and the seconds scored.
+    """Count the detections of each detector at each threshold, shape (detectors, 501), and the scored seconds.
 
-    A keyword is not scored in the recordings of its own takes, `sources`.
+    A keyword is not scored in the recordings of its own takes, which `sources` names.
     """
     counts = np.zeros((len(detectors), len(_GRID)))
     scored_s = 0.0
     for file in follow(recordings, "calibrating", progress):
         try:
             wave = read(file)
-        except AudioError:  # the user was warned when it was dropped
+        except AudioError:  # the user was warned when the recording was dropped
             continue
         scored_s += len(wave) / SAMPLE_RATE
         is_foreign = np.array([file.resolve() not in some for some in sources])
@@ -116,25 +119,24 @@ def _count_alarms(
 
 
 def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> list[float]:
-    """Thresholds of one encoder that as many scores reach as the thresholds of another.
+    """Find thresholds of a second encoder with the same numbers of detections as thresholds of a first encoder.
 
     Args:
-        before: number of times that the scores of the first encoder reach each of 501 thresholds from 0 to 1,
-            shape (501,).
-        after: the same for the second encoder.
+        before: number of detections of the first encoder at each of 501 thresholds from 0 to 1, shape (501,).
+        after: number of detections of the second encoder at the same thresholds, shape (501,).
         wanted: thresholds of the first encoder, descending.
 
     Returns:
         Thresholds of the second encoder, descending.
 
     Raises:
-        InputError: too few scores.
+        InputError: there are too few detections.
     """
-    # Scores rise through low thresholds rarely, because they are above them most of the time.
+    # Scores rarely cross low thresholds, because they are above them most of the time. The counts are made monotonic.
     before, after = (np.maximum.accumulate(counts[::-1])[::-1] for counts in (before, after))
     is_known = (before >= _LEAST_ALARMS) & (min(wanted) / 2 <= _GRID)
-    # Of several thresholds with equal counts the highest is used, for both encoders. Otherwise an encoder that did not
-    # change would get higher thresholds.
+    # Among thresholds with equal counts, the highest is used for both encoders, so that an unchanged encoder keeps its
+    # thresholds.
     is_highest = np.append(before[1:] < before[:-1], True)
     if is_known.sum() < _LEAST_GRID or (is_known & is_highest).sum() < 2:
         raise InputError("too few detections to calibrate; adapt to more recordings")
@@ -154,7 +156,7 @@ def _spread(thresholds: Sequence[float]) -> float:
 def _enroll(
     manifest: Manifest, encoder: Encoder, most: int, generator: np.random.Generator
 ) -> tuple[list[Keyword], list[set[Path]]]:
-    """Keywords from similar segments, and for each the recordings of its takes."""
+    """Enroll keywords from similar segments; returns the keywords, and the recordings of the takes of each."""
     keywords: list[Keyword] = []
     sources: list[set[Path]] = []
     groups = [*_groups(manifest.clips)]
@@ -174,7 +176,7 @@ def _enroll(
 
 
 def _groups(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Segments as long as words, each with up to two of its partners, each from another recording."""
+    """Yield segments with the length of a word, each with up to two similar segments of other recordings."""
     sides: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         sides[clip.label].append(clip)
@@ -197,7 +199,7 @@ def _is_word(clip: Clip) -> bool:
 
 
 def _read_padded(manifest: Manifest, clip: Clip) -> Wave:
-    """A segment with silence around it."""
+    """Read a segment, and pad it with silence."""
     wave = read(manifest.folder / clip.path)
     stop = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
     return np.pad(wave[round(clip.start_s * SAMPLE_RATE) : stop], round(_SILENCE_S * SAMPLE_RATE))

@@ -1,4 +1,4 @@
-"""The dataset of an adaptation: sections with speech and their segments, for training and held out."""
+"""Dataset of an adaptation: sections with speech and their segments, divided into training and held-out parts."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,17 +16,17 @@ from earmark.data.segments.grid import grid_segments
 from earmark.data.vad import find_sections
 from earmark.training.adaptation.settings import GRID, TIGHT
 
-_LEAST_UNITS = 4  # two for training and two held out: a pair needs two
+_LEAST_UNITS = 4  # two for training and two held out, because a pair needs two
 
 
 @dataclass(frozen=True)
 class DatasetPart:
-    """Lists of one part of the recordings.
+    """Lists of the training or the held-out part of the recordings.
 
     Attributes:
         sections: list of the sections with speech.
         segments: list of all their segments on the grid.
-        audio: folder that the lists' paths start from; None for manifests.
+        audio: folder that the paths in the lists start from; None if the lists are manifests.
         count: number of segments.
         units: number of speakers, or of recordings where speakers are unknown.
     """
@@ -43,12 +43,12 @@ class Dataset:
     """The dataset of an adaptation.
 
     Attributes:
-        training: the part for mining and training.
-        held_out: the part for the held-out loss; None where labeled segments validate.
-        speech_s: seconds of speech in both.
+        training: part for mining and training.
+        held_out: part for the held-out loss; None if validation uses labeled segments.
+        speech_s: seconds of speech in both parts.
         recordings: number of recordings with speech.
-        unit: what was held out: `speakers` or `recordings`.
-        failures: why recordings were dropped.
+        unit: `speakers` or `recordings`: pairs are mined across them, and whole units are held out.
+        failures: messages about recordings that were dropped.
     """
 
     training: DatasetPart
@@ -77,21 +77,22 @@ def prepare(
 ) -> Dataset:
     """Find the sections with speech, divide them into parts, and write the lists.
 
-    Whole speakers are held out if the speakers of all recordings are known and there are enough; otherwise recordings.
+    Speakers are held out if the speakers of all recordings are known and there are four or more. Otherwise, recordings
+    are held out.
 
     Args:
         manifest: the recordings.
-        out: folder for the lists, and for a checkpoint log of the found sections.
+        out: folder for the lists, and for a log of the sections found so far.
         share: share of the speakers or recordings to hold out.
-        seed: of the random choice.
-        without: recordings to leave out, because their labeled segments validate.
-        has_labels: whether labeled segments validate; then nothing is held out.
+        seed: seed of the random choice.
+        without: recordings to leave out, because validation uses their labeled segments.
+        has_labels: whether validation uses labeled segments; if so, nothing is held out.
         workers: number of processes.
         progress: counts recordings.
 
     Raises:
-        InputError: too few recordings.
-        EarmarkError: no speech, or no readable recording.
+        InputError: there are too few recordings.
+        EarmarkError: the recordings contain no speech, or none can be read.
     """
     sections, failures = find_sections(manifest, out / "sections.jsonl", TIGHT, workers=workers, progress=progress)
     sections = _usable(sections, manifest, failures, without)
@@ -100,8 +101,8 @@ def prepare(
     needed = 2 if has_labels else _LEAST_UNITS
     if len(units) < needed:
         raise InputError(
-            f"{manifest.folder}: speech in {len(units)} of its {unit}; pairs need {needed}, because they are mined "
-            "across them; add recordings, or cut a long one into several"
+            f"{manifest.folder}: {len(units)} {unit} have speech, but at least {needed} are needed for pairs across "
+            f"{unit}; add recordings, or cut a long recording into several"
         )
     chosen = set()
     if not has_labels:
@@ -124,15 +125,18 @@ def prepare(
 def _usable(
     sections: Sequence[Span], manifest: Manifest, failures: Mapping[str, str], without: frozenset[Path]
 ) -> list[Span]:
-    """Sections with segments on the grid, without the recordings to leave out."""
+    """Select the sections that are long enough for a segment, without those of recordings to leave out."""
     found = [section for section in sections if GRID.count(section)]
     if not found:
         reason = next(iter(failures.values()), "they contain no speech")
-        raise EarmarkError(f"{manifest.folder}: no section in {len(manifest)} recordings: {reason}")
+        raise EarmarkError(f"{manifest.folder}: none of {len(manifest)} recordings has a section of speech: {reason}")
     left_out = {section.path for section in found if (manifest.folder / section.path).resolve() in without}
     kept = [section for section in found if section.path not in left_out]
     if not kept:
-        raise InputError("contains segments of every recording, so that none is left to train on", key="validation")
+        raise InputError(
+            "has segments of every recording, so that none is left to train on; label segments of fewer recordings",
+            key="validation",
+        )
     return kept
 
 
@@ -146,7 +150,7 @@ def _write_part(sections: Sequence[Span], audio: Path, out: Path, prefix: str, s
 
 
 def _with_units(sections: Sequence[Span]) -> tuple[list[Span], str]:
-    """Sections, and whether pairs are mined across `speakers` or `recordings`; then the sections have no speakers."""
+    """Choose `speakers` or `recordings` as the unit; returns the sections, which for `recordings` have no speakers."""
     speakers = {section.speaker for section in sections}
     if "" not in speakers and len(speakers) >= _LEAST_UNITS:
         return list(sections), "speakers"
@@ -158,5 +162,5 @@ def _unit(section: Span) -> str:
 
 
 def _needs_manifest(section: Span) -> bool:
-    """Whether a list cannot hold the path or speaker."""
+    """Whether a list cannot contain the path or speaker, so that a manifest is needed."""
     return any(any(map(str.isspace, text)) or text == UNKNOWN for text in (section.path, section.speaker))

@@ -1,4 +1,4 @@
-"""The initialization of an adaptation: its first encoder, and the recipe settings that belong to it."""
+"""The initialization of an adaptation: its first encoder, and the recipe keys that the encoder needs."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,15 +15,15 @@ from earmark.training.sequences.recipe import SequenceRecipe
 
 BASE, NONE = "base", "none"
 
-# The published network, small enough for a CPU, on frames that need no download.
+# A smaller version of the published network, for a CPU, on frames that need no download.
 _SMALL: Table = {
     "frames": {"kind": "log_mel"},
     "encoder": {"kind": "segment", "features": 40, "dimension": 128, "feed_forward": 512, "dropout": 0.1},
     "optimizer": {"lr": 1e-3},
 }
-# A small learning rate keeps what a trained encoder has learned.
+# With a small learning rate, a trained encoder changes little.
 _GENTLE: Table = {"optimizer": {"lr": 2e-4}}
-# A recipe is checked before there are lists: these paths stand for them.
+# Placeholders for the paths of lists, to check a recipe before the lists exist.
 _NO_LISTS = dict.fromkeys(("folder", "sections", "pairs", "labeled"), "nowhere")
 # Keys of a recipe that the adaptation sets itself.
 _OWN_KEYS = ("name", "data", "watch", "stop_after", "seed", "threads", "checkpoint_every")
@@ -34,11 +34,11 @@ class Initialization:
     """The first encoder of an adaptation.
 
     Attributes:
-        name: for reports.
-        recipe: tables of a recipe of sequences, without `data` and `start`.
+        name: name in reports.
+        recipe: tables of a sequence recipe, without `data` and `start`.
         checkpoint: a checkpoint or an exported encoder; None if the first encoder is trained on stretched sections.
         from_scratch: whether rounds start from random weights by default.
-        sections: keys of `episodes` for that first training.
+        sections: keys of `episodes` for the training on stretched sections.
     """
 
     name: str
@@ -52,12 +52,12 @@ def choose_initialization(init: str | None = None, recipe: Path | None = None) -
     """Find the initialization that a user names.
 
     Args:
-        init: `base`, `none`, a checkpoint of sequences, or an exported encoder on the published frames; `base` if not
-            given, or the `start.checkpoint` of the recipe.
-        recipe: a recipe of sequences; its data are ignored.
+        init: `base`, `none`, a checkpoint of a sequence recipe, or an exported encoder on the published frames. None
+            is the `start.checkpoint` of the recipe, or `base` without a recipe.
+        recipe: a sequence recipe, whose data are ignored; None for a built-in one.
 
     Raises:
-        InputError: no such file, or an encoder that cannot be adapted.
+        InputError: the file does not exist, or its encoder cannot be adapted.
     """
     if recipe is not None:
         return _from_recipe(init, recipe)
@@ -73,7 +73,7 @@ def choose_initialization(init: str | None = None, recipe: Path | None = None) -
 def _from_recipe(init: str | None, recipe: Path) -> Initialization:
     table = read_table(recipe, SequenceRecipe)
     if table.get("kind") != "sequences":
-        raise InputError(f'{recipe}: adaptation needs a recipe of sequences; begin it with kind = "sequences"')
+        raise InputError(f'{recipe}: adaptation needs a sequence recipe; set kind = "sequences"')
     start = table.pop("start", {}).get("checkpoint")
     table = {key: value for key, value in table.items() if key not in _OWN_KEYS}
     check_any_recipe({"name": "adapted", **table, "data": _NO_LISTS}, str(recipe))
@@ -81,12 +81,12 @@ def _from_recipe(init: str | None, recipe: Path) -> Initialization:
     if init is not None and init != NONE:
         checkpoint = Path(init).resolve()
         if not checkpoint.is_file():
-            raise InputError(f"{init} is neither {NONE} nor a checkpoint file; the recipe gives the rest", key="init")
+            raise InputError(f"{init} is not a file; with a recipe, choose {NONE} or a checkpoint", key="init")
     elif init is None and start:
         checkpoint = Path(start)
         if not checkpoint.is_file():
             raise InputError(
-                f"{recipe}: start.checkpoint: no file {checkpoint}; train it first, or choose the initialization {NONE}"
+                f"{recipe}: start.checkpoint: no file {checkpoint}; train it, or choose the initialization {NONE}"
             )
     del table["kind"]
     episodes = table.get("episodes", {})
@@ -99,7 +99,7 @@ def _from_checkpoint(path: Path) -> Initialization:
     recipe = check_any_recipe(state.recipe, str(path))
     if not isinstance(recipe, SequenceRecipe):
         raise InputError(
-            f"{path} was trained on words; choose {BASE}, {NONE} or a checkpoint that was trained on sequences",
+            f"{path} was trained by a word recipe; choose {BASE}, {NONE} or a checkpoint of a sequence recipe",
             key="init",
         )
     kept = ("context", "frames", "encoder", "loss")
@@ -111,7 +111,7 @@ def _from_exported(path: Path, name: str) -> Initialization:
     settings = with_current_names(encoder.card.get("recipe", {})).get("encoder", {})
     if settings.get("frames") != "published":
         raise InputError(
-            f"{name} has a tower of its own, which was trained on labeled words; choose {BASE} or {NONE}", key="init"
+            f"{name} does not use the published tower, so it cannot be adapted; choose {BASE} or {NONE}", key="init"
         )
     stream = StreamSettings.model_validate(settings)
     table = {"frames": {"kind": "tower", "late": 0}, "encoder": {"kind": "stream"} | stream.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""Report of an adaptation: `report.md`, `results.json`, a plot, and lines for the terminal."""
+"""Report of an adaptation: `report.md`, `results.json`, a plot, and texts for the terminal."""
 
 import shlex
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +16,7 @@ _COLUMNS = {"map": ">MAP (%)", "map_at_r": ">MAP@R (%)", "held_out_loss": ">held
 
 
 def dataset_line(dataset: Dataset) -> str:
-    """The size of the dataset."""
+    """Describe the size of a dataset in one line."""
     held_out = f", {dataset.held_out.units} of them held out" if dataset.held_out else ""
     units = f"{dataset.units} {dataset.unit}{held_out}"
     if dataset.unit != "recordings":
@@ -25,7 +25,7 @@ def dataset_line(dataset: Dataset) -> str:
 
 
 def round_line(finished: Round, watch: str) -> str:
-    """The result of a round."""
+    """Describe the result of a round in one line."""
     return (
         f"round {finished.number}: {finished.pairs:,} pairs with a cosine of {finished.threshold:.2f} or more, from "
         f"{100 * finished.coverage:.0f} % of the segments; {metric_text(watch, finished.before, finished.numbers)}, "
@@ -34,12 +34,12 @@ def round_line(finished: Round, watch: str) -> str:
 
 
 def summary(result: AdaptationResult) -> Iterator[str]:
-    """The result of an adaptation, in a few lines."""
+    """Describe the result of an adaptation; yields a few lines."""
     if result.kept:
         better = metric_text(result.watch, result.start, result.rounds[result.kept - 1].numbers)
         yield f"round {result.kept} is the best: {better}"
     else:
-        yield "no round is better than the initialization, which stays as it is"
+        yield "no round is better than the initialization, which is the result"
     if result.checkpoint is not None:
         yield f"wrote {result.checkpoint}"
     if result.encoder is not None:
@@ -62,7 +62,7 @@ def write_report(result: AdaptationResult, corpus: str, command: Sequence[str]) 
         command: the words of the command line.
 
     Raises:
-        EarmarkError: they cannot be written.
+        EarmarkError: the files cannot be written.
     """
     scale, words = _UNITS[result.watch]
     values = [scale * numbers[result.watch] for numbers in _metrics(result)]
@@ -84,19 +84,19 @@ def _page(result: AdaptationResult, corpus: str, command: Sequence[str]) -> Iter
     yield "## Steps"
     yield (
         "The report of each mining is `round-N/pairs/report.md`, the log of each training `round-N/run/log.jsonl`.\n"
-        "These commands repeat each step; give them another `--out` or `--run`:"
+        "These commands repeat each step; give each another `--out` or `--run`:"
     )
     yield "```bash\n" + "\n".join(shlex.join(words) for words in result.commands) + "\n```"
 
 
 def _validation_text(result: AdaptationResult) -> str:
     if result.watch == "map":
-        return "MAP of labeled segments, across speakers where there are several, decides."
+        return "The best encoder is chosen by the MAP of labeled segments, across speakers if there are several."
     held_out = result.dataset.held_out
     assert held_out is not None
     return (
-        f"{held_out.units} {result.dataset.unit} are held out: the loss on the pairs that the initialization mined "
-        "among them decides."
+        f"{held_out.units} {result.dataset.unit} are held out. The best encoder is chosen by the loss on pairs that "
+        "the initialization mined among them."
     )
 
 

@@ -1,4 +1,4 @@
-"""Self-training: mining and training in turn, as long as validation improves."""
+"""Self-training: rounds of mining and training, until the validation does not improve."""
 
 import hashlib
 import math
@@ -49,14 +49,14 @@ class Round:
     """The result of a round.
 
     Attributes:
-        number: of the round, from 1.
-        numbers: metrics of its encoder: `map` and `map_at_r`, or `held_out_loss`, or all of them.
-        before: metrics of the best encoder before it.
+        number: number of the round, from 1.
+        numbers: metrics of the round's encoder: `map` and `map_at_r`, or `held_out_loss`, or all of them.
+        before: metrics of the best encoder of earlier rounds.
         pairs: number of mined pairs.
         coverage: share of the segments that have a neighbor.
         threshold: minimum cosine of a pair.
-        minutes: duration.
-        is_better: whether its encoder is better than all before.
+        minutes: duration of the round.
+        is_better: whether the round's encoder is better than all earlier ones.
     """
 
     number: int
@@ -76,15 +76,15 @@ class AdaptationResult:
     Attributes:
         out: folder of all files.
         initialization: name of the initialization.
-        watch: the metric that decides, `map` or `held_out_loss`.
+        watch: metric that selects the best encoder, `map` or `held_out_loss`.
         start: metrics of the initialization.
         rounds: all rounds.
         kept: number of the round whose encoder is the result; 0 for the initialization.
-        checkpoint: the result; None if it is an exported encoder without changes.
-        encoder: the result as .onnx; None if it does not run on streams, or has no changes.
-        calibration: of `encoder`.
-        uncalibrated: why `encoder` has no calibration.
-        dataset: the recordings.
+        checkpoint: checkpoint of the result; None if the result is an exported encoder that no round improved.
+        encoder: the result as .onnx; None if the encoder does not run on streams or no round improved it.
+        calibration: calibration of `encoder`.
+        uncalibrated: reason why `encoder` has no calibration.
+        dataset: the dataset of the adaptation.
         commands: the command lines that repeat each step.
     """
 
@@ -103,29 +103,30 @@ class AdaptationResult:
 
 
 class SelfTraining:
-    """An adaptation in steps: prepares the dataset, then `rounds`, then `result`.
+    """An adaptation in steps: the constructor prepares the dataset; `rounds` and then `result` do the rest.
 
-    Interrupted work continues when it is started again with the same arguments.
+    An interrupted adaptation resumes when it is started again with the same arguments.
 
-    All encoders are validated on the same data. With labels, the metric is MAP. Without labels, it is the loss on one
-    list of pairs, which the initialization mines once in held-out recordings. Losses on two lists cannot be compared;
-    and if each encoder mined its own list, one to which all segments are similar would win.
+    All encoders are validated on the same data. With labels, the metric is MAP. Without labels, it is the loss on a
+    list of pairs that the initialization mines once in held-out recordings. Encoders do not mine their own lists for
+    validation, because an encoder to which all segments are similar would then have the lowest loss.
 
     Args:
         manifest: the recordings.
         out: folder of all files.
         initialization: from `choose_initialization`.
-        settings: number and length of rounds.
-        name: of the encoder.
-        validation: labeled segments, a list or manifest; their MAP decides.
-        validation_audio: folder that the paths of such a list start from.
+        settings: settings of the rounds.
+        name: name of the encoder.
+        validation: list or manifest of labeled segments, for validation by MAP; None for the held-out loss.
+        validation_audio: folder that the paths in the validation list start from.
         device: torch device; a GPU if there is one.
         workers: number of processes that search for speech.
         progress: counts the items of each stage.
 
     Raises:
-        InputError: too few recordings; broken labels; the folder has another adaptation.
-        EarmarkError: no speech; the disk is full. Finished results stay.
+        InputError: there are too few recordings; the validation list cannot be read; or the folder has another
+            adaptation.
+        EarmarkError: the recordings have no speech, or the disk is full; finished results are kept.
     """
 
     def __init__(
@@ -159,7 +160,7 @@ class SelfTraining:
             workers=workers,
             progress=progress,
         )
-        # Only now: a user may add recordings after an error, and start again in the same folder.
+        # The folder is stamped after the dataset: after an error, the user may add recordings and use the folder again.
         self._work.open()
         self._recordings = sorted({manifest.locate(clip).resolve() for clip in manifest})
         self._data = self._common_data(validation, validation_audio)
@@ -167,19 +168,19 @@ class SelfTraining:
         self._recipes = AdaptationRecipes(initialization, settings, name, "map" if self._validates_map else "loss")
         self._commands: list[Sequence[str]] = []
         self._best: Path | None = initialization.checkpoint
-        self._metrics: list[Metrics] = []  # of the initialization, and of each better round
+        self._metrics: list[Metrics] = []  # of the initialization, and of each round that is better
         self._rounds: list[Round] = []
 
     @property
     def watch(self) -> str:
-        """The metric that decides: `map` or `held_out_loss`."""
+        """Metric that selects the best encoder: `map` or `held_out_loss`."""
         return "map" if self._validates_map else "held_out_loss"
 
     def initialize(self) -> Metrics | None:
-        """Train the first encoder, on sections in two tempos, if the initialization has none.
+        """Train the first encoder on sections in two tempos, if the initialization has no encoder.
 
         Returns:
-            Its metrics; None if there was nothing to train.
+            Metrics of the first encoder; None if the initialization has an encoder.
         """
         if self._best is not None:
             return None
@@ -194,7 +195,7 @@ class SelfTraining:
         return load_checkpoint(self._best).metrics
 
     def rounds(self) -> Iterator[Round]:
-        """Mine and train until a round is not better, and yield each round when it is finished."""
+        """Mine and train until a round does not improve the validation; yields each finished round."""
         self.initialize()
         assert self._best is not None
         if self.dataset.held_out is not None:
@@ -210,7 +211,7 @@ class SelfTraining:
                 return
 
     def result(self) -> AdaptationResult:
-        """Write the best encoder of all rounds, and calibrate it."""
+        """Write the best encoder of all rounds, calibrate it, and return the result of the adaptation."""
         checkpoint = encoder = calibration = None
         reason = ""
         assert self._best is not None, "after all rounds"
@@ -265,7 +266,7 @@ class SelfTraining:
         if not self._metrics:
             self._metrics.append(self._work.result("start", lambda: self._validate(recipe, best)))
         numbers, before = load_checkpoint(checkpoint).metrics, self._metrics[-1]
-        # The minutes of an interrupted run are kept with its results.
+        # Stored results keep the minutes of the run that computed them.
         done = self._work.result(
             f"{name}/round", lambda: {"minutes": (time.monotonic() - began) / 60, "numbers": numbers}
         )
@@ -307,17 +308,17 @@ class SelfTraining:
         return pairs
 
     def _pairs_file(self, folder: Path) -> Path:
-        # As lists, the pairs of all rounds start from one folder and share its frames.
+        # The paths in lists start from the same folder in all rounds, so that rounds share stored frames.
         return folder / ("pairs.txt" if "audio" in self._data else "pairs.parquet")
 
     def _exported(self, encoder: Path) -> Path:
-        """The encoder as .onnx if it runs on streams, so that it embeds in the same way later; otherwise as it is."""
+        """Export an encoder that runs on streams, so that mining uses the runtime; returns other encoders unchanged."""
         if encoder.suffix == ".onnx":
             return encoder
         recipe = load_checkpoint(encoder).recipe
         if recipe["encoder"]["kind"] != StreamSettings.model_fields["kind"].default:
             return encoder
-        # A file beside the user's own checkpoint is the user's, too, and may be older.
+        # Nothing is written beside the user's own checkpoint, and an .onnx file there may be older.
         is_users = encoder == self.initialization.checkpoint
         exported = self.out / "start.onnx" if is_users else encoder.with_suffix(".onnx")
         if not exported.exists():
@@ -325,14 +326,14 @@ class SelfTraining:
         return exported
 
     def _train(self, recipe: SequenceRecipe, name: str) -> Path:
-        """Train, and return the best checkpoint; the recipe is written for the user's record."""
+        """Train a recipe, and return the best checkpoint; the recipe is also written to a file for the user."""
         file, run = self.out / f"{name}.toml", self.out / name / "run"
         write_recipe(recipe, file, f"{name} of an adaptation; to repeat it: earmark train {file.name}")
         self._commands.append(["earmark", "train", str(file), "--run", str(run)])
         return loop.train(recipe, run, device=self.device, progress=within(name, self.progress))
 
     def _validate(self, recipe: SequenceRecipe, checkpoint: Path) -> dict[str, float]:
-        """Metrics of the initialization, on the same data as those of a round."""
+        """Compute the metrics of the initialization on the validation data of the rounds."""
         task = loop.build_task(recipe, find_device(self.device), Processes())
         loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
         initialize_from(checkpoint, task.model, loss, recipe.loss.kind, ())
@@ -342,8 +343,8 @@ class SelfTraining:
         """Calibrate the result; return the calibration, or None and the reason."""
         before = self.initialization.checkpoint
         if before is None or before.suffix != ".onnx":
-            return None, "its initialization has no calibration"
-        # The best keywords come from held-out pairs; otherwise from those that the initialization mined.
+            return None, "the initialization has no calibration"
+        # Keywords come from held-out pairs; without any, from pairs that the initialization mined.
         part = "round-1" if self.dataset.held_out is None else "held-out"
         pairs = self.out / part / "pairs" / "pairs.parquet"
         try:
@@ -356,7 +357,7 @@ class SelfTraining:
 
 
 def metric_text(watch: str, *steps: Metrics) -> str:
-    """The values of a metric: `MAP 31.0 → 33.2 %`.
+    """Format the values of a metric before and after a step: `MAP 31.0 → 33.2 %`.
 
     >>> metric_text("held_out_loss", {"held_out_loss": 3.25}, {"held_out_loss": 3.0})
     'held-out loss 3.250 → 3.000'
@@ -374,7 +375,7 @@ def _embedder(path: Path) -> SegmentEmbedder:
 
 
 def _least_sections(part: DatasetPart) -> int:
-    """Minimum number of sections per speaker that keeps at least half of the sections; at most the published 20."""
+    """Choose the minimum number of sections per speaker: the highest of 20, 10, 5 and 2 that keeps half of all."""
     counts: dict[str, int] = {}
     for section in read_sections(part.sections):
         if section.end_s - section.start_s >= 0.4:
@@ -393,7 +394,7 @@ def _labeled_recordings(validation: Path | None, audio: Path | None) -> frozense
 def _stamp(
     manifest: Manifest, initialization: Initialization, settings: AdaptSettings, validation: Path | None
 ) -> dict[str, object]:
-    """What the results of an adaptation depend on."""
+    """Stamp of an adaptation: all values that its results depend on."""
     checkpoint = initialization.checkpoint
     return {
         "corpus": _digest(repr((str(manifest.folder.resolve()), manifest.clips)).encode()),

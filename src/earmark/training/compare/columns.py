@@ -16,10 +16,10 @@ _COLUMNS = {
 
 
 def columns_of(condition: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The metrics of a table, and the name of each.
+    """The metrics in the table of a condition, and the names of all metrics.
 
     Args:
-        condition: of a result; only few-shot tests have conditions that are not the kind of the test.
+        condition: condition of a few-shot test, or the kind of any other test, as in `Result`.
     """
     return _COLUMNS.get(condition, (FEW_SHOT_COLUMNS, few_shot.METRICS))
 
@@ -30,5 +30,5 @@ def is_cost(metric: str) -> bool:
 
 
 def title_of(name: str, metric: str) -> str:
-    """Title of a column or panel, with the unit."""
+    """Title of the column or panel of a metric: its name and unit."""
     return name if is_cost(metric) else f"{name} (%)"

@@ -1,4 +1,4 @@
-"""Evaluator of a comparison: all tests and back-ends of a protocol on a trained run, with the results kept on disk."""
+"""Evaluator of a comparison: runs all tests of a protocol on a checkpoint, and stores the results beside it."""
 
 import hashlib
 import json
@@ -26,14 +26,14 @@ Floats = NDArray[np.floating]
 
 
 class Evaluator:
-    """Lists and recordings of a protocol, read once for all runs.
+    """Evaluates checkpoints by all tests of a protocol, whose lists and recordings are read once.
 
     Args:
         protocol: the tests.
-        load: opens a checkpoint; called with the checkpoint, ``crops`` and ``seed``.
+        load: loads the embedder of a checkpoint; called with the checkpoint, ``crops`` and ``seed``.
 
     Raises:
-        InputError: a list or recording cannot be read, or the lists do not have a condition.
+        InputError: a list or recording cannot be read, or the lists lack a condition.
     """
 
     def __init__(self, protocol: Protocol, *, load: Callable[..., Embedder] = load_embedder) -> None:
@@ -46,21 +46,21 @@ class Evaluator:
             *map(Identification.of, protocol.identification),
             *map(Verification.of, protocol.verification),
         ]
-        # Decoding a recording takes longer than embedding it with a small encoder; all runs use the same waves.
+        # Waves are kept for all runs: decoding a recording takes longer than embedding it with a small encoder.
         self._read = cache(audio.read)
 
     @cached_property
     def waves(self) -> dict[tuple[Path, str], Wave]:
-        """The recordings of all tests of words, by folder and path."""
+        """Waves of the recordings of all few-shot and open-set tests, by folder and path."""
         named = {(test.test.audio, path) for test in self.words for path in test.paths}
         return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
 
     def evaluate(self, checkpoint: Path, *, progress: Progress = no_progress) -> list[Result]:
-        """Evaluate a checkpoint; results are kept beside it in ``judged.json`` and read from there the next time.
+        """Evaluate a checkpoint, or read its results from ``judged.json`` beside it if they are there.
 
         Args:
-            checkpoint: of a run.
-            progress: of embedding recordings of speakers.
+            checkpoint: checkpoint of a run.
+            progress: counts recordings of speaker tests that are embedded.
         """
 
         def make() -> list[dict[str, object]]:
@@ -81,7 +81,7 @@ class Evaluator:
         return results
 
     def _speakers(self, checkpoint: Path, progress: Progress) -> list[Result]:
-        # Most of the time goes into crops: tests with the same crops share the embeddings, which later tests reuse.
+        # Embedding crops takes most of the time, so tests with the same crops share stored embeddings.
         files: dict[tuple[int, int], list[str]] = {}
         for test in self.speakers:
             files.setdefault(crops_of(test.test), []).extend(test.files)
@@ -116,15 +116,15 @@ class Evaluator:
         return vectors
 
     def _stamp(self, checkpoint: Path) -> str:
-        """Identifies the checkpoint, the protocol, and the content of its lists."""
+        """Digest of the checkpoint, the protocol, the content of its lists, and the names of the metrics."""
         folders = [test.test.lists for test in self.words]
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
         speakers = [test.content for test in self.speakers]
-        # Other metrics need another evaluation, too.
+        # If the metrics change, the evaluation is repeated.
         counted = [__version__, list(few_shot.METRICS), list(open_set.METRICS)]
         if speakers:
             counted += [list(identification.METRICS), list(verification.METRICS)]
-        # A protocol without tests of speakers has the same stamp as before there were such tests.
+        # Without speaker tests, the stamp is that of earlier versions, which had no speaker tests.
         untested = {kind for kind in ("identification", "verification") if not getattr(self.protocol, kind)}
         protocol = self.protocol.model_dump_json(exclude=untested)
         parts = [checkpoint.read_bytes(), protocol.encode(), repr(tuple(counted)).encode(), *lists, *speakers]

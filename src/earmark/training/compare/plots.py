@@ -20,7 +20,7 @@ _PANELS = 4
 
 
 def plots_of(summary: Summary, test: str, condition: str) -> dict[str, Figure]:
-    """The figures of one condition of one test, by name."""
+    """Plot the figures of one condition of a test; returns figures by name."""
     plots = {"dots": plot_dots(summary, test, condition)}
     if condition != IDENTIFICATION:
         plots["det"] = plot_det(summary, test, condition)
@@ -28,7 +28,7 @@ def plots_of(summary: Summary, test: str, condition: str) -> dict[str, Figure]:
 
 
 def plot_dots(summary: Summary, test: str, condition: str) -> Figure:
-    """Plot a panel for each metric: a line for each system and back-end, a dot for each seed, the interval as a bar."""
+    """Plot a panel per metric, with a line per system and back-end, a dot per seed, and the interval as a bar."""
     columns, names = columns_of(condition)
     rows = summary.of(test, condition)
     systems = list(dict.fromkeys(row.system for row in rows))
@@ -45,7 +45,7 @@ def plot_dots(summary: Summary, test: str, condition: str) -> Figure:
         axes.set(yticks=range(len(systems)), yticklabels=systems)
         low, high = axes.get_xlim()
         axes.set_xlim(max(low, -0.01 * unit), min(high, 1.01 * unit))
-        if is_cost(column):  # room for three decimals
+        if is_cost(column):  # fewer ticks leave space for three decimals
             axes.locator_params(axis="x", nbins=4)
         axes.grid(axis="x", color="0.9", lw=0.6)
         axes.spines[["top", "right", "left"]].set_visible(False)
@@ -59,7 +59,7 @@ def plot_dots(summary: Summary, test: str, condition: str) -> Figure:
 
 
 def plot_det(summary: Summary, test: str, condition: str) -> Figure:
-    """Plot the error curve of each system's median seed, with the back-end of the lowest mean EER."""
+    """Plot the error curve of the median seed of each system, for the back-end with the lowest mean EER."""
     rows = summary.of(test, condition)
     curves = {}
     for system in dict.fromkeys(row.system for row in rows):
@@ -70,13 +70,13 @@ def plot_det(summary: Summary, test: str, condition: str) -> Figure:
 
 
 def to_error_curve(curve: Curve) -> ErrorCurve:
-    """An error curve with given rates, as if of 10,000 trials: a DET plot needs a number of trials."""
+    """Convert rates to an error curve of 10,000 trials, because a DET plot needs a number of trials."""
     far, frr = curve
     return ErrorCurve(np.linspace(1, 0, len(far)), _TRIALS * np.array(far), _TRIALS * (1 - np.array(frr)))
 
 
 def plot_learning(summary: Summary) -> Figure:
-    """Plot the EER on validation clips over the steps, a line for each run."""
+    """Plot the EER on validation clips over the training steps, with one line per run."""
     figure, axes = one_panel(6.4, 4.2)
     for number, (system, seeds) in enumerate(summary.learning.items()):
         color, dash = line_style(number)
@@ -94,7 +94,7 @@ def _draw_average(axes: Axes, average: Average, y: float, number: int, unit: int
         return
     color, _ = line_style(number)
     margin = 0.0 if math.isnan(average.margin) else average.margin
-    # Rates and costs are between 0 and 1, though an interval of Student's t may not be.
+    # Rates and costs are between 0 and 1; the interval of Student's t is clipped to that range.
     ends = np.clip([average.mean - margin, average.mean + margin], 0, 1)
     axes.plot(unit * ends, [y, y], "-", color=color, lw=1.2, alpha=0.5)
     axes.plot(unit * np.array(average.values), [y] * len(average.values), "o", color=color, ms=3, alpha=0.6, mew=0)

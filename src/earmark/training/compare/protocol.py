@@ -1,4 +1,4 @@
-"""Protocol of a comparison: lists, recordings and back-ends of all tests, in one TOML file."""
+"""Protocol of a comparison: lists, recordings and back-ends of all tests, read from a TOML file."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -13,7 +13,7 @@ VerificationBackend = Literal["cosine", "as-norm"]
 
 
 class FewShotTest(Settings):
-    """A few-shot test: keywords are enrolled with a few takes."""
+    """A few-shot test: keywords are enrolled with a few takes and detected among other words."""
 
     name: str = Field(description="name in the report")
     lists: Path = Field(description="folder of enroll_*.txt and test_*.txt; relative to the protocol's folder")
@@ -27,7 +27,7 @@ class FewShotTest(Settings):
 
 
 class OpenSetTest(Settings):
-    """An open-set test: fixed targets among known and unknown words."""
+    """An open-set test: fixed target words are classified among known and unknown other words."""
 
     name: str = Field(description="name in the report")
     lists: Path = Field(description="folder of train.txt and test.txt; relative to the protocol's folder")
@@ -38,12 +38,13 @@ class OpenSetTest(Settings):
     )
     unknown: Literal["cluster", "threshold"] = Field(
         "cluster",
-        description="reject unknown words by one more class, or by a threshold chosen on training or validation clips",
+        description="reject unknown words by an additional class, or by a threshold that is chosen on training or "
+        "validation clips",
     )
 
 
 class IdentificationTest(Settings):
-    """An identification test: other recordings of the training's speakers; needs a loss with classes."""
+    """An identification test on other recordings of the training speakers; it needs a loss with classes."""
 
     name: str = Field(description="name in the report")
     list: Path | None = Field(
@@ -63,7 +64,7 @@ class IdentificationTest(Settings):
 
 
 class VerificationTest(Settings):
-    """A verification test: pairs of recordings of the same speaker or of two."""
+    """A verification test: whether two recordings are of the same speaker."""
 
     name: str = Field(description="name in the report")
     pairs: Path | None = Field(
@@ -78,7 +79,7 @@ class VerificationTest(Settings):
     backends: tuple[VerificationBackend, ...] = Field(
         ("cosine",),
         min_length=1,
-        description="back-ends that score pairs: the cosine, or the cosine normalized by a cohort",
+        description="back-ends that score pairs: the cosine, or the cosine normalized with a cohort",
     )
     cohort: Path | None = Field(None, description="manifest of other speakers, for `as-norm`")
     cohort_split: str = Field("train", description="split of the cohort's manifest")
@@ -104,16 +105,16 @@ class Protocol(Settings):
 
 
 def read_protocol(path: Path) -> Protocol:
-    """Read a protocol; a path in it starts from the folder of the file that it is written in.
+    """Read a protocol from a TOML file; relative paths in it start from its folder.
 
     Raises:
-        InputError: no such file, not TOML, an unknown key.
+        InputError: the file is missing or not TOML, a key is unknown, or a value is wrong.
     """
     return validate(Protocol, read_table(path, Protocol), str(path))
 
 
 def _check_one(key: str, listed: Path | None, manifest: Path | None, audio: Path | None) -> None:
     if (listed is None) == (manifest is None):
-        raise ValueError(f"{key}: give either this and `audio`, or a manifest")
+        raise ValueError(f"{key}: set either `{key}` and `audio`, or `manifest`")
     if listed is not None and audio is None:
         raise ValueError(f"audio: `{key}` needs the folder of its recordings; name it")

@@ -1,4 +1,4 @@
-"""Report of a comparison: a Markdown page with tables, its figures, and all numbers as JSON."""
+"""Report of a comparison: a Markdown page with tables and figures, and all numbers as JSON."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,7 +48,7 @@ def write_report(
 
 
 def average_text(average: Average, *, percent: bool = True) -> str:
-    """Mean and margin, as `number_text` has them."""
+    """Format the mean and margin of an average with `number_text`."""
     return number_text(average.mean, margin=average.margin, percent=percent)
 
 

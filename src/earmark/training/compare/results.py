@@ -25,10 +25,10 @@ class Result:
     Attributes:
         test: name of the test.
         condition: condition of a few-shot test, such as `k5`; the kind of any other test.
-        backend: computes scores from takes, classes or pairs.
+        backend: name of the back-end that computes the scores.
         numbers: fractions and costs by name, see `METRICS` of `few_shot`, `open_set`, `identification` and
-            `verification`; None where there is no number.
-        curve: of the scores; empty where nothing is accepted or rejected.
+            `verification`; None if a metric is undefined.
+        curve: error curve of the scores; empty if the test accepts or rejects nothing.
     """
 
     test: str
@@ -41,18 +41,18 @@ class Result:
     def of(
         cls, test: str, condition: str, backend: str, numbers: dict[str, float], curve: ErrorCurve | None = None
     ) -> Self:
-        """A result with numbers that JSON can hold, and a curve with as many corners as a plot can show."""
+        """Make a result, with None for numbers that are not finite, and with the curve reduced to 400 points."""
         return cls(test, condition, backend, finite(numbers), NO_CURVE if curve is None else thin_curve(curve))
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
-        """A result from `vars(result)` as JSON holds it."""
+        """Make a result from its JSON object."""
         far, frr = row["curve"]
         return cls(row["test"], row["condition"], row["backend"], row["numbers"], (tuple(far), tuple(frr)))
 
 
 def thin_curve(curve: ErrorCurve, points: int = 400) -> Curve:
-    """At most `points` corners of a curve."""
+    """Reduce an error curve to at most `points` corners."""
     kept = corners(curve)
     rows = np.unique(np.linspace(0, len(kept.alarms) - 1, points).round().astype(int))
     return tuple(kept.far[rows].tolist()), tuple(kept.frr[rows].tolist())

@@ -1,4 +1,4 @@
-"""The training runs of a comparison: every recipe with every encoder and every seed."""
+"""Training runs of a comparison: one for each combination of recipe, encoder and seed."""
 
 import multiprocessing
 from collections.abc import Iterable, Iterator, Sequence
@@ -20,10 +20,10 @@ class Run:
     """One training run.
 
     Attributes:
-        system: name of the recipe, followed by that of the encoder if there are several.
-        seed: of the run.
-        recipe: with this seed.
-        folder: of the run.
+        system: name of the recipe, followed by the name of the encoder if encoders are compared.
+        seed: seed of the run.
+        recipe: recipe of the run, with its seed.
+        folder: folder of the run.
     """
 
     system: str
@@ -33,10 +33,10 @@ class Run:
 
 
 def recipes_in(path: Path) -> list[Path]:
-    """A recipe, or the recipes of a folder that no other recipe in it extends.
+    """Find the recipes at a path: the file itself, or all recipes of a folder that no other recipe there extends.
 
     Raises:
-        InputError: a folder without recipes.
+        InputError: the folder has no recipes.
     """
     if not path.is_dir():
         return [path]
@@ -55,14 +55,14 @@ def plan_runs(
     encoders: Sequence[Path] = (),
     overrides: Sequence[str] = (),
 ) -> list[Run]:
-    """All runs of the grid: recipes × encoders × seeds.
+    """Plan the runs of all combinations of recipes, encoders and seeds.
 
     Args:
-        recipes: recipe files, or folders of them; the ``name`` of a recipe is that of the system.
-        seeds: of the runs of each system.
-        out: folder for the folders of the runs, ``SYSTEM/seedN``.
-        encoders: files with a part of a recipe, such as the table ``[encoder]``, that replaces that of each recipe.
-        overrides: ``key=value`` for all recipes.
+        recipes: recipe files, or folders of recipes; the ``name`` of a recipe is the name of its system.
+        seeds: seeds of the runs of each system.
+        out: folder for the runs, each in ``SYSTEM/seedN``.
+        encoders: files with tables of a recipe, such as ``[encoder]``, which replace those of each recipe.
+        overrides: values that replace those of all recipes, each as ``key=value``.
 
     Raises:
         InputError: two recipes have the same name, or a recipe cannot be read.
@@ -80,7 +80,7 @@ def plan_runs(
                 system = recipe.name if encoder is None else f"{recipe.name} {encoder.stem}"
                 if named.setdefault(recipe.name, path) != path:
                     raise InputError(
-                        f"{path}: has the same name, {recipe.name!r}, as {named[recipe.name]}; rename one of them"
+                        f"{path}: the name {recipe.name!r} is also that of {named[recipe.name]}; rename one recipe"
                     )
                 runs.append(Run(system, seed, recipe, out / system.replace(" ", "+") / f"seed{seed}"))
     raise_faults(faults)
@@ -90,14 +90,14 @@ def plan_runs(
 
 
 def check_runs(runs: Sequence[Run], *, device: str | None = None) -> None:
-    """Find all faults that can be found before the first training.
+    """Check the recipes, data and folders of all runs before the first training.
 
     Args:
-        runs: from :func:`plan_runs`; a run may be initialized from the checkpoint of another.
+        runs: runs of :func:`plan_runs`; a run may be initialized from the checkpoint of another.
         device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
 
     Raises:
-        InputError: something is missing, damaged or does not fit; the error names every fault of every run.
+        InputError: a key, a file or a folder is wrong; the error lists the faults of all runs.
     """
     find_device(device)
     expected = {run.folder.resolve() / f"{name}.safetensors" for run in runs for name in ("best", "last")}
@@ -116,13 +116,13 @@ def train_runs(
     """Train the runs that are not finished; a run that was stopped resumes.
 
     Args:
-        runs: from :func:`plan_runs`.
+        runs: runs of :func:`plan_runs`.
         device: ``cpu``, ``cuda``, …; None for the GPU if there is one.
-        jobs: number of processes, each with one run at a time.
-        progress: of packing the clips, and, with one job, of the steps.
+        jobs: number of processes; each trains one run at a time.
+        progress: counts packed clips and, with one job, training steps.
 
     Yields:
-        Each run when it is finished; a run that is initialized from the checkpoint of another comes after that one.
+        Each run when it is finished. A run that is initialized from the checkpoint of another is trained after it.
     """
     stages = in_stages(runs)
     if jobs == 1:
@@ -132,7 +132,7 @@ def train_runs(
             yield run
         return
     for recipe in {run.recipe.data.model_dump_json() + run.recipe.scenes.kind: run.recipe for run in runs}.values():
-        # Before the processes start, so that no two of them pack the same folder.
+        # Clips are packed before the processes start, so that no two processes pack the same folder.
         prepare_corpus(recipe, progress=progress)
         validation_bank(recipe, progress=progress)
     with ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn")) as pool:
@@ -144,10 +144,10 @@ def train_runs(
 
 
 def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
-    """Group runs so that each is initialized from runs of earlier groups only.
+    """Group runs so that each run is initialized from runs of earlier groups only.
 
     Raises:
-        InputError: runs are initialized from each other.
+        InputError: runs are initialized from each other in a circle.
     """
     left, stages = list(runs), []
     while left:
@@ -155,7 +155,7 @@ def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
         ready = [run for run in left if run.recipe.start.checkpoint is None or _source(run) not in folders]
         if not ready:
             raise InputError(
-                f"start.checkpoint: {left[0].system} is initialized, over others, from its own checkpoint; change one"
+                f"start.checkpoint: {left[0].system} is initialized from a run that it initializes; change one"
             )
         stages.append(ready)
         left = [run for run in left if run not in ready]
@@ -163,5 +163,5 @@ def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _source(run: Run) -> Path:
-    """The folder of the checkpoint that initializes a run."""
+    """Folder of the checkpoint that initializes a run."""
     return Path(run.recipe.start.checkpoint or "").resolve().parent

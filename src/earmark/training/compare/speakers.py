@@ -39,7 +39,7 @@ class Identification:
         """Read the list or manifest of a test.
 
         Raises:
-            InputError: it, or a recording, cannot be read; or a recording has no speaker.
+            InputError: the list or a recording cannot be read, or a recording has no speaker.
         """
         if test.manifest is not None:
             return cls(test, read_manifest_trials(test.manifest, test.split))
@@ -54,15 +54,15 @@ class Identification:
 
     @property
     def content(self) -> bytes:
-        """Identifies the content of the lists."""
+        """Bytes that identify the content of the lists."""
         return repr(self.trials).encode()
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
-        """Compute the accuracy of the classifier; no result without a classifier.
+        """Compute the accuracy of the embedder's classifier; the result is empty if it has none.
 
         Args:
             vectors: embeddings by path.
-            embedder: computed them.
+            embedder: embedder that computed the vectors.
         """
         logits = embedder.classify(_stacked(self.trials, vectors)) if embedder.classes else None
         if logits is None:
@@ -103,7 +103,7 @@ class Verification:
             assert test.pairs is not None
             assert test.audio is not None
             trials = read_verification(test.pairs, test.audio)
-        trials.pairs(list(trials.files))  # raises where all pairs are of one kind, before hours of training
+        trials.pairs(list(trials.files))  # raises an error before hours of training if all pairs are of one kind
         return cls(test, trials, cohort)
 
     @property
@@ -113,11 +113,11 @@ class Verification:
 
     @property
     def content(self) -> bytes:
-        """Identifies the content of the lists."""
+        """Bytes that identify the content of the lists."""
         return repr((self.trials, self.cohort)).encode()
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
-        """Compute the errors of the scores of all back-ends.
+        """Compute the results of all back-ends.
 
         Args:
             vectors: embeddings by path.
@@ -147,7 +147,7 @@ class Verification:
 
 
 def crops_of(test: IdentificationTest | VerificationTest) -> tuple[int, int]:
-    """Number of crops that a test averages, and their seed; the seed is 0 without crops."""
+    """Number and seed of the random crops that a test averages; without crops, the seed is 0."""
     return test.crops, test.seed if test.crops else 0
 
 

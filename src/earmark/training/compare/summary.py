@@ -1,4 +1,4 @@
-"""Summary of a comparison: the mean over the seeds of each system, with its interval."""
+"""Summary of a comparison: means and intervals over the seeds of each system."""
 
 import json
 import math
@@ -17,10 +17,10 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Average:
-    """A metric over seeds.
+    """A metric over several seeds.
 
     Attributes:
-        values: one for each seed.
+        values: the metric of each seed.
     """
 
     values: tuple[float, ...]
@@ -54,9 +54,9 @@ class Summary:
     """All metrics of a comparison.
 
     Attributes:
-        numbers: by row, then by name.
-        curves: the error curve of the median seed of each row.
-        learning: by system, for each seed the steps of its validations and the EER at each.
+        numbers: averages by row, then by name of the metric.
+        curves: error curve of the median seed of each row.
+        learning: for each seed of a system, the steps of the validations and the EER after each.
     """
 
     numbers: dict[Row, dict[str, Average]]
@@ -77,7 +77,7 @@ def summarize(results: Mapping[Run, Sequence[Result]]) -> Summary:
     """Average the results of the runs of each system.
 
     Args:
-        results: of each run; the report names the systems in this order.
+        results: results of each run; the order of the runs is that of the systems in the report.
     """
     found: dict[Row, list[Result]] = {}
     for run, own in results.items():
@@ -100,7 +100,7 @@ def summarize(results: Mapping[Run, Sequence[Result]]) -> Summary:
 
 
 def _error(result: Result) -> float:
-    """The error that orders the seeds: EER; in identification, the rate of wrong classes."""
+    """Error that sorts the seeds: the EER, or for identification the rate of wrong classes."""
     numbers = result.numbers
     value = numbers["eer"] if "eer" in numbers else 1 - (numbers["top_1"] or 0)
     return math.inf if value is None else value

@@ -24,9 +24,9 @@ class FewShot:
     """A few-shot test and its lists.
 
     Attributes:
-        test: of the protocol.
-        conditions: pairs of lists.
-        others: clips of other words, as negative examples for SVMs.
+        test: settings of the test.
+        conditions: pairs of enrollment and test lists by condition.
+        others: paths of clips of other words, the negative examples of SVMs.
     """
 
     test: FewShotTest
@@ -38,12 +38,12 @@ class FewShot:
         """Read the lists of a test.
 
         Raises:
-            InputError: a list cannot be read, or the lists do not have a condition.
+            InputError: a list cannot be read, or the lists lack a condition.
         """
         found = find_pairs(test.lists, audio=test.audio)
         for condition in test.conditions:
             if condition not in found:
-                raise InputError(f"{test.lists}: no condition {condition!r}; there are {', '.join(found)}")
+                raise InputError(f"{test.lists}: no condition {condition!r}; choose from {', '.join(found)}")
         wanted = {name: pairs for name, pairs in found.items() if not test.conditions or name in test.conditions}
         listed = test.lists / "train.txt"
         others = read_list(listed, audio=test.audio, repeats=True) if listed.is_file() else ()
@@ -83,7 +83,7 @@ class OpenSet:
     """An open-set test and its lists.
 
     Attributes:
-        test: of the protocol.
+        test: settings of the test.
         lists: training and test clips.
     """
 
@@ -109,10 +109,10 @@ class OpenSet:
 
         Args:
             vectors: embeddings by path.
-            embedder: computed them; its classifier is a back-end.
+            embedder: embedder that computed the vectors; its classifier is one of the back-ends.
         """
         head = open_set.Head(embedder.classify, tuple(map(listed_label, embedder.classes)))
-        # A head without a class for unknown words, such as that of AP-FC, rejects by a threshold only.
+        # A classifier without a class for unknown words, such as that of AP-FC, can reject by a threshold only.
         decides = {*head.classes} - {*self.lists.classes} if self.test.unknown == "cluster" else head.classes
         speakers = speakers_of(self.test.audio, self.lists.paths)
         results = []

@@ -1,8 +1,8 @@
 """Calibration of an exported encoder: false alarms per hour, measured on background audio without the keywords.
 
-Keywords are enrolled from the validation clips of the recipe. The background is the recipe's noise, and the sentences
-of ``data.background``, or of ``data.sounds``, whose transcripts contain none of these keywords. Neither is part of a
-benchmark.
+Keywords are enrolled from the validation clips of the recipe. The background audio is the recipe's noise, and the
+sentences of ``data.background`` or ``data.sounds`` whose transcripts contain none of these keywords. Test data are not
+used.
 """
 
 import warnings
@@ -28,7 +28,7 @@ from earmark.training.words.recipe import Recipe
 
 RATES = (0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 50.0, 100.0)
 UNCALIBRATED = Calibration(rates=(1.0,), thresholds=(1.0,), slope=1.0)
-"""Lets a detector score with an encoder that is not calibrated yet."""
+"""Placeholder with which a detector can score before the encoder is calibrated."""
 
 _TAKES = 5
 _KEYWORDS_PER_WORD = 3
@@ -45,28 +45,30 @@ def calibrate(
     """Calibrate an exported encoder, and write the calibration into its model card.
 
     Args:
-        path: the .onnx file.
-        recipe: names the validation words, the sentences and the noise.
-        hours: background audio to score, at most.
-        seed: of the choice of takes and background.
-        progress: of reading and scoring the background.
+        path: the exported encoder (.onnx).
+        recipe: word recipe with the validation clips, the sentences and the noise.
+        hours: maximum duration of the background audio.
+        seed: seed of the choice of takes and background.
+        progress: counts recordings that are read, and pieces that are scored.
 
     Returns:
-        The calibration, for false alarms per hour and keyword.
+        The calibration, whose rates are false alarms per hour and keyword.
 
     Raises:
-        InputError: the recipe names no validation clips, too few of each word, or no sentences with transcripts.
+        InputError: the recipe has no validation clips, too few of each word, or no sentences with transcripts.
     """
     bank = validation_bank(recipe, progress=progress)
     if bank is None:
-        raise InputError("data.validation: calibration needs labeled clips of words that are not in the training")
+        raise InputError(
+            "data.validation: calibration needs labeled clips of words that are not in the training; name a source"
+        )
     encoder = load_encoder(path)
     encoder.calibration = UNCALIBRATED
     generator = np.random.default_rng(seed)
     keywords, own, others = _keywords(bank, encoder, generator)
     if not others:
         raise InputError(
-            f"data.validation: no word has more than {_TAKES} clips, so that misses are not measured; add clips"
+            f"data.validation: no word has more than {_TAKES} clips, so that misses cannot be measured; add clips"
         )
     detector = Detector(keywords, encoder=encoder)
     pieces = list(join_waves(_background(recipe, bank, hours, generator, progress), _PIECE_S * SAMPLE_RATE))
@@ -97,11 +99,11 @@ def count_alarms(scores: NDArray[np.float32], thresholds: NDArray[np.float64]) -
         thresholds: ascending, shape (n,).
 
     Returns:
-        Shape (n,).
+        Number of crossings of each threshold, shape (n,).
     """
     before, after = scores[:-1].ravel(), scores[1:].ravel()
     rising = after > before
-    # A rise from b to a crosses the thresholds in (b, a].
+    # A rise from score b to score a crosses the thresholds in (b, a].
     first = np.searchsorted(thresholds, before[rising], side="right")
     last = np.searchsorted(thresholds, after[rising], side="right")
     steps = np.bincount(first, minlength=len(thresholds) + 1) - np.bincount(last, minlength=len(thresholds) + 1)
@@ -110,11 +112,11 @@ def count_alarms(scores: NDArray[np.float32], thresholds: NDArray[np.float64]) -
 
 
 def max_per_second(scores: NDArray[np.float32], hop_s: float) -> NDArray[np.float32]:
-    """The largest score of each second and keyword, shape (seconds · keywords,).
+    """Maximum score of each keyword in each second, shape (seconds · keywords,).
 
     Args:
         scores: shape (t, keywords).
-        hop_s: time between scores.
+        hop_s: time between scores, in seconds.
     """
     length = round(1 / hop_s)
     whole = scores[: len(scores) // length * length].reshape(-1, length, scores.shape[1])
@@ -127,15 +129,15 @@ def fit_slope(
     weights: NDArray[np.float64],
     slopes: NDArray[np.float64],
 ) -> float:
-    """Fit the slope of the logistic curve from a margin to a probability, by maximum likelihood.
+    """Fit the slope of a logistic curve that maps margins to probabilities, by maximum likelihood.
 
     Positive and negative scores have the same total weight.
 
     Args:
         margins: scores minus the threshold, shape (n,); the probability at the threshold is 0.5.
-        positive: whether each score is of the keyword or speaker, shape (n,).
-        weights: of the scores, shape (n,).
-        slopes: to choose from.
+        positive: whether each score is of the enrolled keyword or speaker, shape (n,).
+        weights: weights of the scores, shape (n,).
+        slopes: candidates for the slope, shape (m,).
     """
     share = np.where(positive, weights / weights[positive].sum(), weights / weights[~positive].sum())
     signed = np.where(positive, margins, -margins)
@@ -143,7 +145,7 @@ def fit_slope(
 
 
 def join_waves(waves: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
-    """Concatenate waves to pieces of at least `length` samples; the last piece may be shorter."""
+    """Concatenate waves to pieces of at least `length` samples each; the last piece may be shorter."""
     held: list[NDArray[np.float32]] = []
     for wave in waves:
         held.append(wave)
@@ -155,7 +157,7 @@ def join_waves(waves: Iterable[NDArray[np.float32]], length: int) -> Iterator[ND
 
 
 def _threshold(rate: NDArray[np.float64], wanted: float) -> float:
-    """The lowest threshold from which on no rate is above the wanted one; 1 where there is none."""
+    """Find the lowest threshold above which all rates are at most the wanted rate; 1 if there is none."""
     above = np.flatnonzero(rate > wanted)
     return float(_THRESHOLDS[min(above[-1] + 1, len(_THRESHOLDS) - 1)]) if len(above) else 0.0
 
@@ -166,7 +168,7 @@ def _keywords(
     """Enroll a few keywords of each word.
 
     Returns:
-        The keywords, and test clips of the same words: the number of the keyword, and the wave.
+        The keywords; and, for test clips of the same words, the numbers of their keywords and their waves.
     """
     keywords: list[Keyword] = []
     own: list[int] = []
@@ -199,7 +201,9 @@ def _background(
         if (spoken := (clip.text or clip.label).lower().split()) and not words.intersection(spoken)
     ]
     if not sentences:
-        raise InputError("data.sounds: calibration needs sentences whose transcripts contain no validation word")
+        raise InputError(
+            "data.sounds: calibration needs sentences whose transcripts contain no validation word; name a source"
+        )
     noise = [(manifest.locate(clip), clip) for manifest in map(selected, recipe.data.noise) for clip in manifest]
     chosen = [*noise, *(sentences[number] for number in generator.permutation(len(sentences)))]
     left = round(hours * 3600 * SAMPLE_RATE)

@@ -1,4 +1,4 @@
-"""Embedder of a checkpoint: what evaluations need to embed recordings, and to classify where the loss has classes."""
+"""Embedder with the weights of a checkpoint, for evaluations; it also classifies if the loss has classes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -57,10 +57,10 @@ class ClipEmbedder:
 
     @torch.inference_mode()
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Embeddings of waves of any length; shape (m, d), not of unit length.
+        """Compute embeddings of waves of any length, shape (m, d), not of unit length.
 
-        Crops of a wave have equal weights. The layers after a network's pooling are linear, so that the mean of the
-        embeddings is the embedding of the mean of the pooled maps, as in Hajibabaei and Dai (2018).
+        The embedding of a wave is the mean over its crops. Because the layers after a network's pooling are linear, it
+        is also the embedding of the mean of the pooled maps, as in Hajibabaei and Dai (2018).
         """
         rows = [self.model(torch.from_numpy(clips.reshape(-1, clips.shape[-1]))) for clips in self._batches(waves)]
         if not rows:
@@ -68,7 +68,7 @@ class ClipEmbedder:
         return torch.cat(rows).unflatten(0, (len(waves), -1)).mean(dim=1).numpy()
 
     def _batches(self, waves: Sequence[Wave]) -> Iterator[Floats]:
-        """Crops of a few waves at a time, shape (waves, crops, n)."""
+        """Yield the crops of a few waves at a time, shape (waves, crops, n)."""
         size = max(1, _BATCH // max(1, self.crops))
         for first in range(0, len(waves), size):
             yield np.stack([self._crop(wave) for wave in waves[first : first + size]])
@@ -80,20 +80,20 @@ class ClipEmbedder:
 
     @torch.inference_mode()
     def classify(self, embeddings: Floats) -> Floats | None:
-        """Logits of the classes, without margin; shape (m, classes). None where the loss has no classes."""
+        """Compute logits of the classes without margin, shape (m, classes); None if the loss has no classes."""
         return None if self.logits is None else self.logits(torch.from_numpy(embeddings)).numpy()
 
 
 def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
-    """Load the encoder of a checkpoint on the CPU; an encoder of streams is exported and runs as in the runtime.
+    """Load the encoder of a checkpoint on the CPU; a stream encoder is exported and runs in the runtime.
 
     Args:
         path: the checkpoint.
-        crops: number of random crops of a recording to average, drawn as in its training; 0: the center crop.
-        seed: of the crops.
+        crops: number of random crops of a recording to average, drawn as in the training; 0: the center crop.
+        seed: seed of the crops.
 
     Raises:
-        InputError: not a checkpoint of earmark, or crops for an encoder that embeds whole recordings.
+        InputError: the file is not a checkpoint of earmark; or `crops` is not 0 for an encoder of whole recordings.
     """
     checkpoint = load_checkpoint(path)
     if checkpoint.recipe.get("kind") == "spatial":
@@ -126,7 +126,7 @@ def _sequence_embedder(path: Path, checkpoint: Checkpoint, recipe: SequenceRecip
 
 
 def _autoencoder_embedder(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
-    """The encoder of an auto-encoder, see `earmark.training.spatial`."""
+    """Load the encoder of an auto-encoder of `earmark.training.spatial`."""
     settings = validate(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
     model = settings.build()
     load_weights(model, strip_prefix(checkpoint.tensors, "model."))

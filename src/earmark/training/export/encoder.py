@@ -1,4 +1,4 @@
-"""Export of a checkpoint to a streaming encoder: one ONNX file with a model card, compared with the checkpoint."""
+"""Export of a checkpoint to a streaming encoder: an ONNX file with a model card."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +19,7 @@ from earmark.training.run.checkpoint import Checkpoint, load_checkpoint, load_we
 
 
 class _StreamStep(nn.Module):
-    """One step of a stream; its state is plain inputs and outputs."""
+    """One step of a stream encoder, with the stream state as inputs and outputs of the graph."""
 
     def __init__(self, model: FrameEncoder) -> None:
         super().__init__()
@@ -38,8 +38,8 @@ def export(
     Args:
         checkpoint: a checkpoint of ``earmark train``.
         out: the .onnx file, written atomically after the check.
-        card: entries of the model card, beside recipe, step and validation.
-        tolerance: largest relative difference between the outputs of checkpoint and graph.
+        card: additional entries of the model card.
+        tolerance: maximum relative difference between the outputs of checkpoint and graph.
 
     Raises:
         InputError: the encoder of the checkpoint does not run on streams.
@@ -62,7 +62,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
     if not isinstance(recipe.encoder, StreamSettings):
         what = "segments" if recipe.kind == "sequences" else "clips of one length"
         raise InputError(
-            f"{recipe.name}: {recipe.encoder.kind} embeds {what}, not streams, and cannot be exported; "
+            f"{recipe.name}: the encoder {recipe.encoder.kind} embeds {what}, not streams, and cannot be exported; "
             "evaluate its checkpoint with earmark evaluate"
         )
     model = recipe.encoder.build()
@@ -71,7 +71,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
 
 
 def describe(model: FrameEncoder, state: Checkpoint, card: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Metadata of the file for the runtime, with the model card."""
+    """Make the metadata of an encoder file for the runtime, with the model card."""
     recipe = check_any_recipe(state.recipe, "the checkpoint")
     return {
         "format": FORMAT,
@@ -86,13 +86,13 @@ def describe(model: FrameEncoder, state: Checkpoint, card: Mapping[str, Any] | N
 
 
 def check_parity(model: FrameEncoder, encoder: Encoder, tolerance: float = TOLERANCE) -> float:
-    """Compare torch on a whole wave with the runtime on chunks of it.
+    """Compare the output of torch for a whole wave with that of the runtime for chunks of the wave.
 
     Returns:
-        Largest difference, relative to the largest value.
+        Maximum difference, relative to the maximum value.
 
     Raises:
-        EarmarkError: it is above the tolerance.
+        EarmarkError: the difference is above the tolerance.
     """
     generator = np.random.default_rng(0)
     wave = (0.1 * generator.standard_normal(3 * encoder.sample_rate)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""ONNX files of encoders: trace a network, write it with its model card, and compare it with the checkpoint."""
+"""ONNX files of encoders: trace a network, write its graph with a model card, and check the graph."""
 
 import json
 import warnings
@@ -20,7 +20,7 @@ from earmark.training.run.checkpoint import Checkpoint
 
 OPSET = 18
 TOLERANCE = 1e-4
-"""Largest difference that is allowed between a checkpoint and its graph."""
+"""Maximum difference that is allowed between the outputs of a checkpoint and its graph."""
 
 
 def trace(
@@ -34,16 +34,16 @@ def trace(
     """Trace a network as an ONNX graph.
 
     Args:
-        network: in evaluation mode.
-        inputs: examples of the inputs.
-        input_names: one for each input.
-        output_names: one for each output.
-        dynamic_axes: names of axes of variable length, by input or output and number of the axis.
+        network: a network in evaluation mode.
+        inputs: example inputs.
+        input_names: name of each input.
+        output_names: name of each output.
+        dynamic_axes: names of the axes of variable length, by name of the input or output and number of the axis.
     """
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         path = Path(folder) / "graph.onnx"
-        # torch recommends torch.export, which takes 5 to 30 s for the same graph; this takes half a second. It also
-        # warns about shapes that are constant here.
+        # torch warns that torch.export is recommended, which takes 5 to 30 s instead of half a second, and warns about
+        # shapes that are constant here.
         warnings.simplefilter("ignore")
         torch.onnx.export(
             network,
@@ -63,11 +63,11 @@ def trace(
 
 @contextmanager
 def atomic_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any]) -> Iterator[Path]:
-    """Write an encoder file atomically: the block checks a draft, which replaces `out` if the block raises nothing.
+    """Write an encoder file atomically: the block gets a draft, which replaces `out` unless the block raises an error.
 
     Args:
         out: the .onnx file.
-        graph: of the encoder.
+        graph: graph of the encoder.
         description: metadata for the runtime, with the model card.
     """
     graph.metadata_props.add(key=METADATA_KEY, value=json.dumps(finite(description), allow_nan=False))
@@ -77,7 +77,7 @@ def atomic_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any])
 
 
 def model_card(state: Checkpoint, recipe: dict[str, Any], additions: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Model card of a checkpoint: step, validation metrics, recipe without local folders, and `additions`."""
+    """Make the model card of a checkpoint: step, validation metrics, recipe, and additional entries."""
     return {"step": state.step, "validation": state.metrics, "recipe": recipe} | dict(additions or {})
 
 
@@ -96,15 +96,15 @@ def check_difference(name: str, difference: float, tolerance: float) -> float:
     """Check that a graph computes what its checkpoint computes.
 
     Args:
-        name: of the encoder.
-        difference: between the outputs of both.
-        tolerance: largest difference that is allowed.
+        name: name of the encoder.
+        difference: difference between the outputs of both.
+        tolerance: maximum difference that is allowed.
 
     Returns:
         The difference.
 
     Raises:
-        EarmarkError: the difference is larger, or not a number.
+        EarmarkError: the difference is above the tolerance, or not a number.
     """
     if not difference <= tolerance:
         raise EarmarkError(

@@ -1,4 +1,4 @@
-"""Calibration of an exported speaker encoder: the share of other voices that reaches a score."""
+"""Calibration of an exported speaker encoder: thresholds for rates of false accepts."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -28,15 +28,15 @@ _SLOPES = np.arange(2.0, 60.0, 0.5)
 def calibrate_speaker(path: Path, recipe: Recipe, *, progress: Progress = no_progress) -> Calibration:
     """Calibrate a speaker encoder on the validation clips, and write the calibration into its model card.
 
-    Each speaker is enrolled with five clips and tested with the others.
+    Each speaker is enrolled with five clips and tested with the other clips.
 
     Args:
-        path: the .onnx file.
-        recipe: names the validation clips.
-        progress: of the clips.
+        path: the exported speaker encoder (.onnx).
+        recipe: word recipe with the validation clips.
+        progress: counts clips.
 
     Raises:
-        InputError: the recipe names no validation clips, or too few.
+        InputError: the recipe has no validation clips, or too few.
     """
     bank = validation_bank(recipe, progress=progress)
     if bank is None:
@@ -52,15 +52,15 @@ def calibrate_speaker(path: Path, recipe: Recipe, *, progress: Progress = no_pro
 
 
 def speaker_calibration(groups: Sequence[tuple[NDArray[np.floating], NDArray[Any]]], *, fewest: int = 2) -> Calibration:
-    """Compute thresholds for rates of false accepts, and the slope of the probability.
+    """Compute thresholds for rates of false accepts, and the slope of the curve from score to probability.
 
     Each speaker is enrolled several times, with five clips or half of the speaker's clips, and scored against all other
     clips of the group. Each group has the same weight, and each speaker of a group has the same weight.
 
     Args:
         groups: unit embeddings, shape (n, d), with their speakers, shape (n,). Speakers are compared within a group
-            only, because a different microphone would make two voices too easy to distinguish.
-        fewest: a speaker with fewer clips is not enrolled.
+            only, because different microphones would make two voices too easy to distinguish.
+        fewest: minimum number of clips of a speaker to enroll.
 
     Raises:
         InputError: fewer than two speakers of a group have enough clips.
@@ -98,6 +98,6 @@ def speaker_calibration(groups: Sequence[tuple[NDArray[np.floating], NDArray[Any
 
 
 def _threshold(curve: ErrorCurve, rate: float) -> float:
-    """The lowest score whose false-acceptance rate is at most `rate`, not above 1."""
+    """Find the lowest score whose false-acceptance rate is at most `rate`; at most 1."""
     lowest = float(curve.thresholds[np.flatnonzero(curve.far <= rate)[-1]])
     return min(1.0, lowest)

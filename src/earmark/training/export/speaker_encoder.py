@@ -1,4 +1,4 @@
-"""Export of a checkpoint to a speaker encoder: an encoder of clips that was trained on speakers, as one ONNX file."""
+"""Export of a clip encoder that was trained on speakers to a speaker encoder, an ONNX file."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -22,7 +22,7 @@ from earmark.training.words.recipe import check_recipe, portable
 
 
 class ConvolutionalSpectrogram(nn.Module):
-    """A power spectrogram as a convolution with windowed waves; the ONNX exporter has no complex numbers."""
+    """A power spectrogram by convolution with windowed waves, because the ONNX exporter has no complex numbers."""
 
     kernel: Tensor
 
@@ -39,7 +39,7 @@ class ConvolutionalSpectrogram(nn.Module):
         self.register_buffer("kernel", kernel[:, None].float(), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """As `Spectrogram.forward`."""
+        """Compute the same as `Spectrogram.forward`."""
         if self.margin:
             waves = nn.functional.pad(waves, (self.margin, self.margin), mode=self.padding)
         both = nn.functional.conv1d(waves[:, None], self.kernel, stride=self.hop)
@@ -48,7 +48,7 @@ class ConvolutionalSpectrogram(nn.Module):
 
 
 class _UnitEmbeddings(nn.Module):
-    """An encoder of clips whose embeddings have unit length."""
+    """A clip encoder whose embeddings are scaled to unit length."""
 
     def __init__(self, model: ClipEncoder) -> None:
         super().__init__()
@@ -67,10 +67,10 @@ def export_speaker(
     longer audio, and repeats shorter audio.
 
     Args:
-        checkpoint: a checkpoint of ``earmark train``, of an encoder of clips, with ``data.classes = "speaker"``.
+        checkpoint: checkpoint of a clip encoder that ``earmark train`` wrote with ``data.classes = "speaker"``.
         out: the .onnx file, written atomically after the check.
-        card: entries of the model card, beside recipe, step and validation.
-        tolerance: largest difference between embeddings of checkpoint and graph.
+        card: additional entries of the model card.
+        tolerance: maximum difference between embeddings of checkpoint and graph.
 
     Raises:
         InputError: the checkpoint was not trained on speakers, or its encoder runs on streams.
@@ -87,7 +87,7 @@ def export_speaker(
         "dimension": model.settings.dimension,
         "card": model_card(state, portable(check_recipe(state.recipe, str(checkpoint))), card),
     }
-    # A second copy, because tracing replaces the spectrogram.
+    # Tracing replaces the spectrogram of its model, so it gets a second copy.
     with atomic_graph(out, _graph(load_speaker_model(state)), description) as draft:
         check_speaker_parity(model, load_speaker_encoder(draft), tolerance)
     return load_speaker_encoder(out)
@@ -101,7 +101,7 @@ def load_speaker_model(state: Checkpoint) -> ClipEncoder:
     """
     recipe = check_recipe(state.recipe, "the checkpoint")
     if isinstance(recipe.encoder, StreamSettings):
-        raise InputError(f"{recipe.name}: an encoder of streams cannot be a speaker encoder; train an encoder of clips")
+        raise InputError(f"{recipe.name}: a stream encoder cannot be a speaker encoder; train a clip encoder")
     if recipe.data.classes != "speaker":
         raise InputError(f"{recipe.name}: was trained on words; set data.classes = 'speaker' and train from scratch")
     model = recipe.encoder.build()
@@ -110,13 +110,13 @@ def load_speaker_model(state: Checkpoint) -> ClipEncoder:
 
 
 def check_speaker_parity(model: ClipEncoder, encoder: SpeakerEncoder, tolerance: float = TOLERANCE) -> float:
-    """Compare torch with the runtime on a few clips.
+    """Compare the embeddings of torch with those of the runtime on a few clips.
 
     Returns:
-        Largest difference.
+        Maximum difference of an element.
 
     Raises:
-        EarmarkError: it is above the tolerance.
+        EarmarkError: the difference is above the tolerance.
     """
     generator = np.random.default_rng(0)
     waves = (0.1 * generator.standard_normal((3, model.settings.samples))).astype(np.float32)
@@ -133,13 +133,13 @@ def _graph(model: ClipEncoder) -> onnx.ModelProto:
         for name, child in list(parent.named_children()):
             if isinstance(child, Spectrogram):
                 setattr(parent, name, ConvolutionalSpectrogram(child))
-    # One clip at a time: some networks split a batch into microbatches, which a graph cannot.
+    # The graph gets one clip at a time, because it cannot split a batch into microbatches as some networks do.
     wave = torch.from_numpy(np.random.default_rng(1).standard_normal((1, model.settings.samples)).astype(np.float32))
-    register_custom_op_symbolic("aten::mT", _transpose, OPSET)  # the exporter does not know it
+    register_custom_op_symbolic("aten::mT", _transpose, OPSET)  # the exporter does not support this operator
     return trace(_UnitEmbeddings(model), (wave,), input_names=["wave"], output_names=["embedding"])
 
 
 def _transpose(graph: Any, values: Any) -> Any:
-    """ONNX node that swaps the last two axes."""
+    """Add an ONNX node that swaps the last two axes."""
     rank = values.type().dim()
     return graph.op("Transpose", values, perm_i=[*range(rank - 2), rank - 1, rank - 2])

@@ -1,1 +1,1 @@
-"""Mining: pairs of similar speech segments, found as nearest neighbors of their embeddings."""
+"""Mining of pairs of similar speech segments: nearest neighbors by their embeddings."""

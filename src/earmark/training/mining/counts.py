@@ -17,13 +17,13 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Numbers of pairs; each pair counts once.
+    """Numbers of mined pairs by kind.
 
     Attributes:
         pairs: all pairs.
         segments: segments in at least one pair.
-        same_speaker: pairs of one speaker.
-        across_speakers: pairs of two speakers.
+        same_speaker: pairs of segments of one speaker.
+        across_speakers: pairs of segments of two speakers.
         unknown_speaker: pairs with at least one unknown speaker.
         same_recording: pairs from one recording.
         labeled: pairs with two known labels.
@@ -41,11 +41,11 @@ class PairCounts:
 
     @property
     def purity(self) -> float:
-        """Share of labeled pairs whose labels agree; NaN without labels."""
+        """Share of labeled pairs with equal labels; NaN without labels."""
         return self.agreeing / self.labeled if self.labeled else float("nan")
 
     def document(self) -> dict[str, Any]:
-        """For results.json."""
+        """The counts as an object for results.json."""
         return {**asdict(self), "purity": self.purity}
 
 
@@ -66,13 +66,13 @@ class Histograms:
     agreeing: Ints
 
     def purity_from(self) -> Floats:
-        """Share of agreeing neighbors above each threshold, the highest first, shape (b,); NaN without labels."""
+        """Share of neighbors with equal labels above each threshold, highest first, shape (b,); NaN without labels."""
         agreeing, labeled = (np.cumsum(counts[::-1]) for counts in (self.agreeing, self.labeled))
         return np.where(labeled > 0, agreeing / np.maximum(labeled, 1), np.nan)
 
 
 def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> PairCounts:
-    """Count the pairs with at least the threshold's similarity."""
+    """Count the pairs whose similarity is at least the threshold."""
     sums: Counter[str] = Counter()
     is_used = np.zeros(len(table), np.bool_)
     is_named = _is_known(table.names.speaker)
@@ -98,7 +98,7 @@ def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, 
 
 
 def neighbor_histograms(neighbors: Neighbors, table: SegmentTable, bin_width: float, *, mutual: bool) -> Histograms:
-    """Count neighbors by their similarity."""
+    """Count neighbors in bins of similarity."""
     sums: list[Ints] = []
     for queries, similarities, rows in neighbors.pieces(mutual=mutual):
         labeled, agreeing = _compare_labels(table, queries[:, None], rows)
@@ -120,7 +120,7 @@ def chance_agreement(table: SegmentTable) -> float:
 
 
 def _compare_labels(table: SegmentTable, first: Ints, second: Ints) -> tuple[Bools, Bools]:
-    """Whether both labels are known, and whether they are equal."""
+    """Whether both labels of each pair are known, and whether they are known and equal."""
     is_known = _is_known(table.names.label)
     one, other = table.rows["label"][first], table.rows["label"][second]
     known = is_known[one] & is_known[other]

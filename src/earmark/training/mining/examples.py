@@ -1,4 +1,4 @@
-"""Example pairs for listening, from the most similar down."""
+"""Example pairs for listening, in order of falling similarity."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -29,7 +29,7 @@ class Example:
 
     Attributes:
         pair: both segments and their similarity.
-        labels: their labels; empty where unknown.
+        labels: labels of both segments; empty if unknown.
         is_kept: whether the similarity reaches the threshold.
     """
 
@@ -38,7 +38,7 @@ class Example:
     is_kept: bool
 
     def document(self) -> dict[str, Any]:
-        """For results.json."""
+        """The example as an object for results.json."""
         pair = self.pair
         return {
             "similarity": pair.similarity,
@@ -50,14 +50,14 @@ class Example:
 
 
 def choose_examples(neighbors: Neighbors, table: SegmentTable, best: Floats, threshold: float) -> list[Example]:
-    """Choose segments with their nearest neighbor, at even steps of similarity.
+    """Choose segments with their nearest neighbors, at even steps of similarity.
 
-    The steps go from the highest similarity down to the first percentile.
+    The steps are between the highest similarity and the first percentile.
 
     Args:
         neighbors: neighbors of all segments.
         table: the segments.
-        best: similarity of each segment's nearest neighbor, shape (n,); -inf where it has none.
+        best: similarity of each segment's nearest neighbor, shape (n,); -inf for segments without neighbors.
         threshold: minimum similarity of a pair.
     """
     known = np.flatnonzero(np.isfinite(best))
@@ -68,7 +68,7 @@ def choose_examples(neighbors: Neighbors, table: SegmentTable, best: Floats, thr
     found, seen = [], set[tuple[int, int]]()
     for place in wanted:
         query = int(known[min(place, len(known) - 1)])
-        # Among mutual neighbors only, the nearest need not be in the first column; its similarity gives the column.
+        # The nearest mutual neighbor need not be in the first column, so it is found by its similarity.
         column = int(np.argmin(np.abs(np.asarray(neighbors.similarities[query]) - best[query])))
         other = int(neighbors.rows[query, column])
         if (min(query, other), max(query, other)) in seen:
@@ -81,12 +81,12 @@ def choose_examples(neighbors: Neighbors, table: SegmentTable, best: Floats, thr
 
 
 def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder: Path) -> list[Path]:
-    """Write each example as audio: the first segment, a pause, the second segment.
+    """Write each example as an audio file with the first segment, a pause, and the second segment.
 
     Args:
         examples: the examples.
         recordings: folder of the recordings.
-        folder: where the files `NUMBER-SIMILARITY.wav` are written; it is created.
+        folder: folder for the files `NUMBER-SIMILARITY.wav`; it is created.
     """
     folder.mkdir(parents=True, exist_ok=True)
     for old in folder.glob("[0-9][0-9]-*.wav"):
@@ -102,7 +102,7 @@ def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder:
 
 
 def _read_normalized(span: Span, recordings: AudioFolder) -> Wave:
-    """A segment with a small margin, scaled to a peak of 0.5."""
+    """Read a segment with a small margin, and scale it to a peak of 0.5."""
     start, stop = (round(time_s * SAMPLE_RATE) for time_s in (span.start_s - _MARGIN_S, span.end_s + _MARGIN_S))
     first, pieces = 0, []
     for block in audio.blocks(recordings.locate(span.path), block_s=8.0):

@@ -1,7 +1,7 @@
-"""From a list of segments to pairs of similar ones, as R. Algayres et al. (2022, arXiv 2204.05148) mine them.
+"""Mining of pairs of similar segments as in Algayres et al. (2022, arXiv 2204.05148).
 
-Embed the segments, project them onto principal components, find nearest neighbors, and choose the similarity threshold
-at which a wanted share of the segments has a neighbor.
+The steps are: embed the segments, project the embeddings onto principal components, find nearest neighbors, and choose
+the similarity threshold at which a wanted share of the segments has a neighbor.
 """
 
 import time
@@ -52,9 +52,9 @@ def mine(
 ) -> MiningResult:
     """Mine pairs of similar segments.
 
-    The folder keeps embeddings, components and neighbors: an interrupted run continues, and a run with other settings
-    uses the results that do not depend on them. `pairs.parquet`, `pairs.txt`, `report.md`, `results.json` and two plots
-    are complete or absent.
+    Embeddings, components and neighbors are kept in the folder. An interrupted run resumes, and a run with other
+    settings reuses results that do not depend on these settings. `pairs.parquet`, `pairs.txt`, `report.md`,
+    `results.json` and two plots are complete or absent.
 
     Args:
         source: a list of segments, or a manifest.
@@ -71,7 +71,7 @@ def mine(
         InputError: a broken list; the folder has embeddings of another encoder or list; no segment has a neighbor.
         EarmarkError: the folder cannot be written, or the disk is full. Finished results stay.
     """
-    faiss()  # if it is missing, that is an error before the work
+    faiss()  # raises an error before the work if it is not installed
     settings = settings or MiningSettings()
     seconds: dict[str, float] = {}
     with writing(out):
@@ -109,7 +109,7 @@ def _result(
     numbers: Mapping[str, float],
     seconds: Mapping[str, float],
 ) -> MiningResult:
-    """Count pairs and choose examples."""
+    """Make the result: count pairs, compute histograms, and choose examples."""
     best = _nearest_similarities(neighbors, settings)
     return MiningResult(
         out=out,
@@ -136,7 +136,7 @@ def _result(
 def _project(
     shards: Shards, order: Ints, folder: Path, settings: MiningSettings, progress: Progress
 ) -> tuple[Floats, float]:
-    """Unit vectors of principal components in search order, mapped from a file, and the variance that they keep."""
+    """Project embeddings; returns unit vectors in search order, shape (n, k), and the share of variance they keep."""
     count = len(order)
     stamp = {**shards.stamp, **settings.model_dump(include={"dimension", "pca_rows", "seed"})}
     work = Workspace(folder, stamp)
@@ -159,7 +159,7 @@ def _project(
 def _find(
     vectors: Floats, table: SegmentTable, shards: Shards, folder: Path, settings: MiningSettings, progress: Progress
 ) -> tuple[Neighbors, float]:
-    """The neighbors of all segments, and the share of the true neighbors that they are."""
+    """Find the neighbors of all segments; returns them and the recall of the search."""
     stamp = {**shards.stamp, **settings.model_dump(exclude={"mutual", "coverage", "bin_width"})}
     Workspace(folder, stamp).open(restart=True)
     neighbors = find_neighbors(vectors, table, settings, folder, progress=progress)
@@ -169,13 +169,13 @@ def _find(
 def _write_pairs(
     neighbors: Neighbors, table: SegmentTable, threshold: float, shards: Shards, out: Path, settings: MiningSettings
 ) -> bool:
-    """Write the pairs as a manifest and, where it can hold all names, as a list; return whether there is a list."""
-    # First delete what describes the pairs of another run.
+    """Write the pairs as a manifest and, if no name has spaces, as a list; returns whether a list was written."""
+    # Files about the pairs of an earlier run are deleted first.
     for name in (*FILES, "pairs.parquet", "pairs.txt"):
         (out / name).unlink(missing_ok=True)
     mutual = settings.mutual
     write_pair_manifest(neighbors, table, threshold, out / "pairs.parquet", shards.folder, mutual=mutual)
-    # Any white space separates the columns of a list, such as an ideographic space.
+    # Any white space separates the columns of a list, even an ideographic space.
     has_list = not any(len(name.split()) > 1 for name in (*shards.names.file, *shards.names.speaker))
     if has_list:
         write_segment_pairs(listed_pairs(neighbors, table, threshold, mutual=mutual), out / "pairs.txt")
@@ -198,7 +198,7 @@ def _no_neighbor(settings: MiningSettings) -> str:
         "same": 'list more segments per speaker, or set relation = "any"',
         "across": 'list segments of more speakers, or set relation = "any"',
     }[settings.relation]
-    return f"no segment has a neighbor among those of {RELATIONS[settings.relation]}; {cure}"
+    return f"no segment has a neighbor among the segments of {RELATIONS[settings.relation]}; {cure}"
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""The nearest neighbors of every segment, on disk; the search is resumable chunk by chunk."""
+"""Nearest neighbors of all segments, on disk; the search resumes after the last finished chunk."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from earmark.training.mining.settings import MiningSettings
 Floats = NDArray[np.floating]
 
 CHUNK_ROWS = 65_536
-"""Minimum number of segments whose neighbors are kept in one file."""
+"""Minimum number of segments in a chunk, whose neighbors are stored in one file."""
 
 _TILE_ROWS = 131_072
 _PIECE = 2**22
@@ -30,8 +30,8 @@ class Neighbors:
     """Neighbors of each segment, the most similar first.
 
     Attributes:
-        similarities: cosines, shape (n, k); -inf where there are fewer.
-        rows: rows of the neighbors, shape (n, k); -1 where there are fewer.
+        similarities: cosines, shape (n, k); -inf for missing neighbors.
+        rows: rows of the neighbors, shape (n, k); -1 for missing neighbors.
         is_approximate: whether inverted lists were searched.
     """
 
@@ -40,10 +40,10 @@ class Neighbors:
     is_approximate: bool
 
     def pieces(self, *, mutual: bool) -> Iterator[tuple[Ints, Floats, Ints]]:
-        """Queries, shape (b,), with similarities and rows of their neighbors, shapes (b, k).
+        """Yield rows of segments, shape (b,), with similarities and rows of their neighbors, shapes (b, k).
 
         Args:
-            mutual: give similarity -inf to neighbors that do not have the query as a neighbor.
+            mutual: set the similarity of neighbors that do not have the segment as a neighbor to -inf.
         """
         count, width = self.rows.shape
         step = max(1, _PIECE // width**2)
@@ -55,7 +55,7 @@ class Neighbors:
             yield queries, similarities, rows
 
     def contain(self, rows: Ints, others: Ints, threshold: float = -np.inf) -> Bools:
-        """Whether segments have others as neighbors, with at least this similarity; shapes are broadcast."""
+        """Whether segments `rows` have segments `others` as neighbors above a threshold; the arrays are broadcast."""
         is_other = self.rows[rows] == others[..., None]
         return (is_other & (self.similarities[rows] >= threshold)).any(axis=-1) & (rows >= 0)
 
@@ -70,22 +70,22 @@ def find_neighbors(
     chunk_rows: int = CHUNK_ROWS,
     block_rows: int = BLOCK_ROWS,
 ) -> Neighbors:
-    """Find the nearest neighbors of every segment among those that it may be paired with.
+    """Find the nearest neighbors of each segment among the segments that it may be paired with.
 
-    The search is exact for up to `settings.exact_rows` segments. Beyond, inverted lists give most of the neighbors; see
-    `measure_recall`.
+    The search is exact for up to `settings.exact_rows` segments. For more segments, it uses inverted lists, which find
+    most of the neighbors; see `measure_recall`.
 
     Args:
-        vectors: unit vectors in the order of the table, shape (n, d), float32; may be mapped from a file.
+        vectors: float32 unit vectors in the order of the table, shape (n, d); may be mapped from a file.
         table: the segments.
-        settings: number of neighbors, and whose segments they are.
-        folder: where the neighbors are kept; it exists.
+        settings: number and relation of neighbors.
+        folder: an existing folder for the neighbors.
         progress: counts segments.
         chunk_rows: minimum number of segments per intermediate file.
         block_rows: maximum number of segments that are searched together.
 
     Returns:
-        Arrays mapped from files in the folder.
+        The neighbors, mapped from files in the folder.
     """
     if not (folder / "done.json").exists():
         _search_and_merge(vectors, table, settings, folder, progress, chunk_rows, block_rows)
@@ -96,13 +96,13 @@ def find_neighbors(
 def find_exact(
     vectors: Floats, table: SegmentTable, queries: Ints, settings: MiningSettings, *, tile_rows: int = _TILE_ROWS
 ) -> Nearest:
-    """Neighbors of some segments by comparison with all others: slow and exact.
+    """Find the neighbors of some segments exactly, by comparison with all others.
 
     Args:
-        vectors: as of `find_neighbors`.
+        vectors: unit vectors, see `find_neighbors`.
         table: the segments.
-        queries: rows, shape (m,).
-        settings: number of neighbors, and whose segments they are.
+        queries: rows of the segments whose neighbors are searched, shape (m,).
+        settings: number and relation of neighbors.
         tile_rows: number of candidates in memory at a time.
     """
     found: list[Nearest] = []
@@ -125,14 +125,14 @@ def find_exact(
 def measure_recall(
     vectors: Floats, table: SegmentTable, neighbors: Neighbors, settings: MiningSettings, *, queries: int = 256
 ) -> float:
-    """Share of the true neighbors of a sample of segments that were found; NaN where the sample has none.
+    """Measure the share of true neighbors that a search found, on a sample; NaN if the sample has no neighbors.
 
     Args:
-        vectors: as of `find_neighbors`.
+        vectors: unit vectors, see `find_neighbors`.
         table: the segments.
-        neighbors: what was found.
-        settings: of the search.
-        queries: size of the sample.
+        neighbors: result of the search.
+        settings: settings of the search.
+        queries: number of segments in the sample.
     """
     rng = np.random.default_rng(settings.seed)
     some = np.sort(rng.choice(len(table), min(queries, len(table)), replace=False))
@@ -179,7 +179,7 @@ def _search_block(
     settings: MiningSettings,
     with_gap: bool,
 ) -> Nearest:
-    """Neighbors of a block in one range, and, with `with_gap`, those in its gap."""
+    """Find the neighbors of a block in a range of segments and, if `with_gap` is true, in its gap."""
     queries = np.arange(*block.rows)
     found: list[Nearest] = [(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))]
     for nearest in index.search(block):
@@ -195,7 +195,7 @@ def _search_block(
 
 
 def _best_columns(similarities: Floats, first: int, wanted: int) -> Nearest:
-    """The most similar candidates of each query, in no order."""
+    """Select the most similar candidates of each query, in any order; `first` is the row of the first candidate."""
     if wanted < similarities.shape[1]:
         columns = np.argpartition(-similarities, wanted - 1, axis=1)[:, :wanted]
         return np.take_along_axis(similarities, columns, axis=1), columns + first
@@ -203,7 +203,7 @@ def _best_columns(similarities: Floats, first: int, wanted: int) -> Nearest:
 
 
 def _chunks(blocks: Iterable[QueryBlock], chunk_rows: int) -> Iterator[list[QueryBlock]]:
-    """Blocks whose neighbors are kept in one file."""
+    """Group blocks into chunks, whose neighbors are stored in one file."""
     chunk: list[QueryBlock] = []
     for block in blocks:
         chunk.append(block)
@@ -221,7 +221,7 @@ def _write_found(file: Path, found: Sequence[Nearest], is_approximate: bool) -> 
 
 
 def _merge(folder: Path, files: Sequence[Sequence[Path]], count: int, wanted: int) -> None:
-    """Merge the ranges of each chunk, and write all chunks to one file."""
+    """Merge the results of all ranges for each chunk, and write all chunks to one file."""
     with atomic_file(folder / "similarities.npy") as similarities, atomic_file(folder / "rows.npy") as rows:
         write_array_header(similarities, np.dtype(np.float32), (count, wanted))
         write_array_header(rows, np.dtype(np.int32), (count, wanted))

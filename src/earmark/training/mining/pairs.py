@@ -1,4 +1,4 @@
-"""Pairs of similar segments; each pair appears once, although both segments may have found it."""
+"""Pairs of similar segments; a pair appears once, even if each segment is a neighbor of the other."""
 
 from collections.abc import Iterator
 from os.path import relpath
@@ -19,23 +19,23 @@ _GROUP_ROWS = 65_536
 
 
 def kept_pairs(neighbors: Neighbors, threshold: float, *, mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """Pairs in pieces: rows of the first and second segments, and similarities, shapes (m,).
+    """Yield pairs in pieces: rows of the first and second segments, and similarities, each of shape (m,).
 
     Args:
         neighbors: neighbors of all segments.
         threshold: minimum similarity.
-        mutual: only pairs where each segment is a neighbor of the other.
+        mutual: keep only pairs in which each segment is a neighbor of the other.
     """
     for queries, similarities, rows in neighbors.pieces(mutual=mutual):
         is_kept = similarities >= threshold
-        # A pair that both segments found is listed for the first one.
+        # If both segments are neighbors of each other, the pair is listed for the segment with the lower row.
         is_kept &= (queries[:, None] < rows) | ~neighbors.contain(rows, queries[:, None], threshold)
         which, columns = np.nonzero(is_kept)
         yield queries[which], rows[which, columns], similarities[which, columns]
 
 
 def listed_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> Iterator[SegmentPair]:
-    """The pairs of `kept_pairs` as entries of a list file."""
+    """Yield the pairs of `kept_pairs` as entries of a list."""
     for first, second, similarities in kept_pairs(neighbors, threshold, mutual=mutual):
         for one, other, similarity in zip(first.tolist(), second.tolist(), similarities.tolist(), strict=True):
             yield SegmentPair(table.span(one), table.span(other), similarity)
@@ -44,9 +44,9 @@ def listed_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *,
 def write_pair_manifest(
     neighbors: Neighbors, table: SegmentTable, threshold: float, path: Path, corpus: Path, *, mutual: bool
 ) -> int:
-    """Write pairs as a Parquet manifest, in pieces, and return their number.
+    """Write pairs as a Parquet manifest, and return their number.
 
-    Only the two clips of pair n have the label `pairn`.
+    The two clips of a pair have the same label: `pair0`, `pair1`, and so on.
 
     Args:
         neighbors: neighbors of all segments.
@@ -54,7 +54,7 @@ def write_pair_manifest(
         threshold: minimum similarity.
         path: the .parquet file to write.
         corpus: folder that the paths of the segments start from.
-        mutual: only pairs where each segment is a neighbor of the other.
+        mutual: keep only pairs in which each segment is a neighbor of the other.
     """
     arrow = import_pyarrow(path)
     names = ("path", "start_s", "end_s", "speaker", "label", "split", "text")
@@ -77,7 +77,7 @@ def write_pair_manifest(
 
 
 def _rebased(file: str, corpus: Path, folder: Path) -> str:
-    """A path below the corpus as a path below another folder; absolute where it is outside that folder."""
+    """Convert a path in the corpus to a path relative to another folder, or absolute if it is outside that folder."""
     path = (corpus / file).absolute()
     base = folder.absolute()
     return relpath(path, base) if path.is_relative_to(base) else str(path)

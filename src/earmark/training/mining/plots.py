@@ -12,12 +12,12 @@ from earmark.training.mining.threshold import CoverageCurve
 
 
 def similarity_plot(histograms: Histograms, curve: CoverageCurve, bin_width: float) -> Figure:
-    """Histogram of the similarities of all neighbors and of the nearest ones, with the threshold.
+    """Plot histograms of the similarities of all neighbors and of nearest neighbors, with the threshold.
 
     Args:
-        histograms: of the similarities.
-        curve: with the chosen threshold.
-        bin_width: of the histograms.
+        histograms: histograms of the similarities.
+        curve: coverage curve with the chosen threshold.
+        bin_width: width of a bin of the histograms.
     """
     figure, axes = one_panel(6.4, 3.6)
     left = curve.thresholds[::-1]
@@ -38,11 +38,11 @@ def similarity_plot(histograms: Histograms, curve: CoverageCurve, bin_width: flo
 
 
 def coverage_plot(histograms: Histograms, curve: CoverageCurve, wanted: float) -> Figure:
-    """Coverage by threshold and, with labels, the share of neighbors whose labels agree.
+    """Plot the coverage by threshold and, if there are labels, the share of neighbors with the same label.
 
     Args:
-        histograms: of the similarities.
-        curve: coverage of each threshold.
+        histograms: histograms of the similarities.
+        curve: coverage by threshold.
         wanted: wanted coverage.
     """
     figure, axes = one_panel(6.4, 3.6)
@@ -65,7 +65,7 @@ def _mark_threshold(axes: Axes, curve: CoverageCurve) -> None:
 
 
 def _finish(figure: Figure, corner: Literal["upper right", "lower left"]) -> None:
-    """Add grid and legend; with loc="best", Matplotlib would search hundreds of bars and warn that it is slow."""
+    """Add grid and legend; the corner is given, because with loc="best" Matplotlib warns that many bars are slow."""
     axes = figure.axes[0]
     axes.grid(color="0.92", lw=0.6)
     axes.set_axisbelow(True)

@@ -1,7 +1,8 @@
 """Principal components without whitening, computed in pieces.
 
-They come from sums of products in NumPy, which need d² numbers of memory. faiss.PCAMatrix and a singular value
-decomposition need all rows at once (3 GB for a million vectors of 768 numbers). The tests compare with both.
+The components are computed from sums of products, which take memory for d² numbers. faiss.PCAMatrix and a singular
+value decomposition need all vectors at once (3 GB for a million vectors of width 768). The tests compare the results
+with both.
 """
 
 from collections.abc import Iterable
@@ -20,8 +21,8 @@ class Projection:
     """Projection of vectors onto their principal components.
 
     Attributes:
-        mean: shape (d,).
-        axes: orthonormal columns, the one of most variance first, shape (d, k).
+        mean: mean of the vectors, shape (d,).
+        axes: orthonormal columns, in order of falling variance, shape (d, k).
         explained: share of the variance that the components keep.
     """
 
@@ -30,17 +31,17 @@ class Projection:
     explained: float
 
     def apply(self, vectors: Floats) -> Floats:
-        """Project vectors, shape (n, d), to unit vectors, shape (n, k), float32; a vector equal to the mean gives 0."""
+        """Project vectors, shape (n, d), to float32 unit vectors, shape (n, k); a vector equal to the mean gives 0."""
         rows = (np.asarray(vectors, np.float32) - self.mean) @ self.axes
-        # The difference from the mean is a rounding error below this length.
+        # A shorter difference from the mean is a rounding error.
         return np.ascontiguousarray(unit(rows, tiny=1e-6), np.float32)
 
 
 def fit_projection(pieces: Iterable[Floats], dimension: int) -> Projection:
-    """Find the components of most variance.
+    """Fit the components with the largest variance.
 
     Args:
-        pieces: vectors, shapes (m, d), at least one vector in all.
+        pieces: vectors in pieces of shape (m, d); at least one vector in total.
         dimension: number of components, at most d.
     """
     count, total, products = 0, np.zeros(1), np.zeros((1, 1))

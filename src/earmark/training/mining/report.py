@@ -17,7 +17,7 @@ from earmark.training.mining.result import MiningResult
 from earmark.training.mining.settings import RELATIONS
 
 FILES = ("similarities.png", "coverage.png", "report.md", "results.json")
-"""The report's files; `results.json` is the last to appear, so it marks a complete result."""
+"""Files of the report; `results.json` is written last, so that it marks a complete result."""
 
 
 def write_report(
@@ -26,9 +26,9 @@ def write_report(
     """Write the report into the result's folder.
 
     Args:
-        result: what was mined.
+        result: result of the mining.
         recordings: folder of the recordings.
-        command: the words of the command line.
+        command: words of the command line.
         snippets: also write the examples as audio.
     """
     if snippets:
@@ -43,7 +43,7 @@ def write_report(
 
 
 def summary(result: MiningResult) -> list[tuple[str, str]]:
-    """Names and values for a table."""
+    """Describe a result as rows of a table, each a name and a value."""
     counts, settings = result.counts, result.settings
     searched = f"{settings.neighbors} nearest of {RELATIONS[settings.relation]}"
     rows = [
@@ -78,9 +78,9 @@ def _page(result: MiningResult) -> list[str]:
         "![Similarities of neighbors](similarities.png)",
         "![Coverage by threshold](coverage.png)",
         "## Examples for listening",
-        "Segments and their nearest neighbors, from the most similar down.",
+        "Segments and their nearest neighbors, in order of falling similarity.",
         _examples(result),
-        "" if result.has_list else "pairs.txt is missing: a path or speaker has spaces, which pairs.parquet allows.",
+        "" if result.has_list else "There is no pairs.txt, because a path or speaker has spaces; use pairs.parquet.",
     ]
 
 
@@ -97,7 +97,7 @@ def _examples(result: MiningResult) -> str:
 
 def _document(result: MiningResult, command: Sequence[str]) -> dict[str, Any]:
     curve, histograms = result.curve, result.histograms
-    # From the highest threshold down to the last one that adds neighbors.
+    # The curve ends at the lowest threshold that adds neighbors.
     last = len(curve.thresholds) - int(np.argmax(histograms.neighbors > 0))
     columns = {
         "threshold": curve.thresholds[:last],

@@ -12,11 +12,11 @@ from earmark.training.mining.threshold import CoverageCurve
 
 @dataclass(frozen=True, eq=False)
 class MiningResult:
-    """Mined pairs, in numbers.
+    """Numbers that describe mined pairs.
 
     Attributes:
         out: folder of all files.
-        encoder: name and fingerprint.
+        encoder: name and fingerprint of the encoder.
         lists: name of the list of segments.
         settings: mining settings.
         counts: numbers of pairs.
@@ -31,7 +31,7 @@ class MiningResult:
         explained: share of the variance that the principal components keep.
         recall: share of true neighbors that were found; 1 for exact search.
         chance: probability of equal labels for a random pair; NaN without labels.
-        has_list: whether pairs.txt was written; a path or speaker with spaces prevents it.
+        has_list: whether pairs.txt was written; it is not if a path or speaker has spaces.
         seconds: duration of each stage of this run.
     """
 

@@ -1,4 +1,4 @@
-"""Nearest neighbors by cosine within a range of segments: exact, or by the inverted lists of FAISS."""
+"""Search for nearest neighbors by cosine in a range of segments: exact, or with inverted lists of FAISS."""
 
 from collections.abc import Callable, Iterator
 from functools import cached_property
@@ -14,7 +14,7 @@ from earmark.training.mining.settings import MiningSettings
 
 Floats = NDArray[np.floating]
 Nearest = tuple[Floats, Ints]
-"""Similarities and rows of the neighbors of each query, shapes (b, k); -inf and -1 where there are fewer."""
+"""Similarities and rows of the neighbors of each query, shapes (b, k); missing neighbors are -inf and -1."""
 
 _SAMPLES_PER_LIST = 48
 _ITERATIONS = 10
@@ -27,11 +27,11 @@ def intersect(one: Range, other: Range) -> Range:
 
 
 class RangeIndex:
-    """Search within a range of segments whose inverted lists fit into memory.
+    """Searches a range of segments whose inverted lists fit into memory.
 
     Attributes:
         span: rows of the range.
-        is_approximate: whether inverted lists were searched.
+        is_approximate: whether a search has used inverted lists.
     """
 
     def __init__(self, vectors: Floats, span: Range, settings: MiningSettings) -> None:
@@ -39,7 +39,7 @@ class RangeIndex:
         self._vectors, self._settings = vectors, settings
 
     def search(self, block: QueryBlock) -> Iterator[Nearest]:
-        """Neighbors of a block outside its gap; rows that the `overlaps` of the block count may be among them."""
+        """Yield neighbors of a block outside its gap; they may include up to `overlaps` rows that may not be paired."""
         candidates = intersect(block.candidates, self.span)
         queries = np.ascontiguousarray(self._vectors[slice(*block.rows)])
         wanted = self._settings.neighbors + block.overlaps
@@ -54,7 +54,7 @@ class RangeIndex:
     def _search_lists(self, queries: Floats, wanted: int, block: QueryBlock) -> Nearest:
         package = faiss()
         self.is_approximate = True
-        # FAISS keeps no reference to the selectors: each of them must outlive the search.
+        # FAISS keeps no references to selectors, so all of them must live until the search ends.
         candidates, gap = (package.IDSelectorRange(*span) for span in (block.candidates, block.gap))
         outside = package.IDSelectorNot(gap)
         selector = package.IDSelectorAnd(candidates, outside)
@@ -80,7 +80,7 @@ class RangeIndex:
 
 
 def list_count(count: int) -> int:
-    """Number of inverted lists for `count` segments: a power of two near 2 √n, which balances both search steps.
+    """Number of inverted lists for n segments: a power of two near 2 √n, which balances both steps of a search.
 
     >>> list_count(1_000_000)
     2048
@@ -89,7 +89,7 @@ def list_count(count: int) -> int:
 
 
 def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> Nearest:
-    """Compare each query with each candidate.
+    """Find the nearest neighbors of queries by comparison with all candidates.
 
     Args:
         queries: unit vectors, shape (b, d).
@@ -106,10 +106,10 @@ def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> 
 
 
 def merge_nearest(found: list[Nearest], wanted: int) -> Nearest:
-    """The nearest of several results for the same queries, the most similar first; of equal ones, the first row.
+    """Merge several results for the same queries, the most similar neighbor first; ties are in order of rows.
 
     Args:
-        found: the results.
+        found: results of searches.
         wanted: number of neighbors per query.
     """
     similarities = np.concatenate([one for one, _ in found], axis=1, dtype=np.float32)
@@ -122,6 +122,6 @@ def merge_nearest(found: list[Nearest], wanted: int) -> Nearest:
 
 
 def without_forbidden(found: Nearest, may_pair: Callable[[Ints], NDArray[np.bool_]]) -> Nearest:
-    """Neighbors without those that may not be paired; `may_pair` gets rows of shape (b, k)."""
+    """Replace similarities of forbidden neighbors by -inf; `may_pair` maps rows of shape (b, k) to booleans."""
     similarities, rows = found
     return np.where((rows >= 0) & may_pair(rows), similarities, -np.inf), rows

@@ -1,9 +1,9 @@
-"""Blocks of segments whose neighbors are searched together, without loss of neighbors.
+"""Plan of a search: blocks of segments whose neighbors are searched together, and the candidates of each block.
 
-A plain search returns segments that may not be paired, too, and would have to ask for that many more: all of a
-speaker's, where neighbors are other speakers'. Segments are in order of speaker, recording and time. So those that may
-not be paired with a block are in one narrow range around it, the gap. Inside the gap every pair is compared; outside,
-a plain search suffices.
+A nearest-neighbor search also returns segments that may not be paired with the query, such as other segments of the
+query's speaker. To replace them, the search would have to return that many more neighbors. The plan avoids this.
+Segments are sorted by speaker, recording and time, so that the forbidden segments of a block are in one narrow range
+around the block, the gap. All pairs inside the gap are compared and checked. Outside the gap, a plain search suffices.
 """
 
 from collections.abc import Iterator
@@ -15,7 +15,7 @@ from earmark.training.mining.segment_table import Ints, SegmentTable
 from earmark.training.mining.settings import Relation
 
 Range = tuple[int, int]
-"""First row, and last row + 1."""
+"""A range of rows: the first row, and the row after the last."""
 
 BLOCK_ROWS = 1024
 """Maximum number of segments in a block."""
@@ -27,11 +27,11 @@ class QueryBlock:
 
     Attributes:
         rows: rows of the segments.
-        candidates: rows that contain all their neighbors.
-        gap: part of `candidates` where every pair is compared.
+        candidates: range of rows that contains all neighbors of the block.
+        gap: part of `candidates` in which all pairs are compared.
         has_pairs_in_gap: whether the gap may contain neighbors.
-        overlaps: maximum number of rows outside the gap that may not be paired with one segment: those of other
-            speakers in the same recording at the same time.
+        overlaps: maximum number of rows outside the gap that may not be paired with a segment of the block. These are
+            segments of other speakers in the same recording that overlap in time.
     """
 
     rows: Range
@@ -46,11 +46,11 @@ class QueryBlock:
 
 
 def plan_blocks(table: SegmentTable, relation: Relation, size: int = BLOCK_ROWS) -> Iterator[QueryBlock]:
-    """Divide all segments into blocks, in their order.
+    """Divide all segments into consecutive blocks.
 
     Args:
         table: the segments.
-        relation: whose segments may be paired.
+        relation: relation of speakers whose segments may be paired.
         size: maximum number of segments in a block.
     """
     count = len(table)
@@ -80,7 +80,7 @@ def _boundaries(numbers: Ints) -> Ints:
 
 
 def _packed(boundaries: Ints, size: int) -> Iterator[Range]:
-    """Ranges of as many whole units as fit into `size`; a larger unit is a range of its own."""
+    """Join adjacent units into ranges of at most `size` rows; a larger unit is a range by itself."""
     low = 0
     for start, stop in zip(boundaries[:-1].tolist(), boundaries[1:].tolist(), strict=True):
         if stop - low > size and start > low:
@@ -91,11 +91,11 @@ def _packed(boundaries: Ints, size: int) -> Iterator[Range]:
 
 
 def _overlap_window(table: SegmentTable, start: int, stop: int, longest_s: float) -> Range:
-    """Rows, and those before and after them that may overlap with them in time."""
+    """Extend the range of rows from `start` to `stop` by the rows that may overlap with them in time."""
     rows, speaker_id = table.rows, table.speaker_id
 
     def group(row: int) -> Range:
-        """Rows of the same recording and speaker."""
+        """Range of the rows with the same recording and speaker."""
         low, high = (int(np.searchsorted(speaker_id, speaker_id[row], side)) for side in ("left", "right"))
         files = rows["file"][low:high]
         file = files[row - low]
@@ -128,6 +128,6 @@ def _overlaps_across_speakers(table: SegmentTable) -> Ints:
 
 
 def _overlap_counts(table: SegmentTable, rows: Ints) -> Ints:
-    """Number of the given segments of one recording that overlap with each of them."""
+    """Number of overlapping segments for each of the given segments of a recording, itself included, shape (n,)."""
     start_s, end_s = table.rows["start_s"][rows], table.rows["end_s"][rows]
     return np.searchsorted(np.sort(start_s), end_s) - np.searchsorted(np.sort(end_s), start_s, "right")

@@ -1,4 +1,4 @@
-"""Segments as a table of numbers: 28 MB for a million of them."""
+"""Segments as a table of numbers, which takes 28 MB per million segments."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -18,16 +18,16 @@ Rows = NDArray[np.void]
 ROW = np.dtype(
     [("file", np.int32), ("speaker", np.int32), ("label", np.int32), ("start_s", np.float64), ("end_s", np.float64)]
 )
-# Lists round times, so that adjacent segments of a grid may share this much.
+# Times in lists are rounded, so that adjacent segments may overlap by this time.
 _ROUNDING_S = 0.001
 
 
 @dataclass(eq=False)
 class Names:
-    """Names by number, for the columns of `ROW`; an unknown speaker or label is "".
+    """Names of files, speakers and labels by number; an unknown speaker or label is "".
 
     Attributes:
-        file: paths below the corpus folder.
+        file: paths of recordings, relative to the corpus folder.
         speaker: names of speakers.
         label: labels.
     """
@@ -38,7 +38,7 @@ class Names:
     _numbers: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def rows(self, clips: Sequence[Clip]) -> Rows:
-        """Convert segments to rows, shape (m,); new names are added."""
+        """Convert segments to rows, shape (m,), and add new names."""
         values = [
             (
                 self._number("file", clip.path),
@@ -52,15 +52,15 @@ class Names:
         return np.array(values, ROW)
 
     def counts(self) -> dict[str, int]:
-        """Number of names per column."""
+        """Number of names of each column."""
         return {column: len(getattr(self, column)) for column in ("file", "speaker", "label")}
 
     def since(self, counts: Mapping[str, int]) -> dict[str, list[str]]:
-        """Names added after `counts` was returned."""
+        """Names of each column that were added after `counts` returned these numbers."""
         return {column: getattr(self, column)[count:] for column, count in counts.items()}
 
     def add(self, names: Mapping[str, Any]) -> None:
-        """Append names per column."""
+        """Add names to each column, except those that it has."""
         for column in self.counts():
             for name in names[column]:
                 self._number(column, name)
@@ -75,12 +75,12 @@ class Names:
 
 @dataclass(frozen=True, eq=False)
 class SegmentTable:
-    """Segments in search order: by speaker, then by recording, then by time.
+    """Segments in search order: sorted by speaker, then by recording, then by time.
 
     Attributes:
-        rows: shape (n,), of type `ROW`.
-        speaker_id: number of the speaker, shape (n,); a recording of an unknown speaker has a number of its own.
-        names: names by number, for `rows`.
+        rows: the segments, shape (n,), of type `ROW`.
+        speaker_id: number of the speaker, shape (n,); each recording of an unknown speaker has its own number.
+        names: names of the numbers in `rows`.
     """
 
     rows: Rows
@@ -100,9 +100,9 @@ class SegmentTable:
         return self.names.label[self.rows["label"][row]]
 
     def may_pair(self, first: Ints, second: Ints, relation: Relation) -> Bools:
-        """Whether segments may be neighbors; shapes are broadcast.
+        """Whether segments may be neighbors, for two arrays of rows that are broadcast.
 
-        Segments of one recording that overlap in time contain the same audio and never are.
+        Segments of one recording that overlap in time contain the same audio, and are never neighbors.
         """
         one, other = self.rows[first], self.rows[second]
         shared_s = np.minimum(one["end_s"], other["end_s"]) - np.maximum(one["start_s"], other["start_s"])
@@ -118,14 +118,14 @@ class SegmentTable:
 
 
 def sort_segments(rows: Rows, names: Names) -> tuple[SegmentTable, Ints]:
-    """Put segments into search order.
+    """Sort segments into search order.
 
     Args:
-        rows: shape (n,), in the order of a list.
-        names: names by number, for `rows`.
+        rows: the segments in the order of a list, shape (n,).
+        names: names of the numbers in `rows`.
 
     Returns:
-        The table, and the list row of each of its segments, shape (n,).
+        The table, and the index into `rows` of each of its segments, shape (n,).
     """
     is_known = np.array([bool(name) for name in names.speaker])[rows["speaker"]]
     speaker_id = np.where(is_known, rows["speaker"], len(names.speaker) + rows["file"])

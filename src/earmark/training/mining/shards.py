@@ -1,4 +1,4 @@
-"""Embeddings of segments on disk, in shards that are complete or absent; a list may be larger than memory."""
+"""Stored embeddings of segments, in shards that are complete or absent; they may be larger than memory."""
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ from earmark.training.mining.settings import MiningSettings
 Floats = NDArray[np.floating]
 
 SHARD_ROWS = 16_384
-"""Minimum number of segments in a shard; those of a recording stay together."""
+"""Minimum number of segments in a shard; all segments of a recording are in one shard."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,13 @@ class Shards:
     """Stored embeddings, in the order of the list.
 
     Attributes:
-        rows: shape (n,), of type `ROW`.
-        names: names by number, for `rows`.
-        folder: folder that the paths start from.
+        rows: the segments, shape (n,), of type `ROW`.
+        names: names of the numbers in `rows`.
+        folder: folder that the paths of the recordings start from.
         left_out: number of segments that were too long.
         not_drawn: number of segments that the sample left out.
         files: files with the vectors, one per shard.
-        stamp: what the embeddings depend on.
+        stamp: values that the embeddings depend on.
     """
 
     rows: Rows
@@ -53,7 +53,7 @@ class Shards:
     stamp: Mapping[str, Any]
 
     def take(self, wanted: Ints) -> Floats:
-        """Unit vectors of rows, shape (m, d), in the order of `wanted`."""
+        """Read the unit vectors of the segments `wanted`, shape (m, d)."""
         vectors = [read_array(file, _cure(file.parent.parent)) for file in self.files]
         starts = np.cumsum([0, *map(len, vectors)])
         which = np.searchsorted(starts, wanted, side="right") - 1
@@ -77,13 +77,13 @@ def store_embeddings(
 ) -> Shards:
     """Embed the segments of a list or manifest; existing shards are kept.
 
-    The list is read twice: the first time to count and check its lines, so that a broken line is an error before any
-    work. Vectors are scaled to unit length and kept as float16, which changes a cosine by 1e-5.
+    The list is read twice, first to count and check its lines, so that a broken line is an error before any work.
+    Vectors are scaled to unit length and stored as float16, which changes a cosine by about 1e-5.
 
     Args:
         source: a list of segments, or a manifest.
         embedder: embeds the segments.
-        folder: where the shards are kept; it is created.
+        folder: folder of the shards; it is created.
         settings: maximum number and length of segments.
         audio: folder that the paths of a list start from.
         split: split of a manifest; None for all.
@@ -91,8 +91,8 @@ def store_embeddings(
         shard_rows: minimum number of segments in a shard.
 
     Raises:
-        InputError: as `read_clips` and `embed_stream`; the folder has embeddings of another list, corpus or encoder; or
-            no segment is left.
+        InputError: see `read_clips` and `embed_stream`; the folder has embeddings of another list, corpus or encoder;
+            or no segment is left.
     """
     clips_of = partial(_timed_clips, source, audio, split)
     corpus = clips_of()[1]
@@ -105,13 +105,13 @@ def store_embeddings(
         **settings.model_dump(include={"most_segments", "longest_s", "seed"}),
     }
     work = Workspace(folder, stamp)
-    # Before the first shard there is nothing to protect, such as after a broken line was repaired.
+    # Without a shard, the folder has no results to protect, for example after an error in the list.
     work.open(restart=not any(folder.glob("shard-*")))
 
     def embed() -> dict[str, int]:
         short, long = _count(clips_of()[0], settings.longest_s)
         if not short:
-            raise InputError(f"{source}: no segment of at most {settings.longest_s:g} s; cut longer ones into segments")
+            raise InputError(f"{source}: all segments are longer than {settings.longest_s:g} s; list shorter segments")
         count = min(short, settings.most_segments)
         sample = _sample(clips_of()[0], short, settings)
         _embed_shards(sample, count, corpus, embedder, folder, progress, shard_rows)
@@ -140,10 +140,10 @@ def _embed_shards(
     progress: Progress,
     shard_rows: int,
 ) -> None:
-    """Embed the clips that no shard contains."""
+    """Embed the clips that are not in a shard yet."""
     known = _open(folder, recordings.folder, {})
     names, number, done = known.names, len(known.files), len(known.rows)
-    # Shards end where recordings end, so the remaining clips begin with a new recording.
+    # A shard ends at the end of a recording, so that the remaining clips begin with a new recording.
     for _ in islice(clips, done):
         pass
     held: list[tuple[Sequence[Clip], Floats]] = []
@@ -170,7 +170,7 @@ def _embed_shards(
 
 
 def _timed_clips(source: Path, audio: Path | None, split: str | None) -> tuple[Iterator[Clip], AudioFolder]:
-    """The clips of speech, each with an end, and the folder of their recordings."""
+    """Read the clips of speech, each with an end, and the folder of their recordings."""
     clips, recordings = read_clips(source, audio, split=split)
 
     def timed() -> Iterator[Clip]:
@@ -182,7 +182,7 @@ def _timed_clips(source: Path, audio: Path | None, split: str | None) -> tuple[I
 
 
 def _count(clips: Iterable[Clip], longest_s: float) -> tuple[int, int]:
-    """Number of segments that are short enough, and of the others."""
+    """Number of segments of at most `longest_s`, and of longer segments."""
     counts = [0, 0]
     for clip in clips:
         counts[_is_long(clip, longest_s)] += 1
@@ -190,7 +190,7 @@ def _count(clips: Iterable[Clip], longest_s: float) -> tuple[int, int]:
 
 
 def _sample(clips: Iterable[Clip], count: int, settings: MiningSettings) -> Iterator[Clip]:
-    """Segments that are short enough, `count` of them; a random sample where there are too many."""
+    """Yield the `count` segments that are short enough, or a random sample if there are too many."""
     short = (clip for clip in clips if not _is_long(clip, settings.longest_s))
     if count <= settings.most_segments:
         yield from short
@@ -208,7 +208,7 @@ def _is_long(clip: Clip, longest_s: float) -> bool:
 
 def _digest(source: Path) -> str:
     if not source.is_file():
-        raise InputError(f"{source}: no such list or manifest")
+        raise InputError(f"{source}: no such file; name a list of segments or a manifest")
     with source.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 

@@ -1,4 +1,4 @@
-"""The similarity threshold at which a wanted share of segments has a neighbor."""
+"""Choice of the similarity threshold at which a wanted share of segments has a neighbor."""
 
 from dataclasses import dataclass
 
@@ -12,12 +12,12 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class CoverageCurve:
-    """Coverage by threshold, from the highest threshold down.
+    """Coverage by threshold, in descending order of thresholds.
 
     Attributes:
-        thresholds: one per bin, shape (b,).
+        thresholds: cosines, one per bin, shape (b,).
         coverage: share of all segments that have a neighbor with at least this similarity, shape (b,).
-        chosen: index of the threshold whose coverage is closest to the wanted one.
+        chosen: index of the threshold whose coverage is closest to the wanted coverage.
     """
 
     thresholds: Floats
@@ -31,7 +31,7 @@ class CoverageCurve:
 
 
 def bin_edges(bin_width: float) -> Floats:
-    """Lower edges of the bins from -1 to 1, ascending; hundredths are exact: 0.29, and not 29 times 0.01.
+    """Lower edges of the bins from -1 to 1, ascending, rounded to nine decimals.
 
     >>> bin_edges(0.5).tolist()
     [-1.0, -0.5, 0.0, 0.5, 1.0]
@@ -41,32 +41,32 @@ def bin_edges(bin_width: float) -> Floats:
 
 
 def histogram(similarities: Floats, bin_width: float, counted: Bools | None = None) -> Ints:
-    """Number of similarities in each bin, shape (b,); -inf is in no bin.
+    """Count the similarities in each bin, shape (b,); -inf is in no bin.
 
     Args:
-        similarities: any shape.
-        bin_width: as of `bin_edges`.
-        counted: which similarities count, same shape; None for all.
+        similarities: cosines, of any shape.
+        bin_width: width of a bin.
+        counted: whether each similarity is counted, of the same shape; None for all.
     """
     edges = bin_edges(bin_width)
     is_known = np.isfinite(similarities)
-    # Rounding may lift the cosine of a vector with itself above 1, and lower that of its opposite below -1.
+    # Because of rounding, a cosine may be slightly above 1 or below -1.
     values = np.clip(similarities[is_known].astype(np.float64), edges[0], 1)
     numbers = np.searchsorted(edges, values, side="right") - 1
     return np.bincount(numbers, None if counted is None else counted[is_known], minlength=len(edges)).astype(np.int64)
 
 
 def choose_threshold(best: Floats, wanted: float, bin_width: float) -> CoverageCurve:
-    """Choose the threshold whose coverage is closest to the wanted one, and is not zero if that is possible.
+    """Choose the threshold whose coverage is closest to the wanted coverage, but not zero if possible.
 
     Args:
-        best: similarity of each segment's nearest neighbor, shape (n,); -inf where it has none.
-        wanted: coverage, as a share of all n segments.
+        best: similarity of each segment's nearest neighbor, shape (n,); -inf for segments without neighbors.
+        wanted: wanted coverage, as a share of all n segments.
         bin_width: step of the threshold.
     """
     counts = np.cumsum(histogram(best, bin_width)[::-1])
-    # Where all similarities are in one bin, a coverage of zero may be the closest; it would give no pairs.
+    # If all similarities are in one bin, a coverage of zero may be the closest, but would give no pairs.
     distance = np.where(counts > 0, np.abs(counts - wanted * len(best)), np.inf)
-    # Of equally close thresholds, argmin takes the first, which is the highest.
+    # Of equally close thresholds, argmin returns the first, which is the highest.
     chosen = int(np.argmin(distance))
     return CoverageCurve(bin_edges(bin_width)[::-1], counts / len(best), chosen)

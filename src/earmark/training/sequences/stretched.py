@@ -65,7 +65,7 @@ class StretchedSections:
         self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False, progress=progress)
         if len(self._bank) < len(sections):
             raise InputError(
-                f"{audio}: {len(sections) - len(self._bank)} sections start after their recordings end; correct the list"
+                f"{audio}: {len(sections) - len(self._bank)} sections start after the recording ends; correct the list"
             )
         self._clip = np.empty(len(sections), np.int64)
         self._clip[[int(self._bank.labels[label]) for label in self._bank.label]] = np.arange(len(sections))

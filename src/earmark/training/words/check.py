@@ -1,4 +1,4 @@
-"""Faults in the data of a recipe of labeled clips, found before any clip is decoded."""
+"""Checks of the data of a word recipe, before clips are decoded."""
 
 import os
 import warnings
@@ -27,10 +27,10 @@ Manifests = dict[str, list[Manifest]]
 
 
 def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
-    """Find the faults of a recipe's manifests and recordings.
+    """Find faults in the manifests and recordings of a recipe.
 
     Returns:
-        The faults, one line each, and the classes, if they are known.
+        The faults, one line each, and the names of the classes; empty if they are unknown.
     """
     faults: list[str] = []
     manifests: Manifests = {key: [*_selected(recipe, key, faults)] for key in SOURCES}
@@ -50,7 +50,7 @@ def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
 
 
 def missing_recordings(manifest: Manifest) -> str | None:
-    """Describe the missing recordings of a manifest; None where there are none."""
+    """Describe the missing recordings of a manifest; None if there are none."""
     named: dict[Path, set[str]] = defaultdict(set)
     for clip in manifest:
         path = manifest.locate(clip)
@@ -81,7 +81,7 @@ def _are_read(recipe: Recipe, manifests: Manifests, *keys: str) -> bool:
 
 
 def _find_missing(recipe: Recipe, manifests: Manifests, faults: list[str]) -> None:
-    # Packed clips need no recordings.
+    # Clips that are already packed need no recordings.
     packed = set()
     if is_packed([*manifests["words"], *map(without_labels, manifests["sounds"])], bank_folder(recipe, "clips")):
         packed |= {"words", "sounds"}
@@ -95,7 +95,7 @@ def _find_missing(recipe: Recipe, manifests: Manifests, faults: list[str]) -> No
 
 
 def _undecoded(manifests: Sequence[Manifest]) -> ClipBank:
-    """A bank with the labels of these clips and without samples."""
+    """Make a bank with the labels of clips and without samples."""
     names = [clip.label for manifest in manifests for clip in manifest]
     labels = sorted({*names} - {""})
     number = {name: row for row, name in enumerate(labels)}
@@ -124,4 +124,4 @@ def _find_in_validation(recipe: Recipe, manifests: Manifests, faults: list[str])
         check_labels(learned, {*bank.labels}, recipe.data)
     enough = int((np.bincount(bank.label[bank.label >= 0]) > 1).sum())
     if enough < 2 and _are_read(recipe, manifests, "validation"):
-        faults.append(f"data.validation: two labels need two clips or more; {enough} have them")
+        faults.append(f"data.validation: {enough} labels have two clips or more, two are needed; add clips")

@@ -1,4 +1,4 @@
-"""Training task of clip encoders: crops of one length, augmented, each embedded as one vector."""
+"""Training task of clip encoders, which embed augmented crops of one length."""
 
 from collections.abc import Callable
 
@@ -37,7 +37,7 @@ class ClipTask:
         self.validation = Validation(held_out, self.embedder) if held_out is not None else None
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        """See `TrainingTask.batch`. Every process plans the whole batch, and draws and embeds its own rows."""
+        """See `TrainingTask.batch`; every process plans the whole batch, and draws and embeds its own rows."""
         episode = self.episodes.draw(step)
         clips = torch.from_numpy(episode.every_clip)
         rows = processes.share(len(clips))

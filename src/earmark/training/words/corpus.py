@@ -1,4 +1,4 @@
-"""Corpus of a recipe: packed clips, their classes, and recordings for augmentation."""
+"""Corpus of a word recipe: packed clips, their classes, and recordings for augmentation."""
 
 import hashlib
 from collections.abc import Sequence
@@ -33,10 +33,10 @@ class Corpus:
     """Training clips by class.
 
     Attributes:
-        bank: all clips; those of ``data.sounds`` have no label.
-        classes: names of the classes, by number.
-        clips: clip numbers of each class; ``SILENCE`` for silence.
-        background: numbers of the clips of no class, shape (n,).
+        bank: all clips; clips of ``data.sounds`` have no label.
+        classes: names of the classes, in the order of their numbers.
+        clips: clip numbers of each class; ``SILENCE`` is a clip of silence.
+        background: numbers of the clips without a class, shape (n,).
     """
 
     bank: ClipBank
@@ -50,7 +50,7 @@ class Corpus:
 
 
 def prepare_corpus(recipe: Recipe, *, progress: Progress = no_progress) -> Corpus:
-    """Pack the clips of a recipe, or open the bank, and assign clips to classes."""
+    """Pack the clips of a recipe, or open the bank if they are packed, and assign clips to classes."""
     data = recipe.data
     words = [selected(source, data.classes) for source in data.words]
     sounds = [without_labels(selected(source)) for source in data.sounds]
@@ -59,15 +59,15 @@ def prepare_corpus(recipe: Recipe, *, progress: Progress = no_progress) -> Corpu
 
 
 def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
-    """Assign clips to classes: targets, optionally unknown and silence, and background.
+    """Assign clips to the target classes, to the classes for unknown words and silence, and to the background.
 
     Raises:
-        InputError: a target has no clip, or a label is reserved.
+        InputError: a target has no clip, or a label is reserved for the added classes.
     """
     for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
         raise InputError(f"data.words: the label {label} is reserved; exclude it, see data.silence and data.others")
     if absent := [target for target in data.targets if target not in bank.labels]:
-        raise InputError(f"data.targets: no clip of {', '.join(map(repr, absent))} in data.words")
+        raise InputError(f"data.targets: data.words has no clip of {', '.join(map(repr, absent))}; correct the targets")
     targets = data.targets or bank.labels
     classes = [*sorted(targets)]
     is_target = np.isin(np.array([*bank.labels, ""]), classes)[
@@ -107,12 +107,12 @@ def check_labels(learned: set[str], validation: set[str], data: DataSettings) ->
     """Check that no validation label is a training label.
 
     Raises:
-        InputError: it is not, and the recipe does not say that this is meant.
+        InputError: a label is in both, and ``known_validation`` is false.
     """
     if (both := sorted(learned & validation)) and not data.known_validation:
         more = f" and {len(both) - 1} more" * (len(both) > 1)
         raise InputError(
-            f"data.validation: training labels too: {both[0]!r}{more}; exclude them from one of both, "
+            f"data.validation: {both[0]!r}{more} are training labels, too; exclude them from one of both, "
             "or set data.known_validation = true"
         )
 
@@ -125,14 +125,14 @@ def augmentation_audio(data: DataSettings) -> AugmentationAudio:
 def open_or_pack(
     manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True, progress: Progress = no_progress
 ) -> ClipBank:
-    """Open the bank of these clips, or pack it; see :func:`pack` for ``spoken``."""
+    """Open the bank of the clips of manifests, or pack it; see :func:`pack` for ``spoken``."""
     if is_packed(manifests, folder):
         return ClipBank.open(folder)
     return pack(manifests, folder, spoken=spoken, stamp=_stamp(manifests), progress=progress)
 
 
 def is_packed(manifests: Sequence[Manifest], folder: Path) -> bool:
-    """Whether the folder contains the bank of exactly these clips."""
+    """Whether the folder contains the bank of exactly the clips of these manifests."""
     return stamp_of(folder) == _stamp(manifests)
 
 
@@ -141,7 +141,7 @@ def _stamp(manifests: Sequence[Manifest]) -> str:
 
 
 def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
-    """Select the clips of a source, labeled by word or speaker, with the prefix of the source.
+    """Select the clips of a source, and label them with the prefix and the word or speaker.
 
     Raises:
         InputError: no clip is selected, or a speaker is missing.
@@ -173,7 +173,7 @@ def digest(texts: Sequence[str]) -> str:
 
 
 def stamp_of(folder: Path) -> str:
-    """Stamp of a packed folder; empty without one."""
+    """Stamp of a folder with packed clips; empty if the folder has no stamp."""
     path = folder / "stamp.json"
     return str(read_json(path)) if path.exists() else ""
 
@@ -185,7 +185,7 @@ def _bank(
 
 
 def bank_folder(recipe: Recipe, name: Literal["clips", "validation"]) -> Path:
-    """Folder of a recipe's bank."""
+    """Folder of the bank with the training or validation clips of a recipe."""
     kind = "" if recipe.data.classes == "label" else "-speakers"
     return recipe.data.folder / f"{name}{kind}{'' if _is_spoken(recipe) else '-whole'}"
 
@@ -196,7 +196,7 @@ def _is_spoken(recipe: Recipe) -> bool:
 
 
 def without_labels(manifest: Manifest) -> Manifest:
-    """Remove the labels of a manifest's clips."""
+    """Copy a manifest without the labels of its clips."""
     return replace(manifest, clips=tuple(replace(clip, label="") for clip in manifest))
 
 

@@ -1,4 +1,4 @@
-"""Recipe of labeled clips: all settings of a training run, in one TOML file; the defaults are the fields here."""
+"""Word recipes (kind ``words``): all settings of a training run on labeled clips, read from a TOML file."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -19,11 +19,13 @@ from earmark.training.run.settings import RunSettings
 
 
 class Source(Settings):
-    """A manifest and the clips of it that are used."""
+    """A manifest, and which of its clips are used."""
 
-    manifest: Path = Field(description="the manifest; relative to the recipe's folder")
+    manifest: Path = Field(description="path of the manifest; relative to the recipe's folder")
     split: str = Field("", description="only the clips of this split; empty: all")
-    prefix: str = Field("", description="prefix of each label, so that equal words of two languages stay two classes")
+    prefix: str = Field(
+        "", description="prefix that is added to each label, so that the same word in two languages is two classes"
+    )
     labels: tuple[str, ...] = Field((), description="only the clips with these labels; empty: all")
     exclude: tuple[str, ...] = Field((), description="labels to drop")
     license: str = Field("", description="name and license of the corpus, for the model card")
@@ -37,28 +39,30 @@ class DataSettings(Settings):
     classes: Literal["label", "speaker"] = Field(
         "label", description="classes of training and validation: words or speakers"
     )
-    targets: tuple[str, ...] = Field((), description="labels of `words` that are classes; empty: all")
+    targets: tuple[str, ...] = Field((), description="labels of `words` that become classes; empty: all")
     others: Literal["class", "background", "leave-out"] = Field(
         "class",
-        description="the other labels of `words`: one class `_unknown_`, background, or dropped",
+        description="use of the other labels of `words`: one class `_unknown_`, background, or dropped",
     )
     silence: bool = Field(False, description="add a class `_silence_`; see `scenes.silence_gain`")
     sounds: tuple[Source, ...] = Field(
-        (), description="clips whose labels are not used: neighbors of words, background, and audio for a student"
+        (), description="clips that are used without labels: neighbors of words, background, and audio for distillation"
     )
-    noise: tuple[Source, ...] = Field((), description="background noise; without any, noise is synthetic")
+    noise: tuple[Source, ...] = Field((), description="background noise; without a source, noise is synthetic")
     music: tuple[Source, ...] = Field((), description="music, for augmentation")
     speech: tuple[Source, ...] = Field((), description="speech of other speakers, for augmentation")
-    rooms: tuple[Source, ...] = Field((), description="room impulse responses; without any, they are synthetic")
+    rooms: tuple[Source, ...] = Field((), description="room impulse responses; without a source, they are synthetic")
     validation: tuple[Source, ...] = Field((), description="labeled clips that select the best checkpoint")
     known_validation: bool = Field(
         False, description="allow validation labels that are training labels, as with fixed targets"
     )
     background: tuple[Source, ...] = Field(
-        (), description="sentences with transcripts for counting false alarms; without any, those of `sounds`"
+        (), description="sentences with transcripts for counting false alarms; without a source, those of `sounds`"
     )
     copies: int = Field(
-        0, ge=0, description="k: draw each clip k times and cache the scenes on disk; 0: draw new scenes in every step"
+        0,
+        ge=0,
+        description="scenes per clip that are drawn once and cached on disk; 0: draw new scenes in every step",
     )
 
 
@@ -67,14 +71,16 @@ SOURCES = ("words", "sounds", "noise", "music", "speech", "rooms", "validation",
 
 
 class DistillationSettings(Settings):
-    """Settings of distillation: a student learns the frames of the published tower."""
+    """Distillation: the encoder learns to compute the frames of the published tower, its teacher."""
 
-    weight: float = Field(0.0, ge=0, description="weight of the frame loss; 0: no teacher")
-    sounds: int = Field(0, ge=0, description="additional clips of `data.sounds` in each batch")
+    weight: float = Field(
+        0.0, ge=0, description="weight of the loss between the frames of encoder and teacher; 0: no distillation"
+    )
+    sounds: int = Field(0, ge=0, description="number of additional clips of `data.sounds` in each batch")
 
 
 class Recipe(RunSettings):
-    """All settings of a run on labeled clips: words or speakers."""
+    """All settings of a training run on labeled clips; the classes are words or speakers."""
 
     kind: Literal["words"] = Field("words", description="kind of recipe")
     data: DataSettings
@@ -96,9 +102,9 @@ def _missing_clips(recipe: Recipe) -> Iterator[str]:
     has_others = bool(recipe.data.targets) and recipe.data.others == "background"
     for key, count in asked.items():
         if count and not recipe.data.sounds and not has_others:
-            yield f"{key}: {count} clips of data.sounds are needed; name some"
+            yield f"{key}: needs {count} clips of data.sounds; name a source"
     if recipe.stop_after and not recipe.data.validation:
-        yield "stop_after: needs data.validation"
+        yield "stop_after: needs data.validation; name a source, or leave stop_after out"
 
 
 def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
@@ -124,20 +130,20 @@ def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
 def _clashing_loss(recipe: Recipe) -> Iterator[str]:
     loss, shape = recipe.loss, recipe.episodes
     if shape.utterances < loss.least_utterances:
-        yield f"episodes.utterances: {loss.kind} needs {loss.least_utterances} or more"
+        yield f"episodes.utterances: the loss {loss.kind} needs at least {loss.least_utterances}; raise it"
     if shape.background and not loss.takes_background:
-        yield f"episodes.background: {loss.kind} takes no background; set it to 0"
+        yield f"episodes.background: the loss {loss.kind} cannot use background clips; set it to 0"
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, over: Path | None = None) -> Recipe:
     """Read a recipe.
 
     Args:
-        path: a TOML file; relative paths in it start from its folder. With ``extends = "other.toml"`` it overrides
-            another recipe.
-        overrides: ``a.b=value``, the value in TOML (a bare word is a string); relative paths start from the current
-            folder.
-        over: a file with parts of a recipe, such as ``[encoder]``, that replace those of this one.
+        path: a TOML file; relative paths in it start from its folder. A file with ``extends = "other.toml"`` overrides
+            keys of another recipe.
+        overrides: values that replace those of the file, each as ``a.b=value``. The value is TOML, or a string without
+            quotes; relative paths start from the current folder.
+        over: a file with tables of a recipe, such as ``[encoder]``, which replace those of this recipe.
 
     Raises:
         InputError: the file is missing or not TOML, a key is unknown, or a value is wrong.

@@ -1,4 +1,4 @@
-"""Training task of stream encoders: clips in scenes, augmented, the frame vectors of each word's window summed."""
+"""Training task of stream encoders, which embed words in augmented scenes by the sum of their frame vectors."""
 
 from collections.abc import Callable
 
@@ -20,7 +20,7 @@ from earmark.training.words.corpus import Corpus, augmentation_audio, digest, st
 from earmark.training.words.recipe import Recipe
 from earmark.training.words.validation import Validation
 
-_SCALE_SCENES = 512  # scenes for the mean and deviation of tower vectors
+_SCALE_SCENES = 512  # number of scenes whose tower vectors set the scale of the head
 _BATCH = 64
 _PLAIN = SceneSettings(length_s=1.9, margin_s=0.45, speed=(1.0, 1.0), neighbor=0.0)
 
@@ -53,13 +53,13 @@ class StreamTask:
         self.cache = self._fill_cache(recipe, progress) if recipe.data.copies else None
         self.teacher = self.model if recipe.encoder.frames == "published" else self._teacher()
         if self.teacher is not None:
-            # A student learns its teacher's tower vectors at unit scale, the scale of its own layers at the start.
+            # A student learns tower vectors that are scaled to unit variance, as its own layers are at the start.
             self.teacher.head.fit_scale(self._sample_frames(self.teacher, len(corpus.bank), recipe.seed))
         self.episodes = corpus.episodes(recipe.episodes, recipe.seed)
         self.validation = Validation(held_out, self.embedder) if held_out is not None else None
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        """See `TrainingTask.batch`. Every process draws all scenes and embeds its own rows."""
+        """See `TrainingTask.batch`; every process draws all scenes and embeds its own rows."""
         episode = self.episodes.draw(step)
         clips = torch.from_numpy(episode.every_clip)
         count = len(clips)
@@ -93,7 +93,7 @@ class StreamTask:
             self.model.eval()
             return [self.model.tower_frames(batch.waves) for batch in scenes]
 
-        # The vectors of a frozen tower are computed once.
+        # The vectors of a frozen tower do not change, so they are computed once.
         frozen = tower_frames() if self.model.settings.frames == "published" else None
 
         @torch.inference_mode()
@@ -107,11 +107,11 @@ class StreamTask:
         return embed
 
     def _frames(self, waves: Tensor, cached: Tensor | None) -> tuple[Tensor, Tensor | float]:
-        """Compute the model's tower vectors of waves, and the weighted loss against its teacher's.
+        """Compute the model's tower vectors of waves, and their weighted loss against the teacher's vectors.
 
         Args:
             waves: shape (rows, n).
-            cached: the published tower's vectors of the same waves, or None.
+            cached: vectors of the published tower for the same waves, shape (rows, t, 96), or None.
         """
         if self.teacher is self.model:
             return (_frozen_frames(self.model, waves) if cached is None else cached), 0.0
@@ -123,7 +123,7 @@ class StreamTask:
         return frames, self.distillation.weight * frame_loss
 
     def _draw(self, clips: Tensor, generator: torch.Generator) -> tuple[SceneBatch, Tensor | None]:
-        """Draw augmented scenes of clips, with the published tower's vectors where they are cached."""
+        """Draw augmented scenes of clips, and the vectors of the published tower if they are cached."""
         if self.cache is not None:
             scenes, frames = self.cache.draw(clips, generator)
             return SceneBatch(scenes.waves.to(self.device), scenes.spoken.to(self.device)), frames.to(self.device)

@@ -19,12 +19,13 @@ _CLIPS_A_WORD = 60
 
 
 class Validation:
-    """Few-shot trials: five takes of each label enroll, all other clips are trials; the mean of eight draws of takes.
+    """Few-shot trials on labeled clips.
 
-    Where fewer than two labels have more than five clips, one take enrolls.
+    Each label is enrolled with five takes, and all other clips are trials. Takes are drawn eight times, and the metrics
+    are the means of the draws. If fewer than two labels have more than five clips, one take is enrolled.
 
     Args:
-        bank: labeled clips that are not in the training.
+        bank: labeled clips that are not in the training data.
         embedder: maps a bank and clip numbers to a function that embeds these clips with the current weights.
 
     Raises:
@@ -39,7 +40,7 @@ class Validation:
         self.embed = embedder(bank, clips)
 
     def measure(self) -> dict[str, float]:
-        """Compute closed-set ``accuracy``, ``eer``, and ``frr`` at a FAR of 2.5 %, as fractions."""
+        """Compute the closed-set ``accuracy``, the ``eer``, and the ``frr`` at a FAR of 2.5 %, as fractions."""
         embeddings = unit(self.embed()).cpu().numpy()
         return dict(
             zip(
@@ -63,9 +64,9 @@ class Validation:
 
 
 def _sample_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) -> np.ndarray:
-    """Choose up to 60 clips of each label with enough clips for takes and trials; ascending numbers."""
+    """Choose up to 60 clips of each label with more than `takes` clips; returns ascending clip numbers."""
     groups = [np.flatnonzero(bank.label == label) for label in range(len(bank.labels))]
     chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > takes]
     if len(chosen) < 2:
-        raise InputError(f"data.validation: two labels need two clips or more; {len(chosen)} have them")
+        raise InputError(f"data.validation: {len(chosen)} labels have two clips or more, two are needed; add clips")
     return np.sort(np.concatenate(chosen))

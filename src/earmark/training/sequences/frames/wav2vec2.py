@@ -64,7 +64,7 @@ class Wav2Vec2Frames:
             )
         if settings.layer > config.num_hidden_layers:
             raise InputError(
-                f"{settings.model} has {config.num_hidden_layers} layers, but not layer {settings.layer}; choose another",
+                f"{settings.model} has {config.num_hidden_layers} layers, no layer {settings.layer}; choose another",
                 key="frames.layer",
             )
         self.name = f"wav2vec2 {settings.model}, layer {settings.layer}"
