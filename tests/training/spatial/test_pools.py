@@ -90,7 +90,7 @@ def test_the_same_clips_in_other_roles_have_spectra_of_their_own(pools_of, spati
 
 def test_a_clip_has_one_role(pools_of, spatial_table):
     del spatial_table["data"]["unlabeled"][0]["split"]
-    with pytest.raises(InputError, match=r"data\.\w+ and of data\.\w+"):
+    with pytest.raises(InputError, match=r"data\.\w+ and in data\.\w+"):
         pools_of(spatial_table)
 
 

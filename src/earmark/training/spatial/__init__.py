@@ -1,1 +1,1 @@
-"""Spatial auto-encoder features of Humayun, Yassin and Abas 2021, and their simulation."""
+"""Spatial auto-encoder of Humayun, Yassin and Abas (2021), and the simulation that evaluates its features."""

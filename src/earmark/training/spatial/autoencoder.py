@@ -1,4 +1,4 @@
-"""The auto-encoder of Humayun, Yassin and Abas 2021, with and without the head that predicts a clip's position."""
+"""The auto-encoder of Humayun, Yassin and Abas (2021), with or without the head that predicts positions of clips."""
 
 from dataclasses import dataclass
 
@@ -13,12 +13,12 @@ from earmark.training.spatial.fit import FitSettings, History, fit, seeded
 
 
 class AutoencoderSettings(Settings):
-    """The network and its training."""
+    """Settings of an auto-encoder and its training."""
 
-    encoder: DenseSettings = Field(DenseSettings(), description="the encoder, an encoder of clips")
+    encoder: DenseSettings = Field(DenseSettings(), description="the encoder, which embeds clips of one length")
     fit: FitSettings = Field(FitSettings(), description="optimizer and early stopping")
     position_weight: float = Field(
-        1.0, ge=0, description="weight of the squared error of positions; that of the reconstruction has weight 1"
+        1.0, ge=0, description="weight of the squared error of positions; the error of the reconstruction has weight 1"
     )
     standardize: bool = Field(
         False,
@@ -28,10 +28,10 @@ class AutoencoderSettings(Settings):
 
 
 class Autoencoder(nn.Module):
-    """Encoder, decoder and, where there are anchors, position head.
+    """An encoder, a decoder and, if there are anchors, a position head.
 
     Args:
-        settings: of the encoder; the decoder reconstructs its input.
+        settings: settings of the encoder.
         anchors: number of positions that the head predicts; 0: no head.
     """
 
@@ -50,7 +50,15 @@ class Autoencoder(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Inputs of shape (batch, f · t) to embeddings, reconstructions, and positions of shape (batch, anchors)."""
+        """Compute embeddings, reconstructions and positions of features.
+
+        Args:
+            inputs: shape (batch, f · t).
+
+        Returns:
+            Embeddings, shape (batch, d); reconstructions, shape (batch, f · t); and positions, shape (batch, anchors),
+            or None without head.
+        """
         embeddings = self.encoder.layers(inputs)
         positions = None if self.head is None else self.head(embeddings)
         return embeddings, self.decoder(embeddings), positions
@@ -61,8 +69,8 @@ class TrainedAutoencoder:
     """A trained auto-encoder.
 
     Attributes:
-        encoder: its input is features that are not standardized.
-        history: of the loss.
+        encoder: the encoder; its input need not be standardized.
+        history: losses of the epochs.
     """
 
     encoder: Dense
@@ -70,7 +78,7 @@ class TrainedAutoencoder:
 
     @torch.inference_mode()
     def embed(self, inputs: Tensor) -> Tensor:
-        """Embeddings of inputs of shape (n, f · t), shape (n, d)."""
+        """Compute embeddings, shape (n, d), of features of shape (n, f · t)."""
         return self.encoder.layers(inputs)
 
 
@@ -81,16 +89,16 @@ def train_autoencoder(
     generator: torch.Generator,
     progress: Progress = no_progress,
 ) -> TrainedAutoencoder:
-    """Train an auto-encoder to reconstruct features, and to predict positions if there are any.
+    """Train an auto-encoder to reconstruct features and, with a head, to predict positions.
 
-    The loss is the mean squared error of the reconstruction + ``position_weight`` times that of the positions.
+    The loss is the mean squared error of the reconstruction plus ``position_weight`` times that of the positions.
 
     Args:
-        inputs: shape (n, f · t), for each feature all frames.
-        positions: shape (n, anchors); None for an auto-encoder without head.
-        settings: of the network and its training.
-        generator: draws initial weights, the order of examples, and dropout.
-        progress: of the epochs.
+        inputs: features of clips, shape (n, f · t): all frames of the first feature, then of the second, and so on.
+        positions: positions of the clips, shape (n, anchors); None for an auto-encoder without head.
+        settings: settings of the network and its training.
+        generator: random generator for initial weights, the order of clips, and dropout.
+        progress: counts epochs.
     """
     with seeded(generator):
         network = Autoencoder(settings.encoder, 0 if positions is None else positions.shape[1])
@@ -114,13 +122,13 @@ def train_autoencoder(
     first = network.encoder.layers[0]
     assert isinstance(first, nn.Linear)
     with torch.no_grad():
-        # The first layer includes the standardization, so that the encoder needs none.
+        # The standardization is merged into the first layer, so that the encoder's input need not be standardized.
         first.weight /= deviation
         first.bias.copy_(first.bias - first.weight @ mean)
     return TrainedAutoencoder(network.encoder, history)
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column; 1 for a constant column."""
+    """Mean and standard deviation of each column; the deviation of a constant column is 1."""
     deviation = values.std(dim=0, correction=0)
     return values.mean(dim=0), torch.where(deviation > 0, deviation, torch.ones(()))

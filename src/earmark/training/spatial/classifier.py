@@ -1,4 +1,4 @@
-"""The dense classifier of words, trained on few labeled embeddings."""
+"""Dense classifier of words, trained on few labeled embeddings."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ _PUBLISHED = ClassifierSettings()
 
 
 def build_classifier(classes: int, dimension: int) -> nn.Sequential:
-    """Build a network with a hidden layer of (classes + dimension) / 2, normalization, PReLU and dropout."""
+    """Build a network with one hidden layer of width (classes + dimension) / 2, normalization, PReLU and dropout."""
     hidden = (classes + dimension) // 2
     return nn.Sequential(
         linear(dimension, hidden), norm(hidden), prelu(hidden), nn.Dropout(0.1), linear(hidden, classes)
@@ -46,21 +46,21 @@ def classify(
     seed: int = 0,
     settings: ClassifierSettings = _PUBLISHED,
 ) -> Floats:
-    """Train a classifier on labeled embeddings, and classify others.
+    """Train a classifier on labeled embeddings, and classify test embeddings.
 
     Args:
-        train: embeddings of any encoder, shape (n, d).
-        train_labels: class of each, shape (n,), from 0 to ``classes`` - 1.
-        test: embeddings, shape (m, d).
+        train: training embeddings of any encoder, shape (n, d).
+        train_labels: class of each training embedding, shape (n,), from 0 to ``classes`` - 1.
+        test: test embeddings, shape (m, d).
         classes: number of classes.
-        seed: of initial weights, held-out examples, their order, and dropout.
-        settings: of the training.
+        seed: seed of initial weights, held-out examples, their order, and dropout.
+        settings: settings of the training.
 
     Returns:
-        Logits, shape (m, classes).
+        Logits of the test embeddings, shape (m, classes).
 
     Raises:
-        InputError: too few examples, or shapes that do not fit.
+        InputError: there are too few examples, or the shapes do not fit each other.
     """
     generator = torch.Generator().manual_seed(seed)
     with seeded(generator):
@@ -80,12 +80,12 @@ def train_classifier(
     """Train a network by cross-entropy, and return the logits of the test inputs, shape (m, classes).
 
     Raises:
-        InputError: too few examples, or shapes that do not fit.
+        InputError: there are too few examples, or the shapes do not fit each other.
     """
     if len(train) != len(train_labels) or train.shape[1:] != test.shape[1:]:
         raise InputError(
             f"train: shape {train.shape} does not fit {len(train_labels)} labels and the test shape {test.shape}; give "
-            "one label for each row, and rows of one length"
+            "one label per row, and rows of the same length"
         )
     inputs = torch.as_tensor(train, dtype=torch.float32)
     labels = torch.as_tensor(train_labels, dtype=torch.int64)

@@ -1,4 +1,4 @@
-"""The benchmark of the learned features: one convolution on MFCC."""
+"""Benchmark for the learned features: a convolutional classifier on MFCC."""
 
 import torch
 from pydantic import Field
@@ -13,29 +13,29 @@ _FILTERS, _KERNEL = 64, 32
 
 
 class Conv1dSettings(FitSettings):
-    """Training of the convolution."""
+    """Training of the convolutional classifier."""
 
-    epochs: int = Field(100, ge=1, description="number of epochs, at most")
+    epochs: int = Field(100, ge=1, description="maximum number of epochs")
     validation: float = Field(
         0.5, ge=0, lt=1, description="share of random examples held out for early stopping; 0: none"
     )
 
 
 class Conv1d(nn.Module):
-    """64 filters over the *coefficients* with stride 2, each over all frames; then normalization and max pooling.
+    """A convolutional network: 64 filters with stride 2, normalization, max pooling, and a linear layer.
 
-    Max pooling is its only nonlinearity.
+    The filters move along the coefficients, and each covers all frames. Max pooling is the only nonlinearity.
 
     Args:
         classes: number of classes.
-        coefficients: of a frame; divisible by 4.
-        frames: of a clip.
+        coefficients: number of coefficients in a frame, divisible by 4.
+        frames: number of frames in a clip.
     """
 
     def __init__(self, classes: int, coefficients: int = 20, frames: int = 32) -> None:
         super().__init__()
         self.coefficients = coefficients
-        # Keras's "same" at a stride of 2: 20 coefficients give 10.
+        # The padding is that of Keras's "same" with a stride of 2: 20 coefficients give 10.
         self.convolution = nn.Conv1d(frames, _FILTERS, _KERNEL, stride=2, padding=_KERNEL // 2 - 1)
         nn.init.xavier_uniform_(self.convolution.weight)
         assert self.convolution.bias is not None
@@ -44,7 +44,7 @@ class Conv1d(nn.Module):
         self.output = linear(coefficients // 4 * _FILTERS, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """MFCC of shape (batch, coefficients · frames), for each coefficient all frames, to logits (batch, classes)."""
+        """Compute logits, shape (batch, classes), of MFCC, shape (batch, coefficients · frames)."""
         frames_first = inputs.unflatten(1, (self.coefficients, -1)).mT
         pooled = nn.functional.max_pool1d(self.norm(self.convolution(frames_first)), 2)
         return self.output(pooled.flatten(1))
@@ -61,20 +61,20 @@ def classify_mfcc(
     shape: tuple[int, int] = (32, 20),
     progress: Progress = no_progress,
 ) -> Floats:
-    """Train a convolution on labeled MFCC, and classify others.
+    """Train a convolutional network on labeled MFCC, and classify test MFCC.
 
     Args:
-        train: shape (n, coefficients · frames).
-        train_labels: class of each, shape (n,), from 0 to ``classes`` - 1.
-        test: shape (m, coefficients · frames).
+        train: MFCC of training clips, shape (n, coefficients · frames).
+        train_labels: class of each training clip, shape (n,), from 0 to ``classes`` - 1.
+        test: MFCC of test clips, shape (m, coefficients · frames).
         classes: number of classes.
-        seed: of initial weights, held-out examples, their order, and dropout.
-        settings: of the training.
-        shape: frames of a clip, and coefficients of a frame.
-        progress: of the epochs.
+        seed: seed of initial weights, held-out examples, their order, and dropout.
+        settings: settings of the training.
+        shape: number of frames in a clip, and of coefficients in a frame.
+        progress: counts epochs.
 
     Returns:
-        Logits, shape (m, classes).
+        Logits of the test clips, shape (m, classes).
     """
     frames, coefficients = shape
     generator = torch.Generator().manual_seed(seed)

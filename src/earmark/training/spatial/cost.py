@@ -1,4 +1,4 @@
-"""CPU time of positions: distances to one anchor, and distances of every clip to every other."""
+"""CPU time of computing positions: with distances to one anchor, and with distances between all clips."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,17 +26,17 @@ def measure_cost(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, Cost]:
-    """Measure CPU seconds over the number of clips, on random vectors.
+    """Measure the CPU time of both methods on random vectors, for several numbers of clips.
 
     Args:
         sizes: numbers of clips, ascending.
-        dimension: of a clip's mel spectrogram.
-        repeats: of each measurement; the fastest counts.
-        seed: of the vectors.
-        progress: of the sizes.
+        dimension: number of values in the mel spectrogram of a clip.
+        repeats: number of repetitions of each measurement, of which the fastest counts.
+        seed: seed of the vectors.
+        progress: counts sizes.
 
     Returns:
-        By method: `FULL` and `ANCHOR`.
+        Costs in seconds by method, `FULL` and `ANCHOR`.
     """
     rng = np.random.default_rng(seed)
     vectors = rng.random((max(sizes), dimension), np.float32)
@@ -49,14 +49,14 @@ def measure_cost(
 
 
 def mean_distances(vectors: Floats) -> NDArray[np.float32]:
-    """Mean cosine distance of each vector to all vectors, itself included, shape (n,); one anchor approximates it.
+    """Mean cosine distance of each vector to all vectors, itself included, shape (n,).
 
     >>> mean_distances(np.float32([[1, 0], [0, 2]])).tolist()
     [0.5, 0.5]
     """
     units = unit(vectors)
     found = np.empty(len(units), np.float32)
-    for start in range(0, len(units), BLOCK):  # all n² at once would not fit into memory
+    for start in range(0, len(units), BLOCK):  # n² distances do not fit into memory
         found[start : start + BLOCK] = (1 - units[start : start + BLOCK] @ units.T).mean(axis=1)
     return found
 

@@ -1,6 +1,6 @@
-"""Features of clips: MFCC, the input of the auto-encoder, and the mel spectrogram, from which positions are computed.
+"""Features of clips: MFCC, the input of the auto-encoder, and mel spectra, for computing positions.
 
-Both are computed once for all clips of a run and kept in files that are mapped into memory.
+Both are computed once for all clips of a run, and stored in files that are mapped into memory.
 """
 
 from collections.abc import Callable
@@ -24,7 +24,7 @@ from earmark.training.nn.frontends.spectrogram import Spectrogram
 
 Floats = NDArray[np.float32]
 
-# As published: an odd window, and the mel bands of librosa.
+# The published settings: a window of odd length, and the mel bands of librosa.
 POSITION_MEL = MelSettings(
     window_s=1025 / SAMPLE_RATE, hop_s=0.032, n_mels=128, scale="slaney", padding="zeros", full_scale=32768
 )
@@ -33,10 +33,10 @@ _BATCH = 256
 
 
 class MelPower(nn.Module):
-    """Power in mel bands, without logarithm.
+    """Computes the power in mel bands, without logarithm.
 
     Args:
-        settings: of the bands; their compression is not applied.
+        settings: settings of the bands; the compression in them is ignored.
     """
 
     filters: Tensor
@@ -49,7 +49,7 @@ class MelPower(nn.Module):
         self.register_buffer("filters", torch.tensor(mel_triangles(settings), dtype=torch.float32), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Waves of shape (batch, n), in [-1, 1], to power of shape (batch, t, n_mels)."""
+        """Compute the power, shape (batch, t, n_mels), of waves in [-1, 1], shape (batch, n)."""
         return self.spectrogram(waves) @ self.filters * self.gain
 
 
@@ -62,18 +62,18 @@ def compute_features(
     length_s: float,
     progress: Progress = no_progress,
 ) -> Floats:
-    """Compute a row of features for each clip, or open the file that holds them.
+    """Compute the features of the center crops of clips, or open the file in which they are stored.
 
     Args:
-        bank: all clips; their center crops are used.
-        clips: numbers of the clips.
-        frontend: maps waves of shape (batch, n) to features of shape (batch, t, f).
-        path: the .npy file, written atomically; a file with as many rows is opened.
+        bank: the bank with the clips.
+        clips: numbers of the clips, shape (n,).
+        frontend: maps waves of shape (batch, samples) to features of shape (batch, t, f).
+        path: the .npy file, written atomically; an existing file with n rows is opened.
         length_s: length of a crop, in seconds.
-        progress: of the batches.
+        progress: counts batches.
 
     Returns:
-        Shape (clips, f · t), for each feature all frames; mapped into memory.
+        Features, shape (n, f · t), mapped into memory: all frames of the first feature, then of the second, and so on.
     """
     if not path.exists() or len(read_array(path)) != len(clips):
         crop = CenterCropSettings(length_s=length_s)

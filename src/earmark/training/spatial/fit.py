@@ -1,4 +1,4 @@
-"""Training loop of small networks on arrays: shuffled batches, Keras's optimizers, and early stopping."""
+"""Training loop for small networks on arrays, with shuffled batches, the optimizers of Keras, and early stopping."""
 
 import copy
 import math
@@ -16,25 +16,25 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.core.progress import Progress, no_progress
 
 Loss = Callable[[Tensor], Tensor]
-"""Mean loss of examples, given their numbers, shape (batch,) int64."""
+"""A function that maps numbers of examples, shape (batch,) int64, to their mean loss."""
 
 _AT_ONCE = 4096
 _EPSILON = 1e-7
 
 
 class FitSettings(Settings):
-    """Optimizer and early stopping; Keras's defaults where the paper gives no value."""
+    """Optimizer and early stopping; values that the paper does not give are the defaults of Keras."""
 
     optimizer: Literal["adamax", "nadam"] = Field("adamax", description="optimizer")
     lr: float = Field(1e-3, gt=0, description="learning rate")
     batch: int = Field(32, ge=2, description="batch size")
-    epochs: int = Field(500, ge=1, description="number of epochs, at most")
+    epochs: int = Field(500, ge=1, description="maximum number of epochs")
     patience: int = Field(5, ge=1, description="early stopping: number of epochs without a lower loss")
     validation: float = Field(
         0.0, ge=0, lt=1, description="share of random examples held out for early stopping; 0: none"
     )
     keep_best: bool = Field(
-        False, description="keep the weights of the epoch with the lowest loss; as published: of the last epoch"
+        False, description="keep the weights of the epoch with the lowest loss, instead of the last epoch (published)"
     )
 
 
@@ -43,8 +43,8 @@ class History:
     """Losses of the epochs.
 
     Attributes:
-        loss: mean over the training examples of each epoch.
-        validation: loss of the held-out examples after each epoch; empty without any.
+        loss: mean loss of the training examples in each epoch.
+        validation: mean loss of the held-out examples after each epoch; empty without held-out examples.
     """
 
     loss: tuple[float, ...]
@@ -62,24 +62,26 @@ def fit(
     """Train a network, and leave it in evaluation mode.
 
     Args:
-        network: to train.
-        loss: of examples, by their numbers.
+        network: network to train.
+        loss: computes the mean loss of examples from their numbers.
         count: number of examples.
         settings: optimizer and early stopping.
-        generator: draws the held-out examples, the order of examples, and dropout.
-        progress: of the epochs.
+        generator: random generator for held-out examples, the order of examples, and dropout.
+        progress: counts epochs.
 
     Raises:
-        InputError: too few examples.
+        InputError: there are too few examples.
         EarmarkError: the loss is not finite.
     """
     order = torch.randperm(count, generator=generator)
     held_out = order[count - round(settings.validation * count) :]
     training = order[: count - len(held_out)]
     if len(training) < 2:
-        raise InputError(f"{count} examples, {len(held_out)} of them held out, are too few to train on; add more")
+        raise InputError(
+            f"{count} examples, of which {len(held_out)} are held out, are too few for training; add examples"
+        )
     steps: dict[str, type[torch.optim.Optimizer]] = {"adamax": torch.optim.Adamax, "nadam": torch.optim.NAdam}
-    # `foreach` takes a fifth off the time of a step.
+    # With `foreach`, a step takes a fifth less time.
     optimizer = steps[settings.optimizer](  # type: ignore[call-arg]
         network.parameters(), lr=settings.lr, eps=_EPSILON, foreach=True
     )
@@ -113,7 +115,7 @@ def fit(
 
 
 def _train_epoch(loss: Loss, batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
-    """Train one epoch; returns the mean of the losses of its examples."""
+    """Train one epoch, and return the mean loss of its examples."""
     total, seen = torch.zeros(()), 0
     for rows in batches:
         if len(rows) < 2:
@@ -134,7 +136,7 @@ def _mean(loss: Loss, rows: Tensor) -> float:
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Seed torch's global generator inside the block from this one, for initial weights and dropout."""
+    """Seed torch's global generator from another generator inside the block, for initial weights and dropout."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         yield

@@ -1,4 +1,4 @@
-"""MFCC as an embedder: the baseline of learned features."""
+"""Embedder whose embeddings are MFCC, as a baseline for learned features."""
 
 import hashlib
 from collections.abc import Sequence
@@ -23,10 +23,10 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class PlainMfcc:
-    """The 640 coefficients that are the input of the auto-encoder, as an `Embedder`.
+    """Computes the 640 MFCC that are the input of the auto-encoder; implements `Embedder`.
 
     Attributes:
-        name: for titles and files.
+        name: name in titles and file names.
     """
 
     name: str = "mfcc"
@@ -34,17 +34,17 @@ class PlainMfcc:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the settings."""
+        """Hash of the settings of the MFCC."""
         return hashlib.sha256(_SETTINGS.model_dump_json().encode()).hexdigest()
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """None."""
+        """Names of classes: none, because MFCC have no classifier."""
         return ()
 
     @torch.inference_mode()
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Coefficients of the center crops of waves, shape (m, 640)."""
+        """Compute the MFCC of the center crops of waves, shape (m, 640)."""
         rows = [
             flat(self._frontend(torch.from_numpy(np.stack([center_crop(wave, _CROP) for wave in some]))))
             for some in (waves[first : first + _BATCH] for first in range(0, len(waves), _BATCH))
@@ -52,6 +52,6 @@ class PlainMfcc:
         return torch.cat(rows).numpy() if rows else np.empty((0, int(np.prod(_SETTINGS.shape))), np.float32)
 
     def classify(self, embeddings: Floats) -> Floats | None:
-        """None."""
+        """Return None, because MFCC have no classifier."""
         del embeddings
         return None

@@ -1,4 +1,4 @@
-"""Clips of a simulation: pools of unlabeled, labeled and test clips, and the sample of one repetition."""
+"""Clips of a simulation: pools of unlabeled, labeled and test clips, and the sample of each repetition."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,7 +19,7 @@ from earmark.training.words.corpus import digest, is_packed, open_or_pack, selec
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
 ListedClip = tuple[str, Clip, str]
-"""Role, clip, and path of the recording."""
+"""Role of a clip, the clip, and the path of its recording."""
 
 
 @dataclass(frozen=True)
@@ -27,16 +27,16 @@ class Pools:
     """All clips by role. The number of a clip is its row in ``mfcc``.
 
     Attributes:
-        stamp: identifies the clips.
-        classes: the words of the labeled and the test clips, sorted.
-        paths: path of each clip's file in its manifest.
-        speakers: of each clip, shape (n,).
-        labels: number of each clip's class, shape (n,); -1 where it has none.
-        unlabeled: numbers of clips, shape (u,).
-        labeled: numbers of clips.
-        test: numbers of clips; empty where speakers are drawn, from ``labeled``.
-        mfcc: shape (n, f · t), mapped into memory.
-        mel: of the unlabeled clips in their order, shape (u, 4096), mapped into memory.
+        stamp: text that identifies the clips.
+        classes: words of the labeled and test clips, sorted.
+        paths: path of each clip's recording in its manifest, shape (n,).
+        speakers: speaker of each clip, shape (n,).
+        labels: number of each clip's class, shape (n,); -1 for unlabeled clips.
+        unlabeled: numbers of the unlabeled clips, shape (u,).
+        labeled: numbers of the labeled clips.
+        test: numbers of the test clips; empty if each repetition draws test speakers from ``labeled``.
+        mfcc: MFCC of all clips, shape (n, f · t), mapped into memory.
+        mel: mel spectra of the unlabeled clips in their order, shape (u, 4096), mapped into memory.
     """
 
     stamp: str
@@ -56,9 +56,9 @@ class Sample:
     """The clips of one repetition, in random order.
 
     Attributes:
-        unlabeled: rows of ``Pools.unlabeled``, sorted; the auto-encoders shuffle them.
-        labeled: numbers of clips.
-        test: numbers of clips.
+        unlabeled: indices into ``Pools.unlabeled``, sorted; the auto-encoders shuffle the clips.
+        labeled: numbers of the labeled clips.
+        test: numbers of the test clips.
     """
 
     unlabeled: Ints
@@ -70,19 +70,19 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings, *, progress: Progre
     """Pack the clips and compute their features, or open those of an earlier run.
 
     Args:
-        data: the clips.
-        encoder: its frontend and clip length.
-        progress: of packing and computing.
+        data: sources of the clips.
+        encoder: settings of the encoder, with its frontend and clip length.
+        progress: counts packed clips and batches of features.
 
     Raises:
-        InputError: a clip has two roles, or no samples; there are fewer than two classes; or a manifest cannot be read.
+        InputError: a clip has two roles or no samples; there are fewer than two classes; or a manifest cannot be read.
     """
     listed, manifests = check_pools(data)
     folder = data.folder / "clips"
     bank = open_or_pack(manifests, folder, spoken=False, progress=progress)
     if len(bank) != len(listed):
         raise InputError(
-            f"{data.folder}: {len(listed) - len(bank)} of {len(listed)} clips hold no samples; check their times"
+            f"{data.folder}: {len(listed) - len(bank)} of {len(listed)} clips have no samples; check their times"
         )
     role = np.array([name for name, _, _ in listed])
     unlabeled = np.flatnonzero(role == "unlabeled")
@@ -107,14 +107,14 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings, *, progress: Progre
 
 
 def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
-    """Find all faults of the clips before any is decoded.
+    """Check the manifests and recordings of all roles, before clips are decoded.
 
     Returns:
-        Role, clip and path of every clip, in the order of the bank; and the manifests.
+        The clips with their roles and paths, in the order of the bank; and the manifests.
 
     Raises:
         InputError: a manifest or recording is missing, a clip has two roles, or there are fewer than two words; the
-            error names every fault.
+            error lists all faults.
     """
     faults: list[str] = []
     roles: dict[str, list[Manifest]] = {role: [] for role in data.roles}
@@ -132,13 +132,13 @@ def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
     classes = {clip.label for role in ("labeled", "test") for manifest in roles[role] for clip in manifest}
     are_read = all(len(roles[role]) == len(data.roles[role]) for role in ("labeled", "test"))
     if are_read and (len(classes) < 2 or "" in classes):
-        faults.append(f"data.labeled: has {len(classes)} words; two or more are needed, each with a label")
+        faults.append(f"data.labeled: has {len(classes)} words; name clips of two words or more, each with a label")
     raise_faults(faults)
     return listed, manifests
 
 
 def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
-    """Role, clip and path of every clip, in the order of the bank."""
+    """List all clips with their roles and paths, in the order of the bank."""
     listed = [
         (role, clip, str(manifest.locate(clip)))
         for role, manifests in roles.items()
@@ -149,7 +149,7 @@ def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
     for (role, clip, place), (next_role, next_clip, next_place) in pairwise(listed):
         if (place, clip.start_s) == (next_place, next_clip.start_s):
             raise InputError(
-                f"{place}: is a clip of data.{role} and of data.{next_role}; restrict them by `split` or `exclude`"
+                f"{place}: in data.{role} and in data.{next_role}; restrict one of them by `split` or `exclude`"
             )
     return listed
 
@@ -157,7 +157,7 @@ def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
 def _features(
     bank: ClipBank, unlabeled: Ints, encoder: DenseSettings, data: SpatialData, progress: Progress
 ) -> tuple[Floats, Floats]:
-    # In the folder of the bank, so that packing it again removes the features, too.
+    # The features are in the folder of the bank, so that they are removed when the bank is packed again.
     folder = data.folder / "clips"
     mfcc = folder / f"features-{digest([encoder.frontend.model_dump_json(), str(encoder.length_s)])}.npy"
     mel = folder / f"mel-{digest([POSITION_MEL.model_dump_json(), str(encoder.length_s)])}.npy"
@@ -173,7 +173,7 @@ def draw_sample(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> S
     """Draw the clips of a repetition.
 
     Raises:
-        InputError: there are fewer clips than asked for; or speakers are drawn, and unknown.
+        InputError: there are fewer clips than `sizes` asks for; or speakers are to be drawn, but are unknown.
     """
     labeled, test = pools.labeled, pools.test
     if not len(test):
@@ -186,12 +186,12 @@ def draw_sample(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> S
 
 
 def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """Clips of a random half of the speakers, and those of the other half."""
+    """Divide the labeled clips into those of a random half of the speakers and those of the other half."""
     speaker = pools.speakers[pools.labeled]
     names = np.unique(speaker)
     if len(names) < 2 or "" in names:
         raise InputError(
-            "data.speakers: 'drawn' needs two speakers or more, and the speaker of each clip; choose 'listed'"
+            "data.speakers: 'drawn' needs two speakers or more, and a speaker for each clip; choose 'listed'"
         )
     chosen = np.isin(speaker, generator.permutation(names)[: len(names) // 2])
     return pools.labeled[chosen], pools.labeled[~chosen]
@@ -199,5 +199,5 @@ def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, In
 
 def _some(pool: Ints, count: int, role: str, generator: np.random.Generator) -> Ints:
     if count > len(pool):
-        raise InputError(f"sizes.{role}: {count} clips of {len(pool)}; ask for fewer, or 0 for all")
+        raise InputError(f"sizes.{role}: {count}, but there are {len(pool)} clips; lower it, or set it to 0 for all")
     return generator.permutation(pool)[: count or len(pool)]

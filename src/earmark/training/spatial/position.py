@@ -1,7 +1,7 @@
-"""Position of a clip: the cosine distances of its mel spectrogram to one or several anchors.
+"""Positions of clips: the cosine distances of their mel spectra to one or several anchors.
 
-The distances between all pairs of n clips are n² distances. The distance to one anchor, the mean of all clips, takes n
-distances and one spectrogram of memory.
+Comparing all n clips with each other takes n² distances. Comparing them with one anchor, the mean of all clips, takes n
+distances and memory for one spectrum.
 """
 
 from collections.abc import Iterable, Iterator
@@ -21,15 +21,15 @@ _PASSES = 10
 
 
 def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
-    """Cosine distance of every vector to every anchor: 1 - cos(v, a), from 0 to 2.
+    """Cosine distance of each vector v to each anchor a: 1 - cos(v, a), from 0 to 2.
 
     Args:
-        vectors: shape (n, d), read in blocks, so that they may be mapped into memory. A vector of zeros, as of digital
-            silence, has distance 1 from every anchor.
+        vectors: shape (n, d); they are read in blocks, so that they may be mapped into memory. A vector of zeros, such
+            as that of digital silence, has distance 1 to all anchors.
         anchors: shape (k, d).
 
     Returns:
-        Shape (n, k).
+        Distances, shape (n, k).
 
     >>> positions(np.float32([[3, 0], [0, 1], [0, 0]]), np.float32([[1, 0]])).tolist()
     [[0.0], [1.0], [1.0]]
@@ -42,10 +42,10 @@ def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
 
 
 def mean_of(blocks: Iterable[Floats]) -> NDArray[np.float64]:
-    """Mean of vectors that come in blocks of shape (some, d), shape (d,); one block is in memory at a time.
+    """Mean of the vectors in blocks of shape (m, d), shape (d,); one block is in memory at a time.
 
     Raises:
-        InputError: no vector.
+        InputError: there is no vector.
     """
     total, count = None, 0
     for block in blocks:
@@ -53,26 +53,26 @@ def mean_of(blocks: Iterable[Floats]) -> NDArray[np.float64]:
         total = some if total is None else total + some
         count += len(block)
     if total is None or not count:
-        raise InputError("an anchor is the mean of clips, and there are none; add clips")
+        raise InputError("there are no clips whose mean can be the anchor; add clips")
     return total / count
 
 
 def choose_anchors(vectors: Floats, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Choose anchors: one is the mean of all vectors, as published; several are the means of clusters.
+    """Choose anchors: a single anchor is the mean of all vectors, as published; several are means of clusters.
 
-    The clusters are those of k-means with the cosine distance. (Means of random subsets would all be nearly the mean of
-    all vectors.) The initial anchors are chosen as in Arthur and Vassilvitskii 2007 (k-means++).
+    The clusters are found by k-means with the cosine distance, because means of random subsets would be nearly equal.
+    The initial anchors are chosen by k-means++ (Arthur and Vassilvitskii 2007).
 
     Args:
-        vectors: shape (n, d), read in blocks, in up to ten passes.
+        vectors: shape (n, d); they are read in blocks, in up to ten passes.
         count: number of anchors.
-        generator: draws the initial anchors; one anchor needs no random numbers.
+        generator: random generator for the initial anchors; it is not used for a single anchor.
 
     Returns:
-        Shape (count, d).
+        Anchors, shape (count, d).
 
     Raises:
-        InputError: fewer vectors that are not zero than anchors.
+        InputError: fewer than `count` vectors are not zero.
     """
     if count == 1:
         return mean_of(block for _, block in _blocks(vectors))[None]
@@ -86,7 +86,7 @@ def choose_anchors(vectors: Floats, count: int, generator: np.random.Generator) 
         for rows, block in _blocks(vectors):
             # The product with the membership matrix sums all clusters at once.
             sums += (nearest[rows] == np.arange(count)[:, None]) @ block.astype(np.float64)
-        # The anchor of an empty cluster stays.
+        # The anchor of an empty cluster does not change.
         anchors = np.where(sizes[:, None] > 0, sums / np.maximum(sizes, 1)[:, None], anchors)
     return anchors
 
@@ -94,12 +94,14 @@ def choose_anchors(vectors: Floats, count: int, generator: np.random.Generator) 
 def _initial_anchors(vectors: Floats, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
     loud = np.concatenate([block.any(axis=1) for _, block in _blocks(vectors)])
     if loud.sum() < count:
-        raise InputError(f"anchors: {count} anchors of {loud.sum()} clips that are not silent; ask for fewer")
+        raise InputError(
+            f"anchors: {count} anchors need as many clips that are not silent, there are {loud.sum()}; lower the number"
+        )
     weights = loud.astype(float)
     anchors: list[Floats] = []
     while len(anchors) < count:
         total = weights.sum()
-        # If all other vectors equal an anchor, any of them is chosen.
+        # If all other vectors are equal to an anchor, any vector is chosen.
         shares = weights / total if total > 0 else loud / loud.sum()
         anchors.append(np.asarray(vectors[generator.choice(len(vectors), p=shares)], np.float64))
         distance = positions(vectors, anchors[-1][None])[:, 0].clip(0)

@@ -1,4 +1,4 @@
-"""Settings of a simulation: a recipe of kind ``spatial``, in one TOML file."""
+"""Settings of a simulation: a recipe of kind ``spatial``, read from a TOML file."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ from earmark.training.words.recipe import Source
 
 
 class SpatialData(Settings):
-    """Sources of the clips; labels of unlabeled clips are not used."""
+    """Sources of the clips; the labels of unlabeled clips are ignored."""
 
     folder: Path = Field(description="folder of the packed clips and their features; relative to the recipe's folder")
     unlabeled: tuple[Source, ...] = Field(min_length=1, description="training clips of the auto-encoders")
@@ -22,13 +22,13 @@ class SpatialData(Settings):
     test: tuple[Source, ...] = Field((), description="test clips")
     speakers: Literal["listed", "drawn"] = Field(
         "listed",
-        description="listed: clips keep the role of their source; drawn: each repetition draws half of the speakers of "
-        "`labeled` and `test` for training and uses the others for the test",
+        description="listed: the clips of `labeled` are for training, and those of `test` for the test; drawn: in each "
+        "repetition, a random half of the speakers of both is for training, and the other half for the test",
     )
 
     @property
     def roles(self) -> dict[str, tuple[Source, ...]]:
-        """The sources of each role."""
+        """Sources by role: `unlabeled`, `labeled` and `test`."""
         return {"unlabeled": self.unlabeled, "labeled": self.labeled, "test": self.test}
 
     @model_validator(mode="after")
@@ -51,15 +51,15 @@ class SpatialSettings(Settings):
 
     kind: Literal["spatial"] = Field("spatial", description="kind of the recipe, for `earmark spatial`")
     name: str = Field(pattern=r"^[\w-][\w.-]*$", description="name of the run's folder and of its encoders")
-    seed: int = Field(1, ge=0, description="seed of all random numbers, which differ between repetitions")
+    seed: int = Field(1, ge=0, description="seed of all random numbers; each repetition draws different ones")
     repetitions: int = Field(10, ge=1, le=99, description="number of repetitions")
     data: SpatialData
     sizes: Sizes = Sizes()
     autoencoder: AutoencoderSettings = Field(
-        AutoencoderSettings(), description="the auto-encoders with and without head"
+        AutoencoderSettings(), description="auto-encoders with and without position head"
     )
     classifier: ClassifierSettings = Field(ClassifierSettings(), description="classifier of the learned features")
-    benchmark: Conv1dSettings = Field(Conv1dSettings(), description="convolution on MFCC")
+    benchmark: Conv1dSettings = Field(Conv1dSettings(), description="convolutional classifier of MFCC")
     threads: int = Field(1, ge=0, description="torch threads on a CPU; 0: torch's default")
 
 
@@ -67,10 +67,11 @@ def read_spatial(path: Path, overrides: Sequence[str] = ()) -> SpatialSettings:
     """Read a recipe of kind ``spatial``.
 
     Args:
-        path: a TOML file; relative paths in it start from its folder. It may say ``extends = "other.toml"``.
-        overrides: ``a.b=value`` each, the value as in TOML.
+        path: a TOML file; relative paths in it start from its folder. A file with ``extends = "other.toml"`` overrides
+            keys of another recipe.
+        overrides: values that replace those of the file, each as ``a.b=value`` with a TOML value.
 
     Raises:
-        InputError: no such file, not TOML, an unknown key, a value of the wrong kind.
+        InputError: the file is missing or not TOML, a key is unknown, or a value is wrong.
     """
     return validate(SpatialSettings, read_table(path, SpatialSettings, overrides=overrides), str(path))

@@ -1,10 +1,10 @@
-"""The simulation: MFCC and learned features with the same few labels, on a new random split in each repetition.
+"""The simulation: compares MFCC and learned features with few labels, on a new random split in each repetition.
 
 A repetition draws unlabeled, labeled and test clips. A convolution is trained on the MFCC of the labeled clips. Two
-auto-encoders, with and without head for positions, are trained on the unlabeled clips, and a dense classifier on the
-embeddings of the labeled clips by each of them. All three systems classify the same test clips.
+auto-encoders, with and without a position head, are trained on the unlabeled clips. For each auto-encoder, a dense
+classifier is trained on its embeddings of the labeled clips. All three systems classify the same test clips.
 
-The files of a run, and their readers: :mod:`earmark.evaluation.simulation.results`.
+:mod:`earmark.evaluation.simulation.results` describes and reads the files of a run.
 """
 
 import multiprocessing
@@ -53,19 +53,19 @@ NUMBERS = ("error", "weighted_precision", "weighted_recall")
 def simulate(
     settings: SpatialSettings, folder: Path, *, jobs: int = 1, progress: Progress = no_progress
 ) -> list[Repetition]:
-    """Run the repetitions that are not finished, and write everything into a folder.
+    """Run the repetitions that are not finished, and write their results into a folder.
 
     Args:
-        settings: of the simulation.
-        folder: of the run.
-        jobs: number of processes, each with one repetition at a time; one job is this process.
-        progress: of packing the clips, of the repetitions, and, with one job, of the epochs.
+        settings: settings of the simulation.
+        folder: folder of the run.
+        jobs: number of processes, each of which runs one repetition at a time; with 1, this process runs all.
+        progress: counts packed clips, repetitions and, with one job, epochs.
 
     Returns:
         All repetitions whose arrays are in the folder.
 
     Raises:
-        InputError: the folder holds results of other settings, or the clips do not suit the settings.
+        InputError: the folder has results of other settings, or the clips do not fit the settings.
     """
     pools = prepare_pools(settings.data, settings.autoencoder.encoder, progress=progress)
     _open_workspace(folder, settings, pools)
@@ -76,7 +76,7 @@ def simulate(
     finished = _run(settings, pools, folder, missing, jobs, progress)
     first = len(wanted) - len(missing)
     for _ in follow(finished, "repetitions", progress, first=first, total=len(wanted)):
-        # The number of a row is that of its repetition, whichever finishes first.
+        # Rows are in the order of the repetitions' numbers, not in the order in which they finish.
         rows = _append_rows(folder, tables, rows)
     _append_rows(folder, tables, rows)
     kept = [repetition_path(folder, number) for number in wanted]
@@ -84,9 +84,10 @@ def simulate(
 
 
 def summarize(repetitions: Sequence[Repetition]) -> dict[System, dict[str, Average]]:
-    """Mean and interval of each system's :data:`NUMBERS` over the repetitions.
+    """Average the metrics :data:`NUMBERS` of each system over the repetitions.
 
-    All repetitions draw from the same clips, so that the intervals measure the influence of the draw, not of the clips.
+    All repetitions draw from the same clips. The intervals therefore measure the influence of the draw, not of the
+    clips.
     """
     scores = {system: [repetition.scores(system) for repetition in repetitions] for system in SYSTEMS}
     return {
@@ -96,21 +97,21 @@ def summarize(repetitions: Sequence[Repetition]) -> dict[System, dict[str, Avera
 
 
 def gain(repetitions: Sequence[Repetition], better: System, than: System) -> Average:
-    """Difference of two systems' accuracies in the same repetitions."""
+    """Average gain in accuracy of the system `better` over the system `than`, repetition by repetition."""
     return Average(tuple(one.scores(than).error - one.scores(better).error for one in repetitions))
 
 
 def run_repetition(
     settings: SpatialSettings, pools: Pools, folder: Path, number: int, progress: Progress = no_progress
 ) -> None:
-    """Run one repetition; its encoders and, last, its arrays are written into the folder.
+    """Run one repetition, and write its encoders and then its arrays into the folder.
 
     Args:
-        settings: of the simulation.
+        settings: settings of the simulation.
         pools: all clips.
-        folder: of the run.
-        number: of the repetition, from 1; all random numbers depend on it and the seed.
-        progress: of the epochs.
+        folder: folder of the run.
+        number: number of the repetition, from 1; all random numbers depend on this number and the seed.
+        progress: counts epochs.
     """
     progress = within(f"repetition {number}", progress)
     generator = np.random.default_rng((settings.seed, number))
@@ -134,7 +135,7 @@ def run_repetition(
     unlabeled = torch.from_numpy(pools.mfcc[pools.unlabeled[sample.unlabeled]])
     targets: dict[System, Any] = {"plain": None, "spatial": torch.from_numpy(found)}
     for system, target in targets.items():
-        # The same seed for both: they have the same initial weights and order of clips, and differ in the head only.
+        # Both auto-encoders have the same seed, so that they have the same initial weights and order of clips.
         drawn = torch.Generator().manual_seed(seed)
         trained = train_autoencoder(unlabeled, target, settings.autoencoder, drawn, within(system, progress))
         save_encoder(trained, settings, folder / f"{system}-{number:02}.safetensors")
@@ -159,7 +160,7 @@ def run_repetition(
 
 
 def save_encoder(trained: TrainedAutoencoder, settings: SpatialSettings, path: Path) -> None:
-    """Save the encoder with its frontend, as a checkpoint that every evaluation can open."""
+    """Save the encoder of an auto-encoder as a checkpoint, which `load_embedder` can load."""
     recipe = {
         "kind": settings.kind,
         "name": f"{settings.name}-{path.stem}",
@@ -171,8 +172,8 @@ def save_encoder(trained: TrainedAutoencoder, settings: SpatialSettings, path: P
 
 
 def _open_workspace(folder: Path, settings: SpatialSettings, pools: Pools) -> None:
-    """Stamp the folder with the settings, or check its stamp."""
-    # The number of repetitions may grow; paths and threads change no result.
+    """Stamp the folder with the settings, or check the stamp that it has."""
+    # The number of repetitions may be raised later; paths and the number of threads do not change results.
     stamp = settings.model_dump(mode="json", exclude={"repetitions", "threads", "data"})
     stamp |= {"speakers": settings.data.speakers, "clips": pools.stamp, "classes": list(pools.classes)}
     stamp["sources"] = {
@@ -180,12 +181,14 @@ def _open_workspace(folder: Path, settings: SpatialSettings, pools: Pools) -> No
     }
     workspace = Workspace(folder, stamp, name="settings.json")
     if (folder / RESULTS).exists() and not (folder / workspace.name).exists():
-        raise InputError(f"{folder}: holds {RESULTS} without {workspace.name}; name another folder, or delete this one")
+        raise InputError(
+            f"{folder}: the folder has {RESULTS}, but not {workspace.name}; name another folder, or delete this one"
+        )
     workspace.open()
 
 
 def _portable(source: Source) -> dict[str, Any]:
-    """The selection of a source, with the last two parts of its manifest's path."""
+    """Dump the selection of a source, with only the last two parts of the path of its manifest."""
     selection = source.model_dump(mode="json", exclude={"manifest", "license"}, exclude_defaults=True)
     return {"manifest": portable_path(str(source.manifest)), **selection}
 
@@ -208,7 +211,7 @@ def _run(
 
 
 def _run_in_process(settings: SpatialSettings, folder: Path, number: int) -> None:
-    """Run one repetition in another process, which opens the clips itself."""
+    """Run one repetition in a worker process, which opens the clips itself."""
     with _threads(settings.threads):
         run_repetition(settings, prepare_pools(settings.data, settings.autoencoder.encoder), folder, number)
 
@@ -224,11 +227,11 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _append_rows(folder: Path, tables: Mapping[str, Path], count: int) -> int:
-    """Append the repetitions after row `count` to the tables; returns the new number of rows."""
+    """Append the repetitions after number `count` to the tables, and return the new number of rows."""
     while (path := repetition_path(folder, count + 1)).exists():
         repetition = Repetition.open(path)
         mfcc = repetition.scores("mfcc")
-        # The table that counts the rows is written last.
+        # The table `spatial`, whose rows are counted, is written last.
         for system in ("plain", "spatial"):
             rows = read_rows(tables[system])[:count] if count else []
             write_rows(tables[system], [*rows, row_of(mfcc, repetition.scores(system))])
