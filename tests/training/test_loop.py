@@ -108,7 +108,7 @@ def test_validation_words_need_clips_for_takes_and_trials(table, tmp_path):
     table["data"]["validation"] = [
         {"manifest": table["data"]["words"][0]["manifest"], "prefix": "other ", "labels": ["dip"]}
     ]
-    with pytest.raises(InputError, match=r"^data\.validation: .*; 1 "):
+    with pytest.raises(InputError, match=r"^data\.validation: 1 "):
         train(parse_recipe(table, tmp_path, "recipe"), tmp_path / "run", device="cpu")
 
 
@@ -200,9 +200,9 @@ def test_mixed_precision_is_near_full_precision(table, tmp_path):
     [
         (
             {"loss": {"kind": "softmax"}, "episodes": {"background": 3, "words": 3}},
-            "episodes.background: softmax ",
+            "episodes.background: ",
         ),
-        ({"loss": {"kind": "ge2e"}, "episodes": {"utterances": 1, "words": 3}}, "episodes.utterances: ge2e "),
+        ({"loss": {"kind": "ge2e"}, "episodes": {"utterances": 1, "words": 3}}, "episodes.utterances: "),
         ({"encoder": {"kind": "res"}}, "scenes.kind: res "),
         ({"scenes": {"kind": "center_crop"}}, "scenes.kind: "),
         ({"augment": {"kind": "one_of"}}, "augment.kind: "),
