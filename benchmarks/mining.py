@@ -1,4 +1,4 @@
-"""How mining grows with the number of segments, beside plain FAISS calls: seconds, memory, pairs.
+"""Cost of mining by the number of segments, beside plain FAISS calls: seconds, memory, pairs.
 
     python benchmarks/mining.py --segments 10000 --segments 100000 [--segments 1000000]
 
@@ -35,7 +35,7 @@ _A_FILE, _FILES_A_SPEAKER, _SPARE = 50, 20, 60
 
 
 def synthetic(count, width, seed=0):
-    """A table of segments on a grid, and unit vectors, shape (count, width)."""
+    """Make a table of segments on a grid, and unit vectors, shape (count, width)."""
     rng = np.random.default_rng(seed)
     names, clips = Names(), []
     for number in range(count):
@@ -55,7 +55,7 @@ def synthetic(count, width, seed=0):
 
 
 def plain(vectors, settings):
-    """Seconds of a plain FAISS search of all segments for k and some more neighbors."""
+    """Wall and CPU seconds of a plain FAISS search of all segments for k and some more neighbors."""
     wall, used = time.perf_counter(), time.process_time()
     if len(vectors) <= settings.exact_rows:
         faiss.knn(vectors, vectors, settings.neighbors + _SPARE, metric=faiss.METRIC_INNER_PRODUCT)
@@ -75,11 +75,11 @@ def peak_mib():
 
 
 def measure(count, relation, settings, with_plain, results):
-    """One size, in this process; puts a row of numbers into a queue."""
+    """Measure one size in this process, and put a row of numbers into a queue."""
     table, vectors = synthetic(count, settings.dimension)
     row = {"segments": count, "relation": relation, "made_mib": peak_mib()}
     with tempfile.TemporaryDirectory() as folder:
-        # As after the projection: mapped from a file, and not in memory.
+        # The vectors are mapped from a file, as after the projection of a real corpus.
         np.save(Path(folder) / "vectors.npy", vectors)
         del vectors
         mapped = np.load(Path(folder) / "vectors.npy", mmap_mode="r", allow_pickle=False)
@@ -113,7 +113,7 @@ def write(rows):
     ]
     lines = ["# Mining by the number of segments", "", __doc__.split("\n\n")[2].replace("\n", " ").strip(), ""]
     lines += [
-        "128 numbers a segment, k = 10, 64 lists searched. CPU seconds of one thread; memory with the data made.",
+        "128 numbers a segment, k = 10, 64 lists searched. CPU seconds of one thread; memory includes making the data.",
         "",
     ]
     lines += ["| " + " | ".join(heads) + " |", "|" + " ---: |" * len(heads)]

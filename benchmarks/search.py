@@ -2,10 +2,10 @@
 
     python benchmarks/search.py CORPUS [--minutes 60] [--hours 1 10 100] [--queries 20]
 
-Indexes some minutes of the corpus, then makes indexes of many hours from copies of its frames, with added noise of a
-tenth of their norm, so that no two copies are equal. Queries are spans of these, with noise too. Times are CPU seconds,
-which other work on the machine does not lengthen, of a process that has opened the index already; whole commands,
-with their imports, are timed separately. Writes benchmarks/results/search.md and search.png.
+The script indexes some minutes of the corpus. Then it makes indexes of many hours from copies of the frames, with added
+noise of a tenth of their norm, so that no two copies are equal. Queries are spans of these copies, with noise too.
+Times are CPU seconds of a process that has opened the index already, which other work on the machine hardly changes.
+Whole commands, with their imports, are timed separately. The script writes benchmarks/results/search.md and search.png.
 """
 
 import argparse
@@ -108,7 +108,7 @@ def index(corpus: Path, minutes: float, folder: Path, encoder: str, threads: int
 
 
 def tile(seed: Path, folder: Path, hours: float, encoder: str) -> float:
-    """Make an index with some hours of active audio from another one; returns the CPU seconds for FAISS."""
+    """Make an index with some hours of active audio from another index; return the CPU seconds of FAISS's training."""
     index = open_index(seed)
     made_by = index.encoder
     wanted = round(3600 * hours / made_by.hop_s)
@@ -134,7 +134,7 @@ def tile(seed: Path, folder: Path, hours: float, encoder: str) -> float:
 
 
 def copies(index: Index, wanted: int) -> Iterator[EmbeddedRecording]:
-    """Recordings of an index, repeated with noise until there are enough frames."""
+    """Yield copies of an index's recordings with noise, until there are enough frames."""
     rng = np.random.default_rng(0)
     made_by = index.encoder
     count = turn = 0
@@ -155,13 +155,13 @@ def copies(index: Index, wanted: int) -> Iterator[EmbeddedRecording]:
 
 
 def noisy(frames: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Frames with noise of a tenth of their norm."""
+    """Add noise of a tenth of their norm to frames."""
     strength = NOISE * np.linalg.norm(frames, axis=1, keepdims=True) / np.sqrt(frames.shape[1])
     return (frames + strength * rng.standard_normal(frames.shape, np.float32)).astype(np.float32)
 
 
 def measure(folder: Path, count: int, learn_s: float) -> Searching:
-    """Search an index for spans of its own audio, with noise."""
+    """Measure searches of an index for spans of its own audio with noise."""
     index = open_index(folder)
     rng = np.random.default_rng(1)
     queries = list(draw_queries(index, count + 1, rng))
@@ -190,7 +190,7 @@ def measure(folder: Path, count: int, learn_s: float) -> Searching:
 
 
 def draw_queries(index: Index, count: int, rng: np.random.Generator) -> Iterator[Query]:
-    """Spans of the indexed audio with the length of words, with noise."""
+    """Draw spans of the indexed audio that are as long as words, and add noise."""
     made_by = index.encoder
     for _ in range(count):
         segment = index.segments[int(rng.integers(len(index.segments)))]
@@ -203,7 +203,7 @@ def draw_queries(index: Index, count: int, rng: np.random.Generator) -> Iterator
 
 
 def command_s(folder: Path, encoder: str) -> float:
-    """CPU seconds of a whole `earmark search` with its imports; the second of two."""
+    """CPU seconds of the second of two runs of `earmark search`, with its imports."""
     from earmark import demo
 
     command = [sys.executable, "-m", "earmark", "search", str(demo.take_files()[0]), "--index", str(folder), "--json"]
@@ -279,7 +279,7 @@ def draw(found: Sequence[Searching], path: Path) -> None:
 
 
 def write(folder: Path, recordings: Sequence[EmbeddedRecording], number: int) -> SegmentEntry:
-    """Write a segment."""
+    """Write a segment of an index; return its entry in the contents."""
     name = f"{number + 1:06d}"
     write_segment(folder / SEGMENTS / name, recordings)
     return SegmentEntry(name=name, files=len(recordings), frames=sum(len(one.frames) for one in recordings))

@@ -3,9 +3,9 @@
     python benchmarks/spatial_position.py [--most 8000] [--runs 3]
 
 Humayun, Yassin and Abas (2021) replace the n² distances of every clip to every other by the n distances to the mean.
-The script measures both, and ten anchors by k-means, on random vectors as long as the mel spectrogram of a second. All
-methods run in turn in one process, on one thread. The medians are written to benchmarks/results/spatial-position.md,
-and to spatial-position.csv for plots (`earmark.evaluation.simulation.costs`).
+The script measures both, and also the distances to ten anchors by k-means, on random vectors of the size of a mel
+spectrogram of one second. All methods run in turn in one process, on one thread. The medians are written to
+benchmarks/results/spatial-position.md, and to spatial-position.csv for plots (`earmark.evaluation.simulation.costs`).
 """
 
 import statistics
@@ -28,7 +28,7 @@ Floats = NDArray[np.float32]
 
 
 def to_anchors(count: int) -> Callable[[Floats], object]:
-    """Returns a function that chooses anchors and computes the distance of every clip to each."""
+    """Make a function that chooses `count` anchors and computes the distance of every clip to each anchor."""
     return lambda vectors: positions(vectors, choose_anchors(vectors, count, np.random.default_rng(0)))
 
 
@@ -61,7 +61,7 @@ def main() -> None:
 
 
 def median_seconds(method: Callable[[Floats], object], vectors: Floats, runs: int) -> float:
-    """Median CPU seconds."""
+    """Median CPU seconds of several runs of a method."""
     times = []
     for _ in range(runs):
         start = time.process_time()
@@ -71,7 +71,7 @@ def median_seconds(method: Callable[[Floats], object], vectors: Floats, runs: in
 
 
 def peak_memory(method: Callable[[Floats], object], vectors: Floats) -> float:
-    """Peak memory without the vectors, in MiB."""
+    """Peak memory of a method without the vectors, in MiB."""
     tracemalloc.start()
     method(vectors)
     _, peak = tracemalloc.get_traced_memory()

@@ -1,9 +1,9 @@
-"""How well the speaker encoder tells voices apart: sentences, single words, and the gate of a keyword end to end.
+"""Accuracy of the speaker encoder on sentences and single words, and of the speaker gate of a keyword, end to end.
 
     python benchmarks/speaker_gate.py DATA [--speaker-encoder FILE]
 
-DATA holds speechocean762, arabic_commands and dspspeech, each with a manifest.tsv. The voices that are tested are none
-of those that anything was learned or calibrated on. Writes benchmarks/results/speaker-gate.md.
+DATA contains speechocean762, arabic_commands and dspspeech, each with a manifest.tsv. No tested voice was used in
+training or calibration. The script writes benchmarks/results/speaker-gate.md.
 """
 
 import warnings
@@ -33,18 +33,18 @@ GATED_WORDS = 2  # of each voice, end to end
 
 
 def main() -> None:
-    """Measure and write."""
+    """Measure, print and write the page."""
     parser = options_parser(__doc__, "speaker-gate.md")
     parser.add_argument("data", type=Path)
     parser.add_argument("--speaker-encoder", default=None)
-    parser.add_argument("--every", type=int, default=1, help="only each so manieth clip, for a quick look")
+    parser.add_argument("--every", type=int, default=1, help="use every n-th clip only, for a quick run")
     settings = parser.parse_args()
     encoder = load_speaker_encoder(settings.speaker_encoder)
     lines = [
-        f"# How well {encoder.name} tells voices apart",
+        f"# Accuracy of {encoder.name} and of the speaker gate",
         "",
         f"Made by `python benchmarks/speaker_gate.py DATA --every {settings.every}`.",
-        "Nothing was learned or calibrated on these voices.",
+        "None of these voices was used in training or calibration.",
         "",
         *sentences(settings.data / "speechocean762", encoder, settings.every),
         *words(settings.data, encoder, settings.every),
@@ -54,7 +54,7 @@ def main() -> None:
 
 
 def sentences(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
-    """Sentences, whole recordings, each pair of them."""
+    """Section on sentences: all pairs of whole recordings."""
     clips = chosen(folder, {"test"})[::every]
     units = encoder.embed_batch([audio.read(folder / clip.path) for clip in clips])
     speakers = np.array([clip.speaker for clip in clips])
@@ -71,13 +71,13 @@ def sentences(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
 
 
 def words(data: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
-    """Single words: enrolled with one to five, tested with one."""
+    """Section on single words: a voice is enrolled with one to five words and tested with one word."""
     lines = [
         "## Single words",
         "",
-        "A voice is enrolled with k clips of one word each and tested with one clip. *Other words*: none of those that",
-        "enrolled. *Same word*: enrollment and test say one word. False accepts and false rejects (%) at the card's",
-        "thresholds for 1, 5 and 10 % of false accepts.",
+        "A voice is enrolled with k clips of one word each and tested with one clip. *Other words*: the test clip has",
+        "none of the enrolled words. *Same word*: all clips have the same word. False accepts (FA) and false rejects",
+        "(FR) in % at the card's thresholds for 1, 5 and 10 % of false accepts.",
         "",
         "| corpus | test | k | EER % | FA/FR at “1 %” | at “5 %” | at “10 %” |",
         "|---|---|---|---|---|---|---|",
@@ -100,7 +100,7 @@ def words(data: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
 def enrolled(
     units: Floats, speakers: NDArray[np.str_], labels: NDArray[np.str_], k: int, *, same_word: bool
 ) -> Iterable[tuple[Floats, Floats]]:
-    """Scores of the same voice and of others, for each of several enrollments of each voice."""
+    """Yield scores of the same voice and of other voices, for each of several enrollments of each voice."""
     generator = np.random.default_rng(0)
     for name in np.unique(speakers).repeat(ROUNDS):
         own = speakers == name
@@ -115,7 +115,7 @@ def enrolled(
 
 
 def gate(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
-    """A keyword in a stream in which its speaker and all other voices say it."""
+    """Section on the gate: detect a keyword in a stream in which its speaker and all other voices say the word."""
     listening = load_encoder()
     clips = chosen(folder, {"train"})
     generator = np.random.default_rng(0)
@@ -153,13 +153,12 @@ def gate(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
     lines = [
         "## The gate, end to end",
         "",
-        "dspspeech: each voice enrolls two words with three takes each (base, one false alarm an hour). The stream",
-        "holds its three other takes and one take of each other voice. Without a gate,",
-        f"{fired_right} of the voice's {right} and {fired_wrong} of the others' {wrong} words are heard. "
-        "Of those that are heard,",
-        "the gate lets through (in %, at the card's thresholds for 1, 5, 10 % of false accepts):",
+        "dspspeech: each voice enrolls two words with three takes each (base, one false alarm per hour). The stream",
+        "contains the voice's three other takes and one take of each other voice. Without a gate,",
+        f"{fired_right} of the voice's {right} words and {fired_wrong} of the other voices' {wrong} are detected.",
+        "Of these, the gate accepts (in %, at the card's thresholds for 1, 5, 10 % of false accepts):",
         "",
-        "| what is heard of it | voice enrolled with | EER % | others / right voice at “1 %” | at “5 %” | at “10 %” |",
+        "| audio for the gate | voice enrolled with | EER % | others / right voice at “1 %” | at “5 %” | at “10 %” |",
         "|---|---|---|---|---|---|",
     ]
     for (around, kind), scored in said.items():
@@ -175,7 +174,7 @@ def gate(folder: Path, encoder: SpeakerEncoder, every: int) -> list[str]:
 
 
 def stretches(stream: Floats, start_s: float, end_s: float) -> dict[str, Floats]:
-    """What could be heard of a detection for its voice."""
+    """Choices of the audio around a detection that the speaker is verified on, by description."""
     found = {}
     for margin_s in MARGINS_S:
         wave = stream[max(0, round((start_s - margin_s) * SAMPLE_RATE)) : round((end_s + margin_s) * SAMPLE_RATE)]
@@ -186,7 +185,7 @@ def stretches(stream: Floats, start_s: float, end_s: float) -> dict[str, Floats]
 
 
 def rates(trials: Iterable[tuple[Floats, Floats]], encoder: SpeakerEncoder) -> str:
-    """EER, and false accepts and rejects at the card's thresholds, over all trials."""
+    """Cells of a row: EER, and false accepts and rejects at the card's thresholds, over all trials."""
     same, other = (np.concatenate(part) for part in zip(*trials, strict=True))
     curve = error_curve(np.concatenate([same, other]), np.arange(len(same) + len(other)) < len(same))
     cells = [f"{100 * equal_error_rate(curve):.1f}"]
@@ -202,7 +201,7 @@ def chosen(folder: Path, splits: set[str]) -> list[Clip]:
 
 
 def word(path: Path) -> Floats | None:
-    """The spoken part of a clip, with 0.1 s on either side; None where nobody speaks."""
+    """The spoken part of a clip, with 0.1 s on either side; None without speech."""
     wave = audio.read(path)
     found = find_speech(wave)
     if found is None:
@@ -211,7 +210,7 @@ def word(path: Path) -> Floats | None:
 
 
 def prototype_of(folder: Path, clips: Iterable[Clip], encoder: SpeakerEncoder) -> Floats | None:
-    """The mean direction of a voice in some clips."""
+    """Unit mean of the embeddings of some clips of a voice; None without speech."""
     waves = [wave for clip in clips if (wave := word(folder / clip.path)) is not None]
     if not waves:
         return None
@@ -220,7 +219,7 @@ def prototype_of(folder: Path, clips: Iterable[Clip], encoder: SpeakerEncoder) -
 
 
 def quiet_enroll(name: str, waves: list[Floats], encoder: object) -> object | None:
-    """A keyword, or None where a take cannot be used."""
+    """Enroll a keyword without warnings; None if `enroll` refuses a take."""
     make: Callable[..., object] = enroll
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -236,7 +235,7 @@ def first_of_each(clips: Iterable[Clip]) -> list[Clip]:
 
 
 def laid_out(waves: Iterable[Floats]) -> tuple[Floats, list[tuple[float, float]]]:
-    """Waves one after the other with silence between, and from when to when each lasts, in seconds."""
+    """Concatenate waves with silence between them; return the stream, and start and end of each wave in seconds."""
     pieces, places, now = [], [], 0
     for wave in waves:
         places.append((now / SAMPLE_RATE, (now + len(wave)) / SAMPLE_RATE))

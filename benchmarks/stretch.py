@@ -2,7 +2,7 @@
 
     python benchmarks/stretch.py [--rows 20] [--seconds 4]
 
-The shortest of several CPU times counts: other processes only make it longer.
+The result is the shortest of several CPU times, because other processes can only lengthen a run.
 """
 
 import argparse
@@ -29,7 +29,7 @@ def shortest_s(work: Callable[[], object], repetitions: int = 5) -> float:
 
 
 def main() -> None:
-    """Print a table: tempo, and speed for a batch, for one row, and of librosa."""
+    """Print a table of tempo, and of speed for a batch, for one row, and for librosa."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=20, help="rows of the batch")
     parser.add_argument("--seconds", type=float, default=4.0, help="length of a row")

@@ -5,7 +5,7 @@
 This script reimplements the common pipeline of keyword and speaker trainers (voxceleb_trainer and its descendants):
 each clip is decoded from its file, padded or cropped to one second, and augmented in NumPy and SciPy in the workers of
 a DataLoader. earmark draws the same clips from a bank and applies the same augmentation with the same probabilities.
-All audio is synthetic. All pipelines are measured in turn, several times, and the medians are written to
+All audio is synthetic. All pipelines run in turn, several times, and the medians are written to
 benchmarks/results/training.md.
 """
 
@@ -86,7 +86,7 @@ class Sound:
 
 
 def make_sound(folder: Path, generator: np.random.Generator) -> Sound:
-    """Write a corpus of colored noise, which takes as long to decode and mix as speech."""
+    """Write a corpus of colored noise, which takes the same time to decode and mix as speech."""
 
     def write(name: str, count: int, seconds: tuple[float, float], decay_s: float = np.inf) -> list[Path]:
         paths = [folder / f"{name}_{number}.wav" for number in range(count)]
@@ -109,8 +109,8 @@ class CommonRecipe(Dataset[Tensor]):
     """The pipeline of other trainers: decodes and augments each clip separately, in double precision.
 
     Args:
-        sound: the corpus. Its long recordings are cut into pieces of 5 s, one every 3 s, as in the preparation of those
-            trainers, so that less is decoded for each second of noise; impulse responses are in memory.
+        sound: the corpus. As these trainers do, long recordings are cut into pieces of 5 s, one every 3 s, so that less
+            audio is decoded for a second of noise; impulse responses are in memory.
         folder: folder of the pieces.
         settings: probabilities and ranges.
     """
@@ -201,7 +201,7 @@ def _tensors(paths: list[Path]) -> list[Tensor]:
 
 
 def seconds_of(work: Callable[[], object], device: torch.device) -> tuple[float, float]:
-    """Wall time and CPU time of some work, loader workers included."""
+    """Wall time and CPU time of some work; CPU time includes the loader's workers."""
     _finish(device)
     begun, used = time.perf_counter(), _cpu_seconds()
     work()
@@ -247,7 +247,7 @@ class Learner:
 def measure_input(
     ours: Ours, common: CommonRecipe, cores: list[int], repeats: int
 ) -> dict[tuple[int, str], list[tuple[float, float]]]:
-    """Wall and CPU seconds of each pipeline on a number of cores, for ``CLIPS`` clips."""
+    """Wall and CPU seconds of each pipeline for `CLIPS` clips, by number of cores and name of the pipeline."""
     costs: dict[tuple[int, str], list[tuple[float, float]]] = {}
     allowed = sorted(os.sched_getaffinity(0))
     for count in cores:
@@ -277,9 +277,9 @@ class Steps:
     """Training speed of one encoder.
 
     Attributes:
-        weights: of the encoder.
-        drawing: clips a second of input.
-        learning: clips a second of all the rest of a step.
+        weights: number of weights of the encoder.
+        drawing: clips per second of the input pipeline.
+        learning: clips per second of the rest of a step.
     """
 
     weights: int
@@ -287,14 +287,14 @@ class Steps:
     learning: float
 
     def share(self, drawing: float) -> float:
-        """Share of a step that such an input takes, in percent."""
+        """Share of a step, in percent, for an input pipeline with `drawing` clips per second."""
         return 100 / (1 + drawing / self.learning)
 
 
 def measure_steps(ours: Ours, repeats: int) -> dict[str, Steps]:
     """Training speed of each encoder on episodes of 32 words with two utterances each.
 
-    On a CPU: one thread, CPU time, which other work on the machine disturbs least.
+    On a CPU, speed is measured in CPU time of one thread, which other work on the machine changes least.
     """
     batch = 2 * WORDS
     torch.set_num_threads(1)
@@ -360,13 +360,13 @@ def render(
     yield ""
     yield f"Clips a second in batches of {BATCH}, augmented and ready for the frontend; {repeats} runs in turn. The"
     yield "common recipe decodes every clip, and a piece of 5 s for every noise, from WAV files in the page cache, and"
-    yield "augments with NumPy and SciPy in the workers of a DataLoader; without workers in the training process. Ours"
-    yield "has as many threads as cores."
+    yield "augments with NumPy and SciPy in the workers of a DataLoader, or in the training process without workers."
+    yield "earmark has one thread per core."
     yield ""
     got = max(used / seconds for (count, _), values in costs.items() if count == 1 for seconds, used in values)
     if got < BUSY:
         yield f"Other work kept the machine busy: work for one core got {100 * got:.0f} % of it. Times by the clock say"
-        yield "little then; CPU times, the right half of the table, still compare."
+        yield "little then; CPU times, in the right half of the table, can still be compared."
         yield ""
     yield "| cores | way | clips/s, median | least | most | × best common | CPU time a clip, µs | best common ÷ |"
     yield "|---|---|---|---|---|---|---|---|"
@@ -380,7 +380,7 @@ def render(
     yield f"## A whole step: {WORDS} words, each said twice"
     yield ""
     yield "Learning is frontend, network, angular prototypical loss, backward pass and Adam; on a CPU, one thread and"
-    yield "CPU time. The last column is what the input of the common recipe would take of the step on that core."
+    yield "CPU time. The last column is the share of a step that the common recipe's input would take on that core."
     yield ""
     yield "| encoder | weights | learning, clips/s | input, clips/s | whole, clips/s | input takes | common takes |"
     yield "|---|---|---|---|---|---|---|"
@@ -389,8 +389,8 @@ def render(
         shares = f"{step.share(step.drawing):.1f} % | {step.share(1e6 / frugal[1]):.0f} %"
         yield f"| {name} | {step.weights:,} | {step.learning:,.0f} | {step.drawing:,.0f} | {whole:,.0f} | {shares} |"
     yield ""
-    yield "The last row's input is another one: words among other words in scenes of 2 s, with every effect of"
-    yield "`augment/` (kind `field`). The common recipe has no such thing; its share is that of clips of one second."
+    yield "The last row has another input: words among other words in scenes of 2 s, with every effect of `augment/`"
+    yield "(kind `field`). The common recipe has no scenes; its share is the share for clips of one second."
 
 
 if __name__ == "__main__":

@@ -144,7 +144,7 @@ def test_missing_and_silent_recordings_are_errors_or_counted(run, corpus):
         (["corpus/all.tsv", "--speakers", "corpus/all.tsv"], "--speakers"),
         (["corpus/all.tsv", "--norm", "as-norm"], "--cohort"),
         (["corpus/all.tsv", "--cohort", "corpus/all.tsv"], "--cohort"),
-        (["corpus/all.tsv", "--split", "dev"], "split dev"),
+        (["corpus/all.tsv", "--split", "dev"], "split 'dev'"),
         (["corpus/all.tsv", "--split", "train"], "6 pairs"),
     ],
 )

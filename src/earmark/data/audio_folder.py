@@ -1,4 +1,4 @@
-"""A folder of recordings: where the paths of a list start, and how long each recording is."""
+"""A folder of recordings that the paths of a list are relative to."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,16 +9,16 @@ from earmark.core.errors import InputError
 from earmark.data.corpora.folder import SOUND_SUFFIXES
 from earmark.data.lists.spans import Span
 
-# The ends of files are not always where their headers say.
+# A file can end slightly earlier than its header says.
 _FILE_END_S = 0.05
 
 
 @dataclass(frozen=True)
 class AudioFolder:
-    """Finds the recordings that a list names; their places and durations are cached.
+    """Finds the recordings of a list, and caches their paths and durations.
 
     Attributes:
-        folder: folder that the paths start from.
+        folder: folder that the paths in the list start from.
     """
 
     folder: Path
@@ -26,17 +26,17 @@ class AudioFolder:
     _ends_s: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def locate(self, path: str) -> Path:
-        """Find a recording; the list may leave out its suffix.
+        """The file of a recording; a path in a list may lack the suffix.
 
         Raises:
-            InputError: it is missing.
+            InputError: the recording is missing.
         """
         if path not in self._files:
             place = self.folder / path
             named = [place, *(place.with_name(place.name + suffix) for suffix in sorted(SOUND_SUFFIXES))]
             found = next((file for file in named if file.is_file()), None)
             if found is None:
-                raise InputError(f"no file {place}; is {self.folder} the folder that the paths start from?")
+                raise InputError(f"{place} is missing; name the folder that the paths in the list start from")
             self._files[path] = found
         return self._files[path]
 
@@ -44,8 +44,8 @@ class AudioFolder:
         """Duration of a recording in seconds.
 
         Raises:
-            InputError: it is missing.
-            AudioError: it is not audio.
+            InputError: the recording is missing.
+            AudioError: the file is not audio.
         """
         if path not in self._ends_s:
             self._ends_s[path] = duration_s(self.locate(path))
@@ -60,12 +60,12 @@ class AudioFolder:
         end_s = self.end_s(span.path)
         if span.end_s > end_s + _FILE_END_S:
             raise InputError(
-                f"{span.path}: ends at {span.end_s:g} s, but {self.locate(span.path)} at {end_s:.2f} s; make the list"
-                " from these recordings"
+                f"{span.path}: a span ends at {span.end_s:g} s, but {self.locate(span.path)} ends at {end_s:.2f} s;"
+                " make the list from these recordings"
             )
 
     def check_record(self, record: Any, _: int = 0) -> None:
-        """Check the spans of a record of a list, for `read_records`.
+        """Check that all spans of a record are inside their recordings; for `read_records`.
 
         Raises:
             InputError: see `check`.

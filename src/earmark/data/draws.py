@@ -1,7 +1,7 @@
 """Draw lists from a seed: clips for enrollment, testing, training, and pairs of clips.
 
-The draw of each word depends on the seed and the word alone, so that other words do not change it; a draw of more takes
-begins with the draw of fewer takes.
+The draw of a word depends only on the seed and the word, so that other words do not change it. The first takes stay the
+same when more takes are drawn.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,13 +21,13 @@ ClipsByWord = Mapping[str, Sequence[Clip]]
 
 
 class FewShotSettings(Settings):
-    """Which clips enroll keywords, and which test them."""
+    """Settings of the draw of clips for enrollment and testing."""
 
     voices: int | None = Field(
         None,
         ge=1,
-        description="Let this many speakers enroll every keyword with several takes, and the others test; if not given,"
-        " the speakers are drawn for each keyword, one take each.",
+        description="Number of speakers who enroll all keywords, with several takes each; all other speakers test. If "
+        "not given, speakers are drawn for each keyword, with one take each.",
     )
     new_speakers: bool = Field(True, description="Test only on speakers who enrolled nothing.")
     test_per_keyword: int | None = Field(
@@ -39,15 +39,15 @@ class FewShotSettings(Settings):
 
 
 class TrainingListSettings(Settings):
-    """A training list beside the lists of an evaluation."""
+    """Settings of the draw of a training list beside the lists of an evaluation."""
 
     train_words: str | None = Field(
-        None, description="Words of train.txt, separated by commas; no such list if not given."
+        None, description="Words of train.txt, separated by commas; the list is not written if not given."
     )
     train_per_word: int | None = Field(
         None,
         ge=1,
-        description="Lines of each training word; its clips are repeated if there are fewer; all if not given.",
+        description="Number of lines of each training word; fewer clips are repeated. Each clip once if not given.",
     )
     train_from: str = Field("train", description="Splits to train from, separated by commas.")
 
@@ -59,7 +59,7 @@ class OpenSetSettings(Settings):
     train_per_word: int | None = Field(
         None,
         ge=1,
-        description="Lines of each training word; its clips are repeated if there are fewer; all if not given.",
+        description="Number of lines of each training word; fewer clips are repeated. Each clip once if not given.",
     )
     test_per_target: int | None = Field(
         None, ge=1, description="Maximum number of test clips of a target; all if not given."
@@ -72,7 +72,7 @@ class OpenSetSettings(Settings):
 class PairSizes(Settings):
     """Numbers of pairs; the defaults are those of LibriSpeech Keywords."""
 
-    anchors: int = Field(10, ge=1, description="Number of anchors per word: clips that are compared with others.")
+    anchors: int = Field(10, ge=1, description="Number of anchors per word: clips that are compared with other clips.")
     positives: int = Field(270, ge=1, description="Number of clips of the same word per anchor.")
     negatives: int = Field(30, ge=1, description="Number of clips of each other word per anchor.")
     seed: int = Field(0, description="Seed of the draw.")
@@ -80,7 +80,7 @@ class PairSizes(Settings):
 
 @dataclass(frozen=True)
 class FewShotDraw:
-    """Clips that enroll keywords, and clips that test them."""
+    """Clips to enroll keywords from, and test clips."""
 
     enrollment: tuple[Clip, ...]
     test: tuple[Clip, ...]
@@ -91,11 +91,11 @@ class OpenSetDraw:
     """Clips of an open-set evaluation.
 
     Attributes:
-        train: clips of the targets and of `seen`.
-        val: other clips of them, for choosing thresholds; may be empty.
-        test: clips of the targets, of `seen` and of `unseen`.
-        seen: unknown words in training.
-        unseen: unknown words in the test only.
+        train: training clips of the targets and of the words in `seen`.
+        val: clips of the same words to choose thresholds on; may be empty.
+        test: test clips of the targets and of the words in `seen` and `unseen`.
+        seen: unknown words with training clips.
+        unseen: unknown words with test clips only.
     """
 
     train: tuple[Clip, ...]
@@ -106,10 +106,10 @@ class OpenSetDraw:
 
 
 def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tuple[Clip, ...]]:
-    """Group the labeled clips of some splits by word, sorted by path, each file once.
+    """Group the labeled clips of some splits by word; clips are sorted by path, and each file is kept once.
 
     Raises:
-        InputError: no labeled clips in these splits.
+        InputError: there are no labeled clips in these splits.
     """
     found: dict[str, dict[str, Clip]] = {}
     for clip in sorted(manifest.only(*splits), key=lambda clip: clip.path):
@@ -118,8 +118,8 @@ def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tupl
     if not found:
         there = sorted({clip.split or "(none)" for clip in manifest if clip.label})
         raise InputError(
-            f"{manifest.folder}: no labeled clips in split {', '.join(splits)}; the manifest has"
-            f" {', '.join(there) or 'no labels'}"
+            f"{manifest.folder}: no labeled clips in split {', '.join(splits)}; splits with labels:"
+            f" {', '.join(there) or 'none, add labels'}"
         )
     return {word: tuple(found[word].values()) for word in sorted(found)}
 
@@ -133,18 +133,18 @@ def draw_few_shot(
     seed: int,
     impostors: Sequence[str] | None = None,
 ) -> FewShotDraw:
-    """Draw clips that enroll each keyword, and other clips that test it.
+    """Draw clips to enroll each keyword from, and test clips of the keywords and of other words.
 
     Args:
         words: clips to draw from.
         keywords: words to enroll.
-        takes: number of clips that enroll a keyword.
-        settings: speakers and sizes.
-        seed: of the draw.
-        impostors: words to test beside the keywords; None for all others.
+        takes: number of enrollment clips of a keyword.
+        settings: speakers, and limits on test clips.
+        seed: seed of the draw.
+        impostors: words to test beside the keywords; None for all other words.
 
     Raises:
-        InputError: an unknown word, too few speakers or clips, or a keyword without test clips.
+        InputError: a word has no clip, there are too few speakers or clips, or a keyword has no test clip.
     """
     settings = settings or FewShotSettings()
     _check_words(keywords, words)
@@ -152,7 +152,7 @@ def draw_few_shot(
     _check_words(others, words)
     for word in others:
         if word in keywords:
-            raise InputError(f"{word!r} is a keyword; remove it from the keywords or the impostors", key="impostors")
+            raise InputError(f"{word!r} is a keyword too; remove it from one of both", key="impostors")
     if settings.new_speakers or settings.voices is not None:
         _check_speakers({word: words[word] for word in (*keywords, *others)})
     if settings.voices is None:
@@ -169,8 +169,8 @@ def draw_few_shot(
         left = [clip for clip in words[word] if clip.path not in enrolls and clip.speaker not in known]
         if not left and word in keywords:
             raise InputError(
-                f"with {takes} takes, every speaker of keyword {word!r} enrolls something and none is left to test;"
-                " draw fewer takes, let the same few voices enroll all keywords, or allow known speakers in the test",
+                f"with {takes} takes, all speakers of keyword {word!r} enroll and none is left for the test; draw fewer"
+                " takes, let the same few voices enroll all keywords, or allow enrolled speakers in the test",
                 key="takes",
             )
         limit = settings.test_per_keyword if word in keywords else settings.test_per_impostor
@@ -181,17 +181,17 @@ def draw_few_shot(
 def draw_training(
     words: ClipsByWord, chosen: Sequence[str], *, seed: int, per_word: int | None = None, without: Collection[str] = ()
 ) -> tuple[Clip, ...]:
-    """Draw clips for training. Clips of a word with too few are repeated in turn, as in LibriSpeech Keywords.
+    """Draw clips for training; a word with too few clips repeats them in turn, as in LibriSpeech Keywords.
 
     Args:
         words: clips to draw from.
         chosen: words to train on.
-        seed: of the draw.
+        seed: seed of the draw.
         per_word: exact number of lines per word; None for every clip once.
-        without: paths of clips that enroll or test.
+        without: paths of clips to leave out, because they are for enrollment or testing.
 
     Raises:
-        InputError: an unknown word, or a word without clips left.
+        InputError: a word has no clip, or none is left for training.
     """
     _check_words(chosen, words)
     lines: list[Clip] = []
@@ -199,8 +199,8 @@ def draw_training(
         left = [clip for clip in words[word] if clip.path not in without]
         if not left:
             raise InputError(
-                f"word {word!r}: all of its clips enroll or test, and none is left to train; draw training from another"
-                " split, or limit the number of test clips",
+                f"word {word!r}: all clips are for enrollment or testing, and none is left for training; draw training"
+                " clips from another split, or limit the number of test clips",
                 key="train_from",
             )
         drawn = _pick(left, per_word, _rng(seed, "train", word))
@@ -222,15 +222,15 @@ def draw_open_set(
     No file is in two lists.
 
     Args:
-        train: clips to train from.
-        test: clips to test from.
+        train: clips to draw training clips from.
+        test: clips to draw test clips from.
         targets: words to recognize; every other word is unknown.
         settings: sizes and seed.
-        val: clips to choose thresholds on; those of targets and seen words are used.
-        seen: unknown words to train on; None to draw half of them, rounded down.
+        val: clips to choose thresholds on; only clips of targets and seen words are used.
+        seen: unknown words to train on; None draws half of the unknown words, rounded down.
 
     Raises:
-        InputError: an unknown name, or a word without clips left.
+        InputError: a word has no clip, or none is left for training.
     """
     settings = settings or OpenSetSettings()
     seed = settings.seed
@@ -244,7 +244,7 @@ def draw_open_set(
     _check_words(seen, train)
     for word in seen:
         if word in targets:
-            raise InputError(f"{word!r} is a target; remove it from the targets or the seen words", key="seen")
+            raise InputError(f"{word!r} is a target too; remove it from one of both", key="seen")
     limits = {True: settings.test_per_target, False: settings.test_per_unknown}
     tests = [
         clip
@@ -270,10 +270,10 @@ def draw_word_pairs(
         sizes: numbers of pairs, and seed.
 
     Yields:
-        Whether the words are the same, the anchor, and the other clip.
+        Whether both words are the same, the anchor, and the clip that is compared with the anchor.
 
     Raises:
-        InputError: an unknown word, or a word with too few clips.
+        InputError: a word has too few clips.
     """
     sizes = sizes or PairSizes()
     _check_words(chosen, words)
@@ -281,8 +281,8 @@ def draw_word_pairs(
     for word in chosen:
         if len(words[word]) < least:
             raise InputError(
-                f"word {word!r}: has {len(words[word])} clips; {sizes.anchors} anchors, {sizes.positives} positives and"
-                f" {sizes.negatives} negatives need {least}; request fewer, or leave the word out"
+                f"word {word!r} has {len(words[word])} clips, but {sizes.anchors} anchors, {sizes.positives} positives"
+                f" and {sizes.negatives} negatives need {least}; request fewer, or leave the word out"
             )
     for word in chosen:
         rng = _rng(sizes.seed, "pairs", word)
@@ -300,22 +300,22 @@ def _rng(seed: int, *names: str) -> np.random.Generator:
 
 
 def _pick(clips: Sequence[Clip], count: int | None, rng: np.random.Generator) -> list[Clip]:
-    """Draw clips, in their order; all of them if there are no more."""
+    """Draw `count` clips and keep their order; all clips if there are no more than that."""
     if count is None or count >= len(clips):
         return list(clips)
     return [clips[index] for index in sorted(rng.choice(len(clips), size=count, replace=False))]
 
 
 def _of_different_speakers(word: str, clips: Sequence[Clip], takes: int, seed: int) -> list[Clip]:
-    """Draw a take of each of several speakers."""
+    """Draw one take of each of `takes` speakers."""
     by_speaker: dict[str, Clip] = {}
     for index in _rng(seed, "enroll", word).permutation(len(clips)):
         # Each clip of an unknown speaker counts as a speaker of its own.
         by_speaker.setdefault(clips[index].speaker or clips[index].path, clips[index])
     if len(by_speaker) < takes:
         raise InputError(
-            f"keyword {word!r} has {len(by_speaker)} speakers, and {takes} takes need {takes}; draw fewer takes, from"
-            " more splits, or several takes of each of a few voices",
+            f"keyword {word!r} has {len(by_speaker)} speakers, but {takes} takes need {takes}; draw fewer takes, add"
+            " splits, or draw several takes of each of a few voices",
             key="takes",
         )
     return list(by_speaker.values())[:takes]
@@ -326,22 +326,23 @@ def _pool(words: ClipsByWord, keywords: Sequence[str], voices: int, seed: int) -
     candidates = sorted(set.intersection(*({clip.speaker for clip in words[word]} for word in keywords)))
     if len(candidates) < voices:
         raise InputError(
-            f"{voices} requested, but only {len(candidates)} speakers have clips of all {len(keywords)} keywords",
+            f"{voices} requested, but only {len(candidates)} speakers have clips of all {len(keywords)} keywords;"
+            " request fewer",
             key="voices",
         )
     return [candidates[index] for index in _rng(seed, "voices").permutation(len(candidates))[:voices]]
 
 
 def _in_turn(word: str, clips: Sequence[Clip], pool: Sequence[str], takes: int, seed: int) -> list[Clip]:
-    """Draw a take of each speaker, then another of each."""
+    """Draw takes of the speakers in turn: one of each speaker, then another of each, and so on."""
     rng = _rng(seed, "enroll", word)
     own = [[clip for clip in clips if clip.speaker == speaker] for speaker in pool]
     mixed = [[clips[index] for index in rng.permutation(len(clips))] for clips in own]
     in_turn = [clips[turn] for turn in range(max(map(len, mixed))) for clips in mixed if turn < len(clips)]
     if len(in_turn) < takes:
         raise InputError(
-            f"the {len(pool)} voices have {len(in_turn)} clips of keyword {word!r}, not {takes}; draw fewer takes, or"
-            " more voices",
+            f"the {len(pool)} voices have only {len(in_turn)} clips of keyword {word!r}, not {takes}; draw fewer takes,"
+            " or more voices",
             key="takes",
         )
     return in_turn[:takes]
@@ -351,7 +352,7 @@ def _check_words(chosen: Sequence[str], words: ClipsByWord) -> None:
     for word in chosen:
         if word not in words:
             near = get_close_matches(word, words, n=1)
-            cure = f"did you mean {near[0]!r}?" if near else f"it has {_some(sorted(words))}"
+            cure = f"did you mean {near[0]!r}?" if near else f"choose among {_some(sorted(words))}"
             raise InputError(f"{word!r}: no clip with this label in these splits of the manifest; {cure}")
         if chosen.count(word) > 1:
             raise InputError(f"{word!r} is given twice; remove one")
@@ -363,8 +364,8 @@ def _check_speakers(words: ClipsByWord) -> None:
         unknown = [] if word.startswith("_") else [clip for clip in clips if not clip.speaker]
         if unknown:
             raise InputError(
-                f"{unknown[0].path}: has no speaker in the manifest, nor have {len(unknown) - 1} more clips of"
-                f" {word!r}; add the speakers, or allow known speakers in the test",
+                f"{unknown[0].path} and {len(unknown) - 1} more clips of {word!r} have no speaker in the manifest; add"
+                " the speakers, or allow enrolled speakers in the test",
                 key="new_speakers",
             )
 

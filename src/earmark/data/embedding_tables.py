@@ -14,13 +14,13 @@ from earmark.data.manifest import Clip, import_pyarrow
 Floats = NDArray[np.floating]
 
 ROWS = 16_384
-"""Segments of a row group; memory holds that many, and those of one recording."""
+"""Number of segments in a row group; memory holds one row group and the segments of one recording."""
 
 
 def write_table(
     file: Path, embedded: Iterable[tuple[Sequence[Clip], Floats]], made_by: Mapping[str, str], *, rows: int = ROWS
 ) -> int:
-    """Write embeddings atomically while they are computed; return their number. Without embeddings, write nothing.
+    """Write embeddings atomically while they are computed; return their number. No embeddings give no file.
 
     The columns are `path`, `start_s`, `end_s` (null: end of the file), `speaker`, `label` as in a manifest, and
     `vector`, a list of d float32.
@@ -28,7 +28,7 @@ def write_table(
     Args:
         file: .parquet; its folder is created if missing.
         embedded: segments and their vectors, shape (m, d), recording by recording.
-        made_by: metadata of the file, as `earmark.NAME`.
+        made_by: metadata of the file by name; names get the prefix `earmark.`.
         rows: number of segments of a row group.
 
     Raises:

@@ -18,7 +18,7 @@ _TIMES = ("start_s", "end_s")
 
 
 class ManifestError(InputError):
-    """A manifest that cannot be read or written. The message names the file and the column."""
+    """A manifest cannot be read or written; the message names the file and the column."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,9 +29,9 @@ class Clip:
         path: absolute, or relative to the manifest's folder.
         start_s: start in the file.
         end_s: end in the file; None for the end of the file.
-        speaker: empty when unknown.
+        speaker: name or number of the speaker; empty when unknown.
         label: spoken word, or kind of noise.
-        split: train, val, test, noise or rir; empty when undecided.
+        split: train, val, test, noise or rir (room impulse responses); empty when undecided.
         text: transcript.
     """
 
@@ -86,12 +86,12 @@ def read_manifest(path: str | Path, *, split: str | None = None) -> Manifest:
         split: keep the clips of this split only.
 
     Raises:
-        ManifestError: no such file, a misspelled column, an invalid time, or no clips.
-        InputError: no clips of the split.
+        ManifestError: the file is missing, a column is misspelled, a time is invalid, or there are no clips.
+        InputError: the split has no clips.
     """
     path = Path(path)
     if not path.is_file():
-        raise ManifestError(f"{path}: no such manifest")
+        raise ManifestError(f"{path}: no such manifest; check the path")
     match path.suffix:
         case ".tsv":
             rows: Iterable[Mapping[str, object]] = _tsv_rows(path)
@@ -101,7 +101,7 @@ def read_manifest(path: str | Path, *, split: str | None = None) -> Manifest:
             raise _wrong_suffix(path)
     clips = tuple(_clip(row, f"{path}, row {number}") for number, row in enumerate(rows, 1))
     if not clips:
-        raise ManifestError(f"{path}: the manifest has no clips")
+        raise ManifestError(f"{path}: the manifest has no clips; add rows")
     manifest = Manifest(clips, path.parent)
     return manifest if split is None else select_split(manifest, split, path)
 
@@ -115,17 +115,17 @@ def select_split(manifest: Manifest, split: str, source: Path) -> Manifest:
         source: file or folder of the manifest, for the message.
 
     Raises:
-        InputError: no clips of the split.
+        InputError: the split has no clips.
     """
     selected = manifest.only(split)
     if not selected.clips:
         found = sorted({clip.split or "(none)" for clip in manifest})
-        raise InputError(f"{source}: no clips of split {split!r}; the splits are {', '.join(found)}")
+        raise InputError(f"{source}: no clips of split {split!r}; choose one of {', '.join(found)}")
     return selected
 
 
 def sentences_of(manifest: Manifest, text_from: Literal["text", "label"]) -> Manifest:
-    """Clips with their transcript in `text`, for corpora that write it into `label`."""
+    """Move transcripts from `label` to `text` if `text_from` is `label`; some corpora have them there."""
     if text_from == "text":
         return manifest
     return replace(manifest, clips=tuple(replace(clip, text=clip.label, label="") for clip in manifest))
@@ -137,7 +137,7 @@ def write_manifest(manifest: Manifest, path: str | Path) -> None:
     Relative paths are rewritten so that they still lead to the same files.
 
     Raises:
-        ManifestError: another suffix, or (TSV) a tab or line break inside a value.
+        ManifestError: the suffix is wrong, or a value for a .tsv file has a tab or line break.
         EarmarkError: the manifest cannot be written, or the disk is full.
     """
     path = Path(path)
@@ -167,7 +167,7 @@ def import_pyarrow(path: Path, *, other: str = "a .tsv") -> Any:
 
 
 def _wrong_suffix(path: Path) -> ManifestError:
-    return ManifestError(f"{path}: a manifest is .tsv or .parquet, not {path.suffix or 'a file without suffix'}")
+    return ManifestError(f"{path}: not a manifest; use a file with the suffix .tsv or .parquet")
 
 
 def _tsv_rows(path: Path) -> Iterator[Mapping[str, object]]:
@@ -182,10 +182,12 @@ def _tsv_rows(path: Path) -> Iterator[Mapping[str, object]]:
                 if not values:
                     continue
                 if len(values) != len(header):
-                    raise ManifestError(f"{path}, row {number}: {len(values)} values under {len(header)} columns")
+                    raise ManifestError(
+                        f"{path}, row {number}: {len(values)} values for {len(header)} columns; separate values by tabs"
+                    )
                 yield dict(zip(header, values, strict=True))
     except UnicodeDecodeError as error:
-        raise ManifestError(f"{path}: not UTF-8 text") from error
+        raise ManifestError(f"{path}: not UTF-8 text; save it as UTF-8") from error
 
 
 def _parquet_rows(path: Path) -> Iterable[Mapping[str, object]]:
@@ -193,7 +195,7 @@ def _parquet_rows(path: Path) -> Iterable[Mapping[str, object]]:
     try:
         table = pyarrow.parquet.read_table(path)
     except pyarrow.ArrowInvalid as error:
-        raise ManifestError(f"{path}: not a Parquet file") from error
+        raise ManifestError(f"{path}: not a Parquet file; make the manifest again") from error
     _check_columns(table.column_names, path)
     rows: Iterable[Mapping[str, object]] = table.to_pylist()
     return rows
@@ -205,19 +207,19 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
         if column not in COLUMNS and (close := get_close_matches(column, missing, 1, cutoff=0.75)):
             raise ManifestError(f"{path}: no such column {column!r}; did you mean {close[0]!r}?")
         if columns.count(column) > 1:
-            raise ManifestError(f"{path}: column {column!r} is there twice; remove one")
+            raise ManifestError(f"{path}: two columns {column!r}; remove one")
     if "path" not in columns:
-        raise ManifestError(f"{path}: column 'path' is missing")
+        raise ManifestError(f"{path}: column 'path' is missing; add it")
 
 
 def _clip(row: Mapping[str, object], where: str) -> Clip:
     start_s = _time(row, "start_s", where) or 0.0
     end_s = _time(row, "end_s", where)
     if end_s is not None and end_s <= start_s:
-        raise ManifestError(f"{where}: end_s {end_s:g} is not after start_s {start_s:g}")
+        raise ManifestError(f"{where}: end_s {end_s:g} is not after start_s {start_s:g}; correct the times")
     texts = {name: str(row.get(name) or "") for name in COLUMNS if name not in _TIMES}
     if not texts["path"]:
-        raise ManifestError(f"{where}: path is empty")
+        raise ManifestError(f"{where}: path is empty; name the file")
     return Clip(start_s=start_s, end_s=end_s, **texts)
 
 
@@ -235,7 +237,7 @@ def _time(row: Mapping[str, object], column: str, where: str) -> float | None:
 
 
 def _moved(manifest: Manifest, folder: Path) -> tuple[Clip, ...]:
-    """The clips with paths relative to `folder`; paths to files outside of it become absolute."""
+    """The clips with paths relative to `folder`; a path to a file outside `folder` becomes absolute."""
     if manifest.folder.resolve() == folder.resolve():
         return manifest.clips
     home = folder.resolve()

@@ -12,8 +12,8 @@ def map_parallel(function: Callable[[Item], Result], items: Sequence[Item], work
     """Yield the result of each item, in order.
 
     Args:
-        function: picklable, so that worker processes can run it.
-        items: its arguments.
+        function: function of one item; picklable, so that worker processes can run it.
+        items: arguments of the function.
         workers: number of processes; 1 computes in this process.
     """
     if workers > 1 and len(items) > 1:

@@ -1,7 +1,7 @@
-"""The silence class of an evaluation: seconds of background noise, written to files so that every system gets the same.
+"""The silence class of an evaluation: clips of background noise, one second each.
 
-As in Jung et al. (arXiv:2211.00439): a random second of a random noise file, at a random gain below 0.1. They draw at
-each evaluation.
+As in Jung et al. (arXiv:2211.00439), a clip is a random second of a random noise file, at a random gain below 0.1. Jung
+et al. draw new clips at each evaluation; here the clips are written to files, so that every system gets the same ones.
 """
 
 from collections.abc import Iterator
@@ -21,7 +21,7 @@ MAX_GAIN = 0.1
 
 @dataclass(frozen=True)
 class _Crop:
-    """A drawn second: number of its noise, position in [0, 1) of the possible starts, gain."""
+    """A drawn second: index of the noise clip, position of the start in [0, 1) among all possible starts, and gain."""
 
     noise: int
     position: float
@@ -29,23 +29,23 @@ class _Crop:
 
 
 def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tuple[int, Wave]]:
-    """Draw seconds of background noise. A larger count does not change the first ones.
+    """Draw seconds of background noise; the first seconds stay the same when more are drawn.
 
     Args:
-        noises: source of the draw; each clip of at least one second is equally likely.
-        count: how many.
-        seed: of the draw.
+        noises: clips of noise; each clip of at least one second is equally likely.
+        count: number of seconds to draw.
+        seed: seed of the draw.
 
     Yields:
-        Number and wave, shape (16000,), in the order of the noises, so that each is read only once.
+        Number of the draw and wave, shape (16000,), in the order of `noises`, so that each noise clip is read once.
 
     Raises:
-        InputError: no clip of at least one second.
+        InputError: no clip has at least one second.
     """
     long_enough = [clip for clip in noises if _length_s(noises, clip) >= 1]
     if not long_enough:
         raise InputError(
-            f"{noises.folder}: none of {len(noises)} noise clips has at least one second; add longer recordings"
+            f"{noises.folder}: all {len(noises)} noise clips are shorter than one second; add longer recordings"
         )
     rng = np.random.default_rng(seed)
     crops = {
@@ -65,7 +65,7 @@ def write_silence(noises: Manifest, folder: Path, count: int, *, seed: int = 0) 
     """Write drawn seconds of background noise as `folder/_silence_/000.wav` and so on.
 
     Returns:
-        The files in the order of their numbers, label `_silence_`, split test, relative to `folder`.
+        A manifest of the files in the order of their numbers, with label `_silence_` and split test.
     """
     (folder / SILENCE).mkdir(parents=True, exist_ok=True)
     names = [f"{SILENCE}/{number:03}.wav" for number in range(count)]

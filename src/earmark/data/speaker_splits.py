@@ -1,7 +1,7 @@
 """Splits and pairs for speaker encoders, from a manifest with speakers.
 
-Identification uses held-out utterances of the training speakers; verification uses pairs of utterances of other
-speakers, the split `unseen`.
+Identification is tested on held-out utterances of the training speakers, and verification on pairs of utterances of
+other speakers, which have the split `unseen`.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ _KEPT = ("noise", "rir")
 
 
 class HoldOutSettings(Settings):
-    """How many utterances of each speaker are held out."""
+    """Numbers of utterances of each speaker to hold out from training."""
 
     val: int = Field(2, ge=0, description="Number of utterances of each speaker for validation.")
     test: int = Field(4, ge=0, description="Number of utterances of each speaker for testing.")
@@ -29,28 +29,26 @@ class HoldOutSettings(Settings):
 
     @property
     def least(self) -> int:
-        """Minimum number of utterances of a speaker, one of them for training."""
+        """Minimum number of utterances of a speaker, so that one is left for training."""
         return self.val + self.test + 1
 
 
 def utterances_by_speaker(manifest: Manifest, *splits: str) -> dict[str, tuple[Clip, ...]]:
-    """Group the clips of some splits by speaker, sorted by speaker and path, each file once.
+    """Group the clips of some splits by speaker; clips are sorted by path, and each file is kept once.
 
     Raises:
-        InputError: no clips in these splits, or a clip without a speaker.
+        InputError: there are no clips in these splits, or a clip has no speaker.
     """
     found: dict[str, dict[str, Clip]] = {}
     for clip in sorted(manifest.only(*splits), key=lambda clip: clip.path):
         if not clip.speaker:
             raise InputError(
-                f"{manifest.folder}: {clip.path} has no speaker in the manifest; add one, or remove the clip"
+                f"{manifest.folder}: {clip.path} has no speaker in the manifest; add the speaker, or remove the clip"
             )
         found.setdefault(clip.speaker, {}).setdefault(clip.path, clip)
     if not found:
         there = sorted({clip.split or "(none)" for clip in manifest})
-        raise InputError(
-            f"{manifest.folder}: no clips in split {', '.join(splits)}; the manifest has {', '.join(there)}"
-        )
+        raise InputError(f"{manifest.folder}: no clips in split {', '.join(splits)}; choose among {', '.join(there)}")
     return {speaker: tuple(found[speaker].values()) for speaker in sorted(found)}
 
 
@@ -60,10 +58,10 @@ def drop_few(speakers: Mapping[str, Sequence[Clip]], least: int, *, skip: bool =
     Args:
         speakers: utterances by speaker.
         least: minimum number of utterances.
-        skip: drop speakers with fewer; otherwise they are an error.
+        skip: drop speakers with fewer utterances; otherwise they are an error.
 
     Raises:
-        InputError: a speaker has fewer, unless `skip`; or all of them have.
+        InputError: a speaker has fewer utterances and `skip` is not set, or all speakers have fewer.
     """
     few = {speaker: len(clips) for speaker, clips in speakers.items() if len(clips) < least}
     if few and not skip:
@@ -75,21 +73,21 @@ def drop_few(speakers: Mapping[str, Sequence[Clip]], least: int, *, skip: bool =
             key="skip_few",
         )
     if len(few) == len(speakers):
-        raise InputError(f"none of {len(speakers)} speakers has {least} utterances; hold out fewer")
+        raise InputError(f"all {len(speakers)} speakers have fewer than {least} utterances; hold out fewer")
     return {speaker: clips for speaker, clips in speakers.items() if speaker not in few}
 
 
 def hold_out(speakers: Mapping[str, Sequence[Clip]], settings: HoldOutSettings | None = None) -> tuple[Clip, ...]:
-    """Assign train, val and test to the utterances of each speaker.
+    """Assign the splits train, val and test to the utterances of each speaker.
 
-    The draw of a speaker depends on seed and name alone: other speakers do not change it.
+    The draw of a speaker depends only on seed and name, so that other speakers do not change it.
 
     Args:
         speakers: utterances by speaker.
         settings: numbers of utterances, and seed.
 
     Raises:
-        InputError: a speaker without an utterance left to train on.
+        InputError: a speaker has no utterance left for training.
     """
     settings = settings or HoldOutSettings()
     val, test = settings.val, settings.test
@@ -103,7 +101,7 @@ def hold_out(speakers: Mapping[str, Sequence[Clip]], settings: HoldOutSettings |
 
 
 def with_unseen(manifest: Manifest, held: Sequence[Clip], unseen: Mapping[str, Sequence[Clip]]) -> Manifest:
-    """Make a manifest of split utterances, of unseen speakers, and of the noises and rooms of another manifest.
+    """Make a manifest of split utterances, unseen speakers, and the noises and room responses of another manifest.
 
     Raises:
         InputError: a speaker is both in training and unseen.
@@ -112,8 +110,8 @@ def with_unseen(manifest: Manifest, held: Sequence[Clip], unseen: Mapping[str, S
     if both:
         more = f" and {len(both) - 1} more" if len(both) > 1 else ""
         raise InputError(
-            f"speaker {both[0]!r}{more}: in both splits of the manifest, but verification needs speakers that are not"
-            " in training; split the manifest by speaker"
+            f"speaker {both[0]!r}{more}: in both splits of the manifest, but verification needs speakers outside"
+            " training; split the manifest by speaker"
         )
     others = [replace(clip, split=UNSEEN) for clips in unseen.values() for clip in clips]
     return replace(manifest, clips=(*held, *others, *manifest.only(*_KEPT)))
@@ -122,23 +120,27 @@ def with_unseen(manifest: Manifest, held: Sequence[Clip], unseen: Mapping[str, S
 def draw_speaker_pairs(
     speakers: Mapping[str, Sequence[Clip]], count: int | None = None, *, seed: int = 0
 ) -> Iterator[tuple[bool, Clip, Clip]]:
-    """Draw pairs of utterances, each with whether the speaker is the same; no pair is drawn twice, in either order.
+    """Draw pairs of utterances; no pair is drawn twice, in either order.
 
     Args:
         speakers: utterances by speaker.
         count: number of pairs, half of them of one speaker, balanced over speakers as far as possible; None for all
             pairs.
-        seed: of the draw.
+        seed: seed of the draw.
+
+    Yields:
+        Whether both utterances are by one speaker, and the utterances.
 
     Raises:
-        InputError: fewer than two speakers, a speaker with one utterance, or fewer pairs than requested.
+        InputError: there are fewer than two speakers, a speaker has only one utterance, or there are fewer pairs than
+            requested.
     """
     if len(speakers) < 2:
-        raise InputError(f"{len(speakers)} speakers; pairs need at least two")
+        raise InputError(f"{len(speakers)} speakers, but pairs need at least two; add speakers")
     if count is None:
         clips = [clip for own in speakers.values() for clip in own]
         if len(clips) == len(speakers):
-            raise InputError("every speaker has one utterance, and pairs of one speaker need two; add recordings")
+            raise InputError("every speaker has one utterance, but pairs of one speaker need two; add recordings")
         for row, first in enumerate(clips):
             yield from ((first.speaker == second.speaker, first, second) for second in clips[row + 1 :])
         return

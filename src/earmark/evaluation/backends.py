@@ -1,4 +1,4 @@
-"""Scoring back-ends: from the embeddings of clips and of a keyword's takes to scores."""
+"""Scoring back-ends: compute scores from the embeddings of clips and of enrolled takes."""
 
 from typing import Literal, assert_never
 
@@ -30,7 +30,7 @@ def score(
     Args:
         queries: shape (n, d).
         takes: enrolled takes of all keywords, shape (m, d).
-        keyword_ids: keyword of each take, 0 … k-1, each at least once, shape (m,).
+        keyword_ids: index of each take's keyword, 0 … k-1, shape (m,); every keyword has a take.
         backend: `prototype`: cosine to the mean of the unit takes; `centroid`: cosine to the plain mean of the takes,
             as in Jung et al. 2023 and Huh et al. 2021; `best-take`: cosine to the nearest take; `svm`: one RBF-SVM per
             keyword.
@@ -61,7 +61,7 @@ def score(
 
 
 def prototype(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
-    """Cosine to the prototype: the mean of a keyword's unit takes.
+    """Cosine to the prototype: the mean of a keyword's unit takes; arguments and shapes as in `score`.
 
     >>> prototype(np.float32([[1, 0]]), np.float32([[9, 0], [0, 1], [0, 2]]), np.array([0, 0, 1])).round(3).tolist()
     [[0.707, 0.0]]
@@ -71,7 +71,9 @@ def prototype(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
 
 
 def centroid(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
-    """Cosine to the centroid: the plain mean of a keyword's takes, in which longer embeddings weigh more.
+    """Cosine to the centroid: the plain mean of a keyword's takes; arguments and shapes as in `score`.
+
+    Longer embeddings weigh more in a plain mean.
 
     >>> centroid(np.float32([[1, 0]]), np.float32([[9, 0], [0, 1], [0, 2]]), np.array([0, 0, 1])).round(3).tolist()
     [[0.994, 0.0]]
@@ -83,7 +85,7 @@ def centroid(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
 
 
 def best_take(queries: Floats, takes: Floats, keyword_ids: Ints, *, block: int = BLOCK_QUERIES) -> Floats:
-    """Cosine to the nearest take of each keyword.
+    """Cosine to the nearest take of each keyword; arguments and shapes as in `score`.
 
     >>> best_take(np.float32([[1, 0]]), np.float32([[9, 0], [0, 1], [0, 2]]), np.array([0, 0, 1])).tolist()
     [[1.0, 0.0]]
@@ -92,7 +94,7 @@ def best_take(queries: Floats, takes: Floats, keyword_ids: Ints, *, block: int =
     order = np.argsort(keyword_ids, kind="stable")
     starts = np.searchsorted(keyword_ids[order], np.arange(size))
     columns = unit(takes[order]).T
-    # Blocks of queries bound the memory: thousands of clips against thousands of takes.
+    # Queries are scored in blocks: thousands of clips against thousands of takes would need too much memory at once.
     parts = [queries[at : at + block] for at in range(0, max(len(queries), 1), block)]
     return np.concatenate([np.maximum.reduceat(unit(part) @ columns, starts, axis=1) for part in parts])
 

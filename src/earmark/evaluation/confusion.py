@@ -24,7 +24,13 @@ class Confusion:
 
 
 def count_confusion(rows: tuple[str, ...], columns: tuple[str, ...], labels: Ints, predictions: Ints) -> Confusion:
-    """Count clips by the indices of their row and column, each of shape (n,).
+    """Count clips by label and prediction.
+
+    Args:
+        rows: names of the labels.
+        columns: names of the predictions.
+        labels: index of each clip's row, shape (n,).
+        predictions: index of each clip's column, shape (n,).
 
     >>> count_confusion(("yes", "no"), ("yes", "no"), np.array([0, 0, 1]), np.array([0, 1, 1])).counts
     ((1, 1), (0, 1))

@@ -39,10 +39,10 @@ class Embedder(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Labels of the training, in the order of `classify`'s columns; empty without a classifier."""
+        """Training labels in the order of `classify`'s columns; empty without a classifier."""
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Embed waveforms at 16 kHz, shape (m, d)."""
+        """Embeddings of m waveforms at 16 kHz, shape (m, d)."""
 
     def classify(self, embeddings: Floats) -> Floats | None:
         """Class logits of embeddings, shape (m, d) to (m, classes); None without a classifier."""
@@ -50,7 +50,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class _ExportedEmbedder:
-    """Common part of the embedders that run an .onnx file; its classifier was not exported."""
+    """Common part of the embedders that run an .onnx file, which has no classifier."""
 
     encoder: "Encoder | SpeakerEncoder"
 
@@ -66,11 +66,11 @@ class _ExportedEmbedder:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """No classes."""
+        """Empty: an .onnx file has no classifier."""
         return ()
 
     def classify(self, embeddings: Floats) -> Floats | None:
-        """No logits."""
+        """None: an .onnx file has no classifier."""
         del embeddings
         return None
 
@@ -142,7 +142,7 @@ def embed_clips(
         paths: relative to `folder`; duplicates are embedded once.
         folder: folder of the corpus.
         embed_batch: embeds waveforms, shape (m, d).
-        batch_clips: most recordings in a batch.
+        batch_clips: maximum number of recordings in a batch.
         progress: called after each batch.
         read: reads a file.
 
@@ -173,7 +173,9 @@ def embedded_batch(embed_batch: EmbedBatch, waves: Sequence[Wave]) -> Floats:
     """
     rows = np.asarray(embed_batch(waves))
     if rows.ndim != 2 or len(rows) != len(waves):
-        raise InputError(f"{len(waves)} waves gave embeddings of shape {rows.shape}; expected ({len(waves)}, d)")
+        raise InputError(
+            f"{len(waves)} waves gave embeddings of shape {rows.shape}; expected ({len(waves)}, d); check the encoder"
+        )
     return rows
 
 

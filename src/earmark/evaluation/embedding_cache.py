@@ -1,4 +1,4 @@
-"""Embeddings of recordings, kept in a file: evaluations of one encoder share them."""
+"""A file of embeddings of recordings, which evaluations of one encoder share."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -58,29 +58,29 @@ def embed_into(
     batch_clips: int = BATCH_CLIPS,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Embeddings:
-    """Embed recordings into a file; recordings that it already holds under the same key are not embedded again.
+    """Embed recordings and keep the embeddings in a file; those already in the file are not computed again.
 
     Args:
         cache: an .npz with the arrays `paths`, `speakers`, `vectors` (m, d), `silent`, `key` (JSON), and `files`:
-            hashes of location, size and time of the recordings. The recordings of this call come first, in the order
-            of `files`, then those of earlier calls.
+            hashes of path, size and modification time of each recording. The recordings of this call come first, in
+            the order of `files`, then those of earlier calls.
         files: file of each recording, by its path in the lists.
         embed_batch: embeds waveforms, shape (m, d).
-        key: what the embeddings depend on.
+        key: what the embeddings depend on; embeddings under another key are dropped.
         speakers: speaker by path, kept in the file for its readers.
         silence: refuse recordings of digital silence, skip them, or embed them like any other.
-        refuse_others: raise `InputError` for a damaged file or another key, instead of starting from scratch.
+        refuse_others: raise `InputError` for a damaged cache or another key, instead of starting from scratch.
         progress: called after each batch.
         read: reads a file.
-        batch_clips: most recordings in a batch.
-        save_every_s: how often the file is written during the work.
+        batch_clips: maximum number of recordings in a batch.
+        save_every_s: seconds between two writes of the file.
 
     Returns:
         Embeddings in the order of `files`.
 
     Raises:
-        InputError: a recording cannot be read, is silent, or its embedding is zero or not finite; or the file is
-            refused.
+        InputError: a recording cannot be read, is silent, or its embedding is zero or not finite; or `refuse_others`
+            refuses the cache.
         EarmarkError: the file cannot be written.
     """
     ids = {path: f"{_file_hash(file)} {path}" for path, file in files.items()}
@@ -107,7 +107,7 @@ def embed_into(
 
 
 def _collect(vectors: Mapping[str, Floats | None], files: Mapping[str, Path], silence: Silence) -> Embeddings:
-    """Embeddings of recordings; None is that of a silent one."""
+    """Collect the embeddings in the order of `vectors`, which has None for a silent recording."""
     found = {path: vector for path, vector in vectors.items() if vector is not None}
     mute = [path for path in files if path not in found]
     _check_silent(mute, files, silence)
@@ -119,7 +119,7 @@ def _collect(vectors: Mapping[str, Floats | None], files: Mapping[str, Path], si
 def _embed_batch(
     files: Mapping[str, Path], read: Read, embed_batch: EmbedBatch, silence: Silence
 ) -> Iterator[tuple[str, Floats | None]]:
-    """Paths and embeddings of some recordings; first those of silent recordings, which are None.
+    """Yield the path and the embedding of each recording; silent recordings come first, with None.
 
     Raises:
         InputError: a recording is silent and silence is refused, or an embedding is zero or not finite.
@@ -162,7 +162,7 @@ _path: Callable[[str], str] = lambda one: one.split(" ", 1)[1]  # noqa: E731
 
 
 def _usable(vectors: Mapping[str, Floats | None], ids: Mapping[str, str], silence: Silence) -> dict[str, Floats | None]:
-    """The vectors without those of recordings that have changed since, or that shall be embedded though silent."""
+    """Drop the vectors of changed recordings, and the None of silent recordings that are to be embedded now."""
     own = set(ids.values())
     return {
         one: vector
@@ -174,7 +174,7 @@ def _usable(vectors: Mapping[str, Floats | None], ids: Mapping[str, str], silenc
 def _check_silent(mute: Sequence[str], files: Mapping[str, Path], silence: Silence) -> None:
     if mute and silence == "refuse":
         raise InputError(
-            f"{files[min(mute)]}: nothing but digital silence; remove it from the list, or skip missing and silent"
+            f"{files[min(mute)]}: contains only digital silence; remove it from the list, or skip missing and silent"
             " recordings"
         )
 
@@ -187,6 +187,6 @@ def _check(row: Floats, file: Path, *, may_be_zero: bool) -> None:
 
 
 def _file_hash(file: Path) -> str:
-    """Identifies a file by its location, size and time of change."""
+    """Hash of a file's path, size and modification time."""
     stat = file.stat() if file.is_file() else None
     return hashlib.sha256(repr((str(file.resolve()), stat and (stat.st_size, stat.st_mtime_ns))).encode()).hexdigest()

@@ -26,7 +26,7 @@ class Estimate:
     high: float
 
     def text(self, *, percent: bool = True) -> str:
-        """The number and its interval.
+        """Format the number and its interval.
 
         >>> Estimate(0.922, 0.901, 0.94).text(), Estimate(0.428, 0.41, 0.45).text(percent=False)
         ('92.2 (90.1–94.0)', '0.428 (0.410–0.450)')
@@ -51,7 +51,7 @@ class Spread:
     high: float
 
     def text(self, *, interval: bool = True) -> str:
-        """Percent: mean ± standard deviation, and the interval where it is wanted.
+        """Format in percent: mean ± standard deviation, and the interval over speakers if `interval` is set.
 
         >>> Spread(0.5, 0.02, 0.45, 0.56).text(), Spread(0.5, 0.02, 0.45, 0.56).text(interval=False)
         ('50.0 ± 2.0 (45.0–56.0)', '50.0 ± 2.0')

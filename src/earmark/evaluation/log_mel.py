@@ -24,7 +24,7 @@ def log_mel(wave: Wave, *, block_frames: int = BLOCK_FRAMES) -> Floats:
 
     Args:
         wave: shape (n,), 16 kHz.
-        block_frames: most frames to compute at once.
+        block_frames: maximum number of frames to compute at once.
 
     Returns:
         Shape (⌈n / 160⌉, 40), float32; frame i covers 25 ms around (i + 0.5) · 10 ms.

@@ -66,7 +66,7 @@ def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | Non
     if scores.ndim != 1 or positive.shape != scores.shape or counts.shape != scores.shape:
         raise InputError(f"scores {scores.shape}, positive {positive.shape}, weights {counts.shape}: lengths differ")
     if np.isnan(scores).any():
-        raise InputError("scores: NaN among them; check the embeddings")
+        raise InputError("scores: some are NaN; check the embeddings")
     order = np.argsort(-scores, kind="stable")  # fast if the caller has sorted them
     scores, positive, counts = scores[order], positive[order], counts[order]
     hits, alarms = np.cumsum(counts * positive), np.cumsum(counts * ~positive)
@@ -78,7 +78,7 @@ def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | Non
 
 
 def corners(curve: ErrorCurve) -> ErrorCurve:
-    """The curve without the points on straight lines between their neighbors, as sklearn's ROC has it."""
+    """The curve without points that are on the line between their neighbors, as in scikit-learn's ROC."""
     alarms, hits = curve.alarms[1:], curve.hits[1:]
     bends = (np.diff(alarms, 2) != 0) | (np.diff(hits, 2) != 0)
     ends = np.ones(min(alarms.size, 2), np.bool_)
@@ -89,8 +89,8 @@ def corners(curve: ErrorCurve) -> ErrorCurve:
 def equal_error_rate(curve: ErrorCurve) -> float:
     """EER: the rate at which the curve crosses FAR = FRR.
 
-    Points are joined by straight lines, so that a step with both kinds of trial at one score is interpolated. Swapping
-    both kinds of trial and the sign of the scores does not change the EER.
+    Points are joined by straight lines, so that a step with both kinds of trial at one score is interpolated. The EER
+    stays the same if positive and negative trials are exchanged and all scores are negated.
 
     >>> equal_error_rate(error_curve([0.9, 0.8, 0.7, 0.1], [True, False, True, False]))
     0.5
@@ -105,7 +105,8 @@ def equal_error_rate(curve: ErrorCurve) -> float:
 def equal_error_rate_at_point(curve: ErrorCurve) -> float:
     """EER as in Jung et al. 2023: the larger rate at the corner of the curve with the smallest |FRR - FAR|.
 
-    Never below `equal_error_rate`; it depends on the points that an ROC implementation keeps, here sklearn's.
+    It is never below `equal_error_rate`, and depends on the points that an ROC implementation keeps, here
+    scikit-learn's.
     """
     kept = corners(curve)
     nearest = int(np.argmin(np.abs(kept.frr - kept.far)))
@@ -125,7 +126,7 @@ def frr_at_far(curve: ErrorCurve, far: float) -> float:
 def frr_at_point(curve: ErrorCurve, far: float) -> float:
     """FRR as in Jung et al. 2023: at the first corner of the curve with a FAR of `far` or more.
 
-    Lower than `frr_at_far` unless a corner is exactly at `far`: its threshold accepts more than `far`.
+    It is lower than `frr_at_far` unless a corner has exactly this FAR, because its threshold accepts more than `far`.
 
     >>> frr_at_point(error_curve([0.9, 0.8, 0.8, 0.1], [True, False, True, False]), far=0.1)
     0.0
@@ -184,7 +185,7 @@ def accuracy(scores: Floats, targets: Ints, weights: Floats | None = None) -> fl
 def macro_f1(scores: Floats, targets: Ints, weights: Floats | None = None) -> float:
     """Closed-set macro F1: the mean of F1 over keywords; arguments and ties as in `accuracy`.
 
-    A keyword without labeled and predicted clips counts 0.
+    F1 is 0 for a keyword without labeled and predicted clips.
     """
     chosen, targets, counts = _target_clips(scores, targets, weights)
     size = scores.shape[1]
@@ -201,7 +202,7 @@ def open_set_identification(scores: Floats, targets: Ints, share: float, weights
     Args:
         scores: shape (n, k).
         targets: index of each clip's keyword, -1 for an impostor, shape (n,).
-        share: share of the impostor clips, in [0, 1].
+        share: largest accepted share of the impostor clips, in [0, 1].
         weights: weight of each clip, shape (n,).
 
     Returns:
@@ -267,11 +268,11 @@ def _target_clips(scores: Floats, targets: Ints, weights: Floats | None) -> tupl
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise InputError(f"scores {scores.shape}, targets {targets.shape}: expected (n, k) and (n,)")
     if np.isnan(scores).any():
-        raise InputError("scores: NaN among them; check the embeddings")
+        raise InputError("scores: some are NaN; check the embeddings")
     target = targets >= 0
     counts = np.ones(len(targets)) if weights is None else weights
     if not counts[target].any():
-        raise InputError("targets: there is no clip of a keyword")
+        raise InputError("targets: there is no clip of a keyword; add one")
     return scores[target].argmax(axis=1), targets[target], counts[target]
 
 

@@ -56,13 +56,13 @@ class SegmentEmbedder(Protocol):
 
 @runtime_checkable
 class SelfSegmenting(SegmentEmbedder, Protocol):
-    """An `Embedder`, a dataclass, that embeds segments of recordings itself."""
+    """A dataclass that is an `Embedder` and also embeds segments of recordings itself."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def spoken(self) -> bool:
-        """Whether a recording without times is cut to its spoken part."""
+        """Whether a clip of a whole recording is cut to its spoken part."""
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ class WindowEmbedder:
 
     Attributes:
         encoder: runs the .onnx file.
-        spoken: cut a recording without times to its spoken part.
+        spoken: cut a clip of a whole recording to its spoken part.
     """
 
     encoder: "Encoder"
@@ -84,7 +84,7 @@ class WindowEmbedder:
 
     @property
     def fingerprint(self) -> str:
-        """Fingerprint of the encoder's file; with a suffix where recordings are not cut to their spoken part."""
+        """Fingerprint of the encoder's file, with a suffix if whole recordings are not cut to their spoken part."""
         return self.encoder.fingerprint + ("" if self.spoken else "-whole")
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
@@ -164,7 +164,7 @@ def mel_frames(path: Path, spans: Sequence[Times], *, centered: bool) -> list[Fl
 
     Args:
         path: the recording.
-        spans: its spans; one without times is cut to the spoken part.
+        spans: start and end of each span; (0, None), the whole recording, is cut to its spoken part.
         centered: also subtract the mean over each span, which removes much of microphone and voice.
 
     Returns:
@@ -189,7 +189,7 @@ def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbed
 
     Args:
         embedder: embeds waveforms.
-        spoken: cut a recording without times to its spoken part; encoders without context ignore it.
+        spoken: cut a clip of a whole recording to its spoken part; encoders without context ignore this option.
     """
     if isinstance(embedder, EncoderEmbedder):
         return WindowEmbedder(embedder.encoder, spoken)
@@ -204,16 +204,16 @@ def embed_stream(
     """Embed segments in their order, recording by recording, in constant memory.
 
     Args:
-        clips: segments; those of one recording are adjacent, otherwise it is read again.
-        recordings: locates their recordings.
-        embedder: embeds them.
+        clips: segments; a recording is read again for segments that are not adjacent.
+        recordings: locates the recordings.
+        embedder: embeds the segments.
 
     Yields:
         Segments of one recording, and their embeddings, shape (m, d).
 
     Raises:
-        InputError: a recording is missing or not audio, a segment is outside of it, or an embedding is zero or not
-            finite.
+        InputError: a recording is missing or not audio, a segment exceeds its recording, or an embedding is zero or
+            not finite.
     """
     for path, group in groupby(clips, key=lambda clip: clip.path):
         segments = list(group)
@@ -243,15 +243,15 @@ def embed_all(
     progress: Progress = no_progress,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Floats:
-    """Embed segments into a file; the embeddings of an interrupted call are not computed again.
+    """Embed segments and write the embeddings to a file; embeddings of an interrupted call are not computed again.
 
     Args:
         clips: segments in any order; each recording is read once.
-        recordings: locates their recordings.
-        embedder: embeds them.
+        recordings: locates the recordings.
+        embedder: embeds the segments.
         file: an .npz with the arrays of `write_embeddings`; unfinished work is in a hidden file beside it.
         progress: called after each recording.
-        save_every_s: how often the hidden file is written.
+        save_every_s: seconds between two writes of the hidden file.
 
     Returns:
         Shape (n, d), in the order of the clips.
@@ -305,21 +305,26 @@ def write_embeddings(
 def bounds_of(path: Path, spans: Sequence[Times], length: int) -> Floats:
     """Start and end of each span in seconds, shape (m, 2).
 
+    Args:
+        path: the recording, for errors.
+        spans: start and end of each span.
+        length: number of samples in the recording.
+
     Raises:
-        InputError: a span is outside the recording, or shorter than a frame.
+        InputError: a span exceeds the recording, or is shorter than a frame.
     """
     whole_s = length / SAMPLE_RATE
     bounds = np.array([(start_s, whole_s if end_s is None else end_s) for start_s, end_s in spans], np.float64)
     bounds = bounds.reshape(-1, 2)  # for no spans
     for start_s, end_s in bounds[(bounds[:, 1] > whole_s + _FILE_END_S) | (bounds[:, 0] >= whole_s)]:
         raise InputError(
-            f"{path}: a segment from {start_s:g} to {end_s:g} s, but the recording ends at {whole_s:.2f} s; check that"
-            " the list is of these recordings"
+            f"{path}: the segment from {start_s:g} to {end_s:g} s exceeds the recording, which ends at {whole_s:.2f} s;"
+            " check that the list belongs to these recordings"
         )
     bounds[:, 1] = np.minimum(bounds[:, 1], whole_s)
     for start_s, end_s in bounds[bounds[:, 1] - bounds[:, 0] < FRAME_S - 1e-9]:
         raise InputError(
-            f"{path}: {1000 * (end_s - start_s):.0f} ms from {start_s:g} s on, shorter than a frame of"
+            f"{path}: the segment from {start_s:g} s on lasts {1000 * (end_s - start_s):.0f} ms, less than a frame of"
             f" {1000 * FRAME_S:.0f} ms; remove it from the list"
         )
     return bounds
@@ -338,7 +343,7 @@ def _key(clips: Sequence[Clip], recordings: AudioFolder, embedder: SegmentEmbedd
 
 
 def _finished(file: Path, key: str) -> Floats | None:
-    """The vectors of a file with this key; None where there is no such file."""
+    """The vectors of the file if it is complete and has this key, else None."""
     try:
         arrays = read_arrays(file)
         return arrays["vectors"] if str(arrays["key"]) == key else None

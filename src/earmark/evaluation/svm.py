@@ -15,19 +15,19 @@ Ints = NDArray[np.integer]
 class SvmSettings(Settings):
     """SVM back-end."""
 
-    c: float = Field(1.0, gt=0, description="Penalty of a training clip on the wrong side (svm).")
+    c: float = Field(1.0, gt=0, description="Penalty for a training clip on the wrong side of the boundary (svm).")
     gamma: float | None = Field(
         None,
         gt=0,
         description="Factor in the kernel exp(-gamma · ‖a - b‖²) (svm); 1 / (dimensions · variance) if not given.",
     )
-    # Angular losses leave the length of an embedding without meaning.
+    # An encoder trained with an angular loss gives the length of an embedding no meaning.
     unit_rows: bool = Field(True, description="Scale embeddings to unit length first.")
     balanced: bool = Field(False, description="Give the clips of a class and all others the same total weight.")
 
 
 def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSettings | None = None) -> Floats:
-    """Signed distance of each query from the boundary of each class's SVM.
+    """Values of the decision function of each class's SVM for each query.
 
     Args:
         queries: shape (n, d).
@@ -36,7 +36,7 @@ def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSetting
         settings: settings of the SVMs; None for the defaults.
 
     Returns:
-        Values of the decision functions, shape (n, k); above 0 inside the class.
+        Shape (n, k); above 0 inside the class.
 
     Raises:
         InputError: a class has no negatives.
@@ -63,7 +63,7 @@ def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSetting
 
 
 def scale(rows: Floats) -> float:
-    """The default gamma of an SVM that is fitted on these rows, shape (m, d).
+    """The default gamma of an SVM that is fitted on embeddings of shape (m, d).
 
     >>> scale(np.float32([[1, -1], [-1, 1]]))
     0.5

@@ -159,5 +159,5 @@ def test_segments_without_labels_or_right_answers_are_refused():
     similarities = cosine_similarities(np.eye(3))
     with pytest.raises(InputError, match="segment 2 of 3 has no label"):
         precisions(similarities, ["a", "", "b"], [""] * 3)
-    with pytest.raises(InputError, match="3 segments"):
+    with pytest.raises(InputError, match="labels: all 3"):
         precisions(similarities, ["a", "b", "c"], [""] * 3)

@@ -48,9 +48,9 @@ def test_pairs_with_a_missing_recording_are_an_error_or_left_out(corpus, tmp_pat
     found = read_verification(pairs, corpus, skip_missing=True)
     assert found.missing == ("id3/video/0.wav",)
     assert len(found.pairs(list(found.files))) == 2
-    with pytest.raises(InputError, match="none of the 3 pairs has both recordings"):
+    with pytest.raises(InputError, match="3 pairs"):
         found.pairs(["id2/video/0.wav"])
-    with pytest.raises(InputError, match="has none of the 4 recordings"):
+    with pytest.raises(InputError, match="none of the 4 recordings"):
         read_verification(pairs, tmp_path, skip_missing=True)
 
 
@@ -65,7 +65,7 @@ def test_what_is_identified_are_the_lines_of_class_three(corpus, tmp_path):
     lines = ["1 id1/video/0.wav", "3 id1/video/1.wav", "2 id2/video/0.wav", "3 id2/video/1.wav"]
     found = read_identification(write(tmp_path / "iden.txt", *lines), corpus)
     assert found.speakers == {"id1/video/1.wav": "id1", "id2/video/1.wav": "id2"}
-    with pytest.raises(InputError, match="no line '3 path'"):
+    with pytest.raises(InputError, match="'3 path'"):
         read_identification(write(tmp_path / "iden.txt", *lines[:1]), corpus)
 
 
@@ -89,7 +89,7 @@ def test_a_manifest_gives_all_pairs_of_a_split(corpus):
     found = read_manifest_trials(path, "unseen")
     assert len(found.pairs(list(found.files))) == 6
     assert list(read_manifest_trials(path, "unseen", clips_per_speaker=1).speakers.values()) == ["id1", "id2"]
-    with pytest.raises(InputError, match=r"split test.*train, unseen"):
+    with pytest.raises(InputError, match=r"split 'test'.*train, unseen"):
         read_manifest_trials(path, "test")
     for clip, problem in {
         Clip("a.wav", split="test"): "a.wav has no speaker",

@@ -111,7 +111,7 @@ def test_normalization_lowers_the_error_of_similar_speakers():
 
 def test_a_cohort_without_two_strangers_is_refused():
     rows, names = voices(2, 2)
-    with pytest.raises(InputError, match="cohort: 2 speakers leave 1 impostors"):
+    with pytest.raises(InputError, match="cohort: 2 speakers, of which 1"):
         as_norm(rows, every_pair(names), rows[1:3], speakers=names, cohort_speakers=names[1:3])
     with pytest.raises(InputError, match="top: 1"):
         as_norm(rows, every_pair(names), rows, 1)
@@ -190,7 +190,7 @@ def test_all_pairs_of_a_thousand_clips_are_measured_in_little_memory():
 
 @pytest.mark.parametrize(("names", "what"), [(["a", "a"], "two speakers"), (["a", "b"], "one speaker")])
 def test_pairs_of_one_kind_are_refused(names, what):
-    with pytest.raises(InputError, match=f"none of them of {what}"):
+    with pytest.raises(InputError, match=f"none is of {what}"):
         every_pair(names)
 
 

@@ -82,7 +82,7 @@ def test_a_segment_beyond_its_recordings_end_is_refused_but_for_rounding(speech,
     (cut,) = SegmentFrames(rounded, None, SOURCE, tmp_path / "kept", CONTEXT).cuts([0])
     assert cut.stop - cut.first >= 15
     beyond = SegmentList((Clip("anna_0.wav", end_s - 0.3, end_s + 0.3, "anna"),), speech)
-    with pytest.raises(InputError, match=rf"anna_0\.wav: ends at {end_s + 0.3:g} s, but .* at {end_s:.2f} s"):
+    with pytest.raises(InputError, match=rf"anna_0\.wav: a span ends at {end_s + 0.3:g} s, but .* at {end_s:.2f} s"):
         SegmentFrames(beyond, None, SOURCE, tmp_path / "kept", CONTEXT)
 
 

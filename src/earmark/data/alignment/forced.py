@@ -1,4 +1,4 @@
-"""Forced alignment of transcripts by pocketsphinx: start and end of each word (US English).
+"""Forced alignment of transcripts by pocketsphinx: find start and end of each word (US English).
 
 pocketsphinx's wheel contains the acoustic model and the pronouncing dictionary (CMUdict).
 """
@@ -22,7 +22,7 @@ from earmark.data.manifest import Clip, Manifest
 from earmark.data.parallel import map_parallel
 
 FRAME_S = 0.01
-# A wide search aligns recordings that fit their words badly, or have digital silence beside them; the usual one fails.
+# A wide search also aligns recordings that match their transcript badly or begin or end with digital silence.
 _WIDE = {"beam": 1e-80, "pbeam": 1e-80, "wbeam": 1e-60}
 UNKNOWN = "not in the dictionary"
 _WORD = re.compile(r"[^\W_]+(?:'[^\W_]+)*'?")
@@ -30,7 +30,7 @@ _VARIANT = re.compile(r"\(\d+\)$")
 
 
 class AlignmentError(EarmarkError):
-    """A sentence that cannot be aligned; the message is the reason, with details after a colon."""
+    """A sentence cannot be aligned; the message is the reason, with details after a colon."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,14 +54,14 @@ class Word:
 
 @dataclass(frozen=True)
 class Alignment:
-    """The words of a sentence, in file time, or the reason why there are none."""
+    """The words of a sentence, with times from the start of the file, or the reason why there are none."""
 
     words: tuple[Word, ...] = ()
     failure: str = ""
 
 
 Pronunciations = tuple[tuple[str, str], ...]
-"""Words that the dictionary lacks, each with its phones, separated by spaces."""
+"""Words that the dictionary lacks, each with its phones; the phones are separated by spaces."""
 
 
 def spoken_words(text: str) -> tuple[str, ...]:
@@ -80,15 +80,16 @@ def align(
 
     Args:
         wave: one sentence, shape (n,).
-        words: its words, from `spoken_words`.
-        phones: also align phones; takes about twice the time.
-        pronunciations: of words that the dictionary lacks.
+        words: words of the sentence, from `spoken_words`.
+        phones: also align phones, which takes about twice the time.
+        pronunciations: pronunciations of words that the dictionary lacks.
 
     Returns:
         The words, without silences; times count from the start of the wave.
 
     Raises:
-        AlignmentError: no words, a word without pronunciation, or a wave that does not fit the words.
+        AlignmentError: there are no words or no audio, a word has no pronunciation, or the audio does not match the
+            words.
         InputError: pocketsphinx is not installed, or a pronunciation uses unknown phones.
     """
     if not words:
@@ -116,15 +117,15 @@ def align_sentences(
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> list[Alignment]:
-    """Align each sentence of a manifest with its column `text`.
+    """Align the recording of each sentence in a manifest with the transcript in the column `text`.
 
     Args:
         manifest: sentences.
-        log: checkpoint log; alignments of an earlier run are kept.
+        log: checkpoint log; sentences that an earlier run aligned are not aligned again.
         phones: also align phones.
-        pronunciations: of words that the dictionary lacks.
+        pronunciations: pronunciations of words that the dictionary lacks.
         workers: number of processes.
-        progress: counts sentences.
+        progress: called after each sentence.
 
     Returns:
         One alignment per sentence, in order; times count from the start of the file.
@@ -154,11 +155,11 @@ def align_sentences(
 
 
 def alignment_from(record: Mapping[str, Any]) -> Alignment:
-    """Read the alignment of a JSON record, see `earmark.data.alignment.formats`.
+    """Convert a JSON record to an alignment, see `earmark.data.alignment.formats`.
 
     Raises:
-        KeyError: a word without text, start_s or end_s.
-        TypeError: a value of another type.
+        KeyError: a word has no text, start_s or end_s.
+        TypeError: a value has the wrong type.
     """
     words = []
     for word in record["words"]:
@@ -171,12 +172,12 @@ def read_pronunciations(path: Path) -> Pronunciations:
     """Read pronunciations, one per line: a word and its phones (ARPABET without stress), separated by spaces.
 
     Raises:
-        InputError: no such file, or a line without phones.
+        InputError: the file cannot be read, or a line has no phones.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
+        raise InputError(f"{path}: cannot be read as text ({error}); check the path") from None
     found = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -192,7 +193,7 @@ def pocketsphinx() -> Any:
     """Import pocketsphinx.
 
     Raises:
-        InputError: it is not installed.
+        InputError: pocketsphinx is not installed.
     """
     with needs("train", alternative="use alignments of another tool"):
         import pocketsphinx as package
@@ -211,7 +212,7 @@ def pcm(wave: Wave) -> bytes:
 
 
 def excerpt(wave: Wave, start_s: float, end_s: float | None) -> Wave:
-    """Cut a part out of a wave; an end of None is that of the wave."""
+    """Cut a part out of a wave; `end_s` None is the end of the wave."""
     return wave[round(start_s * SAMPLE_RATE) : None if end_s is None else round(end_s * SAMPLE_RATE)]
 
 
@@ -255,7 +256,7 @@ def _record(word: Word, offset_s: float) -> dict[str, Any]:
 
 
 def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
-    """Yield each sentence with an absolute path, and a key of everything that its alignment depends on."""
+    """Yield a key of everything that the alignment of a sentence depends on, and the sentence with an absolute path."""
     for clip in manifest:
         path = str(manifest.locate(clip).resolve())
         values = asdict(clip) | {"path": path}
@@ -263,7 +264,7 @@ def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
 
 
 def _found(decoder: Any, samples: bytes, words: Sequence[str], phones: bool) -> tuple[Word, ...]:
-    """The words that the decoder aligned; empty when it failed."""
+    """The words that the decoder aligned; empty if the alignment failed."""
     try:
         decoder.set_align_text(" ".join(words))
         _decode(decoder, samples)
@@ -282,8 +283,8 @@ def _found(decoder: Any, samples: bytes, words: Sequence[str], phones: bool) -> 
 
 @cache
 def _decoder(pronunciations: Pronunciations = (), *, is_wide: bool = False) -> Any:
-    # Without bestpath: pocketsphinx's lattice search sometimes shrinks the silence at the start to one frame, and the
-    # alignment of phones then fails.
+    # `bestpath` is off: pocketsphinx's lattice search sometimes shrinks the silence at the start to one frame, and then
+    # the alignment of phones fails.
     decoder = pocketsphinx().Decoder(loglevel="FATAL", lm=None, bestpath=False, **(_WIDE if is_wide else {}))
     for word, phones in pronunciations:
         if decoder.lookup_word(word) is not None:
@@ -291,7 +292,9 @@ def _decoder(pronunciations: Pronunciations = (), *, is_wide: bool = False) -> A
         try:
             decoder.add_word(word, phones)
         except RuntimeError:
-            raise InputError(f"pronunciations: {phones!r} of {word!r} has a phone that the dictionary lacks") from None
+            raise InputError(
+                f"pronunciations: {phones!r} of {word!r} has an unknown phone; use ARPABET without stress"
+            ) from None
     return decoder
 
 
@@ -304,7 +307,7 @@ def _decode(decoder: Any, samples: bytes) -> None:
 
 
 def _without_variant(word: str) -> str:
-    """A word without the number of its pronunciation: the dictionary has entries such as a(2)."""
+    """Remove the number of a pronunciation from a word; the dictionary has entries such as `a(2)`."""
     return _VARIANT.sub("", word)
 
 

@@ -5,8 +5,8 @@ JSON is one array of records, or one record per line:
     {"path": "wav/anna_1.wav", "words": [{"text": "hello", "start_s": 0.31, "end_s": 0.74,
                                           "phones": [{"text": "HH", "start_s": 0.31, "end_s": 0.38}]}]}
 
-`phones` is optional; other keys are ignored. Lines without `words` are skipped, such as the first line of a checkpoint
-log of `earmark.data.alignment.forced`. In all formats, times count from the start of the audio file.
+`phones` is optional; other keys are ignored. Records without `words`, such as the first line of a checkpoint log of
+`earmark.data.alignment.forced`, are skipped. In all formats, times count from the start of the audio file.
 """
 
 import json
@@ -30,25 +30,25 @@ _TIERS = ("words", "word")
 
 @dataclass(frozen=True)
 class Alignments:
-    """Words by recording.
+    """Aligned words by recording.
 
     Attributes:
         source: folder or file of the alignments, for messages.
-        words: words by name of the recording: the last parts of its path, without suffix.
+        words: words by name of the recording, which is the end of its path, without suffix.
     """
 
     source: Path
     words: Mapping[str, Sequence[Word]]
 
     def of(self, manifest: Manifest) -> list[Alignment]:
-        """Find the words of each clip, in file time.
+        """Find the words of each clip, with times from the start of the file.
 
         Args:
-            manifest: clips; if a clip has a text, it must contain the aligned words in order, and possibly more.
+            manifest: clips; the text of a clip, if any, must contain the aligned words in order, and may contain more.
 
         Raises:
-            InputError: no clip has an alignment, two recordings match one path, or an alignment has other words than
-                the text of its clip.
+            InputError: no clip has an alignment, two alignments match one clip, or an aligned word is not in the text
+                of its clip.
         """
         by_stem: dict[str, list[str]] = defaultdict(list)
         for recording in self.words:
@@ -64,8 +64,8 @@ class Alignments:
             found.append(Alignment(words) if words else Alignment(failure="no word in its alignment"))
         if all(alignment.failure for alignment in found):
             raise InputError(
-                f"{self.source}: no alignment of any clip; it names {_some(self.words)}, the manifest"
-                f" {_some(clip.path for clip in manifest)}"
+                f"{self.source}: no alignment of any clip; name alignments, such as {_some(self.words)}, like the"
+                f" recordings, such as {_some(clip.path for clip in manifest)}"
             )
         return found
 
@@ -76,8 +76,8 @@ class Alignments:
         closest = [other for other, parts in shared.items() if parts == max(shared.values())]
         if len(closest) > 1:
             raise InputError(
-                f"{self.source}: {closest[0]} and {closest[1]} both match {path}; add the folders of the recording to"
-                " their names"
+                f"{self.source}: {closest[0]} and {closest[1]} both match {path}; add the folders of the recordings to"
+                " the names of the alignments"
             )
         return closest[0] if closest else None
 
@@ -98,13 +98,13 @@ def read_alignments(source: str | Path) -> Alignments:
     """Read a folder of TextGrids, or a .TextGrid, .ctm, .json or .jsonl file.
 
     Raises:
-        InputError: no such file, or not an alignment; the message names the file and the line.
+        InputError: the file is missing or not an alignment; the message names the file and the line.
     """
     source = Path(source)
     if source.is_dir():
         return Alignments(source, _read_folder(source))
     if not source.is_file():
-        raise InputError(f"{source}: no such file or folder of alignments")
+        raise InputError(f"{source}: no such file or folder of alignments; check the path")
     match source.suffix.lower():
         case ".textgrid":
             return Alignments(source, {source.stem: read_text_grid(source)})
@@ -113,9 +113,7 @@ def read_alignments(source: str | Path) -> Alignments:
         case ".json" | ".jsonl":
             return Alignments(source, read_json(source))
         case suffix:
-            raise InputError(
-                f"{source}: alignments are .TextGrid, .ctm, .json or .jsonl, not {suffix or 'without suffix'}"
-            )
+            raise InputError(f"{source}: the suffix {suffix!r} is unknown; use .TextGrid, .ctm, .json or .jsonl")
 
 
 def read_text_grid(path: Path) -> tuple[Word, ...]:
@@ -133,10 +131,10 @@ def read_text_grid(path: Path) -> tuple[Word, ...]:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
     except (PraatioException, ValueError, IndexError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a readable TextGrid ({reason})") from None
+        raise InputError(f"{path}: not a readable TextGrid ({reason}); write it again") from None
     tiers = [name for name in grid.tierNames if _kind(name) in _TIERS]
     if not tiers:
-        raise InputError(f"{path}: no tier 'words'; its tiers are {', '.join(grid.tierNames)}")
+        raise InputError(f"{path}: no tier 'words', only {', '.join(grid.tierNames)}; rename the tier of the words")
     words = []
     for tier in tiers:
         phones = [
@@ -152,10 +150,10 @@ def read_text_grid(path: Path) -> tuple[Word, ...]:
 
 
 def read_ctm(path: Path) -> dict[str, tuple[Word, ...]]:
-    """Read words by recording from a CTM file: lines `recording channel start duration word`, `;;` before comments.
+    """Read words by recording from a CTM file: lines `recording channel start duration word`; `;;` starts a comment.
 
     Raises:
-        InputError: a line in another format.
+        InputError: a line has another format, or there are no words.
     """
     found: dict[str, list[Word]] = defaultdict(list)
     for number, line in enumerate(_text(path).splitlines(), 1):
@@ -171,15 +169,15 @@ def read_ctm(path: Path) -> dict[str, tuple[Word, ...]]:
             ) from None
         found[_without_suffix(recording)].append(Word(_lower(word), start, round(start + duration, 4)))
     if not found:
-        raise InputError(f"{path}: no words in it")
+        raise InputError(f"{path}: no words; write lines 'recording channel start duration word'")
     return {recording: _spoken(words) for recording, words in found.items()}
 
 
 def read_json(path: Path) -> dict[str, tuple[Word, ...]]:
-    """Read words by recording from a JSON file, see above.
+    """Read words by recording from a JSON file, in the format of this module's description.
 
     Raises:
-        InputError: not JSON, or an incomplete record.
+        InputError: the file is not JSON, or a record is incomplete.
     """
     found: dict[str, tuple[Word, ...]] = {}
     for number, record in json_records(path):
@@ -190,20 +188,20 @@ def read_json(path: Path) -> dict[str, tuple[Word, ...]]:
             recording = _without_suffix(str(record["path"]))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InputError(
-                f"{path}, record {number}: not {{'path': …, 'words': [{{'text', 'start_s', 'end_s'}}]}}"
+                f"{path}, record {number}: expected {{'path': …, 'words': [{{'text', 'start_s', 'end_s'}}]}}"
                 f" ({type(error).__name__}: {error})"
             ) from None
         found[recording] = found.get(recording, ()) + tuple(replace(word, text=_lower(word.text)) for word in words)
     if not found:
-        raise InputError(f"{path}: no record with words")
+        raise InputError(f"{path}: no record with words; add them")
     return found
 
 
 def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
-    """Yield the objects of a JSON array, or of a file with one object per line, with their numbers from 1.
+    """Yield the number (from 1) and the content of each object in a JSON array, or in a file with one object per line.
 
     Raises:
-        InputError: not JSON, or not objects.
+        InputError: the file is not JSON, or has other values than objects.
     """
     text = _text(path)
     lines: Iterable[str] = text.splitlines()
@@ -211,7 +209,7 @@ def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
         try:
             records = json.loads(text)
         except ValueError as error:
-            raise InputError(f"{path}: not JSON ({error})") from None
+            raise InputError(f"{path}: not JSON ({error}); write one array, or one record per line") from None
         lines = ()
     else:
         records = []
@@ -229,7 +227,7 @@ def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
 def _read_folder(folder: Path) -> dict[str, tuple[Word, ...]]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".textgrid" and path.is_file())
     if not paths:
-        raise InputError(f"{folder}: no TextGrids in it; for other formats, name the file")
+        raise InputError(f"{folder}: no TextGrids in this folder; for other formats, name the file")
     return {path.relative_to(folder).with_suffix("").as_posix(): read_text_grid(path) for path in paths}
 
 
@@ -237,7 +235,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error})") from None
+        raise InputError(f"{path}: cannot be read as text ({error}); check the path") from None
 
 
 def _spoken(words: Iterable[Word]) -> tuple[Word, ...]:
@@ -271,7 +269,7 @@ def _without_suffix(path: str) -> str:
 
 
 def _shared_parts(one: str, other: str) -> int:
-    """Number of parts that two paths share, counted from their ends."""
+    """Number of parts at the ends of two paths that are equal."""
     count = 0
     for a, b in zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False):
         if a != b:

@@ -1,8 +1,8 @@
-"""Recognize cuts of speech, to confirm the words of an alignment (US English).
+"""Recognize the words in cuts of sentences, to confirm an alignment (US English).
 
-pocketsphinx uses one of two language models. `corpus` has the words of the sentences that the cuts come from, with
-their frequencies there, in any order, since a cut starts and ends inside a sentence. `english` is pocketsphinx's own
-model of English text.
+pocketsphinx uses one of two language models. `corpus` is a unigram model of the words in the sentences that the cuts
+are from: order does not matter, because a cut starts and ends inside a sentence. `english` is pocketsphinx's own model
+of English text.
 """
 
 import math
@@ -26,25 +26,26 @@ from earmark.data.alignment.forced import Pronunciations, excerpt, pcm, pocketsp
 from earmark.data.alignment.formats import json_records, read_ctm
 from earmark.data.parallel import map_parallel
 
-# Probability of the end of the cut.
+# Probability that the cut ends after a word.
 _END = 0.1
 _SHORTEST = SAMPLE_RATE // 10
 _NO_WORD = re.compile(r"[<\[+(].*")
 _VARIANT = re.compile(r"\(\d+\)$")
-# A narrower search than pocketsphinx's default, with one pass instead of two: half the time, about as many kept cuts.
+# A narrower search than pocketsphinx's default, with one pass instead of two, takes half the time and keeps about as
+# many cuts.
 _SEARCH = {"fwdflat": False, "beam": 1e-40, "pbeam": 1e-40, "wbeam": 1e-25}
 FileSpan = tuple[str, float, float]
-"""Path of a file, start and end of a cut in seconds."""
+"""Path of a file, and start and end of a cut in seconds."""
 
 
 @dataclass(frozen=True)
 class Recognizer:
-    """Language model and dictionary; without files, pocketsphinx's own ones of English.
+    """Language model and dictionary of pocketsphinx.
 
     Attributes:
-        model: language model in ARPA format.
-        dictionary: pronunciations of its words.
-        fingerprint: changes with the content of the two files.
+        model: language model in ARPA format; None for pocketsphinx's own English model and dictionary.
+        dictionary: pronunciations of the model's words.
+        fingerprint: identifies the content of both files.
     """
 
     model: Path | None = None
@@ -53,12 +54,12 @@ class Recognizer:
 
 
 def corpus_recognizer(counts: Mapping[str, int], folder: Path, pronunciations: Pronunciations = ()) -> Recognizer:
-    """Make a recognizer of some words only, with probabilities in proportion to their counts.
+    """Make a recognizer of some words only, whose probabilities are proportional to their counts.
 
     Args:
-        counts: words and their number of occurrences; words without pronunciation are dropped.
-        folder: folder of its files, `words.arpa` and `words.dict`.
-        pronunciations: of words that the dictionary lacks.
+        counts: number of occurrences by word; words without pronunciation are dropped.
+        folder: folder to write `words.arpa` and `words.dict` to.
+        pronunciations: pronunciations of words that the dictionary lacks.
 
     Raises:
         InputError: pocketsphinx is not installed, or no word has a pronunciation.
@@ -95,9 +96,12 @@ def recognize(
     Args:
         cuts: parts of files.
         recognizer: language model and dictionary.
-        log: checkpoint log; results of an earlier run are kept.
+        log: checkpoint log; cuts that an earlier run recognized are not recognized again.
         workers: number of processes.
-        progress: counts cuts.
+        progress: called after each cut.
+
+    Returns:
+        Words of each cut, in the order of the cuts.
 
     Raises:
         InputError: pocketsphinx is not installed.
@@ -122,27 +126,30 @@ def recognize(
 
 
 def read_hypotheses(path: Path) -> dict[str, tuple[str, ...]]:
-    """Read the words that another recognizer found in each cut, by name of the cut, from a .ctm, .json or .jsonl file.
+    """Read the words that another recognizer found in each cut, from a .ctm, .json or .jsonl file.
 
     JSON is an array of records, or one record per line: {"name": "hello_anna_1_0", "text": "well hello"}.
 
+    Returns:
+        Words by name of the cut.
+
     Raises:
-        InputError: no such file, or another format.
+        InputError: the file is missing or has another format.
     """
     match path.suffix.lower():
         case _ if not path.is_file():
-            raise InputError(f"{path}: no such file of hypotheses")
+            raise InputError(f"{path}: no such file of hypotheses; check the path")
         case ".ctm":
             return {name: tuple(word.text for word in words) for name, words in read_ctm(path).items()}
         case ".json" | ".jsonl":
             found = {}
             for number, record in json_records(path):
                 if not isinstance(record.get("name"), str) or not isinstance(record.get("text"), str):
-                    raise InputError(f"{path}, record {number}: not {{'name': …, 'text': …}}")
+                    raise InputError(f"{path}, record {number}: expected {{'name': …, 'text': …}}")
                 found[record["name"]] = tuple(record["text"].lower().replace("’", "'").split())
             return found
         case suffix:
-            raise InputError(f"{path}: hypotheses are .ctm, .json or .jsonl, not {suffix or 'without suffix'}")
+            raise InputError(f"{path}: the suffix {suffix!r} is unknown; use .ctm, .json or .jsonl")
 
 
 def _key(cut: FileSpan) -> str:
@@ -151,7 +158,7 @@ def _key(cut: FileSpan) -> str:
 
 
 def _recognize_file(cuts: Sequence[FileSpan], *, recognizer: Recognizer) -> list[tuple[FileSpan, list[str]]]:
-    """Recognize the cuts of one file; no words if it cannot be read."""
+    """Recognize the cuts of one file; a file that cannot be read has cuts without words."""
     path = cuts[0][0]
     decoder = _decoder(recognizer)
     try:
@@ -181,6 +188,6 @@ def _dictionary_lines() -> list[str]:
 def _decoder(recognizer: Recognizer) -> Any:
     settings: dict[str, Any] = {"loglevel": "FATAL", **_SEARCH}
     if recognizer.model:
-        # A dictionary of the model's words only: with all words, the decoder of a few words takes long to create.
+        # The dictionary has only the model's words, because a decoder with all words takes long to create.
         settings |= {"lm": str(recognizer.model), "dict": str(recognizer.dictionary)}
     return pocketsphinx().Decoder(**settings)

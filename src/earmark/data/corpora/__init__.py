@@ -1,1 +1,1 @@
-"""Readers of corpora in their own layouts; each makes a manifest."""
+"""Readers of published corpora; each reader makes a manifest."""

@@ -26,9 +26,9 @@ class RemoteArchive:
     """A .tar.gz on a server.
 
     Attributes:
-        url: http or https.
-        sha256: of the file, 64 hexadecimal digits.
-        size: in bytes; None when unknown.
+        url: address of the file, http or https.
+        sha256: SHA-256 of the file, 64 hexadecimal digits.
+        size: size in bytes; None when unknown.
     """
 
     url: str
@@ -38,9 +38,9 @@ class RemoteArchive:
     def __post_init__(self) -> None:
         """Check address and checksum."""
         if not self.url.startswith(("http://", "https://")):
-            raise InputError(f"url: {self.url} does not begin with https:// or http://")
+            raise InputError(f"url: {self.url} must begin with https:// or http://")
         if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
-            raise InputError(f"sha256: {self.sha256!r} is not 64 hexadecimal digits in lower case")
+            raise InputError(f"sha256: {self.sha256!r} must be 64 hexadecimal digits in lower case")
 
     @property
     def name(self) -> str:
@@ -57,20 +57,20 @@ def fetch(archive: RemoteArchive, folder: Path, *, last: str, progress: Progress
 
     Args:
         archive: the archive.
-        folder: created if missing. The archive stays in it.
-        last: file or folder of the archive that is moved into place last; if it exists, all is done.
+        folder: folder to unpack into, created if missing; the archive is kept there too.
+        last: file or folder of the archive that is moved into place last; if it exists, nothing is done.
         progress: called after each block.
 
     Returns:
         Whether anything was downloaded or unpacked.
 
     Raises:
-        InputError: the folder contains other folders.
+        InputError: the folder already contains folders.
         EarmarkError: see `download` and `unpack`.
     """
     if (folder / last).exists():
         return False
-    # Before the download, which may take an hour.
+    # This is checked before the download, which may take an hour.
     present = sorted(path for path in folder.glob("[!.]*") if path.is_dir())
     if present:
         raise InputError(f"{present[0]}: exists already; download {archive.name} into an empty folder")
@@ -87,16 +87,16 @@ def download(
 
     Args:
         archive: the archive.
-        folder: created if missing.
+        folder: folder of the downloaded file, created if missing.
         progress: called after each block.
-        attempts: number of attempts in a row without new bytes before an error.
+        attempts: number of attempts in a row without new bytes before an error is raised.
         wait_s: pause before the next attempt.
 
     Returns:
         The complete, checked file.
 
     Raises:
-        InputError: another file of that name exists.
+        InputError: another file with the name of the archive exists.
         EarmarkError: the server is not reachable, refuses, or sends another file.
     """
     path = folder / archive.name
@@ -110,7 +110,7 @@ def download(
     _resume(archive, partial, progress, attempts, wait_s)
     found = _sha256(partial, progress)
     if found != archive.sha256:
-        # Requesting the rest would not repair it.
+        # Requesting missing bytes would not repair the file.
         partial.unlink()
         raise EarmarkError(
             f"{archive.url}: the file has SHA-256 {found}, not {archive.sha256}, and was removed; try again"
@@ -120,7 +120,7 @@ def download(
 
 
 def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progress = no_progress) -> None:
-    """Unpack a .tar.gz of files and folders into a folder; nothing is moved into place before all is unpacked.
+    """Unpack a .tar.gz of files and folders; all is unpacked before anything is moved into the destination.
 
     Args:
         path: the archive.
@@ -129,7 +129,7 @@ def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progr
         progress: called after each file.
 
     Raises:
-        InputError: a file or folder of the archive exists in the destination.
+        InputError: a file or folder of the archive already exists in the destination.
         EarmarkError: the archive is damaged, or contains links or paths out of the destination.
     """
     if not hasattr(tarfile, "data_filter"):
@@ -138,7 +138,7 @@ def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progr
         try:
             _extract(path, scratch, progress)
         except (tarfile.TarError, EOFError, zlib.error, OSError) as error:
-            raise EarmarkError(f"{path}: cannot be unpacked ({error}); nothing was moved into {folder}") from error
+            raise EarmarkError(f"{path}: cannot be unpacked ({error}); remove the archive and try again") from error
         entries = sorted(scratch.iterdir(), key=lambda entry: (entry.name == last, entry.name))
         present = next((entry.name for entry in entries if (folder / entry.name).exists()), None)
         if present is not None:
@@ -148,7 +148,7 @@ def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progr
 
 
 def _resume(archive: RemoteArchive, partial: Path, progress: Progress, attempts: int, wait_s: float) -> None:
-    """Transfer until `partial` is complete, or until several attempts in a row bring nothing."""
+    """Transfer until `partial` is complete, or until several attempts in a row transfer nothing."""
     failures = 0
     while True:
         before = _size(partial)
@@ -186,12 +186,12 @@ def _transfer(archive: RemoteArchive, partial: Path, progress: Progress) -> None
         error.close()
         if error.code != _RANGE_NOT_SATISFIABLE:
             raise
-        # No bytes are missing: the file is complete, or it is another one, which its SHA-256 shows.
+        # No bytes are missing: the file is complete, or it is another file, which the check of its SHA-256 finds.
         return
     with answer:
         if answer.status == 206 and not answer.headers.get("Content-Range", "").startswith(f"bytes {begin}-"):
             partial.unlink()
-            raise ConnectionError("the server sent another range than the requested one")
+            raise ConnectionError("the server sent another range of bytes than requested")
         if answer.status != 206:
             begin = 0  # the server cannot send ranges
         length = answer.headers.get("Content-Length")

@@ -1,4 +1,4 @@
-"""A corpus that is a folder of recordings, one folder a word: `casa/anna_nohash_0.wav`."""
+"""A corpus as a folder of recordings, with one folder per word: `casa/anna_nohash_0.wav`."""
 
 import re
 from collections.abc import Callable
@@ -9,16 +9,16 @@ from earmark.data.manifest import Clip, Manifest
 
 SPEAKER_PATTERN = r"([^/]+)_nohash_\d+"
 SOUND_SUFFIXES = frozenset({".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au", ".caf", ".w64"})
-# Lists of Speech Commands; clips in neither are for training.
+# Lists of Speech Commands; clips that are in neither list are for training.
 LISTS = {"validation_list.txt": "val", "testing_list.txt": "test"}
 
 
 def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -> Manifest:
     """Make a manifest of a folder of recordings.
 
-    The label is the outermost folder of a file; files outside of these folders have none. Folders whose name starts
-    with an underscore or a point get the split noise. The splits of speech come from validation_list.txt and
-    testing_list.txt if they exist; otherwise they stay empty, see `earmark.data.splits.assign_splits`.
+    The label of a file is its outermost folder; files outside folders have no label. Folders whose name starts with an
+    underscore or a dot get the split noise. The splits of speech come from validation_list.txt and testing_list.txt if
+    they exist; otherwise the splits are empty, see `earmark.data.splits.assign_splits`.
 
     Args:
         folder: the corpus.
@@ -29,7 +29,7 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
         Clips in the order of their paths.
 
     Raises:
-        InputError: no such folder, no recordings in it, or a pattern without a group.
+        InputError: the folder is missing or has no recordings, or the pattern is wrong.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -61,7 +61,7 @@ def recordings_in(folder: Path, *, below: bool = True, layout: str = "FILE") -> 
     found = sorted(
         path
         for path in (folder.rglob("*") if below else folder.iterdir())
-        # macOS leaves "._name.wav" files, which are not audio.
+        # macOS writes "._name.wav" files, which are not audio.
         if path.suffix.lower() in SOUND_SUFFIXES and not path.name.startswith(".") and path.is_file()
     )
     if not found:
@@ -71,10 +71,10 @@ def recordings_in(folder: Path, *, below: bool = True, layout: str = "FILE") -> 
 
 
 def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], str]:
-    """Make a function from a path below the corpus to the speaker, "" where the pattern does not match.
+    """Make a function from a path below the corpus to the speaker; "" if the pattern does not match.
 
     Raises:
-        InputError: not a regular expression, or one without a group.
+        InputError: the pattern is not a regular expression or has no group.
     """
     try:
         pattern = re.compile(speaker_pattern)
@@ -82,7 +82,7 @@ def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], st
         raise InputError(f"{speaker_pattern!r} is not a regular expression ({error})", key="speaker_pattern") from error
     if not pattern.groups:
         raise InputError(
-            f"{speaker_pattern!r} has no group; put the speaker in one, as in {SPEAKER_PATTERN!r}",
+            f"{speaker_pattern!r} has no group; put the speaker in parentheses, as in {SPEAKER_PATTERN!r}",
             key="speaker_pattern",
         )
 
@@ -94,7 +94,7 @@ def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], st
 
 
 def without_suffix(path: str) -> str:
-    """A path without suffix: the same in every audio format of a corpus.
+    """A path without suffix, which does not depend on the audio format of a corpus.
 
     >>> without_suffix("yes/anna_nohash_0.opus")
     'yes/anna_nohash_0'

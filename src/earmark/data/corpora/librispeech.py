@@ -1,4 +1,4 @@
-"""LibriSpeech in its own layout: `train-clean-100/SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac`, with transcripts.
+"""LibriSpeech in its published layout: `train-clean-100/SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac`, with transcripts.
 
 V. Panayotov et al., “LibriSpeech: An ASR corpus based on public domain audio books”, ICASSP 2015. CC BY 4.0.
 """
@@ -13,11 +13,11 @@ from earmark.data.lists.list_format import read_lines
 from earmark.data.manifest import Clip, Manifest
 
 SPLITS = {"train": "train", "dev": "val", "test": "test"}
-"""Split by the first part of a subset's name: of train-clean-100, dev-other, test-clean."""
+"""Split by the first part of the name of a subset, such as train-clean-100, dev-other or test-clean."""
 
 
 def read_librispeech(folder: str | Path) -> Manifest:
-    """Make a manifest of LibriSpeech: speaker, transcript as `text`, split by the name of the subset.
+    """Make a manifest of LibriSpeech with speakers, transcripts in `text`, and splits by the names of the subsets.
 
     Args:
         folder: `LibriSpeech`, its parent folder, or one subset such as `train-clean-100`.
@@ -26,10 +26,10 @@ def read_librispeech(folder: str | Path) -> Manifest:
         Clips without a label, in the order of their paths.
 
     Raises:
-        InputError: no such folder, no subset in it, or an utterance without a transcript.
+        InputError: the folder is missing or has no subset, or an utterance has no transcript.
 
     Warns:
-        UserWarning: transcripts without a recording.
+        UserWarning: a transcript has no recording.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -42,23 +42,23 @@ def read_librispeech(folder: str | Path) -> Manifest:
         for clip in _chapter(chapter, home, SPLITS[_kind(subset)])
     )
     if not clips:
-        raise InputError(f"{subsets[0]}: no recordings; expected SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac in it")
+        raise InputError(f"{subsets[0]}: no recordings; expected SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac")
     return Manifest(clips, home)
 
 
 def _subsets(folder: Path) -> tuple[Path, list[Path]]:
-    """The folder of the corpus, and the subsets in it."""
+    """The folder of the corpus, and the folders of its subsets."""
     if _kind(folder) in SPLITS:
         return folder, [folder]
     for home in (folder, folder / "LibriSpeech"):
         subsets = sorted(place for place in home.glob("*-*") if place.is_dir() and _kind(place) in SPLITS)
         if subsets:
             return home, subsets
-    raise InputError(f"{folder}: not LibriSpeech; expected folders such as train-clean-100 or dev-clean in it")
+    raise InputError(f"{folder}: not LibriSpeech; expected folders such as train-clean-100 or dev-clean")
 
 
 def _kind(folder: Path) -> str:
-    """`train` for train-clean-100; empty for a name without dash."""
+    """First part of the name of a folder: `train` for train-clean-100; empty for a name without dash."""
     first, dash, _ = folder.absolute().name.partition("-")
     return first if dash else ""
 
@@ -86,7 +86,7 @@ def _chapter(chapter: Path, home: Path, split: str) -> Iterator[Clip]:
 
 
 def _texts(transcripts: Path) -> dict[str, str]:
-    """Transcript by utterance."""
+    """Transcripts by name of the utterance."""
     texts = {}
     for number, line in read_lines(transcripts):
         name, _, text = line.partition(" ")

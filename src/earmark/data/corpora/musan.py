@@ -17,17 +17,17 @@ def read_musan(folder: str | Path) -> Manifest:
     """Make a manifest of MUSAN: label music, noise or speech, split noise, no speaker.
 
     Args:
-        folder: `musan` or its parent folder. Some of the kinds may be missing.
+        folder: `musan` or its parent folder; one or two of the three kinds may be missing.
 
     Raises:
-        InputError: no such folder, none of the kinds in it, or no recordings.
+        InputError: the folder is missing, or has none of the kinds or no recordings.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder")
     home = next((place for place in (folder, folder / "musan") if any((place / kind).is_dir() for kind in KINDS)), None)
     if home is None:
-        raise InputError(f"{folder}: not MUSAN; expected the folders {', '.join(KINDS)} in it")
+        raise InputError(f"{folder}: not MUSAN; expected the folders {', '.join(KINDS)}")
     clips = tuple(replace(clip, speaker="", split="noise") for clip in read_folder(home) if clip.label in KINDS)
     if not clips:
         raise InputError(

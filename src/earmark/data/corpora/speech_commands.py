@@ -1,4 +1,4 @@
-"""Google Speech Commands in its own layout, `yes/0a7c2a8d_nohash_0.wav`, with the split that its authors publish.
+"""Google Speech Commands in its published layout, `yes/0a7c2a8d_nohash_0.wav`, with the published splits.
 
 P. Warden, “Speech Commands: A Dataset for Limited-Vocabulary Speech Recognition”, arXiv:1804.03209. CC BY 4.0.
 """
@@ -18,7 +18,7 @@ from earmark.data.manifest import Clip, Manifest
 from earmark.data.silence import SILENCE
 
 COMMANDS = ("yes", "no", "up", "down", "left", "right", "on", "off", "stop", "go")
-"""Ten words: the classes of the usual tasks; the task of twelve classes adds `SILENCE` and `UNKNOWN`."""
+"""The ten words that are the classes of common tasks; the task of twelve classes adds `SILENCE` and `UNKNOWN`."""
 
 UNKNOWN = "_unknown_"
 
@@ -30,7 +30,10 @@ WORD_GROUPS = {
     ),
     "gsc/user-defined": ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"),
 }
-"""The 35 words by their use in Jung et al. (arXiv:2211.00439): training, training and impostors, enrollment."""
+"""The 35 words by their use in Jung et al. (arXiv:2211.00439).
+
+Pre-defined words are for training, unknown words for training and as impostors, user-defined words for enrollment.
+"""
 
 VERSIONS = {
     "0.01": RemoteArchive(
@@ -44,18 +47,18 @@ VERSIONS = {
         size=2_428_923_189,
     ),
 }
-"""Archives of the versions. torchaudio and TensorFlow Datasets check the same SHA-256."""
+"""Archives by version; torchaudio and TensorFlow Datasets check the same SHA-256."""
 
 _NEW_IN_0_02 = frozenset({"backward", "follow", "forward", "learn", "visual"})
 _WORDS_OF_0_01 = frozenset(word for words in WORD_GROUPS.values() for word in words) - _NEW_IN_0_02
 
-# As published: more clips than any word has.
+# Constant of the published hash: more clips than any word has.
 _MOST_CLIPS = 2**27 - 1
 _VAL_PERCENT, _TEST_PERCENT = 10, 10
 
 
 def split_of(path: str) -> str:
-    """The split of a recording by the published hash of the name before `_nohash_`, the speaker.
+    """The split of a recording by the published hash of its speaker, the part of the name before `_nohash_`.
 
     >>> split_of("bed/026290a7_nohash_0.wav")
     'val'
@@ -71,14 +74,14 @@ def split_of(path: str) -> str:
 def read_speech_commands(folder: str | Path) -> Manifest:
     """Make a manifest of Speech Commands, version 0.01 or 0.02, or of its separate test set, in any audio format.
 
-    The splits come from validation_list.txt and testing_list.txt; without them, from the hash that made the lists.
+    The splits come from validation_list.txt and testing_list.txt or, without these lists, from the hash that made them.
     `_background_noise_` gets the split noise; `_silence_` and `_unknown_`, which only the test set has, get test.
 
     Returns:
         Clips in the order of their paths.
 
     Raises:
-        InputError: no such folder, or not the layout of Speech Commands.
+        InputError: the folder is missing, or has another layout than Speech Commands.
 
     Warns:
         UserWarning: the lists and the hash differ; the lists are used.
@@ -97,14 +100,14 @@ def read_speech_commands(folder: str | Path) -> Manifest:
         first = differing[0]
         warnings.warn(
             f"{folder}: its lists and the published hash differ for {len(differing)} clips, such as {first.path}:"
-            f" {first.split} in the list, {split_of(first.path)} by the hash; the lists are used",
+            f" {first.split} in the list, {split_of(first.path)} by the hash; used the lists",
             stacklevel=2,
         )
     return Manifest(clips, folder)
 
 
 def find_version(manifest: Manifest) -> str | None:
-    """Find the version of Speech Commands in a manifest: '0.01', '0.02', or None when too few words are there.
+    """The version of Speech Commands in a manifest: '0.01', '0.02', or None if it has too few words to tell.
 
     >>> find_version(Manifest((Clip("visual/a_nohash_0.wav", label="visual"),)))
     '0.02'
@@ -114,7 +117,7 @@ def find_version(manifest: Manifest) -> str | None:
         return "0.02"
     readme = manifest.folder / "README.md"
     if readme.is_file():
-        # The title: the text of version 0.01 names the newer version too.
+        # The first match is in the title; the text of version 0.01 names the newer version too.
         named = re.search(r"v(0\.0\d)", readme.read_text(encoding="utf-8", errors="replace"))
         if named and named[1] in VERSIONS:
             return named[1]
@@ -150,7 +153,7 @@ def _check_layout(found: Manifest) -> None:
     named = [clip.path for clip in found if "_nohash_" in clip.path]
     if not named:
         raise InputError(
-            f"{found.folder}: not Speech Commands, no WORD/SPEAKER_nohash_NUMBER.wav in it; read recordings with other"
+            f"{found.folder}: not Speech Commands, which has WORD/SPEAKER_nohash_NUMBER.wav; read recordings with other"
             " names as a folder (earmark prepare folder)"
         )
     deep = next((path for path in named if path.count("/") != 1), None)

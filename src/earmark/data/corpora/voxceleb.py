@@ -1,4 +1,4 @@
-"""VoxCeleb1 in its own layout, `id10001/VIDEO/00001.wav`, with its list `iden_split.txt`.
+"""VoxCeleb1 in its published layout, `id10001/VIDEO/00001.wav`, with its list `iden_split.txt`.
 
 A. Nagrani, J. S. Chung and A. Zisserman, “VoxCeleb: a large-scale speaker identification dataset”, Interspeech 2017.
 """
@@ -20,7 +20,7 @@ _TEST_NUMBERS = range(10270, 10310)
 
 
 def is_test_speaker(speaker: str) -> bool:
-    """Whether a speaker is one of the 40 of the verification test, whose names begin with E.
+    """Whether a speaker is among the 40 speakers of the verification test, whose names begin with E.
 
     >>> is_test_speaker("Eartha_Kitt"), is_test_speaker("id10270"), is_test_speaker("id10310")
     (True, True, False)
@@ -32,27 +32,27 @@ def is_test_speaker(speaker: str) -> bool:
 def read_voxceleb(
     folder: str | Path, split_list: Path, *, mode: Mode = "identification", skip_missing: bool = False
 ) -> tuple[Manifest, tuple[str, ...]]:
-    """Make a manifest of VoxCeleb1 with speakers, and splits by list and mode.
+    """Make a manifest of VoxCeleb1; the splits depend on the list and the mode.
 
-    The speaker is the name of the folder. The published scripts begin a new speaker wherever the first column falls
-    from one line to the next, which merges two speakers if one has no test line or if the lines are sorted.
+    The speaker is the name of the folder. The published scripts start a new speaker where the first column decreases
+    from one line to the next, which merges two speakers if a speaker has no test line or if the lines are sorted.
 
     Args:
-        folder: of the corpus; the folders of speakers may be in `wav`, or in `dev/wav` and `test/wav`.
+        folder: folder of the corpus; the folders of speakers may be in `wav`, or in `dev/wav` and `test/wav`.
         split_list: `iden_split.txt`; speakers are numbers (id10001) or, in the first release, names.
         mode: identification: train, val and test as listed. Verification: all utterances of the 40 speakers whose
-            names begin with E are test; of the others, those listed as val are val, the rest is train.
+            names begin with E are test; utterances of other speakers are val if listed as val, else train.
         skip_missing: drop listed recordings that are missing.
 
     Returns:
-        Clips without a label, in the order of the list, and the missing recordings.
+        Clips without a label, in the order of the list, and the paths of missing recordings.
 
     Raises:
-        InputError: no such folder, a wrong list, missing recordings, or (identification) a speaker without training
-            utterance.
+        InputError: the folder is missing, the list is wrong, recordings are missing, or a speaker has no training
+            utterance (identification).
 
     Warns:
-        UserWarning: speakers with a single training utterance.
+        UserWarning: a speaker has a single training utterance.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -62,7 +62,7 @@ def read_voxceleb(
     for utterance in read_split_list(split_list):
         speaker = speaker_folder(utterance.path)
         if not speaker:
-            raise InputError(f"{split_list}: {utterance.path} has no folder that names the speaker")
+            raise InputError(f"{split_list}: {utterance.path} has no folder of a speaker; write SPEAKER/VIDEO/FILE")
         found = find(utterance.path)
         if found is None:
             missing.append(utterance.path)
@@ -70,7 +70,7 @@ def read_voxceleb(
             clips.append(Clip(found, speaker=speaker, split=_split(utterance.split, speaker, mode)))
     if not clips:
         raise InputError(
-            f"{folder}: has none of the {len(missing)} recordings of {split_list}, such as {missing[0]};"
+            f"{folder}: none of the {len(missing)} recordings of {split_list} is here, such as {missing[0]};"
             " use the folder that contains the folders of the speakers"
         )
     if missing and not skip_missing:
@@ -96,16 +96,16 @@ def _check_speakers(clips: list[Clip], split_list: Path, mode: Mode) -> None:
         untrained = sorted({clip.speaker for clip in clips} - trained.keys())
         if untrained:
             raise InputError(
-                f"{split_list}: speaker {untrained[0]}{_more(untrained)}: no utterance for training, so identification"
-                " is impossible; change a line to 1, or remove the speaker's lines"
+                f"{split_list}: speaker {untrained[0]}{_more(untrained)}: no training utterance, which identification"
+                " needs; change a line to 1, or remove the speaker's lines"
             )
     elif not trained:
-        raise InputError(f"{split_list}: no utterance for training; all speakers are those of the verification test")
+        raise InputError(f"{split_list}: all speakers are for the verification test; add speakers for training")
     single = sorted(speaker for speaker, count in trained.items() if count == 1)
     if single:
         warnings.warn(
-            f"{split_list}: speaker {single[0]}{_more(single)}: a single training utterance does not separate the voice"
-            " from the words",
+            f"{split_list}: speaker {single[0]}{_more(single)}: only one training utterance; add more, because one"
+            " utterance does not separate voice and words",
             stacklevel=3,
         )
 

@@ -1,4 +1,4 @@
-"""Make a keyword corpus of sentences with transcripts: align, cut, confirm by recognition, choose, write."""
+"""Make a keyword corpus from sentences with transcripts: align, cut, confirm by recognition, choose words, write."""
 
 import os
 import time
@@ -47,12 +47,12 @@ from earmark.data.manifest import SUFFIXES, Clip, Manifest, write_manifest
 from earmark.data.parallel import map_parallel
 
 CutRecognizer = Literal["corpus", "english"] | Mapping[str, Sequence[str]] | None
-"""A language model of `earmark.data.alignment.recognition`; or recognized words by name of the cut; or none."""
+"""Language model of `earmark.data.alignment.recognition`, or recognized words by name of the cut, or None."""
 
 TIGHT = "tight"
 """Stem of the manifest of the words alone."""
 
-# As published for LibriSpeech Keywords: anchors of a word, and clips of each other word per anchor.
+# Number of anchors per word, and of clips of each other word per anchor, as published for LibriSpeech Keywords.
 ANCHORS, NEGATIVES = 10, 30
 
 
@@ -62,9 +62,9 @@ class Sources:
 
     Attributes:
         alignments: alignments of another tool; None to align with pocketsphinx.
-        recognizer: confirms the cuts; None keeps all of them.
+        recognizer: recognizer that confirms the cuts; None keeps all cuts.
         phones: whether pocketsphinx also aligns phones.
-        pronunciations: of words that pocketsphinx's dictionary lacks.
+        pronunciations: pronunciations of words that pocketsphinx's dictionary lacks.
     """
 
     alignments: Alignments | None = None
@@ -74,7 +74,7 @@ class Sources:
 
 
 class SourceSettings(Settings):
-    """Files and choices that `Sources` are read from."""
+    """Settings of alignment and recognition, with the files to read."""
 
     alignments: Path | None = Field(
         None,
@@ -85,11 +85,11 @@ class SourceSettings(Settings):
     phones: bool = Field(False, description="Also align phones.")
     recognizer: Literal["corpus", "english", "none"] = Field(
         "corpus",
-        description="Keep a cut only if pocketsphinx recognizes its word, expecting the words of these sentences or "
-        "English text (slow); none keeps all cuts.",
+        description="Keep a cut only if pocketsphinx recognizes its word, with a language model of these sentences "
+        "(corpus) or of English text (english, slow); none keeps all cuts.",
     )
     hypotheses: Path | None = Field(
-        None, description="Words that another recognizer found in the cuts, instead: a .ctm, .json or .jsonl file."
+        None, description="Words that another recognizer found in the cuts, to use instead: .ctm, .json or .jsonl."
     )
 
     def read(self) -> Sources:
@@ -101,7 +101,7 @@ class SourceSettings(Settings):
         recognizer: CutRecognizer = None if self.recognizer == "none" else self.recognizer
         if self.hypotheses is not None:
             if recognizer is None:
-                raise InputError("leave it out, or the recognizer none", key="hypotheses")
+                raise InputError("not used by recognizer 'none'; leave out one of both", key="hypotheses")
             recognizer = read_hypotheses(self.hypotheses)
         return Sources(
             alignments=read_alignments(self.alignments) if self.alignments else None,
@@ -113,7 +113,7 @@ class SourceSettings(Settings):
 
 @dataclass(frozen=True)
 class _Selection:
-    """The cuts of a corpus.
+    """The chosen cuts of a corpus.
 
     Attributes:
         train: cuts of the words for training.
@@ -142,20 +142,21 @@ def cut_keywords(
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> KeywordReport:
-    """Make a keyword corpus of sentences.
+    """Make a keyword corpus from sentences.
 
-    Beside `out`, the function writes `tight` (the words alone, with the suffix of `out`; not if `length_s` is 0),
-    `alignments.jsonl`, `hypotheses.jsonl`, `report.json` and `report.md`; for validation words also `val_pairs.txt`,
-    and their clips as files in `clips`. The two .jsonl files are checkpoint logs: a killed run continues.
+    The folder of `out` also gets `alignments.jsonl`, `hypotheses.jsonl`, `report.json` and `report.md`. Unless
+    `length_s` is 0, it gets a second manifest, `tight`, of the words alone. With validation words, it gets
+    `val_pairs.txt`, and the validation clips as files in `clips`. The two .jsonl files are checkpoint logs, with which
+    an interrupted run continues.
 
     Args:
         manifest: sentences, with their transcripts in the column `text`.
-        out: manifest of the cuts, .tsv or .parquet; its paths lead to the files of the sentences.
+        out: manifest of the cuts, .tsv or .parquet; its paths are those of the recordings of the sentences.
         rules: which words are cut and kept.
         sources: alignment and recognition.
         write_audio: also write each cut to `clips/WORD/NAME.flac`.
         workers: number of processes.
-        progress: counts sentences, cuts and files.
+        progress: called after each sentence, cut and written file.
 
     Raises:
         InputError: no sentence has a text, a file is missing, alignments or hypotheses are of other recordings, or
@@ -170,7 +171,8 @@ def cut_keywords(
     alignments = stages.align(manifest, audio_s)
     chosen = _select(manifest, ends_s, alignments, rules, stages)
     if not chosen.train:
-        raise EarmarkError(f"{out}: no clip is left: {_reasons(_failures(alignments), chosen.dropped)}")
+        reasons = _reasons(_failures(alignments), chosen.dropped)
+        raise EarmarkError(f"{out}: no clip is left: {reasons}; relax these rules")
     _write_manifests(chosen.train, chosen.val, rules, out)
     stages.write_clips(chosen.cuts if write_audio else chosen.val, chosen.val, out.suffix)
     kept = Counter(cut.label for cut in chosen.cuts)
@@ -195,15 +197,15 @@ def cut_keywords(
 
 
 def _check_input(manifest: Manifest, out: Path, rules: CutRules, sources: Sources) -> None:
-    """Check before hours of work."""
+    """Check sentences and the name of the manifest before hours of work."""
     if not any(spoken_words(clip.text) for clip in manifest) and sources.alignments is None:
         raise InputError(
-            "no sentence has a text; if transcripts are in the column label, choose label", key="text_from"
+            "no sentence has a text; choose label if the transcripts are in the column label", key="text_from"
         )
     if out.suffix not in SUFFIXES:
-        raise InputError(f"{out}: a manifest is {' or '.join(SUFFIXES)}", key="out")
+        raise InputError(f"{out}: not a manifest; use the suffix {' or '.join(SUFFIXES)}", key="out")
     if out.stem == TIGHT and rules.length_s:
-        raise InputError(f"{out} is the manifest of the words alone; choose another name for the cuts", key="out")
+        raise InputError(f"{out} is the name of the manifest of the words alone; choose another name", key="out")
 
 
 def _select(
@@ -215,7 +217,7 @@ def _select(
 ) -> _Selection:
     """Cut words, confirm the cuts, and choose among them."""
     cuts, dropped = cut_words(manifest, ends_s, alignments, rules)
-    # Words with too few cuts already need no recognition.
+    # Words that have too few cuts already need no recognition.
     cuts, rare = enough_clips(cuts, rules, "too few aligned clips of the word")
     aligned = Counter(cut.label for cut in cuts)
     unconfirmed: Dropped = Counter()
@@ -228,7 +230,7 @@ def _select(
 
 @dataclass(frozen=True)
 class _Stages:
-    """The stages that take long: each continues where an earlier run stopped, and measures its speed."""
+    """The stages that take long; each continues where an earlier run stopped, and measures its speed."""
 
     folder: Path
     sources: Sources
@@ -252,12 +254,12 @@ class _Stages:
     def recognize(
         self, cuts: Sequence[WordCut], alignments: Sequence[Alignment]
     ) -> Callable[[WordCut], Sequence[str] | None]:
-        """Recognize all cuts; return a function from a cut to its words."""
+        """Recognize all cuts; return a function from a cut to its words, or None without hypothesis."""
         choice = self.sources.recognizer
         if isinstance(choice, Mapping):
             if not any(cut.name in choice for cut in cuts):
                 names = ", ".join(cut.name for cut in cuts[:2])
-                raise InputError(f"none is for the cuts, which have names such as {names}", key="hypotheses")
+                raise InputError(f"none is of a cut; use the names of the cuts, such as {names}", key="hypotheses")
             return lambda cut: choice.get(cut.name)
         recognizer = Recognizer()
         if choice == "corpus":
@@ -290,7 +292,7 @@ class _Stages:
 
     @contextmanager
     def _timed(self, stage: str, mean_s: float) -> Iterator[Progress]:
-        """Measure a stage whose items have a mean duration of `mean_s`."""
+        """Measure a stage; its items are `mean_s` long on average."""
         started, cpu_s, finished = time.monotonic(), _cpu_s(), 0
         first: float | None = None
 
@@ -311,7 +313,7 @@ def _cpu_s() -> float:
 
 
 def audio_path(cut: WordCut) -> str:
-    """Path of a written cut, below the folder of clips."""
+    """Path of the file of a cut, relative to the folder of clips."""
     return f"{file_name(cut.label)}/{cut.name}.flac"
 
 
@@ -326,7 +328,7 @@ def _write_file(cuts: Sequence[WordCut], *, folder: Path) -> int:
 
 
 def _write_manifests(train: Sequence[WordCut], val: Sequence[WordCut], rules: CutRules, out: Path) -> None:
-    """Write the manifest of the cuts, and beside it that of the words alone."""
+    """Write the manifest of the cuts, and beside it the manifest of the words alone."""
     cuts = sorted([(cut, False) for cut in train] + [(cut, True) for cut in val], key=lambda item: _place(item[0]))
 
     def clip(cut: WordCut, is_val: bool, times: tuple[float, float]) -> Clip:
@@ -342,7 +344,7 @@ def _write_manifests(train: Sequence[WordCut], val: Sequence[WordCut], rules: Cu
 
 def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
     """Write pairs of validation clips, half of them of one word if there are enough clips; return their number."""
-    # Pairs of an earlier run do not belong to this one.
+    # Pairs of an earlier run do not belong to this run.
     path.unlink(missing_ok=True)
     if not val:
         return 0
@@ -351,7 +353,7 @@ def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
         words.setdefault(cut.label, []).append(Clip(audio_path(cut), label=cut.label))
     fewest, others = min(map(len, words.values())), len(words) - 1
     if fewest < 2:
-        raise InputError("a validation word has a single clip, and a pair needs two; raise min_clips", key="val_words")
+        raise InputError("a validation word has only one clip, but a pair needs two; raise min_clips", key="val_words")
     negatives = max(1, min(NEGATIVES, (fewest - 1) // others))
     positives = min(fewest - 1, negatives * others)
     sizes = PairSizes(anchors=min(ANCHORS, fewest), positives=positives, negatives=negatives, seed=seed)
@@ -374,12 +376,12 @@ def _bounds(cut: WordCut) -> tuple[float, float]:
 
 
 def _failures(alignments: Sequence[Alignment]) -> dict[str, int]:
-    """Number of sentences without words, by reason without details."""
+    """Number of sentences without aligned words, by reason; details after the colon are dropped."""
     return dict(Counter(a.failure.partition(":")[0] for a in alignments if a.failure).most_common())
 
 
 def _unknown(alignments: Sequence[Alignment]) -> dict[str, int]:
-    """Number of sentences by word that the dictionary lacks."""
+    """Number of sentences with each word that the dictionary lacks, by word."""
     lists = (a.failure.partition(": ")[2] for a in alignments if a.failure.startswith(UNKNOWN))
     return dict(Counter(word for words in lists for word in words.split(", ")).most_common())
 
@@ -390,7 +392,7 @@ def _reasons(*counts: Mapping[str, int]) -> str:
 
 
 def _source(rules: CutRules, sources: Sources) -> dict[str, str]:
-    """Alignment, recognition and settings, for the report."""
+    """Names of alignment and recognizer, and settings, for the report."""
     match sources.recognizer:
         case None:
             recognizer = "none"

@@ -1,8 +1,8 @@
 """Cut words out of sentences, and choose the cuts of a keyword corpus.
 
-The rules are those of LibriSpeech Keywords (LSK; J. Jung et al., “Metric learning for user-defined keyword spotting”,
-ICASSP 2023, arXiv 2211.00439): one second around each word with its real neighbors, confirmed by a second recognizer,
-without the most frequent words and without words that evaluations enroll.
+The rules are those of LibriSpeech Keywords (J. Jung et al., “Metric learning for user-defined keyword spotting”, ICASSP
+2023, arXiv 2211.00439). A cut is one second around a word, with parts of the words before and after. A recognizer
+confirms each cut. The most frequent words are dropped, and so are the words that evaluations enroll.
 """
 
 import re
@@ -28,43 +28,47 @@ _UNFIT = re.compile(r"[^\w'-]")
 
 
 class CutRules(Settings):
-    """Which words are cut, how long the cuts are, and which cuts are kept."""
+    """Rules of a keyword corpus: which words are cut, how long the cuts are, and which cuts are kept."""
 
     length_s: Seconds = Field(1.0, description="Length of a cut, with the word in its center; 0: the word alone.")
     margin_s: Seconds = Field(0.02, description="Audio kept on each side of a word that is cut alone.")
     min_word_s: Seconds = Field(0.2, description="Drop words that are shorter.")
     max_word_s: float | None = Field(
-        None, ge=0, description="Drop words that are longer; longer than a cut if not given."
+        None, ge=0, description="Drop words that are longer; if not given, words longer than a cut."
     )
     min_letters: int = Field(2, ge=1, description="Drop words with fewer letters, apostrophes not counted.")
     skip_common: int = Field(13, ge=0, description="Number of most frequent words to drop.")
     exclude: frozenset[str] = Field(frozenset(), description="Words to drop.")
     error_rate: float = Field(
-        0.2, ge=0, description="Allowed edit distance between the word and the recognized one, divided by its letters."
+        0.2,
+        ge=0,
+        description="Allowed edit distance between the word and a recognized word, divided by the word's letters.",
     )
     min_clips: int = Field(1, ge=1, description="Drop words with fewer clips.")
     max_clips: int | None = Field(
-        None, ge=1, description="Draw this many clips of a word that has more; all if not given."
+        None, ge=1, description="Maximum number of clips of a word; of more, this many are drawn. All if not given."
     )
     words: int | None = Field(
-        None, ge=1, description="Number of words for training, those with the most clips; all if not given."
+        None, ge=1, description="Number of training words, which are those with the most clips; all if not given."
     )
-    val_words: int = Field(0, ge=0, description="Number of next words, for validation, with a list of pairs.")
+    val_words: int = Field(
+        0, ge=0, description="Number of validation words, which follow the training words in number of clips."
+    )
     seed: int = Field(0, description="Seed of the draws.")
 
     @model_validator(mode="after")
     def _check_counts(self) -> Self:
         if self.max_clips is not None and self.max_clips < self.min_clips:
-            raise InputError(f"{self.max_clips} is less than min_clips, {self.min_clips}", key="max_clips")
+            raise InputError(f"{self.max_clips} is less than min_clips, {self.min_clips}; raise it", key="max_clips")
         if self.val_words and self.words is None:
-            raise InputError("set words too; validation words are those after the words for training", key="val_words")
+            raise InputError("set words too; without it, all words are for training", key="val_words")
         if self.val_words == 1:
-            raise InputError("pairs of different words need at least two words", key="val_words")
+            raise InputError("1 is too few for pairs of different words; use 2 or more", key="val_words")
         return self
 
     @property
     def longest_s(self) -> float:
-        """Longer words are dropped."""
+        """Longest duration of a word, in seconds; longer words are dropped."""
         return self.max_word_s if self.max_word_s is not None else self.length_s or float("inf")
 
 
@@ -73,7 +77,7 @@ class WordCut:
     """A word cut out of a sentence.
 
     Attributes:
-        name: `WORD_SENTENCE_INDEX`; the same in every run on the same sentences.
+        name: `WORD_SENTENCE_INDEX`; equal in all runs on the same sentences.
         label: the word.
         clip: the sentence, with an absolute path.
         word: start and end of the word in the file.
@@ -94,7 +98,7 @@ Dropped = Counter[str]
 
 
 def window(start_s: float, end_s: float, *, length_s: float, sentence: tuple[float, float]) -> tuple[float, float]:
-    """A window of some length centered on a word, clipped to its sentence.
+    """Start and end of a window of length `length_s` centered on a word, cut at the ends of the sentence.
 
     >>> window(2.0, 2.4, length_s=1.0, sentence=(0.0, 2.5))
     (1.7, 2.5)
@@ -105,7 +109,7 @@ def window(start_s: float, end_s: float, *, length_s: float, sentence: tuple[flo
 
 
 def plain(word: str) -> str:
-    """A word without apostrophes, for comparing words and counting letters.
+    """Remove apostrophes from a word, to compare words and count letters.
 
     >>> plain("what's")
     'whats'
@@ -114,7 +118,7 @@ def plain(word: str) -> str:
 
 
 def character_error_rate(label: str, recognized: str) -> float:
-    """Edit distance divided by the length of the label, without apostrophes.
+    """Edit distance between both words divided by the length of the label, without apostrophes.
 
     >>> character_error_rate("mountains", "mountain")
     0.111
@@ -147,13 +151,13 @@ def sentence_ends(manifest: Manifest) -> list[float]:
 def cut_words(
     manifest: Manifest, ends_s: Sequence[float], alignments: Sequence[Alignment], rules: CutRules
 ) -> tuple[list[WordCut], Dropped]:
-    """Cut every aligned word that the rules allow before clips are counted.
+    """Cut every aligned word that the rules on single words allow.
 
     Args:
         manifest: sentences.
-        ends_s: end of each, from `sentence_ends`.
-        alignments: of each sentence.
-        rules: lengths, letters, excluded and most frequent words.
+        ends_s: end of each sentence, from `sentence_ends`.
+        alignments: alignment of each sentence.
+        rules: allowed lengths and letters, excluded words, number of most frequent words to drop.
 
     Returns:
         Cuts in the order of the sentences, and the number of dropped words by reason.
@@ -180,13 +184,13 @@ def cut_words(
 
 
 def tight(word: Word, margin_s: float, sentence: tuple[float, float]) -> tuple[float, float]:
-    """A word with a margin on both sides, clipped to its sentence."""
+    """Start and end of a word with a margin on both sides, cut at the ends of the sentence."""
     first, last = sentence
     return round(max(first, word.start_s - margin_s), 4), round(min(last, word.end_s + margin_s), 4)
 
 
 def most_frequent(counts: Mapping[str, int], rules: CutRules) -> list[str]:
-    """The most frequent words among those with enough letters."""
+    """The most frequent words that have enough letters; `rules.skip_common` is their number."""
     allowed = {word: count for word, count in counts.items() if len(plain(word)) >= rules.min_letters}
     return ranked(allowed)[: rules.skip_common]
 
@@ -203,8 +207,11 @@ def confirm_cuts(
 
     Args:
         cuts: all cuts.
-        recognized: returns the recognized words of a cut; None without hypothesis.
+        recognized: returns the recognized words of a cut, or None if the cut was not recognized.
         rules: allowed error rate.
+
+    Returns:
+        The kept cuts, and the number of dropped cuts by reason.
     """
     kept, dropped = [], Dropped()
     for cut in cuts:
@@ -220,17 +227,20 @@ def confirm_cuts(
 
 
 def enough_clips(cuts: Sequence[WordCut], rules: CutRules, reason: str) -> tuple[list[WordCut], Dropped]:
-    """Keep the cuts of words with enough clips; the others are dropped for the reason."""
+    """Keep the cuts of words with enough clips; return them, and the number of dropped cuts for `reason`."""
     counts = Counter(cut.label for cut in cuts)
     kept = [cut for cut in cuts if counts[cut.label] >= rules.min_clips]
     return kept, Dropped({reason: len(cuts) - len(kept)})
 
 
 def choose_words(cuts: Sequence[WordCut], rules: CutRules) -> tuple[list[WordCut], list[WordCut], Dropped]:
-    """Choose the words for training and for validation; return their cuts, and the dropped cuts.
+    """Choose the words for training and for validation.
+
+    Returns:
+        Cuts for training, cuts for validation, and the number of dropped cuts by reason.
 
     Raises:
-        InputError: fewer words than requested.
+        InputError: there are fewer words than requested.
     """
     order = ranked(Counter(cut.label for cut in cuts))
     if rules.words is not None and len(order) < rules.words + rules.val_words:
@@ -260,7 +270,7 @@ def choose_words(cuts: Sequence[WordCut], rules: CutRules) -> tuple[list[WordCut
 
 
 def sentence_names(manifest: Manifest) -> list[str]:
-    """Name each sentence by its file, with as many folders as make the name unique, and its start in milliseconds.
+    """Name each sentence by its file and its start in milliseconds; folders are added until names are unique.
 
     >>> sentence_names(Manifest((Clip("a/1.wav"), Clip("b/1.wav"), Clip("b/2.wav"), Clip("b/2.wav", start_s=1.5))))
     ['a-1', 'b-1', '2', '2-1500']
@@ -281,7 +291,7 @@ def sentence_names(manifest: Manifest) -> list[str]:
 
 
 def file_name(text: str) -> str:
-    """A text as part of a file name."""
+    """Replace characters that do not fit in a file name by `_`."""
     return _UNFIT.sub("_", text)
 
 
@@ -301,6 +311,6 @@ def _unfit(word: Word, common: set[str], rules: CutRules) -> str:
 def _drawn(numbers: Sequence[int], word: str, rules: CutRules) -> Iterable[int]:
     if rules.max_clips is None or len(numbers) <= rules.max_clips:
         return numbers
-    # Seeded by the word too, so that other words do not change the draw.
+    # The seed includes the word, so that other words do not change the draw.
     rng = np.random.default_rng([rules.seed, *word.encode()])
     return rng.choice(numbers, size=rules.max_clips, replace=False).tolist()

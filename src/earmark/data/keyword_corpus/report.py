@@ -15,11 +15,11 @@ _STEPS = (100, 50, 20, 10, 5, 2, 1)
 
 @dataclass(frozen=True)
 class Speed:
-    """Duration of a stage in this run, without the results of earlier runs.
+    """Speed of a stage in this run, without the results of earlier runs.
 
     Attributes:
-        done: number of sentences or cuts.
-        audio_s: duration of their audio.
+        done: number of processed sentences or cuts.
+        audio_s: duration of the processed audio.
         elapsed_s: wall time.
         cpu_s: CPU time of all processes together.
         workers: number of processes.
@@ -44,10 +44,10 @@ class KeywordReport:
     Attributes:
         source: origin of the alignments, and settings.
         sentences: number of sentences.
-        speakers: number of their speakers.
-        audio_s: duration of their audio.
+        speakers: number of speakers of the sentences.
+        audio_s: duration of the sentences.
         failures: number of sentences without aligned words, by reason.
-        unknown: number of sentences by word that the dictionary lacks.
+        unknown: number of sentences with each word that the dictionary lacks, by word.
         aligned_words: number of aligned words.
         dropped: number of dropped words by reason, in the order of the rules.
         aligned: number of clips of each kept word before recognition.
@@ -55,7 +55,7 @@ class KeywordReport:
         val_words: kept words for validation.
         speech_s: duration of the kept words, without their neighbors.
         pairs: number of validation pairs.
-        speed: of the stages `aligning` and `recognizing`.
+        speed: speed of the stages `aligning` and `recognizing`, by stage.
     """
 
     source: Mapping[str, Any]
@@ -86,7 +86,7 @@ def write_report(report: KeywordReport, folder: Path) -> None:
 
 
 def summary(report: KeywordReport) -> str:
-    """The result in one line.
+    """Describe the result in one line.
 
     >>> summary(KeywordReport({}, 1, 1, 2.0, {}, {}, 3, {}, {}, {"bear": 2}, (), 0.8))
     '2 clips of 1 word, 0.8 s of speech, from 3 aligned words of 1 sentence'
@@ -121,7 +121,8 @@ def as_markdown(report: KeywordReport) -> str:
         _speeds(report),
         "## Words by their number of clips",
         table(["clips of a word", ">words", ">clips"], _steps(report.kept)),
-        f"The {min(_LISTED, len(report.kept))} words with the most clips, of the number before recognition and draws:",
+        f"The {min(_LISTED, len(report.kept))} words with the most clips; after 'of', the number before recognition and"
+        " draws:",
         _listed(report),
         f"Validation words: {', '.join(report.val_words)} ({report.pairs:,} pairs)." if report.val_words else "",
         _unknown(report),
@@ -129,7 +130,7 @@ def as_markdown(report: KeywordReport) -> str:
 
 
 def counted(count: int, noun: str) -> str:
-    """A number with its noun.
+    """Format a number with its noun.
 
     >>> counted(1, "clip"), counted(1200, "clip")
     ('1 clip', '1,200 clips')
@@ -138,7 +139,7 @@ def counted(count: int, noun: str) -> str:
 
 
 def spoken(seconds: float) -> str:
-    """A duration in s, min or h.
+    """Format a duration in s, min or h.
 
     >>> spoken(8.25), spoken(600), spoken(7200)
     ('8.2 s', '10.0 min', '2.00 h')

@@ -1,7 +1,7 @@
 """Lists of clips, lines `label path`, and of pairs of clips, lines `1 path path` or `0 path path`.
 
-A label has `_` between its words. The path of a clip goes to the end of the line and may hold spaces; the paths of a
-pair hold none. Paths start from the folder of the corpus.
+A label has `_` between its words. The path of a clip extends to the end of the line and may contain spaces; the paths
+of a pair contain none. Paths start from the folder of the corpus.
 """
 
 import os
@@ -20,8 +20,8 @@ class ListedClip:
     """A clip of a list.
 
     Attributes:
-        label: spoken word, `_` for a space.
-        path: of the recording, relative to the folder of the corpus.
+        label: spoken word, with `_` for a space.
+        path: path of the recording, relative to the folder of the corpus.
     """
 
     label: str
@@ -33,7 +33,7 @@ class ClipPair:
     """A pair of clips.
 
     Attributes:
-        is_same: whether word or speaker are the same.
+        is_same: whether both clips have the same word or speaker, depending on the list.
         first: path of the anchor, relative to the folder of the corpus.
         second: path of the clip that the anchor is compared with.
     """
@@ -44,7 +44,7 @@ class ClipPair:
 
 
 def listed_label(label: str) -> str:
-    """A label as lists write it.
+    """Replace the spaces in a label by `_`, as lists write it.
 
     >>> listed_label("zoom in")
     'zoom_in'
@@ -82,7 +82,7 @@ def read_list(path: Path, *, audio: Path | None = None, repeats: bool = False) -
         if clip.path not in lines:
             _check_exists(clip.path, audio)
         elif not repeats:
-            raise InputError(f"{clip.path} is listed in line {lines[clip.path]} already; remove one")
+            raise InputError(f"{clip.path} is in line {lines[clip.path]} already; remove one of both lines")
         lines[clip.path] = line_number
 
     return tuple(read_records(path, CLIPS, check))
@@ -121,26 +121,28 @@ def write_pairs(pairs: Iterable[ClipPair], path: Path) -> None:
     """Write a list of pairs of clips.
 
     Raises:
-        InputError: a path that is empty or holds white space.
+        InputError: a path is empty or contains white space.
     """
     write_records(pairs, path, PAIRS)
 
 
 def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip]:
-    """Make a function that lists a clip of a manifest with its path from `audio`; `..` leads to files outside of it.
+    """Make a function from a clip of a manifest to a clip of a list, with a path relative to `audio`.
+
+    The path of a file outside `audio` begins with `..`.
 
     Returns:
-        A function of a clip; raises `InputError` if the clip is part of a file, has no label, or its file is missing.
+        The function, which raises `InputError` if a clip is part of a file, has no label, or its file is missing.
     """
 
     def listed(clip: Clip) -> ListedClip:
         file = manifest.locate(clip)
         if clip.start_s or clip.end_s is not None:
-            raise InputError(f"{file}: the clip is a part of the file, and lists name whole files; cut it out first")
+            raise InputError(f"{file}: a clip is a part of this file, but lists name whole files; write it as a file")
         if not clip.label:
-            raise InputError(f"{file}: no label in the manifest; add one, since every line of a list has a label")
+            raise InputError(f"{file}: no label in the manifest, but every line of a list needs one; add it")
         if not file.is_file():
-            raise InputError(f"{file}: no such file, but the manifest names it; make the manifest again")
+            raise InputError(f"{file}: in the manifest, but missing; make the manifest again")
         return ListedClip(listed_label(clip.label), _path_from(audio, file))
 
     return listed
@@ -149,12 +151,12 @@ def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip
 def manifest_of(
     lists: Mapping[str, Iterable[ListedClip]], audio: Path, *, speaker_of: Callable[[str], str] | None = None
 ) -> Manifest:
-    """Make a manifest of lists, one list a split.
+    """Make a manifest of lists, with one split per list.
 
     Args:
         lists: clips by split, such as `train`.
         audio: folder that the paths start from.
-        speaker_of: returns the speaker of a path; None for names as Speech Commands has them.
+        speaker_of: returns the speaker of a path; None for file names as in Speech Commands.
     """
     speaker_of = speaker_of or speaker_finder()
     clips = tuple(
@@ -166,7 +168,7 @@ def manifest_of(
 
 
 def known_speakers(manifest: Manifest, audio: Path) -> Callable[[str], str]:
-    """Make a function from a path below `audio` to the speaker of that file in a manifest, "" if it has none."""
+    """Make a function from a path below `audio` to the speaker of the file in a manifest; "" if unknown."""
     speakers = {_path_from(audio, manifest.locate(clip)): clip.speaker for clip in manifest}
     return lambda path: speakers.get(path, "")
 
@@ -182,4 +184,4 @@ def _path_from(audio: Path, file: Path) -> str:
 
 def _check_exists(recording: str, audio: Path | None) -> None:
     if audio is not None and not (audio / recording).is_file():
-        raise InputError(f"no file {audio / recording}; is {audio} the folder of this corpus?")
+        raise InputError(f"{audio / recording} is missing; name the folder of the corpus")

@@ -1,7 +1,7 @@
 """List formats as tables of columns: one reader and one writer for every published list of clips and segments.
 
-A list is a text file in UTF-8 with one record a line and spaces between columns; empty lines are skipped. The module of
-a format defines the record and its columns:
+A list is a text file in UTF-8 with one record per line and spaces between columns; empty lines are skipped. The module
+of a format defines the record and its columns:
 
     PAIRS = ListFormat(
         ClipPair,
@@ -32,9 +32,10 @@ class Column:
     """One column of a list.
 
     Attributes:
-        name: in messages.
-        read: converts the text of the column; raises `ValueError` with what was expected, such as "a number".
-        write: converts back.
+        name: name of the column in messages.
+        read: converts the text of the column to a value; raises `ValueError` with what was expected, such as "a
+            number".
+        write: converts a value to text.
     """
 
     name: str
@@ -44,16 +45,15 @@ class Column:
 
 @dataclass(frozen=True)
 class ListFormat(Generic[Record]):
-    """Columns of a list and the records that its lines hold.
+    """Columns of a list, and the records of its lines.
 
     Attributes:
-        record: builds a record of the columns' values.
-        columns: in the order of the line.
-        values: the columns' values of a record; without those of missing optional columns.
-        spans: positions of columns that hold a start, the next column holding its end; ends come at least one frame
-            later.
+        record: makes a record from the values of the columns.
+        columns: columns, in the order of the line.
+        values: returns the values of the columns for a record; missing optional columns have no value.
+        spans: positions of the columns with a start; the next column has the end, at least one frame later.
         optional: number of last columns that may be missing.
-        has_spaces: the last column goes to the end of the line and may hold spaces.
+        has_spaces: whether the last column extends to the end of the line and may contain spaces.
     """
 
     record: Callable[..., Record]
@@ -73,14 +73,14 @@ class ListFormat(Generic[Record]):
 
     @cached_property
     def layout(self) -> str:
-        """Names of the columns, as on a line."""
+        """Names of the columns, separated by spaces."""
         return " ".join(column.name for column in self.columns)
 
     def parse(self, line: str) -> Record:
         """Read one line.
 
         Raises:
-            InputError: the number of columns, a value or a time is wrong; the message does not say where.
+            InputError: the number of columns, a value or a time is wrong; the caller adds file and line.
         """
         texts = self._split(line)
         try:
@@ -95,14 +95,14 @@ class ListFormat(Generic[Record]):
         """Write one line, without line break.
 
         Raises:
-            InputError: a value that the format cannot hold; the message does not say where.
+            InputError: a value does not fit the format; the caller adds the file.
         """
         try:
             texts = [write(value) for write, value in zip(self._writers, self.values(record), strict=False)]
         except KeyError as error:
-            raise InputError(f"{record}: {error} does not fit in the columns '{self.layout}'") from None
+            raise InputError(f"{record}: {error} does not fit in the columns '{self.layout}'; correct it") from None
         line = " ".join(texts)
-        # One comparison for the whole line: lists have millions of them.
+        # One comparison for the whole line is fast enough for lists of millions of lines.
         if self._parts(line) != texts or "\n" in line or "\r" in line:
             raise InputError(self._unwritable(texts))
         return line
@@ -137,20 +137,20 @@ class ListFormat(Generic[Record]):
                     f"{column.name} {text!r} does not fit in the columns '{self.layout}'; rename it without spaces, or"
                     " write a manifest (.tsv, .parquet)"
                 )
-        return f"{texts} does not fit in the columns '{self.layout}'"
+        return f"{texts} does not fit in the columns '{self.layout}'; rename it"
 
     def _check_span(self, position: int, start_s: float, end_s: float) -> None:
         first, last = (column.name for column in self.columns[position : position + 2])
         if start_s < 0:
-            raise InputError(f"{first} is {start_s:g}; times count from the start of the file, from 0 on")
+            raise InputError(f"{first} is {start_s:g}, but times count from the start of the file; write 0 or more")
         if end_s <= start_s:
             raise InputError(
-                f"{last} {end_s:g} is not after {first} {start_s:g}; the columns are '{self.layout}', with ends instead"
-                " of lengths"
+                f"{last} {end_s:g} is not after {first} {start_s:g}; the columns are '{self.layout}': write ends, not"
+                " lengths"
             )
         if end_s - start_s < FRAME_S - 1e-9:
             raise InputError(
-                f"{1000 * (end_s - start_s):.0f} ms from {first} to {last}, shorter than a frame of"
+                f"{1000 * (end_s - start_s):.0f} ms from {first} to {last} are less than a frame of"
                 f" {1000 * FRAME_S:.0f} ms; remove the line"
             )
 
@@ -161,12 +161,12 @@ def text(name: str) -> Column:
 
 
 def optional_text(name: str, missing: str) -> Column:
-    """Column in which `missing` is written where nothing is known; the value is then empty."""
+    """Column of paths or labels in which `missing` is written for an empty value."""
     return Column(name, lambda value: "" if value == missing else value, lambda value: value or missing)
 
 
 def number(name: str) -> Column:
-    """Column of finite numbers, written with six decimals at most: seconds, similarities."""
+    """Column of finite numbers, such as seconds or similarities, written with at most six decimals."""
     return Column(name, _finite, number_text)
 
 
@@ -176,7 +176,7 @@ def count(name: str) -> Column:
 
 
 def choice(name: str, values: Mapping[str, Any]) -> Column:
-    """Column of a few texts, each with its value."""
+    """Column of fixed texts, each with the value that it is read as."""
     texts = {value: key for key, value in values.items()}
 
     def read(written: str) -> Any:
@@ -188,7 +188,7 @@ def choice(name: str, values: Mapping[str, Any]) -> Column:
 
 
 def number_text(value: float) -> str:
-    """A number as lists write it; of a time, to the microsecond.
+    """Format a number for a list, with at most six decimals (times to the microsecond).
 
     >>> number_text(0.48000000000000004), number_text(12.0)
     ('0.48', '12.0')
@@ -197,7 +197,7 @@ def number_text(value: float) -> str:
 
 
 def read_lines(path: Path) -> Iterator[tuple[int, str]]:
-    """Yield the lines of a text file that are not empty, stripped, with their numbers from 1.
+    """Yield the number (from 1) and the stripped text of each line of a file that is not empty.
 
     Raises:
         InputError: the file cannot be read as text.
@@ -208,7 +208,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
                 if stripped := line.strip():
                     yield line_number, stripped
     except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
+        raise InputError(f"{path}: not a text file in UTF-8; save it as UTF-8") from None
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}") from None
 
@@ -220,8 +220,8 @@ def read_records(
 
     Args:
         path: the list.
-        form: its format.
-        check: called with each record and its line number; raises `InputError` with what is wrong.
+        form: format of the list.
+        check: called with each record and its line number; raises `InputError` if the record is wrong.
 
     Raises:
         InputError: the list cannot be read, is empty, or a line is wrong; the message begins with `FILE:LINE`.
@@ -244,7 +244,7 @@ def write_records(records: Iterable[Record], path: Path, form: ListFormat[Record
     """Write a list atomically, record by record; return the number of records.
 
     Raises:
-        InputError: a value that the format cannot hold.
+        InputError: a value does not fit the format.
         EarmarkError: the list cannot be written, or the disk is full.
     """
     written = 0
@@ -262,17 +262,17 @@ def write_records(records: Iterable[Record], path: Path, form: ListFormat[Record
 def write_list(
     records: Iterable[Record], path: Path, form: ListFormat[Record], clip_of: Callable[[Record], Clip], folder: Path
 ) -> int:
-    """Write a list, or a manifest of its records; return the number of records.
+    """Write records as a list, or as a manifest if the suffix is .tsv or .parquet; return the number of records.
 
     Args:
-        records: all of them are in memory only for a manifest.
-        path: .tsv and .parquet are manifests.
-        form: format of a list.
-        clip_of: makes a clip of a manifest from a record.
-        folder: folder that the paths of a manifest start from.
+        records: written one by one to a list; collected in memory for a manifest.
+        path: the list or manifest.
+        form: format of the list.
+        clip_of: converts a record to a clip of the manifest.
+        folder: folder that the paths of the records start from, for a manifest.
 
     Raises:
-        InputError: a value that the format cannot hold.
+        InputError: a value does not fit the format.
         EarmarkError: the list cannot be written, or the disk is full.
     """
     if not is_manifest(path):

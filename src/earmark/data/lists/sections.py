@@ -17,7 +17,7 @@ def read_sections(path: Path, *, audio: Path | None = None) -> Iterator[Span]:
 
     Args:
         path: the list; .tsv and .parquet are manifests.
-        audio: folder that the paths of a list start from; when given, every section must be inside its recording.
+        audio: folder that the paths of a list start from; if given, every section must be inside its recording.
 
     Raises:
         InputError: see `read_records`; or a recording is missing or ends before the section.
@@ -50,6 +50,6 @@ def sections_of(manifest: Manifest) -> Iterator[Span]:
 
 
 def by_path(sections: Iterable[Span]) -> dict[str, list[Span]]:
-    """Group sections by recording, in their order."""
+    """Group sections by recording; the sections of a recording keep their order."""
     ordered = sorted(sections, key=lambda section: section.path)
     return {path: list(group) for path, group in groupby(ordered, key=lambda section: section.path)}

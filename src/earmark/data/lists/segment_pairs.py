@@ -14,10 +14,10 @@ class SegmentPair:
     """Two similar segments.
 
     Attributes:
-        first: one of them.
-        second: the other.
-        similarity: usually their cosine.
-        batch: number of the training batch of the pair, from 0; None when unknown.
+        first: the first segment.
+        second: the second segment.
+        similarity: similarity of both segments, usually the cosine of their embeddings.
+        batch: number of the training batch that contains the pair, from 0; None when unknown.
     """
 
     first: Span
@@ -67,6 +67,6 @@ def write_segment_pairs(pairs: Iterable[SegmentPair], path: Path) -> int:
     """Write a list of pairs of segments; return their number.
 
     Raises:
-        InputError: a path or speaker that a list cannot hold.
+        InputError: a path or speaker has spaces.
     """
     return write_records(pairs, path, SEGMENT_PAIRS)

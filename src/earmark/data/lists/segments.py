@@ -1,7 +1,7 @@
 """Lists of segments: lines `wav spk vad_start vad_end seg_start seg_end label`.
 
-A segment is a part of a section, see `earmark.data.lists.sections`. Its label is a word, or phones or words with commas
-between them; `NOTRANS` where there is no transcript.
+A segment is a part of a section, see `earmark.data.lists.sections`. The label of a segment is a word, or phones or
+words with commas between them; `NOTRANS` if the transcript is unknown.
 """
 
 from collections.abc import Iterable, Iterator
@@ -23,7 +23,7 @@ class SpeechSegment:
     """A short part of a section, and its label.
 
     Attributes:
-        section: the section around it.
+        section: the section that contains the segment.
         start_s: start in the file.
         end_s: end in the file.
         label: spoken phones or words; empty when unknown.
@@ -36,7 +36,7 @@ class SpeechSegment:
 
     @property
     def spans(self) -> tuple[Span]:
-        """The section: it must be inside the recording."""
+        """The span to check against the recording: the section."""
         return (self.section,)
 
 
@@ -70,7 +70,7 @@ def read_segments(path: Path, *, audio: Path | None = None) -> Iterator[SpeechSe
 
     Args:
         path: the list.
-        audio: folder that the paths start from; when given, every section must be inside its recording.
+        audio: folder that the paths start from; if given, every section must be inside its recording.
 
     Raises:
         InputError: see `read_records`; or a segment is outside its section, or a recording is missing or ends before
@@ -85,7 +85,7 @@ def write_segments(segments: Iterable[SpeechSegment], path: Path, *, folder: Pat
 
 
 def clip_of(segment: SpeechSegment) -> Clip:
-    """A segment as a clip of a manifest."""
+    """Convert a segment to a clip of a manifest."""
     return Clip(segment.section.path, segment.start_s, segment.end_s, segment.section.speaker, segment.label)
 
 
@@ -103,18 +103,18 @@ def read_clips(
         Clips, read one by one, and the folder of their recordings.
 
     Raises:
-        InputError: see `read_manifest` and `read_segments`; or a list without `audio`, a manifest with it, or a split
-            without clips.
+        InputError: see `read_manifest` and `read_segments`; or `audio` is missing for a list or given for a manifest;
+            or the split has no clips.
     """
     if not is_manifest(source):
         if split is not None:
-            raise InputError(f"{source} is a list of segments and has no splits; leave it out", key="split")
+            raise InputError(f"the list of segments {source} has no splits; leave the split out", key="split")
         if audio is None:
             raise InputError(f"missing; name the folder that the paths in {source} start from", key="audio")
         return map(clip_of, read_segments(source, audio=audio)), AudioFolder(audio)
     if audio is not None:
         raise InputError(
-            f"leave it out; the paths in a manifest such as {source} start from its own folder", key="audio"
+            f"not for a manifest such as {source}, whose paths start from its folder; leave it out", key="audio"
         )
     manifest = read_manifest(source, split=split)
     return iter(manifest), AudioFolder(manifest.folder)

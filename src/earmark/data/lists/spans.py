@@ -1,6 +1,6 @@
-"""A span of a recording: columns `path speaker start end` of the lists of sections, segments and segment pairs.
+"""A span of a recording: the columns `path speaker start end` in lists of sections, segments and segment pairs.
 
-Paths start from the folder of the corpus, times are seconds from the start of the file. `-` is an unknown speaker.
+Paths start from the folder of the corpus. Times are seconds from the start of the file. An unknown speaker is `-`.
 """
 
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ class Span:
     """A part of a recording, and its speaker.
 
     Attributes:
-        path: of the recording, from the folder of the corpus.
-        speaker: empty when unknown.
+        path: path of the recording, relative to the folder of the corpus.
+        speaker: name or number of the speaker; empty when unknown.
         start_s: start in the file.
         end_s: end in the file.
     """
@@ -29,15 +29,15 @@ class Span:
     end_s: float
 
     def holds(self, start_s: float, end_s: float) -> bool:
-        """Whether another part of the same file is inside, except for rounding."""
+        """Whether a part of the same file is inside this span, up to rounding."""
         return start_s >= self.start_s - _ROUNDING_S and end_s <= self.end_s + _ROUNDING_S
 
 
 def span_columns(path: str, speaker: str, start: str, end: str) -> tuple[Column, ...]:
-    """The four columns of a span, under the names that a format gives them."""
+    """The four columns of a span, with the names of a format."""
     return text(path), optional_text(speaker, UNKNOWN), number(start), number(end)
 
 
 def span_values(span: Span) -> tuple[str, str, float, float]:
-    """Values of the four columns."""
+    """The values of a span for `span_columns`."""
     return span.path, span.speaker, span.start_s, span.end_s

@@ -19,7 +19,7 @@ from earmark.data.manifest import read_manifest
 SPLITS = {"1": "train", "2": "val", "3": "test"}
 """Split by the first column."""
 
-# The corpus has these folders around those of the speakers or not, depending on how it was unpacked; so do lists.
+# Depending on how the corpus was unpacked, these folders are around the folders of speakers or not; paths in lists too.
 _LEVELS = ("wav", "txt", "dev", "test")
 _PARENTS = ("", "wav/", "dev/wav/", "test/wav/")
 _LIST_LEVEL = re.compile(r"^(\./)?(wav|txt)/")
@@ -31,7 +31,7 @@ class Utterance:
 
     Attributes:
         split: train, val or test.
-        path: of the recording, relative to the folder of the corpus.
+        path: path of the recording, relative to the folder of the corpus.
     """
 
     split: str
@@ -56,7 +56,7 @@ def read_split_list(path: Path) -> tuple[Utterance, ...]:
 
     def check(utterance: Utterance, line_number: int) -> None:
         if utterance.path in lines:
-            raise InputError(f"{utterance.path} is listed in line {lines[utterance.path]} already; remove one")
+            raise InputError(f"{utterance.path} is in line {lines[utterance.path]} already; remove one of both lines")
         lines[utterance.path] = line_number
 
     return tuple(read_records(path, UTTERANCES, check))
@@ -66,13 +66,13 @@ def write_split_list(utterances: Iterable[Utterance], path: Path) -> None:
     """Write a list in the format of `iden_split.txt`.
 
     Raises:
-        InputError: a split or a path that the format cannot hold.
+        InputError: a split or a path does not fit the format.
     """
     write_records(utterances, path, UTTERANCES)
 
 
 def speaker_folder(path: str) -> str:
-    """The speaker that the first folder of a path names; "" for a path without folder.
+    """The speaker of a path: the name of its first folder, without `wav` and the like; "" for a path without folder.
 
     >>> speaker_folder("id10003/na8-QEFmj44/00003.wav"), speaker_folder("wav/Eartha_Kitt/x8x_0000001.wav")
     ('id10003', 'Eartha_Kitt')
@@ -84,10 +84,10 @@ def speaker_folder(path: str) -> str:
 
 
 def recording_finder(folder: Path) -> Callable[[str], str | None]:
-    """Make a function from a listed path to the recording's path below a folder, None if the recording is missing.
+    """Make a function from a path in a list to the path of the recording below a folder; None if it is missing.
 
-    The recordings may be below `wav`, or below `dev/wav` and `test/wav`, whatever the list writes. Older lists name the
-    description of an utterance, `txt/id10001/VIDEO/00001.txt`, instead of its recording.
+    The recordings may be below `wav`, or below `dev/wav` and `test/wav`, whatever the paths in the list. Older lists
+    name the description of an utterance, `txt/id10001/VIDEO/00001.txt`, instead of its recording.
     """
     parents = list(_PARENTS)
 
@@ -98,7 +98,7 @@ def recording_finder(folder: Path) -> Callable[[str], str | None]:
         path = path.removesuffix(".txt") + ".wav" if path.endswith(".txt") else path
         for parent in parents:
             if (folder / parent / path).is_file():
-                # The next recording is usually in the same folder: try it first.
+                # The next recording is usually in the same folder, so this folder is tried first.
                 parents.remove(parent)
                 parents.insert(0, parent)
                 return parent + path
@@ -108,18 +108,18 @@ def recording_finder(folder: Path) -> Callable[[str], str | None]:
 
 
 def speaker_naming(audio: Path, *, beside: Path | None = None, manifest: Path | None = None) -> Callable[[str], str]:
-    """Make a function from a listed path to its speaker, "" when unknown.
+    """Make a function from a path in a list to the speaker; "" when unknown.
 
     The speaker comes from `manifest` if given. Otherwise it comes from manifest.tsv beside the list, then from
     manifest.tsv in `audio`, then from the first folder of the path.
 
     Args:
         audio: folder that the paths start from.
-        beside: the list.
-        manifest: the only source of speakers.
+        beside: the list; its folder may have a manifest.tsv.
+        manifest: the only source of speakers, if given.
 
     Raises:
-        InputError: a manifest that cannot be read.
+        InputError: a manifest cannot be read.
     """
     places = [manifest] if manifest else [(beside or audio).with_name("manifest.tsv"), audio / "manifest.tsv"]
     known = [known_speakers(read_manifest(place), audio) for place in places if manifest or place.is_file()]

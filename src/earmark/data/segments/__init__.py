@@ -1,1 +1,1 @@
-"""Segments of sections: all on a grid, or n-grams of phones and words."""
+"""Segments of sections: all segments on a grid, or n-grams of phones and words."""

@@ -11,12 +11,12 @@ from earmark.data.lists.list_format import FRAME_S
 from earmark.data.lists.segments import SpeechSegment
 from earmark.data.lists.spans import Span
 
-# Times in lists are rounded: a section of 0.48 s may be 0.4799999 s long.
+# Times in lists are rounded, so that a section of 0.48 s may be 0.4799999 s long.
 _ROUNDING = 1e-4
 
 
 class Grid(Settings):
-    """Grid of the starts and ends of segments; its first line is the start of the section."""
+    """Grid of the starts and ends of segments; the first grid line is at the start of the section."""
 
     step_s: float = Field(0.16, ge=FRAME_S, description="Distance between two lines of the grid.")
     shortest_s: float = Field(0.16, ge=FRAME_S, description="Length of the shortest segment.")
@@ -25,10 +25,12 @@ class Grid(Settings):
     @model_validator(mode="after")
     def _check_lengths(self) -> Self:
         if self.longest_s < self.shortest_s:
-            raise InputError(f"{self.longest_s:g} is less than the shortest, {self.shortest_s:g}", key="longest_s")
+            raise InputError(
+                f"{self.longest_s:g} is less than shortest_s, {self.shortest_s:g}; raise it", key="longest_s"
+            )
         if not self.steps:
             raise InputError(
-                f"no multiple of {self.step_s:g} is between the shortest, {self.shortest_s:g}, and the longest,"
+                f"no multiple of {self.step_s:g} is between shortest_s, {self.shortest_s:g}, and longest_s,"
                 f" {self.longest_s:g}; choose a smaller step",
                 key="step_s",
             )
@@ -46,7 +48,7 @@ class Grid(Settings):
         return self.steps.start * self.step_s
 
     def lines(self, section: Span) -> int:
-        """Number of whole steps in a section; the rest at its end is dropped."""
+        """Number of whole grid steps in a section; a remainder at the end is dropped."""
         return int((section.end_s - section.start_s) / self.step_s + _ROUNDING)
 
     def count(self, section: Span) -> int:
@@ -60,7 +62,7 @@ class Grid(Settings):
 
 
 def grid_segments(sections: Iterable[Span], grid: Grid | None = None) -> Iterator[SpeechSegment]:
-    """Yield the segments of sections, by start and then by end; none are kept in memory.
+    """Yield all segments on the grid, section by section, sorted by start and then by end, in constant memory.
 
     Args:
         sections: any number of sections.
@@ -73,7 +75,7 @@ def grid_segments(sections: Iterable[Span], grid: Grid | None = None) -> Iterato
     grid = grid or Grid()
     steps = grid.steps
     for section in sections:
-        # Multiples of the step: sums would drift, and lose segments of exactly the shortest length.
+        # Times are multiples of the step: sums would drift, and segments of exactly the shortest length would be lost.
         times_s = [round(section.start_s + line * grid.step_s, 6) for line in range(grid.lines(section) + 1)]
         for first, start_s in enumerate(times_s):
             for end_s in times_s[first + steps.start : first + steps.stop]:

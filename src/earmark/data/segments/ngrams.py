@@ -1,7 +1,7 @@
 """N-grams of phones or words as segments with labels such as `HH,AH,L,OW`.
 
-The published reader of such lists loses the last n-gram, and n-grams with the same label as the one before; this module
-and `earmark.data.lists.segments` keep them.
+The published reader of these lists drops the last n-gram, and each n-gram with the label of the n-gram before. This
+module and `earmark.data.lists.segments` keep them.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -20,7 +20,7 @@ from earmark.data.lists.spans import Span
 from earmark.data.manifest import Clip
 
 CountRange = Annotated[tuple[int, int], BeforeValidator(lambda n: [*n, *n] if len(n) == 1 else n)]
-"""Smallest and largest number; one number is both."""
+"""Smallest and largest number of units; a single number is both."""
 
 UnitKind = Literal["phones", "words"]
 Unit = Phone | Word
@@ -31,20 +31,22 @@ _PAUSES = frozenset({"", "sil", "sp", "spn"})
 
 
 class NgramRules(Settings):
-    """Which n-grams are listed."""
+    """Settings of the n-grams to list."""
 
     unit: UnitKind = Field("phones", description="Unit of the n-grams.")
     n: CountRange = Field((1, 5), description="Number of units in an n-gram, or the smallest and the largest number.")
     shortest_s: float = Field(0.08, ge=FRAME_S, description="Drop n-grams that are shorter.")
     longest_s: float = Field(2.0, ge=FRAME_S, description="Drop n-grams that are longer.")
-    gap_s: float = Field(0.1, ge=0, description="No n-gram spans a longer pause.")
+    gap_s: float = Field(0.1, ge=0, description="Longest pause between two units of an n-gram.")
 
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if not 1 <= self.fewest <= self.most:
-            raise InputError(f"from 1, smallest first, not {self.fewest}-{self.most}", key="n")
+            raise InputError(f"{self.fewest}-{self.most} is not a range from 1 on; write the smaller first", key="n")
         if self.longest_s < self.shortest_s:
-            raise InputError(f"{self.longest_s:g} is less than the shortest, {self.shortest_s:g}", key="longest_s")
+            raise InputError(
+                f"{self.longest_s:g} is less than shortest_s, {self.shortest_s:g}; raise it", key="longest_s"
+            )
         return self
 
     @property
@@ -66,19 +68,19 @@ def units_of(alignment: Alignment, kind: UnitKind, where: str = "") -> list[Unit
     """The phones or words of an alignment, in order.
 
     Args:
-        alignment: of a sentence.
+        alignment: alignment of a sentence.
         kind: phones or words.
         where: the recording, for messages.
 
     Raises:
-        InputError: words without phones, or a unit with a comma.
+        InputError: a word has no phones, or a unit has a comma.
     """
     units: list[Unit] = []
     for word in alignment.words:
         if kind == "phones" and not word.phones:
             raise InputError(
-                f"{where}: no phones of {word.text!r} at {word.start_s:g} s in its alignment; align with phones, or"
-                " take words",
+                f"{where}: {word.text!r} at {word.start_s:g} s has no phones in the alignment; align with phones, or"
+                " choose words",
                 key="unit",
             )
         units += word.phones if kind == "phones" else (word,)
@@ -93,7 +95,7 @@ def units_of(alignment: Alignment, kind: UnitKind, where: str = "") -> list[Unit
 
 
 def label_of(units: Sequence[Unit]) -> str:
-    """Join the units of a label with commas.
+    """Join units into a label, with commas between them.
 
     >>> label_of([Word("zoom in", 0.0, 0.5), Word("now", 0.5, 0.9)])
     'zoom_in,now'
@@ -108,17 +110,17 @@ def ngrams(
     *,
     sections: Mapping[str, Sequence[Span]] | None = None,
 ) -> Iterator[SpeechSegment]:
-    """Yield all n-grams of aligned sentences, by start and then by end, sentence by sentence.
+    """Yield all n-grams of aligned sentences, sentence by sentence, sorted by start and then by end.
 
     Args:
         clips: sentences.
-        alignments: of each sentence, in file time.
-        rules: which n-grams are listed.
-        sections: by recording without suffix (see `stem`); each n-gram is inside one of them. If not given, a section
-            is a run of units without a long pause.
+        alignments: alignment of each sentence; times count from the start of the file.
+        rules: which n-grams to list.
+        sections: sections by recording without suffix (see `stem`); each n-gram is inside a section. None makes a
+            section of each run of units without a long pause.
 
     Raises:
-        InputError: as `units_of`; or sections of other recordings.
+        InputError: as in `units_of`; or all sections are of other recordings.
     """
     rules = rules or NgramRules()
     is_matched = sections is None
@@ -137,7 +139,8 @@ def ngrams(
             yield from _ngrams_of(run, section, rules)
     if not is_matched and sections is not None:
         raise InputError(
-            f"they are of other recordings, such as {next(iter(sections), 'none')}; use the same names", key="sections"
+            f"all are of other recordings, such as {next(iter(sections), 'none')}; use the names of the clips",
+            key="sections",
         )
 
 
@@ -146,17 +149,17 @@ def transcribe(
     units: Mapping[str, Sequence[Unit]],
     rules: NgramRules | None = None,
 ) -> Iterator[SpeechSegment]:
-    """Label segments by the units in them, and yield those with an allowed number of units.
+    """Label segments by the units in them, and yield the segments with an allowed number of units.
 
-    A unit belongs to a segment if its middle is inside.
+    A unit belongs to a segment if the middle of the unit is inside.
 
     Args:
-        segments: such as those of a grid.
-        units: by recording without suffix (see `stem`), in order.
+        segments: segments, such as those of a grid.
+        units: units of each recording, in order, by the recording's path without suffix (see `stem`).
         rules: allowed number of units; the other rules do not apply.
 
     Raises:
-        InputError: none of the segments is of a recording that has units.
+        InputError: no segment is of a recording that has units.
     """
     rules = rules or NgramRules()
     is_matched = False
@@ -172,14 +175,14 @@ def transcribe(
             yield replace(segment, label=label_of(inside))
     if not is_matched:
         raise InputError(
-            f"they are of recordings without alignment, such as {unmatched}; aligned are"
-            f" {', '.join(list(units)[:2])} …",
+            f"all are of recordings without alignment, such as {unmatched}; use the names of the aligned recordings,"
+            f" such as {', '.join(list(units)[:2])}",
             key="segments",
         )
 
 
 def stem(path: str) -> str:
-    """A path without the suffix of an audio file, which alignments do not have.
+    """A path without the suffix of an audio file, as alignments name recordings.
 
     >>> stem("wav/anna.flac"), stem("wav/dr.smith")
     ('wav/anna', 'wav/dr.smith')

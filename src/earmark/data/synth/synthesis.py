@@ -1,6 +1,6 @@
 """Synthesize words with the installed synthesizers, in many voices, rates and pitches.
 
-One FLAC file has the words of one voice; the manifest has their starts and ends.
+A FLAC file contains the words of one voice; the manifest has the start and end of each word.
 """
 
 import time
@@ -30,11 +30,11 @@ SHORTEST_S, LONGEST_S = 0.12, 3.0
 
 
 class SynthSettings(Settings):
-    """Voices of the synthesized words."""
+    """Settings of the voices of synthesized words."""
 
     voices: int = Field(8, ge=1, description="Number of voices per word.")
     words_per_voice: int = Field(
-        60, ge=1, description="Approximate number of words per voice; a smaller number gives more voices."
+        60, ge=1, description="Approximate number of words per voice; fewer words give more voices."
     )
     engines: tuple[Engine, ...] = Field(
         ("espeak-ng", "flite", "festival"),
@@ -52,13 +52,13 @@ class SynthSettings(Settings):
             ("pitch", self.pitch, (0, 99)),
         ):
             if not lowest <= low <= high <= highest:
-                raise InputError(f"expected a range within {lowest} to {highest}, not {low} to {high}", key=name)
+                raise InputError(f"{low} to {high} is not a range within {lowest} to {highest}; change it", key=name)
         return self
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The words of one voice, in one file."""
+    """The words of one voice, which are written into one file."""
 
     language: str
     voice: Voice
@@ -66,7 +66,7 @@ class Shard:
 
     @property
     def stem(self) -> str:
-        """Name of the file; it changes with the words, so that shards of other words are not reused."""
+        """Name of the file; it depends on the words, so that files of other words are not reused."""
         content = "\n".join((self.language, self.voice.id, *self.words))
         return f"{self.language}_{self.voice.id}_{blake2b(content.encode(), digest_size=4).hexdigest()}"
 
@@ -82,7 +82,7 @@ class SynthReport:
         speech_s: duration of the clips.
         failures: number of missing clips by reason.
         shards_made: number of files written by this run.
-        shards_kept: number of files of earlier runs.
+        shards_kept: number of files kept from earlier runs.
         elapsed_s: duration of this run.
     """
 
@@ -103,15 +103,15 @@ def read_words(path: str | Path) -> list[tuple[str, str]]:
         Pairs of language and word, each once, in the order of the list.
 
     Raises:
-        InputError: no such file, a line in another format, or no words.
+        InputError: the file is missing, a line has another format, or there are no words.
     """
     path = Path(path)
     if not path.is_file():
-        raise InputError(f"{path}: no such word list")
+        raise InputError(f"{path}: no such word list; check the path")
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise InputError(f"{path}: not a text file in UTF-8") from None
+        raise InputError(f"{path}: not a text file in UTF-8; save it as UTF-8") from None
     words: dict[tuple[str, str], None] = {}
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip() or line.startswith("#"):
@@ -121,12 +121,12 @@ def read_words(path: str | Path) -> list[tuple[str, str]]:
             raise InputError(f"{path}, line {number}: expected language<TAB>word, for example 'es<TAB>casa'")
         words[language, word] = None
     if not words:
-        raise InputError(f"{path}: the word list is empty")
+        raise InputError(f"{path}: the word list is empty; write lines language<TAB>word")
     return list(words)
 
 
 def label_of(language: str, word: str) -> str:
-    """The label of a word: English words as they are, others with their language.
+    """The label of a word: the word itself in English, with the language before it in other languages.
 
     >>> label_of("en", "river"), label_of("es", "casa")
     ('river', 'es:casa')
@@ -135,9 +135,9 @@ def label_of(language: str, word: str) -> str:
 
 
 def spoken_part(wave: Wave) -> tuple[int, int] | None:
-    """Find speech in clean synthetic audio: first and one-past-last sample, None if it is silent.
+    """Find speech in clean synthetic audio: the first and the one-past-last sample; None if the audio is silent.
 
-    Frames within 40 dB of the loudest one are speech; 20 ms are kept on both sides.
+    Frames within 40 dB of the loudest frame are speech; 20 ms are kept on both sides.
     """
     n_frames = len(wave) // FRAME
     energy = np.square(wave[: n_frames * FRAME].reshape(n_frames, FRAME)).mean(axis=1)
@@ -152,14 +152,16 @@ def plan(words: Sequence[tuple[str, str]], settings: SynthSettings) -> list[Shar
     """Draw voices, and distribute the words among them. The same words and settings give the same plan.
 
     Raises:
-        InputError: a language has no words, or needs an engine that the settings do not have.
+        InputError: a language has no words, or needs an engine that is not in the settings.
     """
     by_language: dict[str, list[str]] = {}
     for language, word in words:
         by_language.setdefault(language, []).append(word)
     for language in settings.languages:
         if language not in by_language:
-            raise InputError(f"the word list has no {language!r}; it has {', '.join(by_language)}", key="languages")
+            raise InputError(
+                f"the word list has no words in {language!r}; choose among {', '.join(by_language)}", key="languages"
+            )
     shards = []
     for language in settings.languages or by_language:
         rng = np.random.default_rng([settings.seed, *language.encode()])
@@ -190,10 +192,10 @@ def synthesize(
 
     Args:
         words: pairs of language (espeak-ng's code) and word.
-        folder: created if missing.
-        settings: of the voices.
+        folder: folder of the files, created if missing.
+        settings: settings of the voices.
         workers: number of processes.
-        progress: counts files.
+        progress: called after each file.
 
     Raises:
         SynthError: a synthesizer is not installed, or no word could be synthesized.
@@ -216,7 +218,7 @@ def synthesize(
         clips += [Clip(**values) for values in record["clips"]]
     if not clips:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in failures.most_common())
-        raise SynthError(f"{folder}: no word could be synthesized: {reasons}")
+        raise SynthError(f"{folder}: no word could be synthesized: {reasons}; choose other engines or words")
     write_manifest(Manifest(tuple(clips), folder), folder / "manifest.parquet")
     return SynthReport(
         clips=len(clips),
@@ -248,7 +250,7 @@ def _made(shards: Sequence[Shard], folder: Path, workers: int) -> Iterator[None]
 
 
 def _make(shard: Shard, folder: Path) -> None:
-    """Synthesize a shard. The record is written last: if it exists, the audio is complete."""
+    """Synthesize a shard; its record is written last, so that the audio is complete if the record exists."""
     failures: Counter[str] = Counter()
     clips: list[dict[str, object]] = []
     gap = np.zeros(round(GAP_S * SAMPLE_RATE), dtype=np.float32)

@@ -47,17 +47,17 @@ VARIANTS = (
 )
 # fmt: on
 FLITE_VOICES = ("awb", "kal", "kal16", "rms", "slt")
-# Mean pitch of the recorded voices in Hz; the setting 50 keeps it.
+# Mean pitch of the recorded voices in Hz; a pitch setting of 50 keeps it.
 MEAN_HZ = {"awb": 130, "kal": 105, "kal16": 105, "rms": 100, "slt": 175, "kal_diphone": 105, "ked_diphone": 105}
 USUAL_WPM = 170
-# Pause between two words of espeak-ng, longer than the closure of any stop consonant.
+# Pause between two words in audio of espeak-ng; it is longer than the closure of any stop consonant.
 PAUSE_S = 0.8
 # Samples of a frame of energy: 5 ms.
 FRAME = SAMPLE_RATE // 200
 
 
 class SynthError(EarmarkError):
-    """A synthesizer is missing, or gives no audio."""
+    """A synthesizer is not installed, or makes no audio."""
 
 
 @dataclass(frozen=True)
@@ -65,10 +65,10 @@ class Voice:
     """Settings of a synthesizer.
 
     Attributes:
-        engine: the program.
-        name: its voice; for espeak-ng language+variant.
+        engine: the synthesizer.
+        name: voice of the synthesizer; language+variant for espeak-ng.
         rate_wpm: words per minute.
-        pitch: 0 to 99; 50 keeps that of the recorded voice.
+        pitch: 0 to 99; 50 keeps the pitch of the recorded voice.
     """
 
     engine: Engine
@@ -78,7 +78,7 @@ class Voice:
 
     @property
     def id(self) -> str:
-        """The speaker in the manifest.
+        """Name of the speaker in a manifest.
 
         >>> Voice("espeak-ng", "es+f2", 150, 60).id
         'espeak-ng_es+f2_r150_p60'
@@ -87,12 +87,12 @@ class Voice:
 
     @property
     def duration_factor(self) -> float:
-        """Duration relative to the usual rate."""
+        """Duration of a word relative to its duration at the usual rate."""
         return USUAL_WPM / self.rate_wpm
 
     @property
     def pitch_factor(self) -> float:
-        """Pitch relative to the recorded voice; 0 to 99 is one octave."""
+        """Frequency relative to the recorded voice; the range from 0 to 99 is one octave."""
         return float(2 ** ((self.pitch - 50) / 99))
 
 
@@ -105,7 +105,7 @@ def draw_voices(
     rate_wpm: tuple[int, int],
     pitch: tuple[int, int],
 ) -> list[Voice]:
-    """Draw different voices of a language. The draw depends on the installed voices of festival.
+    """Draw different voices of a language; the draw depends on which voices of festival are installed.
 
     Args:
         language: espeak-ng's code.
@@ -121,10 +121,12 @@ def draw_voices(
     """
     speaking: list[Engine] = [engine for engine in engines if language == "en" or engine == "espeak-ng"]
     if not speaking:
-        raise InputError(f"language {language!r} needs espeak-ng; add it, or leave the language out", key="engines")
+        raise InputError(
+            f"language {language!r} needs espeak-ng; add espeak-ng, or leave the language out", key="engines"
+        )
     for engine in speaking:
         _require(engine)
-    # espeak-ng has by far the most voices; the others sound more natural but have few.
+    # espeak-ng has by far the most voices; the other engines sound more natural but have few voices.
     weights = np.array([{"espeak-ng": 0.5, "flite": 0.3, "festival": 0.2}[engine] for engine in speaking])
     voices: dict[str, Voice] = {}
     for _ in range(100 * n):
@@ -145,13 +147,13 @@ def draw_voices(
         voices[voice.id] = voice
     if len(voices) < n:
         raise InputError(
-            f"language {language!r}: {n} different voices requested, {len(voices)} found; widen rate_wpm or pitch"
+            f"language {language!r}: {n} different voices requested, but {len(voices)} found; widen rate_wpm or pitch"
         )
     return list(voices.values())
 
 
 def speak(voice: Voice, words: Sequence[str]) -> Iterator[Wave | str]:
-    """Synthesize words; yield for each its wave at 16 kHz, or the reason why there is none."""
+    """Synthesize words; yield the wave of each word at 16 kHz, or the reason why the word has no wave."""
     with tempfile.TemporaryDirectory(prefix="earmark-synth-") as name:
         folder = Path(name)
         match voice.engine:
@@ -177,7 +179,7 @@ def festival_voices() -> tuple[str, ...]:
 
 def _require(engine: Engine) -> None:
     if shutil.which(engine) is None:
-        raise SynthError(f"{engine}: no such program; {PROGRAMS[engine]}, or leave it out of the engines")
+        raise SynthError(f"{engine}: not installed; {PROGRAMS[engine]}, or leave it out of the engines")
 
 
 def _run(command: Sequence[str], timeout_s: float = 20.0) -> bytes:
@@ -199,7 +201,7 @@ def _spoken(command: Sequence[str], path: Path) -> Wave | str:
 
 
 def _espeak(voice: Voice, words: Sequence[str], path: Path) -> Iterator[Wave | str]:
-    """Synthesize all words in one process, with long pauses: its start takes ten times as long as a word."""
+    """Synthesize all words in one process, with long pauses: starting espeak-ng takes ten times as long as a word."""
     pause = f'<break time="{round(PAUSE_S * 1000)}ms"/>'
     text = "".join(f"<s>{escape(word)}</s>{pause}" for word in words)
     rate, pitch = str(voice.rate_wpm), str(voice.pitch)
@@ -209,19 +211,19 @@ def _espeak(voice: Voice, words: Sequence[str], path: Path) -> Iterator[Wave | s
     if len(parts) == len(words) and not isinstance(together, str):
         yield from (together[start:end] for start, end in parts)
         return
-    # A word is silent or has a pause inside: only single words are unambiguous.
+    # A word is silent or contains a pause, so that the parts cannot be assigned to words: synthesize each word alone.
     for word in words:
         yield _spoken([*command, f"<speak><s>{escape(word)}</s></speak>"], path)
 
 
 def split_at_pauses(wave: Wave) -> list[tuple[int, int]]:
-    """Split a wave at pauses of at least half of `PAUSE_S`; return first and one-past-last samples."""
+    """Split a wave at pauses longer than half of `PAUSE_S`; return first and one-past-last sample of each part."""
     n_frames = len(wave) // FRAME
     energy = np.square(wave[: n_frames * FRAME].reshape(n_frames, FRAME)).mean(axis=1)
     loud = np.flatnonzero(energy > max(1e-7, energy.max(initial=0.0) * 10**-4.5))
     if len(loud) == 0:
         return []
-    # In the middle of each pause; `spoken_part` finds the exact ends.
+    # The wave is split in the middle of each pause; `spoken_part` finds the exact ends.
     half = round(PAUSE_S / 2 * SAMPLE_RATE)
     breaks = np.flatnonzero(np.diff(loud) * FRAME > half)
     middles = (loud[breaks] + loud[breaks + 1]) // 2 * FRAME
@@ -236,7 +238,7 @@ def _flite(voice: Voice, word: str, path: Path) -> Wave | str:
 
 
 def _festival(voice: Voice, words: Sequence[str], folder: Path) -> Iterator[Wave | str]:
-    """Synthesize all words in one process: festival takes a second to start."""
+    """Synthesize all words in one process, because festival takes a second to start."""
     lines = [f"(voice_{voice.name})", f"(Parameter.set 'Duration_Stretch {voice.duration_factor:.3f})"]
     if voice.name in MEAN_HZ:
         mean_hz = MEAN_HZ[voice.name] * voice.pitch_factor
@@ -260,5 +262,6 @@ def _festival(voice: Voice, words: Sequence[str], folder: Path) -> Iterator[Wave
         except AudioError:
             yield reason
             continue
-        # The HTS voice has no setting of rate or pitch; faster playback gives a smaller speaker, slower a larger one.
+        # The HTS voice has no setting of rate or pitch, so it is resampled: faster playback sounds like a smaller
+        # speaker, slower playback like a larger one.
         yield wave if voice.name in MEAN_HZ else soxr.resample(wave, SAMPLE_RATE * voice.pitch_factor**0.4, SAMPLE_RATE)

@@ -10,20 +10,20 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from earmark.evaluation.plots.figures import line_style, one_panel, word_families
 
 LabelPrecisions = Mapping[str, tuple[int, float]]
-"""Number of tokens and mean average precision, by label."""
+"""Number of segments and mean average precision, by label."""
 
 MOST_LABELS = 60
-_WIDEST = 2.0  # ratio of the most frequent to the rarest label of one dot
+_WIDEST = 2.0  # a dot covers labels whose numbers of segments differ by less than this factor
 
 
 def average_precision_plot(systems: Mapping[str, LabelPrecisions], *, title: str = "") -> Figure:
-    """Mean average precision of each label, one dot per system; for many labels, by their frequency.
+    """Plot the mean average precision of each label, one dot per system; for many labels, over their frequency.
 
-    Up to 60 labels have a row each, in the order of the first system, the best at the top. Of more labels, those with
-    similar numbers of tokens share a dot, whose area grows with the number of tokens.
+    Up to 60 labels have a row each, sorted by the MAP of the first system with the best at the top. Above 60, labels
+    with similar numbers of segments share a dot, whose area grows with the number of segments.
 
     Args:
-        systems: results of the same segments, by name of the system.
+        systems: results for the same segments, by name of the system.
         title: title of the plot.
     """
     labels = {label for found in systems.values() for label in found}
@@ -76,7 +76,7 @@ def _draw_frequencies(axes: Axes, systems: Mapping[str, LabelPrecisions]) -> Non
         axes.scatter(x, y, 20 + 120 * size / size.max(), color=color, lw=0)
         highest = max(highest, float(y.max()))
     axes.set(xscale="log", xlabel="tokens of a label", ylabel="MAP (%)", ylim=(0, min(102, 1.15 * highest + 1)))
-    # Small ranges may have no power of ten: ticks are at 2 and 5, too.
+    # A small range may contain no power of ten, so ticks are at 2 and 5 too.
     axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     axes.xaxis.set_minor_locator(NullLocator())

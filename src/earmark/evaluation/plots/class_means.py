@@ -21,7 +21,7 @@ _DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0)  # from the dot, in points
 
 
 def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, title: str = "") -> Figure:
-    """Mean of each word's clips on two principal components, one panel per kind of feature.
+    """Plot the mean of each word's clips on two principal components, one panel per kind of feature.
 
     Args:
         panels: features of the same labeled clips, each of shape (n, d), by name.
@@ -46,16 +46,20 @@ def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, tit
         axes.spines[["top", "right"]].set_visible(False)
         written[axes] = (words, places)
     figure.suptitle(title)
-    figure.draw_without_rendering()  # fixes the layout
+    figure.draw_without_rendering()  # computes the layout, in which words are placed
     for axes, (words, places) in written.items():
         _write_words(axes, words, places)
     return figure
 
 
 def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
-    """The words, sorted, and the mean of each word's rows, shape (c, d), with each column scaled to 0 … 1.
+    """The words, sorted, and the mean of each word's rows, shape (c, d).
 
-    Constant columns become 0.
+    Each column of the features is first scaled to 0 … 1; constant columns become 0.
+
+    Args:
+        vectors: features of labeled clips, shape (n, d).
+        labels: label of each clip, shape (n,).
 
     Raises:
         InputError: the numbers of rows and labels differ, or there are fewer than two words.
@@ -69,21 +73,21 @@ def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...]
         raise InputError(f"features of shape {rows.shape} for {len(names)} labels; embed the labeled clips")
     words, word_ids = np.unique(names, return_inverse=True)
     if len(words) < 2:
-        raise InputError("labels: class means need two words or more")
+        raise InputError("labels: class means need two words or more; add clips of another word")
     span = np.ptp(rows, axis=0)
     scaled = (rows - rows.min(axis=0)) / np.where(span > 0, span, 1)
     return tuple(words.tolist()), np.stack([scaled[word_ids == word].mean(axis=0) for word in range(len(words))])
 
 
 def _write_words(axes: Axes, words: Sequence[str], places: Floats) -> None:
-    """Write each word near its dot, where it overlaps least with dots and other words."""
+    """Write each word near its dot, at the place with the least overlap with dots and other words."""
     figure = axes.get_figure(root=True)
     assert figure is not None
     pixel = 72 / figure.dpi  # in points
     dots = axes.transData.transform(places) * pixel
     inside = Bbox(axes.get_window_extent().get_points() * pixel)
     occupied = [Bbox.from_bounds(x - 3, y - 3, 6, 6) for x, y in dots]
-    # Words of dense dots are placed first: others have room anyway.
+    # Words of dots with many neighbors are placed first, because all other words have room anyway.
     neighbors = (np.linalg.norm(dots[:, None] - dots, axis=2) < 30).sum(axis=1)
     for index in np.argsort(-neighbors, kind="stable"):
         text = axes.annotate(
@@ -109,7 +113,7 @@ def _write_words(axes: Axes, words: Sequence[str], places: Floats) -> None:
 def _best(
     dot: Floats, width: float, height: float, occupied: Sequence[Bbox], inside: Bbox
 ) -> tuple[tuple[float, float], Bbox]:
-    """Offset of the center of a word from its dot, in points, and its box."""
+    """The best offset of a word's center from its dot, in points, and the box of the word there."""
     found: tuple[float, tuple[float, float], Bbox] | None = None
     for distance in _DISTANCES:
         for right, up in _DIRECTIONS:

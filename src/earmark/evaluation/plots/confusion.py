@@ -16,7 +16,7 @@ MANY = 16  # with more words, cells are smaller and have fewer numbers
 
 
 def confusion_plot(panels: Mapping[str, Confusion], *, title: str = "") -> Figure:
-    """Confusion matrices: rows are labels, columns are predictions, in percent of the row's clips.
+    """Plot confusion matrices: rows are labels, columns are predictions, cells are in percent of the row's clips.
 
     Args:
         panels: matrices by name, three in a row.
@@ -44,7 +44,7 @@ def _draw(axes: Axes, panel: Confusion, name: str, *, is_many: bool) -> None:
     counts = np.array(panel.counts, float)
     clips = counts.sum(axis=1, keepdims=True)
     percent = 100 * counts / np.where(clips > 0, clips, 1)
-    # The scale shows rare confusions: a few percent are visible.
+    # A square-root scale of colors makes confusions of a few percent visible.
     axes.imshow(percent, cmap="Blues", norm=PowerNorm(0.5, 0, 100), aspect="auto")
     font = 5 if is_many else 7
     for row, column in zip(*np.nonzero(percent.round() >= (2 if is_many else 1)), strict=True):

@@ -13,14 +13,14 @@ _POWERS = {1: "O(n)", 2: "O(n²)"}
 
 
 def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:
-    """CPU seconds over n on logarithmic axes, with gray lines for O(n) and O(n²).
+    """Plot CPU seconds over n on logarithmic axes, with gray lines for O(n) and O(n²).
 
-    The gray lines go through the last points of the fastest and of the slowest measurement.
+    The gray lines go through the last points of the fastest and of the slowest method.
 
     Args:
-        costs: measurements by name.
+        costs: measurements by name of the method.
         title: title of the plot.
-        of: what n counts, in the plural.
+        of: plural noun for the items that n counts.
     """
     figure, axes = one_panel(6.0, 4.4)
     ends = sorted((cost.seconds[-1] / cost.sizes[-1], cost.sizes[-1], cost.seconds[-1]) for cost in costs.values())

@@ -19,10 +19,10 @@ POINTS_A_LINE = 600
 
 
 def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
-    """Miss rate against false-alarm rate on normal-deviate axes, with a dot at the equal error rate.
+    """Plot miss rate against false-alarm rate on normal-deviate axes, with a dot at the equal error rate.
 
     Args:
-        curves: curves by name; the styles of 28 differ.
+        curves: curves by name; up to 28 curves have different styles.
         title: title of the plot.
         of: plural noun for the scored items, such as "trials".
     """
@@ -40,7 +40,7 @@ def det_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "tr
     axes.set(xlim=ends, ylim=ends, xticks=ticks, yticks=ticks, xticklabels=labels, yticklabels=labels, aspect="equal")
     axes.set(xlabel=f"false acceptances of {of} (%)", ylabel=f"false rejections of {of} (%)", title=title)
     axes.grid(color="0.9", lw=0.6)
-    # Curves of low error leave the upper right free, others the lower left.
+    # Curves with low error rates leave the upper right free, all others the lower left.
     is_good = np.median([equal_error_rate(curve) for curve in curves.values()]) < GOOD_EER
     axes.legend(framealpha=1, edgecolor="white", fontsize="small", loc="upper right" if is_good else "lower left")
     return figure

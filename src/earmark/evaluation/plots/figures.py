@@ -27,25 +27,25 @@ GREYS = ("0.72", "0.45", "0.25")
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """A figure without a window; sizes in inches."""
+    """A figure without a window; width and height in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes."""
+    """A figure with one pair of axes; width and height in inches."""
     figure = empty_figure(width, height)
     return figure, figure.subplots()
 
 
 def line_style(index: int) -> tuple[str, str]:
-    """Color and dashes of a line; 28 of them differ."""
+    """Color and dash pattern of a line; the first 28 indices give different styles."""
     return COLORS[index % len(COLORS)], DASHES[index // len(COLORS) % len(DASHES)]
 
 
 def word_colors(words: Sequence[str]) -> dict[str, str]:
-    """A color for each word, never gray; for more than ten words, hues in pairs of light and dark.
+    """A color for each word, never gray; more than ten words get hues in pairs of light and dark.
 
     >>> word_colors(["yes", "no"])
     {'yes': '#1f77b4', 'no': '#ff7f0e'}
@@ -64,7 +64,7 @@ def word_colors(words: Sequence[str]) -> dict[str, str]:
 
 
 def word_families() -> list[str]:
-    """Font families for words of any script: Matplotlib's own, then installed ones with more letters."""
+    """Font families for words in any script: Matplotlib's own family, then installed families with more letters."""
     installed = set(font_manager.get_font_names())
     return ["DejaVu Sans", *(family for family in _MANY_LETTERS if family in installed)]
 
@@ -72,6 +72,6 @@ def word_families() -> list[str]:
 def save(figure: Figure, path: Path, *, dpi: int = 150) -> None:
     """Write a figure in the format of the suffix (.png, .svg, .pdf)."""
     with warnings.catch_warnings():
-        # For letters that no font has, Matplotlib draws a box; a warning for each would add nothing.
+        # Matplotlib draws a box for a letter that no font has, which needs no warning.
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.savefig(path, dpi=dpi)

@@ -19,12 +19,12 @@ _GAIN, _LOSS = COLORS[0], COLORS[1]
 
 
 def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figure:
-    """Precision and recall, one row per word, one dot per system; bars show one standard deviation over repetitions.
+    """Plot precision and recall: one row per word, one dot per system, and bars of one standard deviation.
 
-    Words are in the order of the last system's recall, the best at the top.
+    The standard deviation is over repetitions. Words are sorted by the last system's recall, with the best at the top.
 
     Args:
-        systems: rates of the same words, by name of the system; the colors of seven differ.
+        systems: rates of the same words, by name of the system; up to seven systems have different colors.
         title: title of the plot.
     """
     *_, last = systems.values()
@@ -50,14 +50,14 @@ def per_word_plot(systems: Mapping[str, WordRates], *, title: str = "") -> Figur
 
 
 def word_difference_plot(first: WordRates, second: WordRates, *, names: Sequence[str], title: str = "") -> Figure:
-    """Differences of the second system from the first in precision and recall, and test clips of each word.
+    """Plot the differences in precision and recall, second system minus first, and the number of test clips per word.
 
-    Words are in the order of the difference in recall.
+    Words are sorted by the difference in recall.
 
     Args:
         first: rates of the first system.
-        second: rates of the second system, of the same words.
-        names: names of both.
+        second: rates of the second system for the same words.
+        names: names of both systems.
         title: title of the plot.
     """
     gain = {
@@ -87,17 +87,17 @@ def word_difference_plot(first: WordRates, second: WordRates, *, names: Sequence
 
 
 def _order(rates: Floats) -> NDArray[np.integer]:
-    """Indices of words from the best to the worst; words without a rate last."""
+    """Indices of words from the best to the worst; words without a rate come last."""
     return np.argsort(-np.nan_to_num(rates.mean(axis=0), nan=-np.inf), kind="stable")
 
 
 def _positions(among: Sequence[str], words: Sequence[str]) -> list[int]:
-    """Index of each word among others."""
+    """Index of each word in `among`."""
     return [among.index(word) for word in words]
 
 
 def _moments(values: Floats) -> tuple[Floats, Floats]:
-    """Mean and standard deviation over repetitions; 0 for a single one."""
+    """Mean and standard deviation over repetitions; the standard deviation is 0 for one repetition."""
     mean = values.mean(axis=0)
     return mean, values.std(axis=0, ddof=1) if len(values) > 1 else np.zeros_like(mean)
 

@@ -24,12 +24,12 @@ IN_A_LEGEND = 14
 def projection_plot(
     vectors: Floats, labels: Sequence[str], words: Sequence[str], *, title: str = "", seed: int = 0
 ) -> Figure:
-    """Two projections of embeddings: principal components, which keep distances, and t-SNE, which keeps neighbors.
+    """Plot two projections of embeddings: principal components, which keep distances, and t-SNE, which keeps neighbors.
 
     Embeddings are scaled to unit length first, so that distances correspond to angles.
 
     Args:
-        vectors: shape (n, d); choose rows by `sampled` if there are more than 2,000.
+        vectors: embeddings, shape (n, d); for more than 2,000 rows, choose some with `sampled`.
         labels: label of each row, shape (n,).
         words: labels that get a color; rows with other labels are gray.
         title: title of the plot.
@@ -64,7 +64,7 @@ def projection_plot(
 
 
 def sampled(count: int, rng: np.random.Generator, *, most: int = POINTS) -> Ints:
-    """Random indices below `count`, at most `most`, ascending.
+    """At most `most` random indices below `count`, ascending.
 
     >>> sampled(3, np.random.default_rng(0)).tolist()
     [0, 1, 2]
@@ -73,7 +73,7 @@ def sampled(count: int, rng: np.random.Generator, *, most: int = POINTS) -> Ints
 
 
 def principal(rows: Floats) -> tuple[Floats, Floats]:
-    """Coordinates on the first two components, shape (n, 2), and their shares of the variance."""
+    """Coordinates on the first two principal components, shape (n, 2), and the share of variance of each component."""
     if not _spreads(rows):
         return np.zeros((len(rows), 2)), np.zeros(2)
     fitted = PCA(2, svd_solver="full").fit(rows)
@@ -84,12 +84,12 @@ def _neighbors(rows: Floats, seed: int) -> Floats:
     """Coordinates by t-SNE, shape (n, 2)."""
     if not _spreads(rows) or len(rows) < 4:
         return np.zeros((len(rows), 2))
-    # The first fifty components keep the neighborhoods and are several times faster.
+    # On the first fifty components, t-SNE keeps the neighborhoods and is several times faster.
     if min(rows.shape) > 50:
         rows = PCA(50, svd_solver="full").fit_transform(rows)
     perplexity = min(PERPLEXITY, (len(rows) - 1) / 3)
     first = principal(rows)[0]
-    initialization = first / max(first[:, 0].std(), 1e-12) * 1e-4  # scaled like scikit-learn's own
+    initialization = first / max(first[:, 0].std(), 1e-12) * 1e-4  # the scale of scikit-learn's own initialization
     return TSNE(perplexity=perplexity, init=initialization.astype(np.float32), random_state=seed).fit_transform(rows)
 
 

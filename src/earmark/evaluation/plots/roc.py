@@ -12,16 +12,13 @@ LEAST = 0.001
 
 
 def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
-    """Share of positives accepted against the share of negatives accepted, from 0.1 %. The gray line is chance.
-
-    The arguments are those of `det_plot`.
-    """
+    """Plot hit rate against false-alarm rate from 0.1 % on; a gray line shows chance. Arguments as in `det_plot`."""
     figure, axes = one_panel(5.6, 4.8)
     for index, (name, curve) in enumerate(curves.items()):
         color, dash = line_style(index)
         label = f"{name}  (AUC {100 * area_under_curve(curve):.1f} %)"
         kept = corners(curve)
-        # A false-alarm rate of zero is infinitely far to the left; the line starts at the edge.
+        # A false-alarm rate of zero is at minus infinity on a logarithmic axis; the line starts at the edge instead.
         far = np.maximum(kept.far, LEAST / 10)
         axes.plot(100 * far, 100 * (1 - kept.frr), dash, color=color, lw=1.8, label=label)
     chance = np.geomspace(LEAST, 1, 100)

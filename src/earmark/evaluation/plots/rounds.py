@@ -8,10 +8,10 @@ from earmark.evaluation.plots.figures import COLORS, one_panel
 
 
 def rounds_plot(values: Sequence[float], kept: int, *, ylabel: str, title: str = "") -> Figure:
-    """A metric at the start and after each round, with the kept round marked.
+    """Plot a metric at the start and after each round, and mark the kept round.
 
     Args:
-        values: at the start, then after each round.
+        values: metric at the start, then after each round.
         kept: index of the kept value; 0 for the start.
         ylabel: name of the metric.
         title: title of the plot.

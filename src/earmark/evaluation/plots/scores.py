@@ -20,17 +20,17 @@ def score_plot(
     xlabel: str = "score",
     threshold: float | None = None,
 ) -> Figure:
-    """Histograms of scores, each with area 1.
+    """Plot histograms of scores, each with area 1.
 
     Args:
-        panels: scores by kind, for each panel; kinds without scores are left out.
+        panels: scores by kind of trial, by name of the panel; kinds without scores are left out.
         title: title of the plot.
         xlabel: name of the score.
-        threshold: position of a vertical line.
+        threshold: threshold to draw as a vertical line; None for no line.
     """
     figure = empty_figure(6.4, 1.5 + 1.5 * len(panels))
     rows = figure.subplots(len(panels), 1, sharex=True, squeeze=False)[:, 0]
-    # Outliers would compress all other scores into one bar; they are counted in the outermost bars.
+    # Outliers would compress all other scores into few bars, so they are counted in the outermost bars.
     every = [values for kinds in panels.values() for values in kinds.values() if values.size]
     low = min(np.quantile(values, 0.001, method="higher") for values in every)
     high = max(np.quantile(values, 0.999, method="lower") for values in every)

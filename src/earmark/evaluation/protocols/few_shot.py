@@ -1,8 +1,8 @@
 """The few-shot protocol: enroll keywords from a few clips, score every test clip against every keyword.
 
 `score_vectors` compares embeddings. `score_clips` embeds each clip once with any function from a waveform to a vector,
-then compares. `score_streams` calls `enroll` with the takes and runs a `Detector` over each test clip, as users do. All
-return `ScoredPair`s; `compute_metrics` computes the metrics of these.
+and compares the vectors. `score_streams` calls `enroll` with the takes and runs a `Detector` over each test clip, as
+users do. All return `ScoredPair`s by condition; `compute_metrics` computes their metrics.
 """
 
 import warnings
@@ -51,7 +51,7 @@ class FewShotSettings(Settings):
         "best take, or by one RBF-SVM per keyword.",
     )
     target_words: tuple[str, ...] | None = Field(
-        None, min_length=1, description="Enroll only these words, the others become impostors; all if not given."
+        None, min_length=1, description="Enroll only these words; others become impostors. All if not given."
     )
     draws: int | None = Field(None, ge=1, description="Number of lists of each condition; all if not given.")
     seed: int = Field(0, description="Seed of the bootstrap over speakers, and of the projection.")
@@ -59,7 +59,7 @@ class FewShotSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.scoring == "detector" and self.backend != "prototype":
-            raise InputError("only for scoring clip; the detector has a score of its own", key="backend")
+            raise InputError("only for scoring 'clip'; the detector has its own score: drop backend", key="backend")
         return self
 
 
@@ -95,7 +95,7 @@ class ListResult:
     """Metrics of one pair of lists.
 
     Attributes:
-        name: of the pair, such as `k5_s0`.
+        name: name of the pair, such as `k5_s0`.
         keywords: number of keywords.
         takes: number of enrollment clips.
         clips: number of test clips.
@@ -113,7 +113,7 @@ class ListResult:
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """Metrics of the lists of one condition, and their spread over these lists."""
+    """Metrics of each pair of lists of a condition, and their spread over the pairs."""
 
     name: str
     lists: tuple[ListResult, ...]
@@ -132,10 +132,10 @@ def score_vectors(
 
     Args:
         conditions: from `trials.find_pairs`.
-        vectors: embeddings, shape (d,), by path; for each of `trials.every_path`.
+        vectors: embeddings, shape (d,), by path; for every path of the lists (`trials.every_path`).
         backend: scoring back-end, see `backends.score`.
-        background: embeddings of clips without a keyword that no list names, shape (b, d): negatives of `svm` beside
-            the takes of other keywords.
+        background: embeddings of clips without a keyword, from outside the lists, shape (b, d); for `svm`, they are
+            negatives beside the takes of the other keywords.
         svm: settings of the SVMs.
 
     Raises:
@@ -195,7 +195,7 @@ def score_streams(
 ) -> Scored:
     """Enroll the takes and score each test clip by the maximum of `Detector.scores`.
 
-    Each clip is processed once, with the keywords of all lists that test it.
+    Each clip is processed once, with the keywords of all lists that contain it.
 
     Args:
         conditions: from `trials.find_pairs`.
@@ -237,7 +237,7 @@ def score_streams(
 def compute_metrics(
     scored: Scored, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
 ) -> tuple[ConditionResult, ...]:
-    """Every metric of every list, and its spread over the lists of a condition.
+    """Compute every metric of each pair of lists, and its spread over the pairs of a condition.
 
     Args:
         scored: from `score_vectors`, `score_clips` or `score_streams`.
@@ -248,7 +248,7 @@ def compute_metrics(
 
 
 def confusion(pairs: tuple[ScoredPair, ...]) -> Confusion:
-    """Closed-set confusion of the target clips, summed over the lists of a condition."""
+    """Closed-set confusion matrix of the target clips, summed over the pairs of lists of a condition."""
     words = tuple(sorted({word for scored in pairs for word in scored.pair.keywords}))
     labels, predictions = [], []
     for scored in pairs:
@@ -260,7 +260,7 @@ def confusion(pairs: tuple[ScoredPair, ...]) -> Confusion:
 
 
 def _percent(share: float) -> str:
-    """A share as part of a key: 0.025 gives 2_5."""
+    """Format a share as percent for a key: 0.025 as `2_5`."""
     return f"{100 * share:g}".replace(".", "_")
 
 
@@ -269,9 +269,9 @@ METRICS = {
     "f1": "macro F1",
     "auc": "AUC",
     "eer": "EER",
-    "eer_at_point": "EER as Jung et al. take it",
+    "eer_at_point": "EER by Jung et al.",
     **{f"frr_at_far_{_percent(far)}": f"FRR at FAR {far * 100:g} %" for far in FARS},
-    **{f"frr_at_point_{_percent(far)}": f"FRR at FAR {far * 100:g} % as Jung et al. take it" for far in FARS},
+    **{f"frr_at_point_{_percent(far)}": f"FRR at FAR {far * 100:g} % by Jung et al." for far in FARS},
     **{
         f"identification_{_percent(share)}": f"right and accepted with {share * 100:g} % of impostors let in"
         for share in IMPOSTOR_SHARES
@@ -282,7 +282,7 @@ METRICS = {
 
 
 def _numbers_of(scored: ScoredPair) -> Callable[[Floats | None], dict[str, float]]:
-    """The metrics as a function of the weights of the test clips. Trials are sorted once for all calls."""
+    """A function from weights of the test clips to the metrics; trials are sorted once for all calls."""
     order = np.argsort(-scored.scores, axis=None)
     sorted_scores, positive = scored.scores.ravel()[order], scored.positive.ravel()[order]
     clips = order // len(scored.pair.keywords)
@@ -319,7 +319,7 @@ def _condition_result(
         rows = [np.array([place[clip.path] for clip in scored.pair.test]) for scored in pairs]
 
         def mean_over_lists(weights: Floats) -> Floats:
-            # The lists of a condition share speakers: one draw of speakers weights all lists.
+            # The lists of a condition share speakers, so one draw of speakers weights the clips of all lists.
             drawn = [numbers(weights[own]) for numbers, own in zip(functions, rows, strict=True)]
             return np.mean([list(one.values()) for one in drawn], axis=0)
 
@@ -344,7 +344,7 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword
 
     def keyword(label: str, paths: list[str]) -> "Keyword":
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the lists are fixed: no take can be recorded again
+            warnings.simplefilter("ignore")  # warnings ask for better takes, but the lists are fixed
             waves = [audio.read(folder / path) for path in paths]
             return enroll(_unique_name(pair, label), waves, encoder=encoder, sources=paths)
 
@@ -359,7 +359,7 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword
                 try:
                     keyword(label, [path])
                 except EnrollmentError as error:
-                    warnings.warn(f"list {pair.name}, keyword {label}, left out: {error}", stacklevel=3)
+                    warnings.warn(f"list {pair.name}, keyword {label}: dropped a take: {error}", stacklevel=3)
                 else:
                     usable.append(path)
             if usable:

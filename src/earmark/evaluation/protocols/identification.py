@@ -22,7 +22,7 @@ def compute_metrics(
     """Top-1 and top-5 accuracy with 95 % intervals over speakers.
 
     Args:
-        logits: shape (n, c), without margin.
+        logits: class logits of the clips without the margin of a loss, shape (n, c).
         classes: speakers in the order of the columns.
         labels: speaker of each clip, one of `classes`.
         rng: draws speakers for the intervals; None computes no intervals.
@@ -31,7 +31,7 @@ def compute_metrics(
         Estimates by the keys of `METRICS`.
 
     Raises:
-        InputError: a label is no class, the shapes do not fit, or a logit is NaN.
+        InputError: a label is not one of the classes, the shapes do not fit, or a logit is NaN.
 
     >>> found = compute_metrics(np.float32([[3, 1], [2, 1]]), ["anna", "bob"], ["anna", "bob"])
     >>> found["top_1"].value, found["top_5"].value
@@ -46,7 +46,7 @@ def compute_metrics(
 
 
 def ranks(logits: Floats, classes: Sequence[str], labels: Sequence[str]) -> Ints:
-    """Number of classes that rank before the right one, shape (n,); ties are ranked in the order of the columns.
+    """Number of classes ranked before the right class of each clip, shape (n,); ties rank in the order of the columns.
 
     Raises:
         InputError: as in `compute_metrics`.
@@ -61,7 +61,7 @@ def ranks(logits: Floats, classes: Sequence[str], labels: Sequence[str]) -> Ints
         raise InputError(
             f"speaker {unknown[0]!r}"
             + (f" and {len(unknown) - 1} more" if len(unknown) > 1 else "")
-            + f": not among the {len(classes)} classes of the encoder; remove them from the list"
+            + f": not among the {len(classes)} classes of the encoder; remove their recordings from the list"
         )
     own = np.array([column[label] for label in labels])
     score = np.take_along_axis(logits, own[:, None], axis=1)

@@ -1,20 +1,20 @@
 """Retrieval of labeled segments: mean average precision.
 
-Every segment is a query: all others are ranked by their similarity to it, and those with its label are the right
-answers. With R right answers among the candidates, P(k) the share of right answers among the first k, and rel(k) = 1 if
-the k-th answer is right,
+Every segment is a query: all other segments are ranked by their similarity to the query, and segments with the query's
+label are the right answers. With R right answers among the candidates, P(k) the share of right answers among the first
+k, and rel(k) = 1 if the k-th answer is right,
 
     AP   = 1/R · Σ_{k ≤ K} rel(k) · P(k)      K: largest number of right answers to any query
     AP@R = 1/R · Σ_{k ≤ R} rel(k) · P(k)
 
 MAP is the mean of AP over the queries with right answers, so that frequent labels count more. This is
 `mean_average_precision` and `mean_average_precision_at_r` of pytorch-metric-learning with k = "max_bin_count".
-Algayres et al. (2022) compute it with the query among its own candidates (`published`): the query is then always its
+Algayres et al. (2022) compute MAP with the query among its own candidates (`published`): the query is then always its
 own first answer, which favors rare labels.
 
 There are three rankings: `all` other segments; `across`, only segments of other speakers, so that a common voice does
-not help; `within`, only segments of the query's speaker. Of answers with equal similarity, the wrong ones are ranked
-first, so that an encoder with constant embeddings scores 0.
+not help; `within`, only segments of the query's speaker. Wrong answers rank before right answers of equal similarity,
+so that an encoder with constant embeddings scores 0.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -40,14 +40,14 @@ Similarities = Callable[[Ints, Ints], Floats]
 RANKINGS = {"all": "all others", "across": "other speakers", "within": "own speaker", "published": "all and itself"}
 """The candidates of each ranking, in words."""
 METRICS = {"map": "MAP", "map_at_r": "MAP@R"}
-"""Name of each metric, by its key in the results. Fractions."""
+"""Name of each metric, by its key in the results; fractions."""
 
-# Most similarities in a block: 64 MiB of float32.
+# Maximum number of similarities in a block: 64 MiB of float32.
 BLOCK = 2**24
 
 
 class RetrievalSettings(Settings):
-    """Settings of a retrieval of labeled segments."""
+    """Settings of the retrieval of labeled segments."""
 
     published: bool = Field(False, description="Also rank with each query among its own candidates, as published.")
     seed: int = Field(0, description="Seed of the bootstrap over speakers.")
@@ -60,8 +60,8 @@ class Precisions:
     Attributes:
         ap: AP of each query, shape (n,); NaN without a right answer.
         ap_at_r: AP@R of each query, shape (n,).
-        right: number of right answers R of each query, shape (n,).
-        depth: K, the number of ranks that count.
+        right: number of right answers to each query (R), shape (n,).
+        depth: number of ranks that count in AP (K).
     """
 
     ap: Floats
@@ -71,7 +71,7 @@ class Precisions:
 
 
 def cosine_similarities(embeddings: Floats) -> Similarities:
-    """Cosines of embeddings, for `precisions`.
+    """A function that computes cosines of pairs of embeddings, for `precisions`.
 
     Args:
         embeddings: shape (n, d); rows need not be unit length.
@@ -88,7 +88,7 @@ def cosine_similarities(embeddings: Floats) -> Similarities:
 
     def similarities(rows: Ints, columns: Ints) -> Floats:
         nonlocal ordered
-        # All blocks have the same columns: they are put in order once.
+        # All blocks have the same columns, so they are sorted only once.
         if ordered is None or ordered[0] is not columns:
             ordered = columns, np.ascontiguousarray(units[columns].T)
         return units[rows] @ ordered[1]
@@ -105,18 +105,18 @@ def precisions(
     progress: Progress = no_progress,
     block: int = BLOCK,
 ) -> dict[str, Precisions]:
-    """Average precision of every query, block by block: time grows with n², memory does not.
+    """Average precision of every query. Queries are ranked in blocks: time grows with n², memory does not.
 
     Args:
-        similarities: similarities of any segments, such as `cosine_similarities`.
+        similarities: computes similarities of segments, such as `cosine_similarities(embeddings)`.
         labels: one per segment.
         speakers: one per segment; a segment with "" has a speaker of its own.
         published: also rank with the query among its own candidates.
         progress: called after each block.
-        block: most similarities to compute at once.
+        block: maximum number of similarities to compute at once.
 
     Returns:
-        By ranking: `all`, `across` and `within`, and `published` if wanted.
+        Precisions by ranking: `all`, `across`, `within`, and also `published` if that is set.
 
     Raises:
         InputError: a segment has no label, or every label occurs once.
@@ -126,12 +126,12 @@ def precisions(
     named = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
     codes = np.unique(np.array(labels, np.str_), return_inverse=True)[1]
     voices = np.unique(np.array(named, np.str_), return_inverse=True)[1]
-    # Sorted by label, the right answers of a query are one slice of its row.
+    # Segments are sorted by label, so that the right answers to a query are one slice of its row.
     order = np.argsort(codes, kind="stable")
     queries = _Queries(codes[order], voices[order], published)
     if not queries.right["all"].any():
         raise InputError(
-            f"{len(labels)} segments with as many labels: no query has a right answer; add more of a label"
+            f"labels: all {len(labels)} differ, so that no query has a right answer; add segments with equal labels"
         )
     found = {name: np.full((2, len(order)), np.nan) for name in queries.right}
     step = max(1, block // len(order))
@@ -157,10 +157,11 @@ def compute_metrics(
     Args:
         found: from `precisions`.
         speakers: one per segment; a segment with "" counts as a speaker of its own.
-        rng: draws the speakers whose queries count, for the intervals; the candidates stay. None computes no intervals.
+        rng: draws the speakers whose queries count, for the intervals; the candidates stay the same. None computes no
+            intervals.
 
     Returns:
-        By ranking, then by the keys of `METRICS`; NaN for a ranking in which no query has a right answer.
+        Estimates by ranking, then by the keys of `METRICS`; NaN for a ranking in which no query has a right answer.
     """
     rows = np.stack([values for ranking in found.values() for values in (ranking.ap, ranking.ap_at_r)])
     means = _means(rows)
@@ -170,7 +171,7 @@ def compute_metrics(
 
 
 def by_label(found: Precisions, labels: Sequence[str]) -> dict[str, tuple[int, float]]:
-    """Number of tokens of each label and the mean of their AP; labels without right answers are left out."""
+    """Number of segments of each label and their mean AP, by label; labels without right answers are left out."""
     names, codes = np.unique(np.array(labels, np.str_), return_inverse=True)
     known = np.isfinite(found.ap)
     tokens = np.bincount(codes, minlength=len(names))
@@ -189,11 +190,11 @@ class _Queries:
     Attributes:
         codes: label of each segment, ascending, shape (n,).
         voices: speaker of each segment, shape (n,).
-        first: first segment with the label of each segment, shape (n,).
-        last: one past the last such segment, shape (n,).
-        own: segments of each speaker.
+        first: index of the first segment with the same label, for each segment, shape (n,).
+        last: one past the index of the last segment with the same label, shape (n,).
+        own: indices of the segments of each speaker.
         right: by ranking, number of right answers to each query, shape (n,).
-        depth: by ranking, the largest of these numbers.
+        depth: by ranking, the largest number of right answers to a query.
     """
 
     def __init__(self, codes: Ints, voices: Ints, published: bool) -> None:
@@ -213,7 +214,7 @@ class _Queries:
 
 
 def _rank_block(block: Floats, start: int, queries: _Queries) -> dict[str, Floats]:
-    """AP and AP@R of a block of queries by ranking, shape (2, b). Overwrites the block of similarities."""
+    """AP and AP@R of a block of queries, shape (2, b), by ranking; overwrites the block of similarities."""
     rows = np.arange(start, start + len(block))
     found = {}
     if "published" in queries.right:
@@ -234,7 +235,7 @@ def _rank_block(block: Floats, start: int, queries: _Queries) -> dict[str, Float
 
 
 def _ranked(block: Floats, rows: Ints, queries: _Queries, name: str) -> Floats:
-    """AP and AP@R of queries, shape (2, b); segments that are no candidates are -inf in the block."""
+    """AP and AP@R of queries, shape (2, b); segments outside the candidates are -inf in the block."""
     values = np.full((2, len(block)), np.nan)
     depth = min(queries.depth[name], block.shape[1])
     if not depth:
@@ -252,7 +253,7 @@ def _precision(right: Floats, best: Floats, scores: Floats, depth: int) -> tuple
     """AP and AP@R of one query.
 
     Args:
-        right: similarities of the right answers, in any order; -inf for segments that are no candidates.
+        right: similarities of the right answers, in any order; -inf for segments outside the candidates.
         best: the highest similarities of all candidates, ascending.
         scores: similarities of all candidates.
         depth: K.
@@ -263,7 +264,7 @@ def _precision(right: Floats, best: Floats, scores: Floats, depth: int) -> tuple
     if not seen.size:
         return 0.0, 0.0
     above = len(best) - np.searchsorted(best, seen, "left")  # answers that are at least as similar
-    if seen[-1] == best[0]:  # there may be more equal ones than `best` has
+    if seen[-1] == best[0]:  # `best` may lack some answers of equal similarity
         above[seen == best[0]] = np.count_nonzero(scores >= best[0])
     number = np.arange(1, len(seen) + 1)
     ties = np.searchsorted(-seen, -seen, "right")  # right answers that are at least as similar
@@ -273,7 +274,7 @@ def _precision(right: Floats, best: Floats, scores: Floats, depth: int) -> tuple
 
 
 def _means(rows: Floats) -> Callable[[Floats], Floats]:
-    """Weighted means of rows, without NaN."""
+    """A function from weights, shape (n,), to the weighted mean of each row; NaN values are left out."""
     known = np.isfinite(rows)
     filled = np.where(known, rows, 0)
 

@@ -1,8 +1,8 @@
 """Retrieval of spoken terms: MAP, precision at rank, and NIST's maximum term-weighted value.
 
-An *occurrence* is a span of a file in which a word is said. A hit is correct if its middle is inside an occurrence of
-its word, or at most a tolerance outside, and no better hit was matched with that occurrence. References are words with
-their times, or whole sentences that contain the word.
+An *occurrence* is a span of a file in which a word is said. A hit is correct if its middle is in an occurrence of its
+word, or outside by at most a tolerance, and no better hit was matched with the same occurrence. References are words
+with their times, or whole sentences that contain the word.
 """
 
 from collections import defaultdict
@@ -25,7 +25,7 @@ BETA = 999.9
 """Weight of a false alarm in a term-weighted value, as in NIST's Spoken Term Detection evaluation of 2006."""
 
 METRICS = {"map": "MAP", "precision_at_10": "P@10", "precision_at_r": "P@R", "mtwv": "MTWV"}
-"""Keys of the metrics in results, and their names."""
+"""Name of each metric, by its key in the results."""
 
 
 @dataclass(frozen=True)
@@ -42,8 +42,8 @@ class QueryResult:
     """The hits of a query, compared with the references.
 
     Attributes:
-        scores: descending, shape (m,).
-        is_correct: shape (m,).
+        scores: scores of the hits, descending, shape (m,).
+        is_correct: whether each hit is correct, shape (m,).
         occurrences: number of occurrences of the word, above 0.
         label: the word.
     """
@@ -57,19 +57,19 @@ class QueryResult:
 def match_hits(
     hits: Sequence[Hit], occurrences: Sequence[Occurrence], *, tolerance_s: float = TOLERANCE_S, label: str = ""
 ) -> QueryResult:
-    """Match each occurrence with the best hit there.
+    """Match each occurrence with the best hit close to it.
 
     Args:
-        hits: of a query.
-        occurrences: of its word, at least one.
-        tolerance_s: how far the middle of a hit may be outside an occurrence.
+        hits: hits of a query.
+        occurrences: occurrences of the query's word, at least one.
+        tolerance_s: largest distance of the middle of a correct hit from its occurrence.
         label: the word.
 
     Raises:
         InputError: there is no occurrence.
     """
     if not occurrences:
-        raise InputError(f"{label or 'query'}: no occurrence in the references; leave it out")
+        raise InputError(f"{label or 'query'}: no occurrence in the references; leave the query out")
     free: dict[str, list[Occurrence]] = defaultdict(list)
     for occurrence in occurrences:
         free[occurrence.file].append(occurrence)
@@ -77,7 +77,7 @@ def match_hits(
     is_correct = np.zeros(len(ordered), np.bool_)
     for rank, hit in enumerate(ordered):
         middle_s = (hit.start_s + hit.end_s) / 2
-        # The nearest of several occurrences within the tolerance: the others stay free for other hits.
+        # Of several occurrences within the tolerance, only the nearest is matched; the others stay free for other hits.
         near = min(free[hit.file], key=lambda one: _distance_s(middle_s, one), default=None)
         if near is not None and _distance_s(middle_s, near) <= tolerance_s:
             free[hit.file].remove(near)
@@ -103,7 +103,7 @@ def precision_at(result: QueryResult, count: int) -> float:
 def max_term_weighted_value(
     results: Sequence[QueryResult], audio_s: float, *, beta: float = BETA, weights: Floats | None = None
 ) -> tuple[float, float]:
-    """MTWV: the largest TWV over thresholds, one for all queries, and that threshold (+inf if no hit helps).
+    """MTWV: the largest term-weighted value (TWV) over all thresholds, where all queries share one threshold.
 
     TWV(θ) = 1 − mean over queries of [P_miss(θ) + β · P_FA(θ)], with P_miss = 1 − correct hits / occurrences and
     P_FA = wrong hits / (audio_s − occurrences), over hits with a score of at least θ. 1 is perfect, 0 is the value
@@ -113,7 +113,10 @@ def max_term_weighted_value(
         results: from `match_hits`.
         audio_s: duration of the audio that was searched.
         beta: weight of false alarms.
-        weights: of the queries, shape (q,); None for equal weights.
+        weights: weights of the queries, shape (q,); None for equal weights.
+
+    Returns:
+        The largest TWV and its threshold, which is +inf if no hit improves the value.
     """
     counts = np.ones(len(results)) if weights is None else weights
     gains = [
@@ -133,12 +136,12 @@ def max_term_weighted_value(
 def search_metrics(
     results: Sequence[QueryResult], audio_s: float, rng: np.random.Generator | None = None
 ) -> dict[str, Estimate]:
-    """The metrics of `METRICS`, means over queries.
+    """Compute the metrics of `METRICS` over all queries.
 
     Args:
         results: from `match_hits`, at least one.
         audio_s: duration of the audio that was searched.
-        rng: for the 95 % intervals, by bootstrap over words; None for no intervals.
+        rng: draws words for the 95 % intervals; None computes no intervals.
     """
     columns = np.array(
         [[average_precision(one), precision_at(one, 10), precision_at(one, one.occurrences)] for one in results]
@@ -160,7 +163,7 @@ def search_metrics(
 
 
 def by_label(results: Sequence[QueryResult]) -> Mapping[str, list[QueryResult]]:
-    """Results of each word, in the order of the first query of each word."""
+    """Group results by word; words are in the order of their first queries."""
     found: dict[str, list[QueryResult]] = {}
     for one in results:
         found.setdefault(one.label, []).append(one)
@@ -168,5 +171,5 @@ def by_label(results: Sequence[QueryResult]) -> Mapping[str, list[QueryResult]]:
 
 
 def _distance_s(time_s: float, occurrence: Occurrence) -> float:
-    """Distance of a time from an occurrence; negative inside, down to minus half of its duration."""
+    """Distance of a time from an occurrence; negative inside it, and least in its middle."""
     return max(occurrence.start_s - time_s, time_s - occurrence.end_s)

@@ -21,19 +21,19 @@ PAUSE_S = 1.0  # longest pause between two words of a phrase
 
 @dataclass(frozen=True)
 class LabeledQuery:
-    """A query: its word, as written in transcripts, and one or more takes of it."""
+    """A query: a word as written in transcripts, and one or more takes of the word."""
 
     label: str
     takes: tuple[QueryTake, ...]
 
 
 def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tuple[LabeledQuery, ...]:
-    """Read queries from a list with lines `label path`, or from a manifest, whose clips may be parts of files.
+    """Read queries from a list with lines `label path`, or from a manifest; its clips may be parts of files.
 
     Args:
         path: the list or manifest (.tsv, .parquet); in a list, `_` in a label is a space.
         audio: folder of the relative paths in a list; None for the folder of the list.
-        takes: clips per query, in their order; clips of a word that do not fill a query are left out.
+        takes: number of clips per query, in their order; leftover clips that do not fill a query are dropped.
 
     Raises:
         InputError: the file cannot be read, names a missing recording, or contains no query.
@@ -46,7 +46,7 @@ def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tu
             times = (clip.start_s, clip.end_s) if is_part else (None, None)
             file = manifest.locate(clip)
             if not file.is_file():
-                raise InputError(f"{path}: no file {file}; move the manifest to the folder of its recordings")
+                raise InputError(f"{path}: {file} is missing; move the manifest to the folder of its recordings")
             found[_spoken(clip.label)].append(QueryTake(file, *times))
     else:
         folder = audio or path.parent
@@ -59,24 +59,24 @@ def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tu
         for start in range(0, len(own) - takes + 1, takes)
     )
     if not queries:
-        raise InputError(f"no word in {path} has {takes} clips with a label; lower it, or add clips", key="takes")
+        raise InputError(f"no word in {path} has {takes} labeled clips; use fewer takes, or add clips", key="takes")
     return queries
 
 
 def read_occurrences(path: Path, files: Sequence[str], labels: Iterable[str]) -> dict[str, list[Occurrence]]:
-    """Read where words are said in the files of an index.
+    """Read from references where words are said in the files of an index.
 
     Args:
-        path: a manifest, whose clips contain their text, or else their label; or an alignment: a folder of TextGrids,
-            or .TextGrid, .ctm, .json, .jsonl.
-        files: of the index.
+        path: a manifest, whose clips have a text, or else a label; or an alignment: a folder of TextGrids, or a file
+            (.TextGrid, .ctm, .json, .jsonl).
+        files: files of the index.
         labels: the words or phrases, from `read_queries`.
 
     Returns:
         Occurrences by label, two for a clip that contains a word twice. Labels without occurrences are left out.
 
     Raises:
-        InputError: the references cannot be read, or name none of the files.
+        InputError: the references cannot be read, or contain none of the files.
     """
     occurrences: dict[str, list[Occurrence]] = defaultdict(list)
     wanted = sorted({tuple(label.split()) for label in labels})
@@ -90,7 +90,7 @@ def read_occurrences(path: Path, files: Sequence[str], labels: Iterable[str]) ->
 
 @dataclass(frozen=True)
 class _Word:
-    """A spoken word; words of one phrase have the same `clip`."""
+    """A spoken word; only words with the same `clip` can form a phrase."""
 
     text: str
     start_s: float
@@ -108,13 +108,13 @@ def _from_manifest(path: Path, files: Sequence[str]) -> Mapping[str, list[_Word]
             end_s = float("inf") if clip.end_s is None else clip.end_s
             words[file] += [_Word(text, clip.start_s, end_s, number) for text in spoken_words(clip.text or clip.label)]
     if not words:
-        raise InputError(f"{path}: names none of the indexed files; use the manifest of these recordings")
+        raise InputError(f"{path}: contains none of the indexed files; use the manifest of these recordings")
     return words
 
 
 def _from_alignments(path: Path, files: Sequence[str]) -> Mapping[str, list[_Word]]:
     found = read_alignments(path).of(Manifest(tuple(map(Clip, files))))
-    # Aligned words have times, so a phrase may cross sentences.
+    # Aligned words have times, so that a phrase may cross sentences: all words have the same `clip`.
     return {
         file: [_Word(word.text, word.start_s, word.end_s, 0) for word in alignment.words]
         for file, alignment in zip(files, found, strict=True)

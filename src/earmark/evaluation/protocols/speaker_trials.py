@@ -26,7 +26,7 @@ class IdentificationSettings(Settings):
         0,
         ge=0,
         description="Number of random crops of a recording to average, cut as in training; 0: the center crop, or the "
-        "whole recording for encoders of any length.",
+        "whole recording if the encoder accepts any length.",
     )
     skip_missing: bool = Field(False, description="Drop missing and silent recordings, and print their number.")
     seed: int = Field(0, description="Seed of the crops, and of the bootstrap over speakers.")
@@ -55,7 +55,7 @@ class SpeakerTrials:
         files: file of each recording, by its path in the list.
         speakers: speaker by path; "" where unknown.
         listed: pairs to compare; None for all pairs.
-        missing: listed recordings without a file.
+        missing: paths of listed recordings that have no file.
     """
 
     files: dict[str, Path]
@@ -64,7 +64,7 @@ class SpeakerTrials:
     missing: tuple[str, ...] = ()
 
     def pairs(self, paths: Sequence[str]) -> Pairs:
-        """Pairs as indices into these recordings; listed pairs with other recordings are dropped.
+        """Pairs as indices into `paths`; listed pairs with other recordings are dropped.
 
         Raises:
             InputError: all pairs are of one kind, or a speaker is unknown.
@@ -75,7 +75,9 @@ class SpeakerTrials:
         kept = [pair for pair in self.listed if pair.first in there and pair.second in there]
         named, pairs = listed_pairs(kept)
         if not named:
-            raise InputError(f"none of the {len(self.listed)} pairs has both recordings; name the folder of the corpus")
+            raise InputError(
+                f"{len(self.listed)} pairs: no pair has both of its recordings; name the folder of the corpus"
+            )
         row_of = {path: row for row, path in enumerate(paths)}
         rows = [row_of[path] for path in named]
         return Pairs(_indexed(rows, pairs.first), _indexed(rows, pairs.second), pairs.is_same)
@@ -84,20 +86,20 @@ class SpeakerTrials:
 def read_identification(
     split_list: Path, audio: Path, *, manifest: Path | None = None, skip_missing: bool = False
 ) -> SpeakerTrials:
-    """The test recordings of an `iden_split.txt`, its lines `3 path`.
+    """Read the test recordings, lines `3 path`, of a list such as `iden_split.txt`.
 
     Args:
         split_list: the list.
-        audio: folder that its paths are relative to.
+        audio: folder that the paths in the list are relative to.
         manifest: manifest with the speakers; None: see `speaker_naming`.
         skip_missing: drop recordings without a file.
 
     Raises:
-        InputError: the list is wrong or has no such line, or a recording is missing or has no speaker.
+        InputError: the list is wrong or has no test recording, or a recording is missing or has no speaker.
     """
     paths = [utterance.path for utterance in read_split_list(split_list) if utterance.split == "test"]
     if not paths:
-        raise InputError(f"{split_list}: it has no line '3 path', which marks test recordings; check the list")
+        raise InputError(f"{split_list}: no test recordings; add lines '3 path'")
     files, missing = _find(paths, audio, split_list, skip=skip_missing)
     speaker_of = speaker_naming(audio, beside=split_list, manifest=manifest)
     trials = SpeakerTrials(files, {path: speaker_of(path) for path in files}, missing=missing)
@@ -113,18 +115,18 @@ def read_verification(
     manifest: Path | None = None,
     skip_missing: bool = False,
 ) -> SpeakerTrials:
-    """The recordings and pairs of a list such as `veri_test.txt`.
+    """Read the recordings and pairs of a list such as `veri_test.txt`.
 
     Args:
         pairs: the list.
-        audio: folder that its paths are relative to.
+        audio: folder that the paths in the list are relative to.
         all_pairs: compare all pairs of the recordings instead.
         manifest: manifest with the speakers; None: see `speaker_naming`.
         skip_missing: drop pairs with a recording without a file.
 
     Raises:
-        InputError: the list is wrong, a recording is missing, all pairs are of one kind, or (all pairs) a recording
-            has no speaker.
+        InputError: the list is wrong, a recording is missing, or all pairs are of one kind; or `all_pairs` is set and a
+            recording has no speaker.
     """
     listed = read_pairs(pairs)
     if not all_pairs and len({pair.is_same for pair in listed}) == 1:
@@ -146,7 +148,7 @@ def read_verification(
 def read_manifest_trials(
     path: Path, split: str, *, clips_per_speaker: int | None = None, skip_missing: bool = False
 ) -> SpeakerTrials:
-    """All pairs of the recordings in a split of a manifest.
+    """Read the recordings of a split of a manifest, to compare all pairs of them.
 
     Args:
         path: the manifest.
@@ -161,12 +163,12 @@ def read_manifest_trials(
     clips = {clip.path: clip for clip in manifest.only(split)}
     if not clips:
         there = ", ".join(sorted({clip.split or "(none)" for clip in manifest}))
-        raise InputError(f"{path}: no clips of split {split}; the manifest has {there}")
+        raise InputError(f"{path}: no clips of split {split!r}; choose one of {there}")
     for clip in clips.values():
         if clip.start_s or clip.end_s is not None:
-            raise InputError(f"{path}: {clip.path} is a part of a file, and whole files are compared; cut it out first")
+            raise InputError(f"{path}: {clip.path} is a part of a file; write each part into a file of its own first")
         if not clip.speaker:
-            raise InputError(f"{path}: {clip.path} has no speaker; name one, or remove the clip")
+            raise InputError(f"{path}: {clip.path} has no speaker; add the speaker, or remove the clip")
     by_speaker: dict[str, list[str]] = {}
     for clip in clips.values():
         by_speaker.setdefault(clip.speaker, []).append(clip.path)
@@ -182,8 +184,8 @@ def _find(paths: Iterable[str], audio: Path, where: Path, *, skip: bool) -> tupl
     missing = tuple(path for path, file in found.items() if file is None)
     if not files:
         raise InputError(
-            f"{audio}: has none of the {len(missing)} recordings of {where}, such as {missing[0]}; name the folder of"
-            " the corpus"
+            f"{audio}: none of the {len(missing)} recordings of {where} is here, such as {missing[0]}; name the folder"
+            " of the corpus"
         )
     if missing and not skip:
         raise InputError(

@@ -1,4 +1,4 @@
-"""Trial lists: clips that enroll keywords, and clips that test them.
+"""Trial lists: clips to enroll keywords from, and test clips.
 
 Two lists in the format of `earmark.data.lists.clip_lists` form a pair: `enroll_k5_s0.txt` and `test_k5_s0.txt`. The
 keywords of a pair are the labels of its enrollment list; a test clip with any other label is an impostor.
@@ -38,9 +38,9 @@ class ListPair:
 
     Attributes:
         condition: name of the condition, such as `k5`, `across_k5` or `personal_k3`.
-        draw: name of the draw within the condition: a seed (`s0`) or a speaker.
-        enrollment: clips that enroll; all clips of one label form one keyword.
-        test: clips that are scored against every keyword.
+        draw: name of the random draw of clips within the condition: a seed (`s0`) or a speaker.
+        enrollment: clips to enroll; all clips of one label form one keyword.
+        test: test clips, which are scored against every keyword.
     """
 
     condition: str
@@ -68,7 +68,7 @@ def read_pair(enrollment: Path, test: Path, *, audio: Path | None = None) -> Lis
     """Read an enrollment list and its test list, and check them against each other.
 
     Raises:
-        InputError: as in `read_list`; or a test clip also enrolls; or the test list has no clip of a keyword.
+        InputError: as in `read_list`; or a clip is in both lists; or the test list has no clip of any keyword.
     """
     condition, draw = _condition_and_draw(enrollment)
     pair = ListPair(condition, draw, read_list(enrollment, audio=audio), read_list(test, audio=audio))
@@ -76,9 +76,9 @@ def read_pair(enrollment: Path, test: Path, *, audio: Path | None = None) -> Lis
     for clip in pair.test:
         if clip.path in enrolls:
             number = next(number for number, line in read_lines(test) if line.partition(" ")[2].strip() == clip.path)
-            raise InputError(f"{test}:{number}: {clip.path} also enrolls in {enrollment.name}; remove it from one list")
+            raise InputError(f"{test}:{number}: {clip.path} is in {enrollment.name} too; remove it from one list")
     if not {clip.label for clip in pair.test} & set(pair.keywords):
-        raise InputError(f"{test}: no clip of any keyword that {enrollment.name} enrolls")
+        raise InputError(f"{test}: no clip of any keyword of {enrollment.name}; check that the lists belong together")
     return pair
 
 
@@ -88,23 +88,23 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
     Args:
         folder: folder of `enroll_<condition>_<draw>.txt` and `test_<condition>_<draw>.txt`.
         audio: folder of the corpus; if given, every recording must exist there.
-        draws: number of draws to read of each condition; None for all.
+        draws: number of pairs to read of each condition; None for all.
 
     Returns:
-        Pairs by condition; conditions and draws in natural order (k1, k5, k10).
+        Pairs by condition; conditions and their pairs are in natural order (k1, k5, k10).
 
     Raises:
         InputError: the folder has no list, a list has no partner, or `read_pair` refuses a list.
     """
     enrollments = sorted(folder.glob("enroll_*.txt"), key=lambda path: _natural(path.name))
     if not enrollments:
-        raise InputError(f"{folder}: it has no list enroll_<condition>_<draw>.txt; name the folder of the lists")
+        raise InputError(f"{folder}: no list enroll_<condition>_<draw>.txt here; name the folder of the lists")
     tests = {path.name.removeprefix("test_") for path in folder.glob("test_*.txt")}
     unpaired = tests ^ {path.name.removeprefix("enroll_") for path in enrollments}
     if unpaired:
         name = min(unpaired)
         present, missing = ("test_", "enroll_") if name in tests else ("enroll_", "test_")
-        raise InputError(f"{folder / (present + name)}: its partner {missing + name} is missing")
+        raise InputError(f"{folder / (present + name)}: {missing + name} is missing beside it; add or remove one")
     found: dict[str, list[Path]] = {}
     for path in enrollments:
         found.setdefault(_condition_and_draw(path)[0], []).append(path)
@@ -117,14 +117,14 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
 def keep_words(
     conditions: Mapping[str, tuple[ListPair, ...]], words: Collection[str]
 ) -> dict[str, tuple[ListPair, ...]]:
-    """The same lists with only some words enrolled; test clips of the other words become impostors.
+    """Enroll only some words of each pair of lists; test clips of the other words become impostors.
 
     Args:
         conditions: from `find_pairs`.
         words: labels to enroll; spaces count as `_`.
 
     Raises:
-        InputError: a list does not enroll or does not test a word.
+        InputError: a word is missing in an enrollment or test list.
     """
     wanted = {listed_label(word) for word in words}
 
@@ -140,7 +140,7 @@ def keep_words(
 
 
 def speakers_of(folder: Path, paths: Iterable[str]) -> dict[str, str]:
-    """Speaker by path, from the corpus's manifest.tsv, or from file names in the pattern of Speech Commands.
+    """Speaker by path, from manifest.tsv in the corpus or, without it, from file names as in Speech Commands.
 
     Args:
         folder: folder of the corpus.

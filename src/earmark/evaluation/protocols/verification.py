@@ -1,8 +1,8 @@
 """Speaker verification: pairs of clips, their scores, and the error rates of a threshold on the scores.
 
-A pair is one trial, positive where both clips are by one speaker. Its score is the cosine of both embeddings,
-optionally normalized by the scores of each clip against a cohort of other speakers. All pairs of 4,874 clips are 12
-million, so only a few numbers are kept for each.
+A pair is one trial, which is positive if both clips are by one speaker. The score is the cosine of both embeddings,
+optionally normalized by the scores of each clip against a cohort of other speakers. Only a few numbers are kept for
+each pair, because 4,874 clips already form 12 million pairs.
 """
 
 from collections.abc import Sequence
@@ -24,9 +24,9 @@ Ints = NDArray[np.integer]
 METRICS = {"eer": "EER", "min_dcf_0_01": "minDCF, prior 0.01", "min_dcf_0_001": "minDCF, prior 0.001"}
 """Name of each metric, by its key in the results. The EER is a fraction; costs are in [0, 1]."""
 
-# Most numbers in a block of scores: 64 MiB of float32.
+# Maximum number of scores in a block: 64 MiB of float32.
 BLOCK = 2**24
-# For intervals, the scores of more pairs than this are rounded to levels.
+# For intervals, the scores of more pairs than this are rounded to equally spaced levels.
 MOST_PAIRS = 2**17
 _LEVELS = 2**12
 
@@ -74,7 +74,7 @@ def every_pair(speakers: Sequence[str]) -> Pairs:
 
 
 def listed_pairs(pairs: Sequence[ClipPair]) -> tuple[list[str], Pairs]:
-    """The clips of a list of pairs, each once in the order of the list, and the pairs as indices into them.
+    """The clips of a list of pairs, without duplicates in the order of the list, and the pairs as indices into them.
 
     >>> listed_pairs([ClipPair(True, "a.wav", "b.wav"), ClipPair(False, "c.wav", "a.wav")])[0]
     ['a.wav', 'b.wav', 'c.wav']
@@ -92,7 +92,7 @@ def score_pairs(embeddings: Floats, pairs: Pairs, *, block: int = BLOCK) -> Floa
     Args:
         embeddings: shape (m, d); rows need not be unit length.
         pairs: pairs of rows of `embeddings`.
-        block: most numbers to compute at once.
+        block: maximum number of values to compute at once.
 
     Returns:
         Shape (n,), in [-1, 1] up to rounding.
@@ -102,7 +102,7 @@ def score_pairs(embeddings: Floats, pairs: Pairs, *, block: int = BLOCK) -> Floa
     """
     rows = _unit(embeddings, "embedding")
     scores = np.empty(len(pairs), np.float32)
-    if len(rows) ** 2 <= 16 * len(pairs):  # one matrix product costs less than gathering two rows for each pair
+    if len(rows) ** 2 <= 16 * len(pairs):  # a matrix product of all clips costs less than two rows for each pair
         order = np.argsort(pairs.first, kind="stable")
         sorted_first = pairs.first[order]
         step = max(1, block // len(rows))
@@ -131,18 +131,18 @@ def as_norm(
     """Scores with adaptive symmetric normalization (AS-norm).
 
     P. Matějka et al., “Analysis of Score Normalization in Multilingual Speaker Recognition”, Interspeech 2017,
-    adaptive S-norm 1. For each clip of a pair, the mean of the clip's `top` highest cohort scores is subtracted from
-    the score and the result is divided by their standard deviation; both results are averaged. Clips that are similar
-    to many speakers and clips that are similar to few then share one scale.
+    adaptive S-norm 1. The score of a pair is normalized twice, by the mean and the standard deviation of the `top`
+    highest cohort scores of either clip, and both results are averaged. Scores then have one scale, whether a clip is
+    similar to many speakers or to few.
 
     Args:
         embeddings: shape (m, d).
         pairs: pairs of rows of `embeddings`.
         cohort: one embedding per cohort speaker, shape (c, d).
-        top: number of cohort speakers that are most similar to a clip; the whole cohort where it is smaller.
+        top: number of most similar cohort speakers for each clip; a smaller cohort is used whole.
         speakers: one per clip; with `cohort_speakers`, a clip's own speaker is left out of its cohort.
         cohort_speakers: one per row of `cohort`.
-        block: most numbers to compute at once.
+        block: maximum number of values to compute at once.
 
     Returns:
         Shape (n,), in standard deviations.
@@ -152,7 +152,7 @@ def as_norm(
     """
     rows, others = _unit(embeddings, "embedding"), _unit(cohort, "embedding of the cohort")
     if top < 2:
-        raise InputError(f"top: {top}; a standard deviation needs two cohort speakers or more")
+        raise InputError(f"top: {top} is too low for a standard deviation; use 2 or more")
     own: list[list[int]] = [[] for _ in range(len(rows))]
     if speakers is not None and cohort_speakers is not None:
         rows_of: dict[str, list[int]] = {}
@@ -161,7 +161,10 @@ def as_norm(
         own = [rows_of.get(speaker, []) if speaker else [] for speaker in speakers]
     least = len(others) - max(map(len, own), default=0)
     if least < 2:
-        raise InputError(f"cohort: {len(others)} speakers leave {least} impostors, and two are needed; name more")
+        raise InputError(
+            f"cohort: {len(others)} speakers, of which {least} remain without a clip's own speaker; use a cohort of"
+            " more speakers"
+        )
     means, deviations = _cohort_statistics(rows, others, own, min(top, len(others)), block)
     scores = score_pairs(embeddings, pairs, block=block).astype(np.float64)
     by_first = (scores - means[pairs.first]) / deviations[pairs.first]
@@ -177,9 +180,9 @@ def _cohort_statistics(
     Args:
         rows: unit embeddings of the clips, shape (m, d).
         cohort: unit embeddings of the cohort, shape (c, d).
-        own: rows of the cohort with the clip's own speaker, for each clip.
+        own: for each clip, the rows of the cohort with the clip's own speaker.
         count: number of highest scores, at most c.
-        block: most numbers to compute at once.
+        block: maximum number of values to compute at once.
     """
     means, deviations = np.empty(len(rows)), np.empty(len(rows))
     step = max(1, block // len(cohort))
@@ -194,7 +197,7 @@ def _cohort_statistics(
         spread = np.where(known, nearest - mean[:, None], 0)
         part = slice(start, start + step)
         means[part], deviations[part] = mean, np.sqrt(np.square(spread).sum(axis=1) / sizes)
-    # The floor keeps the quotient finite where all cohort scores are equal.
+    # The lower bound keeps normalized scores finite if all cohort scores are equal.
     return means, np.maximum(deviations, 1e-6)
 
 
@@ -230,17 +233,17 @@ def compute_metrics(
 ) -> dict[str, Estimate]:
     """EER and minimum detection costs of the scores, with 95 % intervals over speakers.
 
-    The costs are those of speaker recognition evaluations with C = 1: min over thresholds of FRR + FAR · (1 - p) / p;
-    in the published scripts min 100 (0.01 FNR + 0.99 FPR) and min 1000 (0.001 FNR + 0.999 FPR). Rejecting every pair
-    costs 1.
+    The costs are those of NIST's speaker recognition evaluations with unit costs and prior p: the minimum over
+    thresholds of FRR + FAR · (1 - p) / p. Published scripts write min 100 (0.01 FNR + 0.99 FPR) and
+    min 1000 (0.001 FNR + 0.999 FPR). Rejecting every pair costs 1.
 
     Args:
         scores: shape (n,), from `score_pairs` or `as_norm`.
         pairs: the scored pairs.
         speakers: one per clip; a clip with "" counts as a speaker of its own.
-        rng: draws speakers for the intervals; None computes no intervals. The weight of a pair of two speakers is the
-            product of the times that each was drawn; that of a pair of one speaker is the times that they were drawn.
-        most_pairs: for the intervals, the scores of more pairs are rounded to levels.
+        rng: draws speakers for the intervals; None computes no intervals. The weight of a pair of one speaker is the
+            number of times that the speaker was drawn; a pair of two speakers has the product of both numbers.
+        most_pairs: scores of more pairs than this are rounded to equally spaced levels for the intervals.
 
     Returns:
         Estimates by the keys of `METRICS`.
@@ -285,7 +288,11 @@ def _intervals(
 
 
 def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """Both speakers, the level and the number of pairs for each distinct combination: a draw then costs little."""
+    """Count equal pairs, so that a draw of speakers costs little.
+
+    Returns:
+        Both speakers, the level and the number of pairs, for each combination of speakers and level.
+    """
     key = (np.minimum(one, other).astype(np.int64) * speakers + np.maximum(one, other)) * levels + level
     key, counts = np.unique(key, return_counts=True)
     both, places = np.divmod(key, levels)
@@ -293,7 +300,10 @@ def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) ->
 
 
 def _levels(scores: Floats, most: int) -> tuple[Floats, Ints]:
-    """Distinct scores, shape (k,), ascending, and each score's index among them; many scores are rounded to levels."""
+    """Distinct scores, shape (k,), ascending, and each score's index among them.
+
+    More than `most` scores are rounded to equally spaced levels.
+    """
     if len(scores) > most:
         edges = np.linspace(scores.min(), scores.max(), _LEVELS)
         step = max(edges[1] - edges[0], 1e-12)
@@ -323,4 +333,4 @@ def _check_kinds(pairs: Pairs) -> None:
         which, cure = (
             ("two speakers", "add recordings of a second speaker") if same else ("one speaker", "add recordings of one")
         )
-        raise InputError(f"{len(pairs)} pairs, none of them of {which}; error rates need both kinds: {cure}")
+        raise InputError(f"{len(pairs)} pairs: none is of {which}, but error rates need both kinds; {cure}")

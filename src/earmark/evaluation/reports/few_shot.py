@@ -16,9 +16,9 @@ class Peer:
     """Results of another system on the same lists.
 
     Attributes:
-        name: of the system.
-        source: who measured it, and how.
-        numbers: condition → metric → percent, mean over the lists.
+        name: name of the system.
+        source: who measured the results, and how.
+        numbers: percent, mean over the lists, by condition, then by metric.
     """
 
     name: str
@@ -33,7 +33,7 @@ COLUMNS = ("lists", *(f">{METRICS[key]} (%)" for key in SHOWN))
 
 
 def peers_for(lists: str) -> tuple[Peer, ...]:
-    """Peers that were measured on the lists in a folder of this name.
+    """Peers with published results for the lists in a folder of this name.
 
     >>> [peer.name for peer in peers_for("gsc10")]
     ['Google speech_embedding, mean of frames', 'EfficientWord-Net']
@@ -46,7 +46,7 @@ def peers_for(lists: str) -> tuple[Peer, ...]:
 
 
 def rows(results: Sequence[ConditionResult]) -> list[list[str]]:
-    """One row per condition: percent, mean ± standard deviation over the lists."""
+    """One row per condition, in percent: mean ± standard deviation over the lists."""
     return [[f"{result.name} × {len(result.lists)}", *_cells(result)] for result in results]
 
 
@@ -55,7 +55,7 @@ def markdown(systems: Mapping[str, Sequence[ConditionResult]], peers: Sequence[P
 
     Args:
         systems: results by name of the system.
-        peers: shown after the systems, in italics.
+        peers: other systems, shown in italics after `systems`.
     """
     by_condition: dict[str, dict[str, ConditionResult]] = {}
     for system, results in systems.items():

@@ -28,7 +28,7 @@ def rows(result: OpenSetResult) -> list[list[str]]:
 
 
 def markdown(systems: Mapping[str, OpenSetResult]) -> str:
-    """A table with one row per system: percent, with 95 % intervals over test speakers where they are known."""
+    """A table with one row per system, in percent, with 95 % intervals over test speakers if speakers are known."""
     lines = [
         [system, result.backend, result.unknown, *(result.numbers[key].text() for key in SHOWN)]
         for system, result in systems.items()

@@ -30,9 +30,9 @@ def draw_few_shot(
     Args:
         folder: folder to write to.
         scored: scores by condition; the lists of a condition are pooled.
-        vectors: embeddings by path, at least those of `projected_clips`.
+        vectors: embeddings by path, at least for the clips of `projected_clips`.
         title: title of each plot.
-        seed: seed of the projection: choice of clips, and t-SNE.
+        seed: seed of the choice of clips and of t-SNE for the projection.
     """
     curves = {name: _pooled(pairs) for name, pairs in scored.items()}
     plots.save(plots.det_plot(curves, title=title), folder / "det.png")
@@ -50,7 +50,7 @@ def draw_few_shot(
 
 
 def projected_clips(conditions: Mapping[str, tuple[ListPair, ...]], *, seed: int = 0) -> tuple[TrialClip, ...]:
-    """At most 2,000 clips of the lists: those in the projection of `draw_few_shot`."""
+    """The clips in the projection of `draw_few_shot`: at most 2,000 clips of the lists."""
     clips = {
         clip.path: clip for pairs in conditions.values() for pair in pairs for clip in (*pair.enrollment, *pair.test)
     }
@@ -82,11 +82,11 @@ def draw_open_set(
 
 
 def draw_verification(folder: Path, scores: Mapping[str, Floats], is_same: Bools, *, title: str = "") -> None:
-    """Write the plots of a verification: DET, ROC, and the scores of pairs of one and of two speakers.
+    """Write the plots of a verification: DET, ROC, and the distribution of scores.
 
     Args:
         folder: folder to write to.
-        scores: scores by kind, such as `cosine`, each shape (n,); the last kind has a plot of its distribution.
+        scores: scores by kind, such as `cosine`, each shape (n,); only the last kind has a plot of the distribution.
         is_same: whether both clips of a pair are by one speaker, shape (n,).
         title: title of each plot.
     """
@@ -101,7 +101,7 @@ def draw_verification(folder: Path, scores: Mapping[str, Floats], is_same: Bools
 def draw_probe(
     folder: Path, predictions: Sequence[Predictions], results: Sequence[ProbeResult], *, title: str = ""
 ) -> None:
-    """Write the plots of a probe: precision and recall of each word, and confusion.
+    """Write the plots of a probe: precision and recall of each word, and confusion matrices.
 
     Args:
         folder: folder to write to.

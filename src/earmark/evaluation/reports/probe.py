@@ -19,11 +19,11 @@ def rows(results: Sequence[ProbeResult]) -> list[list[str]]:
 
 
 def markdown(results: Sequence[ProbeResult], *, system: str) -> str:
-    """A table with one row per number of labels, then for each number a table with one row per word.
+    """A table with one row per number of labels, followed by a table of words for each number of labels.
 
     Args:
         results: from `compute_metrics`.
-        system: encoder and classifier.
+        system: name of the encoder and of the classifier.
     """
     totals = ([name, system, *cells] for name, *cells in rows(results))
     return page(table([COLUMNS[0], "system", *COLUMNS[1:]], totals), LEGEND, *map(_words, results))

@@ -17,10 +17,10 @@ class System:
     """Results of one encoder.
 
     Attributes:
-        name: of the encoder.
-        fingerprint: of its file.
-        precisions: of each query, by ranking.
-        numbers: by ranking, then by the keys of `METRICS`.
+        name: name of the encoder.
+        fingerprint: fingerprint of the encoder's file.
+        precisions: average precisions of the queries, by ranking.
+        numbers: estimates by ranking, then by the keys of `METRICS`.
     """
 
     name: str
@@ -34,11 +34,11 @@ class System:
 
     @property
     def plotted_ranking(self) -> str:
-        """The ranking that plots show: other speakers; where there are none, all other segments."""
+        """The ranking that plots show: `across` if any query has a right answer by another speaker, else `all`."""
         return "across" if self.queries("across") else "all"
 
     def by_label(self, labels: Sequence[str]) -> dict[str, tuple[int, float]]:
-        """Tokens and MAP of each label in the plotted ranking."""
+        """Number of segments and MAP of each label in the plotted ranking."""
         return retrieval.by_label(self.precisions[self.plotted_ranking], labels)
 
 
@@ -46,7 +46,7 @@ COLUMNS = ("encoder", "compared with", ">queries", *(f">{name} (%)" for name in 
 
 
 def rows(systems: Sequence[System]) -> list[list[str]]:
-    """One row per ranking and encoder; rankings without a right answer to any query are left out."""
+    """One row per ranking and encoder; rankings in which no query has a right answer are left out."""
     return [
         [system.name, name, str(system.queries(ranking)), *(one.text() for one in system.numbers[ranking].values())]
         for ranking, name in RANKINGS.items()

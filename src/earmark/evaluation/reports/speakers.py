@@ -23,7 +23,7 @@ ANSWER_COLUMNS = ("path", "speaker", "answer", "place")
 
 
 def verification_rows(results: Mapping[str, Numbers]) -> list[list[str]]:
-    """One row per kind of score: the EER in percent, costs as they are.
+    """One row per kind of score; the EER is in percent, costs are not.
 
     >>> numbers = {"eer": Estimate(0.042, 0, 0.1), "min_dcf_0_01": Estimate(0.4281, 0.41, 0.45)}
     >>> verification_rows({"cosine": numbers | {"min_dcf_0_001": Estimate(1, 1, 1)}})
@@ -66,7 +66,7 @@ def identification_document(numbers: Numbers) -> dict[str, Any]:
 
 
 def answers_text(paths: Sequence[str], labels: Sequence[str], classes: Sequence[str], logits: Floats) -> str:
-    """`answers.tsv`: one line per recording with its speaker, the best class, and the rank of the speaker, from 1."""
+    """Text of `answers.tsv`: for each recording, its speaker, the best class, and the rank of the speaker, from 1."""
     answers = [classes[best] for best in logits.argmax(axis=1)]
     places = (identification.ranks(logits, classes, labels) + 1).tolist()
     lines = zip(paths, labels, answers, map(str, places), strict=True)

@@ -1,4 +1,4 @@
-"""Measured CPU times by the number of items, and their table."""
+"""Measured CPU times by number of items, and a CSV table of them."""
 
 import csv
 import io
@@ -51,4 +51,4 @@ def read_costs(path: Path) -> dict[str, Cost]:
         values = np.array(rows, np.float64)
         return {name: Cost(values[:, 0].astype(int), values[:, column]) for column, name in enumerate(header) if column}
     except (OSError, ValueError, IndexError):
-        raise InputError(f"{path}: not a table of CPU times; delete it, and measure again") from None
+        raise InputError(f"{path}: missing or not a table of CPU times; delete it, and measure again") from None

@@ -19,7 +19,7 @@ FEATURES = {
 
 
 def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) -> tuple[Path, ...]:
-    """Draw the plots of Humayun, Yassin and Abas 2021, with those of the auto-encoder without position.
+    """Draw the plots of Humayun, Yassin and Abas 2021, and the same plots for the auto-encoder without position.
 
     Args:
         folder: folder of a run of `earmark spatial`.
@@ -31,7 +31,7 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
         folder has a `cost.csv`.
 
     Raises:
-        InputError: the folder has no repetition.
+        InputError: the folder has no results of a repetition.
     """
     repetitions = read_repetitions(folder)
     out = out or folder
@@ -63,23 +63,23 @@ def draw_simulation(folder: Path, out: Path | None = None, *, dpi: int = 150) ->
 
 
 def read_repetitions(folder: Path) -> list[Repetition]:
-    """All repetitions of a run, in order.
+    """Read all repetitions of a run, in order.
 
     Raises:
-        InputError: the folder has none, or the repetitions have different words.
+        InputError: the folder has no repetitions, or the repetitions have different words.
     """
     files = sorted(folder.glob("repetition-*.npz"))
     if not files:
-        raise InputError(f"{folder}: has no repetition-01.npz; run earmark spatial first, and name its folder")
+        raise InputError(f"{folder}: repetition-01.npz is missing; name the folder of a run of earmark spatial")
     repetitions = [Repetition.open(file) for file in files]
     for file, repetition in zip(files, repetitions, strict=True):
         if repetition.classes.tolist() != repetitions[0].classes.tolist():
-            raise InputError(f"{file}: has other words than {files[0].name}; write each run into its own folder")
+            raise InputError(f"{file}: other words than {files[0].name}; write each run into its own folder")
     return repetitions
 
 
 def rates_of(repetitions: Sequence[Repetition], system: str) -> WordRates:
-    """Precision and recall of each word in each repetition, by `mfcc`, `plain` or `spatial`."""
+    """Precision and recall of each word in each repetition, for the system `mfcc`, `plain` or `spatial`."""
     words = repetitions[0].classes.tolist()
     return word_rates(
         words, [count(one.test_labels, getattr(one, f"{system}_predictions"), len(words)) for one in repetitions]

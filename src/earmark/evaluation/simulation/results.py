@@ -1,13 +1,13 @@
-"""Results of a spatial simulation: a table with one row per repetition, and a file of arrays for each.
+"""Results of a spatial simulation: tables with one row per repetition, and a file of arrays for each repetition.
 
-The folder of a run (:mod:`earmark.training.spatial.simulation`) has
+The folder of a run (`earmark.training.spatial.simulation`) has
 
-- ``settings.json``: the settings, and ``classes``, the words in the order of every vector and number below;
-- ``results.csv``: the columns :data:`COLUMNS`, one row per repetition, of MFCC and of the features that are learned
-  with the position. Numbers are fractions; vectors have one number per class, as JSON;
-- ``results-plain.csv``: the same table for the auto-encoder without position, the ablation;
-- ``repetition-01.npz``, …: a :class:`Repetition`;
-- ``spatial-01.safetensors``, ``plain-01.safetensors``, …: checkpoints of the auto-encoders, for evaluations.
+- `settings.json`: the settings, and `classes`, the words in the order of all vectors and class numbers;
+- `results.csv`: the columns `COLUMNS`, one row per repetition, for MFCC and for the auto-encoder with position. Numbers
+  are fractions; vectors have one number per class, as JSON;
+- `results-plain.csv`: the same table for the auto-encoder without position, the ablation;
+- `repetition-01.npz`, …: a `Repetition` each;
+- `spatial-01.safetensors`, `plain-01.safetensors`, …: checkpoints of the auto-encoders, for evaluations.
 """
 
 import csv
@@ -41,10 +41,10 @@ class Scores:
 
     Attributes:
         error: share of wrong predictions.
-        precision: precision of each class, shape (c,); 0 without predictions of the class.
-        recall: recall of each class, shape (c,); 0 without clips of the class.
-        weighted_precision: mean of the precisions, weighted by the clips of the classes.
-        weighted_recall: mean of the recalls, weighted in the same way: the accuracy.
+        precision: precision of each class, shape (c,); 0 if the class is never predicted.
+        recall: recall of each class, shape (c,); 0 if the class has no clip.
+        weighted_precision: mean of the precisions, weighted by the number of clips of the classes.
+        weighted_recall: mean of the recalls, weighted in the same way, which is the accuracy.
     """
 
     error: float
@@ -55,7 +55,7 @@ class Scores:
 
 
 def score(labels: Ints, predictions: Ints, classes: int) -> Scores:
-    """Metrics of predictions.
+    """Compute the metrics of predictions.
 
     Args:
         labels: class of each clip, shape (m,).
@@ -70,7 +70,7 @@ def score(labels: Ints, predictions: Ints, classes: int) -> Scores:
     (0.25, [1.0, 0.5], [0.666..., 1.0])
     """
     if not len(labels):
-        raise InputError("labels: empty; test on one clip or more")
+        raise InputError("labels: there are none; test on at least one clip")
     right = np.bincount(labels[labels == predictions], minlength=classes)
     of_class = np.bincount(labels, minlength=classes)
     predicted = np.bincount(predictions, minlength=classes)
@@ -82,14 +82,14 @@ def score(labels: Ints, predictions: Ints, classes: int) -> Scores:
 
 
 def row_of(mfcc: Scores, learned: Scores) -> dict[str, str]:
-    """One row of the table, by column."""
+    """One row of a table of results: text by column."""
     values = [getattr(scores, number) for scores in (mfcc, learned) for number in _NUMBERS]
     cells = [json.dumps(value.tolist()) if isinstance(value, np.ndarray) else repr(value) for value in values]
     return dict(zip(COLUMNS, cells, strict=True))
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a table as texts.
+    """Read the rows of a table of results, each as text by column.
 
     Raises:
         InputError: the file is missing or has other columns.
@@ -105,7 +105,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
-    """Write a table atomically."""
+    """Write a table of results atomically."""
     text = io.StringIO(newline="")
     table = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     table.writeheader()
@@ -115,7 +115,7 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 @dataclass(frozen=True)
 class Repetition:
-    """Arrays of one repetition. ``plain`` is the auto-encoder without position, ``spatial`` the one with position.
+    """Arrays of one repetition; `plain` is the auto-encoder without position, `spatial` the auto-encoder with position.
 
     Attributes:
         classes: words, shape (c,).
@@ -123,17 +123,17 @@ class Repetition:
         labeled_labels: class of each labeled clip, shape (l,).
         labeled_speakers: speaker of each labeled clip, shape (l,); empty where unknown.
         labeled_mfcc: MFCC of the labeled clips, coefficient by coefficient, shape (l, 640).
-        labeled_plain: embeddings of the labeled clips, shape (l, d).
-        labeled_spatial: embeddings of the labeled clips, shape (l, d).
+        labeled_plain: embeddings of the labeled clips by `plain`, shape (l, d).
+        labeled_spatial: embeddings of the labeled clips by `spatial`, shape (l, d).
         test_paths: files of the test clips, shape (m,).
         test_labels: class of each test clip, shape (m,).
         test_speakers: speaker of each test clip, shape (m,).
         mfcc_predictions: predictions of the convolutional network on MFCC, shape (m,).
-        plain_predictions: predictions of the classifier on embeddings, shape (m,).
-        spatial_predictions: predictions of the classifier on embeddings, shape (m,).
+        plain_predictions: predictions of the classifier on embeddings by `plain`, shape (m,).
+        spatial_predictions: predictions of the classifier on embeddings by `spatial`, shape (m,).
         positions: learned positions of the unlabeled clips relative to each anchor, shape (n, k).
-        plain_loss: mean loss of the auto-encoder in each epoch, shape (epochs,).
-        spatial_loss: mean loss of the auto-encoder in each epoch, shape (epochs,).
+        plain_loss: mean loss of `plain` in each epoch, shape (epochs,).
+        spatial_loss: mean loss of `spatial` in each epoch, shape (epochs,).
     """
 
     classes: Names
@@ -154,7 +154,7 @@ class Repetition:
     spatial_loss: Floats
 
     def scores(self, system: str) -> Scores:
-        """Metrics of ``mfcc``, ``plain`` or ``spatial`` on the test clips."""
+        """Metrics of the system `mfcc`, `plain` or `spatial` on the test clips."""
         return score(self.test_labels, getattr(self, f"{system}_predictions"), len(self.classes))
 
     def save(self, path: Path) -> None:
@@ -177,5 +177,5 @@ class Repetition:
 
 
 def repetition_path(folder: Path, number: int) -> Path:
-    """File of a repetition in the folder of a run; the first has number 1."""
+    """File of a repetition in the folder of a run; the first repetition has number 1."""
     return folder / f"repetition-{number:02}.npz"

@@ -1,8 +1,8 @@
 """The open-set protocol of Huh et al. 2021: fixed target words, learned in training, among unknown words.
 
-Each test clip is assigned a target or rejected as unknown. Unknown words are *seen* if the training list has them, too,
-and *unseen* otherwise. `score` decides about every test clip from its embedding; `count` computes the metrics of the
-decisions; `compute_metrics` does both.
+Each test clip is assigned a target or rejected as unknown. An unknown word is *seen* if the training list has it too,
+and *unseen* otherwise. `score` scores and decides every test clip from its embedding, `count` computes the metrics of
+the scores and decisions, and `compute_metrics` does both.
 """
 
 from earmark.evaluation.estimates import Estimate

@@ -1,4 +1,4 @@
-"""Decisions of an open-set test: one of the targets, or unknown by an unknown cluster or a threshold."""
+"""Decisions of an open-set test: a target, or unknown, which an unknown cluster or a threshold decides."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -35,13 +35,13 @@ class OpenSetSettings(Settings):
     targets: tuple[str, ...] = Field(min_length=1, description="Words to recognize; all other words are unknown.")
     backend: Backend = Field(
         "centroid",
-        description="Plain mean of a class's training clips, mean of their unit embeddings, the nearest clip, one "
-        "RBF-SVM per class, or the classes that a checkpoint was trained on.",
+        description="Compare with the plain mean of a class's training clips, the mean of their unit embeddings, or "
+        "the nearest clip; or use one RBF-SVM per class, or the classes that a checkpoint was trained on.",
     )
     unknown: Unknown = Field(
         "cluster",
-        description="Cluster: all other training words are one more class; threshold: reject low scores, with a "
-        "threshold chosen on val.txt or on folds of train.txt.",
+        description="Cluster: all other training words form one more class; threshold: scores below a threshold are "
+        "rejected, which is chosen on val.txt or on folds of train.txt.",
     )
     svm: SvmSettings = SvmSettings()
     svm_search: bool = Field(False, description="Choose c and gamma on val.txt or on folds of train.txt (svm).")
@@ -50,7 +50,7 @@ class OpenSetSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.backend != "svm" and (self.svm_search or self.svm != SvmSettings()):
-            raise InputError("svm settings are only for this back-end; choose svm, or drop them", key="backend")
+            raise InputError("is not svm, but svm settings are given; choose svm, or drop them", key="backend")
         return self
 
 
@@ -59,8 +59,8 @@ class Head:
     """A trained softmax layer.
 
     Attributes:
-        classify: maps embeddings, shape (n, d), to logits, shape (n, classes).
-        classes: labels in the order of the columns, with spaces or `_` between words; labels that are not targets
+        classify: maps embeddings, shape (n, d), to logits, shape (n, classes); None if the encoder has no classifier.
+        classes: labels in the order of the columns, with spaces or `_` between words; all labels but the targets
             count as unknown.
     """
 
@@ -77,7 +77,7 @@ class ScoredOpenSet:
         backend: scoring back-end.
         unknown: how unknown words are rejected.
         scores: test clips × `lists.classes`, shape (n, k).
-        decisions: predicted class of each test clip, shape (n,); k for unknown.
+        decisions: index of each test clip's predicted class, shape (n,); k for unknown.
         threshold: lowest accepted score; None with an unknown cluster.
         svm: settings of the SVMs; None for other back-ends.
     """
@@ -92,7 +92,7 @@ class ScoredOpenSet:
 
     @property
     def truth(self) -> Ints:
-        """Class of each test clip, shape (n,); k for unknown."""
+        """Index of each test clip's class, shape (n,); k for unknown."""
         return self.lists.truth(self.lists.test)
 
 
@@ -116,26 +116,26 @@ def score(
     speakers: Mapping[str, str] | None = None,
     seed: int = 0,
 ) -> ScoredOpenSet:
-    """Decide about every test clip.
+    """Score every test clip against the targets, and decide whether it is a target or unknown.
 
     Args:
         lists: training and test clips.
         vectors: embeddings, shape (d,), by path; for every path of the lists.
         backend: scoring back-end: as in `backends.score`, fitted on the training clips; or `classifier`, the
             log-probabilities of a trained head.
-        unknown: `cluster`: unknown is one more class (the centroid of all other training clips, an SVM of its own, or
-            the best of the head's other classes), and the highest score wins; `threshold`: the best target wins if its
-            score reaches a threshold. The threshold has the highest total accuracy at 1:1 on the validation clips;
-            without these, on folds of the training clips, with speakers and unknown words that were not fitted. It
-            never depends on the test clips.
+        unknown: `cluster`: unknown is one more class (the centroid of all other training clips, an SVM, or the best of
+            the head's other classes), and the highest score wins; `threshold`: the best target wins if its score
+            reaches a threshold. The threshold has the highest total accuracy at 1:1 (the mean of the accuracies of
+            targets and of unknowns) on the validation clips. Without validation clips, it is chosen on folds of the
+            training clips, whose speakers and unknown words were not fitted. It never depends on the test clips.
         svm: settings of the SVMs.
-        head: for `classifier`.
-        speakers: speaker by path: all clips of a speaker are in one fold. A path without speaker counts as a speaker
+        head: the trained softmax layer, for `classifier`.
+        speakers: speaker by path; all clips of a speaker are in one fold. A path without speaker counts as a speaker
             of its own.
         seed: seed of the folds.
 
     Raises:
-        InputError: a path has no embedding, the back-end lacks something, or there is no training clip of an unknown.
+        InputError: a path has no embedding, the back-end cannot score a target, or no training clip is unknown.
     """
     svms = (svm or SvmSettings()) if backend == "svm" else None
     rate = _rater(lists, vectors, backend, unknown, svms, head)
@@ -158,20 +158,20 @@ def search_svm(
     c_grid: Sequence[float] = C_GRID,
     gamma_grid: Sequence[float] = GAMMA_GRID,
 ) -> SvmSettings:
-    """The c and gamma with the highest total accuracy at 1:1 on validation clips, or on folds of the training clips.
+    """Choose c and gamma by the total accuracy at 1:1 on validation clips, or on folds of the training clips.
 
     Args:
         lists: training clips; the test clips are not used.
         vectors: embeddings by path.
         unknown: as in `score`.
-        svm: the other settings.
+        svm: all other settings of the SVMs.
         speakers: speaker by path, for the folds.
         seed: seed of the folds.
         c_grid: values of c to try, ascending.
-        gamma_grid: factors of `svm.scale` to try as gamma.
+        gamma_grid: factors to try; gamma is a factor times `svm.scale`.
 
     Returns:
-        Of equal settings the first one, in ascending order of c.
+        The best settings; of equally good ones, the first in ascending order of c.
     """
     svm = svm or SvmSettings()
     rows = stacked(lists.train, vectors)
@@ -190,7 +190,7 @@ def search_svm(
 
 
 def best_threshold(scores: Floats, truth: Ints) -> float:
-    """The threshold with the highest total accuracy at 1:1, midway between the scores on its two sides.
+    """The threshold with the highest total accuracy at 1:1, midway between the two scores next to it.
 
     Args:
         scores: shape (n, k).
@@ -207,8 +207,8 @@ def best_threshold(scores: Floats, truth: Ints) -> float:
     right = (scores.argmax(axis=1) == truth)[order]
     targets, unknowns = int(is_target.sum()), int((~is_target).sum())
     if not targets or not unknowns:
-        raise InputError("threshold: clips of targets and of unknowns are needed to choose it; add them to train.txt")
-    # Total accuracy if the first 0, 1, … n clips are accepted; clips with equal scores are accepted together.
+        raise InputError("threshold: choosing it needs clips of targets and of unknowns; add them to train.txt")
+    # Total accuracy if the 0, 1, … n best clips are accepted; clips with equal scores are accepted together.
     total = np.append(0, right.cumsum()) / targets + 1 - np.append(0, (~is_target).cumsum()) / unknowns
     total[1:-1][best[1:] == best[:-1]] = -np.inf
     accepted = int(np.argmax(total))
@@ -238,7 +238,7 @@ def _rater(
         rows, class_ids = stacked(fitted, vectors), lists.truth(fitted)
         is_unknown = class_ids == len(lists.classes)
         if not is_unknown.any():
-            raise InputError("train list: it has no clip outside the targets; add unknown words")
+            raise InputError("train list: no clip outside the targets; add unknown words")
         if unknown == "cluster":
             scores = backends.score(queries, rows, class_ids, backend=backend, svm=svm)
             return scores[:, :-1], scores[:, -1]
@@ -258,7 +258,7 @@ def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, 
     column = {listed_label(label): number for number, label in enumerate(head.classes)}
     if missing := [label for label in lists.classes if label not in column]:
         raise InputError(
-            f"backend classifier: trained without target {missing[0]!r}; its classes are {', '.join(head.classes)}"
+            f"backend classifier: trained without target {missing[0]!r}; choose targets from {', '.join(head.classes)}"
         )
     logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -267,16 +267,16 @@ def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, 
         return scores, None
     others = [number for label, number in column.items() if label not in lists.classes]
     if not others:
-        raise InputError("backend classifier: trained on targets only; reject unknown words by unknown = 'threshold'")
+        raise InputError("backend classifier: trained on targets only; set unknown = 'threshold'")
     return scores, logits[:, others].max(axis=1)
 
 
 def _held_out(
     lists: OpenSetLists, rate: _Rater, speakers: Mapping[str, str] | None, seed: int, *, is_fitted: bool
 ) -> tuple[tuple[TrialClip, ...], Floats, Floats | None]:
-    """Clips that are not test clips, and their scores by a back-end that was not fitted on them.
+    """Validation or training clips, and their scores by a back-end that was not fitted on them.
 
-    A trained head is not fitted here: it scores all training clips.
+    A trained head (`is_fitted` is False) is not fitted here, so that it scores all training clips at once.
     """
     if lists.validation or not is_fitted:
         clips = lists.validation or lists.train
@@ -292,19 +292,22 @@ def _held_out(
 
 
 def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[tuple[Ints, Ints]]:
-    """Rows of the training list to fit and to score, five times, with other speakers and other unknown words.
+    """Split the training list into at most five folds; each has other speakers and other unknown words than its rest.
 
-    Fitted unknown words would favor seen unknowns. A training list with one unknown label, such as `_unknown_`, cannot
-    be divided by words.
+    A threshold chosen on fitted unknown words would favor seen unknowns. A training list with only one unknown label,
+    such as `_unknown_`, is divided by speakers alone.
+
+    Returns:
+        For each fold, the rows of the training list to fit, and the rows to score.
     """
     with needs("evaluate"):
         from sklearn.model_selection import StratifiedGroupKFold
 
-    # A path that is listed several times is one clip and belongs in one fold.
+    # All lines with the same path are one clip, which belongs in one fold.
     groups = [speakers.get(clip.path) or f"\0{clip.path}" for clip in lists.train]
     truth = lists.truth(lists.train)
     size = min(FOLDS, *(len({groups[row] for row in np.flatnonzero(truth == number)}) for number in np.unique(truth)))
-    cure = "of more speakers in train.txt, or a val.txt, are needed to choose the threshold"
+    cure = "by more speakers are needed to choose the threshold; add them to train.txt, or add a val.txt"
     if size < 2:
         raise InputError(f"train list: clips of each class {cure}")
     words = sorted({clip.label for clip in lists.train}.difference(lists.classes))
@@ -324,7 +327,7 @@ def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[t
 
 
 def _decided(scores: Floats, others: Floats | None, threshold: float | None) -> Ints:
-    """The best class of each clip, shape (n,); k if the unknown class scores higher, or the best score is too low."""
+    """Index of each clip's best class, shape (n,); k if the unknown class scores higher, or the score is too low."""
     lowest = threshold if others is None else others
     # A score equal to the threshold is accepted; a tie with the unknown class goes to the target.
     return np.where(scores.max(axis=1) >= lowest, scores.argmax(axis=1), scores.shape[1])

@@ -28,8 +28,8 @@ class OpenSetLists:
         validation: clips that thresholds and settings are chosen on; if empty, these are chosen on `train`.
 
     Raises:
-        InputError: there is no target, a list lacks a target, the test has no clip of an unknown, or a test clip is in
-            another list too.
+        InputError: there is no target, a list lacks a target, the test list has no clip of an unknown word, or a test
+            clip is in another list too.
     """
 
     targets: tuple[str, ...]
@@ -64,13 +64,13 @@ class OpenSetLists:
         return sorted({clip.path for clips in (self.train, self.validation, self.test) for clip in clips})
 
     def truth(self, clips: Iterable[TrialClip]) -> Ints:
-        """Class of each clip, shape (n,); the number after the last class for an unknown."""
+        """Index of each clip's class, shape (n,); for an unknown word, the number of classes."""
         index = {label: number for number, label in enumerate(self.classes)}
         return np.array([index.get(clip.label, len(index)) for clip in clips], np.intp)
 
     @property
     def is_seen(self) -> Bools:
-        """Whether a test clip is of an unknown word of the training list, shape (n,)."""
+        """Whether each test clip is of an unknown word that the training list has too, shape (n,)."""
         labels = {clip.label for clip in self.train}.difference(self.classes)
         return np.array([clip.label in labels for clip in self.test])
 

@@ -1,4 +1,4 @@
-"""Metrics of the decisions and scores of an open-set test."""
+"""Metrics of an open-set test, from scores and decisions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -28,9 +28,9 @@ class OpenSetResult:
         unknown: how unknown words are rejected.
         svm: settings of the SVMs; None for other back-ends.
         threshold: lowest accepted score; None with an unknown cluster.
-        clips: number of clips for training, for validation, and of test targets, seen and unseen unknowns.
+        clips: number of clips: `train`, `validation`, and the test clips `target`, `seen_unknown`, `unseen_unknown`.
         numbers: fractions by the keys of `METRICS`.
-        confusion: of the test clips.
+        confusion: confusion matrix of the test clips.
     """
 
     classes: tuple[str, ...]
@@ -85,7 +85,7 @@ def compute_metrics(
 def count(
     scored: ScoredOpenSet, *, speakers: Mapping[str, str] | None = None, rng: np.random.Generator | None = None
 ) -> OpenSetResult:
-    """Every metric of the decisions and scores.
+    """Compute every metric of the scores and decisions.
 
     Args:
         scored: from `score`.
@@ -119,7 +119,7 @@ def count(
 
 
 def confusion(scored: ScoredOpenSet) -> Confusion:
-    """Count the decisions: one row per class, and one each for seen and unseen unknowns where there are any."""
+    """Confusion matrix of the decisions: one row per class, and a row each for seen and unseen unknowns, if any."""
     size = len(scored.lists.classes)
     kinds = scored.truth + (scored.truth == size) * ~scored.lists.is_seen
     rows = (*scored.lists.classes, "seen unknown", "unseen unknown")
@@ -144,7 +144,7 @@ def detection_trials(scored: ScoredOpenSet) -> dict[str, tuple[Floats, Bools]]:
 
 
 def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
-    """Name of the negatives, which test clips count, and which are targets."""
+    """For all, seen and unseen unknowns: the name, which test clips count, and which of all clips are targets."""
     is_target = scored.truth < len(scored.lists.classes)
     seen = scored.lists.is_seen
     return [
@@ -155,7 +155,7 @@ def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
 
 
 def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]:
-    """The metrics as a function of the weights of the test clips, in the order of `METRICS`. Trials are sorted once."""
+    """A function from weights of the test clips to the metrics, in the order of `METRICS`; trials are sorted once."""
     truth, right = scored.truth, scored.decisions == scored.truth
     is_target = truth < len(scored.lists.classes)
     ranked = [
@@ -187,14 +187,14 @@ def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]
 
 
 def _curve(scores: Floats, positive: Bools, weights: Floats) -> metrics.ErrorCurve | None:
-    """The error curve; None where all positive or all negative trials have weight 0 in a draw of speakers."""
+    """The error curve; None if all positive or all negative trials have weight 0 in a draw of speakers."""
     if not weights[positive].any() or not weights[~positive].any():
         return None
     return metrics.error_curve(scores, positive, weights)
 
 
 def _share(right: Bools, weights: Floats) -> float:
-    """Weighted share of right decisions; NaN without weight."""
+    """Weighted share of right decisions; NaN if all weights are 0."""
     total = weights.sum()
     return float(weights @ right / total) if total > 0 else float("nan")
 

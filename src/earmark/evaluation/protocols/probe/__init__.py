@@ -1,6 +1,6 @@
-"""The few-label probe: a classifier of embeddings is trained on few labeled clips of each word and tested on others.
+"""The few-label probe: train a classifier of embeddings on few labeled clips of each word, and test it on other clips.
 
-Humayun, Yassin and Abas 2021 evaluate a representation by 3,000 labeled clips of 30 words and a dense classifier.
+Humayun, Yassin and Abas 2021 evaluate a representation with 3,000 labeled clips of 30 words and a dense classifier.
 """
 
 from earmark.evaluation.protocols.probe.linear import classify_linear

@@ -18,11 +18,11 @@ class ProbeClips:
     """Training and test clips.
 
     Attributes:
-        name: name of the corpus, for folders.
-        title: corpus, training clips and test clips, for plots.
+        name: name of the corpus, for names of folders.
+        title: title of plots, with the corpus, the training clips and the test clips.
         folder: folder that paths are relative to.
         labeled: clips that training clips are drawn from.
-        test: test clips; None if half of the speakers in `labeled` test in each repetition.
+        test: test clips; None if each repetition tests on half of the speakers in `labeled`.
         speakers: speaker by path.
     """
 
@@ -34,7 +34,7 @@ class ProbeClips:
     speakers: dict[str, str]
 
     def only(self, words: Collection[str]) -> "ProbeClips":
-        """The clips of some words.
+        """Keep only the clips of some words.
 
         Raises:
             InputError: a word has no clip.
@@ -43,17 +43,22 @@ class ProbeClips:
         return replace(self, labeled=keep_words(self.labeled, words), test=test)
 
     def split(self, labels: Sequence[int | None], repetitions: int, seed: int) -> tuple[LabelSplit, ...]:
-        """Splits of both lists, or of the speakers; see `split_lists` and `split_speakers`."""
+        """Random splits into training and test clips, see `split_lists`, or `split_speakers` without test clips."""
         if self.test is None:
             return split_speakers(self.labeled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
         return split_lists(self.labeled, self.test, labels=labels, repetitions=repetitions, seed=seed)
 
 
 def read_lists(labeled: Path, test: Path, audio: Path) -> ProbeClips:
-    """Clips from two lists whose paths are relative to a folder.
+    """Read the clips of two lists.
+
+    Args:
+        labeled: list of the clips that training clips are drawn from.
+        test: list of the test clips.
+        audio: folder that the paths in the lists are relative to.
 
     Raises:
-        InputError: `earmark.data.lists.clip_lists.read_list` refuses a list.
+        InputError: as in `earmark.data.lists.clip_lists.read_list`.
     """
     first, second = read_list(labeled, audio=audio), read_list(test, audio=audio)
     speakers = speakers_of(audio, [clip.path for clip in (*first, *second)])
@@ -64,13 +69,13 @@ def read_lists(labeled: Path, test: Path, audio: Path) -> ProbeClips:
 def read_splits(
     path: Path, labeled: Sequence[str] = (), test: Sequence[str] = (), *, audio: Path | None = None
 ) -> ProbeClips:
-    """Clips from a manifest.
+    """Read the clips of a manifest.
 
     Args:
         path: the manifest.
-        labeled: splits of the training clips; if empty, all but noise and room responses.
-        test: splits of the test clips; if empty, half of the speakers test in each repetition.
-        audio: folder that paths are relative to; None for the manifest's.
+        labeled: splits that training clips are drawn from; if empty, all but noise and room responses.
+        test: splits of the test clips; if empty, each repetition tests on half of the speakers.
+        audio: folder that paths are relative to; None for the folder of the manifest.
 
     Raises:
         InputError: the manifest cannot be read, a split has no clip, or a clip has no label or is a part of a file.
@@ -92,6 +97,6 @@ def _listed(manifest: Manifest, splits: Sequence[str], folder: Path) -> tuple[Tr
     present = {clip.split for clip in manifest}
     for split in splits:
         if split not in present:
-            raise InputError(f"split {split!r}: has no clips; choose one of {', '.join(sorted(present))}")
+            raise InputError(f"split {split!r} has no clips; choose one of {', '.join(sorted(present))}")
     listed = listing_from(folder, manifest)
     return tuple(listed(clip) for clip in manifest.only(*splits))

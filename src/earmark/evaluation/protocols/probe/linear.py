@@ -14,7 +14,7 @@ STRENGTH = 1.0
 
 
 def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int = 0) -> Floats:
-    """Train a logistic regression on labeled embeddings and classify others.
+    """Train a logistic regression on labeled embeddings and classify other embeddings.
 
     Each dimension is first scaled to mean 0 and variance 1 over the training rows, because encoders differ in scale.
 
@@ -23,7 +23,7 @@ def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes:
         train_labels: each of 0 … classes - 1 at least once, shape (n,).
         test: shape (m, d).
         classes: number of words.
-        seed: ignored: the solution is unique.
+        seed: not used, because the solution is unique.
 
     Returns:
         Logits, shape (m, classes).
@@ -40,7 +40,7 @@ def classify_linear(train: Floats, train_labels: Ints, test: Floats, *, classes:
     deviation = np.where(deviation > 1e-6 * (1e-12 + np.abs(mean)), deviation, 1)
     model = LogisticRegression(C=STRENGTH, max_iter=500)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)  # the best word hardly changes
+        warnings.simplefilter("ignore", ConvergenceWarning)  # more iterations hardly change the best word
         model.fit((train - mean) / deviation, train_labels)
     scores = model.decision_function((test - mean) / deviation)
     if classes == 2:  # scikit-learn returns one column

@@ -1,4 +1,4 @@
-"""Train a classifier on few labeled embeddings, predict others, and compute metrics of the predictions."""
+"""Train a classifier on few labeled embeddings, classify test clips, and compute metrics of the predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ Ints = NDArray[np.integer]
 
 
 class Classifier(Protocol):
-    """Trains on labeled embeddings and classifies others."""
+    """Trains on labeled embeddings and classifies other embeddings."""
 
     def __call__(self, train: Floats, train_labels: Ints, test: Floats, *, classes: int, seed: int) -> Floats:
         """Train on rows (n, d) with labels (n,) from 0 to classes - 1; return logits (m, classes) of rows (m, d)."""
@@ -57,7 +57,7 @@ class WordResult:
 
 @dataclass(frozen=True)
 class ProbeResult:
-    """Metrics for one number of labels; spreads are over its repetitions.
+    """Metrics for one number of labels, with their spread over the repetitions.
 
     Attributes:
         labels: labeled clips of each word; None for all.
@@ -66,7 +66,7 @@ class ProbeResult:
         tested: number of test clips, mean over the repetitions.
         numbers: fractions by the keys of `rates.METRICS`.
         words: results by word.
-        confusion: summed over the repetitions.
+        confusion: confusion matrix, summed over the repetitions.
     """
 
     labels: int | None
@@ -79,7 +79,7 @@ class ProbeResult:
 
     @property
     def name(self) -> str:
-        """Such as `5 labels a word`."""
+        """Number of labels in words, such as `5 labels a word`."""
         return labels_text(self.labels)
 
 
@@ -110,8 +110,8 @@ def predict(
     Args:
         splits: splits with the same words.
         vectors: embeddings, shape (d,), by path.
-        classifier: trained on the labeled clips of a split only.
-        seed: seed of the classifier, combined with the repetition's number.
+        classifier: trained from scratch for each split.
+        seed: seed of the classifier, combined with the number of the repetition.
         progress: called after each split.
     """
     words = words_of(splits)
@@ -136,7 +136,7 @@ def compute_metrics(
     speakers: Mapping[str, str] | None = None,
     rng: np.random.Generator | None = None,
 ) -> tuple[ProbeResult, ...]:
-    """Every metric of the predictions, for each number of labels.
+    """Compute every metric of the predictions, for each number of labels.
 
     Args:
         predictions: from `predict`.

@@ -1,7 +1,7 @@
 """Precision and recall of each word, from a table of counts.
 
-Rows of the table are labels, columns are predictions. The precision of a word is the right share of its column, the
-recall the right share of its row.
+Rows of the table are labels, columns are predictions. The precision of a word is the share of right predictions in its
+column, the recall the share in its row.
 """
 
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def count(labels: Ints, predicted: Ints, classes: int, weights: Floats | None = 
         Shape (classes, classes).
 
     Raises:
-        InputError: a number is not that of a word, or the lengths differ.
+        InputError: an index is outside 0 … classes - 1, or the lengths differ.
 
     >>> count(np.array([0, 0, 1]), np.array([0, 1, 1]), 2).tolist()
     [[1.0, 1.0], [0.0, 1.0]]
@@ -72,7 +72,9 @@ def count(labels: Ints, predicted: Ints, classes: int, weights: Floats | None = 
 
 
 def precision_and_recall(counts: Floats) -> tuple[Floats, Floats]:
-    """Precision and recall of each word, each of shape (c,); undefined values as in `WordRates`.
+    """Precision and recall of each word, each of shape (c,), from counts of shape (c, c).
+
+    Precision is 0 if no clip is predicted as the word; both are NaN if no clip has the word.
 
     >>> [rates.tolist() for rates in precision_and_recall(np.array([[3, 1], [0, 4]]))]
     [[1.0, 0.8], [0.75, 1.0]]
@@ -85,7 +87,7 @@ def precision_and_recall(counts: Floats) -> tuple[Floats, Floats]:
 
 
 def numbers_of(counts: Floats) -> dict[str, float]:
-    """The metrics of `METRICS`; words without clips are left out of the means.
+    """The metrics of `METRICS`, from counts of shape (c, c); words without clips are left out of the means.
 
     Raises:
         InputError: there is no clip.
@@ -96,7 +98,7 @@ def numbers_of(counts: Floats) -> dict[str, float]:
     """
     labeled = counts.sum(axis=1)
     if not labeled.any():
-        raise InputError("counts: there is no test clip of any word")
+        raise InputError("counts: there is no test clip of any word; add test clips")
     kept = labeled > 0
     precision, recall = (rates[kept] for rates in precision_and_recall(counts))
     both = precision + recall
@@ -113,7 +115,7 @@ def numbers_of(counts: Floats) -> dict[str, float]:
 
 
 def word_rates(words: Sequence[str], tables: Sequence[Floats]) -> WordRates:
-    """Rates of each word, from the table, shape (c, c), of each repetition."""
+    """Rates of each word, from one table of counts, shape (c, c), per repetition."""
     precision, recall = zip(*(precision_and_recall(table) for table in tables), strict=True)
     clips = np.mean([table.sum(axis=1) for table in tables], axis=0)
     return WordRates(tuple(words), np.stack(precision), np.stack(recall), clips)

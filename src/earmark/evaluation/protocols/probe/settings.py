@@ -36,9 +36,9 @@ class ProbeSettings(Settings):
     def _check(self) -> Self:
         if (self.train_split is None) != (self.test_split is None):
             missing = "train_split" if self.train_split is None else "test_split"
-            raise InputError("missing; train_split and test_split go together", key=missing)
+            raise InputError("missing; set both train_split and test_split, or neither", key=missing)
         if self.split and self.train_split:
-            raise InputError("not together with train_split and test_split; drop it", key="split")
+            raise InputError("excludes train_split and test_split; drop it or them", key="split")
         return self
 
     @property

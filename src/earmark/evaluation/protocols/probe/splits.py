@@ -1,4 +1,4 @@
-"""Random splits into few labeled training clips of each word and test clips, equal for every encoder."""
+"""Random splits into test clips and few labeled training clips of each word; all encoders have the same splits."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -36,14 +36,15 @@ def split_lists(
     repetitions: int = 5,
     seed: int = 0,
 ) -> tuple[LabelSplit, ...]:
-    """Training clips drawn from one list in each repetition; all clips of the other list test.
+    """Draw training clips from one list in each repetition; all clips of the other list are test clips.
 
-    Within a repetition, the clips of a smaller number of labels are among those of a larger one.
+    Within a repetition, a larger number of labels adds clips to those of a smaller number.
 
     Args:
-        train: clips to draw from.
+        train: clips to draw training clips from.
         test: test clips of the same words.
-        labels: numbers of training clips of each word; None for all: repetitions then differ only by the classifier.
+        labels: numbers of training clips of each word; with None, all are training clips, and repetitions differ only
+            in the seed of the classifier.
         repetitions: repetitions for each number of labels.
         seed: seed of the random splits.
 
@@ -53,7 +54,7 @@ def split_lists(
     known = {clip.path for clip in train}
     for clip in test:
         if clip.path in known:
-            raise InputError(f"{clip.path}: both labeled and tested; remove it from one list")
+            raise InputError(f"{clip.path} is both a training and a test clip; remove it from one list")
     _check_words(train, test)
     splits = []
     for repetition in range(1, repetitions + 1):
@@ -71,12 +72,12 @@ def split_speakers(
     repetitions: int = 5,
     seed: int = 0,
 ) -> tuple[LabelSplit, ...]:
-    """Random halves of the speakers in each repetition: one half trains, the other tests.
+    """Split the speakers into random halves in each repetition: one half for training, the other for testing.
 
     Args:
         clips: clips of all speakers.
         speaker_of: speaker by path.
-        labels: numbers of training clips of each word; None for all of the half.
+        labels: numbers of training clips of each word; None for all clips of the training half.
         repetitions: repetitions for each number of labels.
         seed: seed of the random splits.
 
@@ -88,7 +89,7 @@ def split_speakers(
             raise InputError(f"{clip.path}: its speaker is unknown; name a training split and a test split")
     speakers = sorted({speaker_of[clip.path] for clip in clips})
     if len(speakers) < 2:
-        raise InputError(f"{speakers[0]} is the only speaker; one half of the speakers trains, the other tests")
+        raise InputError(f"{speakers[0]} is the only speaker, but half of the speakers are for testing; add speakers")
     splits = []
     for repetition in range(1, repetitions + 1):
         rng = np.random.default_rng([seed, repetition])
@@ -102,7 +103,7 @@ def split_speakers(
 
 
 def keep_words(clips: Iterable[TrialClip], words: Collection[str]) -> tuple[TrialClip, ...]:
-    """The clips of some words.
+    """Keep only the clips of some words.
 
     Args:
         clips: clips of any words.
@@ -117,12 +118,12 @@ def keep_words(clips: Iterable[TrialClip], words: Collection[str]) -> tuple[Tria
     for word in sorted(wanted - present):
         near = get_close_matches(word, present, n=1)
         cure = f"did you mean {near[0]!r}?" if near else f"the words are {', '.join(sorted(present))}"
-        raise InputError(f"word {word!r}: it has no clip; {cure}")
+        raise InputError(f"word {word!r} has no clip; {cure}")
     return tuple(clip for clip in clips if clip.label in wanted)
 
 
 def _first(clips: Iterable[TrialClip], number: int | None) -> tuple[TrialClip, ...]:
-    """The first `number` clips of each word; None for all."""
+    """The first `number` clips of each word; all clips for None."""
     if number is None:
         return tuple(clips)
     seen: dict[str, list[TrialClip]] = {}
@@ -140,9 +141,9 @@ def _check_words(train: Iterable[TrialClip], test: Iterable[TrialClip]) -> None:
     present = {clip.label for clip in train}
     for clip in test:
         if clip.label not in present:
-            raise InputError(f"{clip.path}: its word {clip.label!r} has no training clip; drop the word")
+            raise InputError(f"{clip.path}: word {clip.label!r} has no training clip; drop the word")
     if len(present) < 2:
-        raise InputError("words: a classifier needs two or more")
+        raise InputError("words: a classifier needs two or more; add clips of another word")
 
 
 def _by_labels(splits: Iterable[LabelSplit], labels: Sequence[int | None]) -> tuple[LabelSplit, ...]:
