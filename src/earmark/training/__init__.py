@@ -1,1 +1,1 @@
-"""Learning: the only room that imports torch."""
+"""Training of encoders; only this package imports torch."""

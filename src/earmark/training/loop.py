@@ -139,7 +139,7 @@ def chosen_checkpoint(recipe: AnyRecipe, folder: Path) -> Path:
 
 
 class _Run:
-    """Task, loss and optimizer of one run."""
+    """One run: does the training steps, and writes checkpoints and logs."""
 
     def __init__(
         self,
@@ -262,7 +262,7 @@ def _entropy(*numbers: int) -> int:
 
 
 def _last_checkpoint(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
-    """The checkpoint to resume from; None if the run has none yet."""
+    """Load the checkpoint to resume from; None if the run has no checkpoint yet."""
     path = folder / "last.safetensors"
     if not path.exists():
         return None

@@ -81,6 +81,6 @@ class AdaptationRecipes:
 
 
 def write_recipe(recipe: SequenceRecipe, path: Path, title: str) -> None:
-    """Write a recipe as TOML, for the user's record; keys with default values are left out."""
+    """Write a recipe to a TOML file for the user, without keys that have their default values."""
     table = recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     write_text(path, f"# {title}\n{tomli_w.dumps(table)}")

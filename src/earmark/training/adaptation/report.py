@@ -57,9 +57,9 @@ def write_report(result: AdaptationResult, corpus: str, command: Sequence[str]) 
     """Write `report.md`, `rounds.png` and, last, `results.json`.
 
     Args:
-        result: the result.
+        result: result of the adaptation.
         corpus: name of the corpus.
-        command: the words of the command line.
+        command: words of the command line.
 
     Raises:
         EarmarkError: the files cannot be written.

@@ -240,7 +240,7 @@ class SelfTraining:
         )
 
     def _common_data(self, validation: Path | None, validation_audio: Path | None) -> Table:
-        """The table `data` that all recipes share."""
+        """Keys of the table `data` that all recipes share."""
         data: Table = {"folder": self.out / "frames"}
         if self.dataset.training.audio is not None:
             data["audio"] = self.dataset.training.audio.resolve()
@@ -404,7 +404,7 @@ def _stamp(
             _digest(repr(initialization.recipe).encode()),
         ],
         "validation": _digest(validation.read_bytes()) if validation else None,
-        # More rounds may be added later.
+        # The number of rounds may be raised later.
         "settings": settings.model_dump(exclude={"rounds", "threads"}),
     }
 

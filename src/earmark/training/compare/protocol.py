@@ -49,10 +49,10 @@ class IdentificationTest(Settings):
     name: str = Field(description="name in the report")
     list: Path | None = Field(
         None,
-        description="list of lines `1|2|3 path`, such as iden_split.txt; lines of 3 are tested; or give `manifest`",
+        description="list with lines `1|2|3 path`, such as iden_split.txt; 3 marks test clips; not with `manifest`",
     )
     audio: Path | None = Field(None, description="folder of the recordings in the list")
-    manifest: Path | None = Field(None, description="manifest with speakers, in place of a list")
+    manifest: Path | None = Field(None, description="manifest with speakers; not with `list`")
     split: str = Field("test", description="split of the manifest")
     crops: int = Field(0, ge=0, description="number of random crops to average; 0: the center crop")
     seed: int = Field(0, ge=0, description="seed of the crops")
@@ -69,10 +69,12 @@ class VerificationTest(Settings):
     name: str = Field(description="name in the report")
     pairs: Path | None = Field(
         None,
-        description="list of lines `1|0 path path`, such as veri_test.txt; or all pairs of the clips of `manifest`",
+        description="list with lines `1|0 path path`, such as veri_test.txt; not with `manifest`",
     )
     audio: Path | None = Field(None, description="folder of the recordings in the pairs")
-    manifest: Path | None = Field(None, description="manifest with speakers, in place of pairs")
+    manifest: Path | None = Field(
+        None, description="manifest with speakers, whose clips are all paired; not with `pairs`"
+    )
     split: str = Field("test", description="split of the manifest")
     crops: int = Field(0, ge=0, description="number of random crops to average; 0: the center crop")
     seed: int = Field(0, ge=0, description="seed of the crops")
@@ -83,8 +85,12 @@ class VerificationTest(Settings):
     )
     cohort: Path | None = Field(None, description="manifest of other speakers, for `as-norm`")
     cohort_split: str = Field("train", description="split of the cohort's manifest")
-    cohort_clips: int = Field(0, ge=0, description="number of clips of each cohort speaker, the first ones; 0: all")
-    top: int = Field(300, ge=2, description="number of most similar cohort speakers that normalize a clip's scores")
+    cohort_clips: int = Field(
+        0, ge=0, description="number of clips per cohort speaker, in the order of the manifest; 0: all"
+    )
+    top: int = Field(
+        300, ge=2, description="number of cohort speakers, the most similar to a clip, that normalize its scores"
+    )
 
     @model_validator(mode="after")
     def _names_clips(self) -> Self:

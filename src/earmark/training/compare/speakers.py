@@ -27,7 +27,7 @@ class Identification:
     """An identification test and its recordings.
 
     Attributes:
-        test: of the protocol.
+        test: settings of the test.
         trials: the recordings and their speakers.
     """
 
@@ -77,7 +77,7 @@ class Verification:
     """A verification test and its recordings.
 
     Attributes:
-        test: of the protocol.
+        test: settings of the test.
         trials: the recordings, their speakers, and the pairs.
         cohort: recordings of other speakers that normalize the scores, or None.
     """

@@ -32,7 +32,7 @@ class Average:
 
     @property
     def margin(self) -> float:
-        """Half the width of the 95 % interval of the mean, by Student's t; NaN for one value."""
+        """Half the width of the 95 % interval of the mean, by Student's t; NaN for fewer than two values."""
         count = len(self.values)
         if count < 2:
             return math.nan
@@ -69,7 +69,7 @@ class Summary:
         return list(dict.fromkeys((row.test, row.condition) for row in self.numbers))
 
     def of(self, test: str, condition: str) -> dict[Row, dict[str, Average]]:
-        """The rows of one condition of one test."""
+        """Select the rows of one condition of a test."""
         return {row: numbers for row, numbers in self.numbers.items() if (row.test, row.condition) == (test, condition)}
 
 

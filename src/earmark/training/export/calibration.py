@@ -192,7 +192,7 @@ def _keywords(
 def _background(
     recipe: Recipe, bank: ClipBank, hours: float, generator: np.random.Generator, progress: Progress
 ) -> Iterator[NDArray[np.float32]]:
-    """Read the noise, and sentences in random order, up to the given hours."""
+    """Read the noise and then sentences in random order; yields waves until they last `hours`."""
     words = {label.lower() for label in bank.labels}
     sentences = [
         (manifest.locate(clip), clip)

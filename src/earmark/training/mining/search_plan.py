@@ -23,7 +23,7 @@ BLOCK_ROWS = 1024
 
 @dataclass(frozen=True)
 class QueryBlock:
-    """Segments whose neighbors are searched together.
+    """A block of segments whose neighbors are searched together.
 
     Attributes:
         rows: rows of the segments.

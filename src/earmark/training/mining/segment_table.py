@@ -91,7 +91,7 @@ class SegmentTable:
         return len(self.rows)
 
     def span(self, row: int) -> Span:
-        """The span of a segment, with path and speaker."""
+        """Path, speaker, start and end of a segment."""
         file, speaker, _, start_s, end_s = self.rows[row].tolist()
         return Span(self.names.file[file], self.names.speaker[speaker], start_s, end_s)
 

@@ -63,7 +63,9 @@ def load_checkpoint(path: Path) -> Checkpoint:
         recipe = with_current_names(meta["recipe"])
         return Checkpoint(recipe, meta["step"], meta["metrics"], tensors, tuple(meta.get("classes", ())))
     except (OSError, SafetensorError, KeyError, ValueError) as error:
-        raise InputError(f"{path}: not a checkpoint of earmark train ({error})") from None
+        raise InputError(
+            f"{path}: not a checkpoint of earmark train ({error}); name a .safetensors file of a run"
+        ) from None
 
 
 def state_of(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from earmark.core.errors import InputError
 from earmark.training.nn.losses.cosine import at_least_float32
 
-# The first process may pack a large corpus while the others wait.
+# The first process may pack a large corpus for hours while the others wait.
 _TIMEOUT = timedelta(hours=12)
 
 

@@ -70,4 +70,6 @@ def _check_recordings(paths: Iterable[str], folder: Path) -> None:
         except InputError:
             absent.append(path)
     if absent:
-        raise InputError(f"{len(absent)} of {count} recordings are missing, such as {folder / absent[0]}")
+        raise InputError(
+            f"{len(absent)} of {count} recordings are missing, such as {folder / absent[0]}; correct the paths"
+        )

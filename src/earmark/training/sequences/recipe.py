@@ -27,7 +27,7 @@ class SequenceData(Settings):
     sections: Path | None = Field(
         None, description="list of the sections with speech; without it, each recording is one section"
     )
-    pairs: Path | None = Field(None, description="list of pairs of similar segments, such as `earmark mine` writes")
+    pairs: Path | None = Field(None, description="list of pairs of similar segments, for example of `earmark mine`")
     labeled: Path | None = Field(None, description="list of segments with labels")
     held_out: Path | None = Field(
         None,

@@ -111,7 +111,7 @@ def _check_episodes(recipe: Recipe, corpus: Corpus) -> None:
         episodes = corpus.episodes(recipe.episodes, recipe.seed)
     sounds = recipe.distillation.sounds
     if sounds and not len(corpus.background):
-        raise InputError("distillation.sounds: data.sounds has no clip")
+        raise InputError("distillation.sounds: data.sounds has no clip; name a source with clips")
     shape = recipe.episodes
     launched().share(episodes.words * shape.utterances + shape.background)
     launched().share(max(0, sounds - shape.background))

@@ -45,7 +45,7 @@ class Corpus:
     background: NDArray[np.int64]
 
     def episodes(self, settings: EpisodeSettings, seed: int) -> Episodes:
-        """Draw episodes from these clips."""
+        """Make the sampler that draws episodes from these clips."""
         return Episodes(self.clips, self.background, self.bank.speaker, settings, seed)
 
 
@@ -156,14 +156,16 @@ def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> 
     )
     if not clips:
         raise InputError(
-            f"{source.manifest}: no clip of split {source.split!r} is selected; check split, labels and exclude"
+            f"{source.manifest}: no clip of split {source.split!r} is selected; correct split, labels or exclude"
         )
     return replace(manifest, clips=clips)
 
 
 def _speaker(clip: Clip, source: Source) -> str:
     if not clip.speaker:
-        raise InputError(f"{source.manifest}: {clip.path} has no speaker; data.classes = 'speaker' needs one")
+        raise InputError(
+            f"{source.manifest}: {clip.path} has no speaker; add the speaker, or set data.classes = 'label'"
+        )
     return clip.speaker
 
 

@@ -13,7 +13,7 @@ from earmark.training.sequences.frames.source import CPU, Floats, FrameSourceSet
 
 
 class EncoderFrameSettings(FrameSourceSettings):
-    """Settings of the frames of an encoder."""
+    """Settings of the frames of an exported encoder."""
 
     kind: Literal["encoder"] = Field("encoder", description="kind of frame source")
     model: Annotated[str, NAME_OR_PATH] = Field(

@@ -203,7 +203,7 @@ def _is_stored(folder: Path, name: str, sections: Iterable[Span]) -> bool:
 
 
 def _rows_by_section(index: Mapping[str, Any]) -> dict[Key, tuple[int, int, float]]:
-    """Row of the first frame, number of frames, and time of the first frame, by section."""
+    """Read an index: row of the first frame, number of frames, and time of the first frame of each section."""
     return {
         (path, start_s, end_s): (row, count, first_s) for path, start_s, end_s, row, count, first_s in index["sections"]
     }

@@ -31,7 +31,7 @@ class TowerFrameSettings(FrameSourceSettings):
 
 
 class TowerFrames:
-    """Vectors of the published tower, one every 40 ms; each depends on 775 ms of audio.
+    """Computes the vectors of the published tower, one every 40 ms; each depends on 775 ms of audio.
 
     A stream encoder computes the same vectors from the same samples, so that a trained head runs on streams.
 
