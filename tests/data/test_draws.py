@@ -81,7 +81,7 @@ def test_the_takes_of_a_keyword_do_not_depend_on_other_keywords(words):
 
 
 def test_the_sizes_of_the_test_are_limited_as_published(words):
-    """Jung et al.: 300 clips of each keyword, 20 of each other word; here a tenth of that."""
+    """Jung et al. test 300 clips of each keyword and 20 of each other word; this test draws a tenth of them."""
     drawn = draw_few_shot(words, ["a", "b"], 2, FewShotSettings(test_per_keyword=30, test_per_impostor=2), seed=0)
     assert Counter(clip.label for clip in drawn.test) == {"a": 30, "b": 30, "c": 2, "d": 2, "e": 2, "f": 2}
     assert len(set(paths(drawn.test))) == len(drawn.test)
@@ -108,7 +108,7 @@ def test_a_few_voices_enroll_every_keyword_in_turn():
         said = [clip.speaker for clip in draws[2].enrollment if clip.label == word]
         assert sorted(Counter(said).values()) == [3, 3, 4]
         assert said[:3] == said[3:6]
-    # The same three speakers are left for testing, however many takes enroll.
+    # The same three speakers are left for testing, whatever the number of takes.
     assert draws[0].test == draws[1].test == draws[2].test
     assert len({clip.speaker for clip in draws[0].test}) == 3
     assert not pools[2] & {clip.speaker for clip in draws[0].test}
@@ -225,7 +225,7 @@ def test_thresholds_are_chosen_on_clips_of_targets_and_seen_words_only():
 
 
 def test_pairs_have_the_published_structure():
-    """Published: 10 words of 10 anchors, 270 positives, 30 negatives of each of 9 other words; here a tenth."""
+    """Published: 10 words with 10 anchors, 270 positives and 30 negatives of each of 9 other words; here a tenth."""
     words = words_of(corpus("abcd"))
     pairs = list(draw_word_pairs(words, list("abcd"), PairSizes(anchors=5, positives=27, negatives=9)))
     assert len(pairs) == 4 * 5 * (27 + 27)

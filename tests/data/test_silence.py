@@ -11,7 +11,7 @@ from earmark.data.silence import draw_silence, write_silence
 
 @pytest.fixture(scope="module")
 def noises(tmp_path_factory):
-    """Two noises of constant level, of different sign, and one that is too short."""
+    """Two noises of constant level with different signs, and a noise that is too short."""
     folder = tmp_path_factory.mktemp("noises")
     ramp = np.linspace(0.5, 1, 3 * 16_000, dtype=np.float32)
     audio.write(folder / "up.wav", ramp)
@@ -27,9 +27,9 @@ def test_silence_is_quiet_one_second_long_and_of_every_noise(noises):
     assert waves.shape == (200, 16_000)
     peaks = np.abs(waves).max(axis=1)
     assert peaks.max() <= 0.1
-    assert 0.03 < peaks.mean() < 0.05  # U(0, 0.1) of what is 0.5 to 1
+    assert 0.03 < peaks.mean() < 0.05  # gains from U(0, 0.1) of levels from 0.5 to 1
     assert 60 < (waves[:, 0] < 0).sum() < 140
-    # Where a ramp was cut shows in its first value beside its last.
+    # The ratio of first to last value shows where a ramp was cut.
     assert np.ptp(waves[:, 0] / waves[:, -1]) > 0.07  # 0.75 to 0.83
 
 

@@ -85,7 +85,7 @@ def test_drawn_pairs_are_balanced_and_different(seed):
     assert all(same == (one.speaker == other.speaker) for same, one, other in drawn)
     assert len({frozenset((one.path, other.path)) for _, one, other in drawn}) == 60
     own = Counter(one.speaker for same, one, _ in drawn if same)
-    assert own == {"s0": 7, "s1": 7, "s2": 7, "s3": 6, "s4": 3}  # s4 has no more
+    assert own == {"s0": 7, "s1": 7, "s2": 7, "s3": 6, "s4": 3}  # s4 has only three pairs
     assert plain(drawn) == plain(draw_speaker_pairs(people(8, 8, 8, 8, 3), 60, seed=seed))
     assert plain(drawn) != plain(draw_speaker_pairs(people(8, 8, 8, 8, 3), 60, seed=seed + 1))
 

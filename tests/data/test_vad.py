@@ -24,7 +24,7 @@ EXACT = VadSettings(min_speech_s=0.0, min_silence_s=2 * CHUNK_S, padding_s=0.0)
 
 @pytest.fixture
 def loudness(loud_is_speech):
-    """Loudness in place of silero."""
+    """A detector that computes loudness, in place of silero's."""
     loud_is_speech()
 
 
@@ -75,7 +75,7 @@ def test_a_section_is_yielded_before_the_recording_ends(loudness):
                 yield np.full(20 * CHUNK, level, np.float32)
 
     assert next(speech_sections(pieces())) == (0.0, round(20 * CHUNK_S + 0.1, 4))
-    assert given == 4  # when the next one is known
+    assert given == 4  # a section is yielded once the next section is found
 
 
 def test_silero_finds_the_words_of_real_takes():

@@ -9,7 +9,7 @@ LABELS = ("rise", "fall", "other")
 
 @pytest.fixture
 def corpus(tmp_path, say):
-    """Folders of lists and of clips: two words and an impostor by four voices; two draws of k1, one of k2."""
+    """Folders of lists and clips: two words and an impostor by four voices, two lists of k1 and one list of k2."""
     clips, lists = tmp_path / "clips", tmp_path / "tiny"
     lists.mkdir()
     rows = ["path\tspeaker\tlabel\tsplit\tduration_s"]

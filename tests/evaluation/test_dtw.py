@@ -6,7 +6,7 @@ from earmark.evaluation.dtw import halved, warped_distances
 
 
 def plain(one, other, band):
-    """Sakoe and Chiba's symmetric warping, cell by cell; `one` is the longer one."""
+    """Sakoe and Chiba's symmetric warping, cell by cell; `one` is the longer sequence."""
     if len(one) < len(other):
         one, other = other, one
     n, m = len(one), len(other)

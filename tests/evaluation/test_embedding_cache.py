@@ -9,7 +9,7 @@ KEY = {"fingerprint": "abc", "crops": 2}
 
 
 class Counting:
-    """An embedder that counts its waves; an embedding is the length and the sum of a wave."""
+    """An embedder that counts waves; an embedding is the length and the sum of a wave."""
 
     name, fingerprint, classes = "counting", "abc", ()
 
@@ -25,7 +25,7 @@ class Counting:
 
 @pytest.fixture
 def embed(tmp_path, hush):
-    """`embed(embedder, paths)`: embeddings of five recordings in faint noise, kept in a file."""
+    """`embed(embedder, numbers)`: embeddings of some of five recordings of faint noise, kept in a file."""
     for number in range(5):
         audio.write(tmp_path / f"{number}.wav", hush(0.1 + 0.1 * number, level=0.1, seed=number))
     audio.write(tmp_path / "silent.wav", np.zeros(1600, np.float32))

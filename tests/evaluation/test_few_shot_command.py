@@ -14,7 +14,7 @@ from earmark.evaluation.reports import plots
 
 @pytest.fixture
 def run(corpus, stand_in, tmp_path, monkeypatch):
-    """Runs `few-shot` on the tiny corpus with the stand-in encoder; gives the output and the results folder."""
+    """Run `few-shot` on the tiny corpus with the stand-in encoder; return the result and the results folder."""
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
 
@@ -118,7 +118,7 @@ def test_background_clips_of_the_trials_are_refused(run, corpus, line, word):
 
 
 class Checkpoint:
-    """What `earmark.training.export.checkpoint_embedder.load_embedder` gives, as far as commands use it."""
+    """An embedder as `earmark.training.export.checkpoint_embedder.load_embedder` returns it, with what commands use."""
 
     name, fingerprint, classes = "learning", "abc", ("rise", "fall")
 

@@ -17,7 +17,7 @@ from earmark.evaluation.plots import average_precision_plot, save
 
 @pytest.fixture
 def corpus(tmp_path, say):
-    """Three words by four voices: each voice's words in one recording, and a list and a manifest of them."""
+    """Three words by four voices: one recording per voice, and a list and a manifest of all words."""
     lines, clips = [], []
     for seed in range(4):
         words = ("rise", "fall", "bow")
@@ -71,7 +71,7 @@ def test_map_of_a_manifest_takes_whole_recordings_as_segments(run, corpus):
     result, out = run(corpus / "words.tsv", "--out", corpus / "out")
     assert result.exit_code == 0, result.output
     document = json.loads((out / "results.json").read_text())
-    assert document["segments"] == 12  # the noise is none
+    assert document["segments"] == 12  # noise is left out
     assert document["results"][0]["rankings"]["across"]["map"]["value"] > 0.9
 
 

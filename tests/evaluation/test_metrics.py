@@ -30,7 +30,7 @@ def published_eer(scores, positive):
 
 @st.composite
 def trials(draw):
-    """Scores on a coarse grid, so that many are equal, with both kinds of trial among them."""
+    """Scores on a coarse grid, so that many are equal, of positive and negative trials."""
     scores = draw(st.lists(st.integers(-5, 5), min_size=2, max_size=40))
     positive = draw(st.lists(st.booleans(), min_size=len(scores), max_size=len(scores)))
     positive[0], positive[-1] = True, False
@@ -51,7 +51,7 @@ def test_corners_auc_and_the_published_eer_equal_those_of_sklearn(case):
     kept = metrics.corners(curve)
     np.testing.assert_allclose(np.stack([kept.far, 1 - kept.frr, kept.thresholds]), [far, hit, thresholds], atol=1e-12)
     assert metrics.area_under_curve(curve) == pytest.approx(sk.roc_auc_score(positive, scores))
-    # Where two corners are equally near, rounding picks one; both are as good.
+    # If two corners are equally near, rounding chooses between them; both are correct.
     candidates = [max(f, 1 - h) for f, h in zip(far, hit, strict=True)
                   if abs(1 - h - f) < np.abs(1 - hit - far).min() + 1e-9]  # fmt: skip
     assert min(abs(metrics.equal_error_rate_at_point(curve) - value) for value in candidates) < 1e-9
@@ -80,7 +80,7 @@ def test_frr_at_far_is_the_smallest_frr_among_thresholds_with_far_at_most_x(case
 def test_a_far_that_is_reached_exactly_is_allowed():
     scores = np.concatenate([np.linspace(0.5, 1, 40), np.linspace(0, 0.9, 1000)])
     curve = metrics.error_curve(scores, np.arange(1040) < 40)
-    for alarms in (10, 25, 100, 290):  # shares that binary fractions cannot hold
+    for alarms in (10, 25, 100, 290):  # shares without an exact binary fraction
         far = alarms / 1000
         assert metrics.frr_at_far(curve, far) == curve.frr[curve.alarms == alarms].min()
 
@@ -145,7 +145,7 @@ def test_a_share_written_in_percent_is_refused_with_the_cure():
 
 @st.composite
 def clips(draw):
-    """Scores of clips × keywords, and the right keyword of each clip or -1."""
+    """Scores of clips × keywords, and the index of each clip's keyword, or -1 for an impostor."""
     n, k = draw(st.integers(2, 25)), draw(st.integers(2, 4))
     grid = st.lists(st.integers(0, 6), min_size=k, max_size=k)
     scores = np.array(draw(st.lists(grid, min_size=n, max_size=n)), float)

@@ -12,7 +12,7 @@ from earmark.evaluation.reports import plots
 
 @pytest.fixture
 def run(corpus, stand_in, tmp_path, monkeypatch):
-    """Runs `open-set` on the tiny corpus: two voices train, two test; `other` is unknown."""
+    """Run `open-set` on the tiny corpus: two voices for training, two for testing; the word `other` is unknown."""
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
     lists = tmp_path / "open"
@@ -42,7 +42,7 @@ def test_open_set_writes_the_table_the_results_and_the_plots(run, backend, unkno
     assert document["kind"] == "open-set"
     assert (document["result"]["backend"], document["result"]["unknown"]) == (backend, unknown)
     assert list(document["result"]["numbers"]) == list(open_set.METRICS)
-    assert document["result"]["numbers"]["non_target_accuracy_unseen"]["value"] is None  # the test has none
+    assert document["result"]["numbers"]["non_target_accuracy_unseen"]["value"] is None  # no unseen unknowns
     assert document["result"]["confusion"]["rows"] == ["rise", "fall", "seen unknown"]
     assert f"| stand-in | {backend} | {unknown} |" in (out / "table.md").read_text()
 

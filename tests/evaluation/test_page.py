@@ -47,7 +47,7 @@ METRICS = [
 
 @pytest.mark.parametrize("key", METRICS)
 def test_every_metric_is_on_the_page(key):
-    # Keys that differ in their end alone share a row: `frr_at_far_10`, `_2_5`; `auc`, and each `…_seen`.
+    # Keys that differ only in their ends share a row, such as `frr_at_far_10`, `_2_5`, or `auc`, `…_seen`.
     stem, share = re.fullmatch(r"(.+?)((?:_seen|_unseen|_10|_5|_2_5|_1)?)", key).groups()
     rows = [line for line in PAGE.splitlines() if line.startswith("| ") and f"`{stem}" in line]
     assert any(f"`{key}`" in row or f"`{share}`" in row or f"`…{share}`" in row for row in rows)

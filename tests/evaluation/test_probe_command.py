@@ -12,7 +12,7 @@ from earmark.evaluation.reports import plots
 
 @pytest.fixture
 def run(corpus, stand_in, tmp_path, monkeypatch):
-    """Runs `probe` on the tiny corpus with the stand-in encoder; gives the output and the results folder."""
+    """Run `probe` on the tiny corpus with the stand-in encoder; return the result and the results folder."""
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _: stand_in)
     monkeypatch.setenv("COLUMNS", "160")
     lists, clips = corpus

@@ -41,7 +41,7 @@ CLIPS = [
 
 @dataclass(frozen=True)
 class Counting:
-    """Counts how often a recording is embedded."""
+    """A segment embedder that counts how often each recording is embedded."""
 
     inner: WindowEmbedder
     embedded: list[str]

@@ -22,7 +22,7 @@ VOICES = {"anna": 200, "bob": 330, "carl": 550, "dora": 900}
 
 @dataclass(frozen=True)
 class Bands:
-    """An embedder of the energy in bands; its classes are voices by the loudest band."""
+    """An embedder whose dimensions are the energies of bands, and whose classes are voices by their loudest band."""
 
     name: str = "bands"
     fingerprint: str = "b4d5"
@@ -41,7 +41,7 @@ class Bands:
 
 @pytest.fixture
 def corpus(tmp_path, say):
-    """Four voices, each a tone with four takes; lists and a manifest of them."""
+    """Four takes of each of four voices, which are tones, with lists and a manifest."""
     clips = []
     for speaker, hz in VOICES.items():
         for seed in range(4):
@@ -59,7 +59,7 @@ def corpus(tmp_path, say):
 
 @pytest.fixture
 def run(corpus, monkeypatch):
-    """`run("verify", …)`: the command with the embedder of bands; without its plots, unless `draw`."""
+    """`run("verify", …)`: run the command with the embedder of bands; it draws plots only with `draw`."""
     monkeypatch.setenv("COLUMNS", "160")
 
     def invoke(command, *words, embedder=Bands(), draw=False):

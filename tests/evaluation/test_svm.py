@@ -10,7 +10,7 @@ from earmark.evaluation.svm import SvmSettings, margins, scale
 
 @pytest.fixture
 def clouds():
-    """Three classes around corners, and clips to classify."""
+    """Embeddings of three classes around three centers, and clips to classify."""
     rng = np.random.default_rng(0)
     class_ids = np.repeat(np.arange(3), 30)
     return (

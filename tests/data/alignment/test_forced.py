@@ -19,7 +19,7 @@ NEEDS_ESPEAK = pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="esp
 
 @pytest.fixture(scope="module")
 def spoken(tmp_path_factory: pytest.TempPathFactory) -> Wave:
-    """“the river … is a hammer” with half a second of silence in the middle, which starts at 0.8 s or so."""
+    """“the river … is a hammer” with half a second of silence in the middle, from about 0.8 s on."""
     folder = tmp_path_factory.mktemp("spoken")
     waves = []
     for number, text in enumerate(("the river", "under a hammer")):

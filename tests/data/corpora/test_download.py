@@ -14,16 +14,16 @@ from earmark.data.corpora.download import RemoteArchive, download, fetch, unpack
 
 
 class Server(ThreadingHTTPServer):
-    """Serves one file, with the faults that a test sets."""
+    """A server of one file, with the faults that a test sets."""
 
     block_on_close = False
 
     def __init__(self, body: bytes) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.body = body
-        self.requests: list[str | None] = []  # the ranges that were asked for
-        self.cuts: list[int] = []  # after how many bytes the next answers end
-        self.statuses: list[int] = []  # what the next answers are instead of the file
+        self.requests: list[str | None] = []  # requested ranges
+        self.cuts: list[int] = []  # number of bytes after which each of the next answers ends
+        self.statuses: list[int] = []  # status of each of the next answers, in place of the file
         self.sends_parts = True
         self.says_length = True
 
@@ -63,7 +63,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body[begin : begin + cut])
 
     def log_message(self, format: str, *args: object) -> None:
-        """Say nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def serve() -> Iterator[Callable[[bytes], Server]]:
 
 
 def tar_gz(**files: bytes | None) -> bytes:
-    """An archive of files by name, `__` for a slash; None makes a link to ../outside."""
+    """An archive of files; in a name, `__` is a slash, and the content None makes a link to ../outside."""
     packed = io.BytesIO()
     with tarfile.open(fileobj=packed, mode="w:gz") as archive:
         for name, content in files.items():

@@ -26,7 +26,7 @@ def corpus(root: Path, *names: str, **texts: str) -> Path:
 
 
 def published_split(name: str) -> str:
-    """The function of the corpus's README, step by step."""
+    """The split by the function in the corpus's README, step by step."""
     import hashlib
     import re
 

@@ -7,7 +7,7 @@ from earmark.core.errors import InputError
 from earmark.data.corpora.voxceleb import is_test_speaker, read_voxceleb
 from earmark.data.manifest import Clip
 
-# The second is one of the 40 speakers of the verification test.
+# The second speaker is among the 40 speakers of the verification test.
 NAMES = {"id10001": "A.J._Buckley", "id10270": "Eartha_Kitt", "id10310": "Fran_Drescher"}
 LINES = {
     "id10001/1zcIwhmdeo4/00001.wav": 1,
@@ -25,14 +25,14 @@ LINES = {
 
 
 def names_of_old(path):
-    """As the first release had it: the names of persons, no folder for a video."""
+    """Paths as in the first release, with the names of persons and without folders for videos."""
     speaker, video, file = path.split("/")
     return f"{NAMES[speaker]}/{video}_00{file}"
 
 
 @pytest.fixture
 def corpus(tmp_path):
-    """`corpus(level, listed)`: a folder with the recordings in some folder of it, and its list."""
+    """`corpus(level, listed)`: a corpus with the recordings below the folder `level`, and its list."""
 
     def make(level="", listed=lambda path: path, stored=lambda path: path):
         for path in LINES:

@@ -33,7 +33,7 @@ def sentences(tmp_path: Path) -> Manifest:
 
 @pytest.fixture
 def sources() -> Sources:
-    """Each word takes 0.4 s, every half second; all are recognized except one owl."""
+    """A word of 0.4 s every half second; all words are recognized except one owl."""
     words = {
         str(number): [Word(word, 0.5 + index / 2, 0.9 + index / 2, ()) for index, word in enumerate(text.split())]
         for number, text in enumerate(TEXTS)
@@ -99,7 +99,7 @@ def test_validation_words_are_written_as_files_with_a_list_of_pairs(
     assert {clip.label for clip in clips.only("val")} == set(report.val_words) == {"the", "and"}
     assert {clip.label for clip in clips.only("train")} == {"fox", "sees"}
     pairs = read_pairs(tmp_path / "out" / "val_pairs.txt", audio=tmp_path / "out" / "clips")
-    # Two anchors of each word, one clip of the same word and one of the other beside each.
+    # Two anchors of each word; each anchor has one clip of the same word and one clip of the other word.
     assert len(pairs) == report.pairs == 8
     assert sum(pair.is_same for pair in pairs) == 4
     for pair in pairs:

@@ -1,4 +1,4 @@
-"""Every list format is read and written byte by byte, and a new one is a record with columns."""
+"""Every list format is read and written without changing a byte; a new format is a record with columns."""
 
 from pathlib import Path
 from typing import Any, NamedTuple

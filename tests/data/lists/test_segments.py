@@ -19,7 +19,7 @@ SECTION = Span("wav/a.wav", "anna", 0.5, 2.0)
 
 @pytest.fixture
 def written(tmp_path: Path):
-    """A function that writes a list of the lines given, and returns its path."""
+    """A function that writes a list of some lines, and returns its path."""
 
     def write(*lines: str) -> Path:
         path = tmp_path / "list.txt"
@@ -58,7 +58,7 @@ def test_segments_are_read_back_as_they_were_written(tmp_path):
 
 
 def test_equal_labels_in_a_row_and_the_last_line_are_kept(written):
-    """The published reader of such lists drops both."""
+    """The published reader of segment lists drops both."""
     lines = [f"a.wav anna 0 9 {start} {start + 0.5} {label}" for start, label in enumerate(["a", "a", "a", "b"])]
     assert [segment.label for segment in read_segments(written(*lines))] == ["a", "a", "a", "b"]
 

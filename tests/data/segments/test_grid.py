@@ -19,7 +19,7 @@ def spans(start_s, length_s, **settings):
 
 @given(start_s=st.integers(0, 10**6).map(lambda ms: ms / 1000), length_ms=st.integers(30, 8000))
 def test_there_are_as_many_segments_as_the_formula_says(start_s, length_ms):
-    """n whole steps of 160 ms hold n - k + 1 segments of k steps, and k goes up to 6."""
+    """A section of n whole steps of 160 ms has n - k + 1 segments of k steps, for k up to 6."""
     n = length_ms // 160
     count = sum(n - k + 1 for k in range(1, min(6, n) + 1))
     assert count == (n * (n + 1) // 2 if n <= 6 else 6 * n - 15)

@@ -12,7 +12,7 @@ CLIP = Clip("a.wav", speaker="anna")
 
 
 def words(*texts, start_s=0.0, length_s=0.2, gap_s=0.0):
-    """Words one after the other, as an alignment."""
+    """An alignment of words without pauses between them."""
     step_s = length_s + gap_s
     return Alignment(
         tuple(

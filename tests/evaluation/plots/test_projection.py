@@ -13,7 +13,7 @@ WORDS = ("yes", "no", "go")
 
 @pytest.fixture
 def clouds():
-    """Three words and a kind of impostor, far apart."""
+    """Embeddings of three words and of impostors, in four groups that are far apart."""
     rng = np.random.default_rng(0)
     labels = np.repeat([*WORDS, "impostor"], 25)
     corners = dict(zip([*WORDS, "impostor"], 5 * np.eye(4, 60), strict=True))
@@ -21,7 +21,7 @@ def clouds():
 
 
 def points_of(axes):
-    """Places by the legend's words."""
+    """Positions of the points by text in the legend."""
     return {dots.get_label(): np.asarray(dots.get_offsets()) for dots in axes.collections}
 
 

@@ -8,7 +8,7 @@ from earmark.evaluation.protocols.retrieval import by_label, compute_metrics, co
 
 
 def tokens(count=60, labels=8, speakers=5, dimension=6, seed=0):
-    """Embeddings around one direction a label, labels of very different frequency, speakers."""
+    """Embeddings around one direction per label, their labels, of very different frequency, and their speakers."""
     rng = np.random.default_rng(seed)
     codes = np.minimum(rng.geometric(0.35, count) - 1, labels - 1)
     rows = rng.normal(size=(labels, dimension))[codes] + 0.9 * rng.normal(size=(count, dimension))
@@ -21,7 +21,7 @@ def tokens(count=60, labels=8, speakers=5, dimension=6, seed=0):
 
 
 def plain(rows, labels, speakers, ranking):
-    """AP and AP@R of each query, by sorting lists."""
+    """AP and AP@R of each query, computed by sorting lists."""
     unit = rows / np.linalg.norm(rows, axis=1, keepdims=True)
     scores = unit @ unit.T
 
@@ -65,7 +65,7 @@ def by_library(rows, labels, *, includes_query):
 
 
 def nearest(query, k, reference, ref_includes_query):
-    """What faiss does, without faiss; the query itself is its own nearest and left out."""
+    """The nearest neighbors of each query, as FAISS finds them; the query itself is left out."""
     scores = query @ reference.T
     first = int(ref_includes_query)
     values, places = scores.topk(k + first, dim=1)
@@ -100,13 +100,13 @@ def test_perfect_embeddings_have_a_map_of_one_in_every_ranking():
 
 def test_equal_similarities_are_ranked_the_wrong_ones_first():
     found = precisions(cosine_similarities(np.ones((6, 3))), ["a", "a", "a", "b", "b", "c"], [""] * 6)["all"]
-    # Of five others, the two right ones have ranks 4 and 5, and only two ranks count.
+    # Of five other segments, the two right answers have ranks 4 and 5, and only two ranks count.
     assert found.depth == 2
     assert np.nan_to_num(found.ap).tolist() == [0.0] * 6
 
 
 def test_a_common_voice_does_not_help_across_speakers():
-    """All words of a speaker are similar: nothing is found within a speaker, everything across speakers."""
+    """All words of a speaker have similar embeddings: MAP is low within speakers and high across speakers."""
     labels, speakers = ["a", "b", "a", "b"], ["x", "x", "y", "y"]
     rows = np.array([[1, 0, 0.3], [1, 0, -0.3], [0, 1, 0.3], [0, 1, -0.3]])
     numbers = compute_metrics(precisions(cosine_similarities(rows), labels, speakers), speakers)

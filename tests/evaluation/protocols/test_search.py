@@ -89,8 +89,8 @@ def test_an_occurrence_is_matched_with_the_best_hit_only():
     hits = [
         Hit("a", 1.1, 1.5, 0.9),
         Hit("a", 1.0, 1.7, 0.8),  # the same occurrence again
-        Hit("b", 1.9, 2.3, 0.7),  # its middle 0.5 s after the occurrence
-        Hit("a", 5.9, 6.4, 0.6),  # 0.55 s after it
+        Hit("b", 1.9, 2.3, 0.7),  # the middle is 0.5 s after the occurrence
+        Hit("a", 5.9, 6.4, 0.6),  # the middle is 0.55 s after the occurrence
         Hit("c", 1.1, 1.5, 0.5),  # another file
     ]
     found = match_hits(hits[::-1], occurrences)

@@ -19,7 +19,7 @@ from earmark.evaluation.protocols.verification import (
 
 
 def voices(speakers, clips, dimension=8, spread=0.7, seed=0):
-    """Embeddings around one direction a speaker, of any length, and the speakers."""
+    """Embeddings around one direction per speaker, of any length, and their speakers."""
     rng = np.random.default_rng(seed)
     means = rng.normal(size=(speakers, dimension))
     names = [f"id{speaker}" for speaker in range(speakers) for _ in range(clips)]
@@ -123,7 +123,7 @@ def test_strangers_with_equal_scores_leave_finite_scores():
 
 
 def published(scores, is_same):
-    """What the published script computes, threshold by threshold."""
+    """The cost as the published script computes it, threshold by threshold."""
     eers, costs, rare = [], [], []
     for threshold in [np.inf, *sorted(scores, reverse=True)]:
         accepted = scores >= threshold

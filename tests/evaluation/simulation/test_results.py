@@ -23,7 +23,7 @@ def answers():
 
 
 def test_scores_are_those_of_scikit_learn(answers):
-    labels, predictions = answers  # the fifth class is predicted, and no clip has it
+    labels, predictions = answers  # the fifth class is predicted, but no clip has it
     scores = score(labels, predictions, 5)
     each = precision_recall_fscore_support(labels, predictions, labels=range(5), zero_division=0)
     mean = precision_recall_fscore_support(labels, predictions, labels=range(5), average="weighted", zero_division=0)
@@ -33,7 +33,7 @@ def test_scores_are_those_of_scikit_learn(answers):
 
 
 def test_precision_and_recall_are_not_exchanged():
-    # All predictions are the first class: its recall is 1, its precision a quarter.
+    # All predictions are the first class, whose recall is 1 and whose precision is 1/4.
     scores = score(np.array([0, 1, 1, 1]), np.zeros(4, int), 2)
     assert scores.recall.tolist() == [1, 0]
     assert scores.precision.tolist() == [0.25, 0]

@@ -1,4 +1,4 @@
-"""Words as clouds around corners: three targets and silence, two seen unknowns, two unseen ones, six speakers."""
+"""Embeddings around one center per word: three targets, silence, two seen and two unseen unknowns, by six speakers."""
 
 import numpy as np
 import pytest

@@ -64,7 +64,7 @@ def test_the_threshold_does_not_depend_on_the_test(lists, vectors, backend):
 
 
 def test_a_clip_is_not_rated_by_itself_where_the_threshold_is_chosen(lists, vectors):
-    # Rated by itself every training clip would score 1, and the threshold with them.
+    # If a training clip were scored against itself, its score and so the threshold would be 1.
     scored = open_set.score(lists, vectors, backend="best-take", unknown="threshold")
     assert scored.threshold < 0.9
 
@@ -79,7 +79,7 @@ def test_validation_clips_choose_the_threshold_where_there_are_any(lists, vector
 
 @st.composite
 def rated_clips(draw):
-    """Coarse scores, so that many are equal; both kinds of clip."""
+    """Coarse scores, so that many are equal, of targets and of unknowns."""
     scores = draw(st.lists(st.lists(st.integers(0, 6), min_size=2, max_size=2), min_size=2, max_size=20))
     truth = draw(st.lists(st.integers(0, 2), min_size=len(scores), max_size=len(scores)))
     truth[0], truth[-1] = 0, 2

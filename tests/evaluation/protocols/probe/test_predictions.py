@@ -24,7 +24,7 @@ WORDS = ("no", "stop", "yes")
 
 @pytest.fixture
 def corpus():
-    """Clips of three words by eight speakers, their vectors, and who speaks."""
+    """Clips of three words by eight speakers, their embeddings, and their speakers."""
     rng = np.random.default_rng(0)
     places = {word: rng.normal(size=6) for word in WORDS}
     clips = [TrialClip(word, f"{word}/{one}_{take}") for word in WORDS for one in range(8) for take in range(5)]

@@ -1,4 +1,4 @@
-"""Precision and recall of the probe, beside scikit-learn's."""
+"""Precision and recall of the probe equal those of scikit-learn."""
 
 import numpy as np
 import pytest
