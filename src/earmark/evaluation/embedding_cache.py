@@ -58,7 +58,7 @@ def embed_into(
     batch_clips: int = BATCH_CLIPS,
     save_every_s: float = SAVE_EVERY_S,
 ) -> Embeddings:
-    """Embed recordings and keep the embeddings in a file; those already in the file are not computed again.
+    """Embed recordings and keep the embeddings in a file; a recording that is in the file is not embedded again.
 
     Args:
         cache: an .npz with the arrays `paths`, `speakers`, `vectors` (m, d), `silent`, `key` (JSON), and `files`:
@@ -137,7 +137,7 @@ def _embed_batch(
 
 
 class _Store:
-    """The arrays of the file, beside the vectors; an id is the hash of a recording's file and its path."""
+    """Reads and makes the arrays of the file beside the vectors; the id of a recording is `HASH PATH`."""
 
     def __init__(self, speakers: Mapping[str, str]) -> None:
         self._speakers = dict(speakers)
@@ -162,7 +162,7 @@ _path: Callable[[str], str] = lambda one: one.split(" ", 1)[1]  # noqa: E731
 
 
 def _usable(vectors: Mapping[str, Floats | None], ids: Mapping[str, str], silence: Silence) -> dict[str, Floats | None]:
-    """Drop the vectors of changed recordings, and the None of silent recordings that are to be embedded now."""
+    """The vectors that are still valid: no changed recording and, with `silence` "embed", no silent recording."""
     own = set(ids.values())
     return {
         one: vector

@@ -185,7 +185,7 @@ def by_label(found: Precisions, labels: Sequence[str]) -> dict[str, tuple[int, f
 
 
 class _Queries:
-    """Segments sorted by label, and the right answers to each in every ranking.
+    """Segments sorted by label, and the number of right answers to each segment in every ranking.
 
     Attributes:
         codes: label of each segment, ascending, shape (n,).

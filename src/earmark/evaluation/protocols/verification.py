@@ -288,7 +288,7 @@ def _intervals(
 
 
 def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """Count equal pairs, so that a draw of speakers costs little.
+    """Count the pairs of each combination of speakers and level, so that a draw of speakers costs little.
 
     Returns:
         Both speakers, the level and the number of pairs, for each combination of speakers and level.
