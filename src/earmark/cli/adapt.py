@@ -16,6 +16,8 @@ from earmark.cli.settings import options_from
 from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from earmark.training.adaptation.self_training import AdaptationResult, SelfTraining
     from earmark.training.adaptation.settings import AdaptSettings
 
@@ -28,6 +30,7 @@ Init = Annotated[
         "from base; base if not given.",
     ),
 ]
+Out = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder to write to; runs/adapt-CORPUS if not given.")]
 Validation = Annotated[
     Path | None,
     typer.Option(
@@ -57,9 +60,7 @@ def adapt(
             metavar="FOLDER", help="Folder that the paths in a --validation list start from; CORPUS if not given."
         ),
     ] = None,
-    out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder to write to; runs/adapt-CORPUS if not given.")
-    ] = None,
+    out: Out = None,
     split: Split = None,
     speaker_pattern: SpeakerPattern = None,
     device: Device = None,
@@ -100,9 +101,14 @@ def adapt(
         )
         result = _train(training)
     report.write_report(result, corpus, ["earmark", *sys.argv[1:]])
+    _show(result, report.summary(result))
+
+
+def _show(result: "AdaptationResult", summary: "Sequence[str]") -> None:
+    """Print a warning for each recording that was dropped, then the summary."""
     for failure in result.dataset.failures:
         console.show_warning(f"dropped: {failure}", UserWarning, "", 0)
-    for line in report.summary(result):
+    for line in summary:
         console.say(line)
 
 

@@ -58,12 +58,7 @@ def speakers(
     from earmark.data.lists.split_lists import Utterance, write_split_list
     from earmark.data.manifest import read_manifest, write_manifest
 
-    if pairs is not None and verify_split is None:
-        raise InputError("needs speakers who are not in training; give --verify-split too", key="pairs")
-    if verify_split == split:
-        raise InputError(
-            f"{split!r} is the split of the training speakers; verification needs others", key="verify_split"
-        )
+    _check_splits(split, verify_split, pairs)
     read = read_manifest(manifest)
     home = audio or read.folder
     every = speaker_splits.utterances_by_speaker(read, split)
@@ -86,6 +81,16 @@ def speakers(
     console.say(f"paths in the lists start from {home}")
     if unseen or settings.test:
         console.say(_next(out, home, verify=bool(unseen)))
+
+
+def _check_splits(split: str, verify_split: str | None, pairs: int | None) -> None:
+    """Raise InputError where pairs are requested without other speakers than those of training."""
+    if pairs is not None and verify_split is None:
+        raise InputError("needs speakers who are not in training; give --verify-split too", key="pairs")
+    if verify_split == split:
+        raise InputError(
+            f"{split!r} is the split of the training speakers; verification needs others", key="verify_split"
+        )
 
 
 def _next(out: Path, audio: Path, *, verify: bool) -> str:

@@ -170,9 +170,7 @@ def cut_keywords(
     stages = _Stages(out.parent, sources, workers, progress)
     alignments = stages.align(manifest, audio_s)
     chosen = _select(manifest, ends_s, alignments, rules, stages)
-    if not chosen.train:
-        reasons = _reasons(_failures(alignments), chosen.dropped)
-        raise EarmarkError(f"{out}: no clip is left: {reasons}; relax these rules")
+    _check_selection(chosen, alignments, out)
     _write_manifests(chosen.train, chosen.val, rules, out)
     stages.write_clips(chosen.cuts if write_audio else chosen.val, chosen.val, out.suffix)
     kept = Counter(cut.label for cut in chosen.cuts)
@@ -206,6 +204,12 @@ def _check_input(manifest: Manifest, out: Path, rules: CutRules, sources: Source
         raise InputError(f"{out}: not a manifest; use the suffix {' or '.join(SUFFIXES)}", key="out")
     if out.stem == TIGHT and rules.length_s:
         raise InputError(f"{out} is the name of the manifest of the words alone; choose another name", key="out")
+
+
+def _check_selection(chosen: _Selection, alignments: Sequence[Alignment], out: Path) -> None:
+    if not chosen.train:
+        reasons = _reasons(_failures(alignments), chosen.dropped)
+        raise EarmarkError(f"{out}: no clip is left: {reasons}; relax these rules")
 
 
 def _select(

@@ -80,11 +80,7 @@ def fit(
         raise InputError(
             f"{count} examples, of which {len(held_out)} are held out, are too few for training; add examples"
         )
-    steps: dict[str, type[torch.optim.Optimizer]] = {"adamax": torch.optim.Adamax, "nadam": torch.optim.NAdam}
-    # With `foreach`, a step takes a fifth less time.
-    optimizer = steps[settings.optimizer](  # type: ignore[call-arg]
-        network.parameters(), lr=settings.lr, eps=_EPSILON, foreach=True
-    )
+    optimizer = _optimizer(network, settings)
     losses: list[float] = []
     validation: list[float] = []
     best, best_epoch, kept = math.inf, 0, copy.deepcopy(network.state_dict())
@@ -112,6 +108,14 @@ def fit(
         network.load_state_dict(kept)
     network.eval()
     return History(tuple(losses), tuple(validation))
+
+
+def _optimizer(network: nn.Module, settings: FitSettings) -> torch.optim.Optimizer:
+    kinds: dict[str, type[torch.optim.Optimizer]] = {"adamax": torch.optim.Adamax, "nadam": torch.optim.NAdam}
+    # With `foreach`, a step takes a fifth less time.
+    return kinds[settings.optimizer](  # type: ignore[call-arg]
+        network.parameters(), lr=settings.lr, eps=_EPSILON, foreach=True
+    )
 
 
 def _train_epoch(loss: Loss, batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
