@@ -1,1 +1,1 @@
-"""Adaptation of an encoder to unlabeled recordings, by rounds of mining pairs and training on them."""
+"""Adaptation of an encoder to unlabeled recordings: rounds that mine pairs of similar segments and train on them."""

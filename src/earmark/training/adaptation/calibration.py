@@ -49,13 +49,13 @@ def calibrate_like(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> Calibration:
-    """Calibrate an adapted encoder so that it detects as often as its initialization.
+    """Calibrate an adapted encoder, so that it detects keywords as often as the encoder that it was adapted from.
 
-    Thresholds with too few detections are extrapolated along a straight line.
+    Thresholds that few scores reach are extrapolated along a straight line.
 
     Args:
         path: the adapted encoder (.onnx); the calibration is written into its model card.
-        before: the initialization (.onnx), which has a calibration.
+        before: the initialization: the encoder (.onnx) before the adaptation, which has a calibration.
         pairs: manifest of mined pairs. They should not be training data of the adapted encoder, because training makes
             the segments of a pair more similar.
         recordings: audio files to score.
@@ -98,9 +98,13 @@ def _count_alarms(
     most_s: float,
     progress: Progress,
 ) -> tuple[Floats, float]:
-    """Count the detections of each detector at each threshold, shape (detectors, 501), and the scored seconds.
+    """Score recordings with each detector, and count its detections at 501 thresholds from 0 to 1.
 
-    A keyword is not scored in the recordings of its own takes, which `sources` names.
+    `sources` has, for each keyword, the recordings of its takes, in which the keyword is not scored. The scoring stops
+    after `most_s` seconds of audio.
+
+    Returns:
+        Number of detections, shape (detectors, 501), and the duration of the scored audio in seconds.
     """
     counts = np.zeros((len(detectors), len(_GRID)))
     scored_s = 0.0
@@ -119,7 +123,7 @@ def _count_alarms(
 
 
 def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> list[float]:
-    """Find thresholds of a second encoder with the same numbers of detections as thresholds of a first encoder.
+    """Find the thresholds at which a second encoder has as many detections as a first encoder has at its thresholds.
 
     Args:
         before: number of detections of the first encoder at each of 501 thresholds from 0 to 1, shape (501,).
@@ -130,7 +134,7 @@ def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> 
         Thresholds of the second encoder, descending.
 
     Raises:
-        InputError: there are too few detections.
+        InputError: the first encoder has detections at too few thresholds.
     """
     # Scores rarely cross low thresholds, because they are above them most of the time. The counts are made monotonic.
     before, after = (np.maximum.accumulate(counts[::-1])[::-1] for counts in (before, after))
@@ -139,7 +143,7 @@ def match_thresholds(before: Floats, after: Floats, wanted: Sequence[float]) -> 
     # thresholds.
     is_highest = np.append(before[1:] < before[:-1], True)
     if is_known.sum() < _LEAST_GRID or (is_known & is_highest).sum() < 2:
-        raise InputError("too few detections to calibrate; adapt to more recordings")
+        raise InputError("the recordings have too few detections for a calibration; adapt to more recordings")
     x = _GRID[is_known & is_highest]
     counted = before[is_known & is_highest]
     y = np.array([_GRID[after >= count][-1] if (after >= count).any() else 0.0 for count in counted])
@@ -156,7 +160,11 @@ def _spread(thresholds: Sequence[float]) -> float:
 def _enroll(
     manifest: Manifest, encoder: Encoder, most: int, generator: np.random.Generator
 ) -> tuple[list[Keyword], list[set[Path]]]:
-    """Enroll keywords from similar segments; returns the keywords, and the recordings of the takes of each."""
+    """Enroll up to `most` keywords; the takes of a keyword are similar segments of a manifest of mined pairs.
+
+    Returns:
+        The keywords, and for each keyword the paths of the recordings that contain its takes.
+    """
     keywords: list[Keyword] = []
     sources: list[set[Path]] = []
     groups = [*_groups(manifest.clips)]
@@ -176,7 +184,11 @@ def _enroll(
 
 
 def _groups(clips: Sequence[Clip]) -> Iterator[list[Clip]]:
-    """Yield segments with the length of a word, each with up to two similar segments of other recordings."""
+    """Group the segments of mined pairs, to enroll a keyword from each group.
+
+    The two segments of a pair have the same label. A group is a segment with the length of a word, and one or two
+    segments of other recordings that are in a pair with it.
+    """
     sides: dict[str, list[Clip]] = defaultdict(list)
     for clip in clips:
         sides[clip.label].append(clip)
@@ -199,7 +211,7 @@ def _is_word(clip: Clip) -> bool:
 
 
 def _read_padded(manifest: Manifest, clip: Clip) -> Wave:
-    """Read a segment, and pad it with silence."""
+    """Read the audio of a segment, and add silence before and after it."""
     wave = read(manifest.folder / clip.path)
     stop = None if clip.end_s is None else round(clip.end_s * SAMPLE_RATE)
     return np.pad(wave[round(clip.start_s * SAMPLE_RATE) : stop], round(_SILENCE_S * SAMPLE_RATE))

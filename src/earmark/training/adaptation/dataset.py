@@ -25,7 +25,7 @@ class DatasetPart:
 
     Attributes:
         sections: list of the sections with speech.
-        segments: list of all their segments on the grid.
+        segments: list of the segments that the sections are divided into.
         audio: folder that the paths in the lists start from; None if the lists are manifests.
         count: number of segments.
         units: number of speakers, or of recordings where speakers are unknown.
@@ -75,7 +75,7 @@ def prepare(
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> Dataset:
-    """Find the sections with speech, divide them into parts, and write the lists.
+    """Find the speech in recordings, and write lists of its sections and segments for training and validation.
 
     Speakers are held out if the speakers of all recordings are known and there are four or more. Otherwise, recordings
     are held out.
@@ -125,23 +125,45 @@ def prepare(
 def _usable(
     sections: Sequence[Span], manifest: Manifest, failures: Mapping[str, str], without: frozenset[Path]
 ) -> list[Span]:
-    """Select the sections that are long enough for a segment, without those of recordings to leave out."""
+    """Select the sections that are long enough for a segment and not of a recording in `without`.
+
+    Args:
+        sections: sections of speech.
+        manifest: all recordings.
+        failures: reason for each recording that cannot be read.
+        without: recordings to leave out, because validation uses their labeled segments.
+
+    Raises:
+        EarmarkError: no section is long enough.
+        InputError: all sections are of recordings to leave out.
+    """
     found = [section for section in sections if GRID.count(section)]
     if not found:
         reason = next(iter(failures.values()), "they contain no speech")
-        raise EarmarkError(f"{manifest.folder}: none of {len(manifest)} recordings has a section of speech: {reason}")
+        raise EarmarkError(
+            f"{manifest.folder}: none of {len(manifest)} recordings has a section of speech ({reason}); add others"
+        )
     left_out = {section.path for section in found if (manifest.folder / section.path).resolve() in without}
     kept = [section for section in found if section.path not in left_out]
     if not kept:
         raise InputError(
-            "has segments of every recording, so that none is left to train on; label segments of fewer recordings",
+            "the list has labeled segments of every recording, so that no recording is left for training; "
+            "label segments of fewer recordings",
             key="validation",
         )
     return kept
 
 
 def _write_part(sections: Sequence[Span], audio: Path, out: Path, prefix: str, suffix: str) -> DatasetPart:
-    """Write the lists of sections and of their segments."""
+    """Write lists of sections and of their segments into the folder `out`; return the paths and sizes of the lists.
+
+    Args:
+        sections: sections of speech.
+        audio: folder that the paths of the sections start from.
+        out: folder for the lists.
+        prefix: beginning of the file names.
+        suffix: `txt` for lists, or `parquet` for manifests.
+    """
     paths = [out / f"{prefix}{what}.{suffix}" for what in ("sections", "segments")]
     write_sections(sections, paths[0], folder=audio)
     write_segments(grid_segments(sections, GRID), paths[1], folder=audio)
@@ -150,7 +172,12 @@ def _write_part(sections: Sequence[Span], audio: Path, out: Path, prefix: str, s
 
 
 def _with_units(sections: Sequence[Span]) -> tuple[list[Span], str]:
-    """Choose `speakers` or `recordings` as the unit; returns the sections, which for `recordings` have no speakers."""
+    """Decide whether pairs are mined and validated across speakers or across recordings.
+
+    Returns:
+        The sections, and `speakers` if all sections have a speaker and there are enough speakers. Otherwise the
+        sections without their speakers, and `recordings`.
+    """
     speakers = {section.speaker for section in sections}
     if "" not in speakers and len(speakers) >= _LEAST_UNITS:
         return list(sections), "speakers"
@@ -162,5 +189,5 @@ def _unit(section: Span) -> str:
 
 
 def _needs_manifest(section: Span) -> bool:
-    """Whether a list cannot contain the path or speaker, so that a manifest is needed."""
+    """Whether a text list cannot contain the path or speaker of a section, so that a manifest is needed."""
     return any(any(map(str.isspace, text)) or text == UNKNOWN for text in (section.path, section.speaker))

@@ -35,7 +35,7 @@ class Initialization:
 
     Attributes:
         name: name in reports.
-        recipe: tables of a sequence recipe, without `data` and `start`.
+        recipe: tables of a sequence recipe for the training of the encoder, without `data` and `start`.
         checkpoint: a checkpoint or an exported encoder; None if the first encoder is trained on stretched sections.
         from_scratch: whether rounds start from random weights by default.
         sections: keys of `episodes` for the training on stretched sections.
@@ -49,7 +49,7 @@ class Initialization:
 
 
 def choose_initialization(init: str | None = None, recipe: Path | None = None) -> Initialization:
-    """Find the initialization that a user names.
+    """Find the encoder that an adaptation starts from, by the name or path that a user gives.
 
     Args:
         init: `base`, `none`, a checkpoint of a sequence recipe, or an exported encoder on the published frames. None
@@ -81,12 +81,15 @@ def _from_recipe(init: str | None, recipe: Path) -> Initialization:
     if init is not None and init != NONE:
         checkpoint = Path(init).resolve()
         if not checkpoint.is_file():
-            raise InputError(f"{init} is not a file; with a recipe, choose {NONE} or a checkpoint", key="init")
+            raise InputError(
+                f"{init} is not a file; with a recipe, choose {NONE!r} or the path of a checkpoint", key="init"
+            )
     elif init is None and start:
         checkpoint = Path(start)
         if not checkpoint.is_file():
             raise InputError(
-                f"{recipe}: start.checkpoint: no file {checkpoint}; train it, or choose the initialization {NONE}"
+                f"{recipe}: start.checkpoint: there is no file {checkpoint}; train this checkpoint, or choose the "
+                f"initialization {NONE!r}"
             )
     del table["kind"]
     episodes = table.get("episodes", {})
@@ -99,7 +102,8 @@ def _from_checkpoint(path: Path) -> Initialization:
     recipe = check_any_recipe(state.recipe, str(path))
     if not isinstance(recipe, SequenceRecipe):
         raise InputError(
-            f"{path} was trained by a word recipe; choose {BASE}, {NONE} or a checkpoint of a sequence recipe",
+            f"{path} was trained with a word recipe, but adaptation needs a checkpoint of a sequence recipe; choose "
+            f"such a checkpoint, {BASE!r} or {NONE!r}",
             key="init",
         )
     kept = ("context", "frames", "encoder", "loss")
@@ -111,7 +115,9 @@ def _from_exported(path: Path, name: str) -> Initialization:
     settings = with_current_names(encoder.card.get("recipe", {})).get("encoder", {})
     if settings.get("frames") != "published":
         raise InputError(
-            f"{name} does not use the published tower, so it cannot be adapted; choose {BASE} or {NONE}", key="init"
+            f"the encoder {name} cannot be adapted, because its frames are not the published ones; choose the "
+            f"initialization {BASE!r} or {NONE!r}",
+            key="init",
         )
     stream = StreamSettings.model_validate(settings)
     table = {"frames": {"kind": "tower", "late": 0}, "encoder": {"kind": "stream"} | stream.model_dump(mode="json")}

@@ -1,4 +1,4 @@
-"""Recipes of an adaptation: one for the first training, on sections, and one for the pairs of each round."""
+"""Training recipes of an adaptation: a first one on sections of speech, and one per round on mined pairs."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,13 +18,13 @@ _SHORTEST_S = 0.4  # shortest section in the first training; sections without pa
 
 @dataclass(frozen=True)
 class AdaptationRecipes:
-    """Makes the recipes of one adaptation.
+    """Makes the training recipes of one adaptation.
 
     Attributes:
         initialization: the initialization of the adaptation.
         settings: the settings of the adaptation.
         name: name of the encoder.
-        watch: metric for the best checkpoint, as in a recipe.
+        watch: metric that selects the best checkpoint, `map` or `loss`, as in a recipe.
     """
 
     initialization: Initialization
@@ -33,7 +33,7 @@ class AdaptationRecipes:
     watch: Literal["map", "loss"]
 
     def sections(self, data: Table, least_sections: int) -> SequenceRecipe:
-        """Make the recipe of the first training, on sections in two tempos.
+        """Make the recipe that trains the first encoder, on sections of speech in two tempos.
 
         Args:
             data: the table `data` of the recipe.
@@ -48,7 +48,7 @@ class AdaptationRecipes:
         return validate(SequenceRecipe, self._common(data) | {"episodes": episodes}, self.name)
 
     def round(self, data: Table, checkpoint: Path | None) -> SequenceRecipe:
-        """Make the recipe of a round, which trains on pairs.
+        """Make the recipe of a round, which trains the encoder on mined pairs.
 
         Args:
             data: the table `data` of the recipe.
@@ -63,7 +63,7 @@ class AdaptationRecipes:
         )
 
     def _common(self, data: Table) -> Table:
-        """The keys that all recipes of an adaptation share."""
+        """Make the keys and values of a recipe that are the same for the first training and for all rounds."""
         initialization, settings = self.initialization, self.settings
         optimizer = {"steps": _STEPS, **initialization.recipe.get("optimizer", {})}
         given = {"steps": settings.steps, "lr": settings.lr}
@@ -81,6 +81,6 @@ class AdaptationRecipes:
 
 
 def write_recipe(recipe: SequenceRecipe, path: Path, title: str) -> None:
-    """Write a recipe to a TOML file for the user, without keys that have their default values."""
+    """Write a recipe to a TOML file with `title` as its first comment; keys with default values are left out."""
     table = recipe.model_dump(mode="json", exclude_unset=True, exclude_none=True)
     write_text(path, f"# {title}\n{tomli_w.dumps(table)}")

@@ -16,7 +16,7 @@ _COLUMNS = {"map": ">MAP (%)", "map_at_r": ">MAP@R (%)", "held_out_loss": ">held
 
 
 def dataset_line(dataset: Dataset) -> str:
-    """Describe the size of a dataset in one line."""
+    """Describe the speech, speakers or recordings, and segments of a dataset in one line of text."""
     held_out = f", {dataset.held_out.units} of them held out" if dataset.held_out else ""
     units = f"{dataset.units} {dataset.unit}{held_out}"
     if dataset.unit != "recordings":
@@ -25,7 +25,7 @@ def dataset_line(dataset: Dataset) -> str:
 
 
 def round_line(finished: Round, watch: str) -> str:
-    """Describe the result of a round in one line."""
+    """Describe the pairs, the metric and the duration of a round in one line; `watch` is the metric's name."""
     return (
         f"round {finished.number}: {finished.pairs:,} pairs with a cosine of {finished.threshold:.2f} or more, from "
         f"{100 * finished.coverage:.0f} % of the segments; {metric_text(watch, finished.before, finished.numbers)}, "
@@ -34,7 +34,7 @@ def round_line(finished: Round, watch: str) -> str:
 
 
 def summary(result: AdaptationResult) -> Iterator[str]:
-    """Describe the result of an adaptation; yields a few lines."""
+    """Yield lines of text for the terminal: the best round, its metric, the calibration, and the files."""
     if result.kept:
         better = metric_text(result.watch, result.start, result.rounds[result.kept - 1].numbers)
         yield f"round {result.kept} is the best: {better}"
@@ -54,7 +54,7 @@ def summary(result: AdaptationResult) -> Iterator[str]:
 
 
 def write_report(result: AdaptationResult, corpus: str, command: Sequence[str]) -> None:
-    """Write `report.md`, `rounds.png` and, last, `results.json`.
+    """Write the report of an adaptation into its folder: `report.md`, `rounds.png` and, last, `results.json`.
 
     Args:
         result: result of the adaptation.

@@ -46,7 +46,7 @@ Metrics = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Round:
-    """The result of a round.
+    """The result of one round of mining pairs and training on them.
 
     Attributes:
         number: number of the round, from 1.
@@ -103,7 +103,7 @@ class AdaptationResult:
 
 
 class SelfTraining:
-    """An adaptation in steps: the constructor prepares the dataset; `rounds` and then `result` do the rest.
+    """An adaptation in steps: the constructor finds the speech, `rounds` mines and trains, `result` writes the encoder.
 
     An interrupted adaptation resumes when it is started again with the same arguments.
 
@@ -173,7 +173,7 @@ class SelfTraining:
 
     @property
     def watch(self) -> str:
-        """Metric that selects the best encoder: `map` or `held_out_loss`."""
+        """Name of the metric that selects the best encoder: `map` with labeled segments, otherwise `held_out_loss`."""
         return "map" if self._validates_map else "held_out_loss"
 
     def initialize(self) -> Metrics | None:
@@ -195,7 +195,10 @@ class SelfTraining:
         return load_checkpoint(self._best).metrics
 
     def rounds(self) -> Iterator[Round]:
-        """Mine and train until a round does not improve the validation; yields each finished round."""
+        """Mine pairs and train on them in rounds, and yield each finished round.
+
+        The last round is the first one that does not improve the metric `watch`, or the last of the settings.
+        """
         self.initialize()
         assert self._best is not None
         if self.dataset.held_out is not None:
@@ -211,7 +214,7 @@ class SelfTraining:
                 return
 
     def result(self) -> AdaptationResult:
-        """Write the best encoder of all rounds, calibrate it, and return the result of the adaptation."""
+        """Write the best encoder of all rounds, calibrate it, and describe the adaptation; call it after `rounds`."""
         checkpoint = encoder = calibration = None
         reason = ""
         assert self._best is not None, "after all rounds"
@@ -240,7 +243,12 @@ class SelfTraining:
         )
 
     def _common_data(self, validation: Path | None, validation_audio: Path | None) -> Table:
-        """Keys of the table `data` that all recipes share."""
+        """Make the keys of the table `data` that are the same in all recipes of the adaptation.
+
+        Args:
+            validation: list of labeled segments, or None.
+            validation_audio: folder that the paths in this list start from, or None.
+        """
         data: Table = {"folder": self.out / "frames"}
         if self.dataset.training.audio is not None:
             data["audio"] = self.dataset.training.audio.resolve()
@@ -251,7 +259,11 @@ class SelfTraining:
         return data
 
     def _round(self, number: int, best: Path) -> tuple[Round, Path]:
-        """Mine with the best encoder and train on the pairs; return the round and its checkpoint."""
+        """Mine pairs with the best encoder so far, and train on them.
+
+        Returns:
+            The result of the round, and the path of its best checkpoint.
+        """
         began = time.monotonic()
         name = f"round-{number}"
         pairs = self._mine(self.dataset.training, best, name)
@@ -283,7 +295,7 @@ class SelfTraining:
         return finished, checkpoint
 
     def _mine(self, part: DatasetPart, encoder: Path, name: str) -> Path:
-        """Mine pairs with an encoder; return their folder."""
+        """Mine pairs among the segments of a part with an encoder, and return the folder `NAME/pairs` of the result."""
         pairs, settings, miner = self.out / name / "pairs", self.settings.mining(), self._exported(encoder)
         command = ["earmark", "mine", str(part.segments), *(["--audio", str(part.audio)] if part.audio else [])]
         command += ["--encoder", str(miner), "--out", str(pairs), "--relation", settings.relation]
@@ -312,7 +324,10 @@ class SelfTraining:
         return folder / ("pairs.txt" if "audio" in self._data else "pairs.parquet")
 
     def _exported(self, encoder: Path) -> Path:
-        """Export an encoder that runs on streams, so that mining uses the runtime; returns other encoders unchanged."""
+        """Return an encoder file for mining: a stream encoder's checkpoint is exported to .onnx, which runs faster.
+
+        Files of other encoders and exported encoders are returned unchanged.
+        """
         if encoder.suffix == ".onnx":
             return encoder
         recipe = load_checkpoint(encoder).recipe
@@ -326,24 +341,31 @@ class SelfTraining:
         return exported
 
     def _train(self, recipe: SequenceRecipe, name: str) -> Path:
-        """Train a recipe, and return the best checkpoint; the recipe is also written to a file for the user."""
+        """Train an encoder in the folder `NAME/run`, and return the path of the checkpoint that the recipe chooses.
+
+        The recipe is also written to `NAME.toml`, so that the user can repeat the training.
+        """
         file, run = self.out / f"{name}.toml", self.out / name / "run"
         write_recipe(recipe, file, f"{name} of an adaptation; to repeat it: earmark train {file.name}")
         self._commands.append(["earmark", "train", str(file), "--run", str(run)])
         return loop.train(recipe, run, device=self.device, progress=within(name, self.progress))
 
     def _validate(self, recipe: SequenceRecipe, checkpoint: Path) -> dict[str, float]:
-        """Compute the metrics of the initialization on the validation data of the rounds."""
+        """Compute the metrics of a checkpoint or exported encoder on the validation data of a recipe."""
         task = loop.build_task(recipe, find_device(self.device), Processes())
         loss = recipe.loss.build(classes=0, dimension=recipe.encoder.dimension)
         initialize_from(checkpoint, task.model, loss, recipe.loss.kind, ())
         return task.validate()
 
     def _calibrate(self, encoder: Path) -> tuple[Calibration | None, str]:
-        """Calibrate the result; return the calibration, or None and the reason."""
+        """Calibrate the encoder (.onnx) of the best round.
+
+        Returns:
+            The calibration and an empty text; or None and the reason why the encoder cannot be calibrated.
+        """
         before = self.initialization.checkpoint
         if before is None or before.suffix != ".onnx":
-            return None, "the initialization has no calibration"
+            return None, "the encoder before the adaptation has no calibration"
         # Keywords come from held-out pairs; without any, from pairs that the initialization mined.
         part = "round-1" if self.dataset.held_out is None else "held-out"
         pairs = self.out / part / "pairs" / "pairs.parquet"
@@ -375,7 +397,10 @@ def _embedder(path: Path) -> SegmentEmbedder:
 
 
 def _least_sections(part: DatasetPart) -> int:
-    """Choose the minimum number of sections per speaker: the highest of 20, 10, 5 and 2 that keeps half of all."""
+    """Choose how many sections a speaker must have, so that training batches can be drawn from them.
+
+    The number is the highest of 20, 10, 5 and 2 that keeps at least half of all sections; otherwise it is 1.
+    """
     counts: dict[str, int] = {}
     for section in read_sections(part.sections):
         if section.end_s - section.start_s >= 0.4:
@@ -394,7 +419,7 @@ def _labeled_recordings(validation: Path | None, audio: Path | None) -> frozense
 def _stamp(
     manifest: Manifest, initialization: Initialization, settings: AdaptSettings, validation: Path | None
 ) -> dict[str, object]:
-    """Stamp of an adaptation: all values that its results depend on."""
+    """Collect all values that the results of an adaptation depend on, to recognize its folder when it resumes."""
     checkpoint = initialization.checkpoint
     return {
         "corpus": _digest(repr((str(manifest.folder.resolve()), manifest.clips)).encode()),

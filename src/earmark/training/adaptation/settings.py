@@ -41,7 +41,10 @@ class AdaptSettings(Settings):
     seed: int = Field(0, ge=0, description="Random seed.")
 
     def mining(self) -> MiningSettings:
-        """Mining settings of a round: pairs are across speakers, or across recordings if speakers are unknown."""
+        """Make the mining settings of a round; the two segments of a pair are of two speakers.
+
+        If speakers are unknown, each recording counts as a speaker.
+        """
         return MiningSettings(
             relation="across",
             mutual=self.mutual,

@@ -1,4 +1,4 @@
-"""Statistics of mined pairs: speakers, recordings, and agreement of labels."""
+"""Statistics of mined pairs: how many are of one speaker, of one recording, or of segments with equal labels."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
@@ -17,7 +17,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class PairCounts:
-    """Numbers of mined pairs by kind.
+    """How many mined pairs there are of each kind.
 
     Attributes:
         pairs: all pairs.
@@ -41,17 +41,17 @@ class PairCounts:
 
     @property
     def purity(self) -> float:
-        """Share of labeled pairs with equal labels; NaN without labels."""
+        """Share of pairs with equal labels among the pairs whose segments both have a label; NaN if there are none."""
         return self.agreeing / self.labeled if self.labeled else float("nan")
 
     def document(self) -> dict[str, Any]:
-        """The counts as an object for results.json."""
+        """Convert the counts and the purity to a JSON object for `results.json`."""
         return {**asdict(self), "purity": self.purity}
 
 
 @dataclass(frozen=True, eq=False)
 class Histograms:
-    """Numbers of neighbors in each bin of similarity, from the lowest bin up.
+    """How many nearest neighbors have a similarity in each of b bins, in ascending order of the similarity.
 
     Attributes:
         neighbors: all neighbors, shape (b,).
@@ -66,13 +66,20 @@ class Histograms:
     agreeing: Ints
 
     def purity_from(self) -> Floats:
-        """Share of neighbors with equal labels above each threshold, highest first, shape (b,); NaN without labels."""
+        """Compute the share of neighbors with equal labels above each threshold, shape (b,).
+
+        The thresholds are the lower edges of the bins, in descending order. Only neighbors with two labels are counted;
+        the share is NaN if there are none.
+        """
         agreeing, labeled = (np.cumsum(counts[::-1]) for counts in (self.agreeing, self.labeled))
         return np.where(labeled > 0, agreeing / np.maximum(labeled, 1), np.nan)
 
 
 def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> PairCounts:
-    """Count the pairs whose similarity is at least the threshold."""
+    """Count the pairs of neighbors whose similarity is at least the threshold, by kind.
+
+    If `mutual` is true, only pairs in which each segment is a neighbor of the other are counted.
+    """
     sums: Counter[str] = Counter()
     is_used = np.zeros(len(table), np.bool_)
     is_named = _is_known(table.names.speaker)
@@ -98,7 +105,10 @@ def count_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, 
 
 
 def neighbor_histograms(neighbors: Neighbors, table: SegmentTable, bin_width: float, *, mutual: bool) -> Histograms:
-    """Count neighbors in bins of similarity."""
+    """Count the neighbors of all segments in bins of their similarity.
+
+    If `mutual` is true, only neighbors that also have the segment as a neighbor are counted.
+    """
     sums: list[Ints] = []
     for queries, similarities, rows in neighbors.pieces(mutual=mutual):
         labeled, agreeing = _compare_labels(table, queries[:, None], rows)
@@ -120,7 +130,11 @@ def chance_agreement(table: SegmentTable) -> float:
 
 
 def _compare_labels(table: SegmentTable, first: Ints, second: Ints) -> tuple[Bools, Bools]:
-    """Whether both labels of each pair are known, and whether they are known and equal."""
+    """Compare the labels of pairs of segments, which are given by their rows in the table.
+
+    Returns:
+        For each pair, whether both segments have a label, and whether both have the same label.
+    """
     is_known = _is_known(table.names.label)
     one, other = table.rows["label"][first], table.rows["label"][second]
     known = is_known[one] & is_known[other]

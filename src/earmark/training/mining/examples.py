@@ -1,4 +1,4 @@
-"""Example pairs for listening, in order of falling similarity."""
+"""Examples of mined pairs for listening, in descending order of similarity."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -38,7 +38,7 @@ class Example:
     is_kept: bool
 
     def document(self) -> dict[str, Any]:
-        """The example as an object for results.json."""
+        """Convert the example to a JSON object for `results.json`."""
         pair = self.pair
         return {
             "similarity": pair.similarity,
@@ -50,9 +50,9 @@ class Example:
 
 
 def choose_examples(neighbors: Neighbors, table: SegmentTable, best: Floats, threshold: float) -> list[Example]:
-    """Choose segments with their nearest neighbors, at even steps of similarity.
+    """Choose examples of segments with their nearest neighbors, whose similarities are evenly spaced.
 
-    The steps are between the highest similarity and the first percentile.
+    The similarities range from the highest of all segments down to their first percentile.
 
     Args:
         neighbors: neighbors of all segments.
@@ -81,7 +81,7 @@ def choose_examples(neighbors: Neighbors, table: SegmentTable, best: Floats, thr
 
 
 def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder: Path) -> list[Path]:
-    """Write each example as an audio file with the first segment, a pause, and the second segment.
+    """Write each example as an audio file with the first segment, a pause, and the second segment; return the paths.
 
     Args:
         examples: the examples.
@@ -102,7 +102,7 @@ def write_snippets(examples: Sequence[Example], recordings: AudioFolder, folder:
 
 
 def _read_normalized(span: Span, recordings: AudioFolder) -> Wave:
-    """Read a segment with a small margin, and scale it to a peak of 0.5."""
+    """Read the audio of a segment with a short margin before and after it, and scale its peak to 0.5."""
     start, stop = (round(time_s * SAMPLE_RATE) for time_s in (span.start_s - _MARGIN_S, span.end_s + _MARGIN_S))
     first, pieces = 0, []
     for block in audio.blocks(recordings.locate(span.path), block_s=8.0):

@@ -109,7 +109,7 @@ def _result(
     numbers: Mapping[str, float],
     seconds: Mapping[str, float],
 ) -> MiningResult:
-    """Make the result: count pairs, compute histograms, and choose examples."""
+    """Describe mined pairs for the report: count them, compute histograms, and choose examples."""
     best = _nearest_similarities(neighbors, settings)
     return MiningResult(
         out=out,
@@ -136,7 +136,18 @@ def _result(
 def _project(
     shards: Shards, order: Ints, folder: Path, settings: MiningSettings, progress: Progress
 ) -> tuple[Floats, float]:
-    """Project embeddings; returns unit vectors in search order, shape (n, k), and the share of variance they keep."""
+    """Project stored embeddings onto their principal components.
+
+    Args:
+        shards: the embeddings.
+        order: numbers of the segments in the order of the result, shape (n,).
+        folder: folder for the result, which is reused if the settings are the same.
+        settings: number of components, and size of the sample that they are fitted to.
+        progress: counts segments.
+
+    Returns:
+        Unit vectors, shape (n, k), mapped from a file; and the share of variance that the components keep.
+    """
     count = len(order)
     stamp = {**shards.stamp, **settings.model_dump(include={"dimension", "pca_rows", "seed"})}
     work = Workspace(folder, stamp)
@@ -159,7 +170,11 @@ def _project(
 def _find(
     vectors: Floats, table: SegmentTable, shards: Shards, folder: Path, settings: MiningSettings, progress: Progress
 ) -> tuple[Neighbors, float]:
-    """Find the neighbors of all segments; returns them and the recall of the search."""
+    """Find the nearest neighbors of all segments, or open those that the folder has from a run with the same settings.
+
+    Returns:
+        The neighbors, and the share of the true neighbors that the search found; 1 for an exact search.
+    """
     stamp = {**shards.stamp, **settings.model_dump(exclude={"mutual", "coverage", "bin_width"})}
     Workspace(folder, stamp).open(restart=True)
     neighbors = find_neighbors(vectors, table, settings, folder, progress=progress)
@@ -169,7 +184,11 @@ def _find(
 def _write_pairs(
     neighbors: Neighbors, table: SegmentTable, threshold: float, shards: Shards, out: Path, settings: MiningSettings
 ) -> bool:
-    """Write the pairs as a manifest and, if no name has spaces, as a list; returns whether a list was written."""
+    """Write the pairs of neighbors above a threshold to `pairs.parquet` and, if possible, to `pairs.txt`.
+
+    Returns:
+        Whether `pairs.txt` was written; it cannot be written if a path or a speaker contains white space.
+    """
     # Files about the pairs of an earlier run are deleted first.
     for name in (*FILES, "pairs.parquet", "pairs.txt"):
         (out / name).unlink(missing_ok=True)
@@ -187,7 +206,7 @@ def _pieces(rows: Ints) -> list[Ints]:
 
 
 def _nearest_similarities(neighbors: Neighbors, settings: MiningSettings) -> Floats:
-    """Similarity of each segment's nearest neighbor, shape (n,)."""
+    """Compute the similarity of each segment to its nearest neighbor, shape (n,); -inf if it has no neighbor."""
     pieces = neighbors.pieces(mutual=settings.mutual)
     return np.concatenate([similarities.max(axis=1) for _, similarities, _ in pieces])
 

@@ -1,4 +1,4 @@
-"""Nearest neighbors of all segments, on disk; the search resumes after the last finished chunk."""
+"""Search for the nearest neighbors of all segments; results are stored in chunks, so that a search can resume."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _SUFFIXES = (".similarities.npy", ".rows.npy", ".json")
 
 @dataclass(frozen=True, eq=False)
 class Neighbors:
-    """Neighbors of each segment, the most similar first.
+    """The k nearest neighbors of each of n segments, in descending order of similarity.
 
     Attributes:
         similarities: cosines, shape (n, k); -inf for missing neighbors.
@@ -40,10 +40,13 @@ class Neighbors:
     is_approximate: bool
 
     def pieces(self, *, mutual: bool) -> Iterator[tuple[Ints, Floats, Ints]]:
-        """Yield rows of segments, shape (b,), with similarities and rows of their neighbors, shapes (b, k).
+        """Yield the neighbors of all segments in pieces of b segments.
+
+        A piece has the rows of the segments, shape (b,), the similarities of their neighbors, shape (b, k), and the
+        rows of these neighbors, shape (b, k).
 
         Args:
-            mutual: set the similarity of neighbors that do not have the segment as a neighbor to -inf.
+            mutual: if a segment is not a neighbor of its neighbor, replace their similarity by -inf.
         """
         count, width = self.rows.shape
         step = max(1, _PIECE // width**2)
@@ -55,7 +58,16 @@ class Neighbors:
             yield queries, similarities, rows
 
     def contain(self, rows: Ints, others: Ints, threshold: float = -np.inf) -> Bools:
-        """Whether segments `rows` have segments `others` as neighbors above a threshold; the arrays are broadcast."""
+        """Test whether segments have certain other segments as neighbors.
+
+        Args:
+            rows: rows of the segments.
+            others: rows of the other segments; both arrays are broadcast.
+            threshold: minimum similarity of the neighbors.
+
+        Returns:
+            Whether each segment in `rows` has the corresponding segment in `others` as a neighbor.
+        """
         is_other = self.rows[rows] == others[..., None]
         return (is_other & (self.similarities[rows] >= threshold)).any(axis=-1) & (rows >= 0)
 
@@ -125,7 +137,9 @@ def find_exact(
 def measure_recall(
     vectors: Floats, table: SegmentTable, neighbors: Neighbors, settings: MiningSettings, *, queries: int = 256
 ) -> float:
-    """Measure the share of true neighbors that a search found, on a sample; NaN if the sample has no neighbors.
+    """Measure the share of true neighbors that an approximate search found, by exact search for a sample of segments.
+
+    The share is NaN if no segment of the sample has a neighbor.
 
     Args:
         vectors: unit vectors, see `find_neighbors`.
@@ -179,7 +193,18 @@ def _search_block(
     settings: MiningSettings,
     with_gap: bool,
 ) -> Nearest:
-    """Find the neighbors of a block in a range of segments and, if `with_gap` is true, in its gap."""
+    """Find the nearest neighbors of the segments of a block among the candidates in the range of an index.
+
+    An index does not search a block's gap: the rows around the block, where many segments may not be paired.
+
+    Args:
+        vectors: unit vectors of all segments.
+        table: all segments.
+        index: index of a range of segments.
+        block: the segments whose neighbors are searched.
+        settings: number and relation of neighbors.
+        with_gap: also compare the block with all segments of its gap.
+    """
     queries = np.arange(*block.rows)
     found: list[Nearest] = [(np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64))]
     for nearest in index.search(block):
@@ -195,7 +220,13 @@ def _search_block(
 
 
 def _best_columns(similarities: Floats, first: int, wanted: int) -> Nearest:
-    """Select the most similar candidates of each query, in any order; `first` is the row of the first candidate."""
+    """Select the most similar candidates of each query, in any order.
+
+    Args:
+        similarities: similarity of each query to each candidate, shape (queries, candidates).
+        first: row of the first candidate; the others follow it.
+        wanted: number of candidates to select.
+    """
     if wanted < similarities.shape[1]:
         columns = np.argpartition(-similarities, wanted - 1, axis=1)[:, :wanted]
         return np.take_along_axis(similarities, columns, axis=1), columns + first
@@ -203,7 +234,7 @@ def _best_columns(similarities: Floats, first: int, wanted: int) -> Nearest:
 
 
 def _chunks(blocks: Iterable[QueryBlock], chunk_rows: int) -> Iterator[list[QueryBlock]]:
-    """Group blocks into chunks, whose neighbors are stored in one file."""
+    """Group consecutive blocks into chunks of at least `chunk_rows` segments, whose neighbors are stored together."""
     chunk: list[QueryBlock] = []
     for block in blocks:
         chunk.append(block)
@@ -221,7 +252,14 @@ def _write_found(file: Path, found: Sequence[Nearest], is_approximate: bool) -> 
 
 
 def _merge(folder: Path, files: Sequence[Sequence[Path]], count: int, wanted: int) -> None:
-    """Merge the results of all ranges for each chunk, and write all chunks to one file."""
+    """Merge stored search results into `similarities.npy` and `rows.npy`, the neighbors of all segments.
+
+    Args:
+        folder: folder for both files.
+        files: for each chunk of segments, the results of each range of candidates, as paths without suffix.
+        count: number of segments.
+        wanted: number of neighbors per segment.
+    """
     with atomic_file(folder / "similarities.npy") as similarities, atomic_file(folder / "rows.npy") as rows:
         write_array_header(similarities, np.dtype(np.float32), (count, wanted))
         write_array_header(rows, np.dtype(np.int32), (count, wanted))

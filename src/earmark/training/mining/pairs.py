@@ -19,7 +19,10 @@ _GROUP_ROWS = 65_536
 
 
 def kept_pairs(neighbors: Neighbors, threshold: float, *, mutual: bool) -> Iterator[tuple[Ints, Ints, Floats]]:
-    """Yield pairs in pieces: rows of the first and second segments, and similarities, each of shape (m,).
+    """Yield all pairs of neighbors whose similarity is at least the threshold, in pieces of m pairs.
+
+    A piece has the rows of the first segments, the rows of the second segments, and the similarities, each of
+    shape (m,).
 
     Args:
         neighbors: neighbors of all segments.
@@ -35,7 +38,7 @@ def kept_pairs(neighbors: Neighbors, threshold: float, *, mutual: bool) -> Itera
 
 
 def listed_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *, mutual: bool) -> Iterator[SegmentPair]:
-    """Yield the pairs of `kept_pairs` as entries of a list."""
+    """Yield the pairs of `kept_pairs` one by one, with the paths, speakers and times of both segments."""
     for first, second, similarities in kept_pairs(neighbors, threshold, mutual=mutual):
         for one, other, similarity in zip(first.tolist(), second.tolist(), similarities.tolist(), strict=True):
             yield SegmentPair(table.span(one), table.span(other), similarity)
@@ -77,7 +80,7 @@ def write_pair_manifest(
 
 
 def _rebased(file: str, corpus: Path, folder: Path) -> str:
-    """Convert a path in the corpus to a path relative to another folder, or absolute if it is outside that folder."""
+    """Convert a path relative to `corpus` to a path relative to `folder`, or absolute if it is outside `folder`."""
     path = (corpus / file).absolute()
     base = folder.absolute()
     return relpath(path, base) if path.is_relative_to(base) else str(path)

@@ -1,4 +1,4 @@
-"""Plots of similarities and coverage."""
+"""Plots of the similarities of nearest neighbors, and of the share of segments that have a neighbor."""
 
 from typing import Literal
 
@@ -38,12 +38,14 @@ def similarity_plot(histograms: Histograms, curve: CoverageCurve, bin_width: flo
 
 
 def coverage_plot(histograms: Histograms, curve: CoverageCurve, wanted: float) -> Figure:
-    """Plot the coverage by threshold and, if there are labels, the share of neighbors with the same label.
+    """Plot the coverage, which is the share of segments with a neighbor, over the similarity threshold.
+
+    If there are labels, the share of neighbors with the same label is plotted, too.
 
     Args:
         histograms: histograms of the similarities.
         curve: coverage by threshold.
-        wanted: wanted coverage.
+        wanted: the coverage that the settings ask for, drawn as a line.
     """
     figure, axes = one_panel(6.4, 3.6)
     axes.plot(curve.thresholds, 100 * curve.coverage, color=COLORS[0], label="segments with a neighbor")
@@ -65,7 +67,10 @@ def _mark_threshold(axes: Axes, curve: CoverageCurve) -> None:
 
 
 def _finish(figure: Figure, corner: Literal["upper right", "lower left"]) -> None:
-    """Add grid and legend; the corner is given, because with loc="best" Matplotlib warns that many bars are slow."""
+    """Add a grid and a legend in a corner of the figure.
+
+    The corner is given, because Matplotlib is slow to choose one for a plot with many bars, and warns about it.
+    """
     axes = figure.axes[0]
     axes.grid(color="0.92", lw=0.6)
     axes.set_axisbelow(True)

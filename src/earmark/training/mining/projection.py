@@ -38,7 +38,7 @@ class Projection:
 
 
 def fit_projection(pieces: Iterable[Floats], dimension: int) -> Projection:
-    """Fit the components with the largest variance.
+    """Fit the principal components of vectors, and return the projection onto them.
 
     Args:
         pieces: vectors in pieces of shape (m, d); at least one vector in total.

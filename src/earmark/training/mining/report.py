@@ -23,7 +23,7 @@ FILES = ("similarities.png", "coverage.png", "report.md", "results.json")
 def write_report(
     result: MiningResult, recordings: AudioFolder, command: Sequence[str], *, snippets: bool = False
 ) -> None:
-    """Write the report into the result's folder.
+    """Write the report of mining into the result's folder: a page, two plots, `results.json`, and audio if wanted.
 
     Args:
         result: result of the mining.
@@ -43,7 +43,7 @@ def write_report(
 
 
 def summary(result: MiningResult) -> list[tuple[str, str]]:
-    """Describe a result as rows of a table, each a name and a value."""
+    """Describe the result of mining as rows of a table, each with a name and a value as text."""
     counts, settings = result.counts, result.settings
     searched = f"{settings.neighbors} nearest of {RELATIONS[settings.relation]}"
     rows = [

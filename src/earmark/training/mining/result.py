@@ -56,5 +56,5 @@ class MiningResult:
 
     @property
     def coverage(self) -> float:
-        """Share of segments that have a neighbor at the threshold."""
+        """Share of segments that have a neighbor with at least the chosen similarity threshold."""
         return float(self.curve.coverage[self.curve.chosen])

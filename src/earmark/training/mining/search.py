@@ -21,13 +21,13 @@ _ITERATIONS = 10
 
 
 def intersect(one: Range, other: Range) -> Range:
-    """The rows that two ranges share."""
+    """Intersect two ranges of rows; the result is empty if they share no row."""
     low = max(one[0], other[0])
     return low, max(low, min(one[1], other[1]))
 
 
 class RangeIndex:
-    """Searches a range of segments whose inverted lists fit into memory.
+    """Searches for nearest neighbors in a range of segments that is small enough for an index in memory.
 
     Attributes:
         span: rows of the range.
@@ -39,7 +39,11 @@ class RangeIndex:
         self._vectors, self._settings = vectors, settings
 
     def search(self, block: QueryBlock) -> Iterator[Nearest]:
-        """Yield neighbors of a block outside its gap; they may include up to `overlaps` rows that may not be paired."""
+        """Yield the nearest neighbors of a block's segments in the range, except those in the block's gap.
+
+        The results have `block.overlaps` more neighbors than the settings ask for, because up to so many of them may be
+        segments that may not be paired with a segment of the block.
+        """
         candidates = intersect(block.candidates, self.span)
         queries = np.ascontiguousarray(self._vectors[slice(*block.rows)])
         wanted = self._settings.neighbors + block.overlaps
@@ -80,7 +84,10 @@ class RangeIndex:
 
 
 def list_count(count: int) -> int:
-    """Number of inverted lists for n segments: a power of two near 2 √n, which balances both steps of a search.
+    """Choose the number of inverted lists for `count` segments: a power of two near 2 √count.
+
+    A query is compared with the centers of all lists, and then with the segments in a few lists. With this number of
+    lists, both steps take about the same time.
 
     >>> list_count(1_000_000)
     2048
@@ -106,7 +113,9 @@ def search_all(queries: Floats, candidates: Floats, wanted: int, first: int) -> 
 
 
 def merge_nearest(found: list[Nearest], wanted: int) -> Nearest:
-    """Merge several results for the same queries, the most similar neighbor first; ties are in order of rows.
+    """Merge several results for the same queries into one, in descending order of similarity.
+
+    Neighbors with equal similarities are in the order of their rows.
 
     Args:
         found: results of searches.
@@ -122,6 +131,11 @@ def merge_nearest(found: list[Nearest], wanted: int) -> Nearest:
 
 
 def without_forbidden(found: Nearest, may_pair: Callable[[Ints], NDArray[np.bool_]]) -> Nearest:
-    """Replace similarities of forbidden neighbors by -inf; `may_pair` maps rows of shape (b, k) to booleans."""
+    """Replace the similarities of neighbors that may not be paired with their query by -inf.
+
+    Args:
+        found: similarities and rows of the neighbors of b queries, each of shape (b, k).
+        may_pair: maps these rows to whether each may be paired with its query, shape (b, k).
+    """
     similarities, rows = found
     return np.where((rows >= 0) & may_pair(rows), similarities, -np.inf), rows

@@ -41,12 +41,12 @@ class QueryBlock:
     overlaps: int
 
     def outside_gap(self) -> tuple[Range, Range]:
-        """The candidates before and after the gap."""
+        """Range of the candidates before the gap, and range of those after it."""
         return (self.candidates[0], self.gap[0]), (self.gap[1], self.candidates[1])
 
 
 def plan_blocks(table: SegmentTable, relation: Relation, size: int = BLOCK_ROWS) -> Iterator[QueryBlock]:
-    """Divide all segments into consecutive blocks.
+    """Divide all segments of a table into consecutive blocks, and yield each with the candidates for its neighbors.
 
     Args:
         table: the segments.
@@ -75,12 +75,17 @@ def plan_blocks(table: SegmentTable, relation: Relation, size: int = BLOCK_ROWS)
 
 
 def _boundaries(numbers: Ints) -> Ints:
-    """Indices at which the value changes, including 0 and n."""
+    """Find the boundaries of runs of equal numbers: 0, each index at which the number changes, and the length."""
     return np.concatenate([[0], np.flatnonzero(np.diff(numbers)) + 1, [len(numbers)]])
 
 
 def _packed(boundaries: Ints, size: int) -> Iterator[Range]:
-    """Join adjacent units into ranges of at most `size` rows; a larger unit is a range by itself."""
+    """Yield ranges of rows, each of as many whole units as fit into `size` rows; a larger unit is a range by itself.
+
+    Args:
+        boundaries: first row of each unit, and the row after the last unit.
+        size: maximum number of rows in a range.
+    """
     low = 0
     for start, stop in zip(boundaries[:-1].tolist(), boundaries[1:].tolist(), strict=True):
         if stop - low > size and start > low:
@@ -91,7 +96,14 @@ def _packed(boundaries: Ints, size: int) -> Iterator[Range]:
 
 
 def _overlap_window(table: SegmentTable, start: int, stop: int, longest_s: float) -> Range:
-    """Extend the range of rows from `start` to `stop` by the rows that may overlap with them in time."""
+    """Extend a range of rows of one speaker by the speaker's rows that may overlap in time with a row of the range.
+
+    Args:
+        table: all segments, sorted by speaker, recording and time.
+        start: first row of the range.
+        stop: row after its last row.
+        longest_s: length of the longest segment of the table, in seconds.
+    """
     rows, speaker_id = table.rows, table.speaker_id
 
     def group(row: int) -> Range:
@@ -109,7 +121,11 @@ def _overlap_window(table: SegmentTable, start: int, stop: int, longest_s: float
 
 
 def _overlaps_across_speakers(table: SegmentTable) -> Ints:
-    """Maximum number of segments of other speakers that overlap with each segment in its recording, shape (n,)."""
+    """Count, for each segment, the segments of other speakers in its recording that overlap with it in time.
+
+    Returns:
+        Upper bounds of the counts, shape (n,).
+    """
     counts = np.zeros(len(table), np.int64)
     files, speaker_ids = table.rows["file"], table.speaker_id
     pairs = np.unique(np.stack([files, speaker_ids]), axis=1)
@@ -128,6 +144,14 @@ def _overlaps_across_speakers(table: SegmentTable) -> Ints:
 
 
 def _overlap_counts(table: SegmentTable, rows: Ints) -> Ints:
-    """Number of overlapping segments for each of the given segments of a recording, itself included, shape (n,)."""
+    """Count, for each of n segments of one recording, how many of them overlap with it in time, itself included.
+
+    Args:
+        table: all segments.
+        rows: rows of the n segments.
+
+    Returns:
+        The counts, shape (n,).
+    """
     start_s, end_s = table.rows["start_s"][rows], table.rows["end_s"][rows]
     return np.searchsorted(np.sort(start_s), end_s) - np.searchsorted(np.sort(end_s), start_s, "right")

@@ -38,7 +38,7 @@ class Names:
     _numbers: dict[str, dict[str, int]] = field(default_factory=dict, repr=False)
 
     def rows(self, clips: Sequence[Clip]) -> Rows:
-        """Convert segments to rows, shape (m,), and add new names."""
+        """Convert segments to rows of numbers, shape (m,); new names of files, speakers and labels are added."""
         values = [
             (
                 self._number("file", clip.path),
@@ -52,15 +52,15 @@ class Names:
         return np.array(values, ROW)
 
     def counts(self) -> dict[str, int]:
-        """Number of names of each column."""
+        """Number of names in each of the columns `file`, `speaker` and `label`."""
         return {column: len(getattr(self, column)) for column in ("file", "speaker", "label")}
 
     def since(self, counts: Mapping[str, int]) -> dict[str, list[str]]:
-        """Names of each column that were added after `counts` returned these numbers."""
+        """Select the names in each column that were added after :meth:`counts` returned `counts`."""
         return {column: getattr(self, column)[count:] for column, count in counts.items()}
 
     def add(self, names: Mapping[str, Any]) -> None:
-        """Add names to each column, except those that it has."""
+        """Add the names in `names`, a list for each column, that the columns do not contain yet."""
         for column in self.counts():
             for name in names[column]:
                 self._number(column, name)
@@ -91,18 +91,19 @@ class SegmentTable:
         return len(self.rows)
 
     def span(self, row: int) -> Span:
-        """Path, speaker, start and end of a segment."""
+        """Return the path, speaker, start and end of the segment in a row."""
         file, speaker, _, start_s, end_s = self.rows[row].tolist()
         return Span(self.names.file[file], self.names.speaker[speaker], start_s, end_s)
 
     def label(self, row: int) -> str:
-        """The label of a segment."""
+        """Return the label of the segment in a row; it is empty if the label is unknown."""
         return self.names.label[self.rows["label"][row]]
 
     def may_pair(self, first: Ints, second: Ints, relation: Relation) -> Bools:
-        """Whether segments may be neighbors, for two arrays of rows that are broadcast.
+        """Whether the segments in rows `first` may be neighbors of those in rows `second`; the arrays are broadcast.
 
-        Segments of one recording that overlap in time contain the same audio, and are never neighbors.
+        Neighbors are segments of the same speaker, of two speakers, or of any speakers, as `relation` says. Segments of
+        one recording that overlap in time contain the same audio, and are never neighbors.
         """
         one, other = self.rows[first], self.rows[second]
         shared_s = np.minimum(one["end_s"], other["end_s"]) - np.maximum(one["start_s"], other["start_s"])

@@ -12,7 +12,7 @@ RELATIONS: dict[Relation, str] = {"any": "any speaker", "same": "the same speake
 
 
 class MiningSettings(Settings):
-    """Settings of mining: compared segments, search of neighbors, and choice of pairs."""
+    """Settings of mining: which segments are compared, how neighbors are searched, and which pairs are kept."""
 
     relation: Relation = Field(
         "any", description="Neighbors are segments of any speaker, of the same speaker, or of other speakers."

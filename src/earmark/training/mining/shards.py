@@ -32,7 +32,7 @@ SHARD_ROWS = 16_384
 
 @dataclass(frozen=True, eq=False)
 class Shards:
-    """Stored embeddings, in the order of the list.
+    """Stored embeddings of the segments of a list, in the order of the list.
 
     Attributes:
         rows: the segments, shape (n,), of type `ROW`.
@@ -75,7 +75,7 @@ def store_embeddings(
     progress: Progress = no_progress,
     shard_rows: int = SHARD_ROWS,
 ) -> Shards:
-    """Embed the segments of a list or manifest; existing shards are kept.
+    """Embed the segments of a list or manifest, and store the embeddings in files (shards); existing shards are kept.
 
     The list is read twice, first to count and check its lines, so that a broken line is an error before any work.
     Vectors are scaled to unit length and stored as float16, which changes a cosine by about 1e-5.
@@ -140,7 +140,17 @@ def _embed_shards(
     progress: Progress,
     shard_rows: int,
 ) -> None:
-    """Embed the clips that are not in a shard yet."""
+    """Embed the segments `clips` that are not stored yet, and write them to new shards of at least `shard_rows` rows.
+
+    Args:
+        clips: all segments, grouped by recording.
+        total: number of all segments, for the progress.
+        recordings: folder of the recordings.
+        embedder: embeds the segments.
+        folder: folder of the shards.
+        progress: counts segments.
+        shard_rows: minimum number of segments in a shard.
+    """
     known = _open(folder, recordings.folder, {})
     names, number, done = known.names, len(known.files), len(known.rows)
     # A shard ends at the end of a recording, so that the remaining clips begin with a new recording.
@@ -170,7 +180,10 @@ def _embed_shards(
 
 
 def _timed_clips(source: Path, audio: Path | None, split: str | None) -> tuple[Iterator[Clip], AudioFolder]:
-    """Read the clips of speech, each with an end, and the folder of their recordings."""
+    """Read the segments of a list or manifest without its noise and room impulse responses, and find their recordings.
+
+    A segment without an end gets the end of its recording.
+    """
     clips, recordings = read_clips(source, audio, split=split)
 
     def timed() -> Iterator[Clip]:
@@ -182,7 +195,7 @@ def _timed_clips(source: Path, audio: Path | None, split: str | None) -> tuple[I
 
 
 def _count(clips: Iterable[Clip], longest_s: float) -> tuple[int, int]:
-    """Number of segments of at most `longest_s`, and of longer segments."""
+    """Count the segments of at most `longest_s` seconds, and the longer ones."""
     counts = [0, 0]
     for clip in clips:
         counts[_is_long(clip, longest_s)] += 1
@@ -190,7 +203,10 @@ def _count(clips: Iterable[Clip], longest_s: float) -> tuple[int, int]:
 
 
 def _sample(clips: Iterable[Clip], count: int, settings: MiningSettings) -> Iterator[Clip]:
-    """Yield the `count` segments that are short enough, or a random sample if there are too many."""
+    """Yield the segments of at most `settings.longest_s` seconds, or a random sample of `settings.most_segments`.
+
+    `count` is the number of segments of at most this length.
+    """
     short = (clip for clip in clips if not _is_long(clip, settings.longest_s))
     if count <= settings.most_segments:
         yield from short

@@ -12,7 +12,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True, eq=False)
 class CoverageCurve:
-    """Coverage by threshold, in descending order of thresholds.
+    """Coverage, which is the share of segments that have a neighbor, at each similarity threshold, in descending order.
 
     Attributes:
         thresholds: cosines, one per bin, shape (b,).
@@ -26,12 +26,12 @@ class CoverageCurve:
 
     @property
     def threshold(self) -> float:
-        """The chosen threshold."""
+        """The chosen similarity threshold, a cosine."""
         return float(self.thresholds[self.chosen])
 
 
 def bin_edges(bin_width: float) -> Floats:
-    """Lower edges of the bins from -1 to 1, ascending, rounded to nine decimals.
+    """Compute the lower edges of bins of cosines from -1 to 1, ascending, rounded to nine decimals.
 
     >>> bin_edges(0.5).tolist()
     [-1.0, -0.5, 0.0, 0.5, 1.0]
@@ -41,7 +41,7 @@ def bin_edges(bin_width: float) -> Floats:
 
 
 def histogram(similarities: Floats, bin_width: float, counted: Bools | None = None) -> Ints:
-    """Count the similarities in each bin, shape (b,); -inf is in no bin.
+    """Count the cosines in each of the b bins of `bin_edges`, shape (b,); -inf is in no bin.
 
     Args:
         similarities: cosines, of any shape.
@@ -57,7 +57,9 @@ def histogram(similarities: Floats, bin_width: float, counted: Bools | None = No
 
 
 def choose_threshold(best: Floats, wanted: float, bin_width: float) -> CoverageCurve:
-    """Choose the threshold whose coverage is closest to the wanted coverage, but not zero if possible.
+    """Compute the coverage at each similarity threshold, and choose the threshold that gives the wanted coverage.
+
+    The coverage of the chosen threshold is the closest one, but not zero if possible.
 
     Args:
         best: similarity of each segment's nearest neighbor, shape (n,); -inf for segments without neighbors.
