@@ -18,7 +18,7 @@ from earmark.training.words.recipe import Recipe
 
 
 def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[str]:
-    """Find the faults in the data and the initialization of a recipe.
+    """Find faults in what a recipe names: its data, its initialization, and modules of its encoder.
 
     Args:
         recipe: a recipe with absolute paths.
@@ -42,10 +42,10 @@ def find_faults(recipe: AnyRecipe, *, expected: Container[Path] = ()) -> list[st
 
 
 def check_writable(folder: Path) -> None:
-    """Check that the user may write in a folder, or create it.
+    """Check that the user may write into a folder, or may create it if it does not exist.
 
     Raises:
-        InputError: the user may not.
+        InputError: the user has no permission.
     """
     there = next(place for place in (folder.absolute(), *folder.absolute().parents) if place.exists())
     if not (there.is_dir() and os.access(there, os.W_OK)):

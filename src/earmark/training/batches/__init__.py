@@ -1,1 +1,1 @@
-"""Batches of waves from clips: clip bank, episodes, crops, scenes, augmentation."""
+"""Batches of waves for training: which clips are drawn (episodes), how they are cut (crops, scenes), augmentation."""

@@ -1,4 +1,4 @@
-"""Crops of the clips of a bank: the parts that center crops and tiled crops share.
+"""Base class that draws crops from a clip bank, for center crops and tiled crops.
 
 The random choices of a batch are planned first, in small tensors; samples are copied when the plan is drawn. Several
 processes can therefore make the same plan and draw their own rows.
@@ -23,7 +23,7 @@ Plan = TypeVar("Plan")
 
 
 class BankCrops(ABC, Generic[Plan]):
-    """Draws crops of one length from a bank.
+    """Draws crops of one length from the clips of a bank; a subclass chooses their positions.
 
     Args:
         bank: clip bank.
@@ -40,7 +40,7 @@ class BankCrops(ABC, Generic[Plan]):
 
     @abstractmethod
     def plan(self, clips: Tensor, generator: torch.Generator) -> Plan:
-        """Make the random choices of a batch.
+        """Choose at random which part of each clip a batch gets.
 
         Args:
             clips: clip numbers, shape (batch,).
@@ -49,8 +49,8 @@ class BankCrops(ABC, Generic[Plan]):
 
     @abstractmethod
     def draw(self, plan: Plan, rows: slice | None = None) -> Tensor:
-        """Draw the waves of a plan, or of some of its rows; shape (rows, n), in [-1, 1]."""
+        """Copy the crops of a plan, or of some of its rows, from the bank; shape (rows, n), values in [-1, 1]."""
 
     def planned(self, clips: Tensor, generator: torch.Generator) -> Callable[[slice], Tensor]:
-        """Plan a batch now, and return a function that draws rows of the batch, shape (rows, n)."""
+        """Plan the crops of a batch of clips, and return a function that draws rows of the plan, shape (rows, n)."""
         return partial(self.draw, self.plan(clips, generator))

@@ -54,13 +54,19 @@ class CenterCropSettings(Settings):
         return self
 
     def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "CenterCrops":
-        """Build the crops of a bank; ``noise`` are recordings for silence clips, each shape (n,)."""
+        """Build the class that draws center crops from a bank.
+
+        Args:
+            bank: clip bank.
+            noise: recordings for silence clips, each shape (n,).
+            device: device of the crops.
+        """
         return CenterCrops(bank, self, device, noise)
 
 
 @dataclass(frozen=True)
 class CenterCropPlan:
-    """Random choices of a batch, and the positions of its samples.
+    """Which samples of a clip bank each wave of a batch consists of, with the random choices already made.
 
     Sample ``at + i`` of a wave is the bank's sample ``begin + i``, for i from 0 to ``count - 1``; all others are zero.
 
@@ -83,7 +89,7 @@ class CenterCropPlan:
 
 
 class CenterCrops(BankCrops[CenterCropPlan]):
-    """Draws center crops from a bank.
+    """Draws center crops from a clip bank: waves of one length with the clip in the middle.
 
     Args:
         bank: clip bank.
@@ -100,14 +106,18 @@ class CenterCrops(BankCrops[CenterCropPlan]):
     ) -> None:
         if settings.silence_gain[1] > 0 and not noise:
             raise InputError(
-                "data.noise: no recordings for silence clips; name some, or set scenes.silence_gain = [0, 0]"
+                "data.noise: silence clips with noise need recordings, but there are none; name some, or set "
+                "scenes.silence_gain = [0, 0]"
             )
         super().__init__(bank, settings.length_s, device)
         self.settings = settings
         self.noise = Recordings(noise, device)
 
     def plan(self, clips: Tensor, generator: torch.Generator) -> CenterCropPlan:
-        """Choose shifts and noise; clip number ``SILENCE`` is a silence clip. See `BankCrops.plan`."""
+        """Choose a time shift for each clip, and noise for silence clips, which have the number ``SILENCE``.
+
+        Arguments are those of `BankCrops.plan`.
+        """
         batch, options = len(clips), self.settings
         silent = clips < 0
         number = clips.clamp(min=0)
@@ -141,7 +151,7 @@ class CenterCrops(BankCrops[CenterCropPlan]):
         return waves
 
     def copy(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
-        """Draw waves on the CPU, shape (rows, n), from rows of ``begin``, ``at`` and ``count`` of a plan."""
+        """Copy waves from the bank on the CPU, shape (rows, n); see `CenterCropPlan` for the arguments."""
         samples = self.samples.numpy()
         waves = np.empty((len(begin), self.size), np.float32)
 
@@ -159,7 +169,7 @@ class CenterCrops(BankCrops[CenterCropPlan]):
         return torch.from_numpy(waves)
 
     def gather(self, begin: Tensor, at: Tensor, count: Tensor) -> Tensor:
-        """Draw the waves of `copy` on any device."""
+        """Compute the same waves as `copy` by indexing, which works on any device."""
         begin, at, count = (column.to(self.device)[:, None] for column in (begin, at, count))
         sample = torch.arange(self.size, device=self.device) - at
         inside = (sample >= 0) & (sample < count)

@@ -74,7 +74,9 @@ class ClipBank:
             # Copy-on-write: torch needs a writable array, and the file must not change.
             samples = np.memmap(folder / "samples.i16", np.int16, mode="c")
         except (InputError, OSError, ValueError) as error:
-            raise InputError(f"{folder}: no clip bank ({error}); train again to pack it") from None
+            raise InputError(
+                f"{folder}: the folder has no clip bank ({error}); train again, so that the clips are packed into it"
+            ) from None
         start, length, speech_start, speech_stop, level, label, speaker = index.T
         spoken = np.stack([speech_start, speech_stop], axis=1)
         return cls(
@@ -105,7 +107,7 @@ def pack(
         progress: called after each file.
 
     Raises:
-        InputError: no clip contains speech, or a file cannot be read.
+        InputError: all clips lack speech, or a file cannot be read.
     """
     clips = [replace(clip, path=str(manifest.locate(clip))) for manifest in manifests for clip in manifest]
     labels = sorted({clip.label for clip in clips if clip.label})
@@ -124,7 +126,9 @@ def pack(
                     rows.append((total, len(samples), *speech, max(1, round(float(level))), *names))
                     total += len(samples)
         if not rows:
-            raise InputError(f"{folder.name}: no clip contains speech; check the paths and times in its manifests")
+            raise InputError(
+                f"{folder}: none of the clips for this bank contains speech; check the times in their manifests"
+            )
         write_array(draft / "index.npy", np.array(rows, np.int64))
         write_json(draft / "names.json", {"labels": labels, "speakers": speakers})
         if stamp is not None:
@@ -135,7 +139,15 @@ def pack(
 def _decoded(
     clips: list[Clip], spoken: bool, workers: int | None, stage: str, progress: Progress
 ) -> Iterator[tuple[Clip, _Cut]]:
-    """Yield each clip with its samples and spoken part, in the order of files and times; decode each file once."""
+    """Decode clips, and yield each with its samples and spoken part, sorted by path and start.
+
+    Args:
+        clips: the clips, with absolute paths.
+        spoken: detect spoken parts; if false, the spoken part of every clip is the whole clip.
+        workers: decoding processes; by default one per core, or none for a few files.
+        stage: name of the work for the progress.
+        progress: counts files, each of which is decoded once.
+    """
     clips = sorted(clips, key=lambda clip: (clip.path, clip.start_s))
     by_file = [list(group) for _, group in groupby(clips, key=lambda clip: clip.path)]
     decode = partial(_decode, spoken)
@@ -150,7 +162,7 @@ def _decoded(
 
 
 def _decode(spoken: bool, clips: list[Clip]) -> list[_Cut]:
-    """Decode one file, and return the samples and the spoken part, or None, of each of its clips."""
+    """Decode the clips of one file, and return the samples and the spoken part of each; None if it has no speech."""
     wave = read(clips[0].path)
     return [_cut(wave, clip, spoken) for clip in clips]
 

@@ -1,4 +1,4 @@
-"""Crops of one length from one recording: the center crop, or random crops as in training."""
+"""Crops of a wave for embedding it: the center crop, or random crops as in the training of the encoder."""
 
 import zlib
 

@@ -1,4 +1,4 @@
-"""Episodes: batches of N classes × M utterances and B background clips.
+"""Episodes: training batches of M utterances of each of N classes, and of B background clips.
 
 All losses take batches of this shape. An episode of a prototypical loss has N words × M utterances. A balanced batch
 of a classifier has all classes × a few utterances. A batch of targets and non-targets (Huh et al. 2021) has each target
@@ -35,7 +35,7 @@ class EpisodeSettings(Settings):
 
 @dataclass(frozen=True)
 class Episode:
-    """One batch of clip numbers.
+    """The clips of one training batch: M clips of each of N classes, and B background clips, as clip numbers.
 
     Attributes:
         labels: class numbers, shape (N,).
@@ -54,7 +54,9 @@ class Episode:
 
 
 class Episodes:
-    """Draws episodes. Episode i depends on the seed and i only, so that a run can resume at any step.
+    """Draws episodes, the random batches of a training.
+
+    Episode i depends on the seed and i only, so that a run can resume at any step.
 
     Args:
         classes: clip numbers by class number.
@@ -81,7 +83,10 @@ class Episodes:
         self.groups = {number: clips for number, clips in classes.items() if len(clips) >= needed}
         if alone := len(classes) - len(self.groups):
             clips = "fewer than two clips" if needed > 1 else "no clip"
-            warnings.warn(f"{alone} of {len(classes)} classes have {clips} and are dropped", stacklevel=2)
+            warnings.warn(
+                f"{alone} of {len(classes)} training classes have {clips} and are dropped; add clips to keep them",
+                stacklevel=2,
+            )
         self.words = settings.words or len(self.groups)
         if len(self.groups) < max(2, self.words):
             raise InputError(
@@ -90,7 +95,8 @@ class Episodes:
             )
         if settings.background and not len(background):
             raise InputError(
-                "episodes.background: no background clip; add clips to data.sounds, or set episodes.background = 0"
+                "episodes.background: batches need background clips, but there are none; add clips to data.sounds, or "
+                "set episodes.background = 0"
             )
         self.numbers = np.array(sorted(self.groups))
         weight = np.array([len(self.groups[number]) for number in self.numbers], np.float64) ** settings.balance

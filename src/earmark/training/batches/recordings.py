@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class Crops:
-    """Crops of recordings; both tensors have the same shape.
+    """Which recording each crop of a batch is from, and where it begins; both tensors have the same shape.
 
     Attributes:
         recording: recording numbers, int64.
@@ -26,7 +26,7 @@ class Crops:
 
 
 class Recordings:
-    """A pool of recordings.
+    """Recordings from which crops are cut.
 
     On a CPU the waves are not copied, so that they can stay memory-mapped. Other devices get a copy.
 
@@ -45,7 +45,7 @@ class Recordings:
         return len(self.length)
 
     def plan(self, recording: Tensor, size: int, generator: torch.Generator) -> Crops:
-        """Choose crops that are inside their recordings, with uniform first samples.
+        """Choose the first sample of each crop at random, so that the crop is inside its recording.
 
         Args:
             recording: recording number of each crop, int64, any shape.
@@ -58,7 +58,7 @@ class Recordings:
         return Crops(recording, (chance * starts).long())
 
     def cut(self, crops: Crops, size: int) -> Tensor:
-        """Cut crops; a recording that is too short is tiled.
+        """Cut crops of ``size`` samples out of their recordings; a recording that is too short is tiled.
 
         Args:
             crops: crops of shape (k,).
@@ -70,14 +70,17 @@ class Recordings:
         return self.copy(crops, size) if self.device.type == "cpu" else self.gather(crops, size)
 
     def each(self, crops: Crops, size: int) -> Iterator[NDArray[np.float32]]:
-        """Yield crops one by one, on the CPU, each shape (size,); a crop inside its recording is a view."""
+        """Yield crops one by one on the CPU, each of shape (size,).
+
+        A crop inside its recording is not copied: it is a view of the recording.
+        """
         for number, start in zip(crops.recording.tolist(), crops.start.tolist(), strict=True):
             wave = self._waves[number]
             piece = wave[start : start + size]
             yield piece if len(piece) == size else np.concatenate([piece, np.resize(wave, size - len(piece))])
 
     def copy(self, crops: Crops, size: int) -> Tensor:
-        """Cut crops on the CPU, see `cut`."""
+        """Do the same as `cut` on the CPU, by copying rows."""
         rows = np.empty((len(crops.start), size), np.float32)
         # Copying rows is several times as fast as a gather, which reads an index for each sample.
         for row, piece in zip(rows, self.each(crops, size), strict=True):
@@ -85,7 +88,7 @@ class Recordings:
         return torch.from_numpy(rows)
 
     def gather(self, crops: Crops, size: int) -> Tensor:
-        """Cut crops on any device, see `cut`."""
+        """Do the same as `cut` on any device, by indexing."""
         if self._samples is None:
             self._samples = torch.from_numpy(np.concatenate(self._waves)).to(self.device)
         length = self.length[crops.recording]

@@ -1,4 +1,4 @@
-"""Scene cache: augmented scenes that are drawn once, with the published tower's frames.
+"""Scene cache: augmented scenes that are drawn once and stored with their frames, for several trainings.
 
 A frozen tower takes most of the time of a training step on a CPU. The cache therefore contains a few draws of each
 clip, which all runs on the same data share. A head on frozen frames is trained on the cached frames. A student is
@@ -23,7 +23,7 @@ _BATCH = 64
 
 
 class SceneCache:
-    """Draws scenes from the cache.
+    """Draws stored scenes, which are clips in their context, instead of making new ones.
 
     Args:
         folder: folder that :func:`fill_scene_cache` filled.
@@ -39,7 +39,10 @@ class SceneCache:
             self.copies.append((waves, frames, np.load(copy / "spoken.npy", allow_pickle=False)))
 
     def draw(self, clips: Tensor, generator: torch.Generator) -> tuple[SceneBatch, Tensor]:
-        """Draw a cached scene of each clip, and its tower frames, shape (batch, t, 96)."""
+        """Choose one of the cached scenes of each clip, and return it with the published tower's frames of it.
+
+        The frames have shape (batch, t, 96).
+        """
         rows = clips.numpy()
         which = torch.randint(len(self.copies), (len(clips),), generator=generator).numpy()
         waves = self._gather(rows, which, 0).astype(np.float32) / 32768
@@ -61,7 +64,7 @@ def fill_scene_cache(
     seed: int,
     progress: Progress = no_progress,
 ) -> SceneCache:
-    """Draw each clip ``copies`` times, augment it, compute its tower frames, and cache both.
+    """Draw ``copies`` augmented scenes of each clip, compute the tower frames of ``teacher``, and store both.
 
     Each copy is written atomically, and existing copies are kept.
     """

@@ -17,7 +17,7 @@ from earmark.training.batches.clip_bank import ClipBank
 
 
 class SceneSettings(Settings):
-    """Length of scenes, and position, speed and neighbors of their clips."""
+    """Settings of scenes: their length, and the position, speed and neighbors of the clip in each."""
 
     kind: Literal["placed"] = Field("placed", description="scenes: clips placed among other clips")
     length_s: float = Field(2.0, gt=0.8, description="length of a scene, in seconds")
@@ -36,7 +36,9 @@ class SceneSettings(Settings):
     @model_validator(mode="after")
     def _has_room(self) -> Self:
         if self.length_s - 2 * self.margin_s < 0.3:
-            raise ValueError(f"margin_s: two margins of {self.margin_s:g} s leave under 0.3 s for a word; lower it")
+            raise ValueError(
+                f"margin_s: two margins of {self.margin_s:g} s leave under 0.3 s for a word; lower margin_s"
+            )
         return self
 
 
@@ -54,7 +56,7 @@ class SceneBatch:
 
 
 class Scenes:
-    """Draws scenes from a clip bank.
+    """Draws scenes from a clip bank: a clip at a random time, with parts of other clips before and after it.
 
     Args:
         bank: clip bank.
@@ -110,7 +112,10 @@ class Scenes:
         return SceneBatch(wave, torch.stack([first, last], dim=1).round().long())
 
     def _place(self, clips: Tensor, speed: Tensor, at: Tensor, anchor: Tensor, size: int) -> Tensor:
-        """Resample each clip so that its sample ``anchor`` is at sample ``at`` of the scene; zeros around it."""
+        """Resample each clip to a speed, and place it in a scene of ``size`` samples that is zero elsewhere.
+
+        The clip's sample ``anchor`` becomes sample ``at`` of the scene.
+        """
         sample = torch.arange(size, dtype=torch.float32, device=self.device)
         position = torch.addcmul(anchor[:, None], sample - at[:, None], speed[:, None])
         end = (self.length[clips, None] - 2).float()
@@ -124,6 +129,9 @@ class Scenes:
 
 
 def _fade(size: int, edge: Tensor, *, after: bool) -> Tensor:
-    """Cross-fade: 1 on the neighbor's side of the edge, 0 on the other, a ramp of 5 ms; shape (batch, size)."""
+    """Compute weights that fade a neighbor in after an edge, or out before it, shape (batch, size).
+
+    The weight is 1 on the neighbor's side of the edge and 0 on the other, with a ramp of 5 ms.
+    """
     ramp = (torch.arange(size, device=edge.device) - edge[:, None]) / (0.005 * SAMPLE_RATE)
     return (ramp if after else -ramp).clamp(0, 1)

@@ -36,14 +36,14 @@ class TiledCropSettings(Settings):
     reversal: float = Field(0.5, ge=0, le=1, description="probability of time reversal")
 
     def build(self, bank: ClipBank, noise: Sequence[Tensor], device: torch.device) -> "TiledCrops":
-        """Build the crops of a bank; ``noise`` is not used."""
+        """Build the class that draws tiled crops from a bank; ``noise`` is not used."""
         del noise
         return TiledCrops(bank, self, device)
 
 
 @dataclass(frozen=True)
 class TiledCropPlan:
-    """Random choices of a batch of crops; every tensor has shape (batch,).
+    """Which crop of which clip each wave of a batch is; all tensors have shape (batch,).
 
     Attributes:
         clip: clip numbers.
@@ -60,7 +60,7 @@ class TiledCropPlan:
 
 
 class TiledCrops(BankCrops[TiledCropPlan]):
-    """Draws tiled crops from a bank.
+    """Draws tiled crops from a clip bank: random crops of recordings that are repeated in time.
 
     Args:
         bank: clip bank, each clip a whole recording.
@@ -73,7 +73,7 @@ class TiledCrops(BankCrops[TiledCropPlan]):
         self.settings = settings
 
     def plan(self, clips: Tensor, generator: torch.Generator) -> TiledCropPlan:
-        """Choose positions and reversals. See `BankCrops.plan`."""
+        """Choose the first sample of each crop at random, and whether it is reversed; see `BankCrops.plan`."""
         chance, reversal = torch.rand(2, len(clips), generator=generator, dtype=torch.float64)
         lowest, highest = first_samples(self.length[clips], self.size, tile=self.settings.tile)
         first = lowest + (chance * (highest - lowest + 1)).long()
@@ -88,7 +88,7 @@ class TiledCrops(BankCrops[TiledCropPlan]):
         )
 
     def copy(self, clip: Tensor, first: Tensor, is_reversed: Tensor) -> Tensor:
-        """Draw waves on the CPU, shape (rows, n), from rows of ``clip``, ``first`` and ``is_reversed`` of a plan."""
+        """Copy crops from the bank on the CPU, shape (rows, n); see `TiledCropPlan` for the arguments."""
         samples = self.samples.numpy()
         waves = np.empty((len(clip), self.size), np.float32)
         starts, lengths = self.start[clip].tolist(), self.length[clip].tolist()
@@ -105,7 +105,7 @@ class TiledCrops(BankCrops[TiledCropPlan]):
         return torch.from_numpy(waves)
 
     def gather(self, clip: Tensor, first: Tensor, is_reversed: Tensor) -> Tensor:
-        """Draw the waves of `copy` on any device."""
+        """Compute the same waves as `copy` by indexing, which works on any device."""
         start, length, first, is_reversed = (
             column.to(self.device)[:, None] for column in (self.start[clip], self.length[clip], first, is_reversed)
         )
@@ -118,14 +118,23 @@ class TiledCrops(BankCrops[TiledCropPlan]):
 
 
 def first_samples(length: Tensor, size: int, *, tile: bool) -> tuple[Tensor, Tensor]:
-    """Lowest and highest first sample of a crop of ``size`` samples from recordings of ``length`` samples."""
+    """Compute the range of positions at which a crop of ``size`` samples may begin in recordings.
+
+    Args:
+        length: samples of each recording.
+        size: samples of a crop.
+        tile: whether a crop may wrap at the end of its recording.
+
+    Returns:
+        Lowest and highest first sample for each recording; negative before the beginning of a shorter recording.
+    """
     if tile:
         return torch.zeros_like(length), length - 1
     return (length - size).clamp(max=0), (length - size).clamp(min=0)
 
 
 def copy_crop(samples: NDArray[np.generic], first: int, out: Wave, *, tile: bool) -> None:
-    """Copy a crop of a recording.
+    """Copy a crop of a recording, which may extend beyond its end, into an array.
 
     Args:
         samples: the recording, shape (n,), n > 0.

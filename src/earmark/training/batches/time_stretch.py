@@ -91,7 +91,9 @@ def stretch(waves: Tensor, tempo: Tensor, lengths: Tensor | None = None) -> Stre
     # Lengths and positions in float64 on the CPU, for exact rounding.
     tempo = tempo.cpu().double()
     if not bool(((tempo > 0) & tempo.isfinite()).all()):
-        raise InputError(f"tempo: {tempo.min().item():g} is not above 0; choose numbers such as 0.5 to 1.8")
+        raise InputError(
+            f"tempo: {tempo.min().item():g} is not above 0; choose factors on the speed such as 0.5 to 1.8"
+        )
     batch, size = waves.shape
     lengths = torch.full((batch,), size) if lengths is None else lengths.cpu()
     results = (lengths / tempo).round().long()
@@ -110,7 +112,15 @@ def _cut(waves: Tensor, lengths: Tensor) -> Tensor:
 
 
 def _places(waves: Tensor, wanted: Tensor) -> Tensor:
-    """Choose source positions of segments within `_SHIFT` of the wanted ones, shape (batch, segments)."""
+    """Choose the source position of each segment, so that it continues the previous segment best.
+
+    Args:
+        waves: shape (batch, n).
+        wanted: positions that follow the tempo exactly, shape (batch, segments).
+
+    Returns:
+        First sample of each segment, at most `_SHIFT` from the wanted one, shape (batch, segments).
+    """
     device = waves.device
     # Padding on both sides, so that the ends need no special case.
     before = _SEGMENT + _SHIFT
@@ -135,7 +145,11 @@ def _places(waves: Tensor, wanted: Tensor) -> Tensor:
 
 
 def _lay(waves: Tensor, places: Tensor) -> Tensor:
-    """Overlap-add the segments with cross-fades, shape (batch, segments · hop + fade)."""
+    """Copy the segments at `places` from waves, and join them with cross-fades.
+
+    Returns:
+        Shape (batch, segments · hop + fade).
+    """
     index = places[:, :, None] + torch.arange(_SEGMENT, device=waves.device)
     is_inside = (index >= 0) & (index < waves.shape[1])
     audio = waves.gather(1, index.clamp(0, waves.shape[1] - 1).flatten(1)).view_as(index) * is_inside

@@ -1,1 +1,1 @@
-"""Comparison of systems: recipes × encoders × seeds, trained and evaluated by one protocol."""
+"""Comparison of systems: trains all combinations of recipes, encoders and seeds, and evaluates them by one protocol."""

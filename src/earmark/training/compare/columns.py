@@ -16,10 +16,13 @@ _COLUMNS = {
 
 
 def columns_of(condition: str) -> tuple[tuple[str, ...], Mapping[str, str]]:
-    """The metrics in the table of a condition, and the names of all metrics.
+    """Choose the metrics that the report's table of a test shows.
 
     Args:
-        condition: condition of a few-shot test, or the kind of any other test, as in `Result`.
+        condition: condition of a few-shot test, such as `k5`, or the kind of any other test, as in `Result`.
+
+    Returns:
+        The keys of the metrics in the table, and the names of all metrics of this kind of test by their keys.
     """
     return _COLUMNS.get(condition, (FEW_SHOT_COLUMNS, few_shot.METRICS))
 
@@ -30,5 +33,5 @@ def is_cost(metric: str) -> bool:
 
 
 def title_of(name: str, metric: str) -> str:
-    """Title of the column or panel of a metric: its name and unit."""
+    """Make the title of a metric in tables and figures: `name`, with the unit % unless the metric is a cost."""
     return name if is_cost(metric) else f"{name} (%)"

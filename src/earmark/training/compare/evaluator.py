@@ -26,7 +26,7 @@ Floats = NDArray[np.floating]
 
 
 class Evaluator:
-    """Evaluates checkpoints by all tests of a protocol, whose lists and recordings are read once.
+    """Evaluates checkpoints with all tests of a protocol; lists and recordings are read once for all checkpoints.
 
     Args:
         protocol: the tests.
@@ -51,12 +51,14 @@ class Evaluator:
 
     @cached_property
     def waves(self) -> dict[tuple[Path, str], Wave]:
-        """Waves of the recordings of all few-shot and open-set tests, by folder and path."""
+        """Audio of the clips of all few-shot and open-set tests, by the folder of the test and the path in it."""
         named = {(test.test.audio, path) for test in self.words for path in test.paths}
         return {(folder, path): audio.read(folder / path) for folder, path in sorted(named)}
 
     def evaluate(self, checkpoint: Path, *, progress: Progress = no_progress) -> list[Result]:
-        """Evaluate a checkpoint, or read its results from ``judged.json`` beside it if they are there.
+        """Run all tests on a checkpoint, and store the results in ``judged.json`` beside it.
+
+        If the file has results of the same checkpoint and protocol, they are read instead.
 
         Args:
             checkpoint: checkpoint of a run.
@@ -116,7 +118,7 @@ class Evaluator:
         return vectors
 
     def _stamp(self, checkpoint: Path) -> str:
-        """Digest of the checkpoint, the protocol, the content of its lists, and the names of the metrics."""
+        """Hash all that the results depend on: checkpoint, protocol, content of its lists, and names of the metrics."""
         folders = [test.test.lists for test in self.words]
         lists = [path.read_bytes() for folder in folders for path in sorted(folder.glob("*.txt"))]
         speakers = [test.content for test in self.speakers]

@@ -1,4 +1,4 @@
-"""Figures of a comparison: dots with intervals, DET curves and learning curves."""
+"""Figures of a comparison: metrics with confidence intervals, DET curves, and learning curves."""
 
 import math
 from textwrap import wrap
@@ -20,7 +20,7 @@ _PANELS = 4
 
 
 def plots_of(summary: Summary, test: str, condition: str) -> dict[str, Figure]:
-    """Plot the figures of one condition of a test; returns figures by name."""
+    """Make the figures of one condition of a test, by name: `dots` and, except for identification, `det`."""
     plots = {"dots": plot_dots(summary, test, condition)}
     if condition != IDENTIFICATION:
         plots["det"] = plot_det(summary, test, condition)
@@ -28,7 +28,10 @@ def plots_of(summary: Summary, test: str, condition: str) -> dict[str, Figure]:
 
 
 def plot_dots(summary: Summary, test: str, condition: str) -> Figure:
-    """Plot a panel per metric, with a line per system and back-end, a dot per seed, and the interval as a bar."""
+    """Plot the metrics of all systems in one condition of a test, in one panel per metric.
+
+    A panel has a row per system and back-end, with a dot per seed, and the confidence interval of the mean as a bar.
+    """
     columns, names = columns_of(condition)
     rows = summary.of(test, condition)
     systems = list(dict.fromkeys(row.system for row in rows))
@@ -59,7 +62,10 @@ def plot_dots(summary: Summary, test: str, condition: str) -> Figure:
 
 
 def plot_det(summary: Summary, test: str, condition: str) -> Figure:
-    """Plot the error curve of the median seed of each system, for the back-end with the lowest mean EER."""
+    """Make a DET plot with one curve per system in one condition of a test.
+
+    The curve is that of the system's best back-end, which has the lowest mean EER, and of its median seed.
+    """
     rows = summary.of(test, condition)
     curves = {}
     for system in dict.fromkeys(row.system for row in rows):
@@ -70,7 +76,10 @@ def plot_det(summary: Summary, test: str, condition: str) -> Figure:
 
 
 def to_error_curve(curve: Curve) -> ErrorCurve:
-    """Convert rates to an error curve of 10,000 trials, because a DET plot needs a number of trials."""
+    """Convert false-acceptance and false-rejection rates to an error curve for a DET plot.
+
+    A DET plot needs numbers of trials: 10,000 of each kind are assumed.
+    """
     far, frr = curve
     return ErrorCurve(np.linspace(1, 0, len(far)), _TRIALS * np.array(far), _TRIALS * (1 - np.array(frr)))
 

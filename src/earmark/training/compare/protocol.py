@@ -1,4 +1,4 @@
-"""Protocol of a comparison: lists, recordings and back-ends of all tests, read from a TOML file."""
+"""Protocol of a comparison: a TOML file with the lists, recordings and back-ends of all tests."""
 
 from pathlib import Path
 from typing import Literal, Self
@@ -96,12 +96,14 @@ class VerificationTest(Settings):
     def _names_clips(self) -> Self:
         _check_one("pairs", self.pairs, self.manifest, self.audio)
         if "as-norm" in self.backends and self.cohort is None:
-            raise ValueError("cohort: `as-norm` needs a manifest of other speakers; name one")
+            raise ValueError(
+                "cohort: the back-end `as-norm` needs a manifest of other speakers; set `cohort` to its path"
+            )
         return self
 
 
 class Protocol(Settings):
-    """All tests of a comparison."""
+    """All tests that a comparison runs on each trained encoder."""
 
     title: str = Field(description="title of the report")
     few_shot: tuple[FewShotTest, ...] = Field((), description="few-shot tests")
@@ -121,6 +123,6 @@ def read_protocol(path: Path) -> Protocol:
 
 def _check_one(key: str, listed: Path | None, manifest: Path | None, audio: Path | None) -> None:
     if (listed is None) == (manifest is None):
-        raise ValueError(f"{key}: set either `{key}` and `audio`, or `manifest`")
+        raise ValueError(f"{key}: a test needs either `{key}` and `audio`, or `manifest`; set one of them")
     if listed is not None and audio is None:
-        raise ValueError(f"audio: `{key}` needs the folder of its recordings; name it")
+        raise ValueError(f"audio: the folder of the recordings in `{key}` is missing; set `audio` to it")

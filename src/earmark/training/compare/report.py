@@ -16,10 +16,10 @@ from earmark.training.compare.summary import LEVEL, Average, Row, Summary
 def write_report(
     summary: Summary, protocol: Protocol, runs: Sequence[Run], out: Path, *, command: Sequence[str] = ()
 ) -> Path:
-    """Write ``report.md``, ``results.json`` and the figures.
+    """Write the report of a comparison into the folder `out`: ``report.md``, ``results.json`` and the figures.
 
     Returns:
-        The path of the page.
+        The path of ``report.md``.
     """
     out.mkdir(parents=True, exist_ok=True)
     document = heading("comparison", command)
@@ -48,7 +48,7 @@ def write_report(
 
 
 def average_text(average: Average, *, percent: bool = True) -> str:
-    """Format the mean and margin of an average with `number_text`."""
+    """Format the mean of an average, and half the width of its interval, as `mean ± margin`."""
     return number_text(average.mean, margin=average.margin, percent=percent)
 
 

@@ -1,4 +1,4 @@
-"""Result of one test: the metrics of a run with one back-end in one condition."""
+"""Result of a test on one trained encoder: the metrics of one back-end in one condition of the test."""
 
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,7 +20,7 @@ NO_CURVE: Curve = ((), ())
 
 @dataclass(frozen=True)
 class Result:
-    """Metrics of a run with one back-end in one condition of one test.
+    """Metrics that an encoder reaches with one back-end in one condition of a test.
 
     Attributes:
         test: name of the test.
@@ -41,18 +41,18 @@ class Result:
     def of(
         cls, test: str, condition: str, backend: str, numbers: dict[str, float], curve: ErrorCurve | None = None
     ) -> Self:
-        """Make a result, with None for numbers that are not finite, and with the curve reduced to 400 points."""
+        """Make a result; numbers that are not finite become None, and an error curve is reduced to 400 points."""
         return cls(test, condition, backend, finite(numbers), NO_CURVE if curve is None else thin_curve(curve))
 
     @classmethod
     def from_json(cls, row: dict[str, Any]) -> Self:
-        """Make a result from its JSON object."""
+        """Make a result from a JSON object that has its attributes as keys."""
         far, frr = row["curve"]
         return cls(row["test"], row["condition"], row["backend"], row["numbers"], (tuple(far), tuple(frr)))
 
 
 def thin_curve(curve: ErrorCurve, points: int = 400) -> Curve:
-    """Reduce an error curve to at most `points` corners."""
+    """Select up to `points` evenly spaced corners of an error curve; return their two error rates."""
     kept = corners(curve)
     rows = np.unique(np.linspace(0, len(kept.alarms) - 1, points).round().astype(int))
     return tuple(kept.far[rows].tolist()), tuple(kept.frr[rows].tolist())

@@ -33,7 +33,7 @@ class Run:
 
 
 def recipes_in(path: Path) -> list[Path]:
-    """Find the recipes at a path: the file itself, or all recipes of a folder that no other recipe there extends.
+    """Find recipe files: a file is returned itself; of a folder, the recipes that no other recipe there extends.
 
     Raises:
         InputError: the folder has no recipes.
@@ -85,7 +85,7 @@ def plan_runs(
                 runs.append(Run(system, seed, recipe, out / system.replace(" ", "+") / f"seed{seed}"))
     raise_faults(faults)
     if not runs:
-        raise InputError("no recipe to train; name one", key="recipes")
+        raise InputError("the list is empty, so there is nothing to train; name a recipe", key="recipes")
     return runs
 
 
@@ -144,7 +144,7 @@ def train_runs(
 
 
 def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
-    """Group runs so that each run is initialized from runs of earlier groups only.
+    """Order runs in groups: if a run is initialized from the checkpoint of another run, it is in a later group.
 
     Raises:
         InputError: runs are initialized from each other in a circle.
@@ -155,7 +155,8 @@ def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
         ready = [run for run in left if run.recipe.start.checkpoint is None or _source(run) not in folders]
         if not ready:
             raise InputError(
-                f"start.checkpoint: {left[0].system} is initialized from a run that it initializes; change one"
+                f"start.checkpoint: {left[0].system} is initialized from a run that is itself initialized from "
+                f"{left[0].system}; change one of the two checkpoints"
             )
         stages.append(ready)
         left = [run for run in left if run not in ready]
@@ -163,5 +164,5 @@ def in_stages(runs: Sequence[Run]) -> list[list[Run]]:
 
 
 def _source(run: Run) -> Path:
-    """Folder of the checkpoint that initializes a run."""
+    """Find the folder of the run whose checkpoint initializes a run."""
     return Path(run.recipe.start.checkpoint or "").resolve().parent

@@ -36,7 +36,7 @@ class Identification:
 
     @classmethod
     def of(cls, test: IdentificationTest) -> Self:
-        """Read the list or manifest of a test.
+        """Read the recordings and speakers of an identification test from its list or manifest.
 
         Raises:
             InputError: the list or a recording cannot be read, or a recording has no speaker.
@@ -58,7 +58,9 @@ class Identification:
         return repr(self.trials).encode()
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
-        """Compute the accuracy of the embedder's classifier; the result is empty if it has none.
+        """Compute the accuracy with which an embedder's classifier recognizes the speakers.
+
+        Without a classifier, there is no result.
 
         Args:
             vectors: embeddings by path.
@@ -88,7 +90,7 @@ class Verification:
 
     @classmethod
     def of(cls, test: VerificationTest) -> Self:
-        """Read the pairs or the manifest of a test, and its cohort.
+        """Read the pairs of recordings of a verification test, and the recordings of its cohort.
 
         Raises:
             InputError: a list, manifest or recording cannot be read; or all pairs are of one kind.
@@ -117,7 +119,7 @@ class Verification:
         return repr((self.trials, self.cohort)).encode()
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
-        """Compute the results of all back-ends.
+        """Score the pairs of recordings with each back-end, and compute its metrics.
 
         Args:
             vectors: embeddings by path.
@@ -147,7 +149,7 @@ class Verification:
 
 
 def crops_of(test: IdentificationTest | VerificationTest) -> tuple[int, int]:
-    """Number and seed of the random crops that a test averages; without crops, the seed is 0."""
+    """Return the number and the seed of the random crops whose embeddings a test averages; without crops, (0, 0)."""
     return test.crops, test.seed if test.crops else 0
 
 

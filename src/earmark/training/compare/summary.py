@@ -17,7 +17,7 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Average:
-    """A metric over several seeds.
+    """Values of a metric for several seeds, with their mean and its confidence interval.
 
     Attributes:
         values: the metric of each seed.
@@ -27,7 +27,7 @@ class Average:
 
     @property
     def mean(self) -> float:
-        """The mean; NaN without values."""
+        """Mean of the values; NaN without values."""
         return float(np.mean(self.values)) if self.values else math.nan
 
     @property
@@ -41,7 +41,7 @@ class Average:
 
 @dataclass(frozen=True)
 class Row:
-    """A row of a table: system, test, condition and back-end."""
+    """Names of a row in the report's tables: the system, the test and its condition, and the back-end."""
 
     system: str
     test: str
@@ -51,12 +51,12 @@ class Row:
 
 @dataclass(frozen=True)
 class Summary:
-    """All metrics of a comparison.
+    """All metrics of a comparison, averaged over the seeds.
 
     Attributes:
-        numbers: averages by row, then by name of the metric.
-        curves: error curve of the median seed of each row.
-        learning: for each seed of a system, the steps of the validations and the EER after each.
+        numbers: averages by row of the report's tables, then by key of the metric.
+        curves: for each row, the error curve of the seed with the median error.
+        learning: for each system, then for each seed, the steps of the validations and the EER after each.
     """
 
     numbers: dict[Row, dict[str, Average]]
@@ -65,11 +65,11 @@ class Summary:
 
     @property
     def tests(self) -> list[tuple[str, str]]:
-        """Every test and condition, in the order of the protocol."""
+        """All pairs of a test and one of its conditions, in the order of the protocol."""
         return list(dict.fromkeys((row.test, row.condition) for row in self.numbers))
 
     def of(self, test: str, condition: str) -> dict[Row, dict[str, Average]]:
-        """Select the rows of one condition of a test."""
+        """Select the rows of one condition of a test, with their averages by key of the metric."""
         return {row: numbers for row, numbers in self.numbers.items() if (row.test, row.condition) == (test, condition)}
 
 
@@ -100,7 +100,7 @@ def summarize(results: Mapping[Run, Sequence[Result]]) -> Summary:
 
 
 def _error(result: Result) -> float:
-    """Error that sorts the seeds: the EER, or for identification the rate of wrong classes."""
+    """Return the error that defines the median seed: the EER, or for identification the rate of wrong classes."""
     numbers = result.numbers
     value = numbers["eer"] if "eer" in numbers else 1 - (numbers["top_1"] or 0)
     return math.inf if value is None else value

@@ -35,15 +35,15 @@ class FewShot:
 
     @classmethod
     def of(cls, test: FewShotTest) -> Self:
-        """Read the lists of a test.
+        """Read the enrollment and test lists of a few-shot test.
 
         Raises:
-            InputError: a list cannot be read, or the lists lack a condition.
+            InputError: a list cannot be read, or the lists lack a condition of the test.
         """
         found = find_pairs(test.lists, audio=test.audio)
         for condition in test.conditions:
             if condition not in found:
-                raise InputError(f"{test.lists}: no condition {condition!r}; choose from {', '.join(found)}")
+                raise InputError(f"{test.lists}: no list of condition {condition!r}; choose from {', '.join(found)}")
         wanted = {name: pairs for name, pairs in found.items() if not test.conditions or name in test.conditions}
         listed = test.lists / "train.txt"
         others = read_list(listed, audio=test.audio, repeats=True) if listed.is_file() else ()
@@ -56,7 +56,7 @@ class FewShot:
         return {path for pairs in self.conditions.values() for pair in pairs for path in pair.paths} | {*self.others}
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
-        """Compute the results of all back-ends and conditions.
+        """Score the test clips with each back-end, and compute its metrics in each condition.
 
         Args:
             vectors: embeddings by path.
@@ -92,7 +92,7 @@ class OpenSet:
 
     @classmethod
     def of(cls, test: OpenSetTest) -> Self:
-        """Read the lists of a test.
+        """Read the training and test lists of an open-set test.
 
         Raises:
             InputError: a list cannot be read.
@@ -105,7 +105,7 @@ class OpenSet:
         return {*self.lists.paths}
 
     def evaluate(self, vectors: Mapping[str, Floats], embedder: Embedder) -> list[Result]:
-        """Compute the results of all back-ends.
+        """Classify the test clips with each back-end, and compute its metrics.
 
         Args:
             vectors: embeddings by path.

@@ -42,7 +42,7 @@ _SLOPES = np.geomspace(2, 200, 100)
 def calibrate(
     path: Path, recipe: Recipe, *, hours: float = _HOURS, seed: int = 0, progress: Progress = no_progress
 ) -> Calibration:
-    """Calibrate an exported encoder, and write the calibration into its model card.
+    """Measure the false alarms and misses of an exported encoder, and write its thresholds into its model card.
 
     Args:
         path: the exported encoder (.onnx).
@@ -60,7 +60,8 @@ def calibrate(
     bank = validation_bank(recipe, progress=progress)
     if bank is None:
         raise InputError(
-            "data.validation: calibration needs labeled clips of words that are not in the training; name a source"
+            "data.validation: the calibration needs labeled clips of words that are not in the training, but the "
+            "recipe has none; name a source of such clips"
         )
     encoder = load_encoder(path)
     encoder.calibration = UNCALIBRATED
@@ -68,7 +69,7 @@ def calibrate(
     keywords, own, others = _keywords(bank, encoder, generator)
     if not others:
         raise InputError(
-            f"data.validation: no word has more than {_TAKES} clips, so that misses cannot be measured; add clips"
+            f"data.validation: no word has more than {_TAKES} clips, so misses cannot be measured; add clips of a word"
         )
     detector = Detector(keywords, encoder=encoder)
     pieces = list(join_waves(_background(recipe, bank, hours, generator, progress), _PIECE_S * SAMPLE_RATE))
@@ -92,7 +93,7 @@ def calibrate(
 
 
 def count_alarms(scores: NDArray[np.float32], thresholds: NDArray[np.float64]) -> NDArray[np.int64]:
-    """Count how often scores cross each threshold from below, over all keywords.
+    """Count how often the scores of all keywords together rise over each threshold: its number of false alarms.
 
     Args:
         scores: shape (t, keywords).
@@ -112,7 +113,7 @@ def count_alarms(scores: NDArray[np.float32], thresholds: NDArray[np.float64]) -
 
 
 def max_per_second(scores: NDArray[np.float32], hop_s: float) -> NDArray[np.float32]:
-    """Maximum score of each keyword in each second, shape (seconds · keywords,).
+    """Compute the maximum score of each keyword in each whole second, shape (seconds · keywords,).
 
     Args:
         scores: shape (t, keywords).
@@ -129,7 +130,7 @@ def fit_slope(
     weights: NDArray[np.float64],
     slopes: NDArray[np.float64],
 ) -> float:
-    """Fit the slope of a logistic curve that maps margins to probabilities, by maximum likelihood.
+    """Fit the slope of a logistic curve that maps scores to probabilities, by maximum likelihood.
 
     Positive and negative scores have the same total weight.
 
@@ -145,7 +146,7 @@ def fit_slope(
 
 
 def join_waves(waves: Iterable[NDArray[np.float32]], length: int) -> Iterator[NDArray[np.float32]]:
-    """Concatenate waves to pieces of at least `length` samples each; the last piece may be shorter."""
+    """Concatenate consecutive waves into pieces of at least `length` samples each; the last piece may be shorter."""
     held: list[NDArray[np.float32]] = []
     for wave in waves:
         held.append(wave)
@@ -157,7 +158,15 @@ def join_waves(waves: Iterable[NDArray[np.float32]], length: int) -> Iterator[ND
 
 
 def _threshold(rate: NDArray[np.float64], wanted: float) -> float:
-    """Find the lowest threshold above which all rates are at most the wanted rate; 1 if there is none."""
+    """Find the lowest threshold from which on the false alarms are at most the wanted rate.
+
+    Args:
+        rate: false alarms per hour and keyword at each threshold of a grid from 0 to 1.
+        wanted: maximum rate.
+
+    Returns:
+        The threshold; the highest one of the grid if no threshold keeps the rate.
+    """
     above = np.flatnonzero(rate > wanted)
     return float(_THRESHOLDS[min(above[-1] + 1, len(_THRESHOLDS) - 1)]) if len(above) else 0.0
 
@@ -165,10 +174,10 @@ def _threshold(rate: NDArray[np.float64], wanted: float) -> float:
 def _keywords(
     bank: ClipBank, encoder: Encoder, generator: np.random.Generator
 ) -> tuple[list[Keyword], list[int], list[NDArray[np.float32]]]:
-    """Enroll a few keywords of each word.
+    """Enroll a few keywords of each word from random clips, and choose other clips of the same words as tests.
 
     Returns:
-        The keywords; and, for test clips of the same words, the numbers of their keywords and their waves.
+        The keywords; for each test clip, the number of its keyword; and the wave of each test clip.
     """
     keywords: list[Keyword] = []
     own: list[int] = []
@@ -192,7 +201,11 @@ def _keywords(
 def _background(
     recipe: Recipe, bank: ClipBank, hours: float, generator: np.random.Generator, progress: Progress
 ) -> Iterator[NDArray[np.float32]]:
-    """Read the noise and then sentences in random order; yields waves until they last `hours`."""
+    """Yield audio without the keywords: the recipe's noise, then sentences in random order, up to `hours` in total.
+
+    Raises:
+        InputError: each sentence contains a word of `bank`, or none has a transcript.
+    """
     words = {label.lower() for label in bank.labels}
     sentences = [
         (manifest.locate(clip), clip)
@@ -202,7 +215,8 @@ def _background(
     ]
     if not sentences:
         raise InputError(
-            "data.sounds: calibration needs sentences whose transcripts contain no validation word; name a source"
+            "data.sounds: the calibration needs sentences whose transcripts contain no word of data.validation, but "
+            "there are none; add such sentences"
         )
     noise = [(manifest.locate(clip), clip) for manifest in map(selected, recipe.data.noise) for clip in manifest]
     chosen = [*noise, *(sentences[number] for number in generator.permutation(len(sentences)))]

@@ -1,4 +1,4 @@
-"""Embedder with the weights of a checkpoint, for evaluations; it also classifies if the loss has classes."""
+"""Embedder that evaluations make from a checkpoint; it also classifies clips if the loss has classes."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Sequence
@@ -33,7 +33,7 @@ _BATCH = 256
 
 @dataclass(frozen=True)
 class ClipEmbedder:
-    """An encoder of clips of one length, with the classes of its training.
+    """Embeds crops of one length with an encoder, and classifies the embeddings if the training had classes.
 
     Attributes:
         name: name of the recipe.
@@ -68,7 +68,7 @@ class ClipEmbedder:
         return torch.cat(rows).unflatten(0, (len(waves), -1)).mean(dim=1).numpy()
 
     def _batches(self, waves: Sequence[Wave]) -> Iterator[Floats]:
-        """Yield the crops of a few waves at a time, shape (waves, crops, n)."""
+        """Crop the waves, and yield the crops in batches of a few waves, shape (waves, crops, n)."""
         size = max(1, _BATCH // max(1, self.crops))
         for first in range(0, len(waves), size):
             yield np.stack([self._crop(wave) for wave in waves[first : first + size]])
@@ -80,12 +80,18 @@ class ClipEmbedder:
 
     @torch.inference_mode()
     def classify(self, embeddings: Floats) -> Floats | None:
-        """Compute logits of the classes without margin, shape (m, classes); None if the loss has no classes."""
+        """Compute the logits of embeddings for the training classes, without the margin of the loss.
+
+        Returns:
+            Shape (m, classes); None if the loss has no classes.
+        """
         return None if self.logits is None else self.logits(torch.from_numpy(embeddings)).numpy()
 
 
 def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
-    """Load the encoder of a checkpoint on the CPU; a stream encoder is exported and runs in the runtime.
+    """Load the encoder of a checkpoint as an embedder on the CPU, for any kind of encoder.
+
+    A stream encoder is first exported to ONNX.
 
     Args:
         path: the checkpoint.
@@ -101,7 +107,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
     recipe = check_any_recipe(checkpoint.recipe, str(path))
     if isinstance(recipe.encoder, StreamSettings):
         if crops:
-            raise InputError(f"crops: the encoder of {path} embeds whole recordings; leave out the crops")
+            raise InputError(f"crops: the encoder of {path} embeds whole recordings, not crops; set crops to 0")
         with TemporaryDirectory() as folder:
             return EncoderEmbedder(export(path, Path(folder) / "encoder.onnx"))
     if isinstance(recipe, SequenceRecipe):
@@ -118,7 +124,7 @@ def load_embedder(path: Path, *, crops: int = 0, seed: int = 0) -> Embedder:
 
 def _sequence_embedder(path: Path, checkpoint: Checkpoint, recipe: SequenceRecipe, crops: int) -> SequenceEmbedder:
     if crops:
-        raise InputError(f"crops: the encoder of {path} embeds whole segments; leave out the crops")
+        raise InputError(f"crops: the encoder of {path} embeds whole segments, not crops; set crops to 0")
     source = recipe.frames.build_source()
     network = build_network(recipe.encoder, source.width)
     load_weights(network, strip_prefix(checkpoint.tensors, "model."))
@@ -126,7 +132,7 @@ def _sequence_embedder(path: Path, checkpoint: Checkpoint, recipe: SequenceRecip
 
 
 def _autoencoder_embedder(path: Path, checkpoint: Checkpoint, crops: int, seed: int) -> ClipEmbedder:
-    """Load the encoder of an auto-encoder of `earmark.training.spatial`."""
+    """Make the embedder from a checkpoint of an auto-encoder, which `earmark.training.spatial` saves."""
     settings = validate(DenseSettings, checkpoint.recipe["autoencoder"]["encoder"], str(path))
     model = settings.build()
     load_weights(model, strip_prefix(checkpoint.tensors, "model."))

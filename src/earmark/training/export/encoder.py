@@ -62,8 +62,8 @@ def load_model(state: Checkpoint) -> FrameEncoder:
     if not isinstance(recipe.encoder, StreamSettings):
         what = "segments" if recipe.kind == "sequences" else "clips of one length"
         raise InputError(
-            f"{recipe.name}: the encoder {recipe.encoder.kind} embeds {what}, not streams, and cannot be exported; "
-            "evaluate its checkpoint with earmark evaluate"
+            f"{recipe.name}: an encoder of kind {recipe.encoder.kind} embeds {what}, not streams, so it cannot be "
+            "exported; evaluate its checkpoint with earmark evaluate"
         )
     model = recipe.encoder.build()
     load_weights(model, strip_prefix(state.tensors, "model."))
@@ -71,7 +71,13 @@ def load_model(state: Checkpoint) -> FrameEncoder:
 
 
 def describe(model: FrameEncoder, state: Checkpoint, card: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Make the metadata of an encoder file for the runtime, with the model card."""
+    """Collect the metadata that an exported encoder needs to run: name, rates, sizes, and its model card.
+
+    Args:
+        model: the encoder.
+        state: the checkpoint of the encoder.
+        card: additional entries of the model card.
+    """
     recipe = check_any_recipe(state.recipe, "the checkpoint")
     return {
         "format": FORMAT,
@@ -86,7 +92,7 @@ def describe(model: FrameEncoder, state: Checkpoint, card: Mapping[str, Any] | N
 
 
 def check_parity(model: FrameEncoder, encoder: Encoder, tolerance: float = TOLERANCE) -> float:
-    """Compare the output of torch for a whole wave with that of the runtime for chunks of the wave.
+    """Check that an exported encoder, which gets a wave in chunks, computes the same as torch from the whole wave.
 
     Returns:
         Maximum difference, relative to the maximum value.

@@ -63,7 +63,7 @@ def trace(
 
 @contextmanager
 def atomic_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any]) -> Iterator[Path]:
-    """Write an encoder file atomically: the block gets a draft, which replaces `out` unless the block raises an error.
+    """Write an encoder to a draft file for the block to check; the draft becomes `out` if the block raises no error.
 
     Args:
         out: the .onnx file.
@@ -77,7 +77,7 @@ def atomic_graph(out: Path, graph: onnx.ModelProto, description: dict[str, Any])
 
 
 def model_card(state: Checkpoint, recipe: dict[str, Any], additions: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """Make the model card of a checkpoint: step, validation metrics, recipe, and additional entries."""
+    """Make the model card of an encoder from its checkpoint: step, validation metrics, recipe, and other entries."""
     return {"step": state.step, "validation": state.metrics, "recipe": recipe} | dict(additions or {})
 
 
@@ -93,7 +93,7 @@ def set_card(path: Path, additions: dict[str, Any]) -> None:
 
 
 def check_difference(name: str, difference: float, tolerance: float) -> float:
-    """Check that a graph computes what its checkpoint computes.
+    """Check that the outputs of an exported graph and of its checkpoint differ by at most a tolerance.
 
     Args:
         name: name of the encoder.

@@ -26,7 +26,7 @@ _SLOPES = np.arange(2.0, 60.0, 0.5)
 
 
 def calibrate_speaker(path: Path, recipe: Recipe, *, progress: Progress = no_progress) -> Calibration:
-    """Calibrate a speaker encoder on the validation clips, and write the calibration into its model card.
+    """Measure the false accepts of a speaker encoder on validation clips, and write thresholds into its model card.
 
     Each speaker is enrolled with five clips and tested with the other clips.
 
@@ -40,7 +40,10 @@ def calibrate_speaker(path: Path, recipe: Recipe, *, progress: Progress = no_pro
     """
     bank = validation_bank(recipe, progress=progress)
     if bank is None:
-        raise InputError("data.validation: calibration needs clips of speakers that are not in the training; add some")
+        raise InputError(
+            "data.validation: the calibration needs clips of speakers that are not in the training, but the recipe has "
+            "none; add some"
+        )
     encoder = load_speaker_encoder(path)
     generator = np.random.default_rng(0)
     groups = [generator.permutation(np.flatnonzero(bank.label == label)) for label in range(len(bank.labels))]
@@ -80,7 +83,9 @@ def speaker_calibration(groups: Sequence[tuple[NDArray[np.floating], NDArray[Any
             same.append(scores[is_test & (names == name)])
             other.append(scores[names != name])
     if len(same) < 2 * _ENROLLMENTS:
-        raise InputError(f"calibration needs two speakers with {fewest} clips or more each; add clips")
+        raise InputError(
+            f"a speaker calibration needs at least two speakers with {fewest} clips or more each; add clips of speakers"
+        )
     parts = [*same, *other]
     scores = np.concatenate(parts)
     weights = np.concatenate([np.full(len(part), of / len(part)) for part, of in zip(parts, share * 2, strict=True)])
@@ -98,6 +103,6 @@ def speaker_calibration(groups: Sequence[tuple[NDArray[np.floating], NDArray[Any
 
 
 def _threshold(curve: ErrorCurve, rate: float) -> float:
-    """Find the lowest score whose false-acceptance rate is at most `rate`; at most 1."""
+    """Find the lowest threshold, at most 1, at which the false-acceptance rate of a curve is at most `rate`."""
     lowest = float(curve.thresholds[np.flatnonzero(curve.far <= rate)[-1]])
     return min(1.0, lowest)

@@ -39,7 +39,7 @@ class ConvolutionalSpectrogram(nn.Module):
         self.register_buffer("kernel", kernel[:, None].float(), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Compute the same as `Spectrogram.forward`."""
+        """Compute the power spectra of waves, shape (batch, n), as `Spectrogram.forward` does."""
         if self.margin:
             waves = nn.functional.pad(waves, (self.margin, self.margin), mode=self.padding)
         both = nn.functional.conv1d(waves[:, None], self.kernel, stride=self.hop)
@@ -101,16 +101,21 @@ def load_speaker_model(state: Checkpoint) -> ClipEncoder:
     """
     recipe = check_recipe(state.recipe, "the checkpoint")
     if isinstance(recipe.encoder, StreamSettings):
-        raise InputError(f"{recipe.name}: a stream encoder cannot be a speaker encoder; train a clip encoder")
+        raise InputError(
+            f"{recipe.name}: a stream encoder cannot be exported as a speaker encoder; train a clip encoder"
+        )
     if recipe.data.classes != "speaker":
-        raise InputError(f"{recipe.name}: was trained on words; set data.classes = 'speaker' and train from scratch")
+        raise InputError(
+            f"{recipe.name}: the encoder was trained on words, not speakers; set data.classes = 'speaker' and train it "
+            "from scratch"
+        )
     model = recipe.encoder.build()
     load_weights(model, strip_prefix(state.tensors, "model."))
     return model.eval()
 
 
 def check_speaker_parity(model: ClipEncoder, encoder: SpeakerEncoder, tolerance: float = TOLERANCE) -> float:
-    """Compare the embeddings of torch with those of the runtime on a few clips.
+    """Check that an exported speaker encoder computes the same embeddings as torch for a few clips.
 
     Returns:
         Maximum difference of an element.

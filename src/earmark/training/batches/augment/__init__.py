@@ -1,4 +1,4 @@
-"""Augmentation of clips and scenes, in batches on the training device; sections have `section_augment`.
+"""Augmentation of clips and scenes, in batches on the training device; for sections of speech, see `section_augment`.
 
 Field augmentation applies all effects in their physical order; "one of" applies one effect per clip, as the published
 keyword systems do.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class AugmentationAudio:
-    """Recordings for augmentation, each a wave in [-1, 1] of shape (n,).
+    """Recordings that augmentation uses, in four lists; each recording is a wave in [-1, 1] of shape (n,).
 
     Attributes:
         noise: background noise.

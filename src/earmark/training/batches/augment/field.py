@@ -16,7 +16,7 @@ from earmark.training.batches.scenes import SceneBatch
 
 
 class FieldSettings(Settings):
-    """Settings of all effects, in the order in which they are applied."""
+    """Settings of the three effects of field augmentation: room, noise and microphone, applied in this order."""
 
     kind: Literal["field"] = Field("field", description="room, noise and microphone, in this order")
     room: RoomSettings = RoomSettings()
@@ -24,7 +24,7 @@ class FieldSettings(Settings):
     microphone: MicrophoneSettings = MicrophoneSettings()
 
     def build(self, audio: AugmentationAudio, device: torch.device) -> "FieldAugmentation":
-        """Build the augmentation; `audio` are its recordings."""
+        """Build the augmentation with these settings; `audio` has its noise and its room impulse responses."""
         return FieldAugmentation(self, audio, device)
 
 
@@ -43,7 +43,7 @@ class FieldAugmentation:
         self.noise = Noise(settings.noise, audio.noise, device)
 
     def __call__(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
-        """Augment scenes, and return waves of shape (batch, n)."""
+        """Apply all effects to a batch of scenes, and return the augmented waves, shape (batch, n)."""
         waves = self.rooms(scenes.waves, generator)
         waves = self.noise(waves, scenes.spoken, generator)
         return through_microphone(waves, scenes.spoken, self.settings.microphone, generator)
@@ -51,7 +51,7 @@ class FieldAugmentation:
     def augment_clips(
         self, draw: Callable[[slice], Tensor], count: int, rows: slice, generator: torch.Generator
     ) -> Tensor:
-        """Augment rows of a batch of clips.
+        """Draw a batch of clips, apply all effects to it, and return the augmented waves of some of its rows.
 
         Args:
             draw: function that returns some rows of the batch, shape (rows, n).

@@ -1,4 +1,4 @@
-"""Microphone: a random frequency response, a level, and clipping."""
+"""Simulation of a microphone: a random frequency response, a random level, and clipping."""
 
 import torch
 from pydantic import Field

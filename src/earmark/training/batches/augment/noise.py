@@ -10,7 +10,7 @@ from earmark.core.config import Settings
 
 
 class NoiseSettings(Settings):
-    """Settings of background noise."""
+    """Settings of background noise: how often it is added, how loud, and whether recorded or synthetic."""
 
     probability: float = Field(0.75, ge=0, le=1, description="probability of noise in a scene")
     snr_db: tuple[float, float] = Field(
@@ -72,14 +72,19 @@ def colored_noise(batch: int, size: int, generator: torch.Generator) -> Tensor:
 
 
 def spoken_power(waves: Tensor, spoken: Tensor) -> Tensor:
-    """Mean power of each spoken part, shape (batch,)."""
+    """Compute the mean power of the spoken part of each wave, shape (batch,).
+
+    Args:
+        waves: shape (batch, n).
+        spoken: first and last + 1 sample of each spoken part, shape (batch, 2).
+    """
     sample = torch.arange(waves.shape[1], device=waves.device)
     inside = (sample >= spoken[:, :1]) & (sample < spoken[:, 1:])
     return (waves.square() * inside).sum(1) / inside.sum(1).clamp(min=1)
 
 
 def gain_for_snr(signal_power: Tensor, noise_power: Tensor, snr_db: Tensor) -> Tensor:
-    """Gain that scales noise to ``snr_db`` below a signal.
+    """Compute the gain that scales noise to a power ``snr_db`` decibels below that of a signal.
 
     >>> gain_for_snr(torch.tensor([4.0]), torch.tensor([1.0]), torch.tensor([0.0])).tolist()
     [2.0]

@@ -32,7 +32,7 @@ from earmark.training.batches.threads import share_rows
 
 def _rising(pair: tuple[float, float]) -> tuple[float, float]:
     if pair[0] > pair[1]:
-        raise ValueError(f"({pair[0]:g}, {pair[1]:g}) is not ascending; give the lower number first")
+        raise ValueError(f"the range ({pair[0]:g}, {pair[1]:g}) is not ascending; give the lower number first")
     return pair
 
 
@@ -56,14 +56,14 @@ _CACHED = 1 << 26
 
 
 class RoomEffect(Settings):
-    """Settings of the reverberation effect."""
+    """Settings of the effect that reverberates a clip."""
 
     weight: Weight = 1.0
     gain: Range = Field((-7.0, 3.0), description="range of g; a response of unit energy is scaled by 10^(g/10)")
 
 
 class MixEffect(Settings):
-    """Settings of an effect that mixes recordings with the clip; the defaults are those of noise."""
+    """Settings of an effect that mixes other recordings with a clip; the defaults are those for noise."""
 
     weight: Weight = 1.0
     snr_db: Range = Field((0.0, 15.0), description=_SNR)
@@ -84,7 +84,7 @@ class SpeechEffect(MixEffect):
 
 
 class OneOfSettings(Settings):
-    """Settings of the effects, one of which is applied to each clip."""
+    """Settings of the effects, and the weights with which one of them, or none, is chosen for each clip."""
 
     kind: Literal["one_of"] = Field("one_of", description="one effect per clip")
     nothing: Weight = 2.0
@@ -95,28 +95,30 @@ class OneOfSettings(Settings):
 
     @property
     def mixes(self) -> tuple[MixEffect, ...]:
-        """Settings of noise, music and speech, in this order."""
+        """Settings of the three effects that mix recordings with a clip: noise, music and speech."""
         return self.noise, self.music, self.speech
 
     @property
     def weights(self) -> tuple[float, ...]:
-        """Weights of nothing, room, noise, music and speech, in this order."""
+        """Weights of the choices for a clip: no effect, room, noise, music and speech, in this order."""
         return self.nothing, self.room.weight, *(mix.weight for mix in self.mixes)
 
     @model_validator(mode="after")
     def _happens(self) -> Self:
         if not sum(self.weights):
-            raise ValueError("nothing: this weight and those of all effects are 0; set one above 0")
+            raise ValueError(
+                "nothing: the weight of no effect and the weights of all effects are 0; set one of them above 0"
+            )
         return self
 
     def build(self, audio: AugmentationAudio, device: torch.device) -> "OneOfAugmentation":
-        """Build the augmentation; `audio` are its recordings."""
+        """Build the augmentation with these settings; `audio` has the recordings of its effects."""
         return OneOfAugmentation(self, audio, device)
 
 
 @dataclass(frozen=True)
 class OneOfPlan:
-    """Random choices of effects for a batch.
+    """Effects that are randomly chosen for the clips of a batch, before they are applied.
 
     Attributes:
         batch: number of clips.
@@ -164,12 +166,12 @@ class OneOfAugmentation:
     def augment_clips(
         self, draw: Callable[[slice], Tensor], count: int, rows: slice, generator: torch.Generator
     ) -> Tensor:
-        """See `FieldAugmentation.augment_clips`."""
+        """Draw some rows of a batch of clips, and apply an effect to each; see `FieldAugmentation.augment_clips`."""
         waves = draw(rows)
         return self.apply(waves, self.plan(count, waves.shape[1], generator), rows)
 
     def plan(self, batch: int, size: int, generator: torch.Generator) -> OneOfPlan:
-        """Choose the effect of each clip.
+        """Choose an effect and its random parameters for each clip of a batch.
 
         Args:
             batch: number of clips.
@@ -199,7 +201,9 @@ class OneOfAugmentation:
         return OneOfPlan(batch, in_room, room, room_gain, torch.cat(mixed), crops, torch.cat(snr_db))
 
     def apply(self, waves: Tensor, plan: OneOfPlan, rows: slice | None = None) -> Tensor:
-        """Apply a plan. On a CPU, the result for a clip is the same to the bit for any choice of rows.
+        """Apply the effects of a plan to clips of its batch.
+
+        On a CPU, the result for a clip is bitwise the same for any choice of rows.
 
         Args:
             waves: the clips of ``rows``, shape (rows, n); changed in place, so that clean clips cost nothing.
@@ -230,7 +234,10 @@ class OneOfAugmentation:
         return waves
 
     def _transform(self, size: int) -> int:
-        """Choose a power of two as transform length for waves of ``size`` samples, and cache the room spectra."""
+        """Choose the length of the Fourier transforms that reverberate waves of ``size`` samples, a power of two.
+
+        The spectra of all rooms are cached for this length, unless they take too much memory.
+        """
         length = 1 << (size + min(size, self.responses.shape[1]) - 2).bit_length()
         if (size, length) not in self._spectra and len(self.responses) * length <= self.cached:
             self._spectra = {(size, length): torch.fft.rfft(self.responses[:, :size], n=length)}
@@ -256,7 +263,14 @@ class OneOfAugmentation:
         waves.index_copy_(0, clips, wet.mul_(gain[:, None].to(waves.device)))
 
     def mix(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
-        """Add crops to clips in place, on any device; ``level`` is the ratio of noise to clip RMS, shape (k,)."""
+        """Add crops of recordings to clips in place, on any device.
+
+        Args:
+            waves: all clips, shape (batch, n).
+            clips: number of the clip that each crop is added to, shape (k,).
+            crops: the crops, shape (k,).
+            level: ratio of the RMS of each scaled crop to that of its clip, shape (k,).
+        """
         clips = clips.to(waves.device)
         noise = self.recordings.cut(crops, waves.shape[1])
         clean, added = (torch.linalg.vector_norm(x, dim=1) / waves.shape[1] ** 0.5 for x in (waves[clips], noise))
@@ -265,7 +279,10 @@ class OneOfAugmentation:
         waves.index_add_(0, clips, noise)
 
     def mix_rows(self, waves: Tensor, clips: Tensor, crops: Crops, level: Tensor) -> None:
-        """Mix like `mix`, on the CPU, row by row: a row stays in the cache, and most crops are not copied."""
+        """Add crops to clips in place like `mix`, but on the CPU and one by one.
+
+        This is faster there: a clip stays in the CPU's cache, and most crops are not copied.
+        """
         rows = waves.numpy()
         noises = self.recordings.each(crops, waves.shape[1])
         clean: dict[int, float] = {}
@@ -282,7 +299,11 @@ def _rms(wave: NDArray[np.float32]) -> float:
 
 
 def _aligned(responses: Sequence[Tensor]) -> Tensor:
-    """Cut responses to begin with their direct sound and scale them to unit energy, shape (rooms, longest)."""
+    """Prepare room impulse responses: cut what precedes the direct sound, and scale to unit energy.
+
+    Returns:
+        Shape (rooms, n), n the length of the longest response; shorter responses are zero-padded.
+    """
     direct = [response[int(response.abs().argmax()) :] for response in responses]
     rows = torch.stack([fit(response, max(map(len, direct))) for response in direct])
     return rows / rows.norm(dim=1, keepdim=True).clamp(min=1e-9)
@@ -295,5 +316,6 @@ def _check_recordings(settings: OneOfSettings, audio: AugmentationAudio) -> None
         if weight and not waves:
             key = "data.rooms" if effect == "room" else f"data.{effect}"
             raise InputError(
-                f"{key}: no recordings, but augment.{effect}.weight is {weight:g}; name some, or set the weight to 0"
+                f"{key}: there are no recordings, but augment.{effect}.weight is {weight:g}; name recordings, or set "
+                "this weight to 0"
             )

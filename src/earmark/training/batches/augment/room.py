@@ -11,7 +11,7 @@ from earmark.core.config import Settings
 
 
 class RoomSettings(Settings):
-    """Settings of the reverberation."""
+    """Settings of reverberation: how often it is applied, and the properties of synthetic rooms."""
 
     probability: float = Field(0.4, ge=0, le=1, description="probability of reverberation")
     made: float = Field(0.6, ge=0, le=1, description="share of synthetic responses among measured ones")
@@ -40,7 +40,10 @@ class Rooms:
         self.measured = torch.stack(rows).to(device) if rows else None
 
     def __call__(self, waves: Tensor, generator: torch.Generator) -> Tensor:
-        """Reverberate each wave with the probability of the settings, and keep its energy; shape (batch, n)."""
+        """Reverberate each wave of a batch, shape (batch, n), with the probability of the settings.
+
+        A wave keeps its energy and its length.
+        """
         inside = (
             (torch.rand(len(waves), generator=generator) < self.settings.probability).nonzero()[:, 0].to(waves.device)
         )
@@ -60,7 +63,10 @@ class Rooms:
         return torch.where(is_synthetic[:, None], synthetic, self.measured.cpu()[row])
 
     def synthesize(self, count: int, generator: torch.Generator) -> Tensor:
-        """Synthesize responses, shape (count, size): direct sound and exponentially decaying noise (Polack's model)."""
+        """Synthesize room impulse responses of half a second, shape (count, n).
+
+        A response is the direct sound, followed by exponentially decaying noise (Polack's model).
+        """
 
         def uniform(low: float, high: float) -> Tensor:
             return low + (high - low) * torch.rand(count, 1, generator=generator)
@@ -74,12 +80,12 @@ class Rooms:
 
 
 def fit(response: Tensor, size: int) -> Tensor:
-    """Cut or zero-pad a response of shape (n,) to ``size`` samples."""
+    """Cut or zero-pad an impulse response of shape (n,) at its end, so that it has ``size`` samples."""
     return torch.nn.functional.pad(response[:size], (0, max(0, size - len(response))))
 
 
 def convolve(waves: Tensor, responses: Tensor) -> Tensor:
-    """Convolve row by row, cut to the length of the waves: (batch, n) with (batch, m) to (batch, n)."""
+    """Convolve each wave, shape (batch, n), with its response, shape (batch, m); the result is cut to n samples."""
     size = waves.shape[1] + responses.shape[1]
     return torch.fft.irfft(torch.fft.rfft(waves, n=size) * torch.fft.rfft(responses, n=size), n=size)[
         :, : waves.shape[1]

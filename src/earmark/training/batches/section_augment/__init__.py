@@ -31,7 +31,7 @@ __all__ = [
 
 
 class SectionAugmentSettings(Settings):
-    """Settings of all effects; by default, no effect is active."""
+    """Settings of the effects on sections; by default, all have probability 0."""
 
     pitch: PitchSettings = PitchSettings()
     reverb: ReverbSettings = ReverbSettings()
@@ -94,7 +94,7 @@ class SectionAugmentation:
         return waves
 
     def _apply(self, wave: Tensor, generator: torch.Generator) -> Tensor:
-        """Apply all effects but pitch to a wave of shape (n,)."""
+        """Apply the effects after the pitch shift to a wave of shape (n,): room, noise, rejected band, time masks."""
         wave = reverberate(wave, self.rooms, generator)
         if bernoulli(self.settings.noise.probability, generator):
             wave = add_noise(wave, self.settings.noise, generator)

@@ -1,4 +1,4 @@
-"""Random band rejection."""
+"""Band rejection: removes a random frequency band from a wave."""
 
 import torch
 from pydantic import Field
@@ -17,7 +17,7 @@ _BETA = 5.65
 
 
 class BandRejectSettings(Settings):
-    """Settings of the band rejection."""
+    """Settings of the removal of a random frequency band."""
 
     probability: Probability = 0.0
     widest: float = Field(
@@ -26,9 +26,10 @@ class BandRejectSettings(Settings):
 
 
 def reject_band(wave: Tensor, settings: BandRejectSettings, generator: torch.Generator) -> Tensor:
-    """Reject a band of a wave of shape (n,), n > 0. Width and position of the band are uniform on the mel axis.
+    """Remove a random frequency band from a wave of shape (n,), n > 0.
 
-    A band narrower than 60 Hz is attenuated, but not rejected.
+    Width and position of the band are uniformly distributed on the mel axis. A band narrower than 60 Hz is only
+    attenuated.
     """
     width = uniform(0, settings.widest, generator)
     low = uniform(0, 1 - width, generator)
@@ -39,7 +40,7 @@ def reject_band(wave: Tensor, settings: BandRejectSettings, generator: torch.Gen
 
 
 def without_band(low_hz: float, high_hz: float) -> Tensor:
-    """Compute a symmetric FIR filter that rejects a band, shape (1025,)."""
+    """Compute a symmetric FIR filter that removes the frequencies between two edges, shape (1025,)."""
     time = torch.arange(-_HALF, _HALF + 1, dtype=torch.float64)
     edges = (2 * low_hz / SAMPLE_RATE, 2 * high_hz / SAMPLE_RATE)
     below, above = (edge * torch.sinc(edge * time) for edge in edges)
@@ -50,5 +51,5 @@ def without_band(low_hz: float, high_hz: float) -> Tensor:
 
 
 def _hz(share: float) -> float:
-    """Frequency at a share of the HTK mel axis: 0 is 0 Hz, 1 is 8 kHz."""
+    """Convert a position on the HTK mel axis to Hz: position 0 is 0 Hz, position 1 is 8 kHz."""
     return 700 * ((1 + SAMPLE_RATE / 2 / 700) ** share - 1)

@@ -11,7 +11,7 @@ from earmark.training.batches.section_augment.bernoulli import Probability, unif
 
 
 class UniformNoiseSettings(Settings):
-    """Settings of the white noise."""
+    """Settings of white noise that is added to sections."""
 
     probability: Probability = 0.0
     snr_db: Range = Field((20.0, 29.0), description="range of the SNR, in dB")

@@ -1,4 +1,4 @@
-"""Right padding for fast convolution."""
+"""Padding of a wave to a length at which a convolution by Fourier transform is fast."""
 
 from scipy.fft import next_fast_len
 from torch import Tensor
@@ -6,7 +6,7 @@ from torch.nn.functional import pad
 
 
 def padded(wave: Tensor, response: int) -> Tensor:
-    """Zero-pad a wave of shape (n,) for a fast convolution with a response of ``response`` samples.
+    """Append zeros to a wave of shape (n,), so that its convolution with ``response`` samples is fast.
 
     A Fourier transform takes seven times as long if its length is a large prime.
 

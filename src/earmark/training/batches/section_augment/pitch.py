@@ -57,7 +57,13 @@ def shift_pitch(
 
 
 def at_pitch(waves: Tensor, lengths: Tensor, cents: Tensor) -> Tensor:
-    """Shift the pitch of waves (batch, n) by cents (batch,); samples beyond a row's length become zero."""
+    """Shift the pitch of each wave by a number of cents, without a change of its duration.
+
+    Args:
+        waves: shape (batch, n).
+        lengths: samples of each wave, shape (batch,); samples after them become zero.
+        cents: shape (batch,); positive numbers raise the pitch.
+    """
     steps = 2 ** (cents.cpu().double() / 1200)
     # Stretched first: in the other order, the segment shifts of up to 8 ms would scale with the resampled wave.
     return resample(stretch(waves, 1 / steps, lengths).waves, steps, waves.shape[1])
@@ -93,7 +99,12 @@ def resample(waves: Tensor, steps: Tensor, size: int) -> Tensor:
 
 
 def _filters(steps: Tensor, half: int) -> Tensor:
-    """Hann-windowed sinc for each phase, shape (batch, phases + 1, 2 · half)."""
+    """Compute low-pass filters for resampling, Hann-windowed sinc functions, shape (batch, phases + 1, 2 · half).
+
+    Args:
+        steps: input samples per output sample, shape (batch,).
+        half: half the number of taps of a filter.
+    """
     taps = torch.arange(1 - half, half + 1)
     # The cutoff prevents aliasing.
     time = (taps - torch.arange(_PHASES + 1)[:, None] / _PHASES) * (1 / steps).clamp(max=1)[:, None, None]

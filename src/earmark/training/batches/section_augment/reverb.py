@@ -10,7 +10,7 @@ from earmark.training.batches.section_augment.padding import padded
 
 
 class ReverbSettings(RoomSettings):
-    """Settings of the reverberation."""
+    """Settings of the reverberation of sections, with probability 0 by default."""
 
     probability: Probability = 0.0
     made: float = Field(

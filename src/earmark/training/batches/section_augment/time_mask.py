@@ -18,7 +18,7 @@ class TimeMaskSettings(Settings):
 
 
 def mask_time(wave: Tensor, settings: TimeMaskSettings, generator: torch.Generator) -> Tensor:
-    """Zero random intervals of a wave of shape (n,), n > 0; an interval has at least one sample."""
+    """Set random time intervals of a wave of shape (n,), n > 0, to zero; an interval has at least one sample."""
     wave = wave.clone()
     longest = min(round(settings.longest_s * SAMPLE_RATE), len(wave))
     for _ in range(settings.count):
