@@ -127,7 +127,7 @@ def pack(
                     total += len(samples)
         if not rows:
             raise InputError(
-                f"{folder}: none of the clips for this bank contains speech; check the times in their manifests"
+                f"{folder.name}: none of the clips for this bank contains speech; check the times in their manifests"
             )
         write_array(draft / "index.npy", np.array(rows, np.int64))
         write_json(draft / "names.json", {"labels": labels, "speakers": speakers})

@@ -84,7 +84,7 @@ class Episodes:
         if alone := len(classes) - len(self.groups):
             clips = "fewer than two clips" if needed > 1 else "no clip"
             warnings.warn(
-                f"{alone} of {len(classes)} training classes have {clips} and are dropped; add clips to keep them",
+                f"{alone} of {len(classes)} classes have {clips} and are dropped; add clips to keep them",
                 stacklevel=2,
             )
         self.words = settings.words or len(self.groups)
