@@ -118,7 +118,7 @@ def test_wrong_arguments_exit_with_2_and_one_line_with_an_example(run, arguments
 def test_a_wrong_file_exits_with_2_and_one_line(tmp_path):
     result = earmark_command("enroll", "word", str(tmp_path / "absent.wav"), "--store", str(tmp_path / "s.earmark"))
     assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr == f"error: {tmp_path / 'absent.wav'}: no such file\n"
+    assert result.stderr == f"error: {tmp_path / 'absent.wav'}: no such file; check the path\n"
 
 
 def test_failed_work_exits_with_1(run, takes, monkeypatch):

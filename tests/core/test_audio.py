@@ -267,7 +267,7 @@ def test_a_wave_is_handed_on_without_a_copy():
 @pytest.mark.parametrize(
     ("array", "cure"),
     [
-        (np.zeros((2, 100), np.float32), r"shape \(2, 100\); average the channels"),
+        (np.zeros((2, 100), np.float32), r"shape \(2, 100\); average its channels"),
         (np.float32(0.5), "one dimension"),
         (floats(0, np.nan), "NaN"),
         (floats(0, -np.inf), "NaN or infinite"),

@@ -153,7 +153,7 @@ def test_other_files_are_refused_in_one_line(tmp_path, clips_file):
     model = onnx.load(str(clips_file))
     del model.metadata_props[:]
     saved(model, {"format": FORMAT, "kind": "speaker", "name": "x"}, tmp_path / "damaged.onnx")
-    with pytest.raises(EncoderError, match=r"damaged\.onnx: its description is damaged \(KeyError"):
+    with pytest.raises(EncoderError, match=r"damaged\.onnx: the model description in the file is damaged \(KeyError"):
         load_speaker_encoder(tmp_path / "damaged.onnx")
     del model.metadata_props[:]
     saved(model, {"format": 99, "kind": "speaker"}, tmp_path / "new.onnx")

@@ -20,9 +20,9 @@ def write_array(path: Path, array: NDArray[Any]) -> None:
 
 
 def write_array_header(file: BinaryIO, dtype: np.dtype[Any], shape: tuple[int, ...]) -> None:
-    """Write the header of an .npy file whose rows follow.
+    """Write the header of an .npy file, to which the caller then appends the rows of the array.
 
-    For arrays larger than memory, whose rows the caller appends. A memory map would end the process on a full disk.
+    This suits an array larger than memory: unlike a memory map, it does not end the process when the disk is full.
     """
     header = {"descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(file, header)

@@ -63,7 +63,7 @@ def read(path: str | Path) -> Wave:
 
 
 def load(given: AudioInput) -> Wave:
-    """Read an audio file, or check a wave; see `read` and `as_wave`.
+    """Return a wave: read it from an audio file, as `read` does, or check an array, as `as_wave` does.
 
     Raises:
         AudioError: the file or the array is not audio.
@@ -130,7 +130,9 @@ def write(path: str | Path, wave: ArrayLike) -> None:
     except TypeError as error:
         raise AudioError(f"{path}: the suffix is not an audio format; use .wav, .flac, .ogg or .mp3") from error
     except (sf.LibsndfileError, OSError) as error:
-        raise AudioError(f"{path}: cannot be written ({_reason(error)}); does its folder exist?") from error
+        raise AudioError(
+            f"{path}: cannot be written ({_reason(error)}); check that its folder exists and is writable"
+        ) from error
 
 
 def pack(wave: ArrayLike) -> bytes:
@@ -162,7 +164,9 @@ def unpack(packed: bytes) -> Wave:
     try:
         wave, _ = sf.read(io.BytesIO(packed), dtype="float32")
     except sf.LibsndfileError as error:
-        raise AudioError(f"packed audio of {len(packed)} bytes is damaged ({_reason(error)})") from error
+        raise AudioError(
+            f"packed audio of {len(packed)} bytes is damaged ({_reason(error)}); pack the wave again"
+        ) from error
     return wave
 
 
@@ -185,16 +189,16 @@ def as_wave(array: ArrayLike) -> Wave:
         raise AudioError(f"{array}: a path where a wave is needed; read it first: earmark.audio.read({str(array)!r})")
     given = np.asarray(array)
     if given.ndim != 1:
-        raise AudioError(f"audio has one dimension, not shape {given.shape}; average the channels")
+        raise AudioError(f"a wave has one dimension, not the shape {given.shape}; average its channels")
     if given.dtype in (np.int16, np.int32):
         return given.astype(np.float32) / -float(np.iinfo(given.dtype).min)
     if given.dtype.kind != "f":
-        raise AudioError(f"audio is float32 in [-1, 1] or int16, not {given.dtype}; convert it with .astype")
+        raise AudioError(f"a wave is float32, int16 or int32, not {given.dtype}; convert it with .astype")
     peak = np.abs(given).max(initial=0.0)
     if not np.isfinite(peak):
-        raise AudioError("audio contains NaN or infinite samples; find out where they come from")
+        raise AudioError("the wave contains NaN or infinite samples; correct the code that makes it")
     if peak > _PEAK_LIMIT:
-        raise AudioError(f"audio is in [-1, 1], not up to {peak:.0f}; scale it down, or use int16")
+        raise AudioError(f"a wave of floats is in [-1, 1], not up to {peak:.0f}; scale it down, or convert it to int16")
     return given.astype(np.float32, copy=False)
 
 
@@ -216,7 +220,7 @@ def _opened(path: str | Path) -> Iterator[Any]:
             raise AudioError(f"{path}: no permission to read; change its permissions")
         file = sf.SoundFile(place)
     except FileNotFoundError as error:
-        raise AudioError(f"{path}: no such file") from error
+        raise AudioError(f"{path}: no such file; check the path") from error
     # TypeError: for a .raw file, soundfile requires the rate.
     except (sf.LibsndfileError, OSError, TypeError) as error:
         convert = f"ffmpeg -i {shlex.quote(str(path))} {shlex.quote(str(place.with_suffix('.16k.wav')))}"

@@ -14,7 +14,7 @@ from earmark.core.renamed_keys import RENAMED_KEYS, RENAMED_KINDS
 
 
 class Settings(BaseModel):
-    """Base of all settings: frozen, and an unknown key is an error."""
+    """Base class of all settings: they cannot be changed, and an unknown key is an error."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,7 +30,7 @@ class TaggedUnion:
     default: str
 
     def __get_pydantic_core_schema__(self, union: Any, handler: GetCoreSchemaHandler) -> Any:
-        """Schema of the union, after a step that adds the default kind."""
+        """Make the schema of the union; a table without ``kind`` first gets the default kind."""
         tagged = Annotated[union, Field(discriminator="kind")]
         return handler.generate_schema(Annotated[tagged, BeforeValidator(self._with_kind)])
 
@@ -46,14 +46,14 @@ Models = tuple[type[BaseModel], ...]
 Table = dict[str, Any]
 
 NAME_OR_PATH = "name or path"
-"""Marks a field whose value is a path only if a model is there: ``Annotated[str, NAME_OR_PATH]``."""
+"""Marks a field whose value is a path if a model is at that path, else a name: ``Annotated[str, NAME_OR_PATH]``."""
 
 COMMANDS = {"words": "earmark train", "sequences": "earmark train", "spatial": "earmark spatial"}
 """Command for each kind of recipe; a recipe without a kind is of kind ``words``."""
 
 
 def read_table(path: Path, *models: type[BaseModel], overrides: Sequence[str] = (), over: Path | None = None) -> Table:
-    """Read a TOML file, merged with the file that it ``extends``, with absolute paths.
+    """Read a settings table from a TOML file, add the keys of the file that it ``extends``, make its paths absolute.
 
     A relative path starts from the folder of the file that contains it; in an override, from the current folder.
 
@@ -74,7 +74,7 @@ def read_table(path: Path, *models: type[BaseModel], overrides: Sequence[str] = 
 
 
 def read_toml(path: Path) -> Table:
-    """Read a TOML file alone; its paths stay relative.
+    """Read a TOML file as it is, without the file that it ``extends``; relative paths stay relative.
 
     Raises:
         InputError: the file is missing or not TOML.
@@ -82,15 +82,15 @@ def read_toml(path: Path) -> Table:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError:
-        raise InputError(f"{path}: no such recipe") from None
+        raise InputError(f"{path}: no such recipe; check the path") from None
     except ValueError as error:  # TOMLDecodeError, or UnicodeDecodeError
-        raise InputError(f"{path}: not TOML: {error}") from None
+        raise InputError(f"{path}: not TOML: {error}; correct the file") from None
 
 
 def _table(path: Path, models: Models, extending: tuple[Path, ...]) -> Table:
-    """Read a file, merged with the file that it extends."""
+    """Read a TOML file, with the keys of the file that it ``extends``; `extending` lists the files that extend it."""
     if path in extending:
-        raise InputError(f"{extending[-1]}: extends {path.name}, which extends it in turn; remove one `extends`")
+        raise InputError(f"{extending[-1]}: extends {path.name}, which extends this file in turn; remove one `extends`")
     table = read_toml(path)
     parent = table.pop("extends", None)
     table = resolve_paths(table, models, path.parent)
@@ -115,7 +115,7 @@ def merge(under: Mapping[str, Any], over: Mapping[str, Any], models: Models) -> 
 
 
 def of_kind(table: Mapping[str, Any], kind: object, models: Models, keep: Container[str] = ()) -> Table:
-    """Copy a table without the keys that only other kinds have.
+    """Copy a table for a new kind of settings, without the keys that only other kinds have.
 
     Args:
         table: settings of one kind.
@@ -155,7 +155,7 @@ def apply_overrides(table: Table, overrides: Sequence[str], *models: type[BaseMo
         for parent in parents:
             inside, at = inside.setdefault(parent, {}), _models(_leaves_at(at, parent))
             if not isinstance(inside, dict):
-                raise InputError(f"{override}: {parent!r} has no keys; set the whole value")
+                raise InputError(f"{override}: {parent!r} is a value without keys; set {parent!r} itself")
         found = resolve_paths(_value(value), _leaves_at(at, last), Path.cwd())
         if last == "kind" and parents:
             own = {name for *above, name in given if above == parents}
@@ -202,13 +202,13 @@ def _models(leaves: Iterable[Any]) -> Models:
 
 
 def _leaves_at(models: Models, key: str) -> tuple[Any, ...]:
-    """Types that a key of the models may have."""
+    """Return the types that the fields called `key` of the models allow, and the metadata of these fields."""
     fields = [model.model_fields[key] for model in models if key in model.model_fields]
     return tuple(leaf for field in fields for leaf in (*_leaves(field.annotation), *field.metadata))
 
 
 def _leaves(annotation: Any) -> Iterator[Any]:
-    """The types in an annotation: the members of its unions, tuples and lists, at any depth."""
+    """Yield the types in an annotation: the members of its unions, tuples and lists, at any depth."""
     parts = get_args(annotation)
     if not parts:
         yield annotation
@@ -225,12 +225,12 @@ def _kind_of(model: type[BaseModel]) -> object:
 
 
 def portable_path(path: str) -> str:
-    """The last two parts of a path, which do not depend on the machine."""
+    """Return the last two parts of a path, which do not depend on the machine."""
     return "/".join(Path(path).resolve().parts[-2:])
 
 
 def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
-    """Validate a table as settings.
+    """Make settings from a table, and report every fault in it.
 
     Args:
         model: the settings.
@@ -249,16 +249,16 @@ def validate(model: type[Model], table: Mapping[str, Any], where: str) -> Model:
         found = table.get("kind", "words")
         if own in COMMANDS and found in COMMANDS and found != own:
             if "kind" in table:
-                problems = [f"is a recipe of kind {found!r}; run: {COMMANDS[found]} {where}"]
+                problems = [f"this is a recipe of kind {found!r}; run: {COMMANDS[found]} {where}"]
             else:  # the recipe may lack its kind
-                cure = f"a recipe for {COMMANDS[str(own)]} needs kind = {own!r}; this may be one for {COMMANDS[found]}"
+                cure = f"a recipe for {COMMANDS[str(own)]} needs kind = {own!r}; or run {COMMANDS[found]}"
                 problems = [f"{problems[0]} ({cure})"]
     raise_faults([f"{where}: {problem}" for problem in problems])
     raise AssertionError("pydantic reported an error without a problem")
 
 
 def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
-    """Problems, one line each: ``optimizer.lrr: no such key; did you mean 'lr'?``."""
+    """Describe the problems of a pydantic error, such as ``optimizer.lrr: no such key; did you mean 'lr'?``."""
     # A misspelled key is often a missing key, too; then only the former is reported.
     found = sorted(error.errors(), key=lambda one: one["type"] != "extra_forbidden")
     misspelled = {(one["loc"][:-1], close) for one in found if (close := _meant(one, root))}
@@ -271,7 +271,7 @@ def _problems(error: ValidationError, root: type[BaseModel]) -> list[str]:
 
 
 def _meant(problem: Any, root: type[BaseModel]) -> str | None:
-    """The known key that the user probably meant; None if the problem is another one."""
+    """Return the known key that the user probably meant by an unknown key; None if the key is known, or unlike any."""
     if problem["type"] != "extra_forbidden":
         return None
     path, keys, _ = _followed(problem["loc"], root)
@@ -286,20 +286,20 @@ def _problem(problem: Any, root: type[BaseModel]) -> str:
         if RENAMED_KEYS.get(path[-1]) in keys:
             return f"{key}: this key is now called {RENAMED_KEYS[path[-1]]!r}; rename it"
         close = _meant(problem, root)
-        return f"{key}: no such key" + (f"; did you mean {close!r}?" if close else "")
+        return f"{key}: no such key" + (f"; did you mean {close!r}?" if close else "; remove it")
     if problem["type"] == "union_tag_invalid":
         kind = str(problem["ctx"]["tag"])
         if RENAMED_KINDS.get(kind) in kinds:
             return f"{key}.kind: {kind!r} is now called {RENAMED_KINDS[kind]!r}; rename it"
         like = get_close_matches(kind, kinds, 1)
-        cure = f"did you mean {like[0]!r}?" if like else f"there are {', '.join(kinds)}"
+        cure = f"did you mean {like[0]!r}?" if like else f"choose one of {', '.join(kinds)}"
         return f"{key}.kind: no such kind {kind!r}; {cure}"
     message = problem["msg"].removeprefix("Value error, ")
     return f"{key}: {message[0].lower()}{message[1:]}" if key else message
 
 
 def _followed(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[list[str], list[str], list[str]]:
-    """The path of a key without pydantic's tags, the keys beside it, and the kinds below it."""
+    """Return the parts of the key at the location of pydantic's error, the known keys beside it, and its kinds."""
     model: Any = root
     path: list[str] = []
     keys: list[str] = []
@@ -318,6 +318,6 @@ def _followed(location: tuple[int | str, ...], root: type[BaseModel]) -> tuple[l
 
 
 def _kinds_in(annotation: Any) -> list[Any]:
-    """The members of a union that have a kind."""
+    """Return the settings models in an annotation that have a field ``kind``."""
     members = [member for part in get_args(annotation) for member in (_kinds_in(part) or [part])]
     return [member for member in members if "kind" in getattr(member, "model_fields", {})]

@@ -50,10 +50,10 @@ class InputErrors(InputError):
 
 @contextmanager
 def collected(faults: list[str], key: str = "") -> Iterator[None]:
-    """Add the input error of a block to a list, instead of raising it.
+    """Catch an `InputError` of the block, and add its message to a list.
 
     Args:
-        faults: the list.
+        faults: the list of messages.
         key: key to put before a fault, such as ``data.noise``, unless the fault begins with a key of the same table.
     """
     try:
@@ -96,8 +96,8 @@ def needs(extra: str, alternative: str = "") -> Iterator[None]:
     """Turn a failed import of the block into an error that names the extra of earmark to install.
 
     Args:
-        extra: as in pyproject.toml.
-        alternative: what to do instead, as in "or …".
+        extra: name of the extra in pyproject.toml.
+        alternative: what the user can do instead; the message puts "or" before it.
 
     Raises:
         MissingPackage: a package is not installed.

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 DRAFT = ".partial-"
 """Prefix of the names of drafts."""
 
-CURE = "delete it and run the same command again"
+CURE = "delete the file and run the same command again"
 """What to do about a damaged file, for messages."""
 
 _DRAFT_NAME = re.compile(re.escape(DRAFT) + "[0-9a-f]{16}")
@@ -197,7 +197,7 @@ def read_json(path: Path, cure: str = CURE) -> Any:
 
 
 def _lock(draft: Path) -> "BaseFileLock | None":
-    """Lock a draft folder; None if another process has locked or removed it."""
+    """Lock a draft folder and return the lock; None if another process has locked or removed it."""
     from filelock import FileLock, Timeout
 
     lock = FileLock(draft / "lock", timeout=0, thread_local=False)

@@ -16,7 +16,7 @@ def clean_name(name: str, of: str = "keyword") -> str:
 
     Args:
         name: as the user typed it.
-        of: what has the name, such as a keyword, for messages.
+        of: what the name belongs to, such as a keyword, for messages.
 
     Raises:
         InputError: the name is not a string, is empty or longer than `NAME_LENGTH`, or contains control or invisible
@@ -31,7 +31,7 @@ def clean_name(name: str, of: str = "keyword") -> str:
     if not cleaned:
         raise InputError(f"the name of a {of} is empty; give it at least one character", key="name")
     if len(cleaned) > NAME_LENGTH:
-        raise InputError(f"{of} '{cleaned[:20]}…': {len(cleaned)} characters; a name has at most {NAME_LENGTH}")
+        raise InputError(f"{of} '{cleaned[:20]}…': {len(cleaned)} characters; shorten the name to {NAME_LENGTH}")
     for character in cleaned:
         if unicodedata.category(character) in _UNSEEN and character not in _JOINERS:
             raise InputError(f"{of} {cleaned!a}: remove the control character {character!a} from the name")
@@ -41,7 +41,7 @@ def clean_name(name: str, of: str = "keyword") -> str:
 
 
 def fold(name: str) -> str:
-    """The form in which names are compared: case and normal form are ignored.
+    """Return the form in which names are compared: case and normal form are ignored.
 
     >>> fold("Straße ") == fold("STRASSE")
     True

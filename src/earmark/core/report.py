@@ -29,7 +29,7 @@ MISSING = "–"
 
 
 def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
-    r"""A Markdown table, without a line break at its end.
+    r"""Make a Markdown table, without a line break at its end.
 
     Args:
         columns: names; a column whose name begins with `>` is right-aligned.
@@ -46,7 +46,7 @@ def table(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def page(*blocks: str) -> str:
-    r"""Markdown blocks with an empty line between them and a line break at the end; empty blocks are dropped.
+    r"""Join Markdown blocks, with an empty line between them and a line break at the end; empty blocks are dropped.
 
     >>> page("# Title", "", "Text.")
     '# Title\n\nText.\n'
@@ -66,7 +66,7 @@ def write_page(path: Path, *blocks: str) -> None:
 def number_text(
     value: float, *, margin: float = math.nan, low: float = math.nan, high: float = math.nan, percent: bool = True
 ) -> str:
-    """A measured number: `92.2 ± 0.4 (90.1–94.0)`; parts that are NaN are left out.
+    """Format a measured number: `92.2 ± 0.4 (90.1–94.0)`; parts that are NaN are left out.
 
     Args:
         value: a fraction, shown in percent with one decimal; NaN gives `–`.
@@ -92,7 +92,7 @@ def number_text(
 def heading(
     kind: str, command: Sequence[str], *, encoder: tuple[str, str] | None = None, lists: str | None = None
 ) -> dict[str, Any]:
-    """The first keys of every `results.json`.
+    """Make the first entries of a `results.json`, which are the same for every command.
 
     Args:
         kind: what was measured or made, such as `few-shot`.

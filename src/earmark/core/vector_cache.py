@@ -63,7 +63,7 @@ class VectorCache:
                     raise
 
     def missing(self, ids: Iterable[str]) -> list[str]:
-        """The ids that the cache does not have, each once."""
+        """Return the ids that the cache does not have, each once."""
         return [one for one in dict.fromkeys(ids) if one not in self.vectors]
 
     def add(self, vectors: Mapping[str, Floats | None]) -> None:
@@ -91,7 +91,7 @@ class VectorCache:
         self.save()
 
     def _read(self) -> dict[str, Floats | None]:
-        cure = "name another file, or delete it"
+        cure = "name another file, or delete this one"
         arrays = read_arrays(self._file, cure)
         try:
             found, vectors, ids = json.loads(str(arrays["key"])), arrays["vectors"], [*self._ids(arrays)]
@@ -100,5 +100,5 @@ class VectorCache:
         except (KeyError, ValueError, TypeError):
             raise InputError(f"{self._file}: not a file of cached vectors; {cure}") from None
         if different := [*differences(found, plain(dict(self._key)))]:
-            raise InputError(f"{self._file}: was made with another {', '.join(different[:3])}; {cure}")
+            raise InputError(f"{self._file}: made with other settings: {', '.join(different[:3])}; {cure}")
         return {one: vectors[row] if row < len(vectors) else None for row, one in enumerate(ids)}

@@ -67,7 +67,7 @@ def unit_mean(vectors: Floats) -> NDArray[np.float32]:
 
 
 def without_direction(vectors: Floats, *, tiny: float = TINY) -> NDArray[np.intp]:
-    """Numbers of the rows that are zero or not finite. Their cosines are meaningless; callers refuse or drop them.
+    """Return the numbers of the rows that are zero or not finite, whose cosines are meaningless.
 
     Args:
         vectors: shape (n, d).

@@ -48,7 +48,7 @@ class Workspace:
         return self._is_stamped() and not self._differences()
 
     def check(self) -> None:
-        """Refuse a folder with another stamp; a missing folder, or one without a stamp, is accepted.
+        """Raise an error if the folder has another stamp; a missing folder, or one without a stamp, is accepted.
 
         Raises:
             InputError: the stamp differs or is damaged.
@@ -56,8 +56,8 @@ class Workspace:
         if self._is_stamped() and (different := self._differences()):
             more = f" and {len(different) - 3} more" if len(different) > 3 else ""
             raise InputError(
-                f"{self.folder}: was made with another {', '.join(different[:3])}{more}; name another folder, or "
-                "delete it"
+                f"{self.folder}: its results were made with other settings: {', '.join(different[:3])}{more}; name "
+                "another folder, or delete this one"
             )
 
     def open(self, *, restart: bool = False) -> Path:
@@ -106,13 +106,16 @@ class Workspace:
         return list(differences(found, wanted))
 
     def _clear(self) -> None:
-        """Delete the contents, but not the lock; until the end the stamp is null and matches nothing."""
+        """Delete the contents of the folder, except its lock; meanwhile the stamp is null and matches no other."""
         if not self.folder.exists():
             return
         kept = {self.name, ".lock"}
         old = [one for one in self.folder.iterdir() if one.name not in kept and not one.name.startswith(DRAFT)]
         if old and not self._is_stamped():
-            raise InputError(f"{self.folder}: holds {old[0].name} but no {self.name}; name another folder, or empty it")
+            raise InputError(
+                f"{self.folder}: holds {old[0].name} but no {self.name}, so its files may be other work; name another "
+                "folder, or empty this one"
+            )
         write_json(self.folder / self.name, None)
         with writing(self.folder):
             for one in old:

@@ -12,12 +12,12 @@ STREAM = _FOLDER / "stream.flac"
 
 
 def take_files() -> list[Path]:
-    """Paths of the takes, in order."""
+    """Return the paths of the five takes, in order."""
     return sorted(_FOLDER.glob("take_*.flac"))
 
 
 def true_places() -> list[tuple[float, float]]:
-    """Start and end of each occurrence of the keyword in the stream, in seconds.
+    """Return the start and end of each occurrence of the keyword in the stream, in seconds.
 
     >>> true_places()[0]
     (3.45, 4.41)

@@ -72,7 +72,7 @@ def noise(count: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def make(folder: Path) -> None:
-    """Write the takes, the stream, and the true times of the word."""
+    """Write the demo files into a folder: the takes, the stream, and the times of the keyword in the stream."""
     rng = np.random.default_rng(2024)
     for number, voice in enumerate(TAKES, start=1):
         word = np.pad(0.05 * speak(voice, WORD), (RATE // 2, RATE // 2))

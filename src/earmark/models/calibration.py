@@ -18,7 +18,7 @@ _FIELDS = ("threshold", "slope", *_MISS_RATES, *_MISS_RATES.values())
 
 @dataclass(frozen=True)
 class Calibration:
-    """The scores that background audio, or other voices, reach at given rates.
+    """Thresholds for rates of false alarms or false accepts, and a curve that converts scores to probabilities.
 
     Attributes:
         rates: false alarms per hour (keywords) or share of impostors accepted (speakers), ascending, shape (n,).
@@ -42,10 +42,10 @@ class Calibration:
         if not len(rates) or not (rates > 0).all() or (np.diff(rates) <= 0).any():
             raise InputError(f"rates must be positive and ascending, not {self.rates}", key=self.rate_name)
         if len(self.thresholds) != len(rates) or len(self.miss_rates) not in (0, len(rates)):
-            raise InputError(f"give {len(rates)} numbers, one for each of the rates", key="threshold")
+            raise InputError(f"give {len(rates)} thresholds, and as many miss rates or none", key="threshold")
 
     def threshold(self, rate: float) -> float:
-        """The score that is reached at `rate`, interpolated over the logarithm of the rate.
+        """Return the threshold for `rate`, interpolated over the logarithm of the rate.
 
         Raises:
             InputError: `rate` is outside the calibrated range.
@@ -61,7 +61,7 @@ class Calibration:
         return float(np.interp(math.log(rate), np.log(self.rates), self.thresholds))
 
     def probability(self, score: float, threshold: float) -> float:
-        """Probability that a score is right: 0.5 at the threshold, rising with the score.
+        """Return the probability that a detection is true: 0.5 if its score is the threshold, more for a higher score.
 
         Args:
             score: cosine similarity, in [-1, 1].
@@ -70,7 +70,7 @@ class Calibration:
         return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.slope * (score - threshold)))))
 
     def miss_rate(self, rate: float) -> float | None:
-        """Miss rate at `rate`, which is one of `rates`; None if it was not measured."""
+        """Return the miss rate at `rate`, which is one of `rates`; None if it was not measured."""
         return dict(zip(self.rates, self.miss_rates, strict=False)).get(rate)
 
     @classmethod
@@ -79,14 +79,14 @@ class Calibration:
 
         Args:
             card: the model card.
-            encoder: names the encoder in messages.
+            encoder: what messages call the encoder.
             rate_name: the kind of rates that the encoder needs.
 
         Raises:
             InputError: the card holds no calibration of this kind, or a damaged one.
         """
         found = card.get("calibration")
-        cure = "export the encoder again"
+        cure = "export the encoder again with `earmark export`"
         match card.get("recipe"):
             case {"kind": "sequences"}:  # export cannot calibrate an encoder trained without labeled words
                 cure = "adapt from base with `earmark adapt`, which calibrates, or export an encoder of words"

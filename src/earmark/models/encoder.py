@@ -65,7 +65,7 @@ class Encoder:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Thresholds for rates of false alarms, from the card.
+        """The calibration in the model card, which converts a rate of false alarms to a threshold.
 
         Raises:
             InputError: the card holds no calibration.
@@ -90,7 +90,7 @@ class Encoder:
         return self.embed_windows(frames, [len(frames)], len(frames))[0]
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
-        """Embed waves of any lengths: shape (m, d)."""
+        """Embed waves of any lengths, each as `embed` does; returns unit vectors, shape (m, d)."""
         return (
             np.stack([self.embed(wave) for wave in waves]) if len(waves) else np.zeros((0, self.dimension), np.float32)
         )
@@ -110,7 +110,7 @@ class Encoder:
         return frames[: -(-len(wave) // self.hop)]
 
     def stream(self) -> "Stream":
-        """Begin a stream."""
+        """Start a live stream, whose method `push` takes audio chunk by chunk and returns frame vectors."""
         return Stream(self)
 
     def embed_windows(
@@ -156,7 +156,7 @@ class Encoder:
 
 
 class Stream:
-    """One stream through an encoder; `Encoder.stream` makes it."""
+    """A live stream of audio, which an encoder converts to frame vectors; `Encoder.stream` makes it."""
 
     def __init__(self, encoder: Encoder) -> None:
         self._encoder = encoder

@@ -21,26 +21,26 @@ class EncoderError(InputError):
 
 
 def shipped_file(name: str) -> Path:
-    """Path of a model that ships with earmark."""
+    """Return the path of a model that ships with earmark."""
     return Path(str(files("earmark") / "models" / f"{name}.onnx"))
 
 
 @cache
 def shipped_name(fingerprint: str) -> str | None:
-    """Name of the shipped model with this fingerprint; None for any other model."""
+    """Return the name of the shipped model with this fingerprint; None for any other model."""
     paths = sorted(shipped_file("base").parent.glob("*.onnx"))
     return next((path.stem for path in paths if fingerprint_of(path.read_bytes()) == fingerprint), None)
 
 
 def fingerprint_of(content: bytes) -> str:
-    """16 hexadecimal digits that identify a model file by its content."""
+    """Return 16 hexadecimal digits that identify a model file by its content."""
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def open_model(
     path: Path, kind: str, shipped: Sequence[str] = ()
 ) -> tuple[onnxruntime.InferenceSession, dict[str, Any], str]:
-    """Open a model.
+    """Open a model file of earmark, and check that it has the required kind.
 
     Args:
         path: the .onnx file.
@@ -60,7 +60,7 @@ def open_model(
         choices = f"{' or '.join(shipped)}, or the path of an .onnx file"
         raise EncoderError(f"{path}: no such encoder; choose {choices}") from None
     if path.suffix == ".safetensors":
-        raise EncoderError(f"{path}: a training checkpoint, not an encoder; convert it: earmark export")
+        raise EncoderError(f"{path}: a training checkpoint, not an encoder; convert it with earmark export")
     options = onnxruntime.SessionOptions()
     # A live stream consists of many small steps: threads cost more than they save.
     options.intra_op_num_threads = 1
@@ -68,7 +68,9 @@ def open_model(
     try:
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises a dozen kinds, all direct children of Exception
-        raise EncoderError(f"{path}: not an ONNX file that runs here ({str(error).splitlines()[0]})") from None
+        raise EncoderError(
+            f"{path}: not an ONNX file that runs here ({str(error).splitlines()[0]}); export the encoder again"
+        ) from None
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
         raise EncoderError(f"{path}: an ONNX file, but not an encoder of earmark; make one with earmark export")
@@ -82,15 +84,13 @@ def open_model(
     match found, kind:
         case "speaker", "stream":
             raise EncoderError(
-                f"{path}: a speaker encoder where an encoder of words is needed; give it as speaker encoder"
+                f"{path}: a speaker encoder where an encoder of words is needed; name an encoder such as base or tiny"
             )
         case "stream", "speaker":
-            raise EncoderError(
-                f"{path}: an encoder of words where a speaker encoder is needed; give it as encoder of words"
-            )
+            raise EncoderError(f"{path}: an encoder of words where a speaker encoder is needed; name a speaker encoder")
     return session, description, fingerprint_of(content)
 
 
 def damaged(path: Path, error: Exception) -> EncoderError:
     """Make the error for a model whose description has missing or wrong entries."""
-    return EncoderError(f"{path}: its description is damaged ({error!r}); export it again")
+    return EncoderError(f"{path}: the model description in the file is damaged ({error!r}); export the encoder again")

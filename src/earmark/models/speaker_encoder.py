@@ -47,7 +47,7 @@ class SpeakerEncoder:
 
     @cached_property
     def calibration(self) -> Calibration:
-        """Thresholds for accepted shares of impostors, from the card.
+        """The calibration in the model card, which converts a share of accepted impostors to a threshold.
 
         Raises:
             InputError: the card holds no calibration.
@@ -80,7 +80,7 @@ class SpeakerEncoder:
         return unit_mean(unit(np.concatenate([self._run(piece) for piece in pieces])))
 
     def embed_batch(self, waves: Sequence[ArrayLike]) -> Floats:
-        """Embed waves of any lengths: shape (m, d)."""
+        """Embed waves of any lengths, each as `embed` does; returns unit vectors, shape (m, d)."""
         return (
             np.stack([self.embed(wave) for wave in waves]) if len(waves) else np.zeros((0, self.dimension), np.float32)
         )
@@ -111,7 +111,7 @@ def load_speaker_encoder(source: str | Path | None = None) -> SpeakerEncoder:
 
 
 def crops(wave: Wave, samples: int) -> Floats:
-    """Evenly spaced crops of one length that cover a wave; a shorter wave is repeated.
+    """Cut evenly spaced crops of one length that cover a wave; a shorter wave is repeated.
 
     Args:
         wave: shape (n,), n > 0.

@@ -71,7 +71,7 @@ def explained(path: Path, error: sqlite3.Error, *, patience_s: float = 0.0) -> E
         case sqlite3.SQLITE_READONLY | sqlite3.SQLITE_CANTOPEN | sqlite3.SQLITE_PERM:
             return InputError(f"{path}: cannot be opened or written; change its permissions or name another store")
         case sqlite3.SQLITE_CORRUPT:
-            return EarmarkError(f"{path}: the store is damaged; restore a copy, or enroll again")
+            return EarmarkError(f"{path}: the store is damaged; restore a copy, or delete it and enroll again")
         case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
             return EarmarkError(f"{path}: in use by another program for {patience_s:.0f} s; try again later")
         case sqlite3.SQLITE_FULL:

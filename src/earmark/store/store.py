@@ -95,7 +95,7 @@ class KeywordStore:
             EarmarkError: another program changed the keyword to replace.
         """
         if not isinstance(keyword, Keyword):
-            raise InputError(f"a Keyword, not {keyword!r}; make one with earmark.enroll", key="keyword")
+            raise InputError(f"a store saves a Keyword, not {keyword!r}; make one with earmark.enroll", key="keyword")
         self._write([keyword], replace)
 
     def get(self, name: str) -> Keyword:
@@ -166,7 +166,9 @@ class KeywordStore:
             EarmarkError: another program changed the speaker to replace.
         """
         if not isinstance(speaker, Speaker):
-            raise InputError(f"a Speaker, not {speaker!r}; make one with earmark.enroll_speaker", key="speaker")
+            raise InputError(
+                f"a store saves a Speaker, not {speaker!r}; make one with earmark.enroll_speaker", key="speaker"
+            )
         takes = take_rows(speaker.takes)
 
         def work(connection: sqlite3.Connection) -> None:
@@ -248,7 +250,7 @@ class KeywordStore:
         if target.exists() and not replace:
             raise ExportExists(f"{path}: the file exists; replace it, or name another file")
         if not os.access(target.parent, os.W_OK, effective_ids=os.access in os.supports_effective_ids):
-            raise InputError(f"{path}: cannot be written; does its folder exist, and do you have permission?")
+            raise InputError(f"{path}: cannot be written; check that its folder exists and is writable")
         keywords = self._read(names)
         if not keywords:
             raise InputError(f"{self.path}: no keyword to export; make one with: earmark enroll")
@@ -277,7 +279,7 @@ class KeywordStore:
         """
         source = Path(path).expanduser()
         if not source.is_file():
-            raise InputError(f"{path}: no such file")
+            raise InputError(f"{path}: no such file; check the path")
         try:
             with closing(database.snapshot(source)) as connection:
                 keywords = [read_keyword(connection, folded, source) for folded in names_in(connection, "keyword")]
@@ -287,7 +289,9 @@ class KeywordStore:
         if name is not None:
             if len(keywords) != 1:
                 count = f"{len(keywords)} keywords: {', '.join(keyword.name for keyword in keywords)}"
-                raise InputError(f"one name for the {count}; export just one of them", key="name")
+                raise InputError(
+                    f"a new name is for one keyword, not for {count}; export one of them alone", key="name"
+                )
             keywords = [changed(keywords[0], name=name)]
         if keywords or speakers:
             self._write(keywords, replace, speakers)
@@ -344,7 +348,7 @@ class KeywordStore:
             plural = len(answering) > 1
             keywords = f"keyword{'s' * plural} {', '.join(map(repr, answering))} {'are' if plural else 'is'}"
             cure = f"earmark keywords restrict {shlex.quote(answering[0])} --any-speaker"
-            raise InputError(f"{self.path}: {keywords} restricted to speaker '{speaker}'; first: {cure}")
+            raise InputError(f"{self.path}: {keywords} restricted to speaker '{speaker}'; lift this first: {cure}")
 
     def _taken(self, noun: str, name: str) -> NameTaken:
         return NameTaken(f"{self.path}: {noun} '{name}' exists; replace it, or choose another name")
@@ -376,7 +380,9 @@ class KeywordStore:
                 # 0700: these are recordings of people's voices.
                 self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             except OSError as error:
-                raise InputError(f"{self.path}: its folder cannot be created ({error.strerror})") from error
+                raise InputError(
+                    f"{self.path}: its folder cannot be created ({error.strerror}); name another file"
+                ) from error
             # 0600 for the same reason; SQLite gives its side files the same permissions, and reports errors.
             with suppress(OSError):
                 self.path.touch(mode=0o600)
@@ -400,9 +406,9 @@ class KeywordStore:
         if similar:
             cure = f"did you mean '{names[similar[0]]}'?"
         elif names:
-            cure = f"it contains {', '.join(list(names.values())[:8])}{', …' if len(names) > 8 else ''}"
+            cure = f"choose one of {', '.join(list(names.values())[:8])}{', …' if len(names) > 8 else ''}"
         elif noun == "keyword":
-            cure = "it is empty; make a keyword: earmark enroll NAME FILE..."
+            cure = "the store is empty; make a keyword: earmark enroll NAME FILE..."
         else:
             cure = f"enroll the speaker first: earmark speakers enroll {name} FILE..."
         kind = KeywordNotFound if noun == "keyword" else SpeakerNotFound

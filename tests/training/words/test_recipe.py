@@ -77,7 +77,7 @@ def test_a_file_that_is_not_toml_is_refused(write, tmp_path):
 
 @pytest.mark.parametrize("name", ["absent.toml", "."])
 def test_a_missing_recipe_is_refused(tmp_path, name):
-    with pytest.raises(InputError, match=r"no such recipe$"):
+    with pytest.raises(InputError, match=r"no such recipe"):
         read_recipe(tmp_path / name)
 
 
@@ -108,7 +108,7 @@ def test_a_key_can_be_set_on_the_command_line(write, override, value):
         ("optimizer.lrr=1", "optimizer.lrr: no such key; did you mean 'lr'"),
         ("=1", "no such key"),
         ("name.first=a", "name.first=a: "),
-        ("data.words.0.split=a", "data.words.0.split=a: 'words' has no keys"),
+        ("data.words.0.split=a", "data.words.0.split=a: 'words' is a value without keys"),
         ("seed=soon", "seed: input should be a valid integer"),
     ],
 )
@@ -127,7 +127,7 @@ def test_a_recipe_says_only_what_differs_from_the_one_it_extends(write, tmp_path
 def test_recipes_that_extend_each_other_are_refused(tmp_path):
     (tmp_path / "a.toml").write_text('extends = "b.toml"\n')
     (tmp_path / "b.toml").write_text('extends = "a.toml"\n')
-    with pytest.raises(InputError, match=r"b\.toml: extends a\.toml, which extends it in turn"):
+    with pytest.raises(InputError, match=r"b\.toml: extends a\.toml, which extends this file in turn"):
         read_recipe(tmp_path / "a.toml")
 
 
