@@ -165,7 +165,7 @@ def test_wrong_input_is_an_error_of_one_line(run, index, take, talks, tmp_path, 
     refused("--keyword", "search", take, "--keyword", "rise", "--index", index)
     refused("--ctm", "search", take, "--index", index, "--json", "--ctm")
     refused("--from", "search", take, take, "--from", "1", "--index", index)
-    refused("neighbor index", "search", take, "--index", index, "--fast")
+    refused("FAISS", "search", take, "--index", index, "--fast")
     refused("energy", "index", talks, "--index", index, "--no-energy-gate")
     refused(str(talks / "absent"), "index", talks / "absent", "--index", talks / "i")
     assert not (talks / "i").exists()

@@ -209,7 +209,7 @@ def test_another_encoder_or_other_settings_are_refused(index, recordings, make_s
 
 
 def test_a_path_that_is_no_index_is_refused(recordings, talks, sum_encoder):
-    with pytest.raises(InputError, match=r"not empty"):
+    with pytest.raises(InputError, match=r"but no index"):
         update_index(talks, recordings, sum_encoder)
     with pytest.raises(InputError, match=r"0\.wav"):
         update_index(talks / "0.wav", recordings, sum_encoder)

@@ -141,7 +141,7 @@ def test_a_query_of_another_encoder_is_refused(opened, query):
 
 
 def test_faiss_is_refused_without_a_neighbor_index(opened, query):
-    with pytest.raises(InputError, match="neighbor index"):
+    with pytest.raises(InputError, match="FAISS"):
         search(opened, query, exact=False)
 
 

@@ -29,12 +29,12 @@ class EncoderEntry(Settings):
     name: str
     fingerprint: str
     width: int = Field(gt=0, description="Dimensions of a frame.")
-    parts: int = Field(1, gt=0, description="Parts of an embedding.")
+    parts: int = Field(1, gt=0, description="Number of parts of an embedding.")
     hop_s: float = Field(gt=0, description="Time between frames.")
 
     @classmethod
     def of(cls, encoder: Encoder) -> "EncoderEntry":
-        """The entry of a loaded encoder."""
+        """Make the entry that describes a loaded encoder."""
         return cls(
             name=encoder.name,
             fingerprint=encoder.fingerprint,
@@ -48,7 +48,7 @@ class EncoderEntry(Settings):
 
 
 class SegmentEntry(Settings):
-    """A segment of an index."""
+    """A segment of an index, as `index.json` lists it."""
 
     name: str = Field(pattern=r"^[0-9a-z-]+$")
     files: int = Field(ge=0)
@@ -70,17 +70,17 @@ class Contents(Settings):
 
 
 def default_path() -> Path:
-    """The default place of an index: `recordings.index` in the user's data folder."""
+    """Return the default folder of an index: `recordings.index` in the user's data folder."""
     return platformdirs.user_data_path("earmark", appauthor=False) / "recordings.index"
 
 
 def has_contents(path: Path) -> bool:
-    """Whether a folder is an index."""
+    """Whether a folder is an index: it contains `index.json`."""
     return (path / NAME).is_file()
 
 
 def read_contents(path: Path) -> Contents:
-    """Read `index.json`.
+    """Read the contents of the index in a folder from its `index.json`.
 
     Raises:
         InputError: there is no index, it is damaged, or a newer version of earmark made it.
@@ -99,19 +99,19 @@ def read_contents(path: Path) -> Contents:
 
 
 def write_contents(path: Path, contents: Contents) -> None:
-    """Replace `index.json`."""
+    """Write the contents of the index in a folder to its `index.json`, in place of the earlier contents."""
     write_text(path / NAME, contents.model_dump_json(indent=1) + "\n")
 
 
 def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
-    """Refuse an encoder that did not make the index.
+    """Raise an error for an encoder that did not make the index.
 
     Raises:
         InputError: the fingerprint of the encoder differs from that in the index.
     """
     if contents.encoder.fingerprint != encoder.fingerprint:
         raise InputError(
-            f"{path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use that encoder, or make "
+            f"{path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use the former, or make "
             "another index",
             key="encoder",
         )

@@ -43,9 +43,9 @@ class FileEntry:
     """An indexed file.
 
     Attributes:
-        path: absolute.
-        size: bytes.
-        mtime_ns: modification time.
+        path: absolute path of the file.
+        size: size of the file in bytes.
+        mtime_ns: time of its last modification, in nanoseconds.
         digest: hash of the content, 32 hexadecimal digits.
         duration_s: length of the audio.
         spans: as in `Recording`.
@@ -64,7 +64,7 @@ class EmbeddedRecording:
     """The frames of a recording, as an index stores them.
 
     Attributes:
-        file: its entry.
+        file: the entry of its file.
         regions: first frame and number of frames of each active region, shape (m, 2).
         frames: int8 frames of all regions, concatenated, shape (n, width).
         scales: float16, the factor of each frame, shape (n,).
@@ -87,7 +87,7 @@ class Failure:
 
 
 def embed_recording(recording: Recording, encoder: Encoder, settings: IndexSettings) -> EmbeddedRecording | Failure:
-    """Embed a file of any length; one that cannot be read gives a `Failure`. Memory: 12 MB per hour, for the frames."""
+    """Embed an audio file of any length, in 12 MB of memory per hour; return a `Failure` if it cannot be indexed."""
     try:
         return _embed(recording, encoder, settings)
     except (EarmarkError, OSError) as error:
@@ -111,11 +111,11 @@ def read_entry(recording: Recording) -> FileEntry:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
     except FileNotFoundError:
-        raise audio.AudioError(f"{path}: no such file") from None
+        raise audio.AudioError(f"{path}: no such file; check the path") from None
     except IsADirectoryError:
         raise audio.AudioError(f"{path}: a folder, not an audio file; name the files in it") from None
     except OSError as error:
-        raise audio.AudioError(f"{path}: cannot be read ({error.strerror})") from None
+        raise audio.AudioError(f"{path}: cannot be read ({error.strerror}); change its permissions") from None
     return FileEntry(str(absolute(path)), status.st_size, status.st_mtime_ns, digest, 0.0, recording.spans)
 
 
@@ -160,7 +160,7 @@ def _check_spans(recording: Recording, duration_s: float, hop_s: float) -> None:
 
 
 def _in_frames(regions: Iterable[Region], hop_s: float, count: int) -> Ints:
-    """First frame and number of frames of each region, shape (m, 2); regions without a frame are dropped."""
+    """Convert regions to first frame and number of frames, shape (m, 2); regions without a frame are dropped."""
     rows = []
     last = 0
     for start_s, end_s in regions:

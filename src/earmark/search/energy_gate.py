@@ -27,7 +27,7 @@ SHORT_S = 2.0  # a shorter recording may be a single word, without noise to comp
 
 
 class LevelMeter:
-    """Levels of frequency bands, measured block by block."""
+    """Measures the levels of frequency bands of a recording, block by block."""
 
     def __init__(self) -> None:
         self._rest: Wave = np.zeros(0, np.float32)
@@ -61,7 +61,7 @@ class LevelMeter:
 
 
 def active_regions(levels: Levels, duration_s: float, settings: IndexSettings) -> list[Region]:
-    """Regions of a recording that may contain speech.
+    """Find the regions of a recording that may contain speech.
 
     Args:
         levels: from `LevelMeter.finish`.
@@ -87,7 +87,7 @@ def active_regions(levels: Levels, duration_s: float, settings: IndexSettings) -
 
 
 def intersect(regions: Sequence[Region], spans: Sequence[Region]) -> list[Region]:
-    """The parts of regions inside spans, such as the clips of a manifest; all regions if there are no spans.
+    """Return the parts of regions inside spans, such as the clips of a manifest; all regions if there are no spans.
 
     >>> intersect([(0.0, 2.0), (3.0, 4.0)], [(1.0, 3.5)])
     [(1.0, 2.0), (3.0, 3.5)]
@@ -99,7 +99,7 @@ def intersect(regions: Sequence[Region], spans: Sequence[Region]) -> list[Region
 
 
 def _excess(levels: Levels) -> NDArray[np.float32]:
-    """Level of the best band of each row above the noise floor, in dB, shape (t,)."""
+    """For each row: how far a band is above its noise floor, in dB, at most; shape (t,)."""
     # Averaged over three rows: the level of steady noise then varies by 1–2 dB.
     padded = np.pad(levels, ((1, 1), (0, 0)), mode="edge")
     smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3

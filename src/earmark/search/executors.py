@@ -40,7 +40,7 @@ class ThreadExecutor:
     def embed(
         self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
     ) -> Generator[EmbeddedRecording | Failure, None, None]:
-        """See `Executor.embed`."""
+        """Yield the result of each recording, in the order of `recordings`, as `Executor.embed` describes."""
         del index
         pool = ThreadPoolExecutor(self._threads)
         futures: deque[Future[EmbeddedRecording | Failure]] = deque()

@@ -26,7 +26,7 @@ _FEWEST_LISTS, _MOST_LISTS = 16, 16_384
 
 
 def faiss() -> Any:
-    """The package `faiss`, imported at the first use.
+    """Import the package `faiss` at its first use, and return it.
 
     Raises:
         InputError: it is not installed.
@@ -37,15 +37,15 @@ def faiss() -> Any:
 
 
 def search_lists(index: Any, queries: Floats, count: int, probes: int, among: Any = None) -> tuple[Floats, Ints]:
-    """Approximate nearest neighbors of queries in an index of inverted lists.
+    """Find approximate nearest neighbors of queries in an index of inverted lists.
 
     Args:
         index: a FAISS index of inverted lists.
         queries: shape (b, width).
         count: neighbors per query.
         probes: inverted lists to search.
-        among: FAISS selector of the vectors to search; None for all. FAISS does not keep its parts alive: the caller
-            must.
+        among: FAISS selector of the vectors to search; None for all. The caller keeps its arrays alive, because FAISS
+            does not.
 
     Returns:
         Similarities, and keys of the neighbors (-1 where there are too few), both of shape (b, count).
@@ -113,7 +113,7 @@ def write_neighbors(segment: IndexSegment, codebook: bytes, encoder: EncoderEntr
 
 
 class NeighborIndex:
-    """The opened neighbor index of a segment. FAISS maps the inverted lists from the disk.
+    """The opened neighbor index of a segment. FAISS reads its inverted lists through a memory map.
 
     Args:
         folder: folder of the segment.
@@ -146,7 +146,7 @@ class NeighborIndex:
 
 
 def lengths_in_frames(settings: IndexSettings, hop_s: float) -> list[int]:
-    """Lengths of the windows in FAISS, in frames."""
+    """Return the lengths, in frames, of the windows whose embeddings FAISS indexes."""
     return sorted({max(1, round(length_s / hop_s)) for length_s in settings.window_lengths_s})
 
 
@@ -159,7 +159,7 @@ def _windows(
 ) -> Iterator[tuple[Ints, Floats]]:
     """Yield keys and embeddings of the windows of a segment, shapes (m,) and (m, width), chunk by chunk.
 
-    With `rng`, some chunks are left out, so that about 4 · `share` of the windows remain.
+    With `rng`, only random chunks of a large segment are read: about 4 · `share` of them, or all if that is above 1.
     """
     lengths, hop = lengths_in_frames(settings, encoder.hop_s), settings.window_hop
     rows = int(segment.offsets[-1])
@@ -184,5 +184,5 @@ def _windows(
 
 
 def _divisor(largest: int, width: int) -> int:
-    """The largest number of code bytes, up to `largest`, that divides the width."""
+    """Return the largest number of code bytes, up to `largest`, that divides the width."""
     return max(size for size in range(1, min(largest, width) + 1) if width % size == 0)

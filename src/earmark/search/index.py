@@ -1,4 +1,4 @@
-"""An opened index."""
+"""A search index, opened for reading."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,7 +12,7 @@ from earmark.search.segments import IndexSegment, open_segment
 
 @dataclass(frozen=True, eq=False)
 class Index:
-    """An index as it was when `open_index` opened it, without recordings that were added later."""
+    """A search index as it was when `open_index` opened it, without recordings that were added later."""
 
     path: Path
     contents: Contents

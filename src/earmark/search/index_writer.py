@@ -30,7 +30,7 @@ RETRAIN_FACTOR = 8
 
 
 class _Location(NamedTuple):
-    """Where the frames of a file are."""
+    """The segment that holds the frames of an indexed file, and the number of the file in this segment."""
 
     segment: str
     number: int
@@ -38,7 +38,7 @@ class _Location(NamedTuple):
 
 
 class IndexWriter:
-    """Changes an index. The caller has locked its folder."""
+    """Adds recordings to an index, drops files, and merges segments; the caller has locked the folder of the index."""
 
     def __init__(self, path: Path, encoder: Encoder, segment_frames: int = SEGMENT_FRAMES) -> None:
         self._path, self._segment_frames = path, segment_frames
@@ -63,12 +63,12 @@ class IndexWriter:
         return known is not None and _is_unchanged(recording, known.file)
 
     def from_job(self, recording: Recording) -> StoredRecording | None:
-        """The frames of the recording, if workers of an interrupted job embedded them."""
+        """Return the frames that workers of an interrupted job embedded for this recording; None if there are none."""
         found = self._from_job.get(str(absolute(recording.path)))
         return found if found is not None and _is_unchanged(recording, found.file) else None
 
     def same_content(self, recording: Recording) -> StoredRecording | None:
-        """The frames of an indexed file with the same content under another name or date, if there is one."""
+        """Return the frames of an indexed file that has the same content but another name or date; None if none has."""
         try:
             # Only a file whose size is known is read for its digest, so that new files are not read twice.
             if recording.path.stat().st_size not in self._sizes:
@@ -84,7 +84,7 @@ class IndexWriter:
         return None
 
     def commit(self, recordings: Sequence[EmbeddedRecording]) -> None:
-        """Add recordings. They replace indexed files of the same name, and indexed files that were moved."""
+        """Add recordings to the index; each replaces the indexed file of its path, and that from which it was moved."""
         if not recordings:
             return
         replaced = {Path(recording.file.path) for recording in recordings}
@@ -98,7 +98,7 @@ class IndexWriter:
         self._learn(entry)
 
     def drop_missing(self, folders: Sequence[Path]) -> int:
-        """Drop files of some folders that no longer exist; returns their number."""
+        """Drop indexed files below these folders that no longer exist; returns the number of dropped files."""
         roots = [absolute(folder) for folder in folders]
         missing = {
             path for path in self._locations if any(path.is_relative_to(root) for root in roots) and not path.is_file()
@@ -119,7 +119,7 @@ class IndexWriter:
                 shutil.rmtree(self._path / SEGMENTS / entry.name, ignore_errors=True)
 
     def update_neighbors(self) -> None:
-        """Write neighbor indexes of all segments if the index is large enough."""
+        """Write the missing neighbor indexes of segments, if the index has at least `neighbors_from_h` hours."""
         contents = self._contents
         frames = sum(self._open(entry).kept_frames for entry in contents.segments)
         if not frames or frames * contents.encoder.hop_s < 3600 * contents.settings.neighbors_from_h:
@@ -140,7 +140,7 @@ class IndexWriter:
                 self._save([done if one.name == entry.name else one for one in self._contents.segments])
 
     def _sweep(self) -> None:
-        """Delete what a killed process left: segments outside the index, drafts, old codebooks, the job."""
+        """Delete what a killed process left in the folder: segments outside the index, drafts, old codebooks, a job."""
         remove_drafts(self._path)
         remove_drafts(self._path / SEGMENTS)
         named = {entry.name for entry in self._contents.segments}
@@ -155,14 +155,14 @@ class IndexWriter:
         remove_job(self._path, keep_frames=True)
 
     def _write(self, recordings: Sequence[EmbeddedRecording]) -> SegmentEntry:
-        """Write a segment that is not part of the index yet."""
+        """Write recordings to a new segment and return its entry, which is not part of the index yet."""
         name = f"{self._next_number():06d}"
         write_segment(self._path / SEGMENTS / name, recordings)
         frames = sum(len(recording.frames) for recording in recordings)
         return SegmentEntry(name=name, files=len(recordings), frames=frames)
 
     def _without(self, paths: Iterable[Path]) -> list[SegmentEntry]:
-        """The entries of all segments, with these files marked as removed."""
+        """Return the entries of all segments, with the files at these paths marked as removed."""
         gone: dict[str, set[int]] = defaultdict(set)
         for path in paths:
             if path in self._locations:
@@ -198,7 +198,7 @@ class IndexWriter:
         self._contents = contents
 
     def _learn(self, entry: SegmentEntry) -> None:
-        """Note the files of a segment."""
+        """Remember the path, digest and size of each file of a segment, for later look-ups."""
         for number, file in self._open(entry).kept_files():
             path = absolute(Path(file.path))
             self._locations[path] = _Location(entry.name, number, file)
@@ -215,14 +215,14 @@ class IndexWriter:
         return open_segment(folder, removed=set(entry.removed), width=self._contents.encoder.width)
 
     def _next_number(self) -> int:
-        """A new number for a segment or codebook: no other has it, or had it since the last sweep."""
+        """Return a number for a new segment or codebook, which none in the folder has."""
         taken = [folder.name for folder in (self._path / SEGMENTS).iterdir()]
         taken += [file.stem.removeprefix("codebook-") for file in self._path.glob("codebook-*.faiss")]
         return 1 + max((int(name) for name in taken if name.isdigit()), default=0)
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that write an index."""
+    """Return the versions of the packages that write an index, by name."""
     found = {"earmark": __version__}
     for package in ("numpy", "onnxruntime", "faiss-cpu"):
         try:

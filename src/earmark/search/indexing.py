@@ -110,12 +110,12 @@ def update_index(
 
 @dataclass(frozen=True)
 class _Plan:
-    """A recording, and where its frames come from.
+    """A recording to index, and the source of its frames.
 
     Attributes:
         recording: the recording.
         stored: frames that exist already; None to embed the recording.
-        is_unchanged: the index holds it already.
+        is_unchanged: the index holds the recording already.
         is_copied: `stored` is part of the index.
     """
 
@@ -139,7 +139,7 @@ def _add(
     progress: Progress,
     commit_s: float,
 ) -> IndexReport:
-    """Embed new and changed recordings and commit them."""
+    """Embed new and changed recordings, commit them to the index, and count the outcomes in a report."""
     plans = [_plan(writer, recording) for recording in _unique(recordings)]
     new = [plan.recording for plan in plans if plan.is_new]
     report = IndexReport()
@@ -164,7 +164,7 @@ def _add(
 
 
 def _plan(writer: IndexWriter, recording: Recording) -> _Plan:
-    """Find out where the frames of a recording come from."""
+    """Decide whether a recording must be embedded, or whether its frames exist already."""
     if writer.is_current(recording):
         return _Plan(recording, is_unchanged=True)
     if (stored := writer.from_job(recording)) is not None:
@@ -199,7 +199,7 @@ def _unique(recordings: Sequence[Recording]) -> Iterator[Recording]:
 
 
 def _prepare(path: Path, encoder: Encoder, settings: IndexSettings | None) -> None:
-    """Make an empty index where there is none; refuse one with another encoder or other settings."""
+    """Make an empty index if there is none; raise an error if the existing one has another encoder or settings."""
     if path.exists() and not path.is_dir():
         raise InputError(f"{path}: is a file, but an index is a folder; name another folder")
     if has_contents(path):
@@ -208,12 +208,13 @@ def _prepare(path: Path, encoder: Encoder, settings: IndexSettings | None) -> No
         for key, value in contents.settings:
             if settings is not None and (given := getattr(settings, key)) != value:
                 raise InputError(
-                    f"{given} given, but {path} was made with {value}; omit it, or make another index", key=key
+                    f"{given} differs from {value}, with which {path} was made; give {value}, or make another index",
+                    key=key,
                 )
         return
     files = [file.name for file in path.iterdir() if file.name not in {SEGMENTS, ".lock"}] if path.is_dir() else []
     if other := [name for name in files if not name.startswith(DRAFT)]:
-        raise InputError(f"{path}: not empty ({other[0]}), but no index; name a new folder")
+        raise InputError(f"{path}: the folder holds {other[0]} but no index; name a new folder")
     (path / SEGMENTS).mkdir(parents=True, exist_ok=True)
     empty = Contents(encoder=EncoderEntry.of(encoder), settings=settings or IndexSettings(), versions=versions())
     write_contents(path, empty)

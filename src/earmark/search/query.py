@@ -79,7 +79,7 @@ def query_from_takes(name: str, takes: Sequence[QueryTake], encoder: Encoder) ->
         InputError: there is no take, or the speech in one is missing, shorter than 0.1 s or longer than 3 s.
     """
     if not takes:
-        raise InputError("none given; give at least one recording of the word", key="takes")
+        raise InputError("give at least one recording of the word", key="takes")
     vectors, durations_s = [], []
     for take in takes:
         wave = _read(take)
@@ -98,25 +98,30 @@ def _read(take: QueryTake) -> Wave:
     length_s = audio.duration_s(take.path)
     start_s = take.start_s or 0.0
     if length_s > LONGEST_TAKE_S and take.start_s is None:
-        raise InputError(f"{take.path}: {length_s:.0f} s long, but a query is one word; give its start and end")
+        raise InputError(
+            f"{take.path}: {length_s:.0f} s long, but a query is one word; give the start and end of the word"
+        )
     if take.end_s is not None and take.end_s <= start_s:
-        raise InputError(f"{take.end_s:g} s is not after the start, {start_s:g} s; give a later end", key="end_s")
+        raise InputError(
+            f"the word ends at {take.end_s:g} s, but starts at {start_s:g} s; give a later end", key="end_s"
+        )
     if take.start_s is not None and start_s >= length_s:
         raise InputError(
-            f"{start_s:g} s is after the end of {take.path}, {length_s:.2f} s; give an earlier start", key="start_s"
+            f"the word starts at {start_s:g} s, but {take.path} ends at {length_s:.2f} s; give an earlier start",
+            key="start_s",
         )
     return audio.read(take.path)
 
 
 def _spoken_part(take: QueryTake, wave: Wave) -> tuple[float, float]:
-    """Start and end of the word."""
+    """Return the start and end of the word in seconds: those that the take gives, or else those of detected speech."""
     duration_s = len(wave) / SAMPLE_RATE
     if take.start_s is not None:
         found: tuple[float, float] | None = (take.start_s, min(duration_s, take.end_s or duration_s))
     else:
         found = find_speech(wave[: round((take.end_s or duration_s) * SAMPLE_RATE)])
     if found is None:
-        raise InputError(f"{take.path}: no speech found; record the word again, or give its start and end")
+        raise InputError(f"{take.path}: no speech found; record the word again, or give the start and end of the word")
     length_s = found[1] - found[0]
     if not SHORTEST_S <= length_s <= LONGEST_S:
         raise InputError(

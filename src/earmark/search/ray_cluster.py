@@ -64,7 +64,7 @@ class RayExecutor:
     def embed(
         self, recordings: Sequence[Recording], encoder: Encoder, settings: IndexSettings, index: Path
     ) -> Generator[EmbeddedRecording | Failure, None, None]:
-        """See `Executor.embed`; Ray starts only if there are recordings."""
+        """Yield the result of each recording, as `Executor.embed` does; without recordings, Ray does not start."""
         if not recordings:
             return
         with connected(self) as ray:
@@ -128,7 +128,7 @@ def _run(ray: Any, address: str, workers: int, shards: Sequence[Path]) -> Iterat
 
 
 def _embed_shards(batch: dict[str, Any]) -> Any:
-    """The task of a worker: embed shards, and return a table of results, or the error."""
+    """Embed the shards of a batch on a worker; returns a table with a row per recording, or per shard that failed."""
     import pyarrow
 
     rows: list[dict[str, Any]] = []
@@ -141,19 +141,19 @@ def _embed_shards(batch: dict[str, Any]) -> Any:
 
 
 def _check_local_only() -> None:
-    """Refuse a Ray that was imported before the environment was set: Ray reads it at import."""
+    """Raise an error if Ray was imported before its environment variables were set: it reads them at import."""
     from ray._private import ray_constants
 
     if getattr(ray_constants, "ENABLE_RAY_CLUSTER", True):
         raise InputError(
-            "ray: was imported earlier, so that it would accept connections from other machines; import it later, or "
-            "connect with ray.init first"
+            "ray: was imported too early, so that it would accept connections from other machines; do not import ray "
+            "before indexing, or connect with ray.init first"
         )
 
 
 @contextmanager
 def _local(ray: Any, workers: int | None) -> Iterator[None]:
-    """Start and stop a Ray that only this machine can reach."""
+    """Run a Ray that only this machine can reach during the block, then stop it."""
     # In /tmp: the length of socket paths is limited, and the user's temporary folder may have a longer path.
     home = tempfile.mkdtemp(prefix="earmark-ray-", dir="/tmp" if os.path.isdir("/tmp") else None)
     try:
@@ -174,7 +174,7 @@ def _local(ray: Any, workers: int | None) -> Iterator[None]:
 
 @contextmanager
 def _remote(ray: Any, address: str) -> Iterator[None]:
-    """Connect with a running Ray, and disconnect."""
+    """Connect with a running Ray during the block, then disconnect."""
     try:
         _check_reachable(address)
         ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL)
@@ -190,7 +190,7 @@ def _remote(ray: Any, address: str) -> Iterator[None]:
 
 
 def _check_reachable(address: str) -> None:
-    """Open a connection to the address: Ray itself would wait for minutes."""
+    """Raise an error if no server answers at the address within seconds; Ray itself would wait for minutes."""
     if address == "auto":
         return
     host, colon, port = address.removeprefix("ray://").rpartition(":")
@@ -200,7 +200,7 @@ def _check_reachable(address: str) -> None:
 
 
 def _reason(error: BaseException) -> str:
-    """The message of Ray in one line: the last line of the first traceback, which comes from the worker."""
+    """Return an error of Ray in one line: the last line of the first traceback, which comes from the worker."""
     first, *_ = str(error).split("The above exception was the direct cause")
     lines = [line.strip() for line in first.splitlines() if line.strip()]
     return (lines[-1] if lines else type(error).__name__)[:300]

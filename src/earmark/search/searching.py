@@ -82,7 +82,7 @@ class _Peaks:
         )
 
     def best(self, count: int) -> "_Peaks":
-        """The peaks with the highest scores, at most `count`."""
+        """Return the peaks with the highest scores, at most `count`."""
         if len(self.scores) <= count:
             return self
         kept = np.argpartition(-self.scores, count)[:count]
@@ -146,7 +146,7 @@ def search(
 
 
 def _check(index: Index, query: Query, exact: bool | None) -> bool:
-    """Whether to score all windows; checks that the query and the index allow it."""
+    """Return whether to score all windows; raise an error if the query or `exact` does not suit the index."""
     if query.encoder != index.encoder.fingerprint:
         raise InputError(
             f"{query.name}: embedded by the encoder {query.encoder[:12]}, but {index.path} was made by "
@@ -156,21 +156,21 @@ def _check(index: Index, query: Query, exact: bool | None) -> bool:
         return not index.has_neighbors
     if not exact and not index.has_neighbors:
         raise InputError(
-            f"{index.path}: no neighbor index, because it holds less than "
-            f"{index.contents.settings.neighbors_from_h:g} h; score all windows"
+            f"{index.path}: FAISS cannot search this index, because it has less than "
+            f"{index.contents.settings.neighbors_from_h:g} h of audio; set exact to score all windows"
         )
     return exact
 
 
 def _columns(lengths: Sequence[int], wanted: float, settings: SearchSettings) -> list[int]:
-    """Choose the window lengths to score: those in the tempo range, or else the nearest one."""
+    """Return the positions of the `lengths` to score: those in the tempo range around `wanted`, else the nearest."""
     low, high = settings.tempo_range
     found = [column for column, length in enumerate(lengths) if low * wanted <= length <= high * wanted]
     return found or [int(np.argmin(np.abs(np.log(np.array(lengths) / wanted))))]
 
 
 def _all_rows(segment: IndexSegment, longest: int, chunk: int) -> Iterator[_Rows]:
-    """All rows of a segment, in chunks."""
+    """Split all rows of a segment into ranges of `chunk` rows."""
     rows = int(segment.offsets[-1])
     for low in range(0, rows, chunk):
         yield _Rows(max(0, low - longest), low, min(low + chunk, rows))
@@ -179,7 +179,7 @@ def _all_rows(segment: IndexSegment, longest: int, chunk: int) -> Iterator[_Rows
 def _rows_around(
     segment: IndexSegment, stops: Ints, lengths: Ints, shortest: int, longest: int, around: int
 ) -> Iterator[_Rows]:
-    """Rows around candidate windows, within their regions.
+    """Yield ranges of rows around candidate windows, within the regions of the windows.
 
     Args:
         segment: segment of the candidates.
@@ -228,7 +228,7 @@ def _expand(segment: IndexSegment, ranges: Sequence[_Rows]) -> tuple[Ints, Ints,
 
     Returns:
         Three arrays of shape (n,): the rows; for each row, the position in this array where its region starts in its
-        range; and whether the window that ends with the row is wanted.
+        range; and whether the windows that end with the row are scored.
     """
     sizes = [rows.high - rows.first for rows in ranges]
     rows = np.concatenate([np.arange(first, high) for first, _, high in ranges])
@@ -252,7 +252,7 @@ def _peaks(segment: IndexSegment, number: int, rows: Ints, starts: Ints, scores:
 
 
 def _hits(index: Index, peaks: _Peaks, top: int | None, overlap: float, without: Collection[str]) -> list[Hit]:
-    """Make hits of the best of overlapping windows, sorted by falling score."""
+    """Make hits from peaks, sorted by falling score; drop a peak that overlaps a better one by more than `overlap`."""
     hop_s = index.encoder.hop_s
     hits: list[Hit] = []
     taken: dict[tuple[int, int], list[tuple[int, int]]] = {}
@@ -274,5 +274,5 @@ def _hits(index: Index, peaks: _Peaks, top: int | None, overlap: float, without:
 
 
 def _overlap(start: int, stop: int, other_start: int, other_stop: int) -> float:
-    """Overlap of two windows as a share of the shorter one."""
+    """Return the overlap of two windows as a share of the shorter one."""
     return (min(stop, other_stop) - max(start, other_start)) / min(stop - start, other_stop - other_start)

@@ -34,7 +34,7 @@ _ARRAYS = ("frames", "scales", "norms")
 
 @dataclass(frozen=True, eq=False)
 class IndexSegment:
-    """An opened segment.
+    """A segment of an index, opened for reading.
 
     Attributes:
         folder: folder of the segment.
@@ -70,19 +70,19 @@ class IndexSegment:
         return int(self.regions[self.is_kept, 2].sum())
 
     def kept_files(self) -> Iterator[tuple[int, FileEntry]]:
-        """Files that are still in the index, with their numbers."""
+        """Yield number and entry of each file of the segment that is still in the index."""
         return ((number, file) for number, file in enumerate(self.files) if number not in self.removed)
 
     def region_of(self, rows: Ints) -> Ints:
-        """Number of the region of each row; same shape as `rows`."""
+        """Return the number of the region that contains each row; same shape as `rows`."""
         return np.searchsorted(self.offsets, rows, side="right") - 1
 
     def dequantize(self, low: int, high: int) -> Floats:
-        """Frames of some rows, shape (high - low, width)."""
+        """Convert the frames of the rows from `low` to `high` to floats, shape (high - low, width)."""
         return dequantize(self.frames[low:high], self.scales[low:high])
 
     def recording(self, number: int) -> EmbeddedRecording:
-        """The frames of one file, as it was embedded."""
+        """Read the frames of the file with this number, as they were embedded."""
         (own,) = np.nonzero(self.regions[:, 0] == number)
         # The regions of a file are adjacent.
         low, high = (int(self.offsets[own[0]]), int(self.offsets[own[-1] + 1])) if len(own) else (0, 0)
@@ -108,7 +108,7 @@ class StoredRecording:
     width: int
 
     def read(self) -> EmbeddedRecording:
-        """Read the frames."""
+        """Read the frames of the recording from its segment."""
         found = open_segment(self.folder, width=self.width).recording(self.number)
         return replace(found, file=replace(self.file, duration_s=found.file.duration_s))
 
@@ -154,7 +154,7 @@ def open_segment(folder: Path, *, removed: Set[int] = frozenset(), width: int) -
 
 
 def read_files(folder: Path) -> tuple[FileEntry, ...]:
-    """The file entries of a segment.
+    """Read the file entries of the segment in a folder.
 
     Raises:
         InputError: the entries are missing or damaged.

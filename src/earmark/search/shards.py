@@ -184,12 +184,12 @@ def embed_shard(shard: Path, *, most_attempts: int = MOST_ATTEMPTS) -> list[Shar
 
 
 def segment_folder(index: Path, result: ShardResult) -> Path:
-    """The folder with the frames of a recording."""
+    """Return the folder of the segment that holds the frames of a recording."""
     return index / FOLDER / _EMBEDDED / result.segment
 
 
 def embedded_recordings(index: Path, width: int) -> dict[str, StoredRecording]:
-    """The recordings that workers of an interrupted job embedded, by path."""
+    """Return the recordings that workers of an interrupted job embedded, by path."""
     found = {}
     for folder in sorted(_finished(index)):
         try:
@@ -217,7 +217,7 @@ def remove_job(index: Path, *, keep_frames: bool) -> None:
 
 
 def _embed_rows(job: Path, rows: Sequence[dict[str, Any]], settings: IndexSettings) -> dict[str, ShardResult]:
-    """Embed recordings and write their frames; results by path."""
+    """Embed the recordings of some rows of a shard, and write their frames; returns the results by path."""
     embedded = [(row["path"], *_embed(_recording(row), _load_encoder(job), settings)) for row in rows]
     whole = [found for _, found, _ in embedded if isinstance(found, EmbeddedRecording)]
     if whole:
@@ -231,7 +231,7 @@ def _embed_rows(job: Path, rows: Sequence[dict[str, Any]], settings: IndexSettin
 
 
 def _finished(index: Path) -> Iterator[Path]:
-    """Folders of shards whose frames are complete."""
+    """Yield the folders that hold the complete frames of a shard."""
     folder = index / FOLDER / _EMBEDDED
     return (path for path in folder.glob("*") if path.is_dir() and not path.name.startswith("."))
 
@@ -251,7 +251,7 @@ def _split(rows: Sequence[dict[str, Any]], largest_bytes: int, most_recordings: 
 
 
 def _row(recording: Recording) -> dict[str, Any]:
-    """The row of a recording in a shard."""
+    """Make the row that describes a recording in the table of a shard."""
     try:
         status = recording.path.stat()
         size, mtime_ns = status.st_size, status.st_mtime_ns
@@ -268,7 +268,7 @@ def _recording(row: dict[str, Any]) -> Recording:
 def _embed(
     recording: Recording, encoder: Encoder, settings: IndexSettings
 ) -> tuple[EmbeddedRecording | Failure, tuple[str, ...]]:
-    """Embed a recording; also returns the warnings about it, which the worker cannot show."""
+    """Embed a recording; returns the result, and the warnings about its audio, which a worker cannot show."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         found = embed_recording(recording, encoder, settings)
@@ -280,7 +280,7 @@ def _hash(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _written_results(job: Path, name: str) -> dict[str, ShardResult]:
-    """Results by path of the frames in a folder; empty if there is no such folder."""
+    """Return the results for the frames in the folder `name`, by path of the recording; empty without this folder."""
     folder = job / _EMBEDDED / name
     if not (folder / FILES).exists():
         return {}
@@ -300,8 +300,8 @@ def _attempt(job: Path, rows: Sequence[dict[str, Any]], most: int) -> Iterator[N
     name = f"{_ATTEMPT}{_hash(rows)}-"
     if len(list((job / _EMBEDDED).glob(f"{name}*"))) >= most:
         raise EarmarkError(
-            f"{rows[0]['path']}: {most} workers died while they embedded it and the {len(rows) - 1} recordings after "
-            "it; index these without a cluster to find the cause, or give the workers more memory"
+            f"{rows[0]['path']}: {most} workers died while they embedded this and the {len(rows) - 1} "
+            "recordings after it; index these without a cluster to find the cause, or give the workers more memory"
         )
     mark = job / _EMBEDDED / f"{name}{uuid4().hex[:8]}"
     mark.touch()
@@ -336,17 +336,18 @@ def _loaded(path: Path, mtime_ns: int, size: int) -> Encoder:
 
 
 def _as_given(message: str, path: Path) -> str:
-    """Write the paths in a message of a worker as the caller gave them."""
+    """Replace absolute paths in a message of a worker by paths as the caller gave them."""
     whole = str(absolute(path))
     folder = whole.removesuffix(str(path))  # the current folder, if the path is relative
     text = message.replace(whole, str(path)) if folder in ("", whole) else message.replace(folder, "")
-    if text == f"{path}: no such file" and path.is_file():
-        return f"{text} on the worker; all machines must see the recordings under the same path"
+    missing = f"{path}: no such file"
+    if text.startswith(missing) and path.is_file():
+        return f"{missing} on the worker; all machines must see the recordings under the same path"
     return text
 
 
 def _pyarrow() -> tuple[Any, Any]:
-    """The packages pyarrow and pyarrow.parquet, imported at the first use.
+    """Import pyarrow and pyarrow.parquet at their first use, and return both.
 
     Raises:
         InputError: they are not installed.

@@ -52,7 +52,7 @@ def region_starts(sizes: Ints) -> Ints:
 def dot_products(
     numbers: NDArray[np.int8], scales: Halves, vector: Floats, parts: int, *, chunk: int = CHUNK_FRAMES
 ) -> Floats:
-    """Dot product of each frame with a vector, separately for each part of an embedding.
+    """Compute the dot product of each frame with a vector, separately for each part of an embedding.
 
     Args:
         numbers: from `quantize`, shape (n, width).
@@ -126,7 +126,7 @@ def measure_norms(
     *,
     chunk: int = CHUNK_FRAMES,
 ) -> Halves:
-    """Norm of the sum of each window, divided by its length.
+    """Compute the norm of the sum of the frames of each window, divided by the length of the window.
 
     Args:
         numbers: from `quantize`, shape (n, width).
@@ -195,12 +195,12 @@ def quantize(frames: Floats) -> tuple[NDArray[np.int8], Halves]:
 
 
 def dequantize(numbers: NDArray[np.int8], scales: Halves) -> Floats:
-    """Frames from the result of `quantize`, shape (n, width)."""
+    """Convert the result of `quantize` back to frames of floats, shape (n, width)."""
     return numbers.astype(np.float32) * scales.astype(np.float32)[:, None]
 
 
 def _part_sums(sums: NDArray[Any], stops: Ints, starts: Ints, length: int, parts: int) -> Iterator[NDArray[Any]]:
-    """Sums of windows for each part of an embedding, each of shape (m, width / parts)."""
+    """Yield the sums of windows for each part of an embedding, each of shape (m, width / parts)."""
     width = sums.shape[1] // parts
     edges = _part_edges(length, parts)
     for part in range(parts):
