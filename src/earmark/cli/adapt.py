@@ -82,7 +82,7 @@ def adapt(
 
     initialization = choose_initialization(init, recipe)
     if validation is not None and not validation.exists():
-        raise InputError(f"{validation}: no such file; name a list or manifest of labeled segments", key="validation")
+        raise InputError(f"{validation}: no such file; give a list or manifest of labeled segments", key="validation")
     manifest, corpus = read_speech(source, split, speaker_pattern), _corpus_name(source)
     if validation_audio is None and _is_list(validation):
         validation_audio = manifest.folder
@@ -131,7 +131,7 @@ def _train(training: "SelfTraining") -> "AdaptationResult":
 
 
 def _corpus_name(source: Path) -> str:
-    """Name of a corpus: that of its manifest or folder. If the manifest is called `manifest`, that of its folder."""
+    """Return the name of a corpus: that of its manifest or folder; for a file called `manifest`, that of its folder."""
     path = source.resolve()
     name = path.parent.name if path.stem == "manifest" else path.stem if path.is_file() else path.name
     return re.sub(r"[^\w.-]+", "-", name).lstrip(".") or "corpus"

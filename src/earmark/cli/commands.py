@@ -57,7 +57,7 @@ class Command(TyperCommand):
     # Click assigns and reads `params` and `callback` as attributes; the first read imports the command.
     @property
     def params(self) -> list[Any]:
-        """The options and arguments."""
+        """The options and arguments of the command; the first read imports its module."""
         self._make()
         return self._params
 
@@ -104,7 +104,7 @@ class Command(TyperCommand):
             raise InputError(error.problem, key=flag) from error
 
     def flag_of(self, key: str) -> str | None:
-        """The option of a parameter or settings field; None if the command has no option for it."""
+        """Return the option of a parameter or settings field; None if the command has no option for it."""
         self._make()
         return (self._flags or {}).get(key)
 
@@ -124,7 +124,7 @@ class Command(TyperCommand):
 
 
 class Group(TyperGroup):
-    """A group that never suggests a destructive command."""
+    """A group of commands, which never suggests one that deletes data for a misspelled name."""
 
     _commands: MutableMapping[str, Any]
     source: ClassVar[Declaration | None] = None
@@ -132,7 +132,7 @@ class Group(TyperGroup):
 
     @property
     def commands(self) -> MutableMapping[str, Any]:
-        """The commands by name."""
+        """The commands of the group by name; the first read imports its module."""
         if self.source is not None and not self._commands:
             self._commands = typer.main.get_group(_load(self.source)).commands
         return self._commands
@@ -203,10 +203,10 @@ class App(typer.Typer):
 
 
 def _without_line_breaks(doc: str) -> str:
-    """A docstring with one line per paragraph, so that the help fills its own width."""
+    """Put each paragraph of a docstring on one line, so that the help fills its own width."""
     return "\n\n".join(" ".join(paragraph.split("\n")) for paragraph in doc.split("\n\n"))
 
 
 def _load(declared: Declaration) -> Any:
-    """The function of a command, or the `App` of a group."""
+    """Import the module of a declaration; returns the function of its command, or the `App` of its group."""
     return getattr(import_module(declared.module), declared.attribute)

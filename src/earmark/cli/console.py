@@ -22,7 +22,7 @@ def report(error: EarmarkError) -> int:
 
 
 def one_line(error: Exception) -> str:
-    """The message of an error, without line breaks; for a missing package, the command that installs it."""
+    """Return the message of an error without line breaks; for a missing package, the command that installs it."""
     if isinstance(error, MissingPackage):
         from earmark.cli.extras import install_command, origin
 
@@ -73,7 +73,7 @@ def print_table(columns: Iterable[str], rows: Iterable[Iterable[str]], title: st
 
 
 def time_text(seconds: float) -> str:
-    """A time for tables: in seconds below a minute, else in minutes and seconds.
+    """Format a time for tables: in seconds below a minute, else in minutes and seconds.
 
     >>> time_text(59.5), time_text(83.456), time_text(3723.4)
     ('59.50 s', '1:23.46', '1:02:03.40')

@@ -42,7 +42,7 @@ class Declaration:
 
 
 def declarations(package: str, folder: Path) -> list[Declaration]:
-    """The commands and groups that the modules of a package declare, by module name, then in the order of the source.
+    """List the commands and groups that the modules of a package declare, by module name and then source order.
 
     Args:
         package: full name of the package.
@@ -71,7 +71,7 @@ def _declared(module: str, tree: ast.Module) -> Iterator[Declaration]:
 
 
 def _arguments(call: ast.Call) -> dict[str, str]:
-    """The string literals among the arguments of a call, by keyword; a positional one is the `name`."""
+    """Return the string literals among the arguments of a call, by keyword; a positional one is the `name`."""
     arguments = dict(zip(["name"], call.args, strict=False)) | {str(one.arg): one.value for one in call.keywords}
     return {
         name: one.value

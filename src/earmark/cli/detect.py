@@ -85,7 +85,7 @@ def detect(
 
 
 def _check_plot(plot: Path | None, count: int, start_s: float, end_s: float | None) -> None:
-    """Refuse wrong options of a plot before the work starts."""
+    """Raise an error for wrong options of a plot, before the recordings are read."""
     from earmark.core.errors import InputError
 
     if plot is None:
@@ -95,7 +95,7 @@ def _check_plot(plot: Path | None, count: int, start_s: float, end_s: float | No
     from earmark.cli import detection_plot
 
     if count > 1:
-        raise InputError(f"draws one recording, not {count}; give one FILE", key="plot")
+        raise InputError(f"a plot shows one recording, not {count}; give one FILE", key="plot")
     detection_plot.check_path(plot, "plot")
 
 
@@ -108,7 +108,7 @@ def _detector(
     false_alarms_per_hour: float | None,
     on_refusal: "Callable[[Detection], object]",
 ) -> "tuple[Detector, dict[str, float]]":
-    """The detector, and the threshold of each speaker."""
+    """Make a detector of stored keywords; returns it, and the voice threshold of each needed speaker by name."""
     from earmark.core.errors import InputError
     from earmark.models.encoder import load_encoder
     from earmark.spotting.detector import Detector
@@ -209,7 +209,7 @@ def _is_same_word(one: "Detection", other: "Detection") -> bool:
 
 
 def _note(file: Path, refused: "Sequence[Detection]", least: dict[str, float]) -> None:
-    """Print one note per keyword that was detected in other voices only."""
+    """Print a note for each keyword detected in other voices only; `least` has the voice threshold of each speaker."""
     for keyword, speaker in dict.fromkeys((one.keyword, one.speaker or "") for one in refused):
         same = [one for one in refused if one.keyword == keyword]
         nearest = max(same, key=lambda one: one.speaker_score or -1.0)
@@ -222,7 +222,7 @@ def _note(file: Path, refused: "Sequence[Detection]", least: dict[str, float]) -
 
 
 def _plot_span(file: Path, start_s: float, end_s: float | None) -> tuple[float, float]:
-    """Start and end of the plot, in seconds.
+    """Return start and end of the plot, in seconds.
 
     Raises:
         InputError: it is empty or too long.

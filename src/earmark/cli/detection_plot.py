@@ -22,11 +22,11 @@ CURVES = ("#2b59c3", "#e08e0b", "#7b2d8b", "#3a7d44", "#8c564b", "#5a6472")
 
 
 def check_path(path: Path, key: str) -> None:
-    """Check that a plot can be written, before the work that it shows.
+    """Check that a plot can be written, before the slow work whose result it shows.
 
     Args:
-        path: of the plot.
-        key: parameter that names it.
+        path: file of the plot.
+        key: parameter whose value is the path, for messages.
 
     Raises:
         InputError: matplotlib is missing, the suffix is not one of `SUFFIXES`, or the folder does not exist.
@@ -53,11 +53,11 @@ def draw(
     """Plot waveform, spectrogram, and the score of each keyword with its threshold.
 
     Args:
-        path: one of `SUFFIXES` gives the format.
+        path: file to write; its suffix, one of `SUFFIXES`, gives the format.
         wave: shape (n,), from `lead_s` before the start of the plot.
         detector: gives the scores.
         detections: of the whole recording.
-        title: above the plot.
+        title: text above the plot.
         truth: start and end of the true keywords, in seconds.
         start_s: start of the plot in the recording.
         lead_s: audio before the start, in seconds, that only completes the windows of the first scores.

@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Kind:
-    """The functions for keywords, or for speakers, in one store.
+    """How commands enroll, read, save and remove the keywords of a store, or its speakers.
 
     Attributes:
-        label: noun in messages, with a space after it.
-        rate_name: name of the argument that sets the threshold.
+        label: noun before a name in messages, with a space after it; empty for keywords.
+        rate_name: argument of `enroll`, `extend` and `reembed` that determines the threshold.
         found_at: words before the value of a threshold, in messages.
     """
 
@@ -39,7 +39,7 @@ class Kind:
 
 
 def keyword_kind(store: "KeywordStore") -> Kind:
-    """The functions for keywords."""
+    """Make the `Kind` for the keywords of a store."""
     from earmark.spotting import enrollment
 
     return Kind(
@@ -57,7 +57,7 @@ def keyword_kind(store: "KeywordStore") -> Kind:
 
 
 def speaker_kind(store: "KeywordStore") -> Kind:
-    """The functions for speakers."""
+    """Make the `Kind` for the speakers of a store."""
     from earmark.spotting import enrollment
 
     return Kind(
@@ -75,7 +75,7 @@ def speaker_kind(store: "KeywordStore") -> Kind:
 
 
 def check_enrolling(kind: Kind, name: str, *, add: bool, replace: bool) -> Any:
-    """Check the name; returns the keyword or speaker to add takes to, None for a new one.
+    """Check the name of a keyword or speaker to enroll; returns the one to add takes to, None for a new one.
 
     Raises:
         InputError: the name is not valid, is taken, or is unknown where takes are added.
@@ -130,7 +130,7 @@ def reembed(kind: Kind, names: Sequence[str] | None, encoder: Any, rate: float |
 
 
 def recordings_of(files: Iterable[Path]) -> list[Path]:
-    """The files, with the recordings of a folder in place of the folder.
+    """List recordings: files as they are, and for a folder the recordings in it.
 
     Raises:
         InputError: a folder contains no recording.
@@ -141,7 +141,7 @@ def recordings_of(files: Iterable[Path]) -> list[Path]:
 
 
 def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None) -> str:
-    """The reason for the value of a threshold, as the end of a sentence; empty if the user gave the rate.
+    """Explain the value of a threshold, as the end of a sentence; empty if the user gave the rate.
 
     Args:
         known: the keyword or speaker before the command.
@@ -158,7 +158,7 @@ def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None)
 
 
 def encoder_label(fingerprint: str) -> str:
-    """Name of a shipped encoder; the beginning of the fingerprint of any other."""
+    """Return the name of the shipped encoder with this fingerprint; for another, the beginning of the fingerprint."""
     from earmark.models.onnx_model import shipped_name
 
     return shipped_name(fingerprint) or fingerprint[:12]
@@ -184,7 +184,7 @@ def print_takes(takes: Iterable["Take"]) -> None:
 
 
 def verify_file(speaker: "Speaker", file: Path, encoder: "SpeakerEncoder") -> "Verification":
-    """Verify a recording; errors name the file.
+    """Verify whether a recording is of a speaker's voice; errors name the file.
 
     Raises:
         InputError: the file is too long or contains no speech, or the speaker is of another encoder.
@@ -195,7 +195,9 @@ def verify_file(speaker: "Speaker", file: Path, encoder: "SpeakerEncoder") -> "V
 
     length_s = audio.duration_s(file)  # refuses a long file before it is read
     if length_s > LONGEST_TAKE_S:
-        raise InputError(f"{file}: {length_s:.0f} s are too long; cut out a part of at most {LONGEST_TAKE_S:.0f} s")
+        raise InputError(
+            f"{file}: {length_s:.0f} s of audio are too long; cut out a part of at most {LONGEST_TAKE_S:.0f} s"
+        )
     wave = audio.read(file)
     try:
         return verify(speaker, wave, encoder=encoder)

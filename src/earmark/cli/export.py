@@ -52,8 +52,8 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
     console.say(f"wrote {out}: embeddings of {encoder.dimension} numbers, {out.stat().st_size / 1e6:.1f} MB")
     if recipe.kind == "sequences":
         warnings.warn(
-            f"{out}: not calibrated, because its training had no labeled words; it can search, but not enroll "
-            "keywords; earmark adapt calibrates its encoders",
+            f"{out}: the encoder is not calibrated, because its training had no labeled words; it can search, but not "
+            "enroll keywords; adapt an encoder with earmark adapt, which calibrates it",
             stacklevel=2,
         )
         return
@@ -67,8 +67,8 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
         console.say(f"calibrated: at 5 % false accepts {misses} of the speaker's clips are rejected")
         if recipe.data.known_validation:
             warnings.warn(
-                f"{out}: calibrated on speakers of its training, so the threshold accepts more impostors than the "
-                "rate says; calibrate on other speakers",
+                f"{out}: the encoder is calibrated on speakers of its training, so a threshold accepts more impostors "
+                "than its rate; give the recipe other speakers for validation",
                 stacklevel=2,
             )
 
@@ -76,12 +76,14 @@ def write_encoder(checkpoint: Path, out: Path) -> None:
 def _calibrated(
     calibrate: "Callable[..., Calibration]", out: Path, recipe: "Recipe", enrolled: str
 ) -> "Calibration | None":
-    """Calibrate an encoder; None, with a warning, if the recipe's clips cannot."""
+    """Calibrate an encoder; None, with a warning, if the clips of the recipe do not suffice."""
     try:
         with console.progress_bar() as progress:
             return calibrate(out, recipe, progress=progress)
     except InputError as error:
-        warnings.warn(f"{out}: not calibrated, so it cannot enroll {enrolled} yet: {error}", stacklevel=3)
+        warnings.warn(
+            f"{out}: the encoder is not calibrated, so it cannot enroll {enrolled} yet: {error}", stacklevel=3
+        )
         return None
 
 

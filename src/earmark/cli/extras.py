@@ -11,7 +11,7 @@ CONSTRAINTS = "constraints.txt"
 
 
 def origin() -> str | None:
-    """Where this installation came from, as ``direct_url.json`` of PEP 610; None if from a package index."""
+    """Return the ``direct_url.json`` (PEP 610) of this installation; None if it is from a package index."""
     try:
         return distribution("earmark").read_text("direct_url.json")
     except PackageNotFoundError:  # the source is on PYTHONPATH
@@ -22,8 +22,8 @@ def install_command(extra: str, record: str | None) -> str:
     """The command that adds an extra to an installation.
 
     Args:
-        extra: as in pyproject.toml.
-        record: of `origin`.
+        extra: name of the extra in pyproject.toml.
+        record: the result of `origin`.
 
     An installation from a folder with a constraints.txt, such as a clone, gets the versions that are written there.
 

@@ -106,14 +106,14 @@ def index(
 
 
 def _processors() -> int:
-    """Number of processors that this process may use."""
+    """Return the number of processors that this process may use."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
 
 
 def _recordings(source: Path) -> "Sequence[Recording]":
-    """The recordings of a folder, file or manifest."""
+    """List the recordings to index of a folder, an audio file or a manifest."""
     from earmark.data.corpora.folder import recordings_in
     from earmark.data.manifest import read_manifest
     from earmark.search import Recording
@@ -133,7 +133,7 @@ def _recordings(source: Path) -> "Sequence[Recording]":
 
 
 def _shipped_encoder(path: Path) -> str | None:
-    """The name of the shipped encoder that made an index; None if there is no index, or another encoder made it."""
+    """Name the shipped encoder that made an index; None if there is no index, or another encoder made it."""
     from earmark.models.encoder import SHIPPED
     from earmark.search.contents import has_contents, read_contents
 
@@ -142,7 +142,7 @@ def _shipped_encoder(path: Path) -> str | None:
 
 
 def _settings(path: Path, given: "IndexSettings") -> "IndexSettings":
-    """The settings of an existing index, changed by the given ones; for a new index, the given settings."""
+    """Return the settings of an existing index, changed by the given ones; for a new index, the given settings."""
     from earmark.search.contents import has_contents, read_contents
 
     if not has_contents(path):

@@ -74,7 +74,7 @@ def restrict(
     from earmark.store.store import KeywordStore
 
     if any_speaker == (only_speaker is not None):
-        raise InputError("give one of --only-speaker NAME and --any-speaker")
+        raise InputError("give either --only-speaker NAME or --any-speaker")
     with KeywordStore(store) as kept:
         kept.restrict(name, only_speaker)
     console.say(f"{name!r}: {f'only speaker {only_speaker!r}' if only_speaker else 'any speaker'}")

@@ -76,11 +76,11 @@ def search(
     from earmark.search.hits import as_ctm
 
     if bool(takes) == bool(keyword):
-        raise InputError("name recordings of the word, or --keyword NAME, and not both")
+        raise InputError("give either recordings of the word or --keyword NAME")
     if as_json and ctm:
         raise InputError("--json and --ctm: choose one of them")
     if word.model_fields_set and (keyword or len(takes or ()) > 1):
-        raise InputError("--from and --to need exactly one TAKE.wav")
+        raise InputError("--from and --to are for one recording of the word; give exactly one TAKE.wav")
     index = open_index(index_path)
     if not index.file_count:
         console.show_warning(f"{index.path}: no recordings in it; add some with `earmark index`", UserWarning, "", 0)
@@ -104,7 +104,7 @@ def load_encoder_of(index: "Index", name: str | None) -> "Encoder":
     """Load the encoder that made an index.
 
     Args:
-        index: opened.
+        index: the opened index.
         name: name or file of the encoder; None for the shipped encoder that the index names.
 
     Raises:
@@ -115,7 +115,9 @@ def load_encoder_of(index: "Index", name: str | None) -> "Encoder":
     from earmark.search.contents import check_encoder
 
     if name is None and index.encoder.name not in SHIPPED:
-        raise InputError(f"{index.path} was made by your encoder {index.encoder.name!r}; name its file", key="encoder")
+        raise InputError(
+            f"{index.path} was made by your encoder {index.encoder.name!r}; name its .onnx file", key="encoder"
+        )
     loaded = load_encoder(name or index.encoder.name)
     check_encoder(index.path, index.contents, loaded)
     return loaded

@@ -137,7 +137,7 @@ class SettingsOptions:
 
     Attributes:
         source: the model, or a reference ``"module:Class"``.
-        parameter: parameter of the command that gets the settings.
+        parameter: parameter of the command to which the settings are passed.
         flags: differences of options, by the path of their field.
         without: paths of fields that have no option.
         prefix: beginning of the name of each option.
@@ -160,7 +160,7 @@ class SettingsOptions:
         return model
 
     def options(self) -> list[SettingsOption]:
-        """An option per field.
+        """Make the option of each field of the model.
 
         Raises:
             TypeError: a field has no option, or `flags` and `without` name a field that does not exist.
@@ -173,7 +173,7 @@ class SettingsOptions:
         return [self._option(key, about) for key, about in fields.items()]
 
     def read(self, options: Sequence[SettingsOption], values: Mapping[str, Any]) -> "BaseModel":
-        """Settings with the values of the options.
+        """Make settings from the values of the options.
 
         Args:
             options: the options of this model.
@@ -243,7 +243,7 @@ def options_from(
 
     Args:
         source: the model; or a reference ``"module:Class"``, imported when the options are needed.
-        parameter: parameter of the command that gets the settings. Its annotation is not evaluated.
+        parameter: parameter of the command to which the settings are passed. Its annotation is not evaluated.
         flags: differences between options and their fields, by the path of the field; a text is the option's name.
         without: paths of fields that have no option; of a nested model, all its fields.
         prefix: beginning of the name of each option, such as ``grid-``.
@@ -296,7 +296,7 @@ def with_options(function: Callable[..., Any]) -> tuple[Callable[..., Any], dict
 
 
 def first_problem(error: "ValidationError") -> tuple[str, str]:
-    """The key and the problem that a model's first error names, in one line."""
+    """Return the key and the problem of the first error of a validation, the problem in one line."""
     first = error.errors()[0]
     key = ".".join(str(part) for part in first["loc"] if isinstance(part, str))
     cause = first.get("ctx", {}).get("error")
@@ -309,7 +309,7 @@ def first_problem(error: "ValidationError") -> tuple[str, str]:
 
 
 def _fields(model: "type[BaseModel]", outer: str, without: Collection[str]) -> "Iterator[tuple[str, FieldInfo]]":
-    """Fields that have an option, by their path; those of nested models, too."""
+    """Yield path and field of each option of a model and of its nested models."""
     for name, about in model.model_fields.items():
         key = f"{outer}{name}"
         annotation, _ = _plain(about.annotation, ())
@@ -347,7 +347,7 @@ def _plain(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
 
 
 def _option_type(annotation: Any) -> Any:
-    """The type of an option, as typer reads it; None if typer cannot read this type."""
+    """Return the type of an option, as typer reads it; None if typer cannot read this type."""
     if annotation in {bool, int, float, str, Path} or get_origin(annotation) is Literal:
         return annotation
     if isinstance(annotation, type) and issubclass(annotation, Enum):
@@ -362,7 +362,7 @@ def _option_type(annotation: Any) -> Any:
 
 
 def _name_and_unit(key: str) -> tuple[str, str | None]:
-    """The name of an option and the metavar of its unit.
+    """Return the name of the option of a field, and the metavar of its unit.
 
     >>> _name_and_unit("grid.hop_s"), _name_and_unit("is_mutual")
     (('grid-hop', 'SECONDS'), ('mutual', None))
@@ -379,7 +379,7 @@ def _declared(name: str, kind: Any) -> str:
 
 
 def _help(about: "FieldInfo", metadata: Sequence[Any], flag: Flag) -> str:
-    """Description, default and range of a field, as rich markup."""
+    """Write the help of an option: description, default and range of its field, as rich markup."""
     facts = []
     if not about.is_required():
         default = about.get_default(call_default_factory=True, validated_data={})

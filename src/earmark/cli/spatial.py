@@ -68,7 +68,7 @@ def spatial(
 
 
 def percent_text(average: "Average", least: float = 0.0) -> str:
-    """A mean in percent, with its confidence interval if all of the interval is between `least` and 1."""
+    """Format a mean in percent, with its confidence interval if all of the interval is between `least` and 1."""
     text, margin = f"{100 * average.mean:.1f}", average.margin
     is_possible = least <= average.mean - margin <= average.mean + margin <= 1
     if len(average.values) < _LEAST_FOR_INTERVAL or not is_possible:

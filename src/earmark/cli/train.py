@@ -73,7 +73,7 @@ def train(
 
 
 def _evaluation(recipe: "AnyRecipe") -> str:
-    """The arguments of `earmark evaluate` that suit the recipe."""
+    """Return the arguments of `earmark evaluate` that suit the encoder of a recipe."""
     if recipe.kind == "sequences":
         return "map SEGMENTS"
     if recipe.data.classes == "speaker":
@@ -84,7 +84,7 @@ def _evaluation(recipe: "AnyRecipe") -> str:
 
 
 def _text(metrics: Mapping[str, float]) -> str:
-    """Metrics of a checkpoint: `loss 1.23, accuracy 45.6 %, EER 7.8 %`."""
+    """Format the metrics of a checkpoint: `loss 1.23, accuracy 45.6 %, EER 7.8 %`."""
     loss = [f"{name} {metrics[key]:.3f}" for key, name in LOSSES.items() if key in metrics]
     shares = [f"{name} {100 * metrics[key]:.1f} %" for key, name in METRICS.items() if key in metrics]
     return ", ".join(loss + shares) or "no validation clips, so the last step is the best"

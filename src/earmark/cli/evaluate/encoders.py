@@ -1,4 +1,4 @@
-"""The evaluated encoder or checkpoint, and its embeddings of recordings."""
+"""Load the encoder or checkpoint to evaluate, and embed recordings by it."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -58,7 +58,7 @@ def is_checkpoint(name: str | None) -> bool:
 
 
 def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: int = 0) -> "Embedder":
-    """Load an encoder or a checkpoint.
+    """Load the encoder or checkpoint to evaluate.
 
     Args:
         name: name of a shipped encoder or path of a file; None for base.
@@ -86,7 +86,7 @@ def load(name: str | None, *, spoken: bool | None = None, crops: int = 0, seed: 
     if isinstance(embedder, EncoderEmbedder):  # the checkpoint of a streaming encoder
         return replace(embedder, spoken=spoken)
     if spoken:
-        raise InputError(f"{name} embeds clips of fixed length, as in its training; drop the option", key="spoken")
+        raise InputError(f"{name} embeds clips of fixed length, as in its training; drop --spoken", key="spoken")
     return embedder
 
 
@@ -120,7 +120,7 @@ def embed(embedder: "Embedder", paths: Iterable[str], folder: Path) -> "dict[str
 
 
 def cache_key(embedder: "Embedder", *, crops: int = 0, seed: int = 0, spoken: bool | None = None) -> "Key":
-    """Key of cached embeddings: all settings that they depend on."""
+    """Make the key of cached embeddings: all settings that they depend on."""
     return {"fingerprint": embedder.fingerprint, "crops": crops, "seed": seed if crops else None, "spoken": spoken}
 
 
@@ -152,4 +152,4 @@ def embed_into(
 
 def _refuse_crops(crops: int, name: str) -> None:
     if crops:
-        raise InputError(f"{name} embeds whole recordings, not {crops} crops; drop the option", key="crops")
+        raise InputError(f"{name} embeds whole recordings, not {crops} crops; drop --crops", key="crops")

@@ -74,17 +74,17 @@ def few_shot(
 
 
 def _check(settings: "FewShotSettings", encoder: str | None, background: Path | None, spoken: bool | None) -> None:
-    """Refuse combinations of options before the work starts."""
+    """Raise an error for options that exclude each other, before the encoder is loaded."""
     if settings.scoring == "detector":
         if encoders.is_checkpoint(encoder):
-            raise InputError(f"detector needs an .onnx file; run earmark export on {encoder}", key="scoring")
+            raise InputError(f"the detector needs an .onnx file; export {encoder} with earmark export", key="scoring")
         if spoken is not None:
             raise InputError(
-                "only for scoring clip, because the detector finds speech itself; drop the option", key="spoken"
+                "the detector finds speech itself; drop --spoken and --whole, or choose --scoring clip", key="spoken"
             )
     if background is not None and settings.backend != "svm":
         raise InputError(
-            "only for backend svm, because the others compare with the takes only; drop the option", key="background"
+            "only the backend svm uses background clips; drop --background, or choose --backend svm", key="background"
         )
 
 
@@ -96,7 +96,7 @@ def _score(
     encoder: str | None,
     spoken: bool | None,
 ) -> "tuple[Embedder, dict[str, Floats], Scored]":
-    """The embedder, embeddings by path (at least those that the projection shows), and the scores."""
+    """Score all conditions; returns the embedder, embeddings by path (at least of the projected clips), the scores."""
     import numpy as np
 
     from earmark.evaluation.embedders import EncoderEmbedder
@@ -118,7 +118,7 @@ def _score(
 
 
 def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[ListPair, ...]]") -> list[str]:
-    """The clips of a background list.
+    """Read a background list; returns the paths of its clips.
 
     Raises:
         InputError: a clip has a keyword, or is in a trial list too.
@@ -134,5 +134,5 @@ def _background(path: Path | None, audio: Path, conditions: "Mapping[str, tuple[
         if clip.label in keywords:
             raise InputError(f"{path}: {clip.path} has the keyword {clip.label!r}; remove it from the background list")
         if clip.path in named:
-            raise InputError(f"{path}: {clip.path} is in the trial lists too; remove it from one")
+            raise InputError(f"{path}: {clip.path} is in the trial lists too; remove it from {path}")
     return [clip.path for clip in clips]

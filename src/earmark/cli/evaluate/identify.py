@@ -91,7 +91,7 @@ def identify(
 def _facts(
     trials: "SpeakerTrials", found: "Embeddings", embedder: "Embedder", settings: "IdentificationSettings"
 ) -> dict[str, Any]:
-    """Facts about the recordings, for results.json."""
+    """Count the recordings, speakers and classes, for results.json."""
     speakers = {trials.speakers[path] for path in found.paths}
     counts = {"recordings": len(found.paths), "speakers": len(speakers), "classes": len(embedder.classes)}
     left_out = {"missing": len(trials.missing), "silent": len(found.silent)}
@@ -99,7 +99,7 @@ def _facts(
 
 
 def _check(embedder: "Embedder", names: "Mapping[str, str]", encoder: str) -> None:
-    """Refuse an encoder without classes, and speakers that are not among its classes."""
+    """Raise an error if the encoder has no classes, or a speaker is not among them; `names` has paths by speaker."""
     if not embedder.classes:
         raise InputError(f"{encoder} was trained with a loss without classes; name another checkpoint", key="encoder")
     unknown = {name: path for path, name in names.items() if name not in embedder.classes}
@@ -107,6 +107,6 @@ def _check(embedder: "Embedder", names: "Mapping[str, str]", encoder: str) -> No
         name, path = next(iter(unknown.items()))
         more = f" and {len(unknown) - 1} more speakers are" if len(unknown) > 1 else " is"
         raise InputError(
-            f"{path}: its speaker {name!r}{more} not among the {len(embedder.classes)} classes of {encoder}, such as"
-            f" {embedder.classes[0]!r}; remove them from the list, or name the speakers with --speakers MANIFEST"
+            f"{path}: the speaker {name!r}{more} not among the {len(embedder.classes)} classes of {encoder}, such as"
+            f" {embedder.classes[0]!r}; list only training speakers, or give the manifest that names them by --speakers"
         )

@@ -66,7 +66,7 @@ def probe(
 ) -> None:
     """Train a classifier on few clips of each word and test it on others; writes tables, results.json and plots."""
     if encoder == CONV1D and "classifier" in settings.model_fields_set and settings.classifier != "dense":
-        raise InputError(f"{CONV1D} is a classifier itself; drop the option", key="classifier")
+        raise InputError(f"{CONV1D} is a classifier itself; drop --classifier", key="classifier")
     with needs("evaluate"):
         from earmark.evaluation.protocols import probe as protocol
         from earmark.evaluation.reports import plots
@@ -100,7 +100,7 @@ def probe(
 
 
 def _read(labeled: Path, test: Path | None, audio: Path | None, settings: "ProbeSettings") -> "ProbeClips":
-    """The clips of two lists or of a manifest."""
+    """Read the clips to train on and to test on, from two lists or from the splits of a manifest."""
     from earmark.evaluation.protocols.probe.clips import read_lists, read_splits
 
     if labeled.suffix in MANIFESTS:
@@ -111,11 +111,11 @@ def _read(labeled: Path, test: Path | None, audio: Path | None, settings: "Probe
         )
     for key in ("split", "train_split", "test_split"):
         if getattr(settings, key) is not None:
-            raise InputError(f"only for a manifest, and {labeled} is a list; drop the option", key=key)
+            raise InputError(f"{labeled} is a list without splits; drop this option, or give a manifest", key=key)
     if test is None:
         raise InputError(f"{labeled} is a list: name the list of the test clips after it")
     if audio is None:
-        raise InputError(f"missing; name the folder that the paths in {labeled} are relative to", key="audio")
+        raise InputError(f"give the folder that the paths in {labeled} are relative to", key="audio")
     return read_lists(labeled, test, audio)
 
 
@@ -123,7 +123,7 @@ def _embedder(name: str | None, spoken: bool | None) -> "Embedder":
     if name not in (MFCC, CONV1D):
         return encoders.load(name, spoken=spoken)
     if spoken:
-        raise InputError(f"{name} uses one second, the center of a clip; drop the option", key="spoken")
+        raise InputError(f"{name} always uses the middle second of a clip; drop --spoken", key="spoken")
     with needs("train"):
         from earmark.training.spatial.plain import PlainMfcc
 
@@ -131,7 +131,7 @@ def _embedder(name: str | None, spoken: bool | None) -> "Embedder":
 
 
 def _classifier(encoder: str | None, settings: "ProbeSettings") -> "tuple[Classifier, str]":
-    """The classifier and its name."""
+    """Choose the classifier by the encoder and the settings; returns it and its name."""
     if encoder != CONV1D and settings.classifier == "linear":
         from earmark.evaluation.protocols.probe import classify_linear
 
@@ -147,7 +147,7 @@ def _classifier(encoder: str | None, settings: "ProbeSettings") -> "tuple[Classi
 def _embeddings(
     embedder: "Embedder", splits: "Sequence[LabelSplit]", folder: Path, cache: Path | None
 ) -> "dict[str, Floats]":
-    """Embeddings of all clips, by path."""
+    """Embed the clips of all splits; returns embeddings by path. The file `cache`, if given, keeps them."""
     from earmark.evaluation.embedders import EncoderEmbedder
 
     paths = sorted({clip.path for split in splits for clip in (*split.train, *split.test)})

@@ -1,4 +1,4 @@
-"""The results folder of an evaluation."""
+"""Write the results of an evaluation into a folder."""
 
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +27,7 @@ def results_folder(out: Path | None, *names: str) -> Path:
 
     Args:
         out: the folder that the user named, or None.
-        names: parts of the name of the folder in runs/ otherwise.
+        names: parts of the name of a new folder in runs/, for the case that `out` is None.
     """
     folder = out or Path("runs") / "-".join(names)
     with writing(folder):
@@ -45,7 +45,7 @@ def write_report(
         kind: kind of evaluation.
         markdown: content of table.md.
         document: results, and settings that they depend on.
-        encoder: name and fingerprint.
+        encoder: name and fingerprint of the encoder.
         lists: name of the lists or the manifest.
     """
     from earmark.core.files import write_text
@@ -57,11 +57,11 @@ def write_report(
 
 
 def identity(embedder: "Embedder | SegmentEmbedder") -> tuple[str, str]:
-    """Name and fingerprint, for `write_report`."""
+    """Return name and fingerprint of an encoder, as `write_report` takes them."""
     return embedder.name, embedder.fingerprint
 
 
 def print_results(columns: Iterable[str], rows: Iterable[Sequence[str]], title: str, folder: Path) -> None:
-    """Print the table of results, and where the files are."""
+    """Print the table of results, and the folder that holds the files."""
     console.print_table(columns, rows, title)
     console.say(f"wrote {folder}")

@@ -131,7 +131,7 @@ def load(name: str | None, *, spoken: bool) -> "SegmentEmbedder":
 
 
 def _check_labels(source: Path, segments: "Sequence[Clip]") -> None:
-    """Refuse segments that cannot be evaluated, before any segment is embedded."""
+    """Raise an error if a segment has no label or no two have the same, before any segment is embedded."""
     if not segments:
         raise InputError(f"{source}: all clips are noise or room responses; name segments of speech")
     for number, clip in enumerate(segments, 1):
@@ -156,7 +156,7 @@ def _system(
     *,
     spoken: bool,
 ) -> "System":
-    """Results of one encoder or baseline."""
+    """Compute the retrieval metrics of one encoder or baseline on all segments."""
     import numpy as np
 
     from earmark.evaluation.protocols import retrieval
@@ -173,7 +173,7 @@ def _system(
 def _similarities(
     name: str, segments: "Sequence[Clip]", recordings: "AudioFolder", folder: Path, *, spoken: bool
 ) -> "tuple[str, str, Similarities]":
-    """Name and fingerprint of the encoder, and its similarities of segments."""
+    """Return name and fingerprint of an encoder or baseline, and the function that computes similarities by it."""
     import numpy as np
 
     from earmark.evaluation import dtw
@@ -197,7 +197,7 @@ def _similarities(
 
 
 def _warping_frames(segments: "Sequence[Clip]", recordings: "AudioFolder", progress: "Progress") -> "list[Floats]":
-    """Frames for warping, in the order of the segments; each recording is read once."""
+    """Compute the log-mel frames of each segment for dynamic time warping; each recording is read once."""
     from earmark.evaluation.dtw import halved
     from earmark.evaluation.segment_embeddings import mel_frames
 

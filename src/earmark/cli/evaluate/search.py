@@ -1,4 +1,4 @@
-"""`earmark evaluate search`: retrieval metrics of an index."""
+"""`earmark evaluate search`: measure how well the search in an index finds words."""
 
 import os
 import sys
@@ -131,7 +131,8 @@ def _search_all(
                 results.append(match_hits(hits, others, tolerance_s=tolerance_s, label=listed.label))
     if not results:
         raise InputError(
-            "no label of a query occurs there; label the queries with words of the references", key="references"
+            "no label of a query is a word of the references; label the queries with words of the references",
+            key="references",
         )
     return results
 

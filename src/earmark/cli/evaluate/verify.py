@@ -99,20 +99,20 @@ def verify(
 
 def _check(settings: "VerificationSettings", cohort: Path | None) -> None:
     if (settings.norm == "as-norm") != (cohort is not None):
-        raise InputError("needs --norm as-norm, and --norm as-norm needs a cohort; give both or neither", key="cohort")
+        raise InputError("a cohort is for --norm as-norm, which needs one; give both options or neither", key="cohort")
 
 
 def _read(trials: Path, audio: Path | None, speakers: Path | None, settings: "VerificationSettings") -> "SpeakerTrials":
-    """The trials of a list of pairs or of a manifest."""
+    """Read the recordings and pairs to verify, from a list of pairs or from a manifest."""
     from earmark.evaluation.protocols.speaker_trials import read_manifest_trials, read_verification
 
     if trials.suffix in {".tsv", ".parquet"}:
         for key, value in {"audio": audio, "speakers": speakers}.items():
             if value is not None:
-                raise InputError(f"only for lists of pairs; {trials} has files and speakers; drop the option", key=key)
+                raise InputError(f"{trials} is a manifest with its own paths and speakers; drop this option", key=key)
         return read_manifest_trials(trials, settings.split, skip_missing=settings.skip_missing)
     if audio is None:
-        raise InputError(f"missing; name the folder that the paths in {trials} are relative to", key="audio")
+        raise InputError(f"give the folder that the paths in {trials} are relative to", key="audio")
     return read_verification(
         trials, audio, all_pairs=settings.all_pairs, manifest=speakers, skip_missing=settings.skip_missing
     )
@@ -141,7 +141,7 @@ def _normalized(
     settings: "VerificationSettings",
     spoken: bool | None,
 ) -> "tuple[Floats, dict[str, object]]":
-    """Normalized scores, and facts about the cohort for results.json."""
+    """Normalize the scores of pairs by a cohort; returns the scores, and facts about the cohort for results.json."""
     from earmark.evaluation.protocols import verification
     from earmark.evaluation.protocols.speaker_trials import read_manifest_trials
 
@@ -160,7 +160,7 @@ def _normalized(
 def _facts(
     trials: "SpeakerTrials", found: "Embeddings", pairs: "Pairs", settings: "VerificationSettings"
 ) -> dict[str, Any]:
-    """Facts about the recordings and pairs, for results.json."""
+    """Count the recordings, speakers and pairs, for results.json."""
     same = int(pairs.is_same.sum())
     return {
         "crops": settings.crops,

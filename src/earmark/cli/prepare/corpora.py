@@ -57,7 +57,7 @@ def speech_commands(
     if download:
         _download(_archive(version or "0.02", url, sha256), directory)
     elif url or sha256:
-        raise InputError("only for a download; give --download too", key="url" if url else "sha256")
+        raise InputError("this describes the archive to download; give --download too", key="url" if url else "sha256")
     manifest = read_speech_commands(directory)
     found = find_version(manifest)
     if version and found and found != version:

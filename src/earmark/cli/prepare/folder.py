@@ -38,7 +38,7 @@ def folder(
 
 
 def counted(manifest: "Manifest") -> str:
-    """Numbers of clips, labels and speakers, as text."""
+    """Describe a manifest by its numbers of clips, labels and speakers."""
     speech = [clip for clip in manifest if clip.split != "noise"]
     splits = sorted({clip.split for clip in manifest})
     by_split = ", ".join(f"{split} {len(manifest.only(split))}" for split in splits)

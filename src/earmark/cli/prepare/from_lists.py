@@ -1,4 +1,4 @@
-"""`earmark prepare from-lists`: a manifest of published lists."""
+"""`earmark prepare from-lists`: make a manifest from published lists of labeled clips."""
 
 from pathlib import Path
 from typing import Annotated
@@ -26,17 +26,17 @@ def from_lists(
         Path | None, typer.Option(metavar="MANIFEST", help="Manifest that names the speakers, instead of the paths.")
     ] = None,
 ) -> None:
-    """Make a manifest of published lists, lines 'label path'; a clip that is listed twice is in the manifest twice."""
+    """Make a manifest from published lists with lines 'label path'; a clip listed twice is in the manifest twice."""
     from earmark.data.corpora.folder import SPEAKER_PATTERN, speaker_finder
     from earmark.data.lists.clip_lists import known_speakers, manifest_of, read_list
     from earmark.data.manifest import read_manifest, write_manifest
 
     if speakers and speaker_pattern:
-        raise InputError("names the speakers, as --speaker-pattern does; give one of the two", key="speakers")
+        raise InputError("--speaker-pattern determines the speakers, too; give one of the two", key="speakers")
     given = {"train": train, "val": val, "test": test}
     read = {split: read_list(path, audio=audio, repeats=True) for split, path in given.items() if path is not None}
     if not read:
-        raise InputError("--train, --val, --test: name at least one list")
+        raise InputError("no list is given; name one with --train, --val or --test")
     speaker_of = (
         known_speakers(read_manifest(speakers), audio)
         if speakers

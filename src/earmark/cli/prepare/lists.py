@@ -139,7 +139,7 @@ def open_set(
 
 
 def _training(clips: "Manifest", training: "TrainingListSettings", used: "Iterable[Clip]") -> "Sequence[Clip]":
-    """Draw the training list; empty if no words are given."""
+    """Draw the clips of the training list, except used ones; none if the settings name no words."""
     from earmark.data.draws import clips_by_word, draw_training
 
     if training.train_words is None:
@@ -178,7 +178,7 @@ def _silence(manifest: "Manifest", noise: Path | None, count: int, out: Path, au
 
 
 def _write(files: "Mapping[str, Sequence[ListedClip]]", out: Path, kinds: Iterable[str]) -> None:
-    """Write lists; refuse a folder with other lists of these kinds, because they would seem to be of this draw."""
+    """Write lists; raise an error if the folder has others of these kinds, which would seem to be of this draw."""
     from earmark.data.lists.clip_lists import write_list
 
     others = sorted({path.name for kind in kinds for path in out.glob(kind)} - files.keys())

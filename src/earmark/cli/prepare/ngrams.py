@@ -78,7 +78,7 @@ def ngrams(
 
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
-        raise InputError("not together with --segments; give one of the two", key="sections")
+        raise InputError("--segments takes the place of sections; give one of the two", key="sections")
     manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
     tokens: Counter[str] = Counter()
     found = _drawn(_segments(manifest, alignments, rules, sections, segments), most, seed)
@@ -100,7 +100,7 @@ def _segments(
     sections: Path | None,
     segments: Path | None,
 ) -> "Iterator[SpeechSegment]":
-    """N-grams of sentences, inside sections if given; or the given segments with labels."""
+    """Yield n-grams of sentences, inside sections if given; if segments are given, these with labels instead."""
     from earmark.data.lists.sections import by_path, read_sections
     from earmark.data.lists.segments import read_segments
     from earmark.data.segments import ngrams as made
@@ -133,7 +133,7 @@ def _aligned(
     out: Path,
     workers: int | None,
 ) -> "tuple[Manifest, list[Alignment]]":
-    """Read or align sentences; return them with their alignments."""
+    """Read alignments from a file, or align the sentences of a manifest; return the sentences and alignments."""
     from earmark.data.alignment.forced import Alignment, align_sentences
     from earmark.data.alignment.formats import read_alignments
     from earmark.data.manifest import Clip, Manifest, is_manifest
@@ -147,7 +147,7 @@ def _aligned(
             raise InputError(f"{split!r} is a split of a manifest; give the manifest as --recordings", key="split")
         return Manifest(tuple(map(Clip, given.words))), [Alignment(tuple(words)) for words in given.words.values()]
     if recordings is not None:
-        raise InputError("only for alignments; a manifest has its own recordings", key="recordings")
+        raise InputError("a manifest of sentences has its own recordings; drop --recordings", key="recordings")
     manifest = _sentences(source, text_from, split)
     if not any(clip.text for clip in manifest):
         raise InputError(
@@ -164,14 +164,14 @@ def _aligned(
 
 
 def _sentences(source: Path, text_from: Literal["text", "label"], split: str | None) -> "Manifest":
-    """Clips of a split, with their transcripts in `text`."""
+    """Read the clips of a split of a manifest, and put their transcripts into the field `text`."""
     from earmark.data.manifest import read_manifest, sentences_of
 
     return sentences_of(read_manifest(source, split=split), text_from)
 
 
 def _drawn(segments: "Iterator[SpeechSegment]", most: int | None, seed: int) -> "Iterator[SpeechSegment]":
-    """Draw segments, in their order; they are kept in memory only for a draw."""
+    """Draw `most` segments at random, in their order; None yields all, without keeping them in memory."""
     if most is None:
         return segments
     import numpy as np

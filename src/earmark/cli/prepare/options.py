@@ -36,7 +36,7 @@ Workers = Annotated[int | None, typer.Option(min=1, help="Number of processes; o
 
 
 def process_count(workers: int | None) -> int:
-    """Number of processes: as given, or one per core."""
+    """Return the number of processes: as given, or one per core."""
     return workers or os.cpu_count() or 1
 
 
@@ -79,17 +79,17 @@ def read_word_lists(parts: list[str], option: str) -> frozenset[str]:
             try:
                 lines = path.read_text(encoding="utf-8-sig").splitlines()
             except UnicodeDecodeError:
-                raise InputError(f"{path}: not a text file in UTF-8", key=option) from None
+                raise InputError(f"{path}: not a text file in UTF-8; save it as UTF-8", key=option) from None
             words.update(word.lower() for line in lines if not line.startswith("#") for word in line.split())
         elif path.suffix or (os.sep in part and not part.startswith("gsc/")):
-            raise InputError(f"{part}: no such file", key=option)
+            raise InputError(f"{part}: no such file; check the path", key=option)
         else:
             words.update(word.lower() for word in read_words(part, option))
     return frozenset(words)
 
 
 def read_numbers(text: str, option: str) -> list[int]:
-    """Read numbers from 1 on, sorted, each once.
+    """Read numbers from 1 on, separated by commas, from the text of an option; returns them sorted, each once.
 
     Raises:
         InputError: not such numbers.
@@ -104,10 +104,10 @@ def read_numbers(text: str, option: str) -> list[int]:
 
 
 def read_splits(text: str, option: str) -> tuple[str, ...]:
-    """Read names of splits.
+    """Read the names of splits, separated by commas, from the text of an option.
 
     Raises:
-        InputError: no split.
+        InputError: the text contains no name.
     """
     splits = tuple(part.strip() for part in text.split(",") if part.strip())
     if not splits:

@@ -84,17 +84,20 @@ def speakers(
 
 
 def _check_splits(split: str, verify_split: str | None, pairs: int | None) -> None:
-    """Raise InputError where pairs are requested without other speakers than those of training."""
+    """Raise an error if pairs are requested without a split of speakers who are not in training."""
     if pairs is not None and verify_split is None:
-        raise InputError("needs speakers who are not in training; give --verify-split too", key="pairs")
+        raise InputError(
+            "pairs are of speakers who are not in training; give their split by --verify-split", key="pairs"
+        )
     if verify_split == split:
         raise InputError(
-            f"{split!r} is the split of the training speakers; verification needs others", key="verify_split"
+            f"{split!r} is the split of the training speakers; verification needs others; name another split",
+            key="verify_split",
         )
 
 
 def _next(out: Path, audio: Path, *, verify: bool) -> str:
-    """The command that evaluates with the lists."""
+    """Return the line that shows the user how to evaluate an encoder with the written lists."""
     kind, name = ("verify", "veri_test.txt") if verify else ("identify", "iden_split.txt")
     command = f"earmark evaluate {kind} {quote(str(out / name))} --audio {quote(str(audio))}"
     if verify:
@@ -106,7 +109,7 @@ def _next(out: Path, audio: Path, *, verify: bool) -> str:
 def _write_pairs(
     unseen: "Mapping[str, Sequence[Clip]]", count: int | None, seed: int, paths: "Mapping[str, str]", out: Path
 ) -> None:
-    """Write pairs of unseen speakers."""
+    """Draw pairs of clips of unseen speakers, write them to a list, and print their number."""
     from earmark.data.lists.clip_lists import ClipPair, write_pairs
     from earmark.data.speaker_splits import draw_speaker_pairs
 
@@ -120,7 +123,7 @@ def _write_pairs(
 
 
 def _paths(clips: "Iterable[Clip]", audio: Path, manifest: "Manifest") -> dict[str, str]:
-    """Paths from `audio`, by path in the manifest."""
+    """Map the path of each clip in the manifest to its path relative to the folder `audio`."""
     from dataclasses import replace
 
     from earmark.data.lists.clip_lists import listing_from

@@ -83,11 +83,13 @@ def read_speech(source: Path, split: str | None, speaker_pattern: str | None) ->
     from earmark.data.manifest import read_manifest, select_split
 
     if not source.exists():
-        raise InputError(f"{source}: no such folder or manifest")
+        raise InputError(f"{source}: no such folder or manifest; check the path")
     if source.is_dir():
         manifest = read_folder(source, speaker_pattern=speaker_pattern or SPEAKER_PATTERN)
     elif speaker_pattern is not None:
-        raise InputError("only for a folder; a manifest has a column speaker", key="speaker_pattern")
+        raise InputError(
+            "a manifest has a column speaker instead of a pattern; drop --speaker-pattern", key="speaker_pattern"
+        )
     else:
         manifest = read_manifest(source)
     manifest = manifest if split is None else select_split(manifest, split, source)
