@@ -121,7 +121,7 @@ def test_voices_are_speakers_of_every_keyword():
     } <= {f"test{number:02}" for number in range(4)}
     with pytest.raises(InputError, match=r"voices: .* 4 speakers"):
         draw_few_shot(words, ["a", "b"], 1, FewShotSettings(voices=5), seed=0)
-    with pytest.raises(InputError, match=r"takes: .* 2 voices have only 4 clips of keyword 'a'"):
+    with pytest.raises(InputError, match=r"takes: .* 2 speakers .*have only 4 clips of keyword 'a'"):
         draw_few_shot(words, ["a", "b"], 5, FewShotSettings(voices=2), seed=0)
 
 

@@ -1,4 +1,4 @@
-"""A folder of recordings that the paths of a list are relative to."""
+"""Find the recordings of a list in the folder that the paths in the list start from."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,7 +26,7 @@ class AudioFolder:
     _ends_s: dict[str, float] = field(default_factory=dict, repr=False, compare=False)
 
     def locate(self, path: str) -> Path:
-        """The file of a recording; a path in a list may lack the suffix.
+        """Return the file of a recording by its path in the list, which may lack the suffix.
 
         Raises:
             InputError: the recording is missing.
@@ -36,7 +36,7 @@ class AudioFolder:
             named = [place, *(place.with_name(place.name + suffix) for suffix in sorted(SOUND_SUFFIXES))]
             found = next((file for file in named if file.is_file()), None)
             if found is None:
-                raise InputError(f"{place} is missing; name the folder that the paths in the list start from")
+                raise InputError(f"{place} is missing; choose the folder that the paths in the list start from")
             self._files[path] = found
         return self._files[path]
 
@@ -61,14 +61,14 @@ class AudioFolder:
         if span.end_s > end_s + _FILE_END_S:
             raise InputError(
                 f"{span.path}: a span ends at {span.end_s:g} s, but {self.locate(span.path)} ends at {end_s:.2f} s;"
-                " make the list from these recordings"
+                " make the list again from these recordings"
             )
 
     def check_record(self, record: Any, _: int = 0) -> None:
-        """Check that all spans of a record are inside their recordings; for `read_records`.
+        """Check that all spans of one record of a list are inside their recordings; `read_records` calls this method.
 
         Raises:
-            InputError: see `check`.
+            InputError: a recording is missing, or ends before a span.
         """
         for span in (record,) if isinstance(record, Span) else record.spans:
             self.check(span)

@@ -1,4 +1,4 @@
-"""Draw lists from a seed: clips for enrollment, testing, training, and pairs of clips.
+"""Draw random clips for enrollment, testing and training, and random pairs of clips, from a seed.
 
 The draw of a word depends only on the seed and the word, so that other words do not change it. The first takes stay the
 same when more takes are drawn.
@@ -39,7 +39,7 @@ class FewShotSettings(Settings):
 
 
 class TrainingListSettings(Settings):
-    """Settings of the draw of a training list beside the lists of an evaluation."""
+    """Settings of the training list that is drawn in addition to the lists of an evaluation."""
 
     train_words: str | None = Field(
         None, description="Words of train.txt, separated by commas; the list is not written if not given."
@@ -53,7 +53,7 @@ class TrainingListSettings(Settings):
 
 
 class OpenSetSettings(Settings):
-    """Sizes of the lists of an open-set evaluation."""
+    """Sizes of the lists of an open-set evaluation, and the seed of their draw."""
 
     seed: int = Field(0, description="Seed of all draws.")
     train_per_word: int | None = Field(
@@ -70,7 +70,7 @@ class OpenSetSettings(Settings):
 
 
 class PairSizes(Settings):
-    """Numbers of pairs; the defaults are those of LibriSpeech Keywords."""
+    """Numbers of clip pairs to draw, and the seed; the default numbers are those of LibriSpeech Keywords."""
 
     anchors: int = Field(10, ge=1, description="Number of anchors per word: clips that are compared with other clips.")
     positives: int = Field(270, ge=1, description="Number of clips of the same word per anchor.")
@@ -80,7 +80,7 @@ class PairSizes(Settings):
 
 @dataclass(frozen=True)
 class FewShotDraw:
-    """Clips to enroll keywords from, and test clips."""
+    """Drawn clips of a few-shot evaluation: clips to enroll keywords from, and test clips."""
 
     enrollment: tuple[Clip, ...]
     test: tuple[Clip, ...]
@@ -117,10 +117,8 @@ def clips_by_word(manifest: Manifest, splits: Collection[str]) -> dict[str, tupl
             found.setdefault(listed_label(clip.label), {}).setdefault(clip.path, clip)
     if not found:
         there = sorted({clip.split or "(none)" for clip in manifest if clip.label})
-        raise InputError(
-            f"{manifest.folder}: no labeled clips in split {', '.join(splits)}; splits with labels:"
-            f" {', '.join(there) or 'none, add labels'}"
-        )
+        cure = f"choose among {', '.join(there)}" if there else "add labels"
+        raise InputError(f"{manifest.folder}: the manifest has no labeled clips in split {', '.join(splits)}; {cure}")
     return {word: tuple(found[word].values()) for word in sorted(found)}
 
 
@@ -152,7 +150,10 @@ def draw_few_shot(
     _check_words(others, words)
     for word in others:
         if word in keywords:
-            raise InputError(f"{word!r} is a keyword too; remove it from one of both", key="impostors")
+            raise InputError(
+                f"{word!r} is a keyword too; remove the word from the impostors or the keywords",
+                key="impostors",
+            )
     if settings.new_speakers or settings.voices is not None:
         _check_speakers({word: words[word] for word in (*keywords, *others)})
     if settings.voices is None:
@@ -169,8 +170,8 @@ def draw_few_shot(
         left = [clip for clip in words[word] if clip.path not in enrolls and clip.speaker not in known]
         if not left and word in keywords:
             raise InputError(
-                f"with {takes} takes, all speakers of keyword {word!r} enroll and none is left for the test; draw fewer"
-                " takes, let the same few voices enroll all keywords, or allow enrolled speakers in the test",
+                f"{takes} takes of keyword {word!r} need all of its speakers, and none is left for the test; draw fewer"
+                " takes, let the same few speakers enroll all keywords, or allow enrolled speakers in the test",
                 key="takes",
             )
         limit = settings.test_per_keyword if word in keywords else settings.test_per_impostor
@@ -244,7 +245,10 @@ def draw_open_set(
     _check_words(seen, train)
     for word in seen:
         if word in targets:
-            raise InputError(f"{word!r} is a target too; remove it from one of both", key="seen")
+            raise InputError(
+                f"{word!r} is a target too; remove the word from the seen words or the targets",
+                key="seen",
+            )
     limits = {True: settings.test_per_target, False: settings.test_per_unknown}
     tests = [
         clip
@@ -282,7 +286,7 @@ def draw_word_pairs(
         if len(words[word]) < least:
             raise InputError(
                 f"word {word!r} has {len(words[word])} clips, but {sizes.anchors} anchors, {sizes.positives} positives"
-                f" and {sizes.negatives} negatives need {least}; request fewer, or leave the word out"
+                f" and {sizes.negatives} negatives need {least}; request fewer of them, or leave the word out"
             )
     for word in chosen:
         rng = _rng(sizes.seed, "pairs", word)
@@ -300,49 +304,49 @@ def _rng(seed: int, *names: str) -> np.random.Generator:
 
 
 def _pick(clips: Sequence[Clip], count: int | None, rng: np.random.Generator) -> list[Clip]:
-    """Draw `count` clips and keep their order; all clips if there are no more than that."""
+    """Draw `count` clips without changing their order; return all clips if `count` is None or at least their number."""
     if count is None or count >= len(clips):
         return list(clips)
     return [clips[index] for index in sorted(rng.choice(len(clips), size=count, replace=False))]
 
 
 def _of_different_speakers(word: str, clips: Sequence[Clip], takes: int, seed: int) -> list[Clip]:
-    """Draw one take of each of `takes` speakers."""
+    """Draw as many clips of the word as `takes`, each by another speaker."""
     by_speaker: dict[str, Clip] = {}
     for index in _rng(seed, "enroll", word).permutation(len(clips)):
         # Each clip of an unknown speaker counts as a speaker of its own.
         by_speaker.setdefault(clips[index].speaker or clips[index].path, clips[index])
     if len(by_speaker) < takes:
         raise InputError(
-            f"keyword {word!r} has {len(by_speaker)} speakers, but {takes} takes need {takes}; draw fewer takes, add"
-            " splits, or draw several takes of each of a few voices",
+            f"keyword {word!r} has {len(by_speaker)} speakers, but {takes} takes by different speakers"
+            f" need {takes}; draw fewer takes, add splits, or draw several takes of each of a few speakers",
             key="takes",
         )
     return list(by_speaker.values())[:takes]
 
 
 def _pool(words: ClipsByWord, keywords: Sequence[str], voices: int, seed: int) -> list[str]:
-    """Draw speakers who have clips of every keyword."""
+    """Draw as many speakers as `voices` who have clips of every keyword."""
     candidates = sorted(set.intersection(*({clip.speaker for clip in words[word]} for word in keywords)))
     if len(candidates) < voices:
         raise InputError(
-            f"{voices} requested, but only {len(candidates)} speakers have clips of all {len(keywords)} keywords;"
-            " request fewer",
+            f"{voices} speakers requested, but only {len(candidates)} speakers have clips of all {len(keywords)}"
+            " keywords; request fewer speakers",
             key="voices",
         )
     return [candidates[index] for index in _rng(seed, "voices").permutation(len(candidates))[:voices]]
 
 
 def _in_turn(word: str, clips: Sequence[Clip], pool: Sequence[str], takes: int, seed: int) -> list[Clip]:
-    """Draw takes of the speakers in turn: one of each speaker, then another of each, and so on."""
+    """Draw clips of a keyword by the speakers in `pool` in turn: one clip of each, then another of each, and so on."""
     rng = _rng(seed, "enroll", word)
     own = [[clip for clip in clips if clip.speaker == speaker] for speaker in pool]
     mixed = [[clips[index] for index in rng.permutation(len(clips))] for clips in own]
     in_turn = [clips[turn] for turn in range(max(map(len, mixed))) for clips in mixed if turn < len(clips)]
     if len(in_turn) < takes:
         raise InputError(
-            f"the {len(pool)} voices have only {len(in_turn)} clips of keyword {word!r}, not {takes}; draw fewer takes,"
-            " or more voices",
+            f"the {len(pool)} speakers (voices) have only {len(in_turn)} clips of keyword {word!r}, not {takes}; draw"
+            " fewer takes, or more speakers",
             key="takes",
         )
     return in_turn[:takes]
@@ -353,9 +357,9 @@ def _check_words(chosen: Sequence[str], words: ClipsByWord) -> None:
         if word not in words:
             near = get_close_matches(word, words, n=1)
             cure = f"did you mean {near[0]!r}?" if near else f"choose among {_some(sorted(words))}"
-            raise InputError(f"{word!r}: no clip with this label in these splits of the manifest; {cure}")
+            raise InputError(f"{word!r}: no clip in the chosen splits of the manifest has this label; {cure}")
         if chosen.count(word) > 1:
-            raise InputError(f"{word!r} is given twice; remove one")
+            raise InputError(f"{word!r} is in the list of words twice; remove one of them")
 
 
 def _check_speakers(words: ClipsByWord) -> None:

@@ -1,4 +1,4 @@
-"""Embeddings of segments as a Parquet file, written recording by recording."""
+"""Write embeddings of segments to a Parquet file, recording by recording."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -20,7 +20,9 @@ ROWS = 16_384
 def write_table(
     file: Path, embedded: Iterable[tuple[Sequence[Clip], Floats]], made_by: Mapping[str, str], *, rows: int = ROWS
 ) -> int:
-    """Write embeddings atomically while they are computed; return their number. No embeddings give no file.
+    """Write embeddings to a Parquet file while they are computed; return their number.
+
+    The file appears when all embeddings are written. Without embeddings, no file is written.
 
     The columns are `path`, `start_s`, `end_s` (null: end of the file), `speaker`, `label` as in a manifest, and
     `vector`, a list of d float32.
@@ -55,7 +57,7 @@ def write_table(
 def _row_groups(
     embedded: Iterable[tuple[Sequence[Clip], Floats]], rows: int
 ) -> Iterable[tuple[list[Clip], NDArray[Any]]]:
-    """Collect recordings until there are enough segments for a row group."""
+    """Join the segments and vectors of consecutive recordings until they are at least `rows` segments; yield them."""
     clips: list[Clip] = []
     vectors: list[Floats] = []
     for some, some_vectors in embedded:

@@ -62,7 +62,7 @@ class Manifest:
         return self.folder / clip.path
 
     def only(self, *splits: str) -> "Manifest":
-        """Keep the clips of these splits.
+        """Return a manifest of only the clips in these splits.
 
         >>> len(Manifest((Clip("a.wav", split="train"), Clip("b.wav", split="test"))).only("train"))
         1
@@ -71,7 +71,7 @@ class Manifest:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether a path has the suffix of a manifest; other files are lists."""
+    """Whether a path ends in .tsv or .parquet, the suffixes of manifests."""
     return path.suffix in SUFFIXES
 
 
@@ -125,7 +125,7 @@ def select_split(manifest: Manifest, split: str, source: Path) -> Manifest:
 
 
 def sentences_of(manifest: Manifest, text_from: Literal["text", "label"]) -> Manifest:
-    """Move transcripts from `label` to `text` if `text_from` is `label`; some corpora have them there."""
+    """Return the manifest with transcripts in `text`: if `text_from` is `label`, move them there from `label`."""
     if text_from == "text":
         return manifest
     return replace(manifest, clips=tuple(replace(clip, text=clip.label, label="") for clip in manifest))
@@ -156,7 +156,7 @@ def import_pyarrow(path: Path, *, other: str = "a .tsv") -> Any:
 
     Args:
         path: the Parquet file, for the message.
-        other: a file type that needs no pyarrow.
+        other: a file type that needs no pyarrow, for the message.
 
     Raises:
         MissingPackage: pyarrow is not installed.
@@ -205,9 +205,9 @@ def _check_columns(columns: Sequence[str], path: Path) -> None:
     for column in columns:
         missing = [name for name in COLUMNS if name not in columns]
         if column not in COLUMNS and (close := get_close_matches(column, missing, 1, cutoff=0.75)):
-            raise ManifestError(f"{path}: no such column {column!r}; did you mean {close[0]!r}?")
+            raise ManifestError(f"{path}: unknown column {column!r}; did you mean {close[0]!r}?")
         if columns.count(column) > 1:
-            raise ManifestError(f"{path}: two columns {column!r}; remove one")
+            raise ManifestError(f"{path}: two columns have the name {column!r}; remove one of them")
     if "path" not in columns:
         raise ManifestError(f"{path}: column 'path' is missing; add it")
 
@@ -219,7 +219,7 @@ def _clip(row: Mapping[str, object], where: str) -> Clip:
         raise ManifestError(f"{where}: end_s {end_s:g} is not after start_s {start_s:g}; correct the times")
     texts = {name: str(row.get(name) or "") for name in COLUMNS if name not in _TIMES}
     if not texts["path"]:
-        raise ManifestError(f"{where}: path is empty; name the file")
+        raise ManifestError(f"{where}: path is empty; write the path of the audio file in this column")
     return Clip(start_s=start_s, end_s=end_s, **texts)
 
 
@@ -232,7 +232,7 @@ def _time(row: Mapping[str, object], column: str, where: str) -> float | None:
     except ValueError:
         time_s = math.nan
     if not (math.isfinite(time_s) and time_s >= 0):
-        raise ManifestError(f"{where}: {column} is {value!r}; expected seconds from 0 on")
+        raise ManifestError(f"{where}: {column} is {value!r}; expected seconds, 0 or more")
     return time_s
 
 
@@ -258,7 +258,8 @@ def _tsv(clips: Sequence[Clip], path: Path) -> str:
         for column, value in zip(COLUMNS, values, strict=True):
             if any(character in value for character in "\t\n\r"):
                 raise ManifestError(
-                    f"{path}, row {number}: {column} has a tab or line break; write a .parquet file instead"
+                    f"{path}, row {number}: {column} has a tab or line break, which .tsv cannot hold; write a .parquet"
+                    " file"
                 )
         lines.append("\t".join(values))
     return "\n".join(lines) + "\n"

@@ -9,7 +9,7 @@ Result = TypeVar("Result")
 
 
 def map_parallel(function: Callable[[Item], Result], items: Sequence[Item], workers: int) -> Iterator[Result]:
-    """Yield the result of each item, in order.
+    """Call a function for each item; yield the results in the order of the items.
 
     Args:
         function: function of one item; picklable, so that worker processes can run it.

@@ -29,15 +29,16 @@ class _Crop:
 
 
 def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tuple[int, Wave]]:
-    """Draw seconds of background noise; the first seconds stay the same when more are drawn.
+    """Draw one-second crops of background noise at random; a larger `count` adds crops and keeps the others.
 
     Args:
         noises: clips of noise; each clip of at least one second is equally likely.
-        count: number of seconds to draw.
+        count: number of crops to draw.
         seed: seed of the draw.
 
     Yields:
-        Number of the draw and wave, shape (16000,), in the order of `noises`, so that each noise clip is read once.
+        Number of the crop, from 0, and its wave, shape (16000,). Crops are in the order of `noises`, so that each noise
+        clip is read once.
 
     Raises:
         InputError: no clip has at least one second.
@@ -62,7 +63,7 @@ def draw_silence(noises: Manifest, count: int, *, seed: int = 0) -> Iterator[tup
 
 
 def write_silence(noises: Manifest, folder: Path, count: int, *, seed: int = 0) -> Manifest:
-    """Write drawn seconds of background noise as `folder/_silence_/000.wav` and so on.
+    """Draw one-second crops of background noise, and write them as `folder/_silence_/000.wav` and so on.
 
     Returns:
         A manifest of the files in the order of their numbers, with label `_silence_` and split test.

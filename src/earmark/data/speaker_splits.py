@@ -48,12 +48,15 @@ def utterances_by_speaker(manifest: Manifest, *splits: str) -> dict[str, tuple[C
         found.setdefault(clip.speaker, {}).setdefault(clip.path, clip)
     if not found:
         there = sorted({clip.split or "(none)" for clip in manifest})
-        raise InputError(f"{manifest.folder}: no clips in split {', '.join(splits)}; choose among {', '.join(there)}")
+        raise InputError(
+            f"{manifest.folder}: the manifest has no clips in split {', '.join(splits)}; choose among"
+            f" {', '.join(there)}"
+        )
     return {speaker: tuple(found[speaker].values()) for speaker in sorted(found)}
 
 
 def drop_few(speakers: Mapping[str, Sequence[Clip]], least: int, *, skip: bool = False) -> dict[str, Sequence[Clip]]:
-    """Keep the speakers with enough utterances.
+    """Return the speakers with at least `least` utterances.
 
     Args:
         speakers: utterances by speaker.
@@ -68,12 +71,14 @@ def drop_few(speakers: Mapping[str, Sequence[Clip]], least: int, *, skip: bool =
         named = ", ".join(f"{speaker} ({count})" for speaker, count in list(few.items())[:5])
         more = f" and {len(few) - 5} more" if len(few) > 5 else ""
         raise InputError(
-            f"{len(few)} of {len(speakers)} speakers have fewer than {least} utterances: {named}{more}; hold out fewer,"
-            " or drop these speakers",
+            f"{len(few)} of {len(speakers)} speakers have fewer than {least} utterances: {named}{more}; hold out fewer"
+            " utterances, or drop these speakers",
             key="skip_few",
         )
     if len(few) == len(speakers):
-        raise InputError(f"all {len(speakers)} speakers have fewer than {least} utterances; hold out fewer")
+        raise InputError(
+            f"all {len(speakers)} speakers have fewer than {least} utterances; add recordings, or hold out fewer"
+        )
     return {speaker: clips for speaker, clips in speakers.items() if speaker not in few}
 
 
@@ -101,7 +106,9 @@ def hold_out(speakers: Mapping[str, Sequence[Clip]], settings: HoldOutSettings |
 
 
 def with_unseen(manifest: Manifest, held: Sequence[Clip], unseen: Mapping[str, Sequence[Clip]]) -> Manifest:
-    """Make a manifest of split utterances, unseen speakers, and the noises and room responses of another manifest.
+    """Make a manifest of the clips in `held`, the unseen speakers, and the noises and room responses of `manifest`.
+
+    The utterances of `unseen`, which are given by speaker, get the split `unseen`.
 
     Raises:
         InputError: a speaker is both in training and unseen.
@@ -110,8 +117,8 @@ def with_unseen(manifest: Manifest, held: Sequence[Clip], unseen: Mapping[str, S
     if both:
         more = f" and {len(both) - 1} more" if len(both) > 1 else ""
         raise InputError(
-            f"speaker {both[0]!r}{more}: in both splits of the manifest, but verification needs speakers outside"
-            " training; split the manifest by speaker"
+            f"speaker {both[0]!r}{more}: both in training and among the unseen speakers, but verification needs"
+            " speakers outside training; split the manifest by speaker"
         )
     others = [replace(clip, split=UNSEEN) for clips in unseen.values() for clip in clips]
     return replace(manifest, clips=(*held, *others, *manifest.only(*_KEPT)))
@@ -136,7 +143,9 @@ def draw_speaker_pairs(
             requested.
     """
     if len(speakers) < 2:
-        raise InputError(f"{len(speakers)} speakers, but pairs need at least two; add speakers")
+        raise InputError(
+            f"{len(speakers)} speakers, but pairs of clips need at least two; add recordings of another speaker"
+        )
     if count is None:
         clips = [clip for own in speakers.values() for clip in own]
         if len(clips) == len(speakers):
@@ -153,8 +162,8 @@ def _balanced(speakers: Mapping[str, Sequence[Clip]], count: int, seed: int) -> 
     different = total * (total - 1) // 2 - same
     if count < 2 or count - count // 2 > same or count // 2 > different:
         raise InputError(
-            f"{count} requested, half of them of one speaker; there are {same} pairs of one speaker and {different} of"
-            " two; request fewer, at least 2",
+            f"{count} pairs requested, half of them of one speaker, but there are only {same} pairs of one speaker and"
+            f" {different} of two speakers; request fewer pairs, but at least 2",
             key="pairs",
         )
     names = list(speakers)

@@ -23,7 +23,10 @@ def assign_splits(manifest: Manifest, *, val: float = 0.1, test: float = 0.1, se
         InputError: a fraction is negative, or nothing is left for train.
     """
     if val < 0 or test < 0 or val + test >= 1:
-        raise InputError(f"{val:g} and test {test:g} must be 0 or more, with a sum below 1", key="val")
+        raise InputError(
+            f"the fractions val {val:g} and test {test:g} must be 0 or more, and their sum below 1; change them",
+            key="val",
+        )
 
     def split(clip: Clip) -> str:
         position = _position(f"speaker {clip.speaker}" if clip.speaker else f"file {clip.path}", seed)
@@ -35,6 +38,6 @@ def assign_splits(manifest: Manifest, *, val: float = 0.1, test: float = 0.1, se
 
 
 def _position(name: str, seed: int) -> float:
-    """Map a name and a seed to a number in [0, 1)."""
+    """Hash a name and a seed to a number in [0, 1); the numbers of many names are evenly distributed."""
     digest = blake2b(f"{seed}\n{name}".encode(), digest_size=6).digest()
     return int.from_bytes(digest) / 2**48

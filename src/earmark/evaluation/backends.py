@@ -1,4 +1,4 @@
-"""Scoring back-ends: compute scores from the embeddings of clips and of enrolled takes."""
+"""Scoring back-ends: score clips against keywords by the embeddings of the clips and of enrollment clips (takes)."""
 
 from typing import Literal, assert_never
 
@@ -28,8 +28,8 @@ def score(
     """Score every query against every keyword.
 
     Args:
-        queries: shape (n, d).
-        takes: enrolled takes of all keywords, shape (m, d).
+        queries: embeddings of the clips to score, shape (n, d).
+        takes: embeddings of the enrollment clips of all keywords, shape (m, d).
         keyword_ids: index of each take's keyword, 0 … k-1, shape (m,); every keyword has a take.
         backend: `prototype`: cosine to the mean of the unit takes; `centroid`: cosine to the plain mean of the takes,
             as in Jung et al. 2023 and Huh et al. 2021; `best-take`: cosine to the nearest take; `svm`: one RBF-SVM per
@@ -38,7 +38,7 @@ def score(
         svm: settings of the SVMs.
 
     Returns:
-        Shape (n, k): cosines in [-1, 1], or values of the SVMs' decision functions.
+        Scores, shape (n, k): cosines in [-1, 1], or values of the SVMs' decision functions.
 
     Raises:
         InputError: `keyword_ids` does not fit `takes` or omits a keyword; `svm` has one keyword and no background.
@@ -61,7 +61,7 @@ def score(
 
 
 def prototype(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
-    """Cosine to the prototype: the mean of a keyword's unit takes; arguments and shapes as in `score`.
+    """Cosine of queries to keyword prototypes, the means of unit-length takes; arguments and shapes as in `score`.
 
     >>> prototype(np.float32([[1, 0]]), np.float32([[9, 0], [0, 1], [0, 2]]), np.array([0, 0, 1])).round(3).tolist()
     [[0.707, 0.0]]
@@ -71,7 +71,7 @@ def prototype(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
 
 
 def centroid(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
-    """Cosine to the centroid: the plain mean of a keyword's takes; arguments and shapes as in `score`.
+    """Cosine of queries to keyword centroids, the plain means of takes; arguments and shapes as in `score`.
 
     Longer embeddings weigh more in a plain mean.
 
@@ -85,7 +85,7 @@ def centroid(queries: Floats, takes: Floats, keyword_ids: Ints) -> Floats:
 
 
 def best_take(queries: Floats, takes: Floats, keyword_ids: Ints, *, block: int = BLOCK_QUERIES) -> Floats:
-    """Cosine to the nearest take of each keyword; arguments and shapes as in `score`.
+    """Cosine of queries to the nearest take of each keyword; arguments and shapes as in `score`.
 
     >>> best_take(np.float32([[1, 0]]), np.float32([[9, 0], [0, 1], [0, 2]]), np.array([0, 0, 1])).tolist()
     [[1.0, 0.0]]
@@ -101,8 +101,12 @@ def best_take(queries: Floats, takes: Floats, keyword_ids: Ints, *, block: int =
 
 def _keyword_count(takes: Floats, keyword_ids: Ints) -> int:
     if takes.ndim != 2 or keyword_ids.shape != takes.shape[:1] or not keyword_ids.size:
-        raise InputError(f"takes {takes.shape}, keyword_ids {keyword_ids.shape}: expected (m, d) and (m,), m > 0")
+        raise InputError(
+            f"takes and keyword_ids have shapes {takes.shape} and {keyword_ids.shape}; expected (m, d) and (m,), m > 0"
+        )
     size = int(keyword_ids.max()) + 1
     if keyword_ids.min() < 0 or np.unique(keyword_ids).size != size:
-        raise InputError("keyword_ids: number the keywords from 0, each with at least one take")
+        raise InputError(
+            "keyword_ids: a number is negative or left out; number the keywords 0, 1, 2 …, each with at least one take"
+        )
     return size

@@ -10,11 +10,11 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Confusion:
-    """Number of clips by label and prediction.
+    """A confusion matrix: the number of clips by label and predicted label.
 
     Attributes:
-        rows: labels.
-        columns: predictions.
+        rows: names of the labels.
+        columns: names of the predicted labels.
         counts: one tuple of counts per row.
     """
 
@@ -28,7 +28,7 @@ def count_confusion(rows: tuple[str, ...], columns: tuple[str, ...], labels: Int
 
     Args:
         rows: names of the labels.
-        columns: names of the predictions.
+        columns: names of the predicted labels.
         labels: index of each clip's row, shape (n,).
         predictions: index of each clip's column, shape (n,).
 

@@ -41,18 +41,18 @@ def warped_distances(
     most: int = MOST_SEQUENCES,
     progress: Progress = no_progress,
 ) -> Floats:
-    """Distances of all sequences to each other.
+    """Compute the dynamic time warping distance of every two sequences of frames.
 
     The distance of two frames is 1 minus their cosine.
 
     Args:
-        sequences: shapes (t, d), t > 0.
+        sequences: frames of each sequence, shape (t, d), t > 0.
         band: largest distance of a path from the diagonal, as a share of the length; the diagonal is always allowed.
         most: largest number of sequences.
         progress: called after each sequence.
 
     Returns:
-        Shape (n, n), symmetric, in [0, 2], zero on the diagonal.
+        Distances, shape (n, n), symmetric, in [0, 2], zero on the diagonal.
 
     Raises:
         InputError: there are too many sequences.
@@ -76,20 +76,23 @@ def warped_distances(
 
 
 def check_count(count: int, most: int = MOST_SEQUENCES) -> None:
-    """Refuse more sequences than can be compared in reasonable time.
+    """Refuse more than `most` sequences, because comparing them takes too long.
 
     Raises:
-        InputError: there are too many.
+        InputError: there are more than `most`.
     """
     if count > most:
         raise InputError(
-            f"{count} segments: dynamic time warping compares all pairs of at most {most:,} segments; draw fewer, or"
-            " use log-mel-mean"
+            f"{count} segments: dynamic time warping compares all pairs of at most {most:,} segments; use fewer"
+            " segments, or the encoder log-mel-mean"
         )
 
 
 def _warp(one: Floats, others: Floats, lengths: NDArray[np.integer], band: float) -> Floats:
-    """Distances of one sequence, shape (t, d), to others, shape (m, s, d), that are padded after `lengths` frames."""
+    """Warping distances, shape (m,), of one sequence, shape (t, d), to m others, shape (m, s, d).
+
+    The others have `lengths` frames, followed by padding; `band` is as in `warped_distances`.
+    """
     costs = (1 - others @ one.T).transpose(2, 0, 1)  # (t, m, s)
     columns = np.arange(costs.shape[2])
     # Position of each column on the diagonal, in frames of `one`; padding follows the end and has no effect.

@@ -1,4 +1,4 @@
-"""Embedders: shipped encoders, exported encoders and checkpoints in training, evaluated through one protocol."""
+"""Embedders: one interface for the evaluation of shipped encoders, exported encoders and checkpoints in training."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -31,11 +31,11 @@ class Embedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Name for titles and file names."""
+        """Name of the encoder, for titles and file names."""
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the weights."""
+        """A text that identifies the weights of the encoder."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -50,7 +50,7 @@ class Embedder(Protocol):
 
 @dataclass(frozen=True)
 class _ExportedEmbedder:
-    """Common part of the embedders that run an .onnx file, which has no classifier."""
+    """Base class of the embedders that run an .onnx file, which has no classifier."""
 
     encoder: "Encoder | SpeakerEncoder"
 
@@ -88,7 +88,7 @@ class EncoderEmbedder(_ExportedEmbedder):
     spoken: bool = True
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Unit embeddings, shape (m, d)."""
+        """Embeddings of m waveforms, scaled to unit length, shape (m, d)."""
         if not self.spoken:
             return self.encoder.embed_batch(waves)
         embed = embed_speech(self.encoder)
@@ -108,7 +108,7 @@ class SpeakerEmbedder(_ExportedEmbedder):
     spoken: bool = True
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Unit embeddings, shape (m, d)."""
+        """Embeddings of m waveforms, scaled to unit length, shape (m, d)."""
         from earmark.spotting.speaker import spoken
 
         parts = [spoken(wave) if self.spoken else wave for wave in waves]
@@ -116,7 +116,7 @@ class SpeakerEmbedder(_ExportedEmbedder):
 
 
 def embed_speech(encoder: "Encoder") -> Embed:
-    """A function that embeds the spoken part of a clip with its context, or a clip without speech whole."""
+    """Make a function that embeds the spoken part of a waveform with its context, or the whole one without speech."""
     from earmark.spotting.keyword import embed_part
     from earmark.spotting.speech import find_speech
 
@@ -136,7 +136,7 @@ def embed_clips(
     progress: Progress = no_progress,
     read: Read = audio.read,
 ) -> dict[str, Floats]:
-    """Embed each recording once.
+    """Embed recordings, each of them once.
 
     Args:
         paths: relative to `folder`; duplicates are embedded once.
@@ -144,7 +144,7 @@ def embed_clips(
         embed_batch: embeds waveforms, shape (m, d).
         batch_clips: maximum number of recordings in a batch.
         progress: called after each batch.
-        read: reads a file.
+        read: returns the waveform of a file.
 
     Returns:
         Embeddings, shape (d,), by path.
@@ -166,7 +166,7 @@ def embed_clips(
 
 
 def embedded_batch(embed_batch: EmbedBatch, waves: Sequence[Wave]) -> Floats:
-    """Embeddings of waveforms, one row each.
+    """Embed waveforms by calling `embed_batch`, and check that it returns one row per waveform.
 
     Raises:
         InputError: the embedder returns another shape.
@@ -180,7 +180,7 @@ def embedded_batch(embed_batch: EmbedBatch, waves: Sequence[Wave]) -> Floats:
 
 
 def stacked(clips: Iterable[TrialClip], vectors: Mapping[str, Floats]) -> Floats:
-    """Embeddings of clips, shape (n, d).
+    """Stack the embeddings of n clips, which `vectors` has by path, into an array of shape (n, d).
 
     Raises:
         InputError: a clip has no embedding.

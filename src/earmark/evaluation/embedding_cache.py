@@ -1,4 +1,4 @@
-"""A file of embeddings of recordings, which evaluations of one encoder share."""
+"""A cache file for the embeddings of recordings, which several evaluations of one encoder share."""
 
 import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -40,7 +40,7 @@ class Embeddings:
 
     @property
     def by_path(self) -> dict[str, Floats]:
-        """Embeddings, shape (d,), by path."""
+        """The embedding of each recording, shape (d,), by its path."""
         return dict(zip(self.paths, self.vectors, strict=True))
 
 
@@ -67,11 +67,11 @@ def embed_into(
         files: file of each recording, by its path in the lists.
         embed_batch: embeds waveforms, shape (m, d).
         key: what the embeddings depend on; embeddings under another key are dropped.
-        speakers: speaker by path, kept in the file for its readers.
+        speakers: speaker by path, written to the file beside the embeddings.
         silence: refuse recordings of digital silence, skip them, or embed them like any other.
         refuse_others: raise `InputError` for a damaged cache or another key, instead of starting from scratch.
         progress: called after each batch.
-        read: reads a file.
+        read: returns the waveform of a file.
         batch_clips: maximum number of recordings in a batch.
         save_every_s: seconds between two writes of the file.
 
@@ -107,19 +107,25 @@ def embed_into(
 
 
 def _collect(vectors: Mapping[str, Floats | None], files: Mapping[str, Path], silence: Silence) -> Embeddings:
-    """Collect the embeddings in the order of `vectors`, which has None for a silent recording."""
+    """Make `Embeddings` of vectors by path, in their order; a vector of None marks a silent recording.
+
+    Raises:
+        InputError: a recording is silent and silence is refused, or all recordings are silent.
+    """
     found = {path: vector for path, vector in vectors.items() if vector is not None}
     mute = [path for path in files if path not in found]
     _check_silent(mute, files, silence)
     if not found:
-        raise InputError(f"{len(files)} recordings, and all of them are silent; check the list and its folder")
+        raise InputError(
+            f"all {len(files)} recordings are digital silence; check the list and the folder of its recordings"
+        )
     return Embeddings(tuple(found), np.stack(list(found.values())), tuple(mute))
 
 
 def _embed_batch(
     files: Mapping[str, Path], read: Read, embed_batch: EmbedBatch, silence: Silence
 ) -> Iterator[tuple[str, Floats | None]]:
-    """Yield the path and the embedding of each recording; silent recordings come first, with None.
+    """Yield the path and the embedding of each recording; silent recordings come first, with None as their embedding.
 
     Raises:
         InputError: a recording is silent and silence is refused, or an embedding is zero or not finite.
@@ -137,7 +143,7 @@ def _embed_batch(
 
 
 class _Store:
-    """Reads and makes the arrays of the file beside the vectors; the id of a recording is `HASH PATH`."""
+    """Converts the ids of recordings, `HASH PATH`, to the arrays of the cache file other than `vectors`, and back."""
 
     def __init__(self, speakers: Mapping[str, str]) -> None:
         self._speakers = dict(speakers)
@@ -162,7 +168,11 @@ _path: Callable[[str], str] = lambda one: one.split(" ", 1)[1]  # noqa: E731
 
 
 def _usable(vectors: Mapping[str, Floats | None], ids: Mapping[str, str], silence: Silence) -> dict[str, Floats | None]:
-    """The vectors that are still valid: no changed recording and, with `silence` "embed", no silent recording."""
+    """Return the cached vectors that are still valid, by id of the recording; a vector is None for a silent recording.
+
+    Vectors of recordings that have changed since are dropped, and with `silence` "embed" those of silent recordings.
+    `ids` are the present ids by path.
+    """
     own = set(ids.values())
     return {
         one: vector
@@ -174,8 +184,8 @@ def _usable(vectors: Mapping[str, Floats | None], ids: Mapping[str, str], silenc
 def _check_silent(mute: Sequence[str], files: Mapping[str, Path], silence: Silence) -> None:
     if mute and silence == "refuse":
         raise InputError(
-            f"{files[min(mute)]}: contains only digital silence; remove it from the list, or skip missing and silent"
-            " recordings"
+            f"{files[min(mute)]}: the recording is digital silence; remove it from the list, or skip missing and"
+            " silent recordings"
         )
 
 

@@ -1,4 +1,4 @@
-"""Measured numbers with their uncertainty."""
+"""Metrics with their uncertainty: standard deviations and 95 % intervals."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number and its interval.
+    """A metric and its 95 % interval over speakers.
 
     Attributes:
-        value: the number; NaN where it cannot be measured.
-        low: lower end of the 95 % interval over speakers; NaN without interval.
-        high: upper end.
+        value: the metric; NaN where it cannot be measured.
+        low: lower end of the interval; NaN without interval.
+        high: upper end of the interval; NaN without interval.
     """
 
     value: float
@@ -26,7 +26,7 @@ class Estimate:
     high: float
 
     def text(self, *, percent: bool = True) -> str:
-        """Format the number and its interval.
+        """Format the metric and its interval.
 
         >>> Estimate(0.922, 0.901, 0.94).text(), Estimate(0.428, 0.41, 0.45).text(percent=False)
         ('92.2 (90.1–94.0)', '0.428 (0.410–0.450)')
@@ -36,13 +36,13 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Spread:
-    """A number over several lists or repetitions.
+    """Mean and standard deviation of a metric over several lists or repetitions.
 
     Attributes:
         mean: over the lists; NaN where it cannot be measured.
         sd: sample standard deviation over the lists; NaN for one list.
         low: lower end of the 95 % interval of the mean over test speakers; NaN where speakers are unknown.
-        high: upper end.
+        high: upper end of this interval.
     """
 
     mean: float
@@ -62,7 +62,7 @@ class Spread:
 
 
 def estimates(keys: Iterable[str], values: Floats, ends: tuple[Floats, Floats] | None) -> dict[str, Estimate]:
-    """Estimates by key.
+    """Make an `Estimate` of each number, by its key.
 
     Args:
         keys: names of n numbers.
@@ -76,7 +76,7 @@ def estimates(keys: Iterable[str], values: Floats, ends: tuple[Floats, Floats] |
 
 
 def spreads(values: Floats, ends: tuple[Floats, Floats] | None) -> list[Spread]:
-    """Spreads of n numbers.
+    """Make a `Spread` of each of n numbers over the lists.
 
     Args:
         values: shape (lists, n).

@@ -46,7 +46,7 @@ def log_mel(wave: Wave, *, block_frames: int = BLOCK_FRAMES) -> Floats:
 
 @cache
 def mel_filters() -> Floats:
-    """Triangular filters with corners evenly spaced on the mel scale, shape (257, 40)."""
+    """Weights of 257 frequency bins in 40 triangular mel filters, evenly spaced on the mel scale, shape (257, 40)."""
 
     def mel(hz: Floats) -> Floats:
         return 2595 * np.log10(1 + hz / 700)

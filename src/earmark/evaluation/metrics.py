@@ -27,8 +27,8 @@ class ErrorCurve:
 
     Attributes:
         thresholds: +inf, where nothing is accepted, then each distinct score, descending, shape (t,).
-        alarms: weight of the negative trials accepted, ascending from 0, shape (t,).
-        hits: weight of the positive trials accepted, ascending from 0, shape (t,).
+        alarms: total weight of the negative trials accepted at each threshold, ascending from 0, shape (t,).
+        hits: total weight of the positive trials accepted at each threshold, ascending from 0, shape (t,).
     """
 
     thresholds: NDArray[np.float64]
@@ -47,7 +47,7 @@ class ErrorCurve:
 
 
 def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | None = None) -> ErrorCurve:
-    """Count both errors at every distinct score.
+    """Count the accepted positive and negative trials at every distinct score.
 
     Args:
         scores: higher means more similar, shape (n,).
@@ -64,21 +64,25 @@ def error_curve(scores: ArrayLike, positive: ArrayLike, weights: ArrayLike | Non
     scores, positive = np.asarray(scores, np.float64), np.asarray(positive, np.bool_)
     counts = np.ones(scores.shape) if weights is None else np.asarray(weights, np.float64)
     if scores.ndim != 1 or positive.shape != scores.shape or counts.shape != scores.shape:
-        raise InputError(f"scores {scores.shape}, positive {positive.shape}, weights {counts.shape}: lengths differ")
+        raise InputError(
+            f"scores {scores.shape}, positive {positive.shape}, weights {counts.shape}: pass one of each per trial"
+        )
     if np.isnan(scores).any():
-        raise InputError("scores: some are NaN; check the embeddings")
+        raise InputError("scores: some scores are NaN; check the embeddings")
     order = np.argsort(-scores, kind="stable")  # fast if the caller has sorted them
     scores, positive, counts = scores[order], positive[order], counts[order]
     hits, alarms = np.cumsum(counts * positive), np.cumsum(counts * ~positive)
     if scores.size == 0 or hits[-1] <= 0 or alarms[-1] <= 0:
-        raise InputError("error rates need at least one positive and one negative trial")
+        raise InputError(
+            "error rates need positive and negative trials, but one kind is missing; add trials of this kind"
+        )
     # The last of each run of equal scores, which are accepted together.
     last = np.flatnonzero(np.append(scores[1:] != scores[:-1], True))
     return ErrorCurve(np.append(np.inf, scores[last]), np.append(0.0, alarms[last]), np.append(0.0, hits[last]))
 
 
 def corners(curve: ErrorCurve) -> ErrorCurve:
-    """The curve without points that are on the line between their neighbors, as in scikit-learn's ROC."""
+    """Drop the points of a curve that are on the line between their neighbors, as in scikit-learn's ROC."""
     alarms, hits = curve.alarms[1:], curve.hits[1:]
     bends = (np.diff(alarms, 2) != 0) | (np.diff(hits, 2) != 0)
     ends = np.ones(min(alarms.size, 2), np.bool_)
@@ -195,9 +199,10 @@ def macro_f1(scores: Floats, targets: Ints, weights: Floats | None = None) -> fl
 
 
 def open_set_identification(scores: Floats, targets: Ints, share: float, weights: Floats | None = None) -> float:
-    """Share of target clips that are right and accepted, at a threshold that accepts at most `share` of the impostors.
+    """Share of target clips with the right best keyword and an accepted score, if few impostors are accepted.
 
-    A clip's score is that of its best keyword. The threshold is the lowest one that accepts no more impostor clips.
+    A clip's score is that of its best keyword. The threshold is the lowest one that accepts
+    at most `share` of the impostor clips.
 
     Args:
         scores: shape (n, k).
@@ -229,7 +234,7 @@ def interval_over_speakers(
     resamples: int = 200,
     level: float = 0.95,
 ) -> tuple[Floats, Floats]:
-    """Percentile bootstrap over speakers.
+    """Compute intervals of a statistic by resampling speakers (percentile bootstrap).
 
     Clips of one speaker are similar; drawing single clips would make the interval too narrow.
 
@@ -247,7 +252,7 @@ def interval_over_speakers(
         InputError: there is no clip, or the statistic fails on the original clips.
     """
     if not speakers:
-        raise InputError("speakers: empty; at least one clip is needed")
+        raise InputError("speakers: there are none; pass the speaker of at least one clip")
     names = [speaker or f"\0{index}" for index, speaker in enumerate(speakers)]
     _, speaker_ids = np.unique(np.array(names), return_inverse=True)
     size = int(speaker_ids.max()) + 1
@@ -268,11 +273,11 @@ def _target_clips(scores: Floats, targets: Ints, weights: Floats | None) -> tupl
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise InputError(f"scores {scores.shape}, targets {targets.shape}: expected (n, k) and (n,)")
     if np.isnan(scores).any():
-        raise InputError("scores: some are NaN; check the embeddings")
+        raise InputError("scores: some scores are NaN; check the embeddings")
     target = targets >= 0
     counts = np.ones(len(targets)) if weights is None else weights
     if not counts[target].any():
-        raise InputError("targets: there is no clip of a keyword; add one")
+        raise InputError("targets: no clip is of a keyword; add a clip of a keyword")
     return scores[target].argmax(axis=1), targets[target], counts[target]
 
 

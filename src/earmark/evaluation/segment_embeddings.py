@@ -1,4 +1,4 @@
-"""Embeddings of segments of recordings; each recording is read once.
+"""Embed segments of recordings; each recording is read once.
 
 A streaming encoder embeds a segment with the audio before and after it as context, as a detector does, and computes the
 frames of a recording once for all of its segments. Other encoders embed the segment alone.
@@ -44,11 +44,11 @@ class SegmentEmbedder(Protocol):
 
     @property
     def name(self) -> str:
-        """Name for titles and file names."""
+        """Name of the encoder, for titles and file names."""
 
     @property
     def fingerprint(self) -> str:
-        """Identifies the weights, and how segments are cut."""
+        """A text that identifies the weights of the encoder, and how segments are cut."""
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
         """Embed spans of one recording, shape (m, d)."""
@@ -67,7 +67,7 @@ class SelfSegmenting(SegmentEmbedder, Protocol):
 
 @dataclass(frozen=True)
 class WindowEmbedder:
-    """A streaming encoder: a segment is a window over the frames of its recording.
+    """Embeds segments by a streaming encoder: a segment is a window over the frames of its recording.
 
     Attributes:
         encoder: runs the .onnx file.
@@ -88,7 +88,7 @@ class WindowEmbedder:
         return self.encoder.fingerprint + ("" if self.spoken else "-whole")
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
-        """Unit embeddings, shape (m, d)."""
+        """Embeddings of m spans of a recording, scaled to unit length, shape (m, d)."""
         is_whole = [start_s == 0 and end_s is None for start_s, end_s in spans]
         if any(is_whole) and self.spoken:
             from earmark.spotting.speech import find_speech
@@ -118,7 +118,7 @@ class WindowEmbedder:
 
 @dataclass(frozen=True)
 class CropEmbedder:
-    """Any other encoder: segments are embedded without context.
+    """Embeds segments by any other encoder: they are cut out of the recording and embedded without context.
 
     Attributes:
         embedder: embeds waveforms.
@@ -137,7 +137,7 @@ class CropEmbedder:
         return self.embedder.fingerprint
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
-        """Embeddings, shape (m, d)."""
+        """Embeddings of m spans of a recording, shape (m, d)."""
         wave = audio.read(path)
         cuts = [_cut(wave, bounds) for bounds in bounds_of(path, spans, len(wave))]
         starts = range(0, len(cuts), BATCH_CLIPS)
@@ -155,7 +155,7 @@ class LogMelMean:
     fingerprint: str = "log-mel-mean-1"
 
     def embed_file(self, path: Path, spans: Sequence[Times]) -> Floats:
-        """Mean frames, shape (m, 40)."""
+        """Mean frame of each span of a recording, shape (m, 40)."""
         return np.stack([frames.mean(axis=0) for frames in mel_frames(path, spans, centered=False)])
 
 
@@ -185,10 +185,10 @@ def mel_frames(path: Path, spans: Sequence[Times], *, centered: bool) -> list[Fl
 
 
 def segment_embedder(embedder: Embedder, *, spoken: bool = True) -> SegmentEmbedder:
-    """The segment embedder of an encoder or a checkpoint.
+    """Make an embedder of segments from an embedder of waveforms.
 
     Args:
-        embedder: embeds waveforms.
+        embedder: an encoder or a checkpoint.
         spoken: cut a clip of a whole recording to its spoken part; encoders without context ignore this option.
     """
     if isinstance(embedder, EncoderEmbedder):
@@ -254,7 +254,7 @@ def embed_all(
         save_every_s: seconds between two writes of the hidden file.
 
     Returns:
-        Shape (n, d), in the order of the clips.
+        Embeddings, shape (n, d), in the order of the clips.
 
     Raises:
         InputError: as in `embed_stream`.
@@ -303,7 +303,7 @@ def write_embeddings(
 
 
 def bounds_of(path: Path, spans: Sequence[Times], length: int) -> Floats:
-    """Start and end of each span in seconds, shape (m, 2).
+    """Check spans of a recording, and replace ends of None by its duration; return starts and ends, shape (m, 2).
 
     Args:
         path: the recording, for errors.
@@ -335,7 +335,7 @@ def _cut(wave: Wave, bounds: Floats) -> Wave:
 
 
 def _key(clips: Sequence[Clip], recordings: AudioFolder, embedder: SegmentEmbedder) -> str:
-    """Identifies the list, its folder and the encoder."""
+    """Hash of the list of clips, the folder of its recordings, and the fingerprint of the encoder."""
     digest = hashlib.sha256(f"{embedder.fingerprint}\n{recordings.folder.resolve()}\n".encode())
     for clip in clips:
         digest.update(json.dumps([clip.path, clip.start_s, clip.end_s, clip.speaker, clip.label]).encode())
@@ -343,7 +343,7 @@ def _key(clips: Sequence[Clip], recordings: AudioFolder, embedder: SegmentEmbedd
 
 
 def _finished(file: Path, key: str) -> Floats | None:
-    """The vectors of the file if it is complete and has this key, else None."""
+    """Read the vectors of a file of embeddings; None if it is missing, damaged or has another key."""
     try:
         arrays = read_arrays(file)
         return arrays["vectors"] if str(arrays["key"]) == key else None

@@ -13,7 +13,7 @@ Ints = NDArray[np.integer]
 
 
 class SvmSettings(Settings):
-    """SVM back-end."""
+    """Settings of the SVM back-end."""
 
     c: float = Field(1.0, gt=0, description="Penalty for a training clip on the wrong side of the boundary (svm).")
     gamma: float | None = Field(
@@ -27,7 +27,7 @@ class SvmSettings(Settings):
 
 
 def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSettings | None = None) -> Floats:
-    """Values of the decision function of each class's SVM for each query.
+    """Fit an SVM for each class, and return the values of their decision functions for each query.
 
     Args:
         queries: shape (n, d).
@@ -36,7 +36,7 @@ def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSetting
         settings: settings of the SVMs; None for the defaults.
 
     Returns:
-        Shape (n, k); above 0 inside the class.
+        Values, shape (n, k); above 0 inside the class.
 
     Raises:
         InputError: a class has no negatives.
@@ -51,7 +51,7 @@ def margins(queries: Floats, rows: Floats, class_ids: Ints, settings: SvmSetting
     for number in range(int(class_ids.max()) + 1):
         is_class = class_ids == number
         if is_class.all():
-            raise InputError("svm: there is only one class; add background clips")
+            raise InputError("svm: there is only one class, which has no negatives; add background clips")
         svm = SVC(
             C=settings.c,
             gamma=settings.gamma or "scale",

@@ -108,7 +108,8 @@ def test_an_interrupted_run_continues_with_the_same_result(spoken: Wave, tmp_pat
 
     first = align_sentences(manifest, log, progress=progress)
     assert seen == [(0, 4), (1, 4), (2, 4), (3, 4), (4, 4)]
-    assert [each.failure for each in first] == ["", "", "not in the dictionary: rivver", "no text"]
+    assert [each.failure for each in first[:3]] == ["", "", "not in the dictionary: rivver"]
+    assert first[3].failure.startswith("no text")
     # Times of a part of a file count from the start of the file.
     assert first[1].words[0].start_s == pytest.approx(first[0].words[2].start_s, abs=0.15)
     lines = log.read_text().splitlines(keepends=True)

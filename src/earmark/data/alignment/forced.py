@@ -93,19 +93,19 @@ def align(
         InputError: pocketsphinx is not installed, or a pronunciation uses unknown phones.
     """
     if not words:
-        raise AlignmentError("no text")
+        raise AlignmentError("no text in the sentence: write its transcript")
     decoder = _decoder(pronunciations)
     unknown = sorted({word for word in words if decoder.lookup_word(word) is None})
     if unknown:
         raise AlignmentError(f"{UNKNOWN}: {', '.join(unknown)}")
     if not len(wave):
-        raise AlignmentError("no audio")
+        raise AlignmentError("no audio in the sentence: check its start and end")
     samples = pcm(wave)
     for is_wide in (False, True):
         found = _found(_decoder(pronunciations, is_wide=is_wide), samples, words, phones)
         if [word.text for word in found] == list(words):
             return found
-    raise AlignmentError("the audio does not fit the text")
+    raise AlignmentError("the audio does not fit the text: correct the text, or drop the sentence")
 
 
 def align_sentences(
@@ -177,7 +177,7 @@ def read_pronunciations(path: Path) -> Pronunciations:
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error}); check the path") from None
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); check the path and the file") from None
     found = []
     for number, line in enumerate(lines, 1):
         if not line.strip() or line.startswith("#"):
@@ -207,7 +207,7 @@ def pocketsphinx_version() -> str:
 
 
 def pcm(wave: Wave) -> bytes:
-    """A wave as 16-bit samples, the input of pocketsphinx."""
+    """Convert a wave to 16-bit samples, the input of pocketsphinx."""
     return (np.clip(wave, -1, 1) * 32767).astype(np.int16).tobytes()
 
 
@@ -219,7 +219,7 @@ def excerpt(wave: Wave, start_s: float, end_s: float | None) -> Wave:
 def _align_file(
     sentences: Sequence[tuple[str, Clip]], *, phones: bool, pronunciations: Pronunciations
 ) -> list[tuple[str, dict[str, Any]]]:
-    """Align the sentences of one file; return their keys and records."""
+    """Align the sentences of one audio file; return the key and the JSON record of each for the checkpoint log."""
     path = sentences[0][1].path
     try:
         wave = read(path)
@@ -256,7 +256,10 @@ def _record(word: Word, offset_s: float) -> dict[str, Any]:
 
 
 def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
-    """Yield a key of everything that the alignment of a sentence depends on, and the sentence with an absolute path."""
+    """Yield the key and the clip, with an absolute path, of each sentence.
+
+    The key contains everything about the sentence that its alignment depends on.
+    """
     for clip in manifest:
         path = str(manifest.locate(clip).resolve())
         values = asdict(clip) | {"path": path}
@@ -264,7 +267,7 @@ def _keyed(manifest: Manifest) -> Iterable[tuple[str, Clip]]:
 
 
 def _found(decoder: Any, samples: bytes, words: Sequence[str], phones: bool) -> tuple[Word, ...]:
-    """The words that the decoder aligned; empty if the alignment failed."""
+    """Align words with 16-bit samples; return the words with their times, or an empty tuple if this fails."""
     try:
         decoder.set_align_text(" ".join(words))
         _decode(decoder, samples)

@@ -41,7 +41,7 @@ class Alignments:
     words: Mapping[str, Sequence[Word]]
 
     def of(self, manifest: Manifest) -> list[Alignment]:
-        """Find the words of each clip, with times from the start of the file.
+        """Return an alignment for each clip: its words, with times from the start of the file.
 
         Args:
             manifest: clips; the text of a clip, if any, must contain the aligned words in order, and may contain more.
@@ -64,8 +64,8 @@ class Alignments:
             found.append(Alignment(words) if words else Alignment(failure="no word in its alignment"))
         if all(alignment.failure for alignment in found):
             raise InputError(
-                f"{self.source}: no alignment of any clip; name alignments, such as {_some(self.words)}, like the"
-                f" recordings, such as {_some(clip.path for clip in manifest)}"
+                f"{self.source}: no alignment has the name of a recording; rename the alignments, such as"
+                f" {_some(self.words)}, after the recordings, such as {_some(clip.path for clip in manifest)}"
             )
         return found
 
@@ -90,7 +90,7 @@ class Alignments:
                 if part not in said:
                     raise InputError(
                         f"{self.source}: {name} has {part!r} at {word.start_s:.2f} s, but the text of {clip.path} does"
-                        f" not ({clip.text!r}); align the same texts"
+                        f" not have this word ({clip.text!r}); align the texts of the manifest"
                     )
 
 
@@ -131,10 +131,10 @@ def read_text_grid(path: Path) -> tuple[Word, ...]:
         grid = textgrid.openTextgrid(str(path), includeEmptyIntervals=False)
     except (PraatioException, ValueError, IndexError, OSError) as error:
         reason = " ".join(str(error).split()) or type(error).__name__
-        raise InputError(f"{path}: not a readable TextGrid ({reason}); write it again") from None
+        raise InputError(f"{path}: not a readable TextGrid ({reason}); write the file again") from None
     tiers = [name for name in grid.tierNames if _kind(name) in _TIERS]
     if not tiers:
-        raise InputError(f"{path}: no tier 'words', only {', '.join(grid.tierNames)}; rename the tier of the words")
+        raise InputError(f"{path}: no tier 'words', only {', '.join(grid.tierNames)}; rename the tier with the words")
     words = []
     for tier in tiers:
         phones = [
@@ -169,7 +169,7 @@ def read_ctm(path: Path) -> dict[str, tuple[Word, ...]]:
             ) from None
         found[_without_suffix(recording)].append(Word(_lower(word), start, round(start + duration, 4)))
     if not found:
-        raise InputError(f"{path}: no words; write lines 'recording channel start duration word'")
+        raise InputError(f"{path}: the file has no words; write lines 'recording channel start duration word'")
     return {recording: _spoken(words) for recording, words in found.items()}
 
 
@@ -193,7 +193,7 @@ def read_json(path: Path) -> dict[str, tuple[Word, ...]]:
             ) from None
         found[recording] = found.get(recording, ()) + tuple(replace(word, text=_lower(word.text)) for word in words)
     if not found:
-        raise InputError(f"{path}: no record with words; add them")
+        raise InputError(f"{path}: no record has the key 'words'; add the aligned words")
     return found
 
 
@@ -220,14 +220,14 @@ def json_records(path: Path) -> Iterator[tuple[int, Mapping[str, Any]]]:
             raise InputError(f"{path}:{number}: not JSON ({error}); write one array, or one record per line") from None
     for number, record in enumerate(records, 1):
         if not isinstance(record, dict):
-            raise InputError(f"{path}, record {number}: expected an object, got {type(record).__name__}")
+            raise InputError(f"{path}, record {number}: expected a JSON object, got {type(record).__name__}")
         yield number, record
 
 
 def _read_folder(folder: Path) -> dict[str, tuple[Word, ...]]:
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".textgrid" and path.is_file())
     if not paths:
-        raise InputError(f"{folder}: no TextGrids in this folder; for other formats, name the file")
+        raise InputError(f"{folder}: no TextGrids in this folder; for other formats, choose a file instead of a folder")
     return {path.relative_to(folder).with_suffix("").as_posix(): read_text_grid(path) for path in paths}
 
 
@@ -235,7 +235,7 @@ def _text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: cannot be read as text ({error}); check the path") from None
+        raise InputError(f"{path}: cannot be read as UTF-8 text ({error}); check the path and the file") from None
 
 
 def _spoken(words: Iterable[Word]) -> tuple[Word, ...]:
@@ -269,7 +269,7 @@ def _without_suffix(path: str) -> str:
 
 
 def _shared_parts(one: str, other: str) -> int:
-    """Number of parts at the ends of two paths that are equal."""
+    """Number of equal components at the ends of two paths."""
     count = 0
     for a, b in zip(reversed(PurePosixPath(one).parts), reversed(PurePosixPath(other).parts), strict=False):
         if a != b:

@@ -70,7 +70,7 @@ def corpus_recognizer(counts: Mapping[str, int], folder: Path, pronunciations: P
     words = sorted({_VARIANT.sub("", line.split(maxsplit=1)[0]) for line in entries})
     if not words:
         raise InputError(
-            "none of the words is in pocketsphinx's dictionary; add pronunciations, use hypotheses of"
+            "none of the words in the sentences is in pocketsphinx's dictionary; add pronunciations, use hypotheses of"
             " another recognizer, or keep all cuts"
         )
     total = sum(counts[word] for word in words)
@@ -158,7 +158,7 @@ def _key(cut: FileSpan) -> str:
 
 
 def _recognize_file(cuts: Sequence[FileSpan], *, recognizer: Recognizer) -> list[tuple[FileSpan, list[str]]]:
-    """Recognize the cuts of one file; a file that cannot be read has cuts without words."""
+    """Recognize the words of each cut of one file; if the file cannot be read, return no words for its cuts."""
     path = cuts[0][0]
     decoder = _decoder(recognizer)
     try:

@@ -103,7 +103,7 @@ def download(
     if path.is_file():
         found = _sha256(path, progress)
         if found != archive.sha256:
-            raise InputError(f"{path}: SHA-256 is {found}, not {archive.sha256}; remove it and try again")
+            raise InputError(f"{path}: SHA-256 is {found}, not {archive.sha256}; remove the file and try again")
         return path
     folder.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.partial")
@@ -120,7 +120,7 @@ def download(
 
 
 def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progress = no_progress) -> None:
-    """Unpack a .tar.gz of files and folders; all is unpacked before anything is moved into the destination.
+    """Unpack a .tar.gz into a folder; its files are moved there only after all of them are unpacked.
 
     Args:
         path: the archive.
@@ -148,7 +148,7 @@ def unpack(path: Path, folder: Path, *, last: str | None = None, progress: Progr
 
 
 def _resume(archive: RemoteArchive, partial: Path, progress: Progress, attempts: int, wait_s: float) -> None:
-    """Transfer until `partial` is complete, or until several attempts in a row transfer nothing."""
+    """Get the missing bytes of `partial` until it is complete, or fail after `attempts` in a row without new bytes."""
     failures = 0
     while True:
         before = _size(partial)
@@ -156,7 +156,9 @@ def _resume(archive: RemoteArchive, partial: Path, progress: Progress, attempts:
             return _transfer(archive, partial, progress)
         except HTTPError as error:
             if error.code not in _TRANSIENT:
-                raise EarmarkError(f"{archive.url}: {error.code} {error.reason}; use another url") from error
+                raise EarmarkError(
+                    f"{archive.url}: the server answered {error.code} {error.reason}; use another url"
+                ) from error
             reason = f"{error.code} {error.reason}"
         except (OSError, HTTPException) as error:
             reason = str(error.reason if isinstance(error, URLError) else error) or type(error).__name__
@@ -170,7 +172,7 @@ def _resume(archive: RemoteArchive, partial: Path, progress: Progress, attempts:
 
 
 def _transfer(archive: RemoteArchive, partial: Path, progress: Progress) -> None:
-    """Request the missing bytes, and append them.
+    """Request the bytes of the archive that `partial` lacks, and append them to it.
 
     Raises:
         OSError, HTTPException: the connection broke; received bytes are kept.
@@ -197,7 +199,7 @@ def _transfer(archive: RemoteArchive, partial: Path, progress: Progress) -> None
         length = answer.headers.get("Content-Length")
         total = None if length is None else begin + int(length)
         if archive.size is not None and total not in (None, archive.size):
-            raise EarmarkError(f"{archive.url}: has {total:,} bytes, not {archive.size:,}; use another url")
+            raise EarmarkError(f"{archive.url}: the file has {total:,} bytes, not {archive.size:,}; use another url")
         with partial.open("ab" if begin else "wb") as file:
             while block := answer.read(_BLOCK):
                 file.write(block)

@@ -33,7 +33,7 @@ def read_folder(folder: str | Path, *, speaker_pattern: str = SPEAKER_PATTERN) -
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: no such folder; check the path")
     speaker_in = speaker_finder(speaker_pattern)
     paths = sorted(path.relative_to(folder).as_posix() for path in recordings_in(folder, layout="WORD/FILE"))
     listed = _listed_splits(folder)
@@ -79,7 +79,10 @@ def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], st
     try:
         pattern = re.compile(speaker_pattern)
     except re.error as error:
-        raise InputError(f"{speaker_pattern!r} is not a regular expression ({error})", key="speaker_pattern") from error
+        raise InputError(
+            f"{speaker_pattern!r} is not a regular expression ({error}); correct it",
+            key="speaker_pattern",
+        ) from error
     if not pattern.groups:
         raise InputError(
             f"{speaker_pattern!r} has no group; put the speaker in parentheses, as in {SPEAKER_PATTERN!r}",
@@ -94,7 +97,7 @@ def speaker_finder(speaker_pattern: str = SPEAKER_PATTERN) -> Callable[[str], st
 
 
 def without_suffix(path: str) -> str:
-    """A path without suffix, which does not depend on the audio format of a corpus.
+    """Remove the suffix of a path, so that copies of a corpus in other audio formats have the same paths.
 
     >>> without_suffix("yes/anna_nohash_0.opus")
     'yes/anna_nohash_0'

@@ -33,7 +33,7 @@ def read_librispeech(folder: str | Path) -> Manifest:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: no such folder; check the path")
     home, subsets = _subsets(folder)
     clips = tuple(
         clip
@@ -54,7 +54,9 @@ def _subsets(folder: Path) -> tuple[Path, list[Path]]:
         subsets = sorted(place for place in home.glob("*-*") if place.is_dir() and _kind(place) in SPLITS)
         if subsets:
             return home, subsets
-    raise InputError(f"{folder}: not LibriSpeech; expected folders such as train-clean-100 or dev-clean")
+    raise InputError(
+        f"{folder}: not LibriSpeech; choose the folder that contains folders such as train-clean-100 or dev-clean"
+    )
 
 
 def _kind(folder: Path) -> str:
@@ -69,7 +71,9 @@ def _chapter(chapter: Path, home: Path, split: str) -> Iterator[Clip]:
     transcripts = chapter / f"{speaker}-{chapter.name}.trans.txt"
     if not transcripts.is_file():
         if files:
-            raise InputError(f"{transcripts}: no such file beside the recordings; unpack the corpus again")
+            raise InputError(
+                f"{transcripts}: the transcripts are missing beside the recordings; unpack the corpus again"
+            )
         return
     texts = _texts(transcripts)
     for name in sorted(files):
@@ -86,7 +90,7 @@ def _chapter(chapter: Path, home: Path, split: str) -> Iterator[Clip]:
 
 
 def _texts(transcripts: Path) -> dict[str, str]:
-    """Transcripts by name of the utterance."""
+    """Read a file of transcripts; return the transcripts by name of the utterance."""
     texts = {}
     for number, line in read_lines(transcripts):
         name, _, text = line.partition(" ")

@@ -14,7 +14,7 @@ KINDS = ("music", "noise", "speech")
 
 
 def read_musan(folder: str | Path) -> Manifest:
-    """Make a manifest of MUSAN: label music, noise or speech, split noise, no speaker.
+    """Make a manifest of MUSAN with the labels music, noise and speech, the split noise, and no speakers.
 
     Args:
         folder: `musan` or its parent folder; one or two of the three kinds may be missing.
@@ -24,10 +24,10 @@ def read_musan(folder: str | Path) -> Manifest:
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: no such folder; check the path")
     home = next((place for place in (folder, folder / "musan") if any((place / kind).is_dir() for kind in KINDS)), None)
     if home is None:
-        raise InputError(f"{folder}: not MUSAN; expected the folders {', '.join(KINDS)}")
+        raise InputError(f"{folder}: not MUSAN; choose the folder that contains the folders {', '.join(KINDS)}")
     clips = tuple(replace(clip, speaker="", split="noise") for clip in read_folder(home) if clip.label in KINDS)
     if not clips:
         raise InputError(

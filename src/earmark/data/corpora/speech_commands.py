@@ -125,7 +125,7 @@ def find_version(manifest: Manifest) -> str | None:
 
 
 def keep_as_classes(manifest: Manifest, words: Sequence[str] = COMMANDS) -> Manifest:
-    """Relabel every other spoken word as `_unknown_`, as in the task of twelve classes.
+    """Keep the labels in `words`, and relabel all other spoken words as `_unknown_`, as in the task of twelve classes.
 
     >>> kept = keep_as_classes(Manifest((Clip("yes/a.wav", label="yes"), Clip("bed/a.wav", label="bed"))))
     >>> [clip.label for clip in kept]
@@ -159,4 +159,4 @@ def _check_layout(found: Manifest) -> None:
     deep = next((path for path in named if path.count("/") != 1), None)
     if deep is not None:
         home = found.folder.joinpath(*deep.split("/")[:-2]) if "/" in deep else found.folder.parent
-        raise InputError(f"{found.folder}: {deep} is not WORD/FILE; use the folder of the words, perhaps {home}")
+        raise InputError(f"{found.folder}: {deep} is not WORD/FILE; use the folder above the words, perhaps {home}")

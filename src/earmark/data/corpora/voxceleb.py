@@ -56,7 +56,7 @@ def read_voxceleb(
     """
     folder = Path(folder)
     if not folder.is_dir():
-        raise InputError(f"{folder}: no such folder")
+        raise InputError(f"{folder}: no such folder; check the path")
     clips, missing = [], []
     find = recording_finder(folder)
     for utterance in read_split_list(split_list):
@@ -70,13 +70,13 @@ def read_voxceleb(
             clips.append(Clip(found, speaker=speaker, split=_split(utterance.split, speaker, mode)))
     if not clips:
         raise InputError(
-            f"{folder}: none of the {len(missing)} recordings of {split_list} is here, such as {missing[0]};"
+            f"{folder}: none of the {len(missing)} recordings of {split_list} is in this folder, such as {missing[0]};"
             " use the folder that contains the folders of the speakers"
         )
     if missing and not skip_missing:
         raise InputError(
             f"{folder}: {len(missing)} of {len(missing) + len(clips)} recordings of {split_list} are missing, the"
-            f" first {missing[0]}; unpack the corpus again, or drop them (skip_missing)"
+            f" first {missing[0]}; unpack the corpus again, or drop these recordings (skip_missing)"
         )
     _check_speakers(clips, split_list, mode)
     return Manifest(tuple(clips), folder), tuple(missing)
@@ -97,7 +97,7 @@ def _check_speakers(clips: list[Clip], split_list: Path, mode: Mode) -> None:
         if untrained:
             raise InputError(
                 f"{split_list}: speaker {untrained[0]}{_more(untrained)}: no training utterance, which identification"
-                " needs; change a line to 1, or remove the speaker's lines"
+                " needs; begin one of the speaker's lines with 1 (train), or remove them"
             )
     elif not trained:
         raise InputError(f"{split_list}: all speakers are for the verification test; add speakers for training")

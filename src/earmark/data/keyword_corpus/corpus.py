@@ -58,7 +58,7 @@ ANCHORS, NEGATIVES = 10, 30
 
 @dataclass(frozen=True)
 class Sources:
-    """Alignment and recognition of a keyword corpus.
+    """Sources of the aligned and of the recognized words of a keyword corpus.
 
     Attributes:
         alignments: alignments of another tool; None to align with pocketsphinx.
@@ -93,7 +93,7 @@ class SourceSettings(Settings):
     )
 
     def read(self) -> Sources:
-        """Read the files.
+        """Read the files that the settings name.
 
         Raises:
             InputError: a file is missing or has another format, or `hypotheses` is given with the recognizer none.
@@ -101,7 +101,10 @@ class SourceSettings(Settings):
         recognizer: CutRecognizer = None if self.recognizer == "none" else self.recognizer
         if self.hypotheses is not None:
             if recognizer is None:
-                raise InputError("not used by recognizer 'none'; leave out one of both", key="hypotheses")
+                raise InputError(
+                    "not used by recognizer 'none'; choose another recognizer, or leave hypotheses out",
+                    key="hypotheses",
+                )
             recognizer = read_hypotheses(self.hypotheses)
         return Sources(
             alignments=read_alignments(self.alignments) if self.alignments else None,
@@ -195,7 +198,7 @@ def cut_keywords(
 
 
 def _check_input(manifest: Manifest, out: Path, rules: CutRules, sources: Sources) -> None:
-    """Check sentences and the name of the manifest before hours of work."""
+    """Check the sentences and the name of the output manifest before hours of work."""
     if not any(spoken_words(clip.text) for clip in manifest) and sources.alignments is None:
         raise InputError(
             "no sentence has a text; choose label if the transcripts are in the column label", key="text_from"
@@ -203,7 +206,10 @@ def _check_input(manifest: Manifest, out: Path, rules: CutRules, sources: Source
     if out.suffix not in SUFFIXES:
         raise InputError(f"{out}: not a manifest; use the suffix {' or '.join(SUFFIXES)}", key="out")
     if out.stem == TIGHT and rules.length_s:
-        raise InputError(f"{out} is the name of the manifest of the words alone; choose another name", key="out")
+        raise InputError(
+            f"{out} is the name of the second manifest, of the words alone; choose another name",
+            key="out",
+        )
 
 
 def _check_selection(chosen: _Selection, alignments: Sequence[Alignment], out: Path) -> None:
@@ -234,7 +240,10 @@ def _select(
 
 @dataclass(frozen=True)
 class _Stages:
-    """The stages that take long; each continues where an earlier run stopped, and measures its speed."""
+    """Runs the slow stages: alignment, recognition, and writing of clips.
+
+    Alignment and recognition continue where an earlier run stopped, and their speed is measured.
+    """
 
     folder: Path
     sources: Sources
@@ -258,12 +267,15 @@ class _Stages:
     def recognize(
         self, cuts: Sequence[WordCut], alignments: Sequence[Alignment]
     ) -> Callable[[WordCut], Sequence[str] | None]:
-        """Recognize all cuts; return a function from a cut to its words, or None without hypothesis."""
+        """Recognize all cuts; return a function from a cut to its words, or to None if it was not recognized."""
         choice = self.sources.recognizer
         if isinstance(choice, Mapping):
             if not any(cut.name in choice for cut in cuts):
                 names = ", ".join(cut.name for cut in cuts[:2])
-                raise InputError(f"none is of a cut; use the names of the cuts, such as {names}", key="hypotheses")
+                raise InputError(
+                    f"no hypothesis has the name of a cut; use the names of the cuts, such as {names}",
+                    key="hypotheses",
+                )
             return lambda cut: choice.get(cut.name)
         recognizer = Recognizer()
         if choice == "corpus":
@@ -278,7 +290,7 @@ class _Stages:
         return lambda cut: by_name[cut.name]
 
     def write_clips(self, cuts: Sequence[WordCut], val: Sequence[WordCut], suffix: str) -> None:
-        """Write cuts as files, with a manifest."""
+        """Write all cuts as audio files, and a manifest of them with this suffix; cuts in `val` get the split val."""
         if not cuts:
             return
         folder = self.folder / "clips"
@@ -296,7 +308,7 @@ class _Stages:
 
     @contextmanager
     def _timed(self, stage: str, mean_s: float) -> Iterator[Progress]:
-        """Measure a stage; its items are `mean_s` long on average."""
+        """Measure the speed of a stage whose items last `mean_s` s on average; yield the callback for its progress."""
         started, cpu_s, finished = time.monotonic(), _cpu_s(), 0
         first: float | None = None
 
@@ -317,12 +329,12 @@ def _cpu_s() -> float:
 
 
 def audio_path(cut: WordCut) -> str:
-    """Path of the file of a cut, relative to the folder of clips."""
+    """Path of the audio file of a cut, relative to the folder of clips."""
     return f"{file_name(cut.label)}/{cut.name}.flac"
 
 
 def _write_file(cuts: Sequence[WordCut], *, folder: Path) -> int:
-    """Write the cuts of one file; return their number."""
+    """Write the cuts of one recording as audio files; return their number."""
     wave = read(cuts[0].clip.path)
     for cut in cuts:
         place = folder / audio_path(cut)
@@ -357,7 +369,10 @@ def _write_val_pairs(val: Sequence[WordCut], path: Path, seed: int) -> int:
         words.setdefault(cut.label, []).append(Clip(audio_path(cut), label=cut.label))
     fewest, others = min(map(len, words.values())), len(words) - 1
     if fewest < 2:
-        raise InputError("a validation word has only one clip, but a pair needs two; raise min_clips", key="val_words")
+        raise InputError(
+            "a validation word has only one clip, but a pair needs two; raise min_clips to 2",
+            key="val_words",
+        )
     negatives = max(1, min(NEGATIVES, (fewest - 1) // others))
     positives = min(fewest - 1, negatives * others)
     sizes = PairSizes(anchors=min(ANCHORS, fewest), positives=positives, negatives=negatives, seed=seed)

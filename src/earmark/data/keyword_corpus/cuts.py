@@ -59,9 +59,15 @@ class CutRules(Settings):
     @model_validator(mode="after")
     def _check_counts(self) -> Self:
         if self.max_clips is not None and self.max_clips < self.min_clips:
-            raise InputError(f"{self.max_clips} is less than min_clips, {self.min_clips}; raise it", key="max_clips")
+            raise InputError(
+                f"{self.max_clips} is less than min_clips, {self.min_clips}; raise max_clips",
+                key="max_clips",
+            )
         if self.val_words and self.words is None:
-            raise InputError("set words too; without it, all words are for training", key="val_words")
+            raise InputError(
+                "needs the key words too, because without it all words are for training; set words",
+                key="val_words",
+            )
         if self.val_words == 1:
             raise InputError("1 is too few for pairs of different words; use 2 or more", key="val_words")
         return self
@@ -245,8 +251,8 @@ def choose_words(cuts: Sequence[WordCut], rules: CutRules) -> tuple[list[WordCut
     order = ranked(Counter(cut.label for cut in cuts))
     if rules.words is not None and len(order) < rules.words + rules.val_words:
         raise InputError(
-            f"{rules.words} requested and {rules.val_words} for validation, but only {len(order)} words are left;"
-            " request fewer, or lower min_clips",
+            f"{rules.words} requested for training and {rules.val_words} for validation, but only {len(order)} words"
+            " are left; request fewer words, or lower min_clips",
             key="words",
         )
     train = set(order[: rules.words])

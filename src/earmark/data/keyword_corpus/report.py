@@ -39,7 +39,7 @@ class Speed:
 
 @dataclass(frozen=True)
 class KeywordReport:
-    """Result of a run.
+    """Numbers of a run that makes a keyword corpus.
 
     Attributes:
         source: origin of the alignments, and settings.

@@ -17,7 +17,7 @@ from earmark.data.manifest import Clip, Manifest
 
 @dataclass(frozen=True)
 class ListedClip:
-    """A clip of a list.
+    """One line of a list of clips.
 
     Attributes:
         label: spoken word, with `_` for a space.
@@ -30,7 +30,7 @@ class ListedClip:
 
 @dataclass(frozen=True)
 class ClipPair:
-    """A pair of clips.
+    """One line of a list of pairs of clips.
 
     Attributes:
         is_same: whether both clips have the same word or speaker, depending on the list.
@@ -82,7 +82,7 @@ def read_list(path: Path, *, audio: Path | None = None, repeats: bool = False) -
         if clip.path not in lines:
             _check_exists(clip.path, audio)
         elif not repeats:
-            raise InputError(f"{clip.path} is in line {lines[clip.path]} already; remove one of both lines")
+            raise InputError(f"{clip.path} is in line {lines[clip.path]} already; remove one of the two lines")
         lines[clip.path] = line_number
 
     return tuple(read_records(path, CLIPS, check))
@@ -138,11 +138,13 @@ def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip
     def listed(clip: Clip) -> ListedClip:
         file = manifest.locate(clip)
         if clip.start_s or clip.end_s is not None:
-            raise InputError(f"{file}: a clip is a part of this file, but lists name whole files; write it as a file")
+            raise InputError(
+                f"{file}: a clip is a part of this file, but lists name whole files; write the clip to a file"
+            )
         if not clip.label:
-            raise InputError(f"{file}: no label in the manifest, but every line of a list needs one; add it")
+            raise InputError(f"{file}: no label in the manifest, but every line of a list needs one; add the label")
         if not file.is_file():
-            raise InputError(f"{file}: in the manifest, but missing; make the manifest again")
+            raise InputError(f"{file}: no such file, but the manifest has it; make the manifest again")
         return ListedClip(listed_label(clip.label), _path_from(audio, file))
 
     return listed
@@ -151,7 +153,7 @@ def listing_from(audio: Path, manifest: Manifest) -> Callable[[Clip], ListedClip
 def manifest_of(
     lists: Mapping[str, Iterable[ListedClip]], audio: Path, *, speaker_of: Callable[[str], str] | None = None
 ) -> Manifest:
-    """Make a manifest of lists, with one split per list.
+    """Make a manifest of the clips in several lists; the clips of a list get its split.
 
     Args:
         lists: clips by split, such as `train`.
@@ -184,4 +186,4 @@ def _path_from(audio: Path, file: Path) -> str:
 
 def _check_exists(recording: str, audio: Path | None) -> None:
     if audio is not None and not (audio / recording).is_file():
-        raise InputError(f"{audio / recording} is missing; name the folder of the corpus")
+        raise InputError(f"{audio / recording} is missing; choose the folder that the paths of the list start from")

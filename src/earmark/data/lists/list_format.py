@@ -100,7 +100,7 @@ class ListFormat(Generic[Record]):
         try:
             texts = [write(value) for write, value in zip(self._writers, self.values(record), strict=False)]
         except KeyError as error:
-            raise InputError(f"{record}: {error} does not fit in the columns '{self.layout}'; correct it") from None
+            raise InputError(f"{record}: {error} is no value of the columns '{self.layout}'; correct it") from None
         line = " ".join(texts)
         # One comparison for the whole line is fast enough for lists of millions of lines.
         if self._parts(line) != texts or "\n" in line or "\r" in line:
@@ -134,10 +134,10 @@ class ListFormat(Generic[Record]):
             parts = [text.strip()] if self.has_spaces and column is self.columns[-1] else text.split()
             if parts != [text] or not text or len(text.splitlines()) > 1:
                 return (
-                    f"{column.name} {text!r} does not fit in the columns '{self.layout}'; rename it without spaces, or"
-                    " write a manifest (.tsv, .parquet)"
+                    f"{column.name} {text!r} is empty or has white space, which the columns '{self.layout}' cannot"
+                    " hold; rename it, or write a manifest (.tsv, .parquet)"
                 )
-        return f"{texts} does not fit in the columns '{self.layout}'; rename it"
+        return f"the values {texts} do not fit in the columns '{self.layout}'; rename them"
 
     def _check_span(self, position: int, start_s: float, end_s: float) -> None:
         first, last = (column.name for column in self.columns[position : position + 2])
@@ -150,33 +150,33 @@ class ListFormat(Generic[Record]):
             )
         if end_s - start_s < FRAME_S - 1e-9:
             raise InputError(
-                f"{1000 * (end_s - start_s):.0f} ms from {first} to {last} are less than a frame of"
+                f"{1000 * (end_s - start_s):.0f} ms from {first} to {last} are shorter than a frame of"
                 f" {1000 * FRAME_S:.0f} ms; remove the line"
             )
 
 
 def text(name: str) -> Column:
-    """Column of paths or labels."""
+    """Make a column of paths or labels."""
     return Column(name)
 
 
 def optional_text(name: str, missing: str) -> Column:
-    """Column of paths or labels in which `missing` is written for an empty value."""
+    """Make a column of paths or labels in which the text `missing` is written for an empty value."""
     return Column(name, lambda value: "" if value == missing else value, lambda value: value or missing)
 
 
 def number(name: str) -> Column:
-    """Column of finite numbers, such as seconds or similarities, written with at most six decimals."""
+    """Make a column of finite numbers, such as seconds or similarities, written with at most six decimals."""
     return Column(name, _finite, number_text)
 
 
 def count(name: str) -> Column:
-    """Column of whole numbers from 0 on."""
+    """Make a column of whole numbers, 0 or more."""
     return Column(name, _whole)
 
 
 def choice(name: str, values: Mapping[str, Any]) -> Column:
-    """Column of fixed texts, each with the value that it is read as."""
+    """Make a column of fixed texts; `values` has the value that each text is read as."""
     texts = {value: key for key, value in values.items()}
 
     def read(written: str) -> Any:
@@ -210,7 +210,7 @@ def read_lines(path: Path) -> Iterator[tuple[int, str]]:
     except UnicodeDecodeError:
         raise InputError(f"{path}: not a text file in UTF-8; save it as UTF-8") from None
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror or error}") from None
+        raise InputError(f"{path}: {error.strerror or error}; check the path") from None
 
 
 def read_records(

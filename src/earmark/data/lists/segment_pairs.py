@@ -27,7 +27,7 @@ class SegmentPair:
 
     @property
     def spans(self) -> tuple[Span, Span]:
-        """Both segments."""
+        """Both segments, to check them against their recordings."""
         return self.first, self.second
 
 

@@ -110,11 +110,12 @@ def read_clips(
         if split is not None:
             raise InputError(f"the list of segments {source} has no splits; leave the split out", key="split")
         if audio is None:
-            raise InputError(f"missing; name the folder that the paths in {source} start from", key="audio")
+            raise InputError(f"missing; set it to the folder that the paths in {source} start from", key="audio")
         return map(clip_of, read_segments(source, audio=audio)), AudioFolder(audio)
     if audio is not None:
         raise InputError(
-            f"not for a manifest such as {source}, whose paths start from its folder; leave it out", key="audio"
+            f"not used for a manifest such as {source}, whose paths start from its own folder; leave audio out",
+            key="audio",
         )
     manifest = read_manifest(source, split=split)
     return iter(manifest), AudioFolder(manifest.folder)

@@ -29,15 +29,15 @@ class Span:
     end_s: float
 
     def holds(self, start_s: float, end_s: float) -> bool:
-        """Whether a part of the same file is inside this span, up to rounding."""
+        """Whether the interval from `start_s` to `end_s` of the same file is inside this span, up to rounding."""
         return start_s >= self.start_s - _ROUNDING_S and end_s <= self.end_s + _ROUNDING_S
 
 
 def span_columns(path: str, speaker: str, start: str, end: str) -> tuple[Column, ...]:
-    """The four columns of a span, with the names of a format."""
+    """Make the four columns of a span with the given names: path, speaker, start and end."""
     return text(path), optional_text(speaker, UNKNOWN), number(start), number(end)
 
 
 def span_values(span: Span) -> tuple[str, str, float, float]:
-    """The values of a span for `span_columns`."""
+    """Path, speaker, start and end of a span: the values of the columns by `span_columns`."""
     return span.path, span.speaker, span.start_s, span.end_s

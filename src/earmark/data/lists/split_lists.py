@@ -27,7 +27,7 @@ _LIST_LEVEL = re.compile(r"^(\./)?(wav|txt)/")
 
 @dataclass(frozen=True)
 class Utterance:
-    """An utterance of a list.
+    """One line of a list of utterances.
 
     Attributes:
         split: train, val or test.
@@ -56,7 +56,9 @@ def read_split_list(path: Path) -> tuple[Utterance, ...]:
 
     def check(utterance: Utterance, line_number: int) -> None:
         if utterance.path in lines:
-            raise InputError(f"{utterance.path} is in line {lines[utterance.path]} already; remove one of both lines")
+            raise InputError(
+                f"{utterance.path} is in line {lines[utterance.path]} already; remove one of the two lines"
+            )
         lines[utterance.path] = line_number
 
     return tuple(read_records(path, UTTERANCES, check))

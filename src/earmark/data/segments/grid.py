@@ -26,7 +26,7 @@ class Grid(Settings):
     def _check_lengths(self) -> Self:
         if self.longest_s < self.shortest_s:
             raise InputError(
-                f"{self.longest_s:g} is less than shortest_s, {self.shortest_s:g}; raise it", key="longest_s"
+                f"{self.longest_s:g} is less than shortest_s, {self.shortest_s:g}; raise longest_s", key="longest_s"
             )
         if not self.steps:
             raise InputError(

@@ -42,10 +42,13 @@ class NgramRules(Settings):
     @model_validator(mode="after")
     def _check_order(self) -> Self:
         if not 1 <= self.fewest <= self.most:
-            raise InputError(f"{self.fewest}-{self.most} is not a range from 1 on; write the smaller first", key="n")
+            raise InputError(
+                f"{self.fewest}-{self.most} is not a range of whole numbers from 1 on; write the smaller number first",
+                key="n",
+            )
         if self.longest_s < self.shortest_s:
             raise InputError(
-                f"{self.longest_s:g} is less than shortest_s, {self.shortest_s:g}; raise it", key="longest_s"
+                f"{self.longest_s:g} is less than shortest_s, {self.shortest_s:g}; raise longest_s", key="longest_s"
             )
         return self
 
@@ -139,7 +142,8 @@ def ngrams(
             yield from _ngrams_of(run, section, rules)
     if not is_matched and sections is not None:
         raise InputError(
-            f"all are of other recordings, such as {next(iter(sections), 'none')}; use the names of the clips",
+            f"all sections are of recordings without clips, such as {next(iter(sections), 'none')}; use the paths of"
+            " the clips",
             key="sections",
         )
 
@@ -175,8 +179,8 @@ def transcribe(
             yield replace(segment, label=label_of(inside))
     if not is_matched:
         raise InputError(
-            f"all are of recordings without alignment, such as {unmatched}; use the names of the aligned recordings,"
-            f" such as {', '.join(list(units)[:2])}",
+            f"all segments are of recordings without alignment, such as {unmatched}; use the paths of aligned"
+            f" recordings, such as {', '.join(list(units)[:2])}",
             key="segments",
         )
 
@@ -192,7 +196,7 @@ def stem(path: str) -> str:
 
 
 def _runs(units: Sequence[Unit], gap_s: float) -> Iterator[list[Unit]]:
-    """Split units at long pauses."""
+    """Split units at pauses that are longer than `gap_s`."""
     run: list[Unit] = []
     for unit in units:
         if run and unit.start_s - run[-1].end_s > gap_s + 1e-6:

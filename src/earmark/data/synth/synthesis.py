@@ -52,13 +52,16 @@ class SynthSettings(Settings):
             ("pitch", self.pitch, (0, 99)),
         ):
             if not lowest <= low <= high <= highest:
-                raise InputError(f"{low} to {high} is not a range within {lowest} to {highest}; change it", key=name)
+                raise InputError(
+                    f"{low} to {high} is not a range within {lowest} to {highest}; change the limits",
+                    key=name,
+                )
         return self
 
 
 @dataclass(frozen=True)
 class Shard:
-    """The words of one voice, which are written into one file."""
+    """Words of one voice that are written into one audio file."""
 
     language: str
     voice: Voice
@@ -66,14 +69,14 @@ class Shard:
 
     @property
     def stem(self) -> str:
-        """Name of the file; it depends on the words, so that files of other words are not reused."""
+        """Name of the audio file without suffix; it depends on the words: no file of other words is reused."""
         content = "\n".join((self.language, self.voice.id, *self.words))
         return f"{self.language}_{self.voice.id}_{blake2b(content.encode(), digest_size=4).hexdigest()}"
 
 
 @dataclass(frozen=True)
 class SynthReport:
-    """Result of a run.
+    """Numbers of a run that synthesizes words.
 
     Attributes:
         clips: number of clips.
@@ -250,7 +253,10 @@ def _made(shards: Sequence[Shard], folder: Path, workers: int) -> Iterator[None]
 
 
 def _make(shard: Shard, folder: Path) -> None:
-    """Synthesize a shard; its record is written last, so that the audio is complete if the record exists."""
+    """Synthesize the words of a shard; write the audio file, then a JSON record of its clips and failures.
+
+    If the record exists, the audio is complete.
+    """
     failures: Counter[str] = Counter()
     clips: list[dict[str, object]] = []
     gap = np.zeros(round(GAP_S * SAMPLE_RATE), dtype=np.float32)

@@ -122,7 +122,8 @@ def draw_voices(
     speaking: list[Engine] = [engine for engine in engines if language == "en" or engine == "espeak-ng"]
     if not speaking:
         raise InputError(
-            f"language {language!r} needs espeak-ng; add espeak-ng, or leave the language out", key="engines"
+            f"language {language!r} needs espeak-ng; add espeak-ng to the engines, or leave the language out",
+            key="engines",
         )
     for engine in speaking:
         _require(engine)
@@ -201,7 +202,10 @@ def _spoken(command: Sequence[str], path: Path) -> Wave | str:
 
 
 def _espeak(voice: Voice, words: Sequence[str], path: Path) -> Iterator[Wave | str]:
-    """Synthesize all words in one process, with long pauses: starting espeak-ng takes ten times as long as a word."""
+    """Synthesize words with espeak-ng; yield as `speak` does.
+
+    All words are in one call, with long pauses, because starting espeak-ng takes ten times as long as a word.
+    """
     pause = f'<break time="{round(PAUSE_S * 1000)}ms"/>'
     text = "".join(f"<s>{escape(word)}</s>{pause}" for word in words)
     rate, pitch = str(voice.rate_wpm), str(voice.pitch)
@@ -238,7 +242,10 @@ def _flite(voice: Voice, word: str, path: Path) -> Wave | str:
 
 
 def _festival(voice: Voice, words: Sequence[str], folder: Path) -> Iterator[Wave | str]:
-    """Synthesize all words in one process, because festival takes a second to start."""
+    """Synthesize words with festival; yield as `speak` does.
+
+    All words are in one call, because festival takes a second to start.
+    """
     lines = [f"(voice_{voice.name})", f"(Parameter.set 'Duration_Stretch {voice.duration_factor:.3f})"]
     if voice.name in MEAN_HZ:
         mean_hz = MEAN_HZ[voice.name] * voice.pitch_factor

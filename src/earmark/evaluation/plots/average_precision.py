@@ -1,4 +1,4 @@
-"""Mean average precision by label, or by the frequency of labels."""
+"""Plot of the mean average precision by label, or by the frequency of labels."""
 
 from collections.abc import Mapping
 

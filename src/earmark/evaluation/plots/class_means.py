@@ -1,4 +1,4 @@
-"""Mean of each word's clips on two principal components."""
+"""Plot of the mean features of each word on two principal components."""
 
 from collections.abc import Mapping, Sequence
 
@@ -21,7 +21,7 @@ _DISTANCES = (5.0, 9.0, 15.0, 22.0, 30.0)  # from the dot, in points
 
 
 def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, title: str = "") -> Figure:
-    """Plot the mean of each word's clips on two principal components, one panel per kind of feature.
+    """Plot the mean features of each word on two principal components, one panel per kind of feature.
 
     Args:
         panels: features of the same labeled clips, each of shape (n, d), by name.
@@ -53,7 +53,7 @@ def class_means_plot(panels: Mapping[str, Floats], labels: Sequence[str], *, tit
 
 
 def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...], Floats]:
-    """The words, sorted, and the mean of each word's rows, shape (c, d).
+    """Return the words, sorted, and the mean of the features of each word's clips, shape (c, d).
 
     Each column of the features is first scaled to 0 … 1; constant columns become 0.
 
@@ -70,7 +70,7 @@ def class_means(vectors: Floats, labels: Sequence[str]) -> tuple[tuple[str, ...]
     """
     rows, names = np.asarray(vectors, np.float64), np.asarray(labels)
     if rows.ndim != 2 or len(rows) != len(names):
-        raise InputError(f"features of shape {rows.shape} for {len(names)} labels; embed the labeled clips")
+        raise InputError(f"features of shape {rows.shape} for {len(names)} labels; pass one row per label")
     words, word_ids = np.unique(names, return_inverse=True)
     if len(words) < 2:
         raise InputError("labels: class means need two words or more; add clips of another word")

@@ -1,4 +1,4 @@
-"""Confusion matrices in percent."""
+"""Plot of confusion matrices in percent."""
 
 import math
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""CPU time by the number of items."""
+"""Plot of the CPU time of methods by the number of items."""
 
 from collections.abc import Mapping
 

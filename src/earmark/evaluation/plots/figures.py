@@ -1,4 +1,4 @@
-"""Common parts of all plots: figures without global state, colors, files."""
+"""What all plots share: how to make a figure without pyplot's global state, choose colors and fonts, and save it."""
 
 import warnings
 from collections.abc import Sequence
@@ -27,14 +27,14 @@ GREYS = ("0.72", "0.45", "0.25")
 
 
 def empty_figure(width: float, height: float) -> Figure:
-    """A figure without a window; width and height in inches."""
+    """Make an empty figure that opens no window; width and height in inches."""
     figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
 
 def one_panel(width: float, height: float) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes; width and height in inches."""
+    """Make a figure with one pair of axes; width and height in inches."""
     figure = empty_figure(width, height)
     return figure, figure.subplots()
 
@@ -45,7 +45,7 @@ def line_style(index: int) -> tuple[str, str]:
 
 
 def word_colors(words: Sequence[str]) -> dict[str, str]:
-    """A color for each word, never gray; more than ten words get hues in pairs of light and dark.
+    """Choose a color for each word, never gray; more than ten words get hues in pairs of light and dark.
 
     >>> word_colors(["yes", "no"])
     {'yes': '#1f77b4', 'no': '#ff7f0e'}

@@ -1,4 +1,4 @@
-"""Precision and recall of each word, and differences between two systems."""
+"""Plots of precision and recall of each word, and of the differences between two systems."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -92,7 +92,7 @@ def _order(rates: Floats) -> NDArray[np.integer]:
 
 
 def _positions(among: Sequence[str], words: Sequence[str]) -> list[int]:
-    """Index of each word in `among`."""
+    """Index in `among` of each of `words`."""
     return [among.index(word) for word in words]
 
 

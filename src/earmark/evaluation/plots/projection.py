@@ -1,4 +1,4 @@
-"""Projections of embeddings by principal components and by t-SNE (scikit-learn)."""
+"""Plot of embeddings in two dimensions, by principal components and by t-SNE (scikit-learn)."""
 
 from collections.abc import Sequence
 
@@ -81,7 +81,7 @@ def principal(rows: Floats) -> tuple[Floats, Floats]:
 
 
 def _neighbors(rows: Floats, seed: int) -> Floats:
-    """Coordinates by t-SNE, shape (n, 2)."""
+    """Project rows to two dimensions by t-SNE; return coordinates, shape (n, 2)."""
     if not _spreads(rows) or len(rows) < 4:
         return np.zeros((len(rows), 2))
     # On the first fifty components, t-SNE keeps the neighborhoods and is several times faster.

@@ -12,7 +12,7 @@ LEAST = 0.001
 
 
 def roc_plot(curves: Mapping[str, ErrorCurve], *, title: str = "", of: str = "trials") -> Figure:
-    """Plot hit rate against false-alarm rate from 0.1 % on; a gray line shows chance. Arguments as in `det_plot`."""
+    """Plot hit rate against false-alarm rates above 0.1 %; a gray line shows chance. Arguments as in `det_plot`."""
     figure, axes = one_panel(5.6, 4.8)
     for index, (name, curve) in enumerate(curves.items()):
         color, dash = line_style(index)

@@ -1,4 +1,4 @@
-"""A metric by round of self-training."""
+"""Plot of a metric by round of self-training."""
 
 from collections.abc import Sequence
 

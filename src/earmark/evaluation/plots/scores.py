@@ -1,4 +1,4 @@
-"""Histograms of scores."""
+"""Plot of histograms of scores."""
 
 from collections.abc import Mapping
 

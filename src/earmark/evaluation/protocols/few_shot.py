@@ -59,7 +59,10 @@ class FewShotSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.scoring == "detector" and self.backend != "prototype":
-            raise InputError("only for scoring 'clip'; the detector has its own score: drop backend", key="backend")
+            raise InputError(
+                "not used by scoring 'detector', which has its own scores; leave backend out, or choose scoring 'clip'",
+                key="backend",
+            )
         return self
 
 
@@ -82,7 +85,7 @@ class ScoredPair:
 
     @property
     def positive(self) -> NDArray[np.bool_]:
-        """Whether the clip's label is the keyword, shape (n, k)."""
+        """Whether the label of each test clip is each keyword, shape (n, k)."""
         return self.targets[:, None] == np.arange(len(self.pair.keywords))
 
 
@@ -113,7 +116,7 @@ class ListResult:
 
 @dataclass(frozen=True)
 class ConditionResult:
-    """Metrics of each pair of lists of a condition, and their spread over the pairs."""
+    """Metrics of each pair of lists of one condition, and their spread over these pairs."""
 
     name: str
     lists: tuple[ListResult, ...]
@@ -282,7 +285,7 @@ METRICS = {
 
 
 def _numbers_of(scored: ScoredPair) -> Callable[[Floats | None], dict[str, float]]:
-    """A function from weights of the test clips to the metrics; trials are sorted once for all calls."""
+    """Make a function from weights of the test clips, or None, to the metrics; trials are sorted once for all calls."""
     order = np.argsort(-scored.scores, axis=None)
     sorted_scores, positive = scored.scores.ravel()[order], scored.positive.ravel()[order]
     clips = order // len(scored.pair.keywords)
@@ -334,7 +337,7 @@ def _list_result(scored: ScoredPair, numbers: dict[str, float]) -> ListResult:
 
 
 def _unique_name(pair: ListPair, label: str) -> str:
-    """Name of a keyword in a Detector with the keywords of several lists."""
+    """Name of a keyword, with its pair of lists, in a `Detector` that has the keywords of several pairs."""
     return f"{pair.name}/{label}"
 
 

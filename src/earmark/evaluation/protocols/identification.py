@@ -52,9 +52,11 @@ def ranks(logits: Floats, classes: Sequence[str], labels: Sequence[str]) -> Ints
         InputError: as in `compute_metrics`.
     """
     if logits.ndim != 2 or logits.shape != (len(labels), len(classes)) or not len(labels):
-        raise InputError(f"logits: shape {logits.shape}; expected ({len(labels)}, {len(classes)}), one row or more")
+        raise InputError(
+            f"logits: the shape is {logits.shape}; expected ({len(labels)}, {len(classes)}), one row or more"
+        )
     if np.isnan(logits).any():
-        raise InputError(f"logits of clip {np.isnan(logits).any(axis=1).argmax() + 1}: NaN; check the encoder")
+        raise InputError(f"logits of clip {np.isnan(logits).any(axis=1).argmax() + 1}: one is NaN; check the encoder")
     column = {name: number for number, name in enumerate(classes)}
     unknown = sorted(set(labels) - column.keys())
     if unknown:

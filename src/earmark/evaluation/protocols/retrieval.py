@@ -71,7 +71,7 @@ class Precisions:
 
 
 def cosine_similarities(embeddings: Floats) -> Similarities:
-    """A function that computes cosines of pairs of embeddings, for `precisions`.
+    """Return a function that computes the cosines of pairs of segments, as `precisions` needs it.
 
     Args:
         embeddings: shape (n, d); rows need not be unit length.
@@ -82,7 +82,9 @@ def cosine_similarities(embeddings: Floats) -> Similarities:
     exact = np.asarray(embeddings, np.float32).astype(np.float64)
     wrong = without_direction(exact, tiny=0)
     if wrong.size:
-        raise InputError(f"embedding {wrong[0] + 1} of {len(exact)} is zero or not finite; is its segment silent?")
+        raise InputError(
+            f"embedding {wrong[0] + 1} of {len(exact)} is zero or not finite; remove its segment if it is silent"
+        )
     units = unit(exact, tiny=0).astype(np.float32)
     ordered: tuple[Ints, Floats] | None = None
 
@@ -274,7 +276,7 @@ def _precision(right: Floats, best: Floats, scores: Floats, depth: int) -> tuple
 
 
 def _means(rows: Floats) -> Callable[[Floats], Floats]:
-    """A function from weights, shape (n,), to the weighted mean of each row; NaN values are left out."""
+    """Return a function from weights, shape (n,), to the weighted mean of each row; NaN values are left out."""
     known = np.isfinite(rows)
     filled = np.where(known, rows, 0)
 

@@ -28,7 +28,7 @@ class LabeledQuery:
 
 
 def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tuple[LabeledQuery, ...]:
-    """Read queries from a list with lines `label path`, or from a manifest; its clips may be parts of files.
+    """Read queries from a list with lines `label path`, or from a manifest, whose clips may be parts of files.
 
     Args:
         path: the list or manifest (.tsv, .parquet); in a list, `_` in a label is a space.
@@ -64,7 +64,7 @@ def read_queries(path: Path, audio: Path | None = None, *, takes: int = 1) -> tu
 
 
 def read_occurrences(path: Path, files: Sequence[str], labels: Iterable[str]) -> dict[str, list[Occurrence]]:
-    """Read from references where words are said in the files of an index.
+    """Read where words are said in the files of an index, from a manifest or an alignment.
 
     Args:
         path: a manifest, whose clips have a text, or else a label; or an alignment: a folder of TextGrids, or a file
@@ -108,7 +108,7 @@ def _from_manifest(path: Path, files: Sequence[str]) -> Mapping[str, list[_Word]
             end_s = float("inf") if clip.end_s is None else clip.end_s
             words[file] += [_Word(text, clip.start_s, end_s, number) for text in spoken_words(clip.text or clip.label)]
     if not words:
-        raise InputError(f"{path}: contains none of the indexed files; use the manifest of these recordings")
+        raise InputError(f"{path}: none of its clips is in an indexed file; use the manifest of the indexed recordings")
     return words
 
 
@@ -122,7 +122,7 @@ def _from_alignments(path: Path, files: Sequence[str]) -> Mapping[str, list[_Wor
 
 
 def _find(phrase: Sequence[str], words: Sequence[_Word]) -> Iterator[tuple[float, float]]:
-    """Start and end of each occurrence of a phrase."""
+    """Yield start and end of each occurrence of a phrase in the words of a file."""
     size = len(phrase)
     for start in range(len(words) - size + 1):
         part = words[start : start + size]

@@ -20,7 +20,7 @@ Ints = NDArray[np.integer]
 
 
 class IdentificationSettings(Settings):
-    """Settings of a speaker identification."""
+    """Settings of an evaluation of speaker identification."""
 
     crops: int = Field(
         0,
@@ -33,7 +33,7 @@ class IdentificationSettings(Settings):
 
 
 class VerificationSettings(IdentificationSettings):
-    """Settings of a speaker verification."""
+    """Settings of an evaluation of speaker verification."""
 
     all_pairs: bool = Field(False, description="Compare all pairs of the recordings in a list of pairs.")
     split: str = Field("test", description="Split of a manifest.")
@@ -64,7 +64,7 @@ class SpeakerTrials:
     missing: tuple[str, ...] = ()
 
     def pairs(self, paths: Sequence[str]) -> Pairs:
-        """Pairs as indices into `paths`; listed pairs with other recordings are dropped.
+        """Make the pairs to compare, as indices into `paths`; listed pairs with other recordings are dropped.
 
         Raises:
             InputError: all pairs are of one kind, or a speaker is unknown.
@@ -76,7 +76,7 @@ class SpeakerTrials:
         named, pairs = listed_pairs(kept)
         if not named:
             raise InputError(
-                f"{len(self.listed)} pairs: no pair has both of its recordings; name the folder of the corpus"
+                f"{len(self.listed)} pairs: no pair has both of its recordings; choose the folder of the corpus"
             )
         row_of = {path: row for row, path in enumerate(paths)}
         rows = [row_of[path] for path in named]
@@ -184,13 +184,13 @@ def _find(paths: Iterable[str], audio: Path, where: Path, *, skip: bool) -> tupl
     missing = tuple(path for path, file in found.items() if file is None)
     if not files:
         raise InputError(
-            f"{audio}: none of the {len(missing)} recordings of {where} is here, such as {missing[0]}; name the folder"
-            " of the corpus"
+            f"{audio}: none of the {len(missing)} recordings of {where} is in this folder, such as {missing[0]};"
+            " choose the folder of the corpus"
         )
     if missing and not skip:
         raise InputError(
-            f"{where}: {len(missing)} of {len(found)} recordings are not in {audio}, the first {missing[0]}; name the"
-            " folder of the corpus, or skip missing recordings"
+            f"{where}: {len(missing)} of {len(found)} recordings are not in {audio}, the first {missing[0]}; choose the"
+            " folder of the corpus, or skip missing recordings (skip_missing)"
         )
     return files, missing
 
@@ -198,7 +198,7 @@ def _find(paths: Iterable[str], audio: Path, where: Path, *, skip: bool) -> tupl
 def _check_named(trials: SpeakerTrials, where: Path) -> None:
     for path, speaker in trials.speakers.items():
         if not speaker:
-            raise InputError(f"{where}: the speaker of {path} is unknown; name a manifest with the speakers")
+            raise InputError(f"{where}: the speaker of {path} is unknown; add a manifest with the speakers")
 
 
 def _indexed(rows: Sequence[int], columns: Ints) -> Ints:

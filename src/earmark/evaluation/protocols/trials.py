@@ -76,7 +76,7 @@ def read_pair(enrollment: Path, test: Path, *, audio: Path | None = None) -> Lis
     for clip in pair.test:
         if clip.path in enrolls:
             number = next(number for number, line in read_lines(test) if line.partition(" ")[2].strip() == clip.path)
-            raise InputError(f"{test}:{number}: {clip.path} is in {enrollment.name} too; remove it from one list")
+            raise InputError(f"{test}:{number}: {clip.path} is in {enrollment.name} too; remove one of both")
     if not {clip.label for clip in pair.test} & set(pair.keywords):
         raise InputError(f"{test}: no clip of any keyword of {enrollment.name}; check that the lists belong together")
     return pair
@@ -98,13 +98,15 @@ def find_pairs(folder: Path, *, audio: Path | None = None, draws: int | None = N
     """
     enrollments = sorted(folder.glob("enroll_*.txt"), key=lambda path: _natural(path.name))
     if not enrollments:
-        raise InputError(f"{folder}: no list enroll_<condition>_<draw>.txt here; name the folder of the lists")
+        raise InputError(f"{folder}: no list enroll_<condition>_<draw>.txt here; choose the folder of the lists")
     tests = {path.name.removeprefix("test_") for path in folder.glob("test_*.txt")}
     unpaired = tests ^ {path.name.removeprefix("enroll_") for path in enrollments}
     if unpaired:
         name = min(unpaired)
         present, missing = ("test_", "enroll_") if name in tests else ("enroll_", "test_")
-        raise InputError(f"{folder / (present + name)}: {missing + name} is missing beside it; add or remove one")
+        raise InputError(
+            f"{folder / (present + name)}: {missing + name} is missing beside it; add this list, or remove the other"
+        )
     found: dict[str, list[Path]] = {}
     for path in enrollments:
         found.setdefault(_condition_and_draw(path)[0], []).append(path)

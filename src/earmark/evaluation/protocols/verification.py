@@ -63,7 +63,9 @@ def every_pair(speakers: Sequence[str]) -> Pairs:
     ([0, 0, 1], [1, 2, 2], [True, False, False])
     """
     if "" in speakers:
-        raise InputError(f"clip {list(speakers).index('') + 1} of {len(speakers)} has no speaker; name all speakers")
+        raise InputError(
+            f"clip {list(speakers).index('') + 1} of {len(speakers)} has no speaker; add the speaker of every clip"
+        )
     codes = np.unique(np.array(speakers, dtype=np.str_), return_inverse=True)[1].astype(np.int32)
     first = np.repeat(np.arange(len(codes), dtype=np.int32), np.arange(len(codes))[::-1])
     starts = np.cumsum(np.arange(len(codes))[::-1]) - np.arange(len(codes))[::-1]
@@ -202,7 +204,7 @@ def _cohort_statistics(
 
 
 def mean_directions(embeddings: Floats, speakers: Sequence[str]) -> tuple[list[str], Floats]:
-    """Mean of the unit embeddings of each speaker: a cohort for `as_norm`.
+    """Average the unit embeddings of each speaker, to make a cohort for `as_norm`.
 
     Args:
         embeddings: shape (m, d).
@@ -300,7 +302,7 @@ def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) ->
 
 
 def _levels(scores: Floats, most: int) -> tuple[Floats, Ints]:
-    """Distinct scores, shape (k,), ascending, and each score's index among them.
+    """Return the distinct scores, shape (k,), ascending, and the index of each score among them.
 
     More than `most` scores are rounded to equally spaced levels.
     """
@@ -313,17 +315,19 @@ def _levels(scores: Floats, most: int) -> tuple[Floats, Ints]:
 
 
 def _unit(rows: Floats, what: str) -> NDArray[np.float32]:
-    """Unit rows, float32.
+    """Scale rows to unit length, as float32; errors call a row `what`.
 
     Raises:
         InputError: a row is zero or not finite.
     """
     rows = np.asarray(rows, np.float64)
     if rows.ndim != 2:
-        raise InputError(f"{what}s of shape {rows.shape}; expected (m, d)")
+        raise InputError(f"{what}s: the shape is {rows.shape}; expected (m, d)")
     wrong = without_direction(rows, tiny=0)
     if wrong.size:
-        raise InputError(f"{what} {wrong[0] + 1} of {len(rows)} is zero or not finite; is its recording silent?")
+        raise InputError(
+            f"{what} {wrong[0] + 1} of {len(rows)} is zero or not finite; drop its recording if it is silent"
+        )
     return unit(rows, tiny=0).astype(np.float32)
 
 
@@ -331,6 +335,8 @@ def _check_kinds(pairs: Pairs) -> None:
     same = int(pairs.is_same.sum())
     if same in {0, len(pairs)}:
         which, cure = (
-            ("two speakers", "add recordings of a second speaker") if same else ("one speaker", "add recordings of one")
+            ("two speakers", "add recordings of a second speaker")
+            if same
+            else ("one speaker", "add a second recording of a speaker")
         )
         raise InputError(f"{len(pairs)} pairs: none is of {which}, but error rates need both kinds; {cure}")

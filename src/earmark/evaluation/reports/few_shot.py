@@ -46,12 +46,12 @@ def peers_for(lists: str) -> tuple[Peer, ...]:
 
 
 def rows(results: Sequence[ConditionResult]) -> list[list[str]]:
-    """One row per condition, in percent: mean ± standard deviation over the lists."""
+    """Rows of a table, one per condition, in percent: mean ± standard deviation over the lists."""
     return [[f"{result.name} × {len(result.lists)}", *_cells(result)] for result in results]
 
 
 def markdown(systems: Mapping[str, Sequence[ConditionResult]], peers: Sequence[Peer] = ()) -> str:
-    """A table with one row per condition and system, and the sources of the peers below it.
+    """Markdown table with one row per condition and system, and the sources of the peers below it.
 
     Args:
         systems: results by name of the system.
@@ -73,7 +73,7 @@ def markdown(systems: Mapping[str, Sequence[ConditionResult]], peers: Sequence[P
 
 
 def document(results: Sequence[ConditionResult]) -> dict[str, Any]:
-    """Every metric of every list and condition, as fractions."""
+    """Content of `results.json`: every metric of every list and condition, as fractions."""
     return {"numbers": METRICS, "conditions": [asdict(result) for result in results]}
 
 

@@ -23,12 +23,12 @@ COLUMNS = ("metric", ">%")
 
 
 def rows(result: OpenSetResult) -> list[list[str]]:
-    """One row per metric."""
+    """Rows of a table, one per metric."""
     return [[name, result.numbers[key].text()] for key, name in METRICS.items()]
 
 
 def markdown(systems: Mapping[str, OpenSetResult]) -> str:
-    """A table with one row per system, in percent, with 95 % intervals over test speakers if speakers are known."""
+    """Markdown table with one row per system, in percent, with 95 % intervals over test speakers if they are known."""
     lines = [
         [system, result.backend, result.unknown, *(result.numbers[key].text() for key in SHOWN)]
         for system, result in systems.items()
@@ -37,6 +37,6 @@ def markdown(systems: Mapping[str, OpenSetResult]) -> str:
 
 
 def document(result: OpenSetResult) -> dict[str, Any]:
-    """Every metric, as fractions."""
+    """Content of `results.json`: every metric, as fractions."""
     svm = result.svm and {**result.svm.model_dump(), "gamma": result.svm.gamma or "scale"}
     return {"numbers": METRICS, "result": asdict(result) | {"svm": svm}}

@@ -14,12 +14,12 @@ LEGEND = (
 
 
 def rows(results: Sequence[ProbeResult]) -> list[list[str]]:
-    """One row per number of labels."""
+    """Rows of a table, one per number of labels."""
     return [[result.name, *(result.numbers[key].text() for key in METRICS)] for result in results]
 
 
 def markdown(results: Sequence[ProbeResult], *, system: str) -> str:
-    """A table with one row per number of labels, followed by a table of words for each number of labels.
+    """Markdown table with one row per number of labels, followed by a table of words for each number of labels.
 
     Args:
         results: from `compute_metrics`.
@@ -30,7 +30,7 @@ def markdown(results: Sequence[ProbeResult], *, system: str) -> str:
 
 
 def document(results: Sequence[ProbeResult]) -> dict[str, Any]:
-    """Every metric, as fractions."""
+    """Content of `results.json`: every metric, as fractions."""
     return {"numbers": METRICS, "results": [{"name": result.name, **asdict(result)} for result in results]}
 
 

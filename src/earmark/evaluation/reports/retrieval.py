@@ -46,7 +46,7 @@ COLUMNS = ("encoder", "compared with", ">queries", *(f">{name} (%)" for name in 
 
 
 def rows(systems: Sequence[System]) -> list[list[str]]:
-    """One row per ranking and encoder; rankings in which no query has a right answer are left out."""
+    """Rows of a table, one per ranking and encoder; rankings in which no query has a right answer are left out."""
     return [
         [system.name, name, str(system.queries(ranking)), *(one.text() for one in system.numbers[ranking].values())]
         for ranking, name in RANKINGS.items()
@@ -56,12 +56,12 @@ def rows(systems: Sequence[System]) -> list[list[str]]:
 
 
 def markdown(systems: Sequence[System]) -> str:
-    """A table of `rows`."""
+    """Markdown table of `rows`."""
     return page(table(COLUMNS, rows(systems)))
 
 
 def document(systems: Sequence[System], labels: Sequence[str]) -> dict[str, Any]:
-    """Every metric of every ranking and encoder.
+    """Content of `results.json`: every metric of every ranking and encoder.
 
     Args:
         systems: results of the encoders.

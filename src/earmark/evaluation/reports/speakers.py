@@ -23,7 +23,7 @@ ANSWER_COLUMNS = ("path", "speaker", "answer", "place")
 
 
 def verification_rows(results: Mapping[str, Numbers]) -> list[list[str]]:
-    """One row per kind of score; the EER is in percent, costs are not.
+    """Rows of a verification table, one per kind of score; the EER is in percent, costs are not.
 
     >>> numbers = {"eer": Estimate(0.042, 0, 0.1), "min_dcf_0_01": Estimate(0.4281, 0.41, 0.45)}
     >>> verification_rows({"cosine": numbers | {"min_dcf_0_001": Estimate(1, 1, 1)}})
@@ -36,12 +36,12 @@ def verification_rows(results: Mapping[str, Numbers]) -> list[list[str]]:
 
 
 def verification_markdown(system: str, results: Mapping[str, Numbers]) -> str:
-    """A table with one row per kind of score."""
+    """Markdown table of verification metrics with one row per kind of score."""
     return page(table(["system", *VERIFICATION_COLUMNS], ([system, *row] for row in verification_rows(results))))
 
 
 def verification_document(results: Mapping[str, Numbers]) -> dict[str, Any]:
-    """Every metric by kind of score."""
+    """Content of `results.json` of a verification: every metric by kind of score."""
     return {
         "numbers": verification.METRICS,
         "results": {score: _document(numbers) for score, numbers in results.items()},
@@ -49,19 +49,19 @@ def verification_document(results: Mapping[str, Numbers]) -> dict[str, Any]:
 
 
 def identification_rows(numbers: Numbers) -> list[list[str]]:
-    """One row per metric."""
+    """Rows of an identification table, one per metric."""
     return [[name, numbers[key].text()] for key, name in identification.METRICS.items()]
 
 
 def identification_markdown(systems: Mapping[str, Numbers]) -> str:
-    """A table with one row per system, in percent."""
+    """Markdown table of identification metrics with one row per system, in percent."""
     columns = ["system", *(f">{name} (%)" for name in identification.METRICS.values())]
     lines = [[system, *(numbers[key].text() for key in identification.METRICS)] for system, numbers in systems.items()]
     return page(table(columns, lines))
 
 
 def identification_document(numbers: Numbers) -> dict[str, Any]:
-    """Every metric, as fractions."""
+    """Content of `results.json` of an identification: every metric, as fractions."""
     return {"numbers": identification.METRICS, "result": _document(numbers)}
 
 

@@ -1,4 +1,4 @@
-"""Measured CPU times by number of items, and a CSV table of them."""
+"""Measured CPU times of methods by number of items, and the CSV file that holds them."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ Ints = NDArray[np.integer]
 
 @dataclass(frozen=True)
 class Cost:
-    """CPU time of one method.
+    """Measured CPU times of one method by number of items.
 
     Attributes:
         sizes: numbers of items, ascending, above 0, shape (m,).
@@ -30,7 +30,10 @@ class Cost:
 
 
 def write_costs(path: Path, costs: Mapping[str, Cost]) -> None:
-    """Write a table with a column `n` and a column of seconds per method; all methods have the same sizes."""
+    """Write the CPU times of methods, by name, as CSV: a column `n` of sizes, and a column of seconds per method.
+
+    All methods must have the same sizes.
+    """
     (sizes,) = {tuple(cost.sizes.tolist()) for cost in costs.values()}
     text = io.StringIO(newline="")
     table = csv.writer(text, lineterminator="\n")
@@ -40,7 +43,7 @@ def write_costs(path: Path, costs: Mapping[str, Cost]) -> None:
 
 
 def read_costs(path: Path) -> dict[str, Cost]:
-    """Read a table that `write_costs` wrote.
+    """Read the CPU times of methods, by name, from a CSV file of `write_costs`.
 
     Raises:
         InputError: the file is missing or damaged.

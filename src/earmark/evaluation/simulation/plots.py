@@ -70,11 +70,13 @@ def read_repetitions(folder: Path) -> list[Repetition]:
     """
     files = sorted(folder.glob("repetition-*.npz"))
     if not files:
-        raise InputError(f"{folder}: repetition-01.npz is missing; name the folder of a run of earmark spatial")
+        raise InputError(f"{folder}: repetition-01.npz is missing; choose the folder of a run of earmark spatial")
     repetitions = [Repetition.open(file) for file in files]
     for file, repetition in zip(files, repetitions, strict=True):
         if repetition.classes.tolist() != repetitions[0].classes.tolist():
-            raise InputError(f"{file}: other words than {files[0].name}; write each run into its own folder")
+            raise InputError(
+                f"{file}: the words are other ones than in {files[0].name}; write each run into its own folder"
+            )
     return repetitions
 
 

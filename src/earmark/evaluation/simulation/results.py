@@ -70,7 +70,7 @@ def score(labels: Ints, predictions: Ints, classes: int) -> Scores:
     (0.25, [1.0, 0.5], [0.666..., 1.0])
     """
     if not len(labels):
-        raise InputError("labels: there are none; test on at least one clip")
+        raise InputError("labels: the test has no clips; test on at least one clip")
     right = np.bincount(labels[labels == predictions], minlength=classes)
     of_class = np.bincount(labels, minlength=classes)
     predicted = np.bincount(predictions, minlength=classes)
@@ -82,7 +82,7 @@ def score(labels: Ints, predictions: Ints, classes: int) -> Scores:
 
 
 def row_of(mfcc: Scores, learned: Scores) -> dict[str, str]:
-    """One row of a table of results: text by column."""
+    """Format the metrics of MFCC and of an auto-encoder in one repetition as a row of results.csv: text by column."""
     values = [getattr(scores, number) for scores in (mfcc, learned) for number in _NUMBERS]
     cells = [json.dumps(value.tolist()) if isinstance(value, np.ndarray) else repr(value) for value in values]
     return dict(zip(COLUMNS, cells, strict=True))
@@ -100,7 +100,10 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         raise InputError(f"{path}: no such results; run earmark spatial first") from None
     table = csv.DictReader(io.StringIO(text))
     if tuple(table.fieldnames or ()) != COLUMNS:
-        raise InputError(f"{path}: not results of a simulation; expected the columns {', '.join(COLUMNS)}")
+        raise InputError(
+            f"{path}: not results of a simulation, which have the columns {', '.join(COLUMNS)}; run earmark spatial"
+            " again"
+        )
     return list(table)
 
 

@@ -1,4 +1,4 @@
-"""Decisions of an open-set test: a target, or unknown, which an unknown cluster or a threshold decides."""
+"""Decide whether each clip of an open-set test is a target or unknown, by an unknown cluster or by a threshold."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -50,13 +50,16 @@ class OpenSetSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.backend != "svm" and (self.svm_search or self.svm != SvmSettings()):
-            raise InputError("is not svm, but svm settings are given; choose svm, or drop them", key="backend")
+            raise InputError(
+                "is not svm, but svm settings are given; choose svm, or drop these settings",
+                key="backend",
+            )
         return self
 
 
 @dataclass(frozen=True)
 class Head:
-    """A trained softmax layer.
+    """The trained softmax layer of an encoder.
 
     Attributes:
         classify: maps embeddings, shape (n, d), to logits, shape (n, classes); None if the encoder has no classifier.
@@ -207,7 +210,7 @@ def best_threshold(scores: Floats, truth: Ints) -> float:
     right = (scores.argmax(axis=1) == truth)[order]
     targets, unknowns = int(is_target.sum()), int((~is_target).sum())
     if not targets or not unknowns:
-        raise InputError("threshold: choosing it needs clips of targets and of unknowns; add them to train.txt")
+        raise InputError("threshold: its choice needs clips of targets and of unknown words; add both to train.txt")
     # Total accuracy if the 0, 1, … n best clips are accepted; clips with equal scores are accepted together.
     total = np.append(0, right.cumsum()) / targets + 1 - np.append(0, (~is_target).cumsum()) / unknowns
     total[1:-1][best[1:] == best[:-1]] = -np.inf
@@ -238,7 +241,7 @@ def _rater(
         rows, class_ids = stacked(fitted, vectors), lists.truth(fitted)
         is_unknown = class_ids == len(lists.classes)
         if not is_unknown.any():
-            raise InputError("train list: no clip outside the targets; add unknown words")
+            raise InputError("train list: no clip outside the targets; add clips of unknown words")
         if unknown == "cluster":
             scores = backends.score(queries, rows, class_ids, backend=backend, svm=svm)
             return scores[:, :-1], scores[:, -1]
@@ -258,7 +261,8 @@ def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, 
     column = {listed_label(label): number for number, label in enumerate(head.classes)}
     if missing := [label for label in lists.classes if label not in column]:
         raise InputError(
-            f"backend classifier: trained without target {missing[0]!r}; choose targets from {', '.join(head.classes)}"
+            f"backend classifier: the encoder was trained without target {missing[0]!r}; choose targets from"
+            f" {', '.join(head.classes)}"
         )
     logits = logits.astype(np.float64) - logits.max(axis=1, keepdims=True)
     logits -= np.log(np.exp(logits).sum(axis=1, keepdims=True))
@@ -267,7 +271,7 @@ def _log_probabilities(lists: OpenSetLists, queries: Floats, head: Head | None, 
         return scores, None
     others = [number for label, number in column.items() if label not in lists.classes]
     if not others:
-        raise InputError("backend classifier: trained on targets only; set unknown = 'threshold'")
+        raise InputError("backend classifier: the encoder was trained on targets only; set unknown = 'threshold'")
     return scores, logits[:, others].max(axis=1)
 
 
@@ -307,9 +311,9 @@ def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[t
     groups = [speakers.get(clip.path) or f"\0{clip.path}" for clip in lists.train]
     truth = lists.truth(lists.train)
     size = min(FOLDS, *(len({groups[row] for row in np.flatnonzero(truth == number)}) for number in np.unique(truth)))
-    cure = "by more speakers are needed to choose the threshold; add them to train.txt, or add a val.txt"
+    cure = "by more speakers, to choose the threshold; add clips to train.txt, or add a val.txt"
     if size < 2:
-        raise InputError(f"train list: clips of each class {cure}")
+        raise InputError(f"train list: each class needs clips {cure}")
     words = sorted({clip.label for clip in lists.train}.difference(lists.classes))
     np.random.default_rng(seed).shuffle(words)
     turn = {word: number % size for number, word in enumerate(words)} if len(words) > 1 else {}
@@ -320,7 +324,7 @@ def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[t
         fitted, rated = fitted[turns[fitted] != number], rated[np.isin(turns[rated], (number, -1))]
         if absent := sorted(set(truth) - set(truth[fitted])):
             name = (*lists.classes, "unknown")[absent[0]]
-            raise InputError(f"train list: clips of {name!r} {cure}")
+            raise InputError(f"train list: {name!r} needs clips {cure}")
         if len(rated):
             found.append((fitted, rated))
     return found

@@ -40,17 +40,21 @@ class OpenSetLists:
     def __post_init__(self) -> None:
         """Check the lists against each other."""
         if not self.targets or len(set(self.targets)) < len(self.targets):
-            raise InputError(f"targets: {', '.join(self.targets) or 'none'}; name each target once")
+            raise InputError(
+                f"targets: {', '.join(self.targets) or 'none'}; list one target or more, each of them once"
+            )
         for name, clips in {"train": self.train, "test": self.test}.items():
             labels = {clip.label for clip in clips}
             if missing := [label for label in self.classes if label not in labels]:
-                raise InputError(f"{name} list: no clip of target {missing[0]!r}; it has {', '.join(sorted(labels))}")
+                raise InputError(
+                    f"{name} list: no clip of target {missing[0]!r}; choose among {', '.join(sorted(labels))}"
+                )
         if all(clip.label in self.classes for clip in self.test):
             raise InputError("test list: all clips are of targets; add clips of other words")
         tested = {clip.path for clip in self.test}
         for name, clips in {"train": self.train, "val": self.validation}.items():
             if shared := next((clip.path for clip in clips if clip.path in tested), None):
-                raise InputError(f"test list: {shared} is in the {name} list too; remove it from one")
+                raise InputError(f"test list: {shared} is in the {name} list too; remove it from one of both lists")
 
     @property
     def classes(self) -> tuple[str, ...]:

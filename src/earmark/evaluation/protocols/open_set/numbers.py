@@ -144,7 +144,11 @@ def detection_trials(scored: ScoredOpenSet) -> dict[str, tuple[Floats, Bools]]:
 
 
 def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
-    """For all, seen and unseen unknowns: the name, which test clips count, and which of all clips are targets."""
+    """List the kinds of unknowns: all, seen and unseen.
+
+    Each has its name, whether each test clip is a target or an unknown of this kind, and whether each test clip is a
+    target.
+    """
     is_target = scored.truth < len(scored.lists.classes)
     seen = scored.lists.is_seen
     return [
@@ -155,7 +159,10 @@ def _kinds(scored: ScoredOpenSet) -> list[tuple[str, Bools, Bools]]:
 
 
 def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]:
-    """A function from weights of the test clips to the metrics, in the order of `METRICS`; trials are sorted once."""
+    """Return a function from weights of the test clips, or None, to the metrics in the order of `METRICS`.
+
+    Trials are sorted once for all calls.
+    """
     truth, right = scored.truth, scored.decisions == scored.truth
     is_target = truth < len(scored.lists.classes)
     ranked = [
@@ -187,7 +194,7 @@ def _numbers_of(scored: ScoredOpenSet) -> Callable[[Floats | None], list[float]]
 
 
 def _curve(scores: Floats, positive: Bools, weights: Floats) -> metrics.ErrorCurve | None:
-    """The error curve; None if all positive or all negative trials have weight 0 in a draw of speakers."""
+    """Error curve of weighted trials; None if all positive or all negative trials have weight 0."""
     if not weights[positive].any() or not weights[~positive].any():
         return None
     return metrics.error_curve(scores, positive, weights)

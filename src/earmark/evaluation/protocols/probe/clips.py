@@ -43,7 +43,7 @@ class ProbeClips:
         return replace(self, labeled=keep_words(self.labeled, words), test=test)
 
     def split(self, labels: Sequence[int | None], repetitions: int, seed: int) -> tuple[LabelSplit, ...]:
-        """Random splits into training and test clips, see `split_lists`, or `split_speakers` without test clips."""
+        """Draw training and test clips of each repetition by `split_lists` or, without test clips, `split_speakers`."""
         if self.test is None:
             return split_speakers(self.labeled, self.speakers, labels=labels, repetitions=repetitions, seed=seed)
         return split_lists(self.labeled, self.test, labels=labels, repetitions=repetitions, seed=seed)

@@ -176,7 +176,7 @@ def _result(
     rows = [np.array([row_of[clip.path] for clip in one.split.test]) for one in predictions]
 
     def numbers(weights: Floats) -> Floats:
-        """All metrics, then all precisions, then all recalls, shape (repetitions, metrics + 2 · words)."""
+        """Metrics, then precisions, then recalls of the weighted clips, shape (repetitions, metrics + 2 · words)."""
         tables = [
             count(right, one.predicted, size, weights[own])
             for right, one, own in zip(labels, predictions, rows, strict=True)

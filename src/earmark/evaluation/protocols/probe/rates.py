@@ -44,7 +44,7 @@ class WordRates:
 
 
 def count(labels: Ints, predicted: Ints, classes: int, weights: Floats | None = None) -> Floats:
-    """Number of clips by label and predicted word.
+    """Count clips by label and predicted word.
 
     Args:
         labels: word of each clip, 0 … classes - 1, shape (n,).
@@ -63,7 +63,7 @@ def count(labels: Ints, predicted: Ints, classes: int, weights: Floats | None = 
     """
     labels, predicted = np.asarray(labels), np.asarray(predicted)
     if labels.ndim != 1 or labels.shape != predicted.shape:
-        raise InputError(f"labels {labels.shape}, predicted {predicted.shape}: lengths differ")
+        raise InputError(f"labels {labels.shape}, predicted {predicted.shape}: pass one of each per clip")
     both = np.concatenate([labels, predicted])
     if both.size and not 0 <= both.min() <= both.max() < classes:
         raise InputError(f"labels and predicted must be in 0 … {classes - 1}")
@@ -87,7 +87,7 @@ def precision_and_recall(counts: Floats) -> tuple[Floats, Floats]:
 
 
 def numbers_of(counts: Floats) -> dict[str, float]:
-    """The metrics of `METRICS`, from counts of shape (c, c); words without clips are left out of the means.
+    """Compute the metrics of `METRICS` from counts of shape (c, c); words without clips are left out of the means.
 
     Raises:
         InputError: there is no clip.

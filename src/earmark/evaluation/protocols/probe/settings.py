@@ -38,7 +38,10 @@ class ProbeSettings(Settings):
             missing = "train_split" if self.train_split is None else "test_split"
             raise InputError("missing; set both train_split and test_split, or neither", key=missing)
         if self.split and self.train_split:
-            raise InputError("excludes train_split and test_split; drop it or them", key="split")
+            raise InputError(
+                "cannot be combined with train_split and test_split; leave split out, or both of them",
+                key="split",
+            )
         return self
 
     @property

@@ -54,7 +54,7 @@ def split_lists(
     known = {clip.path for clip in train}
     for clip in test:
         if clip.path in known:
-            raise InputError(f"{clip.path} is both a training and a test clip; remove it from one list")
+            raise InputError(f"{clip.path} is both a training and a test clip; remove it from one of both lists")
     _check_words(train, test)
     splits = []
     for repetition in range(1, repetitions + 1):
@@ -86,7 +86,9 @@ def split_speakers(
     """
     for clip in clips:
         if not speaker_of.get(clip.path):
-            raise InputError(f"{clip.path}: its speaker is unknown; name a training split and a test split")
+            raise InputError(
+                f"{clip.path}: the speaker of this clip is unknown; choose a training split and a test split"
+            )
     speakers = sorted({speaker_of[clip.path] for clip in clips})
     if len(speakers) < 2:
         raise InputError(f"{speakers[0]} is the only speaker, but half of the speakers are for testing; add speakers")
