@@ -42,7 +42,7 @@ def read_array(path: Path, cure: str = CURE) -> NDArray[Any]:
         # An empty array cannot be mapped, so it is read. 128 bytes are the header.
         return np.load(path, mmap_mode="r" if path.stat().st_size > 128 else None, allow_pickle=False)
     except (OSError, EOFError, ValueError):
-        raise InputError(f"{path}: damaged or missing; {cure}") from None
+        raise InputError(f"{path}: the file is damaged or missing; {cure}") from None
 
 
 def write_arrays(path: Path, arrays: Mapping[str, NDArray[Any]]) -> None:
@@ -66,4 +66,4 @@ def read_arrays(path: Path, cure: str = CURE) -> dict[str, NDArray[Any]]:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return dict(arrays)
     except (OSError, EOFError, ValueError, TypeError, BadZipFile):  # TypeError: an .npy file
-        raise InputError(f"{path}: damaged or missing; {cure}") from None
+        raise InputError(f"{path}: the file is damaged or missing; {cure}") from None

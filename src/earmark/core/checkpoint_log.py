@@ -43,7 +43,7 @@ class CheckpointLog:
             self._file = path.open("a", encoding="utf-8", newline="\n")
 
     def add(self, key: str, record: Mapping[str, Any]) -> None:
-        """Append a record; it survives a crash of this process.
+        """Append the record of finished work under its key; it survives a crash of this process.
 
         Raises:
             EarmarkError: the log cannot be written, or the disk is full.

@@ -193,7 +193,7 @@ def read_json(path: Path, cure: str = CURE) -> Any:
     try:
         return json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        raise InputError(f"{path}: damaged or missing; {cure}") from None
+        raise InputError(f"{path}: the file is damaged or missing; {cure}") from None
 
 
 def _lock(draft: Path) -> "BaseFileLock | None":

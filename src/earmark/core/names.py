@@ -31,7 +31,7 @@ def clean_name(name: str, of: str = "keyword") -> str:
     if not cleaned:
         raise InputError(f"the name of a {of} is empty; give it at least one character", key="name")
     if len(cleaned) > NAME_LENGTH:
-        raise InputError(f"{of} '{cleaned[:20]}…': {len(cleaned)} characters; shorten the name to {NAME_LENGTH}")
+        raise InputError(f"{of} '{cleaned[:20]}…': {len(cleaned)} characters are too many; shorten it to {NAME_LENGTH}")
     for character in cleaned:
         if unicodedata.category(character) in _UNSEEN and character not in _JOINERS:
             raise InputError(f"{of} {cleaned!a}: remove the control character {character!a} from the name")

@@ -73,7 +73,7 @@ class VectorCache:
             self.save()
 
     def save(self) -> None:
-        """Write the file, atomically.
+        """Write all vectors to the file, atomically.
 
         Raises:
             EarmarkError: the file cannot be written.
@@ -100,5 +100,7 @@ class VectorCache:
         except (KeyError, ValueError, TypeError):
             raise InputError(f"{self._file}: not a file of cached vectors; {cure}") from None
         if different := [*differences(found, plain(dict(self._key)))]:
-            raise InputError(f"{self._file}: made with other settings: {', '.join(different[:3])}; {cure}")
+            raise InputError(
+                f"{self._file}: its vectors were made with other settings: {', '.join(different[:3])}; {cure}"
+            )
         return {one: vectors[row] if row < len(vectors) else None for row, one in enumerate(ids)}

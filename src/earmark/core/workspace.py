@@ -127,7 +127,7 @@ class Workspace:
 
 
 def stamped_result(file: Path, stamp: Any, make: Callable[[], Any], *, name: str = "result") -> Any:
-    """Return a JSON result that is kept in a file with its stamp: read if the stamp is the same, otherwise made again.
+    """Return a JSON result from its file, or make it if the file is missing or has another stamp.
 
     Args:
         file: .json; an object with the keys `stamp` and `name`.

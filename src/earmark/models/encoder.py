@@ -27,7 +27,7 @@ _BLOCK_S = 8.0
 
 
 class Encoder:
-    """An encoder of words; `load_encoder` makes it.
+    """An encoder of words, loaded from an .onnx file by `load_encoder`.
 
     Attributes:
         name: the model's name.
@@ -139,7 +139,7 @@ class Encoder:
         return unit(total, tiny=1e-9).astype(np.float32)
 
     def step(self, wave: Floats, state: dict[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
-        """Run the graph on the next samples.
+        """Run the graph of the encoder on the next samples of a stream.
 
         Args:
             wave: shape (n,), n a multiple of the hop.
@@ -198,7 +198,7 @@ class Stream:
 
 
 def load_encoder(source: str | Path | None = None) -> Encoder:
-    """Load a shipped encoder or your own.
+    """Load an encoder of words: a shipped one, or your own .onnx file.
 
     Args:
         source: ``"base"`` (the default: the most accurate), ``"tiny"`` (the cheapest), or the path of an .onnx file

@@ -25,7 +25,7 @@ SHIPPED = ("speaker",)
 
 
 class SpeakerEncoder:
-    """A speaker encoder; `load_speaker_encoder` makes it.
+    """An encoder of voices, loaded from an .onnx file by `load_speaker_encoder`.
 
     Attributes:
         name: the model's name.
@@ -93,7 +93,7 @@ class SpeakerEncoder:
 
 
 def load_speaker_encoder(source: str | Path | None = None) -> SpeakerEncoder:
-    """Load the shipped speaker encoder or your own.
+    """Load a speaker encoder: the shipped one, or your own .onnx file.
 
     Args:
         source: ``"speaker"`` (the default), or the path of an .onnx file that ``earmark export`` wrote.
