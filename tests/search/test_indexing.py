@@ -220,7 +220,7 @@ def test_a_damaged_or_newer_index_is_refused(index, recordings, sum_encoder):
     contents = json.loads((index / "index.json").read_text())
     for broken in ("{", "[]", json.dumps({**contents, "encoder": {"name": "x"}}), json.dumps({**contents, "odd": 1})):
         (index / "index.json").write_text(broken)
-        with pytest.raises(InputError, match=r"index\.json: damaged") as caught:
+        with pytest.raises(InputError, match=r"index\.json: .*damaged") as caught:
             update_index(index, recordings, sum_encoder)
         assert "\n" not in str(caught.value)
     (index / "index.json").write_text(json.dumps({**contents, "format": 99}))

@@ -58,7 +58,7 @@ class SegmentEntry(Settings):
 
 
 class Contents(Settings):
-    """All fields of `index.json`."""
+    """The contents of an index, as `index.json` stores them."""
 
     format: int = FORMAT
     encoder: EncoderEntry
@@ -111,8 +111,8 @@ def check_encoder(path: Path, contents: Contents, encoder: Encoder) -> None:
     """
     if contents.encoder.fingerprint != encoder.fingerprint:
         raise InputError(
-            f"{path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use the former, or make "
-            "another index",
+            f"{path} was made by {contents.encoder}, not by {EncoderEntry.of(encoder)}; use the encoder that "
+            "made the index, or make another index",
             key="encoder",
         )
 

@@ -99,7 +99,7 @@ def intersect(regions: Sequence[Region], spans: Sequence[Region]) -> list[Region
 
 
 def _excess(levels: Levels) -> NDArray[np.float32]:
-    """For each row: how far a band is above its noise floor, in dB, at most; shape (t,)."""
+    """Return for each row the largest excess of a band's level over its noise floor, in dB, shape (t,)."""
     # Averaged over three rows: the level of steady noise then varies by 1–2 dB.
     padded = np.pad(levels, ((1, 1), (0, 0)), mode="edge")
     smooth = (padded[:-2] + padded[1:-1] + padded[2:]) / 3

@@ -1,4 +1,4 @@
-"""Approximate nearest neighbors of a query among windows: FAISS, inverted lists of product-quantized embeddings.
+"""Find windows near a query by FAISS: approximately, in inverted lists of product-quantized embeddings.
 
 FAISS only proposes candidates; `earmark.search.searching` scores the frames around them exactly. The neighbor index of
 a segment is made from the frames of that segment alone, and can be made again without the audio.
@@ -59,7 +59,7 @@ def search_lists(index: Any, queries: Floats, count: int, probes: int, among: An
 def learn_codebook(
     segments: Sequence[IndexSegment], encoder: EncoderEntry, settings: IndexSettings, *, seed: int = 0
 ) -> bytes:
-    """Learn inverted lists and product quantization from a sample of windows.
+    """Learn the codebook of FAISS, inverted lists and product quantization, from a sample of windows.
 
     Args:
         segments: all segments of the index.
@@ -113,7 +113,7 @@ def write_neighbors(segment: IndexSegment, codebook: bytes, encoder: EncoderEntr
 
 
 class NeighborIndex:
-    """The opened neighbor index of a segment. FAISS reads its inverted lists through a memory map.
+    """The FAISS index of the windows of a segment, opened for search; its inverted lists are memory-mapped.
 
     Args:
         folder: folder of the segment.

@@ -35,12 +35,12 @@ class Index:
 
     @property
     def has_neighbors(self) -> bool:
-        """Whether all segments have a neighbor index."""
+        """Whether FAISS can search the index: all segments have a neighbor index."""
         return bool(self.segments) and all(entry.codebook for entry in self.contents.segments)
 
     @cached_property
     def neighbors(self) -> tuple[NeighborIndex, ...]:
-        """The neighbor index of each segment."""
+        """The neighbor index of each segment, in which FAISS searches."""
         lengths = lengths_in_frames(self.contents.settings, self.encoder.hop_s)
         return tuple(NeighborIndex(segment.folder, lengths) for segment in self.segments)
 

@@ -99,7 +99,7 @@ def search(
     without: Collection[str] = (),
     settings: SearchSettings | None = None,
 ) -> list[Hit]:
-    """Find a query in an index.
+    """Find where the word of a query is said in the recordings of an index.
 
     Args:
         index: from `open_index`.
@@ -210,7 +210,7 @@ def _rows_around(
 
 
 def _grouped(ranges: Iterable[_Rows], chunk: int) -> Iterator[list[_Rows]]:
-    """Group ranges to about `chunk` rows, because one call per short range would be slow."""
+    """Combine ranges into groups of about `chunk` rows, because scoring many short ranges one by one is slow."""
     group: list[_Rows] = []
     size = 0
     for rows in ranges:
@@ -224,7 +224,7 @@ def _grouped(ranges: Iterable[_Rows], chunk: int) -> Iterator[list[_Rows]]:
 
 
 def _expand(segment: IndexSegment, ranges: Sequence[_Rows]) -> tuple[Ints, Ints, NDArray[np.bool_]]:
-    """Concatenate the rows of ranges.
+    """List the rows of several ranges in one array.
 
     Returns:
         Three arrays of shape (n,): the rows; for each row, the position in this array where its region starts in its
