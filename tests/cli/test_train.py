@@ -189,7 +189,7 @@ def test_an_encoder_of_clips_is_evaluated_by_its_checkpoint(earmark, tmp_path):
     assert list((tmp_path / "runs" / "little").glob("*.onnx")) == []
     code, _, err = earmark("export", "runs/little/best.safetensors", "--out", "a.onnx")
     assert code == 2
-    assert err.startswith("error: little: the encoder res embeds clips")
+    assert err.startswith("error: little: an encoder of kind res embeds clips")
 
 
 @pytest.mark.parametrize(

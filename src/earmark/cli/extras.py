@@ -1,4 +1,4 @@
-"""The command that installs an extra of earmark."""
+"""Find the command that installs an extra of earmark."""
 
 import json
 from importlib.metadata import PackageNotFoundError, distribution
@@ -19,7 +19,7 @@ def origin() -> str | None:
 
 
 def install_command(extra: str, record: str | None) -> str:
-    """The command that adds an extra to an installation.
+    """Return the command that adds an extra to an installation.
 
     Args:
         extra: name of the extra in pyproject.toml.

@@ -1,4 +1,4 @@
-"""`earmark mine`: pairs of similar segments, without labels."""
+"""`earmark mine`: find pairs of similar segments, without labels."""
 
 import sys
 from pathlib import Path

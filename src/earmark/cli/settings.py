@@ -83,7 +83,7 @@ _ATTRIBUTE = "settings_options"
 
 @dataclass(frozen=True)
 class Flag:
-    """Differences between an option and its field.
+    """How a command-line option differs from the one that its settings field implies.
 
     Attributes:
         name: name of the option, such as ``--neighbors`` or ``--exact/--fast``; made from the field if empty.
@@ -106,7 +106,7 @@ class Flag:
 
 @dataclass(frozen=True)
 class SettingsOption:
-    """The option of one field.
+    """The command-line option of one settings field.
 
     Attributes:
         key: path of the field in its model, such as ``grid.hop_s``.
@@ -126,14 +126,14 @@ class SettingsOption:
 
     @property
     def parameter(self) -> inspect.Parameter:
-        """The parameter in the signature of the command."""
+        """The parameter of the command's signature from which typer makes the option."""
         default = inspect.Parameter.empty if self.is_required else None
         return inspect.Parameter(self.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=self.annotation)
 
 
 @dataclass(frozen=True)
 class SettingsOptions:
-    """The options of one settings model.
+    """The command-line options of one settings model.
 
     Attributes:
         source: the model, or a reference ``"module:Class"``.
@@ -330,7 +330,7 @@ def _paths(model: "type[BaseModel]", outer: str) -> Iterator[str]:
 
 
 def _plain(annotation: Any, metadata: Sequence[Any]) -> tuple[Any, list[Any]]:
-    """Strip None and annotations from a type; returns the type and the annotations."""
+    """Remove `None` and annotations from a type; returns the plain type, and the annotations as a list."""
     gathered = list(metadata)
     while True:
         if get_origin(annotation) is Annotated:

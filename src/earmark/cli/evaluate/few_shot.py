@@ -1,4 +1,4 @@
-"""`earmark evaluate few-shot`: keywords from a few clips, tested on others."""
+"""`earmark evaluate few-shot`: enroll keywords from a few clips, and test them on others."""
 
 from collections.abc import Mapping
 from pathlib import Path

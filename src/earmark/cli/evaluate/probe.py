@@ -1,4 +1,4 @@
-"""`earmark evaluate probe`: classifiers of embeddings, trained on few labeled clips."""
+"""`earmark evaluate probe`: train classifiers of embeddings on few labeled clips, and test them."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -111,9 +111,11 @@ def _read(labeled: Path, test: Path | None, audio: Path | None, settings: "Probe
         )
     for key in ("split", "train_split", "test_split"):
         if getattr(settings, key) is not None:
-            raise InputError(f"{labeled} is a list without splits; drop this option, or give a manifest", key=key)
+            raise InputError(
+                f"{labeled} is a list without splits; drop --{key.replace('_', '-')}, or give a manifest", key=key
+            )
     if test is None:
-        raise InputError(f"{labeled} is a list: name the list of the test clips after it")
+        raise InputError(f"{labeled} is a list: name the list of the test clips as the second argument")
     if audio is None:
         raise InputError(f"give the folder that the paths in {labeled} are relative to", key="audio")
     return read_lists(labeled, test, audio)

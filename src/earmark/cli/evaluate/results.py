@@ -23,7 +23,7 @@ OutOption = Annotated[
 
 
 def results_folder(out: Path | None, *names: str) -> Path:
-    """Create the results folder.
+    """Create the results folder of an evaluation, and return its path.
 
     Args:
         out: the folder that the user named, or None.
@@ -38,7 +38,7 @@ def results_folder(out: Path | None, *names: str) -> Path:
 def write_report(
     folder: Path, kind: str, markdown: str, document: Mapping[str, Any], *, encoder: tuple[str, str], lists: str
 ) -> None:
-    """Write table.md and results.json.
+    """Write table.md and results.json of an evaluation into its results folder.
 
     Args:
         folder: the results folder.

@@ -1,4 +1,4 @@
-"""`earmark evaluate map`: retrieval of labeled segments."""
+"""`earmark evaluate map`: measure how well an encoder retrieves segments with the same label."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`earmark evaluate verify`: speaker verification on pairs of recordings."""
+"""`earmark evaluate verify`: measure speaker verification on pairs of recordings."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -109,7 +109,7 @@ def _read(trials: Path, audio: Path | None, speakers: Path | None, settings: "Ve
     if trials.suffix in {".tsv", ".parquet"}:
         for key, value in {"audio": audio, "speakers": speakers}.items():
             if value is not None:
-                raise InputError(f"{trials} is a manifest with its own paths and speakers; drop this option", key=key)
+                raise InputError(f"{trials} is a manifest with its own paths and speakers; drop --{key}", key=key)
         return read_manifest_trials(trials, settings.split, skip_missing=settings.skip_missing)
     if audio is None:
         raise InputError(f"give the folder that the paths in {trials} are relative to", key="audio")

@@ -1,4 +1,4 @@
-"""`earmark prepare speech-commands`, `musan`, `librispeech`: manifests of corpora in their own layouts."""
+"""`earmark prepare speech-commands`, `musan`, `librispeech`: make manifests of corpora in their own layouts."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
@@ -57,7 +57,9 @@ def speech_commands(
     if download:
         _download(_archive(version or "0.02", url, sha256), directory)
     elif url or sha256:
-        raise InputError("this describes the archive to download; give --download too", key="url" if url else "sha256")
+        raise InputError(
+            "--url and --sha256 describe the archive to download; give --download too", key="url" if url else "sha256"
+        )
     manifest = read_speech_commands(directory)
     found = find_version(manifest)
     if version and found and found != version:

@@ -1,4 +1,4 @@
-"""`earmark prepare folder`: a manifest of a folder of recordings."""
+"""`earmark prepare folder`: make a manifest of the recordings in a folder."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -32,7 +32,9 @@ def from_lists(
     from earmark.data.manifest import read_manifest, write_manifest
 
     if speakers and speaker_pattern:
-        raise InputError("--speaker-pattern determines the speakers, too; give one of the two", key="speakers")
+        raise InputError(
+            "--speakers and --speaker-pattern both determine the speakers; give one of the two", key="speakers"
+        )
     given = {"train": train, "val": val, "test": test}
     read = {split: read_list(path, audio=audio, repeats=True) for split, path in given.items() if path is not None}
     if not read:

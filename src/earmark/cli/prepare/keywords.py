@@ -1,4 +1,4 @@
-"""`earmark prepare keywords`: a keyword corpus of words cut out of sentences."""
+"""`earmark prepare keywords`: make a keyword corpus of words that are cut out of sentences."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`earmark prepare lists` and `open-set`: lists for evaluation and training, drawn from manifests."""
+"""`earmark prepare lists` and `open-set`: draw lists for evaluation and training from manifests."""
 
 import shlex
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`earmark prepare ngrams`: n-grams of phones or words, as segments."""
+"""`earmark prepare ngrams`: list n-grams of phones or words in recordings, as labeled segments."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -78,14 +78,14 @@ def ngrams(
 
     check_out(out, source, recordings, sections, segments)
     if sections is not None and segments is not None:
-        raise InputError("--segments takes the place of sections; give one of the two", key="sections")
+        raise InputError("--sections and --segments exclude each other; give one of the two", key="sections")
     manifest, alignments = _aligned(source, recordings, split, text_from, rules, out, workers)
     tokens: Counter[str] = Counter()
     found = _drawn(_segments(manifest, alignments, rules, sections, segments), most, seed)
     count = write_segments(_counted(found, tokens), out, folder=manifest.folder)
     if not count:
         out.unlink(missing_ok=True)
-        raise EarmarkError(f"{source}: no n-gram fits; allow others with --n, --shortest, --longest, --gap")
+        raise EarmarkError(f"{source}: no n-gram fits the options; change --n, --shortest, --longest or --gap")
     lost = Counter(alignment.failure.partition(":")[0] for alignment in alignments if alignment.failure)
     if lost:
         console.say(f"dropped: {', '.join(f'{number} sentences: {why}' for why, number in lost.most_common())}")
@@ -151,7 +151,8 @@ def _aligned(
     manifest = _sentences(source, text_from, split)
     if not any(clip.text for clip in manifest):
         raise InputError(
-            f"no sentence of {source} has a text; if transcripts are in the column label, choose label", key="text_from"
+            f"no sentence of {source} has a text; if transcripts are in the column label, give --text-from label",
+            key="text_from",
         )
     with console.progress_bar() as progress:
         return manifest, align_sentences(

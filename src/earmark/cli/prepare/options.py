@@ -55,10 +55,12 @@ def read_words(text: str, option: str) -> list[str]:
     words: list[str] = []
     for part in filter(None, map(listed_label, text.split(","))):
         if part.startswith("gsc/") and part not in WORD_GROUPS:
-            raise InputError(f"no group {part!r}; the groups are {', '.join(WORD_GROUPS)}", key=option)
+            raise InputError(
+                f"no group of words is called {part!r}; the groups are {', '.join(WORD_GROUPS)}", key=option
+            )
         words += WORD_GROUPS.get(part, (part,))
     if not words:
-        raise InputError("no word; separate words by commas, as in yes,no", key=option)
+        raise InputError("the text contains no word; separate words by commas, as in yes,no", key=option)
     return words
 
 
@@ -111,7 +113,7 @@ def read_splits(text: str, option: str) -> tuple[str, ...]:
     """
     splits = tuple(part.strip() for part in text.split(",") if part.strip())
     if not splits:
-        raise InputError("no split; separate splits by commas, as in train,val", key=option)
+        raise InputError("the text names no split; separate splits by commas, as in train,val", key=option)
     return splits
 
 

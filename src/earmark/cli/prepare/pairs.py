@@ -1,4 +1,4 @@
-"""`earmark prepare pairs`: pairs of clips of the same word, and of different words."""
+"""`earmark prepare pairs`: draw pairs of clips of the same word, and of different words."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`earmark prepare segments`: all segments of sections on a grid."""
+"""`earmark prepare segments`: list all segments inside sections that begin and end on a grid."""
 
 from collections import Counter
 from collections.abc import Iterator

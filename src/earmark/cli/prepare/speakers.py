@@ -1,4 +1,4 @@
-"""`earmark prepare speakers`: splits and pairs for speaker encoders, from a manifest with speakers."""
+"""`earmark prepare speakers`: make splits and pairs for speaker encoders from a manifest with speakers."""
 
 from pathlib import Path
 from shlex import quote
@@ -86,9 +86,7 @@ def speakers(
 def _check_splits(split: str, verify_split: str | None, pairs: int | None) -> None:
     """Raise an error if pairs are requested without a split of speakers who are not in training."""
     if pairs is not None and verify_split is None:
-        raise InputError(
-            "pairs are of speakers who are not in training; give their split by --verify-split", key="pairs"
-        )
+        raise InputError("pairs need speakers who are not in training; name their split by --verify-split", key="pairs")
     if verify_split == split:
         raise InputError(
             f"{split!r} is the split of the training speakers; verification needs others; name another split",

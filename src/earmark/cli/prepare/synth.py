@@ -1,4 +1,4 @@
-"""`earmark prepare synth`: recordings of a word list by synthetic voices."""
+"""`earmark prepare synth`: synthesize recordings of the words of a list."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated

@@ -1,4 +1,4 @@
-"""`earmark prepare vad`: the sections of recordings that contain speech."""
+"""`earmark prepare vad`: find the sections of recordings that contain speech."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`earmark prepare voxceleb`: a manifest of VoxCeleb1 for training and evaluating speaker encoders."""
+"""`earmark prepare voxceleb`: make a manifest of VoxCeleb1 for training and evaluating speaker encoders."""
 
 from pathlib import Path
 from typing import Annotated, Literal
