@@ -16,7 +16,7 @@ from earmark.cli.settings import options_from
 from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable
 
     from earmark.training.adaptation.self_training import AdaptationResult, SelfTraining
     from earmark.training.adaptation.settings import AdaptSettings
@@ -104,7 +104,7 @@ def adapt(
     _show(result, report.summary(result))
 
 
-def _show(result: "AdaptationResult", summary: "Sequence[str]") -> None:
+def _show(result: "AdaptationResult", summary: "Iterable[str]") -> None:
     """Print a warning for each recording that was dropped, then the summary."""
     for failure in result.dataset.failures:
         console.show_warning(f"dropped: {failure}", UserWarning, "", 0)
