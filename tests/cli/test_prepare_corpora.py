@@ -226,7 +226,7 @@ def test_lists_of_another_draw_are_not_mixed_in(corpus: Path) -> None:
         (["--keywords", "gsc/digits"], "--keywords: .*'gsc/digits'"),
         (["--keywords", "yes", "--takes", "0"], "--takes: "),
         (["--keywords", "yes", "--takes", "13"], "--takes: .*12 speakers"),
-        (["--keywords", "yes", "--takes", "12"], "--takes: with 12 takes"),
+        (["--keywords", "yes", "--takes", "12"], "--takes: 12 takes"),
         (["--keywords", "yes", "--from", "dev"], "dev; .* noise, test, train"),
         (["--keywords", "yes", "--from", ","], "--from: "),
         (["--keywords", "yes", "--voices", "13"], "--voices: .* 12 speakers"),

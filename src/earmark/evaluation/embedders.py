@@ -159,7 +159,7 @@ def embed_clips(
         rows = embedded_batch(embed_batch, [read(folder / path) for path in batch])
         for path, row in zip(batch, rows, strict=True):
             if not np.isfinite(row).all():
-                raise InputError(f"{folder / path}: its embedding is not finite; check the encoder")
+                raise InputError(f"{folder / path}: the embedding of this recording is not finite; check the encoder")
             vectors[path] = row
         progress("embedding clips", len(vectors), len(paths))
     return vectors

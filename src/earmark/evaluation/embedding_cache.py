@@ -193,7 +193,7 @@ def _check(row: Floats, file: Path, *, may_be_zero: bool) -> None:
     is_finite = np.isfinite(row).all()
     if not is_finite or not (row.any() or may_be_zero):
         wrong = "zero" if is_finite else "not finite"
-        raise InputError(f"{file}: its embedding is {wrong}; check the recording and the encoder")
+        raise InputError(f"{file}: the embedding of this recording is {wrong}; check the recording and the encoder")
 
 
 def _file_hash(file: Path) -> str:

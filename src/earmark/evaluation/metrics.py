@@ -172,7 +172,7 @@ def min_dcf(curve: ErrorCurve, *, p_target: float = 0.05, cost_miss: float = 1.0
 
 
 def accuracy(scores: Floats, targets: Ints, weights: Floats | None = None) -> float:
-    """Closed-set accuracy: share of target clips whose best keyword is right; the first keyword wins a tie.
+    """Closed-set accuracy: share of target clips whose highest-scoring keyword is right; the first keyword wins a tie.
 
     Args:
         scores: shape (n, k).
@@ -199,7 +199,7 @@ def macro_f1(scores: Floats, targets: Ints, weights: Floats | None = None) -> fl
 
 
 def open_set_identification(scores: Floats, targets: Ints, share: float, weights: Floats | None = None) -> float:
-    """Share of target clips with the right best keyword and an accepted score, if few impostors are accepted.
+    """Share of target clips that are accepted with the right keyword if at most `share` of impostors is accepted.
 
     A clip's score is that of its best keyword. The threshold is the lowest one that accepts
     at most `share` of the impostor clips.
@@ -269,7 +269,7 @@ def interval_over_speakers(
 
 
 def _target_clips(scores: Floats, targets: Ints, weights: Floats | None) -> tuple[Ints, Ints, Floats]:
-    """Best keyword, right keyword and weight of each target clip."""
+    """Highest-scoring keyword, right keyword and weight of each target clip."""
     if scores.ndim != 2 or targets.shape != scores.shape[:1]:
         raise InputError(f"scores {scores.shape}, targets {targets.shape}: expected (n, k) and (n,)")
     if np.isnan(scores).any():

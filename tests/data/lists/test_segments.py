@@ -167,7 +167,7 @@ def test_lists_and_manifests_give_the_same_clips(folder):
 def test_a_list_needs_a_folder_and_a_manifest_needs_none(folder):
     write_segments([SpeechSegment(SECTION, 0.5, 1.0)], folder / "list.txt")
     write_segments([SpeechSegment(SECTION, 0.5, 1.0)], folder / "m.tsv", folder=folder)
-    with pytest.raises(InputError, match="audio: missing"):
+    with pytest.raises(InputError, match="audio: "):
         read_clips(folder / "list.txt")
     with pytest.raises(InputError, match="audio: "):
         read_clips(folder / "m.tsv", folder)

@@ -36,7 +36,7 @@ class RemoteArchive:
     size: int | None = None
 
     def __post_init__(self) -> None:
-        """Check address and checksum."""
+        """Check that url and SHA-256 are well formed."""
         if not self.url.startswith(("http://", "https://")):
             raise InputError(f"url: {self.url} must begin with https:// or http://")
         if len(self.sha256) != 64 or not set(self.sha256) <= set("0123456789abcdef"):
@@ -44,7 +44,7 @@ class RemoteArchive:
 
     @property
     def name(self) -> str:
-        """Name of the file.
+        """File name of the archive, from its url.
 
         >>> RemoteArchive("https://host/data/words.tar.gz?version=2", sha256="0" * 64).name
         'words.tar.gz'

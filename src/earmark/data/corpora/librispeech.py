@@ -42,12 +42,14 @@ def read_librispeech(folder: str | Path) -> Manifest:
         for clip in _chapter(chapter, home, SPLITS[_kind(subset)])
     )
     if not clips:
-        raise InputError(f"{subsets[0]}: no recordings; expected SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac")
+        raise InputError(
+            f"{subsets[0]}: the folder has no recordings; expected SPEAKER/CHAPTER/SPEAKER-CHAPTER-0000.flac"
+        )
     return Manifest(clips, home)
 
 
 def _subsets(folder: Path) -> tuple[Path, list[Path]]:
-    """The folder of the corpus, and the folders of its subsets."""
+    """Return the folder of LibriSpeech, and the folders of its subsets; for a subset alone, both are `folder`."""
     if _kind(folder) in SPLITS:
         return folder, [folder]
     for home in (folder, folder / "LibriSpeech"):

@@ -100,7 +100,7 @@ def read_speech_commands(folder: str | Path) -> Manifest:
         first = differing[0]
         warnings.warn(
             f"{folder}: its lists and the published hash differ for {len(differing)} clips, such as {first.path}:"
-            f" {first.split} in the list, {split_of(first.path)} by the hash; used the lists",
+            f" {first.split} in the list, {split_of(first.path)} by the hash; the lists are used",
             stacklevel=2,
         )
     return Manifest(clips, folder)

@@ -102,7 +102,7 @@ class SourceSettings(Settings):
         if self.hypotheses is not None:
             if recognizer is None:
                 raise InputError(
-                    "not used by recognizer 'none'; choose another recognizer, or leave hypotheses out",
+                    "recognizer 'none' uses no hypotheses; choose another recognizer, or leave hypotheses out",
                     key="hypotheses",
                 )
             recognizer = read_hypotheses(self.hypotheses)
@@ -225,7 +225,7 @@ def _select(
     rules: CutRules,
     stages: "_Stages",
 ) -> _Selection:
-    """Cut words, confirm the cuts, and choose among them."""
+    """Cut words out of sentences, confirm the cuts by recognition, and choose cuts for training and validation."""
     cuts, dropped = cut_words(manifest, ends_s, alignments, rules)
     # Words that have too few cuts already need no recognition.
     cuts, rare = enough_clips(cuts, rules, "too few aligned clips of the word")
@@ -411,7 +411,7 @@ def _reasons(*counts: Mapping[str, int]) -> str:
 
 
 def _source(rules: CutRules, sources: Sources) -> dict[str, str]:
-    """Names of alignment and recognizer, and settings, for the report."""
+    """Describe alignment, recognizer and rules for the report: text by name."""
     match sources.recognizer:
         case None:
             recognizer = "none"

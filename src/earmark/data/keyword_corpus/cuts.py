@@ -65,11 +65,14 @@ class CutRules(Settings):
             )
         if self.val_words and self.words is None:
             raise InputError(
-                "needs the key words too, because without it all words are for training; set words",
+                "without a number of training words, all words are for training; set words too",
                 key="val_words",
             )
         if self.val_words == 1:
-            raise InputError("1 is too few for pairs of different words; use 2 or more", key="val_words")
+            raise InputError(
+                "1 validation word is too few for pairs of different words; use 2 or more",
+                key="val_words",
+            )
         return self
 
     @property

@@ -77,7 +77,7 @@ class ListFormat(Generic[Record]):
         return " ".join(column.name for column in self.columns)
 
     def parse(self, line: str) -> Record:
-        """Read one line.
+        """Convert one line of a list to a record.
 
         Raises:
             InputError: the number of columns, a value or a time is wrong; the caller adds file and line.
@@ -92,7 +92,7 @@ class ListFormat(Generic[Record]):
         return self.record(*values)
 
     def format(self, record: Record) -> str:
-        """Write one line, without line break.
+        """Convert a record to one line of a list, without line break.
 
         Raises:
             InputError: a value does not fit the format; the caller adds the file.
@@ -100,7 +100,7 @@ class ListFormat(Generic[Record]):
         try:
             texts = [write(value) for write, value in zip(self._writers, self.values(record), strict=False)]
         except KeyError as error:
-            raise InputError(f"{record}: {error} is no value of the columns '{self.layout}'; correct it") from None
+            raise InputError(f"{record}: {error} is not allowed in the columns '{self.layout}'; correct it") from None
         line = " ".join(texts)
         # One comparison for the whole line is fast enough for lists of millions of lines.
         if self._parts(line) != texts or "\n" in line or "\r" in line:

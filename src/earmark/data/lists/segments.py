@@ -110,11 +110,14 @@ def read_clips(
         if split is not None:
             raise InputError(f"the list of segments {source} has no splits; leave the split out", key="split")
         if audio is None:
-            raise InputError(f"missing; set it to the folder that the paths in {source} start from", key="audio")
+            raise InputError(
+                f"the folder of the recordings is missing; choose the one that the paths in {source} start from",
+                key="audio",
+            )
         return map(clip_of, read_segments(source, audio=audio)), AudioFolder(audio)
     if audio is not None:
         raise InputError(
-            f"not used for a manifest such as {source}, whose paths start from its own folder; leave audio out",
+            f"the paths in the manifest {source} start from its own folder; leave audio out",
             key="audio",
         )
     manifest = read_manifest(source, split=split)

@@ -31,7 +31,7 @@ _PAUSES = frozenset({"", "sil", "sp", "spn"})
 
 
 class NgramRules(Settings):
-    """Settings of the n-grams to list."""
+    """Settings: which n-grams of a sentence become segments."""
 
     unit: UnitKind = Field("phones", description="Unit of the n-grams.")
     n: CountRange = Field((1, 5), description="Number of units in an n-gram, or the smallest and the largest number.")

@@ -87,12 +87,12 @@ class Voice:
 
     @property
     def duration_factor(self) -> float:
-        """Duration of a word relative to its duration at the usual rate."""
+        """Duration of a word relative to its duration at the synthesizer's usual rate."""
         return USUAL_WPM / self.rate_wpm
 
     @property
     def pitch_factor(self) -> float:
-        """Frequency relative to the recorded voice; the range from 0 to 99 is one octave."""
+        """Pitch frequency relative to that of the recorded voice; the range from 0 to 99 is one octave."""
         return float(2 ** ((self.pitch - 50) / 99))
 
 

@@ -113,7 +113,7 @@ def _write_words(axes: Axes, words: Sequence[str], places: Floats) -> None:
 def _best(
     dot: Floats, width: float, height: float, occupied: Sequence[Bbox], inside: Bbox
 ) -> tuple[tuple[float, float], Bbox]:
-    """The best offset of a word's center from its dot, in points, and the box of the word there."""
+    """Find the place of a word near its dot with the least overlap; return its offset in points, and its box."""
     found: tuple[float, tuple[float, float], Bbox] | None = None
     for distance in _DISTANCES:
         for right, up in _DIRECTIONS:

@@ -13,7 +13,7 @@ _POWERS = {1: "O(n)", 2: "O(n²)"}
 
 
 def cost_plot(costs: Mapping[str, Cost], *, title: str = "", of: str = "clips") -> Figure:
-    """Plot CPU seconds over n on logarithmic axes, with gray lines for O(n) and O(n²).
+    """Plot CPU seconds over the number n of items on logarithmic axes, with gray lines for O(n) and O(n²).
 
     The gray lines go through the last points of the fastest and of the slowest method.
 

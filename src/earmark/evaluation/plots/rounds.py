@@ -8,7 +8,7 @@ from earmark.evaluation.plots.figures import COLORS, one_panel
 
 
 def rounds_plot(values: Sequence[float], kept: int, *, ylabel: str, title: str = "") -> Figure:
-    """Plot a metric at the start and after each round, and mark the kept round.
+    """Plot a metric at the start and after each round of self-training, and mark the kept round.
 
     Args:
         values: metric at the start, then after each round.

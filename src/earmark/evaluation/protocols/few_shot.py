@@ -60,7 +60,7 @@ class FewShotSettings(Settings):
     def _check(self) -> Self:
         if self.scoring == "detector" and self.backend != "prototype":
             raise InputError(
-                "not used by scoring 'detector', which has its own scores; leave backend out, or choose scoring 'clip'",
+                "scoring 'detector' has its own scores and no backend; leave backend out, or choose scoring 'clip'",
                 key="backend",
             )
         return self
@@ -68,7 +68,7 @@ class FewShotSettings(Settings):
 
 @dataclass(frozen=True)
 class ScoredPair:
-    """The scores of a pair of lists.
+    """Scores of the test clips of an enrollment list and its test list.
 
     Attributes:
         pair: the lists.

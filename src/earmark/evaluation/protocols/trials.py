@@ -60,7 +60,7 @@ class ListPair:
 
     @property
     def paths(self) -> frozenset[str]:
-        """The recordings of both lists."""
+        """Paths of the recordings in both lists."""
         return frozenset(clip.path for clip in (*self.enrollment, *self.test))
 
 
@@ -76,7 +76,7 @@ def read_pair(enrollment: Path, test: Path, *, audio: Path | None = None) -> Lis
     for clip in pair.test:
         if clip.path in enrolls:
             number = next(number for number, line in read_lines(test) if line.partition(" ")[2].strip() == clip.path)
-            raise InputError(f"{test}:{number}: {clip.path} is in {enrollment.name} too; remove one of both")
+            raise InputError(f"{test}:{number}: {clip.path} is in {enrollment.name} too; remove one of the lines")
     if not {clip.label for clip in pair.test} & set(pair.keywords):
         raise InputError(f"{test}: no clip of any keyword of {enrollment.name}; check that the lists belong together")
     return pair
@@ -160,7 +160,7 @@ def speakers_of(folder: Path, paths: Iterable[str]) -> dict[str, str]:
 
 
 def every_path(conditions: Mapping[str, tuple[ListPair, ...]]) -> list[str]:
-    """The recordings of all pairs, sorted, without duplicates."""
+    """Paths of the recordings in all pairs of lists, sorted, without duplicates."""
     return sorted({path for pairs in conditions.values() for pair in pairs for path in pair.paths})
 
 

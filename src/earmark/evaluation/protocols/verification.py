@@ -130,7 +130,7 @@ def as_norm(
     cohort_speakers: Sequence[str] | None = None,
     block: int = BLOCK,
 ) -> Floats:
-    """Scores with adaptive symmetric normalization (AS-norm).
+    """Normalize the scores of pairs against a cohort, by adaptive symmetric normalization (AS-norm).
 
     P. Matějka et al., “Analysis of Score Normalization in Multilingual Speaker Recognition”, Interspeech 2017,
     adaptive S-norm 1. The score of a pair is normalized twice, by the mean and the standard deviation of the `top`
@@ -290,7 +290,7 @@ def _intervals(
 
 
 def _counted(one: Ints, other: Ints, level: Ints, speakers: int, levels: int) -> tuple[Ints, Ints, Ints, Ints]:
-    """Count the pairs of each combination of speakers and level, so that a draw of speakers costs little.
+    """Count the pairs of each combination of two speakers and score level, so that a draw of speakers is fast.
 
     Returns:
         Both speakers, the level and the number of pairs, for each combination of speakers and level.

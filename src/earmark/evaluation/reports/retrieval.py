@@ -14,7 +14,7 @@ from earmark.evaluation.protocols.retrieval import METRICS, RANKINGS, Precisions
 
 @dataclass(frozen=True)
 class System:
-    """Results of one encoder.
+    """Retrieval results of one encoder.
 
     Attributes:
         name: name of the encoder.

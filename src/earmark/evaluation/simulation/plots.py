@@ -75,7 +75,7 @@ def read_repetitions(folder: Path) -> list[Repetition]:
     for file, repetition in zip(files, repetitions, strict=True):
         if repetition.classes.tolist() != repetitions[0].classes.tolist():
             raise InputError(
-                f"{file}: the words are other ones than in {files[0].name}; write each run into its own folder"
+                f"{file}: the words differ from those in {files[0].name}; write each run into its own folder"
             )
     return repetitions
 

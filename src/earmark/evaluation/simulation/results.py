@@ -161,7 +161,7 @@ class Repetition:
         return score(self.test_labels, getattr(self, f"{system}_predictions"), len(self.classes))
 
     def save(self, path: Path) -> None:
-        """Write the arrays atomically."""
+        """Write the arrays to an .npz file atomically."""
         write_arrays(path, {field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
@@ -176,7 +176,7 @@ class Repetition:
         try:
             return cls(**{field.name: arrays[field.name] for field in fields(cls)})
         except KeyError as error:
-            raise InputError(f"{path}: has no array {error}; {cure}") from None
+            raise InputError(f"{path}: the file has no array {error}; {cure}") from None
 
 
 def repetition_path(folder: Path, number: int) -> Path:

@@ -51,7 +51,7 @@ class OpenSetSettings(Settings):
     def _check(self) -> Self:
         if self.backend != "svm" and (self.svm_search or self.svm != SvmSettings()):
             raise InputError(
-                "is not svm, but svm settings are given; choose svm, or drop these settings",
+                "svm settings are given, but the backend is another one; choose svm, or drop these settings",
                 key="backend",
             )
         return self
@@ -95,7 +95,7 @@ class ScoredOpenSet:
 
     @property
     def truth(self) -> Ints:
-        """Index of each test clip's class, shape (n,); k for unknown."""
+        """Index of each test clip's class, shape (n,); the number of classes for an unknown word."""
         return self.lists.truth(self.lists.test)
 
 
@@ -331,7 +331,11 @@ def folds(lists: OpenSetLists, speakers: Mapping[str, str], seed: int) -> list[t
 
 
 def _decided(scores: Floats, others: Floats | None, threshold: float | None) -> Ints:
-    """Index of each clip's best class, shape (n,); k if the unknown class scores higher, or the score is too low."""
+    """Index of each clip's best class, shape (n,); the number k of classes if the clip is rejected as unknown.
+
+    A clip is rejected if its score in `others`, for the unknown class, is higher than all scores of classes or, without
+    `others`, if all scores are below the threshold.
+    """
     lowest = threshold if others is None else others
     # A score equal to the threshold is accepted; a tie with the unknown class goes to the target.
     return np.where(scores.max(axis=1) >= lowest, scores.argmax(axis=1), scores.shape[1])

@@ -54,7 +54,7 @@ class OpenSetLists:
         tested = {clip.path for clip in self.test}
         for name, clips in {"train": self.train, "val": self.validation}.items():
             if shared := next((clip.path for clip in clips if clip.path in tested), None):
-                raise InputError(f"test list: {shared} is in the {name} list too; remove it from one of both lists")
+                raise InputError(f"test list: {shared} is in the {name} list too; remove it from one of the two lists")
 
     @property
     def classes(self) -> tuple[str, ...]:

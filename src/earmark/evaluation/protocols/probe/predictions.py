@@ -79,12 +79,12 @@ class ProbeResult:
 
     @property
     def name(self) -> str:
-        """Number of labels in words, such as `5 labels a word`."""
+        """Number of labeled clips of each word as text, such as `5 labels a word`."""
         return labels_text(self.labels)
 
 
 def labels_text(labels: int | None) -> str:
-    """A number of labels in words.
+    """Format the number of labeled clips of each word.
 
     >>> labels_text(5), labels_text(1), labels_text(None)
     ('5 labels a word', '1 label a word', 'all labels')

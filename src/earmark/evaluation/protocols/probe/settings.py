@@ -36,10 +36,10 @@ class ProbeSettings(Settings):
     def _check(self) -> Self:
         if (self.train_split is None) != (self.test_split is None):
             missing = "train_split" if self.train_split is None else "test_split"
-            raise InputError("missing; set both train_split and test_split, or neither", key=missing)
+            raise InputError("only one of train_split and test_split is set; set both, or neither", key=missing)
         if self.split and self.train_split:
             raise InputError(
-                "cannot be combined with train_split and test_split; leave split out, or both of them",
+                "split cannot be combined with train_split and test_split; leave split out, or the other two",
                 key="split",
             )
         return self

@@ -54,7 +54,7 @@ def split_lists(
     known = {clip.path for clip in train}
     for clip in test:
         if clip.path in known:
-            raise InputError(f"{clip.path} is both a training and a test clip; remove it from one of both lists")
+            raise InputError(f"{clip.path} is both a training and a test clip; remove it from one of the two lists")
     _check_words(train, test)
     splits = []
     for repetition in range(1, repetitions + 1):
