@@ -34,7 +34,7 @@ Metrics = dict[str, float]
 def build_task(
     recipe: AnyRecipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
 ) -> TrainingTask:
-    """Build the training task of a recipe."""
+    """Build what a recipe of either kind trains: the network with its batches and its validation."""
     if isinstance(recipe, Recipe):
         return build_words_task(recipe, device, processes, progress=progress)
     return SequenceTask(recipe, device, processes, progress=progress)
@@ -65,7 +65,7 @@ def train_in_steps(
     progress: Progress = no_progress,
     build: Callable[..., TrainingTask] = build_task,
 ) -> Iterator[tuple[int, Metrics]]:
-    """Train an encoder, and yield after each checkpoint.
+    """Train an encoder, and yield the step and metrics of each checkpoint after it is saved.
 
     A run that was stopped resumes from its last checkpoint; on a CPU, its result is bitwise the same as without the
     stop. Several processes of `torchrun` share each batch, and compute the same as one process with the whole batch.
@@ -139,7 +139,7 @@ def chosen_checkpoint(recipe: AnyRecipe, folder: Path) -> Path:
 
 
 class _Run:
-    """One run: does the training steps, and writes checkpoints and logs."""
+    """A training run: does the steps of a recipe, and writes checkpoints and logs into its folder."""
 
     def __init__(
         self,
@@ -186,7 +186,7 @@ class _Run:
                         yield done, metrics
 
     def _step(self, step: int) -> float:
-        """Do one training step, and return the loss."""
+        """Do training step number `step`, and return its loss."""
         recipe = self.recipe
         for group in self.optimizer.param_groups:
             group["lr"] = group["lr_scale"] * learning_rate(step, recipe.optimizer)
@@ -210,7 +210,16 @@ class _Run:
         return value
 
     def _checkpoint(self, done: int, loss: float, board: "SummaryWriter | None") -> Metrics:
-        """Validate, save the checkpoints, and return the metrics; they are empty except in the first process."""
+        """Validate, and save the checkpoint after `done` steps as `last` and, if it is the best so far, as `best`.
+
+        Args:
+            done: number of finished steps.
+            loss: mean training loss since the previous checkpoint, for the log.
+            board: writer for TensorBoard, or None.
+
+        Returns:
+            The loss and the metrics of the validation; empty in all processes but the first.
+        """
         metrics: Metrics = {}
         if self.processes.is_first:
             validation = self.task.validate()
@@ -241,7 +250,7 @@ class _Run:
         save_checkpoint(self.folder / f"{name}.safetensors", state)
 
     def _resume(self) -> int:
-        """Load the last checkpoint if there is one, and return the number of finished steps."""
+        """Load the run's last checkpoint, if there is one, and return the number of steps that are already done."""
         last = _last_checkpoint(self.recipe, self.folder)
         if last is None:
             return 0
@@ -257,12 +266,16 @@ class _Run:
 
 
 def _entropy(*numbers: int) -> int:
-    """Hash numbers to a seed, so that different tuples of numbers have independent seeds."""
+    """Hash several numbers to one seed for a random generator; other numbers give an independent seed."""
     return int(np.random.SeedSequence(numbers).generate_state(1, np.uint64)[0] >> np.uint64(1))
 
 
 def _last_checkpoint(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
-    """Load the checkpoint to resume from; None if the run has no checkpoint yet."""
+    """Load the checkpoint that a run resumes from; None if its folder has no checkpoint yet.
+
+    Raises:
+        InputError: the folder contains a run of another recipe.
+    """
     path = folder / "last.safetensors"
     if not path.exists():
         return None
@@ -275,13 +288,13 @@ def _last_checkpoint(recipe: AnyRecipe, folder: Path) -> Checkpoint | None:
 
 
 def _stops_early(recipe: AnyRecipe, step: int, best_step: int) -> bool:
-    """Whether the validation has not improved for ``stop_after`` checkpoints."""
+    """Whether a run stops at a step, because the last ``stop_after`` checkpoints were not better than `best_step`."""
     patience = recipe.stop_after * recipe.checkpoint_every
     return bool(patience) and step % recipe.checkpoint_every == 0 and step - best_step >= patience
 
 
 def _best(recipe: AnyRecipe, folder: Path) -> tuple[float, int]:
-    """Cost and step of the best checkpoint; infinity and 0 if there is none."""
+    """Read the cost (the metric to minimize) and the step of a run's best checkpoint; infinity and 0 without one."""
     path = folder / "best.safetensors"
     if not path.exists():
         return math.inf, 0

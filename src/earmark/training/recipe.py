@@ -43,5 +43,5 @@ def check_any_recipe(table: Mapping[str, Any], where: str) -> AnyRecipe:
 
 
 def portable(recipe: AnyRecipe) -> dict[str, Any]:
-    """Dump a recipe as JSON values that do not depend on the machine: only the last two parts of each path are kept."""
+    """Convert a recipe to JSON values that do not depend on the machine: only the last two parts of paths are kept."""
     return words.portable(recipe) if isinstance(recipe, Recipe) else sequences.portable(recipe)

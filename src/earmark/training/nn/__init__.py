@@ -1,1 +1,1 @@
-"""Networks and losses: frontends, encoders, pooling, losses."""
+"""Networks: frontends that compute spectral features, encoders, pooling of their outputs, and losses."""

@@ -1,4 +1,4 @@
-"""Pooling of frame vectors over windows: a masked sum, equal to the difference of running sums at runtime."""
+"""Pooling in training: draws windows of time, and sums the frame vectors in each window."""
 
 import torch
 from torch import Tensor
@@ -8,7 +8,7 @@ from earmark.training.nn.encoders import FrameEncoder
 
 
 def sum_windows(frames: Tensor, windows: Tensor, encoder: FrameEncoder) -> Tensor:
-    """Sum the frame vectors whose centers are inside each window.
+    """Sum, for each wave of a batch, the frame vectors whose centers are inside the wave's window.
 
     Args:
         frames: shape (batch, t, d), of whole waves.

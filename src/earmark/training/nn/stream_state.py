@@ -23,7 +23,7 @@ class StreamState:
         self.after: list[Tensor] = []
 
     def extend(self, x: Tensor, steps: int, axis: int) -> Tensor:
-        """Prepend the past ``steps`` to ``x`` along ``axis``, and keep the last ``steps`` for the next chunk.
+        """Prepend a layer's last ``steps`` inputs to its new input ``x`` along ``axis``, and keep the new last ones.
 
         The past of a stream's first chunk is zeros.
         """
@@ -40,5 +40,5 @@ class StreamState:
 
 
 def with_past(x: Tensor, state: StreamState | None, steps: int, axis: int) -> Tensor:
-    """Prepend the past ``steps`` of a layer to ``x`` along ``axis``; without a state, return ``x`` unchanged."""
+    """Prepend a layer's last ``steps`` inputs to its new input ``x`` along ``axis``; without a state, return ``x``."""
     return x if state is None else state.extend(x, steps, axis)

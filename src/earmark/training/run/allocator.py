@@ -1,4 +1,4 @@
-"""Settings of the C library's memory allocator for training on a CPU."""
+"""Adjusts the memory allocator of the C library, so that training on a CPU is faster."""
 
 import ctypes
 import sys

@@ -69,7 +69,7 @@ def load_checkpoint(path: Path) -> Checkpoint:
 
 
 def state_of(model: nn.Module, loss: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-    """Copy the tensors of model, loss and optimizer that a run needs to resume."""
+    """Copy the tensors of model, loss and optimizer that a run needs to resume, by name."""
     tensors = {f"model.{name}": tensor for name, tensor in model.state_dict().items()}
     tensors |= {f"loss.{name}": tensor for name, tensor in loss.state_dict().items()}
     for number, state in optimizer.state_dict()["state"].items():
@@ -102,7 +102,7 @@ def load_weights(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     except RuntimeError as error:
         problem = str(error).splitlines()[-1].strip()
         raise InputError(
-            f"checkpoint: its tensors do not fit this version of earmark ({problem}); train from scratch"
+            f"checkpoint: the tensors do not fit the network of this version of earmark ({problem}); train from scratch"
         ) from None
 
 

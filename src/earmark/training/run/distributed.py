@@ -24,7 +24,7 @@ _TIMEOUT = timedelta(hours=12)
 
 @dataclass(frozen=True)
 class Processes:
-    """The processes of a run, as one of them sees them.
+    """The number of processes that share a training run, the rank of this process, and their communication.
 
     Attributes:
         rank: number of this process, from 0.
@@ -40,7 +40,7 @@ class Processes:
         return self.rank == 0
 
     def share(self, rows: int) -> slice:
-        """The slice of a batch's rows that this process computes.
+        """Choose the slice of a batch of `rows` rows that this process computes.
 
         Raises:
             InputError: the rows cannot be divided evenly among the processes.
@@ -72,7 +72,7 @@ class Processes:
             parameter.grad = part.view_as(parameter).clone()
 
     def mean(self, value: Tensor) -> Tensor:
-        """Mean of a scalar tensor over all processes, without gradients."""
+        """Average a scalar tensor over all processes, without gradients."""
         if self.count > 1:
             value = value.detach().clone()
             dist.all_reduce(value)
@@ -95,13 +95,13 @@ class Processes:
 
 
 def launched() -> Processes:
-    """The processes that `torchrun` launched, read from its environment variables."""
+    """Read the number of processes and the rank of this one from the environment variables that `torchrun` sets."""
     return Processes(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 @contextmanager
 def process_group(device: torch.device) -> Iterator[Processes]:
-    """Initialize the process group of `torchrun`; without `torchrun`, the group is this process alone."""
+    """Connect the processes that `torchrun` launched for the time of the block; without it, there is this one only."""
     if launched().count == 1:
         yield Processes()
         return
@@ -218,7 +218,7 @@ class _Gather(torch.autograd.Function):
 
 
 class _Sum(torch.autograd.Function):
-    """Sum a tensor over all processes; the backward pass sums the gradients in the same way."""
+    """Sum a tensor over all processes; the backward pass sums the gradients of all processes, too."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:

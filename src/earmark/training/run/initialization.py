@@ -44,11 +44,13 @@ def initialize_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, cl
     if len(loaded) < len(missing):
         raise InputError(
             f"start.checkpoint: {path} has {len(loaded)} of this encoder's {len(loaded) + len(missing)} tensors; "
-            "choose a checkpoint of the same kind of encoder"
+            "choose a checkpoint of an encoder with the same settings"
         )
     if missing:
         warnings.warn(
-            f"{path.name}: the shapes of {', '.join(missing)} differ; these are trained from scratch", stacklevel=2
+            f"{path.name}: the checkpoint has no tensors {', '.join(missing)} of this encoder's shapes, so they are "
+            "trained from scratch",
+            stacklevel=2,
         )
     weights = strip_prefix(checkpoint.tensors, "loss.")
     if checkpoint.recipe["loss"]["kind"] != kind:
@@ -61,8 +63,8 @@ def initialize_from(path: Path, model: nn.Module, loss: nn.Module, kind: str, cl
     _load_fitting(loss, {name: tensor for name, tensor in weights.items() if tensor.dim() == 0})
     if any(parameter.dim() > 1 for parameter in loss.parameters()):
         warnings.warn(
-            f"{path.name}: its {len(checkpoint.classes)} classes differ; the weights of the {len(classes)} classes of "
-            "this run are trained from scratch",
+            f"{path.name}: the {len(checkpoint.classes)} classes of the checkpoint are not the {len(classes)} classes "
+            "of this run, whose weights are therefore trained from scratch",
             stacklevel=2,
         )
 
@@ -123,10 +125,10 @@ def get_submodule(model: nn.Module, name: str, key: str) -> nn.Module:
 
 
 def _load_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[list[str], list[str]]:
-    """Load the tensors that have the name and shape of a tensor of the module.
+    """Load into a module all tensors that have the name and shape of one of its own.
 
     Returns:
-        Names of the loaded tensors, and of the other tensors of the module.
+        Names of the loaded tensors, and names of the module's tensors that were not loaded.
     """
     own = module.state_dict()
     fitting = {name: value for name, value in tensors.items() if name in own and own[name].shape == value.shape}
@@ -135,7 +137,7 @@ def _load_fitting(module: nn.Module, tensors: Mapping[str, Tensor]) -> tuple[lis
 
 
 def _rename_class_weights(tensors: dict[str, Tensor], loss: nn.Module) -> dict[str, Tensor]:
-    """Rename the class weights of another kind of loss to the name that `loss` uses."""
+    """Rename the class weights among the tensors of a loss, of any kind, to the name that they have in `loss`."""
     theirs, ours = (
         [name for name in (f"{_HEAD}.weight", "weight") if name in found] for found in (tensors, loss.state_dict())
     )

@@ -13,7 +13,7 @@ from earmark.training.run.initialization import get_submodule
 
 
 class OptimizerSettings(Settings):
-    """Optimizer, learning rate and precision."""
+    """Settings of the optimizer, its learning rate and number of steps, and the precision of the encoder."""
 
     kind: Literal["adamw", "adam", "sgd"] = Field("adamw", description="optimizer")
     steps: int = Field(1000, ge=1, description="number of training steps")
@@ -41,7 +41,9 @@ class OptimizerSettings(Settings):
     @model_validator(mode="after")
     def _has_steps(self) -> Self:
         if self.schedule == "step" and not self.decay_every:
-            raise ValueError("decay_every: the schedule 'step' needs the number of steps between decays; set it")
+            raise ValueError(
+                "decay_every: the schedule 'step' needs the number of steps between decays; set decay_every"
+            )
         return self
 
     def __hash__(self) -> int:  # runs are keys of dicts, and the field lr_scale is not hashable
@@ -49,7 +51,7 @@ class OptimizerSettings(Settings):
 
 
 def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Module) -> torch.optim.Optimizer:
-    """Build the optimizer of all trainable parameters.
+    """Build the optimizer for all parameters of the model and the loss that are not frozen.
 
     Weight decay applies to weight matrices and kernels only, not to biases, normalization scales, or the scale and bias
     of the loss. Each parameter group has a key ``lr_scale``, the factor of its learning rate.
@@ -80,7 +82,12 @@ def build_optimizer(settings: OptimizerSettings, model: nn.Module, loss: nn.Modu
 
 
 def _scales(scales: Mapping[str, float], model: nn.Module) -> dict[nn.Parameter, float]:
-    """Learning-rate factor of each parameter of the named modules; of nested modules, the innermost one decides."""
+    """Find the factor of the learning rate for each parameter of some modules of a model.
+
+    Args:
+        scales: factors by name of the module; for nested modules, the factor of the innermost one applies.
+        model: the model.
+    """
     found: dict[nn.Parameter, float] = {}
     for name, scale in sorted(scales.items(), key=lambda item: len(item[0])):
         found |= dict.fromkeys(get_submodule(model, name, "optimizer.lr_scale").parameters(), scale)
@@ -88,12 +95,12 @@ def _scales(scales: Mapping[str, float], model: nn.Module) -> dict[nn.Parameter,
 
 
 def parameters_of(optimizer: torch.optim.Optimizer) -> list[nn.Parameter]:
-    """All parameters of an optimizer."""
+    """List the parameters of all groups of an optimizer."""
     return [parameter for group in optimizer.param_groups for parameter in group["params"]]
 
 
 def learning_rate(step: int, settings: OptimizerSettings) -> float:
-    """Learning rate of a step, from 0: it rises linearly in the warm-up, then follows the schedule."""
+    """Compute the learning rate of a training step, counted from 0: a linear warm-up, then the schedule."""
     rise = max(1, round(settings.warmup * settings.steps)) if settings.warmup else 0
     if step < rise:
         return settings.lr * (step + 1) / rise
@@ -107,6 +114,6 @@ def learning_rate(step: int, settings: OptimizerSettings) -> float:
 
 
 def clip_gradients(parameters: Iterable[nn.Parameter], settings: OptimizerSettings) -> None:
-    """Scale the gradients so that their total norm is at most ``clip_norm``."""
+    """Scale the gradients of parameters, so that their total norm is at most ``clip_norm``; 0 changes nothing."""
     if settings.clip_norm:
         nn.utils.clip_grad_norm_(parameters, settings.clip_norm)

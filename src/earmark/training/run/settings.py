@@ -12,7 +12,7 @@ from earmark.training.run.optimizer import OptimizerSettings
 
 
 class InitializationSettings(Settings):
-    """Initialization from the weights of another run, for fine-tuning."""
+    """Settings for fine-tuning: the checkpoint whose weights a run starts from, and the modules that it freezes."""
 
     checkpoint: Path | None = Field(
         None,
@@ -47,7 +47,7 @@ class RunSettings(Settings):
         return self
 
     def _problems(self) -> Iterator[str]:
-        """Yield one line for each conflict between keys of the recipe."""
+        """Yield a message for each conflict between keys of the recipe; a subclass defines its own conflicts."""
         yield from ()
 
     def resolved(self) -> Self:
@@ -57,5 +57,5 @@ class RunSettings(Settings):
         return self.model_copy(update={"start": self.start.model_copy(update={"checkpoint": named})})
 
     def cost(self, metrics: Mapping[str, float]) -> float:
-        """The validation metric that the best checkpoint minimizes; infinity if the metrics do not contain it."""
+        """Select the validation metric that the best checkpoint minimizes; infinity if `metrics` does not have it."""
         return metrics.get("eer", math.inf)

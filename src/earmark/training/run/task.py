@@ -31,7 +31,7 @@ class Batch:
 
 
 class TrainingTask(Protocol):
-    """A network, its training batches, and its validation, as the training loop uses them."""
+    """What the training loop needs of a recipe: a network, its training batches, and its validation."""
 
     @property
     def model(self) -> nn.Module:

@@ -19,7 +19,7 @@ from earmark.training.sequences.segment_frames import find_sections
 
 
 def find_faults(recipe: SequenceRecipe) -> list[str]:
-    """Find faults in the lists of a recipe and missing recordings; returns one line per fault."""
+    """Find faults in the lists that a recipe names, such as missing recordings; return one line of text per fault."""
     data = recipe.data
     faults: list[str] = []
     sections: Sequence[Span] | None = None
@@ -39,7 +39,17 @@ def find_faults(recipe: SequenceRecipe) -> list[str]:
 
 
 def _check_batches(recipe: SequenceRecipe, key: str, source: Path, sections: Sequence[Span] | None) -> None:
-    """Check that batches can be drawn from the list of a key."""
+    """Check that training or held-out batches can be drawn from a list, and that its recordings exist.
+
+    Args:
+        recipe: the recipe.
+        key: key of `data` that names the list.
+        source: the list.
+        sections: sections that must contain the segments of a training list; None: no check.
+
+    Raises:
+        InputError: the list is broken, or has too little for a batch; or a recording is missing.
+    """
     audio, where = recipe.data.audio, f"data.{key}"
     match recipe.episodes:
         case samplers.SectionSettings() as settings:

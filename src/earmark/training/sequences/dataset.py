@@ -33,7 +33,7 @@ _HELD_OUT = 1  # added to the seed, so that held-out batches are drawn with othe
 
 @dataclass(frozen=True)
 class SegmentBatch:
-    """Two segments of each of N labels.
+    """A training batch: two segments of each of N labels, whose frames are cut on demand.
 
     Attributes:
         labels: numbers of the labels, shape (N,).
@@ -82,7 +82,7 @@ class SequenceDataset:
                 return self._gold(data.labeled, settings, seed, self.sections, "data.labeled")
 
     def held_out(self) -> DrawBatch | None:
-        """Return the function that draws held-out batches for the validation loss; None without a list."""
+        """Return the function that draws the held-out batches of the validation loss; None without `data.held_out`."""
         data = self.recipe.data
         if data.held_out is None:
             return None
@@ -96,7 +96,7 @@ class SequenceDataset:
                 return self._gold(data.held_out, settings, seed, None, where)
 
     def validation(self) -> SegmentFrames | None:
-        """Compute the frames of the labeled segments for the validation MAP; None without a list.
+        """Compute the frames of the labeled segments for the validation MAP; None without `data.validation`.
 
         The frames are computed from whole recordings in chunks of `context.longest_s`, as `SequenceEmbedder` does. The
         published code computes them from each section and its context.

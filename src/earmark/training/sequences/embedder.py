@@ -1,4 +1,4 @@
-"""Embedder with the weights of a sequence recipe's checkpoint, for evaluation and mining."""
+"""Embedder that evaluation and mining make from a checkpoint of a sequence recipe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -65,11 +65,11 @@ class SequenceEmbedder:
         return self._embed([(wave, bounds_of(path, spans, len(wave)))])
 
     def embed_batch(self, waves: Sequence[Wave]) -> Floats:
-        """Compute embeddings of whole waves, shape (m, d)."""
+        """Compute one embedding for each whole wave, shape (m, d), not of unit length."""
         return self._embed([(wave, np.array([[0.0, len(wave) / SAMPLE_RATE]])) for wave in waves])
 
     def classify(self, embeddings: Floats) -> Floats | None:
-        """Return None: recipes of sequences have no classes."""
+        """Return None, because an encoder of a sequence recipe has no classes."""
         del embeddings
         return None
 

@@ -129,14 +129,28 @@ def read_pair_list(source: Path, audio: Path | None, *, longest_s: float, same_f
         rows.append((numbers.setdefault(first, len(numbers)), numbers.setdefault(second, len(numbers))))
         batches.append(batch)
     if not rows:
-        raise InputError(f"{source}: no pair is left; raise episodes.longest_s, or set episodes.same_file = true")
+        raise InputError(
+            f"{source}: each pair is dropped, because it is of one recording or has a segment above {longest_s:g} s; "
+            "raise episodes.longest_s, or set episodes.same_file = true"
+        )
     named = [batch for batch in batches if batch is not None]
     batch_numbers = np.array(named, np.int64) if named and len(named) == len(batches) else None
     return PairList(SegmentList(tuple(numbers), folder), np.array(rows, np.int64), batch_numbers)
 
 
 def read_section_list(source: Path, audio: Path | None) -> tuple[list[Span], Path]:
-    """Read the sections of a list or manifest; return them and the folder that their paths start from."""
+    """Read the sections of speech in a list or manifest.
+
+    Args:
+        source: the list or manifest.
+        audio: folder that the paths in a list start from; not used for a manifest.
+
+    Returns:
+        The sections, and the folder that their paths start from.
+
+    Raises:
+        InputError: the file cannot be read, or `audio` is missing.
+    """
     if is_manifest(source):
         sections, folder = [*read_sections(source)], read_manifest(source).folder
         recordings = AudioFolder(folder)
@@ -152,18 +166,26 @@ def read_section_list(source: Path, audio: Path | None) -> tuple[list[Span], Pat
 
 
 def label_numbers(clips: Sequence[Clip]) -> Ints:
-    """The labels of segments as numbers, in alphabetical order of the labels, shape (n,)."""
+    """Number the labels of segments in alphabetical order; return the number of each segment's label, shape (n,)."""
     return np.unique([clip.label for clip in clips], return_inverse=True)[1].astype(np.int64)
 
 
 def end_of(clip: Clip) -> float:
-    """End of a segment of a `SegmentList`, in seconds."""
+    """Return the end of a segment of a `SegmentList`, in seconds; all segments in such a list have one."""
     assert clip.end_s is not None, "the readers give all segments an end"
     return clip.end_s
 
 
 def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip, Clip, int | None]]]:
-    """Read the pairs of a list or manifest; return the folder of their paths, and each pair with its batch or None."""
+    """Read the pairs of segments in a list or manifest.
+
+    Returns:
+        The folder that the paths start from; and, for each pair, its two segments and the number of its batch, which is
+        None if the list has no batches.
+
+    Raises:
+        InputError: the file cannot be read; `audio` is missing; or a label of the manifest does not have two segments.
+    """
     if is_manifest(source):
         manifest = read_manifest(source)
         sides: dict[str, list[Clip]] = defaultdict(list)
@@ -172,7 +194,7 @@ def _pairs(source: Path, audio: Path | None) -> tuple[Path, Iterator[tuple[Clip,
         for label, clips in sides.items():
             if len(clips) != 2:
                 raise InputError(
-                    f"{source}: label {label!r} has {len(clips)} segments; in a manifest of pairs, each label has 2"
+                    f"{source}: label {label!r} has {len(clips)} segments; in a manifest of pairs, a label needs two"
                 )
         bare = {label: [_without_label(clip) for clip in clips] for label, clips in sides.items()}
         return manifest.folder, ((first, second, None) for first, second in bare.values())
@@ -187,7 +209,7 @@ def _clip(span: Span) -> Clip:
 
 
 def _without_label(clip: Clip) -> Clip:
-    """Remove the label, which names the pair, so that a segment in two pairs is recognized as the same."""
+    """Copy a segment without its label, which names its pair, so that copies from two pairs are equal."""
     return Clip(clip.path, clip.start_s, clip.end_s, clip.speaker)
 
 
@@ -198,4 +220,4 @@ def _with_ends(clips: Iterable[Clip], recordings: AudioFolder) -> Iterator[Clip]
 
 
 def _no_audio(source: Path) -> InputError:
-    return InputError(f"data.audio: name the folder that the paths in {source} start from")
+    return InputError(f"data.audio: the folder that the paths in {source} start from is missing; name it here")

@@ -1,4 +1,4 @@
-"""One interface to the two kinds of networks that embed segments.
+"""Functions that embed segments by either of two kinds of networks: a segment encoder, or a stream encoder's head.
 
 The published network embeds the frames of a segment. The head of a stream encoder computes a vector from each frame and
 one or two frames around it, and the vectors are summed over the segment; a trained head therefore runs on streams.
@@ -36,7 +36,7 @@ class Cut:
 
 
 def build_network(settings: SegmentSettings | StreamSettings, width: int) -> Network:
-    """Build the network of a recipe.
+    """Build the network that embeds the segments of a recipe.
 
     Args:
         settings: settings of the network.
@@ -48,12 +48,14 @@ def build_network(settings: SegmentSettings | StreamSettings, width: int) -> Net
     if isinstance(settings, StreamSettings):
         return FrameEncoder(settings)
     if settings.features != width:
-        raise InputError(f"encoder.features: {settings.features}, but frames have {width} features; set it to {width}")
+        raise InputError(
+            f"encoder.features: {settings.features} is not the width of the frames, {width}; set it to {width}"
+        )
     return SegmentEncoder(settings)
 
 
 def context_frames(settings: SegmentSettings | StreamSettings) -> int:
-    """Number of frames before and after a segment that its embedding depends on."""
+    """Return how many frames on each side of a segment its embedding depends on."""
     return settings.context // 2 if isinstance(settings, StreamSettings) else 0
 
 
@@ -66,7 +68,7 @@ def embed_cuts(network: Network, cuts: Sequence[Cut], device: torch.device) -> T
     around = context_frames(network.settings)
     lengths = torch.tensor([cut.stop - cut.first if len(cut.frames) else 0 for cut in cuts])
     if int(lengths.min()) < 1:
-        raise InputError("a segment is shorter than a frame; leave out short segments")
+        raise InputError("a segment is shorter than the distance between frames; leave out such segments")
     longest = int(lengths.max())
     frames = np.zeros((len(cuts), longest + 2 * around, cuts[0].frames.shape[1]), np.float32)
     for row, cut in zip(frames, cuts, strict=True):
@@ -86,9 +88,10 @@ def project(network: Network, embeddings: Tensor) -> Tensor:
 
 
 def _sum_parts(vectors: Tensor, lengths: Tensor, parts: int) -> Tensor:
-    """Sum the vectors of each segment over time; with several parts, each part sums its own columns.
+    """Sum the vectors of each segment over time.
 
-    The times between parts are rounded as in `earmark.models.encoder.Encoder.embed_windows`.
+    With several parts, a segment is divided into equal times, and each part sums its own columns of the vectors. The
+    times between parts are rounded as in `earmark.models.encoder.Encoder.embed_windows`.
     """
     place = torch.arange(vectors.shape[1], device=vectors.device)
     edges = (lengths * torch.arange(parts + 1, device=vectors.device)[:, None] / parts).round()[:, :, None]

@@ -20,7 +20,7 @@ _PATHS = ("folder", "audio", "sections", "pairs", "labeled", "held_out", "valida
 
 
 class SequenceData(Settings):
-    """Lists (see docs/segments.md) or manifests of training and validation data."""
+    """Paths of the lists (see docs/segments.md) or manifests with the training and validation data of a recipe."""
 
     folder: Path = Field(description="folder for the stored frames and the packed audio of sections")
     audio: Path | None = Field(None, description="folder that the paths in lists start from; not needed for manifests")
@@ -58,7 +58,7 @@ class SequenceRecipe(RunSettings):
     @field_validator("loss", mode="before")
     @classmethod
     def _is_nt_xent(cls, value: object) -> object:
-        """Set the default kind of the loss; word recipes have another default."""
+        """Make `nt_xent` the kind of a loss without ``kind``; in word recipes, another kind is the default."""
         return {"kind": "nt_xent"} | value if isinstance(value, dict) else value
 
     @property
@@ -69,32 +69,40 @@ class SequenceRecipe(RunSettings):
     def _problems(self) -> Iterator[str]:
         data, episodes = self.data, self.episodes
         if getattr(data, self.drawn_from) is None:
-            yield f"data.{self.drawn_from}: missing; name the list, because episodes of kind {episodes.kind!r} need it"
+            yield f"data.{self.drawn_from}: episodes of kind {episodes.kind!r} need this list; name it"
         if self.augment.is_active and episodes.kind != "sections":
-            yield f"augment: not for episodes of kind {episodes.kind!r}, whose frames are stored; leave it out"
+            yield (
+                f"augment: episodes of kind {episodes.kind!r} use stored frames, so nothing is augmented; leave it out"
+            )
         watched, other = ("validation", "held_out") if self.watch == "map" else ("held_out", "validation")
         if getattr(data, watched) is None:
             if self.stop_after:
-                yield f"stop_after: needs data.{watched}; name the list, or leave stop_after out"
+                yield f"stop_after: early stopping needs the list data.{watched}; name it, or leave stop_after out"
             if getattr(data, other) is not None:
-                yield f"watch: {self.watch!r} needs data.{watched}; name that list, or set watch to the other metric"
+                yield f"watch: {self.watch!r} needs the list data.{watched}; name it, or set watch to the other metric"
         if self.loss.has_classes or self.loss.least_utterances > 2:
-            yield f"loss.kind: {self.loss.kind} needs classes or more than two segments per label; use nt_xent"
+            yield (
+                f"loss.kind: {self.loss.kind} needs classes or more than two segments per label, which segments do not "
+                "have; choose nt_xent"
+            )
         if isinstance(self.encoder, StreamSettings):
             if self.encoder.frames != "published":
-                yield "encoder.frames: must be 'published'; only the head of a stream encoder is trained on segments"
+                yield (
+                    "encoder.frames: only the head of a stream encoder is trained on segments, not its tower; "
+                    "set frames = 'published'"
+                )
             if not isinstance(self.frames, TowerFrameSettings) or self.frames.late:
-                yield "frames: a stream encoder needs the frames of its tower; set kind = 'tower', late = 0"
+                yield "frames: a stream encoder needs the frames of its own tower; set kind = 'tower' and late = 0"
 
     def cost(self, numbers: Mapping[str, float]) -> float:
-        """See `RunSettings.cost`."""
+        """Select the cost that the best checkpoint minimizes: the negative MAP or the held-out loss, as in `watch`."""
         if self.watch == "loss":
             return numbers.get("held_out_loss", float("inf"))
         return -numbers.get("map", float("-inf"))
 
 
 def portable(recipe: SequenceRecipe) -> dict[str, Any]:
-    """Dump a recipe as JSON values with the last two parts of each path, which are the same on every machine."""
+    """Convert a recipe to JSON values that are the same on every machine: paths are cut to their last two parts."""
     values = recipe.model_dump(mode="json")
     for name in _PATHS:
         if values["data"][name]:

@@ -25,7 +25,7 @@ _END_S = 0.01
 
 
 class SectionSettings(Settings):
-    """Batches of segments of one speaker, each in two tempos; no labels are needed."""
+    """Settings of batches that have segments of one speaker, each in two tempos; they need no labels."""
 
     kind: Literal["sections"] = Field("sections", description="kind of batches: segments of one speaker in two tempos")
     segments: int = Field(250, ge=2, description="segments per batch, each in two tempos")
@@ -53,7 +53,7 @@ class SectionSettings(Settings):
 
 
 class PairSettings(Settings):
-    """Batches of listed pairs of similar segments."""
+    """Settings of batches that have pairs of similar segments from a list."""
 
     kind: Literal["pairs"] = Field("pairs", description="kind of batches: listed pairs")
     pairs: int = Field(256, ge=2, description="pairs per batch")
@@ -64,7 +64,10 @@ class PairSettings(Settings):
 
 
 class GoldSettings(Settings):
-    """Batches of pairs of segments with equal labels; their result is an upper bound for training without labels."""
+    """Settings of batches that have pairs of segments with equal labels.
+
+    The result is an upper bound for training without labels.
+    """
 
     kind: Literal["gold"] = Field("gold", description="kind of batches: two segments per label")
     labels: int = Field(256, ge=2, description="labels per batch, all different; frequent labels are drawn more often")
@@ -73,7 +76,7 @@ class GoldSettings(Settings):
 
 @dataclass(frozen=True)
 class StretchedSegments:
-    """A batch of segments in two tempos.
+    """A batch of n segments, each of which is used in two tempos.
 
     Attributes:
         sections: numbers of the sections, shape (k,).
@@ -91,7 +94,7 @@ class StretchedSegments:
 
 
 class SectionSampler:
-    """Draws batches of segments of one speaker.
+    """Draws batches that have segments of one speaker, from the speaker's sections in two tempos.
 
     Args:
         sections: sections of all speakers.
@@ -119,14 +122,17 @@ class SectionSampler:
         if not kept:
             raise InputError(
                 f"{where}: none of {len(by_speaker)} speakers has {settings.least_sections} sections of "
-                f"{least_s:g} s or more; lower episodes.least_sections, or list the speakers"
+                f"{least_s:g} s or more; lower episodes.least_sections, or list the speakers of the sections"
             )
         self.speakers = [np.array(numbers, np.int64) for numbers in kept]
         counts = np.array([len(numbers) for numbers in kept], np.float64)
         self.weight = counts / counts.sum()
 
     def draw(self, number: int) -> StretchedSegments:
-        """Draw segments of one speaker as batch `number`; a speaker's probability is proportional to its sections."""
+        """Draw batch `number`: a random speaker's segments.
+
+        The probability of a speaker is proportional to the speaker's number of sections.
+        """
         settings, generator = self.settings, np.random.default_rng((self.seed, number))
         speaker = self.speakers[int(generator.choice(len(self.speakers), p=self.weight))]
         chosen = self._sections(generator.permutation(speaker))
@@ -137,13 +143,18 @@ class SectionSampler:
         return StretchedSegments(chosen, tempo, section_index[some], bounds[some], int(generator.integers(1 << 31)))
 
     def _sections(self, shuffled: Ints) -> Ints:
-        """The first sections whose total length exceeds `settings.seconds`."""
+        """Take sections from the front until their total length exceeds `settings.seconds`; at most `most_sections`."""
         lengths = np.array([self.sections[number].end_s - self.sections[number].start_s for number in shuffled])
         enough = int(np.searchsorted(np.cumsum(lengths), self.settings.seconds, "right")) + 1
         return shuffled[: min(enough, self.settings.most_sections)]
 
     def _segments(self, chosen: Ints) -> tuple[Ints, Floats]:
-        """Section index and bounds of all segments of the sections."""
+        """Divide the chosen sections into segments of all lengths of the grid.
+
+        Returns:
+            For each segment, the index into `chosen` of its section, shape (n,); and its start and end in seconds,
+            shape (n, 2).
+        """
         section_index, bounds = [], []
         for index, number in enumerate(chosen.tolist()):
             section = self.sections[number]
@@ -155,7 +166,7 @@ class SectionSampler:
 
 
 class PairSampler:
-    """Draws pairs with equal probability, or returns the batches that a list defines.
+    """Draws batches of pairs of segments, each with equal probability, or the batches that the list of pairs defines.
 
     A pair occurs once in a batch. In the published batches, a pair may occur twice and is then its own negative.
 
@@ -175,8 +186,8 @@ class PairSampler:
     ) -> None:
         if len(pairs) < 2:
             raise InputError(
-                f"{where}: {len(pairs)} pairs are left; mine more of them, or raise episodes.longest_s, or set "
-                "episodes.same_file = true"
+                f"{where}: {len(pairs)} pairs are left, but a batch needs two; mine more, raise episodes.longest_s, or "
+                "set episodes.same_file = true"
             )
         self.settings, self.seed = settings, seed
         self.pairs = pairs
@@ -192,7 +203,9 @@ class PairSampler:
 
 
 class GoldSampler:
-    """Draws labels with probabilities proportional to their numbers of segments, and two segments of each label.
+    """Draws batches that have two segments of each of several labels.
+
+    The probability of a label is proportional to its number of segments.
 
     Args:
         labels: number of each segment's label, shape (n,).
@@ -211,7 +224,7 @@ class GoldSampler:
         self.groups = [group for group in groups if len(group) > 1]
         if len(self.groups) < 2:
             raise InputError(
-                f"{where}: {len(self.groups)} labels have two segments; list two segments of at least two labels"
+                f"{where}: only {len(self.groups)} labels have two segments; list two segments of at least two labels"
             )
         self.numbers = np.array([labels[group[0]] for group in self.groups], np.int64)
         counts = np.array([len(group) for group in self.groups], np.float64)
@@ -230,10 +243,20 @@ class GoldSampler:
 
 
 def _listed_batches(batch: Ints, where: str) -> list[Ints]:
-    """Rows of the pairs of each batch, in the order of the batches' numbers; batches of one pair are dropped."""
+    """Group the pairs of a list by their batch; batches with one pair are dropped.
+
+    Args:
+        batch: number of each pair's batch, shape (n,).
+        where: recipe key of the list, for messages.
+
+    Returns:
+        For each batch, in the order of the numbers, the rows of its pairs.
+    """
     order = np.argsort(batch, kind="stable")
     bounds = [0, *(np.flatnonzero(np.diff(batch[order])) + 1).tolist(), len(order)]
     found = [order[first:stop] for first, stop in pairwise(bounds) if stop - first > 1]
     if not found:
-        raise InputError(f"{where}: each batch of the list has one pair, but needs two; leave out the tenth column")
+        raise InputError(
+            f"{where}: all batches in the list have one pair, but need two; leave out the list's tenth column"
+        )
     return found

@@ -17,7 +17,7 @@ from earmark.training.sequences.networks import Cut
 
 
 class SegmentFrames:
-    """Segments with their frames, which are read from a frame store.
+    """The segments of a list with their frames, which are computed once and then read from a frame store.
 
     Args:
         listed: the segments.
@@ -67,7 +67,7 @@ class SegmentFrames:
             raise InputError(f"all {len(listed.clips)} segments are shorter than a frame; list longer segments")
 
     def cuts(self, rows: Iterable[int]) -> list[Cut]:
-        """Read segments by their numbers, each with the frames of its section around it."""
+        """Read the frames of segments, given by their numbers, each with some frames before and after the segment."""
         return [self._cut(row) for row in rows]
 
     def _cut(self, row: int) -> Cut:
@@ -89,14 +89,21 @@ def find_sections(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[i
         found = [section for section in grouped.get(clip.path, ()) if section.holds(clip.start_s, end_of(clip))]
         if not found:
             raise InputError(
-                f"{clip.path}: no section contains the segment from {clip.start_s:g} to {end_of(clip):g} s; see "
-                "data.sections; make the segments from these sections, or leave data.sections out"
+                f"{clip.path}: no section in data.sections contains the segment from {clip.start_s:g} to "
+                f"{end_of(clip):g} s; make the segments from these sections, or leave data.sections out"
             )
         yield numbers[found[0]]
 
 
 def _whole_recordings(clips: Sequence[Clip], recordings: AudioFolder) -> tuple[list[Span], list[int]]:
-    """Make one section of each recording; return the sections, and the number of the section of each segment."""
+    """Make each recording that contains a segment one section.
+
+    Returns:
+        The sections, and for each segment the number of its section.
+
+    Raises:
+        InputError: a recording is missing, or ends before one of its segments.
+    """
     speakers: dict[str, str] = {}
     for clip in clips:
         speakers.setdefault(clip.path, clip.speaker)

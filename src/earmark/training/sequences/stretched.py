@@ -25,7 +25,7 @@ _ROUNDING = 1e-6
 
 
 class StretchedSections:
-    """Computes the frames of segments in two tempos.
+    """Stretches sections to two tempos each, and computes the frames of their segments.
 
     Args:
         sections: the sections; batches name a section by its number in this list.
@@ -65,13 +65,14 @@ class StretchedSections:
         self._bank = open_or_pack([Manifest(clips, audio)], folder, spoken=False, progress=progress)
         if len(self._bank) < len(sections):
             raise InputError(
-                f"{audio}: {len(sections) - len(self._bank)} sections start after the recording ends; correct the list"
+                f"{audio}: {len(sections) - len(self._bank)} sections start after the end of their recording; correct "
+                "their times in the list"
             )
         self._clip = np.empty(len(sections), np.int64)
         self._clip[[int(self._bank.labels[label]) for label in self._bank.label]] = np.arange(len(sections))
 
     def cuts(self, batch: StretchedSegments, rows: Ints) -> list[Cut]:
-        """Cut segments of a batch out of their stretched sections; other sections are not stretched.
+        """Stretch the sections of a batch, and cut the frames of some of its segments out of them.
 
         The bounds of a segment are the positions of its audio in the stretched wave. The published code instead divides
         its times by the tempo, and keeps at most 98 frames.
@@ -107,14 +108,14 @@ class StretchedSections:
         return stretch(padded.to(self.device), torch.from_numpy(tempo), lengths)
 
     def _cut(self, frames: NDArray[np.float32], start_s: float, end_s: float) -> Cut:
-        """Cut the frames whose times are between `start_s` and `end_s`; the nearest frame if there is none."""
+        """Select the frames whose times are between `start_s` and `end_s`, or the nearest frame if there is none."""
         first, last = (np.array([start_s, end_s]) - self.source.first_s) / hop_s(self.source)
         begin = min(max(0, int(np.ceil(first - _ROUNDING))), len(frames) - 1)
         return Cut(frames, begin, max(begin + 1, min(len(frames), int(np.floor(last + _ROUNDING)) + 1)))
 
 
 def _stretched_bounds(stretched: Stretched, inside: Ints, bounds_s: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Start and end of each segment in its stretched section, in seconds, shape (n, 2).
+    """Find where each segment starts and ends in its stretched section, in seconds, shape (n, 2).
 
     Args:
         stretched: the stretched sections, two variants of each.

@@ -53,7 +53,7 @@ class SequenceTask:
         self.validation = SequenceValidation(self.model, recipe.loss, labeled, held_out, device)
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        """See `TrainingTask.batch`; the random generator is not used."""
+        """Draw and embed this process's share of a batch, see `TrainingTask.batch`; `generator` is not used."""
         del generator
         drawn = self.draw(step)
         rows = np.arange(2 * len(drawn.labels))[processes.share(2 * len(drawn.labels))]
@@ -61,12 +61,12 @@ class SequenceTask:
         return Batch(drawn.labels, 2, project(self.model, embeddings))
 
     def validate(self) -> dict[str, float]:
-        """See `TrainingTask.validate`."""
+        """Evaluate the current weights on the validation data of the recipe, and return metrics by name."""
         return self.validation.metrics()
 
 
 def _sample_frames(draw: DrawBatch, device: torch.device) -> torch.Tensor:
-    """Collect the frames of a few batches, shape (n, width), to fit the input scale of the head."""
+    """Collect the frames of a few training batches, shape (n, width), to which a stream encoder's head is scaled."""
     batches = [draw(number) for number in range(_SAMPLE)]
     cuts = [cut for batch in batches for cut in batch.cut(np.arange(len(batch.labels)))]
     return torch.from_numpy(np.concatenate([cut.frames[cut.first : cut.stop] for cut in cuts])).to(device)

@@ -13,7 +13,7 @@ from earmark.training.spatial.fit import FitSettings, History, fit, seeded
 
 
 class AutoencoderSettings(Settings):
-    """Settings of an auto-encoder and its training."""
+    """Settings of an auto-encoder: its encoder, its training, and the positions that its head predicts."""
 
     encoder: DenseSettings = Field(DenseSettings(), description="the encoder, which embeds clips of one length")
     fit: FitSettings = Field(FitSettings(), description="optimizer and early stopping")
@@ -28,7 +28,7 @@ class AutoencoderSettings(Settings):
 
 
 class Autoencoder(nn.Module):
-    """An encoder, a decoder and, if there are anchors, a position head.
+    """An encoder and a decoder of features and, if there are anchors, a head that predicts positions of clips.
 
     Args:
         settings: settings of the encoder.
@@ -50,7 +50,7 @@ class Autoencoder(nn.Module):
         )
 
     def forward(self, inputs: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Compute embeddings, reconstructions and positions of features.
+        """Encode features to embeddings, and compute reconstructions and positions from the embeddings.
 
         Args:
             inputs: shape (batch, f · t).
@@ -66,7 +66,7 @@ class Autoencoder(nn.Module):
 
 @dataclass(frozen=True)
 class TrainedAutoencoder:
-    """A trained auto-encoder.
+    """The encoder of a trained auto-encoder, with the losses of its training.
 
     Attributes:
         encoder: the encoder; its input need not be standardized.
@@ -129,6 +129,6 @@ def train_autoencoder(
 
 
 def _moments(values: Tensor) -> tuple[Tensor, Tensor]:
-    """Mean and standard deviation of each column; the deviation of a constant column is 1."""
+    """Compute the mean and the standard deviation of each column; the deviation of a constant column is set to 1."""
     deviation = values.std(dim=0, correction=0)
     return values.mean(dim=0), torch.where(deviation > 0, deviation, torch.ones(()))

@@ -18,7 +18,7 @@ Ints = NDArray[np.integer]
 
 
 class ClassifierSettings(FitSettings):
-    """Training of the classifier."""
+    """Settings of the training of the dense classifier."""
 
     optimizer: Literal["adamax", "nadam"] = Field("nadam", description="optimizer")
     validation: float = Field(
@@ -30,7 +30,10 @@ _PUBLISHED = ClassifierSettings()
 
 
 def build_classifier(classes: int, dimension: int) -> nn.Sequential:
-    """Build a network with one hidden layer of width (classes + dimension) / 2, normalization, PReLU and dropout."""
+    """Build a classifier of embeddings.
+
+    Its hidden layer has (classes + dimension) / 2 units, batch normalization, a PReLU, and dropout.
+    """
     hidden = (classes + dimension) // 2
     return nn.Sequential(
         linear(dimension, hidden), norm(hidden), prelu(hidden), nn.Dropout(0.1), linear(hidden, classes)
@@ -77,15 +80,15 @@ def train_classifier(
     generator: torch.Generator,
     progress: Progress = no_progress,
 ) -> Floats:
-    """Train a network by cross-entropy, and return the logits of the test inputs, shape (m, classes).
+    """Train a network by cross-entropy on labeled examples, and return its logits for test examples, (m, classes).
 
     Raises:
         InputError: there are too few examples, or the shapes do not fit each other.
     """
     if len(train) != len(train_labels) or train.shape[1:] != test.shape[1:]:
         raise InputError(
-            f"train: shape {train.shape} does not fit {len(train_labels)} labels and the test shape {test.shape}; give "
-            "one label per row, and rows of the same length"
+            f"train: the shape {train.shape} does not fit {len(train_labels)} labels and test rows of shape "
+            f"{test.shape[1:]}; give one label per training row, and training and test rows of the same length"
         )
     inputs = torch.as_tensor(train, dtype=torch.float32)
     labels = torch.as_tensor(train_labels, dtype=torch.int64)

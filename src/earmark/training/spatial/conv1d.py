@@ -1,4 +1,4 @@
-"""Benchmark for the learned features: a convolutional classifier on MFCC."""
+"""Convolutional classifier of MFCC, with which classifiers of learned features are compared."""
 
 import torch
 from pydantic import Field
@@ -13,7 +13,7 @@ _FILTERS, _KERNEL = 64, 32
 
 
 class Conv1dSettings(FitSettings):
-    """Training of the convolutional classifier."""
+    """Settings of the training of the convolutional classifier."""
 
     epochs: int = Field(100, ge=1, description="maximum number of epochs")
     validation: float = Field(
@@ -44,7 +44,7 @@ class Conv1d(nn.Module):
         self.output = linear(coefficients // 4 * _FILTERS, classes)
 
     def forward(self, inputs: Tensor) -> Tensor:
-        """Compute logits, shape (batch, classes), of MFCC, shape (batch, coefficients · frames)."""
+        """Compute the logits of clips, shape (batch, classes), from MFCC, shape (batch, coefficients · frames)."""
         frames_first = inputs.unflatten(1, (self.coefficients, -1)).mT
         pooled = nn.functional.max_pool1d(self.norm(self.convolution(frames_first)), 2)
         return self.output(pooled.flatten(1))

@@ -1,4 +1,4 @@
-"""CPU time of computing positions: with distances to one anchor, and with distances between all clips."""
+"""Measures the CPU time of two ways to compute positions of clips: distances to one anchor, or between all clips."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -26,7 +26,9 @@ def measure_cost(
     seed: int = 0,
     progress: Progress = no_progress,
 ) -> dict[str, Cost]:
-    """Measure the CPU time of both methods on random vectors, for several numbers of clips.
+    """Measure the CPU time of computing positions by distances to one anchor, and by distances between all clips.
+
+    The positions are of random vectors, for several numbers of clips.
 
     Args:
         sizes: numbers of clips, ascending.
@@ -36,7 +38,7 @@ def measure_cost(
         progress: counts sizes.
 
     Returns:
-        Costs in seconds by method, `FULL` and `ANCHOR`.
+        For each method, `FULL` (between all clips) and `ANCHOR`, the CPU times in seconds by number of clips.
     """
     rng = np.random.default_rng(seed)
     vectors = rng.random((max(sizes), dimension), np.float32)
@@ -49,7 +51,7 @@ def measure_cost(
 
 
 def mean_distances(vectors: Floats) -> NDArray[np.float32]:
-    """Mean cosine distance of each vector to all vectors, itself included, shape (n,).
+    """Compute the mean cosine distance of each of n vectors to all of them, itself included, shape (n,).
 
     >>> mean_distances(np.float32([[1, 0], [0, 2]])).tolist()
     [0.5, 0.5]

@@ -23,7 +23,7 @@ _EPSILON = 1e-7
 
 
 class FitSettings(Settings):
-    """Optimizer and early stopping; values that the paper does not give are the defaults of Keras."""
+    """Settings of a training: optimizer and early stopping; Keras' defaults where the paper gives no value."""
 
     optimizer: Literal["adamax", "nadam"] = Field("adamax", description="optimizer")
     lr: float = Field(1e-3, gt=0, description="learning rate")
@@ -40,7 +40,7 @@ class FitSettings(Settings):
 
 @dataclass(frozen=True)
 class History:
-    """Losses of the epochs.
+    """The losses of a training, epoch by epoch.
 
     Attributes:
         loss: mean loss of the training examples in each epoch.
@@ -59,7 +59,7 @@ def fit(
     generator: torch.Generator,
     progress: Progress = no_progress,
 ) -> History:
-    """Train a network, and leave it in evaluation mode.
+    """Train a network on shuffled batches of examples, with early stopping; afterwards, it is in evaluation mode.
 
     Args:
         network: network to train.
@@ -100,7 +100,7 @@ def fit(
                     kept = copy.deepcopy(network.state_dict())
             if not math.isfinite(watched):
                 raise EarmarkError(
-                    f"lr: the loss is {watched} after {epoch} epochs; lower the learning rate, or check the data"
+                    f"lr: the loss is {watched} after {epoch} epochs; lower lr, the learning rate, or check the data"
                 )
             if epoch - best_epoch >= settings.patience:
                 break
@@ -119,7 +119,7 @@ def _optimizer(network: nn.Module, settings: FitSettings) -> torch.optim.Optimiz
 
 
 def _train_epoch(loss: Loss, batches: Sequence[Tensor], optimizer: torch.optim.Optimizer) -> float:
-    """Train one epoch, and return the mean loss of its examples."""
+    """Do one optimizer step per batch of an epoch, and return the mean loss of the epoch's examples."""
     total, seen = torch.zeros(()), 0
     for rows in batches:
         if len(rows) < 2:
@@ -140,7 +140,7 @@ def _mean(loss: Loss, rows: Tensor) -> float:
 
 @contextmanager
 def seeded(generator: torch.Generator) -> Iterator[None]:
-    """Seed torch's global generator from another generator inside the block, for initial weights and dropout."""
+    """Seed torch's global random generator from `generator` for the block, which draws initial weights or dropout."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(torch.randint(2**31, (), generator=generator)))
         yield

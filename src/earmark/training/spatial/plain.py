@@ -34,7 +34,7 @@ class PlainMfcc:
 
     @property
     def fingerprint(self) -> str:
-        """Hash of the settings of the MFCC."""
+        """Hash of the settings of the MFCC, which identifies embeddings that are equal."""
         return hashlib.sha256(_SETTINGS.model_dump_json().encode()).hexdigest()
 
     @property

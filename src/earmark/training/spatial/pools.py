@@ -1,4 +1,4 @@
-"""Clips of a simulation: pools of unlabeled, labeled and test clips, and the sample of each repetition."""
+"""Clips of a simulation: all unlabeled, labeled and test clips, and the random sample that a repetition uses."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -24,7 +24,9 @@ ListedClip = tuple[str, Clip, str]
 
 @dataclass(frozen=True)
 class Pools:
-    """All clips by role. The number of a clip is its row in ``mfcc``.
+    """All clips of a simulation with their features: unlabeled, labeled and test clips.
+
+    The number of a clip is its row in ``mfcc``.
 
     Attributes:
         stamp: text that identifies the clips.
@@ -53,7 +55,7 @@ class Pools:
 
 @dataclass(frozen=True)
 class Sample:
-    """The clips of one repetition, in random order.
+    """The clips that one repetition of a simulation draws at random.
 
     Attributes:
         unlabeled: indices into ``Pools.unlabeled``, sorted; the auto-encoders shuffle the clips.
@@ -67,7 +69,7 @@ class Sample:
 
 
 def prepare_pools(data: SpatialData, encoder: DenseSettings, *, progress: Progress = no_progress) -> Pools:
-    """Pack the clips and compute their features, or open those of an earlier run.
+    """Decode the clips of a simulation and compute their features, or open both if an earlier run has stored them.
 
     Args:
         data: sources of the clips.
@@ -107,7 +109,7 @@ def prepare_pools(data: SpatialData, encoder: DenseSettings, *, progress: Progre
 
 
 def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
-    """Check the manifests and recordings of all roles, before clips are decoded.
+    """Check the manifests and recordings of the unlabeled, labeled and test clips, before clips are decoded.
 
     Returns:
         The clips with their roles and paths, in the order of the bank; and the manifests.
@@ -132,13 +134,20 @@ def check_pools(data: SpatialData) -> tuple[list[ListedClip], list[Manifest]]:
     classes = {clip.label for role in ("labeled", "test") for manifest in roles[role] for clip in manifest}
     are_read = all(len(roles[role]) == len(data.roles[role]) for role in ("labeled", "test"))
     if are_read and (len(classes) < 2 or "" in classes):
-        faults.append(f"data.labeled: has {len(classes)} words; name clips of two words or more, each with a label")
+        faults.append(
+            f"data.labeled: the labeled and test clips have {len(classes)} words; name clips of two words or more, "
+            "each with a label"
+        )
     raise_faults(faults)
     return listed, manifests
 
 
 def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
-    """List all clips with their roles and paths, in the order of the bank."""
+    """List the clips of all roles with their roles and the paths of their recordings, in the order of the clip bank.
+
+    Raises:
+        InputError: a clip has two roles.
+    """
     listed = [
         (role, clip, str(manifest.locate(clip)))
         for role, manifests in roles.items()
@@ -149,7 +158,7 @@ def _listed(roles: dict[str, list[Manifest]]) -> list[ListedClip]:
     for (role, clip, place), (next_role, next_clip, next_place) in pairwise(listed):
         if (place, clip.start_s) == (next_place, next_clip.start_s):
             raise InputError(
-                f"{place}: in data.{role} and in data.{next_role}; restrict one of them by `split` or `exclude`"
+                f"{place}: a clip is in data.{role} and in data.{next_role}; leave it out of one by split or exclude"
             )
     return listed
 
@@ -170,7 +179,7 @@ def _features(
 
 
 def draw_sample(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> Sample:
-    """Draw the clips of a repetition.
+    """Draw the unlabeled, labeled and test clips of a repetition at random.
 
     Raises:
         InputError: there are fewer clips than `sizes` asks for; or speakers are to be drawn, but are unknown.
@@ -186,12 +195,17 @@ def draw_sample(pools: Pools, sizes: Sizes, generator: np.random.Generator) -> S
 
 
 def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, Ints]:
-    """Divide the labeled clips into those of a random half of the speakers and those of the other half."""
+    """Divide the labeled clips by speakers: return the clips of a random half of the speakers, and the other clips.
+
+    Raises:
+        InputError: there are fewer than two speakers, or a clip has no speaker.
+    """
     speaker = pools.speakers[pools.labeled]
     names = np.unique(speaker)
     if len(names) < 2 or "" in names:
         raise InputError(
-            "data.speakers: 'drawn' needs two speakers or more, and a speaker for each clip; choose 'listed'"
+            "data.speakers: 'drawn' needs two speakers or more and a known speaker for each clip, which the labeled "
+            "clips do not have; choose 'listed'"
         )
     chosen = np.isin(speaker, generator.permutation(names)[: len(names) // 2])
     return pools.labeled[chosen], pools.labeled[~chosen]
@@ -199,5 +213,7 @@ def _by_speakers(pools: Pools, generator: np.random.Generator) -> tuple[Ints, In
 
 def _some(pool: Ints, count: int, role: str, generator: np.random.Generator) -> Ints:
     if count > len(pool):
-        raise InputError(f"sizes.{role}: {count}, but there are {len(pool)} clips; lower it, or set it to 0 for all")
+        raise InputError(
+            f"sizes.{role}: it is {count}, but there are {len(pool)} such clips; lower it, or set it to 0 for all"
+        )
     return generator.permutation(pool)[: count or len(pool)]

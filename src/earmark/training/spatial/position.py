@@ -21,7 +21,7 @@ _PASSES = 10
 
 
 def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
-    """Cosine distance of each vector v to each anchor a: 1 - cos(v, a), from 0 to 2.
+    """Compute the cosine distance of each vector v to each anchor a: 1 - cos(v, a), from 0 to 2.
 
     Args:
         vectors: shape (n, d); they are read in blocks, so that they may be mapped into memory. A vector of zeros, such
@@ -42,7 +42,9 @@ def positions(vectors: Floats, anchors: Floats) -> NDArray[np.float32]:
 
 
 def mean_of(blocks: Iterable[Floats]) -> NDArray[np.float64]:
-    """Mean of the vectors in blocks of shape (m, d), shape (d,); one block is in memory at a time.
+    """Compute the mean of vectors that come in blocks of shape (m, d); the result has shape (d,).
+
+    One block is in memory at a time.
 
     Raises:
         InputError: there is no vector.
@@ -53,12 +55,14 @@ def mean_of(blocks: Iterable[Floats]) -> NDArray[np.float64]:
         total = some if total is None else total + some
         count += len(block)
     if total is None or not count:
-        raise InputError("there are no clips whose mean can be the anchor; add clips")
+        raise InputError("the anchor is the mean of the unlabeled clips, but there are none; add clips")
     return total / count
 
 
 def choose_anchors(vectors: Floats, count: int, generator: np.random.Generator) -> NDArray[np.float64]:
-    """Choose anchors: a single anchor is the mean of all vectors, as published; several are means of clusters.
+    """Choose the anchors, vectors whose distances to a clip are its position.
+
+    A single anchor is the mean of all vectors, as published. Several anchors are the means of clusters.
 
     The clusters are found by k-means with the cosine distance, because means of random subsets would be nearly equal.
     The initial anchors are chosen by k-means++ (Arthur and Vassilvitskii 2007).
@@ -95,7 +99,7 @@ def _initial_anchors(vectors: Floats, count: int, generator: np.random.Generator
     loud = np.concatenate([block.any(axis=1) for _, block in _blocks(vectors)])
     if loud.sum() < count:
         raise InputError(
-            f"anchors: {count} anchors need as many clips that are not silent, there are {loud.sum()}; lower the number"
+            f"anchors: {count} anchors need as many clips that are not silent, but there are {loud.sum()}; lower it"
         )
     weights = loud.astype(float)
     anchors: list[Floats] = []

@@ -14,7 +14,7 @@ from earmark.training.words.recipe import Source
 
 
 class SpatialData(Settings):
-    """Sources of the clips; the labels of unlabeled clips are ignored."""
+    """Sources of the unlabeled, labeled and test clips of a simulation; labels of unlabeled clips are ignored."""
 
     folder: Path = Field(description="folder of the packed clips and their features; relative to the recipe's folder")
     unlabeled: tuple[Source, ...] = Field(min_length=1, description="training clips of the auto-encoders")
@@ -28,18 +28,20 @@ class SpatialData(Settings):
 
     @property
     def roles(self) -> dict[str, tuple[Source, ...]]:
-        """Sources by role: `unlabeled`, `labeled` and `test`."""
+        """The sources of the clips by the role of the clips: `unlabeled`, `labeled` or `test`."""
         return {"unlabeled": self.unlabeled, "labeled": self.labeled, "test": self.test}
 
     @model_validator(mode="after")
     def _has_tests(self) -> Self:
         if self.speakers == "listed" and not self.test:
-            raise ValueError("test: no test clips; name a source, or set speakers = 'drawn'")
+            raise ValueError(
+                "test: a simulation needs test clips, but there are none; name a source, or set speakers = 'drawn'"
+            )
         return self
 
 
 class Sizes(Settings):
-    """Number of clips that each repetition draws; 0: all."""
+    """How many unlabeled, labeled and test clips each repetition of a simulation draws; 0: all."""
 
     unlabeled: int = Field(12_000, ge=0, description="number of unlabeled clips")
     labeled: int = Field(6_000, ge=0, description="number of labeled clips")

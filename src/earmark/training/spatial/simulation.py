@@ -53,7 +53,7 @@ NUMBERS = ("error", "weighted_precision", "weighted_recall")
 def simulate(
     settings: SpatialSettings, folder: Path, *, jobs: int = 1, progress: Progress = no_progress
 ) -> list[Repetition]:
-    """Run the repetitions that are not finished, and write their results into a folder.
+    """Run the repetitions of a simulation that its folder does not have yet, and write their results into it.
 
     Args:
         settings: settings of the simulation.
@@ -62,7 +62,7 @@ def simulate(
         progress: counts packed clips, repetitions and, with one job, epochs.
 
     Returns:
-        All repetitions whose arrays are in the folder.
+        All repetitions in the folder.
 
     Raises:
         InputError: the folder has results of other settings, or the clips do not fit the settings.
@@ -97,14 +97,14 @@ def summarize(repetitions: Sequence[Repetition]) -> dict[System, dict[str, Avera
 
 
 def gain(repetitions: Sequence[Repetition], better: System, than: System) -> Average:
-    """Average gain in accuracy of the system `better` over the system `than`, repetition by repetition."""
+    """Compute how much more accurate the system `better` is than the system `than`, averaged over the repetitions."""
     return Average(tuple(one.scores(than).error - one.scores(better).error for one in repetitions))
 
 
 def run_repetition(
     settings: SpatialSettings, pools: Pools, folder: Path, number: int, progress: Progress = no_progress
 ) -> None:
-    """Run one repetition, and write its encoders and then its arrays into the folder.
+    """Run one repetition of a simulation; write its encoders, and then its predictions and losses, into a folder.
 
     Args:
         settings: settings of the simulation.
@@ -160,7 +160,7 @@ def run_repetition(
 
 
 def save_encoder(trained: TrainedAutoencoder, settings: SpatialSettings, path: Path) -> None:
-    """Save the encoder of an auto-encoder as a checkpoint, which `load_embedder` can load."""
+    """Save the encoder of a trained auto-encoder as a checkpoint, from which `load_embedder` makes an embedder."""
     recipe = {
         "kind": settings.kind,
         "name": f"{settings.name}-{path.stem}",
@@ -172,7 +172,11 @@ def save_encoder(trained: TrainedAutoencoder, settings: SpatialSettings, path: P
 
 
 def _open_workspace(folder: Path, settings: SpatialSettings, pools: Pools) -> None:
-    """Stamp the folder with the settings, or check the stamp that it has."""
+    """Write the settings into the folder of a run, or check that the folder has the same settings.
+
+    Raises:
+        InputError: the folder has results of other settings, or results without settings.
+    """
     # The number of repetitions may be raised later; paths and the number of threads do not change results.
     stamp = settings.model_dump(mode="json", exclude={"repetitions", "threads", "data"})
     stamp |= {"speakers": settings.data.speakers, "clips": pools.stamp, "classes": list(pools.classes)}
@@ -182,13 +186,16 @@ def _open_workspace(folder: Path, settings: SpatialSettings, pools: Pools) -> No
     workspace = Workspace(folder, stamp, name="settings.json")
     if (folder / RESULTS).exists() and not (folder / workspace.name).exists():
         raise InputError(
-            f"{folder}: the folder has {RESULTS}, but not {workspace.name}; name another folder, or delete this one"
+            f"{folder}: the folder has {RESULTS} without {workspace.name}; name another folder, or delete this one"
         )
     workspace.open()
 
 
 def _portable(source: Source) -> dict[str, Any]:
-    """Dump the selection of a source, with only the last two parts of the path of its manifest."""
+    """Convert a source of clips to JSON values that are the same on every machine.
+
+    Only the last two parts of the path of its manifest are kept.
+    """
     selection = source.model_dump(mode="json", exclude={"manifest", "license"}, exclude_defaults=True)
     return {"manifest": portable_path(str(source.manifest)), **selection}
 
@@ -196,7 +203,7 @@ def _portable(source: Source) -> dict[str, Any]:
 def _run(
     settings: SpatialSettings, pools: Pools, folder: Path, numbers: list[int], jobs: int, progress: Progress
 ) -> Iterator[int]:
-    """Run repetitions, and yield the number of each when it is finished."""
+    """Run the repetitions with the given numbers in `jobs` processes, and yield the number of each finished one."""
     if jobs == 1 or len(numbers) < 2:
         with _threads(settings.threads):
             for number in numbers:
@@ -211,7 +218,7 @@ def _run(
 
 
 def _run_in_process(settings: SpatialSettings, folder: Path, number: int) -> None:
-    """Run one repetition in a worker process, which opens the clips itself."""
+    """Run one repetition in a worker process; the clips, which take much memory, are opened there."""
     with _threads(settings.threads):
         run_repetition(settings, prepare_pools(settings.data, settings.autoencoder.encoder), folder, number)
 
@@ -227,7 +234,16 @@ def _threads(count: int) -> Iterator[None]:
 
 
 def _append_rows(folder: Path, tables: Mapping[str, Path], count: int) -> int:
-    """Append the repetitions after number `count` to the tables, and return the new number of rows."""
+    """Append a row to both result tables for each finished repetition after number `count`.
+
+    Args:
+        folder: folder of the run.
+        tables: paths of the tables by system.
+        count: number of rows in the tables.
+
+    Returns:
+        The new number of rows.
+    """
     while (path := repetition_path(folder, count + 1)).exists():
         repetition = Repetition.open(path)
         mfcc = repetition.scores("mfcc")

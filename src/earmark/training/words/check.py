@@ -27,7 +27,7 @@ Manifests = dict[str, list[Manifest]]
 
 
 def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
-    """Find faults in the manifests and recordings of a recipe.
+    """Find faults in the manifests that a recipe names and in their recordings.
 
     Returns:
         The faults, one line each, and the names of the classes; empty if they are unknown.
@@ -50,7 +50,7 @@ def find_faults(recipe: Recipe) -> tuple[list[str], tuple[str, ...]]:
 
 
 def missing_recordings(manifest: Manifest) -> str | None:
-    """Describe the missing recordings of a manifest; None if there are none."""
+    """Count the recordings of a manifest that do not exist, and return a message; None if all exist."""
     named: dict[Path, set[str]] = defaultdict(set)
     for clip in manifest:
         path = manifest.locate(clip)
@@ -59,7 +59,8 @@ def missing_recordings(manifest: Manifest) -> str | None:
     absent = [folder / name for folder, names in named.items() for name in names - _names(folder)]
     if not absent:
         return None
-    return f"{len(absent)} of {sum(map(len, named.values()))} recordings are missing, such as {min(absent)}"
+    count = sum(map(len, named.values()))
+    return f"{len(absent)} of {count} recordings are missing, such as {min(absent)}; correct the paths"
 
 
 def _names(folder: Path) -> set[str]:
@@ -95,7 +96,7 @@ def _find_missing(recipe: Recipe, manifests: Manifests, faults: list[str]) -> No
 
 
 def _undecoded(manifests: Sequence[Manifest]) -> ClipBank:
-    """Make a bank with the labels of clips and without samples."""
+    """Make a clip bank that has the labels of clips but no audio, so that checks need not decode it."""
     names = [clip.label for manifest in manifests for clip in manifest]
     labels = sorted({*names} - {""})
     number = {name: row for row, name in enumerate(labels)}
@@ -111,7 +112,7 @@ def _check_episodes(recipe: Recipe, corpus: Corpus) -> None:
         episodes = corpus.episodes(recipe.episodes, recipe.seed)
     sounds = recipe.distillation.sounds
     if sounds and not len(corpus.background):
-        raise InputError("distillation.sounds: data.sounds has no clip; name a source with clips")
+        raise InputError("distillation.sounds: data.sounds has no clip for the distillation; name a source with clips")
     shape = recipe.episodes
     launched().share(episodes.words * shape.utterances + shape.background)
     launched().share(max(0, sounds - shape.background))
@@ -124,4 +125,6 @@ def _find_in_validation(recipe: Recipe, manifests: Manifests, faults: list[str])
         check_labels(learned, {*bank.labels}, recipe.data)
     enough = int((np.bincount(bank.label[bank.label >= 0]) > 1).sum())
     if enough < 2 and _are_read(recipe, manifests, "validation"):
-        faults.append(f"data.validation: {enough} labels have two clips or more, two are needed; add clips")
+        faults.append(
+            f"data.validation: {enough} labels have two clips or more, but two such labels are needed; add clips"
+        )

@@ -37,7 +37,10 @@ class ClipTask:
         self.validation = Validation(held_out, self.embedder) if held_out is not None else None
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        """See `TrainingTask.batch`; every process plans the whole batch, and draws and embeds its own rows."""
+        """Draw and embed this process's share of a batch, see `TrainingTask.batch`.
+
+        Every process plans the whole batch, but draws and embeds its own rows only.
+        """
         episode = self.episodes.draw(step)
         clips = torch.from_numpy(episode.every_clip)
         rows = processes.share(len(clips))
@@ -46,7 +49,7 @@ class ClipTask:
         return Batch(episode.labels, episode.clips.shape[1], self.model(waves))
 
     def validate(self) -> dict[str, float]:
-        """See `TrainingTask.validate`."""
+        """Evaluate the current weights on the validation data of the recipe, and return metrics by name."""
         return self.validation.measure() if self.validation is not None else {}
 
     def embedder(self, bank: ClipBank, clips: NDArray[np.int64]) -> Callable[[], Tensor]:

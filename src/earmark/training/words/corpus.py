@@ -30,7 +30,7 @@ _SILENT_CLIPS = 1000
 
 @dataclass(frozen=True)
 class Corpus:
-    """Training clips by class.
+    """The training clips of a recipe, sorted into classes.
 
     Attributes:
         bank: all clips; clips of ``data.sounds`` have no label.
@@ -45,12 +45,12 @@ class Corpus:
     background: NDArray[np.int64]
 
     def episodes(self, settings: EpisodeSettings, seed: int) -> Episodes:
-        """Make the sampler that draws episodes from these clips."""
+        """Make the sampler that draws episodes, the batches of a training, from these clips."""
         return Episodes(self.clips, self.background, self.bank.speaker, settings, seed)
 
 
 def prepare_corpus(recipe: Recipe, *, progress: Progress = no_progress) -> Corpus:
-    """Pack the clips of a recipe, or open the bank if they are packed, and assign clips to classes."""
+    """Decode the training clips of a recipe into a bank, unless this was done before, and sort them into classes."""
     data = recipe.data
     words = [selected(source, data.classes) for source in data.words]
     sounds = [without_labels(selected(source)) for source in data.sounds]
@@ -59,13 +59,15 @@ def prepare_corpus(recipe: Recipe, *, progress: Progress = no_progress) -> Corpu
 
 
 def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
-    """Assign clips to the target classes, to the classes for unknown words and silence, and to the background.
+    """Sort the clips of a bank into target classes, added classes for unknown words and silence, and background.
 
     Raises:
         InputError: a target has no clip, or a label is reserved for the added classes.
     """
     for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
-        raise InputError(f"data.words: the label {label} is reserved; exclude it, see data.silence and data.others")
+        raise InputError(
+            f"data.words: the label {label} is reserved for a class that data.silence or data.others adds; exclude it"
+        )
     if absent := [target for target in data.targets if target not in bank.labels]:
         raise InputError(f"data.targets: data.words has no clip of {', '.join(map(repr, absent))}; correct the targets")
     targets = data.targets or bank.labels
@@ -89,7 +91,7 @@ def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
 
 
 def validation_bank(recipe: Recipe, *, progress: Progress = no_progress) -> ClipBank | None:
-    """Pack or open the validation clips of a recipe; None without any.
+    """Decode the validation clips of a recipe into a bank, or open it if it exists; None without `data.validation`.
 
     Raises:
         InputError: a validation label is a training label, and ``known_validation`` is false.
@@ -112,27 +114,30 @@ def check_labels(learned: set[str], validation: set[str], data: DataSettings) ->
     if (both := sorted(learned & validation)) and not data.known_validation:
         more = f" and {len(both) - 1} more" * (len(both) > 1)
         raise InputError(
-            f"data.validation: {both[0]!r}{more} are training labels, too; exclude them from one of both, "
+            f"data.validation: {both[0]!r}{more} are labels of data.words, too; exclude them from either, "
             "or set data.known_validation = true"
         )
 
 
 def augmentation_audio(data: DataSettings) -> AugmentationAudio:
-    """Read the recordings for augmentation."""
+    """Read the noise, music, speech and room impulse responses that a recipe names for augmentation."""
     return AugmentationAudio(_waves(data.noise), _waves(data.music), _waves(data.speech), _waves(data.rooms))
 
 
 def open_or_pack(
     manifests: Sequence[Manifest], folder: Path, *, spoken: bool = True, progress: Progress = no_progress
 ) -> ClipBank:
-    """Open the bank of the clips of manifests, or pack it; see :func:`pack` for ``spoken``."""
+    """Open the clip bank in a folder if it has the clips of these manifests; otherwise decode them into a new bank.
+
+    Arguments are those of :func:`pack`.
+    """
     if is_packed(manifests, folder):
         return ClipBank.open(folder)
     return pack(manifests, folder, spoken=spoken, stamp=_stamp(manifests), progress=progress)
 
 
 def is_packed(manifests: Sequence[Manifest], folder: Path) -> bool:
-    """Whether the folder contains the bank of exactly the clips of these manifests."""
+    """Whether a folder contains a clip bank with exactly the clips of these manifests."""
     return stamp_of(folder) == _stamp(manifests)
 
 
@@ -141,7 +146,7 @@ def _stamp(manifests: Sequence[Manifest]) -> str:
 
 
 def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> Manifest:
-    """Select the clips of a source, and label them with the prefix and the word or speaker.
+    """Select the clips of a source by its split and labels, and set each label to the prefix and the word or speaker.
 
     Raises:
         InputError: no clip is selected, or a speaker is missing.
@@ -156,7 +161,7 @@ def selected(source: Source, classes: Literal["label", "speaker"] = "label") -> 
     )
     if not clips:
         raise InputError(
-            f"{source.manifest}: no clip of split {source.split!r} is selected; correct split, labels or exclude"
+            f"{source.manifest}: split {source.split!r}, labels and exclude select none of its clips; correct them"
         )
     return replace(manifest, clips=clips)
 
@@ -170,12 +175,12 @@ def _speaker(clip: Clip, source: Source) -> str:
 
 
 def digest(texts: Sequence[str]) -> str:
-    """Short hash of texts, for folder names and stamps."""
+    """Hash texts to twelve hexadecimal digits, for names of folders and for stamps."""
     return hashlib.sha256("\n".join(texts).encode()).hexdigest()[:12]
 
 
 def stamp_of(folder: Path) -> str:
-    """Stamp of a folder with packed clips; empty if the folder has no stamp."""
+    """Read the stamp of a clip bank, which identifies its clips; empty if the folder has no stamp."""
     path = folder / "stamp.json"
     return str(read_json(path)) if path.exists() else ""
 
@@ -187,7 +192,7 @@ def _bank(
 
 
 def bank_folder(recipe: Recipe, name: Literal["clips", "validation"]) -> Path:
-    """Folder of the bank with the training or validation clips of a recipe."""
+    """Name the folder of the clip bank that has the training or the validation clips of a recipe."""
     kind = "" if recipe.data.classes == "label" else "-speakers"
     return recipe.data.folder / f"{name}{kind}{'' if _is_spoken(recipe) else '-whole'}"
 

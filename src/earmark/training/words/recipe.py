@@ -19,7 +19,7 @@ from earmark.training.run.settings import RunSettings
 
 
 class Source(Settings):
-    """A manifest, and which of its clips are used."""
+    """A source of clips: the path of a manifest, and which of its clips are used."""
 
     manifest: Path = Field(description="path of the manifest; relative to the recipe's folder")
     split: str = Field("", description="only the clips of this split; empty: all")
@@ -32,7 +32,7 @@ class Source(Settings):
 
 
 class DataSettings(Settings):
-    """Training, validation and augmentation data."""
+    """Sources of the clips for training, validation and augmentation, and how clips become classes."""
 
     folder: Path = Field(description="folder of the packed clips; relative to the recipe's folder")
     words: tuple[Source, ...] = Field(min_length=1, description="labeled clips")
@@ -71,7 +71,7 @@ SOURCES = ("words", "sounds", "noise", "music", "speech", "rooms", "validation",
 
 
 class DistillationSettings(Settings):
-    """Distillation: the encoder learns to compute the frames of the published tower, its teacher."""
+    """Settings of distillation: the encoder learns to compute the frames of its teacher, the published tower."""
 
     weight: float = Field(
         0.0, ge=0, description="weight of the loss between the frames of encoder and teacher; 0: no distillation"
@@ -102,9 +102,9 @@ def _missing_clips(recipe: Recipe) -> Iterator[str]:
     has_others = bool(recipe.data.targets) and recipe.data.others == "background"
     for key, count in asked.items():
         if count and not recipe.data.sounds and not has_others:
-            yield f"{key}: needs {count} clips of data.sounds; name a source"
+            yield f"{key}: a batch needs {count} clips of data.sounds, which is empty; name a source"
     if recipe.stop_after and not recipe.data.validation:
-        yield "stop_after: needs data.validation; name a source, or leave stop_after out"
+        yield "stop_after: early stopping needs data.validation; name a source of clips, or leave stop_after out"
 
 
 def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
@@ -115,28 +115,39 @@ def _clashing_kinds(recipe: Recipe) -> Iterator[str]:
         if not isinstance(recipe.augment, FieldSettings):
             yield "augment.kind: a stream encoder needs field augmentation; set kind = 'field'"
         if recipe.data.silence:
-            yield "data.silence: not for stream encoders; omit it, or use episodes.background"
+            yield "data.silence: a stream encoder cannot have a class for silence; omit it, or use episodes.background"
         return
     if isinstance(scenes, SceneSettings):
-        yield f"scenes.kind: {encoder.kind} needs clips of one length; set kind = 'center_crop' or 'tiled_crop'"
+        yield (
+            f"scenes.kind: {encoder.kind} encoders need clips of one length; set kind = 'center_crop' or 'tiled_crop'"
+        )
     elif scenes.length_s != encoder.length_s:
-        yield f"scenes.length_s: {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s; make them equal"
+        yield (
+            f"scenes.length_s: it is {scenes.length_s:g} s, but encoder.length_s is {encoder.length_s:g} s; "
+            "make both equal"
+        )
     if isinstance(scenes, TiledCropSettings) and recipe.data.silence:
-        yield "data.silence: not for tiled crops; omit it, or set scenes.kind = 'center_crop'"
+        yield "data.silence: tiled crops cannot have a class for silence; omit it, or set scenes.kind = 'center_crop'"
     if recipe.distillation.weight or recipe.data.copies:
-        yield f"distillation, data.copies: only for stream encoders, not for {encoder.kind}; omit them"
+        yield (
+            f"distillation, data.copies: these keys are for stream encoders only, not for the kind {encoder.kind}; "
+            "omit them"
+        )
 
 
 def _clashing_loss(recipe: Recipe) -> Iterator[str]:
     loss, shape = recipe.loss, recipe.episodes
     if shape.utterances < loss.least_utterances:
-        yield f"episodes.utterances: the loss {loss.kind} needs at least {loss.least_utterances}; raise it"
+        yield (
+            f"episodes.utterances: the loss {loss.kind} needs at least {loss.least_utterances} utterances per class; "
+            "raise it"
+        )
     if shape.background and not loss.takes_background:
         yield f"episodes.background: the loss {loss.kind} cannot use background clips; set it to 0"
 
 
 def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, over: Path | None = None) -> Recipe:
-    """Read a recipe.
+    """Read a word recipe from a TOML file.
 
     Args:
         path: a TOML file; relative paths in it start from its folder. A file with ``extends = "other.toml"`` overrides
@@ -153,12 +164,12 @@ def read_recipe(path: str | Path, overrides: Sequence[str] = (), *, over: Path |
 
 
 def parse_recipe(table: dict[str, Any], folder: Path, where: str) -> Recipe:
-    """Parse a recipe from a table whose relative paths start from ``folder``."""
+    """Make a word recipe from a table; relative paths in it start from ``folder``, and ``where`` is for messages."""
     return check_recipe(resolve_paths(table, [Recipe], folder), where).resolved()
 
 
 def check_recipe(table: dict[str, Any], where: str) -> Recipe:
-    """Parse a recipe from a table without resolving its paths.
+    """Make a word recipe from a table, and leave its paths as they are.
 
     Raises:
         InputError: a key is unknown, or a value is wrong; ``where`` names the origin of the table.
@@ -167,7 +178,7 @@ def check_recipe(table: dict[str, Any], where: str) -> Recipe:
 
 
 def portable(recipe: Recipe) -> dict[str, Any]:
-    """Dump a recipe as JSON values with the last two parts of each path, which are the same on every machine."""
+    """Convert a recipe to JSON values that are the same on every machine: paths are cut to their last two parts."""
     values = recipe.model_dump(mode="json")
     data = values["data"]
     data["folder"] = portable_path(data["folder"])

@@ -59,7 +59,10 @@ class StreamTask:
         self.validation = Validation(held_out, self.embedder) if held_out is not None else None
 
     def batch(self, step: int, generator: torch.Generator, processes: Processes) -> Batch:
-        """See `TrainingTask.batch`; every process draws all scenes and embeds its own rows."""
+        """Draw and embed this process's share of a batch, see `TrainingTask.batch`.
+
+        Every process draws all scenes of the batch, but embeds its own rows only.
+        """
         episode = self.episodes.draw(step)
         clips = torch.from_numpy(episode.every_clip)
         count = len(clips)
@@ -79,11 +82,14 @@ class StreamTask:
         return Batch(episode.labels, episode.clips.shape[1], embeddings, frame_loss)
 
     def validate(self) -> dict[str, float]:
-        """See `TrainingTask.validate`."""
+        """Evaluate the current weights on the validation data of the recipe, and return metrics by name."""
         return self.validation.measure() if self.validation is not None else {}
 
     def embedder(self, bank: ClipBank, clips: NDArray[np.int64]) -> Callable[[], Tensor]:
-        """Return a function that embeds clips in plain scenes with the current weights, shape (clips, d)."""
+        """Return a function that embeds clips with the current weights, shape (clips, d).
+
+        The clips are embedded as they are: without other clips around them, and without augmentation.
+        """
         plain = Scenes(bank, _PLAIN, self.device)
         generator = torch.Generator().manual_seed(0)
         scenes = [plain.draw(some, generator) for some in torch.from_numpy(clips).split(_BATCH)]
@@ -123,7 +129,7 @@ class StreamTask:
         return frames, self.distillation.weight * frame_loss
 
     def _draw(self, clips: Tensor, generator: torch.Generator) -> tuple[SceneBatch, Tensor | None]:
-        """Draw augmented scenes of clips, and the vectors of the published tower if they are cached."""
+        """Draw augmented scenes of clips; with a cache, return the published tower's vectors of the scenes, too."""
         if self.cache is not None:
             scenes, frames = self.cache.draw(clips, generator)
             return SceneBatch(scenes.waves.to(self.device), scenes.spoken.to(self.device)), frames.to(self.device)
@@ -150,7 +156,13 @@ class StreamTask:
         return _published(self.device).requires_grad_(False) if self.distillation.weight else None
 
     def _sample_frames(self, teacher: FrameEncoder, clips: int, seed: int) -> Tensor:
-        """Compute tower vectors of random scenes, shape (n, 96)."""
+        """Compute the tower vectors of a teacher for random augmented scenes, shape (n, 96).
+
+        Args:
+            teacher: encoder with the published tower.
+            clips: number of clips that the scenes are drawn from.
+            seed: seed of the scenes.
+        """
         generator = torch.Generator().manual_seed(seed)
         scenes, frames = self._draw(torch.randint(clips, (_SCALE_SCENES,), generator=generator), generator)
         return (_frozen_frames(teacher, scenes.waves) if frames is None else frames).flatten(0, 1)

@@ -1,4 +1,4 @@
-"""Training task of labeled clips: words or speakers."""
+"""Builds the training task of a word recipe, for a clip encoder or a stream encoder."""
 
 import torch
 
@@ -14,7 +14,7 @@ from earmark.training.words.stream_task import StreamTask
 def build_words_task(
     recipe: Recipe, device: torch.device, processes: Processes, *, progress: Progress = no_progress
 ) -> ClipTask | StreamTask:
-    """Pack the clips, and build the training task with its encoder and its validation.
+    """Decode the clips of a recipe into a bank, and build the task that trains and validates its encoder.
 
     Args:
         recipe: recipe of a clip encoder or of a stream encoder.

@@ -19,7 +19,7 @@ _CLIPS_A_WORD = 60
 
 
 class Validation:
-    """Few-shot trials on labeled clips.
+    """Measures how well an encoder recognizes labels of validation clips from a few takes each.
 
     Each label is enrolled with five takes, and all other clips are trials. Takes are drawn eight times, and the metrics
     are the means of the draws. If fewer than two labels have more than five clips, one take is enrolled.
@@ -40,7 +40,7 @@ class Validation:
         self.embed = embedder(bank, clips)
 
     def measure(self) -> dict[str, float]:
-        """Compute the closed-set ``accuracy``, the ``eer``, and the ``frr`` at a FAR of 2.5 %, as fractions."""
+        """Embed the clips, and compute closed-set ``accuracy``, ``eer``, and ``frr`` at 2.5 % FAR, as fractions."""
         embeddings = unit(self.embed()).cpu().numpy()
         return dict(
             zip(
@@ -64,9 +64,11 @@ class Validation:
 
 
 def _sample_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) -> np.ndarray:
-    """Choose up to 60 clips of each label with more than `takes` clips; returns ascending clip numbers."""
+    """Choose up to 60 random clips of each label that has more than `takes` clips; return their numbers, ascending."""
     groups = [np.flatnonzero(bank.label == label) for label in range(len(bank.labels))]
     chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > takes]
     if len(chosen) < 2:
-        raise InputError(f"data.validation: {len(chosen)} labels have two clips or more, two are needed; add clips")
+        raise InputError(
+            f"data.validation: {len(chosen)} labels have two clips or more, but two such labels are needed; add clips"
+        )
     return np.sort(np.concatenate(chosen))

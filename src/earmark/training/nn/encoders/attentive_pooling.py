@@ -28,11 +28,11 @@ class AttentivePooling(nn.Module):
 
     @property
     def features(self) -> int:
-        """Length of the pooled vector."""
+        """Length of the pooled vector: `channels`, or twice as many with deviations."""
         return self.hidden.in_features * (2 if self.deviations else 1)
 
     def forward(self, frames: Tensor) -> Tensor:
-        """Pool the frames of each clip: (batch, t, channels) to (batch, features)."""
+        """Pool the frames of each clip, shape (batch, t, channels), to one vector, shape (batch, features)."""
         weights = self.score(self.hidden(frames).tanh()).softmax(dim=1)
         mean = (weights * frames).sum(dim=1)
         if not self.deviations:

@@ -28,7 +28,9 @@ class BCResNetSettings(ClipEncoderSettings):
     @classmethod
     def _is_published(cls, width: float) -> float:
         if width not in WIDTHS:
-            raise ValueError(f"{width:g} is not a published width; choose one of {', '.join(map(str, WIDTHS))}")
+            raise ValueError(
+                f"{width:g} is not a published width of BC-ResNet; choose one of {', '.join(map(str, WIDTHS))}"
+            )
         return width
 
     @model_validator(mode="after")
@@ -38,12 +40,13 @@ class BCResNetSettings(ClipEncoderSettings):
         halves = [-(-bands // 2**times) for times in (1, 2, 3)]
         if any(count % SUB_BANDS for count in halves):
             raise ValueError(
-                f"frontend: {bands} features, halved three times, do not split into {SUB_BANDS} sub-bands; choose 40"
+                f"frontend: {bands} features per frame, halved three times, cannot be divided into {SUB_BANDS} "
+                "sub-bands; choose 40 features"
             )
         return self
 
     def network(self) -> "BCResNet":
-        """See `ClipEncoderSettings.network`."""
+        """Build the network, which maps the features of clips to embeddings."""
         return BCResNet(self)
 
 
@@ -55,12 +58,12 @@ class SubSpectralNorm(nn.Module):
         self.norm = nn.BatchNorm2d(channels * SUB_BANDS)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Normalize maps of shape (batch, channels, f, t), f a multiple of the number of sub-bands."""
+        """Normalize feature maps of shape (batch, channels, f, t); f is a multiple of five."""
         return self.norm(x.unflatten(2, (SUB_BANDS, -1)).flatten(1, 2)).view_as(x)
 
 
 class Block(nn.Module):
-    """Block that computes relu(x + f2(x) + f1(mean of f2(x) over frequency)); f1 is broadcast over frequency.
+    """Block of BC-ResNet: computes relu(x + f2(x) + f1(mean of f2(x) over frequency)), f1 broadcast over frequency.
 
     f2 is a convolution over frequency, and f1 a convolution over time. A transition block changes the number of
     channels: its f2 begins with a 1×1 convolution, and it has no term x.
@@ -84,7 +87,7 @@ class Block(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the block: (batch, channels_in, f, t) to (batch, channels, f / stride, t)."""
+        """Apply the block to maps (batch, channels_in, f, t); the result is (batch, channels, f / stride, t)."""
         over_frequency = self.frequency(x)
         total = over_frequency + self.time(over_frequency.mean(dim=2))[:, :, None]
         return (total if self.is_transition else total + x).relu()
@@ -121,6 +124,6 @@ class BCResNet(nn.Module):
         self.output = nn.Linear(last, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features: (batch, t, f) to (batch, dimension)."""
+        """Compute the embeddings of clips, shape (batch, dimension), from their features, shape (batch, t, f)."""
         x = self.exit(self.blocks(self.entry(features.mT[:, None])))
         return self.output(x.mean(dim=(2, 3)))

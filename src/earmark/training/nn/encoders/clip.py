@@ -15,7 +15,10 @@ from earmark.training.nn.frontends.masks import Masks, MaskSettings
 
 
 class ClipEncoderSettings(Settings, ABC):
-    """Settings of a clip encoder. A subclass sets ``kind``, adds settings of its network, and defines `network`."""
+    """Settings that all clip encoders share.
+
+    A subclass sets ``kind``, adds the settings of its network, and defines `network`.
+    """
 
     kind: str
     dimension: int = Field(128, ge=1, description="length of an embedding")
@@ -31,12 +34,12 @@ class ClipEncoderSettings(Settings, ABC):
 
     @property
     def samples(self) -> int:
-        """Number of samples of a clip."""
+        """Number of samples in a clip of length ``length_s``."""
         return round(self.length_s * SAMPLE_RATE)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Number of frames of a clip, and of features of a frame."""
+        """Number of frames in a clip, and number of features in a frame."""
         return self.frontend.frames(self.samples), self.frontend.features
 
     @abstractmethod
@@ -44,7 +47,7 @@ class ClipEncoderSettings(Settings, ABC):
         """Build the network, which maps features (batch, t, f) to embeddings (batch, dimension)."""
 
     def build(self) -> "ClipEncoder":
-        """Build the clip encoder."""
+        """Build the clip encoder: the frontend, the masks and the network of these settings."""
         return channels_last(ClipEncoder(self))
 
 
@@ -59,7 +62,7 @@ class ClipEncoder(nn.Module):
         self.network = settings.network()
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Embed clips.
+        """Compute the embeddings of clips.
 
         Args:
             waves: shape (batch, n), values in [-1, 1], n = ``settings.samples``.
@@ -71,7 +74,7 @@ class ClipEncoder(nn.Module):
 
 
 def check_shape(features: Tensor, shape: tuple[int, int]) -> None:
-    """Check the shape of features, for a network that takes clips of one length.
+    """Check that features have the shape for which a network is built that takes clips of one length only.
 
     Args:
         features: shape (batch, t, f).

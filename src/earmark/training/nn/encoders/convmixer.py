@@ -19,12 +19,12 @@ class ConvMixerSettings(ClipEncoderSettings):
     kind: Literal["convmixer"] = Field("convmixer", description="which network")
 
     def network(self) -> "ConvMixer":
-        """See `ClipEncoderSettings.network`."""
+        """Build the network, which maps the features of clips to embeddings."""
         return ConvMixer(self)
 
 
 def separable(channels_in: int, channels: int, kernel: int, dilation: int = 1) -> nn.Sequential:
-    """Depthwise separable convolution over time, batch normalization, Swish."""
+    """Build layers: a depthwise separable convolution over time, batch normalization, and Swish."""
     padding = kernel // 2 * dilation
     return nn.Sequential(
         nn.Conv1d(channels_in, channels_in, kernel, padding=padding, dilation=dilation, groups=channels_in, bias=False),
@@ -43,7 +43,7 @@ class Mixer(nn.Module):
         self.over_channels = _perceptron(channels, channels // 2)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Mix maps of shape (batch, channels, t)."""
+        """Apply both perceptrons to maps of shape (batch, channels, t); the result has the same shape."""
         x = x + self.over_time(x)
         return x + self.over_channels(x.mT).mT
 
@@ -97,7 +97,7 @@ class ConvMixer(nn.Module):
         self.output = nn.Linear(2 * CHANNELS, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features: (batch, t, f) to (batch, dimension).
+        """Compute the embeddings of clips, shape (batch, dimension), from their features, shape (batch, t, f).
 
         Raises:
             InputError: t or f differs from the settings.

@@ -31,7 +31,7 @@ class DenseSettings(ClipEncoderSettings):
     dropout: float = Field(0.1, ge=0, lt=1, description="dropout probability after the first layer")
 
     def network(self) -> "Dense":
-        """See `ClipEncoderSettings.network`."""
+        """Build the network, which maps the features of clips to embeddings."""
         return Dense(self)
 
 
@@ -57,7 +57,7 @@ class Dense(nn.Module):
         )
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features: (batch, t, f) to (batch, dimension).
+        """Compute the embeddings of clips, shape (batch, dimension), from their features, shape (batch, t, f).
 
         Raises:
             InputError: t or f differs from the settings.
@@ -76,7 +76,7 @@ def flat(features: Tensor) -> Tensor:
 
 
 def linear(inputs: int, outputs: int) -> nn.Linear:
-    """Linear layer with the initialization of Keras: Glorot and Bengio 2010, zero bias."""
+    """Build a linear layer with the initialization of Keras: Glorot and Bengio 2010, zero bias."""
     layer = nn.Linear(inputs, outputs)
     nn.init.xavier_uniform_(layer.weight)
     nn.init.zeros_(layer.bias)
@@ -84,10 +84,10 @@ def linear(inputs: int, outputs: int) -> nn.Linear:
 
 
 def norm(features: int) -> nn.BatchNorm1d:
-    """Batch normalization with the defaults of Keras: momentum 0.01 in PyTorch's definition, epsilon 1e-3."""
+    """Build a batch normalization with the defaults of Keras: momentum 0.01 in PyTorch's definition, epsilon 1e-3."""
     return nn.BatchNorm1d(features, eps=1e-3, momentum=0.01)
 
 
 def prelu(features: int) -> nn.PReLU:
-    """PReLU with the defaults of Keras: a slope per unit, 0 at the start."""
+    """Build a PReLU with the defaults of Keras: one slope per unit, 0 at the start."""
     return nn.PReLU(features, init=0.0)

@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def in_microbatches(layers: Callable[[Tensor], Tensor], clips: Tensor, size: int = 4) -> Tensor:
-    """Apply layers to a batch; on a CPU, to ``size`` clips at a time.
+    """Apply layers to a batch of clips; on a CPU, to ``size`` clips at a time, which is faster.
 
     Feature maps of a few clips fit in the caches of a CPU and reuse the memory of the process. Feature maps of a whole
     batch are allocated and freed in every step. With microbatches, ConvMixer trains 2.6 times as fast.

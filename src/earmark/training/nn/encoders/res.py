@@ -17,7 +17,7 @@ class ResSettings(ClipEncoderSettings):
     maps: int = Field(45, ge=1, description="channels; 45, or 19 in the narrow variants")
 
     def network(self) -> "Res":
-        """See `ClipEncoderSettings.network`."""
+        """Build the network, which maps the features of clips to embeddings."""
         return Res(self)
 
 
@@ -30,7 +30,11 @@ class Layer(nn.Module):
         self.norm = nn.BatchNorm2d(maps, affine=False)
 
     def forward(self, x: Tensor, shortcut: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Return the sum and the normalized sum, each of the shape of ``x``, (batch, maps, t, f)."""
+        """Apply the convolution and ReLU to ``x``, shape (batch, maps, t, f), and add the shortcut if there is one.
+
+        Returns:
+            This sum before and after its normalization, each of the shape of ``x``.
+        """
         total = self.convolution(x).relu()
         if shortcut is not None:
             total = total + shortcut
@@ -58,7 +62,7 @@ class Res(nn.Module):
         self.output = nn.Linear(maps, settings.dimension)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features: (batch, t, f) to (batch, dimension)."""
+        """Compute the embeddings of clips, shape (batch, dimension), from their features, shape (batch, t, f)."""
         first, *others = self.layers
         x = shortcut = in_microbatches(first, features[:, None])
         for number, layer in enumerate(others, start=1):

@@ -36,11 +36,13 @@ class ResNetSESettings(ClipEncoderSettings):
     @model_validator(mode="after")
     def _is_complete(self) -> Self:
         if len(self.widths) != len(self.blocks):
-            raise ValueError(f"widths, blocks: {len(self.widths)} and {len(self.blocks)} stages; give equally many")
+            raise ValueError(
+                f"widths, blocks: they have {len(self.widths)} and {len(self.blocks)} stages; give both the same number"
+            )
         return self
 
     def network(self) -> "ResNetSE":
-        """See `ClipEncoderSettings.network`."""
+        """Build the network, which maps the features of clips to embeddings."""
         return ResNetSE(self)
 
 
@@ -55,7 +57,7 @@ class Excitation(nn.Module):
         )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Scale the channels of maps, shape (batch, channels, t, f)."""
+        """Multiply each channel of maps, shape (batch, channels, t, f), by its gate."""
         return x * self.layers(x.mean(dim=(2, 3)))[:, :, None, None]
 
 
@@ -83,7 +85,7 @@ class Block(nn.Module):
             )
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the block: (batch, channels_in, t, f) to (batch, channels, t / stride, f / stride)."""
+        """Apply the block: maps (batch, channels_in, t, f) become (batch, channels, t / stride, f / stride)."""
         return (self.layers(x) + self.shortcut(x)).relu()
 
 
@@ -120,7 +122,7 @@ class ResNetSE(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features: (batch, t, f) to (batch, dimension)."""
+        """Compute the embeddings of clips, shape (batch, dimension), from their features, shape (batch, t, f)."""
         centered = features - features.mean(dim=1, keepdim=True)
         normalized = centered / (centered.square().mean(dim=1, keepdim=True) + _LEAST_VARIANCE).sqrt()
         x = self.stages(self.norm(in_microbatches(self.entry, normalized[:, None])))

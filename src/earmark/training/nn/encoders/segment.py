@@ -12,7 +12,7 @@ from earmark.core.errors import InputError
 
 
 class SegmentSettings(Settings):
-    """Settings of the segment encoder."""
+    """Settings of the encoder of speech segments; the defaults are those of Algayres et al. (2022)."""
 
     kind: Literal["segment"] = Field("segment", description="which encoder")
     features: int = Field(768, ge=1, description="length of a frame; 768 in wav2vec 2.0 Base")
@@ -69,7 +69,7 @@ class SegmentEncoder(nn.Module):
                 nn.init.zeros_(parameter)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> Tensor:
-        """Embed segments. The embeddings are not of unit length.
+        """Compute the embeddings of segments, which are not of unit length.
 
         Args:
             frames: shape (batch, t, features).
@@ -99,7 +99,9 @@ class SegmentEncoder(nn.Module):
         return x.masked_fill(is_padding[:, :, None], -math.inf).amax(dim=1)
 
     def project(self, embeddings: Tensor) -> Tensor:
-        """Project embeddings for the training and the validation loss. All other uses take the embeddings.
+        """Project embeddings to the vectors that the training and validation losses compare.
+
+        All other uses take the embeddings themselves.
 
         The published code omits the projection in validation. Its validation loss therefore measures another space than
         the trained one, and does not show when to stop training.

@@ -43,7 +43,15 @@ class SequenceHead(nn.Module):
         return (frames - self.mean) / self.deviation
 
     def forward(self, frames: Tensor, state: StreamState | None = None) -> Tensor:
-        """Map (batch, t, channels) to (batch, t - context + 1, dimension), in a stream to (batch, t, dimension)."""
+        """Compute frame vectors from tower vectors, shape (batch, t, channels).
+
+        Args:
+            frames: the tower vectors.
+            state: state of a stream; None for a whole wave.
+
+        Returns:
+            Shape (batch, t - context + 1, dimension) for a whole wave, and (batch, t, dimension) in a stream.
+        """
         x = with_past(self.normalize(frames), state, self.context - 1, axis=1).transpose(1, 2)
         x = nn.functional.gelu(self.enter(x))
         x = x + nn.functional.gelu(self.middle(self.dropout(x)))

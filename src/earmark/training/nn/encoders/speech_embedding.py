@@ -20,7 +20,7 @@ class ClippedLeak(nn.Module):
     """The published activation: max(leaky ReLU with slope 0.2, -0.4)."""
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the activation to a tensor of any shape."""
+        """Compute max(leaky ReLU of x, -0.4) for each element of a tensor of any shape."""
         return nn.functional.leaky_relu(x, 0.2).clamp(min=-0.4)
 
 
@@ -35,7 +35,10 @@ class Separable(nn.Module):
         self.activation = ClippedLeak()
 
     def forward(self, x: Tensor, state: StreamState | None) -> Tensor:
-        """Map (batch, channels_in, t, f) to (batch, channels, t - 2, f), with a state to (batch, channels, t, f)."""
+        """Apply both convolutions to maps of shape (batch, channels_in, t, f).
+
+        The result has the shape (batch, channels, t - 2, f), or (batch, channels, t, f) with the state of a stream.
+        """
         x = self.activation(self.frequency(x))
         return self.activation(self.norm(self.time(with_past(x, state, 2, axis=2))))
 
@@ -93,7 +96,10 @@ class SpeechEmbedding(nn.Module):
 
 
 def load_published() -> SpeechEmbedding:
-    """Load the published network (Apache-2.0); all its convolutions but the first include their normalization."""
+    """Load the published speech_embedding network (Apache-2.0).
+
+    The batch normalizations are merged into the convolutions, except for the first one, which is a layer of its own.
+    """
     model = SpeechEmbedding()
     model.load_state_dict(load_file(Path(__file__).with_suffix(".safetensors")))
     return model

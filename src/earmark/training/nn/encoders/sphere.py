@@ -41,7 +41,7 @@ class SphereSettings(ClipEncoderSettings):
         return self
 
     def network(self) -> "Sphere":
-        """See `ClipEncoderSettings.network`."""
+        """Build the network, which maps the features of clips to embeddings."""
         return Sphere(self)
 
 
@@ -86,7 +86,7 @@ class Sphere(nn.Module):
         _xavier(self.output)
 
     def forward(self, features: Tensor) -> Tensor:
-        """Embed features: (batch, t, f) to (batch, dimension), for any t."""
+        """Compute embeddings of clips of any length, shape (batch, dimension), from features of shape (batch, t, f)."""
         means = in_microbatches(self._means, features)
         return self.output(self.dropout(means.flatten(1)))
 

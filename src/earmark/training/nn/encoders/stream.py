@@ -14,7 +14,7 @@ from earmark.training.nn.stream_state import StreamState
 
 
 class StreamSettings(Settings):
-    """Settings of a stream encoder."""
+    """Settings of a stream encoder: its convolution tower, its head, and the parts of a window."""
 
     kind: Literal["stream"] = Field("stream", description="which encoder")
     frames: Literal["published", "own"] = Field(
@@ -32,7 +32,7 @@ class StreamSettings(Settings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.context % 2 == 0:
-            raise ValueError(f"context: {self.context} is even; choose an odd number")
+            raise ValueError(f"context: {self.context} frames are an even number; choose an odd number")
         if self.dimension % self.parts:
             raise ValueError(
                 f"parts: dimension {self.dimension} is not a multiple of {self.parts}; choose another number of parts"
@@ -40,7 +40,7 @@ class StreamSettings(Settings):
         return self
 
     def build(self) -> "FrameEncoder":
-        """Build the stream encoder."""
+        """Build the stream encoder with these settings."""
         return channels_last(FrameEncoder(self))
 
 
@@ -73,19 +73,19 @@ class FrameEncoder(nn.Module):
         return (self.reach // 2) // self.hop + self.settings.context // 2
 
     def tower_frames(self, waves: Tensor, state: StreamState | None = None) -> Tensor:
-        """Compute tower vectors: (batch, n) to (batch, t, 96).
+        """Compute the vectors of the convolution tower, shape (batch, t, 96), from waves, shape (batch, n).
 
-        Without a state, frame j depends on ``reach`` samples from sample j · ``hop`` on.
+        Without the state of a stream, vector j depends on ``reach`` samples from sample j · ``hop`` on.
         """
         mel = self.frontend(waves, state)
         return self.tower(mel[:, : mel.shape[1] // 4 * 4], state)
 
     def forward(self, waves: Tensor, state: StreamState | None = None) -> Tensor:
-        """Compute frame vectors: (batch, n) to (batch, t, d)."""
+        """Compute frame vectors, shape (batch, t, d), from waves, shape (batch, n), or from a chunk of a stream."""
         return self.head(self.tower_frames(waves, state), state)
 
     def train(self, mode: bool = True) -> "FrameEncoder":
-        """Set the mode; a published tower stays in evaluation mode."""
+        """Set training or evaluation mode; the published tower, which is frozen, stays in evaluation mode."""
         super().train(mode)
         if self.settings.frames == "published":
             self.tower.eval()

@@ -20,7 +20,7 @@ BandRange = Annotated[
 
 
 class MelSettings(FrameSettings):
-    """Settings of mel bands of a wave at 16 kHz."""
+    """Settings of the mel bands of a wave at 16 kHz, which log-mel frames and MFCC share."""
 
     n_fft: int = Field(0, ge=0, description="points of the Fourier transform; 0: the length of the window")
     padding: Literal["reflect", "zeros"] = Field(
@@ -42,7 +42,7 @@ class MelSettings(FrameSettings):
     def _fits(self) -> Self:
         if 0 < self.n_fft < self.window:
             raise ValueError(
-                f"n_fft: {self.n_fft} points are below the {self.window} samples of a window; choose more, or 0"
+                f"n_fft: {self.n_fft} points are fewer than the {self.window} samples of a window; choose more, or 0"
             )
         if self.low_hz >= self.high_hz:
             raise ValueError(f"low_hz: {self.low_hz} is not below high_hz, {self.high_hz}; choose a lower low_hz")
@@ -60,11 +60,11 @@ class MelSettings(FrameSettings):
 
     @property
     def features(self) -> int:
-        """Number of features of a frame."""
+        """Number of features in a frame: one per mel band."""
         return self.n_mels
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a wave of ``samples`` samples."""
+        """Compute the number of frames of a wave of ``samples`` samples."""
         return 1 + (samples - self.points % 2) // self.hop
 
 

@@ -31,7 +31,9 @@ class MagnitudeSettings(FrameSettings):
     @model_validator(mode="after")
     def _fits(self) -> Self:
         if self.n_fft < self.window:
-            raise ValueError(f"n_fft: {self.n_fft} points are below the {self.window} samples of a window; choose more")
+            raise ValueError(
+                f"n_fft: {self.n_fft} points are fewer than the {self.window} samples of a window; choose more points"
+            )
         return self
 
     @property
@@ -41,11 +43,11 @@ class MagnitudeSettings(FrameSettings):
 
     @property
     def features(self) -> int:
-        """Number of features of a frame."""
+        """Number of features in a frame: one per bin of the spectrum."""
         return self.n_fft // 2 + 1
 
     def frames(self, samples: int) -> int:
-        """Number of frames of a wave of ``samples`` samples; the first sample and incomplete frames are dropped.
+        """Compute the number of whole frames of a wave of ``samples`` samples; its first sample is dropped.
 
         >>> MagnitudeSettings().frames(48_241)
         300
@@ -58,7 +60,7 @@ class MagnitudeSettings(FrameSettings):
 
 
 class Magnitude(nn.Module):
-    """Magnitude spectra of frames that begin every ``hop_s``.
+    """Computes the magnitude spectra of frames that begin every ``hop_s``.
 
     The mean of the wave is subtracted, pre-emphasis is applied, and each bin is normalized over the frames of the clip.
     The published system divides by the deviation without a bound, so that digital silence gives NaN. Here the deviation
@@ -93,7 +95,7 @@ class Magnitude(nn.Module):
         settings = self.settings
         if waves.shape[-1] <= settings.window:
             raise InputError(
-                f"a wave of {waves.shape[-1]} samples is too short for a frame; pad it to {settings.window + 1}"
+                f"a wave of {waves.shape[-1]} samples is too short for a frame; pad it to {settings.window + 1} samples"
             )
         with torch.autocast(waves.device.type, enabled=False):
             waves = waves.float()

@@ -21,7 +21,7 @@ class MaskSettings(Settings):
     def _complete(self) -> Self:
         for count, most in (("time_masks", "time_frames"), ("frequency_masks", "frequency_bands")):
             if bool(getattr(self, count)) != bool(getattr(self, most)):
-                raise ValueError(f"{count}, {most}: only one is above 0; set both above 0, or both to 0")
+                raise ValueError(f"{count}, {most}: only one of these keys is above 0; set both above 0, or both to 0")
         return self
 
 
@@ -38,7 +38,7 @@ class Masks(nn.Module):
         self.settings = settings
 
     def forward(self, features: Tensor) -> Tensor:
-        """Mask features of shape (batch, t, f); the input is not changed."""
+        """Replace random time and frequency intervals of features, shape (batch, t, f), in a copy of them."""
         settings = self.settings
         if not self.training or not (settings.time_masks or settings.frequency_masks):
             return features
@@ -53,7 +53,11 @@ class Masks(nn.Module):
 
 
 def _random_mask(batch: int, count: int, most: int, length: int, device: torch.device) -> Tensor:
-    """Union of ``count`` random intervals of up to ``most`` positions, bool, shape (batch, length)."""
+    """Draw ``count`` random intervals of up to ``most`` of ``length`` positions for each clip of a batch.
+
+    Returns:
+        Whether each position is in an interval, bool, shape (batch, length).
+    """
     share = torch.rand(2, batch, count, 1, device=device)
     width = (share[0] * (min(most, length) + 1)).floor()
     begin = (share[1] * (length - width + 1)).floor()

@@ -29,12 +29,14 @@ class MfccSettings(MelSettings):
     @model_validator(mode="after")
     def _has_enough_bands(self) -> Self:
         if self.coefficients > self.n_mels:
-            raise ValueError(f"coefficients: {self.coefficients} are more than {self.n_mels} mel bands; choose fewer")
+            raise ValueError(
+                f"coefficients: {self.coefficients} are more than the {self.n_mels} mel bands of n_mels; choose fewer"
+            )
         return self
 
     @property
     def features(self) -> int:
-        """Number of features of a frame."""
+        """Number of features in a frame: the number of coefficients."""
         return self.coefficients
 
     def build(self) -> "Mfcc":
@@ -43,7 +45,7 @@ class MfccSettings(MelSettings):
 
 
 class Mfcc(nn.Module):
-    """Orthonormal DCT-II of log-mel frames."""
+    """Computes MFCC: the orthonormal DCT-II of log-mel frames."""
 
     cosines: Tensor
 
@@ -53,7 +55,7 @@ class Mfcc(nn.Module):
         self.register_buffer("cosines", cosine_basis(settings.n_mels, settings.coefficients), persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Compute MFCC.
+        """Compute the MFCC of waves.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].
@@ -67,7 +69,7 @@ class Mfcc(nn.Module):
 
 
 def cosine_basis(points: int, count: int) -> Tensor:
-    """The first ``count`` vectors of the orthonormal DCT-II as columns, shape (points, count).
+    """Compute the first ``count`` basis vectors of the orthonormal DCT-II as columns, shape (points, count).
 
     >>> basis = cosine_basis(8, 8)
     >>> torch.allclose(basis.T @ basis, torch.eye(8), atol=1e-6)

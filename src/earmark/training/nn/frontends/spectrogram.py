@@ -23,7 +23,7 @@ class FrameSettings(Settings):
     def _have_samples(self) -> Self:
         if self.window < 2 or self.hop < 1:
             raise ValueError(
-                f"window_s, hop_s: {self.window_s} and {self.hop_s} s are below 2 samples and 1; choose longer times"
+                f"window_s, hop_s: {self.window_s} s and {self.hop_s} s are below 2 samples and 1; choose longer times"
             )
         return self
 
@@ -39,7 +39,7 @@ class FrameSettings(Settings):
 
 
 class Spectrogram(nn.Module):
-    """Short-time power spectra.
+    """Computes the power spectra of short frames of a wave.
 
     Args:
         window: shape (samples,), for example ``torch.hann_window(480)``.
@@ -82,7 +82,7 @@ class Spectrogram(nn.Module):
         """
         least = self.n_fft // 2 + 1 if self.centered else self.n_fft
         if waves.shape[-1] < least:
-            raise InputError(f"a wave of {waves.shape[-1]} samples is too short for a frame; pad it to {least}")
+            raise InputError(f"a wave of {waves.shape[-1]} samples is too short for a frame; pad it to {least} samples")
         with torch.autocast(waves.device.type, enabled=False):
             spectrum = torch.stft(
                 waves.float(),

@@ -1,4 +1,4 @@
-"""Losses, one file each: settings with their ``kind``, and the module that the settings build."""
+"""Losses: each file has the settings of one kind of loss, and the module that these settings build."""
 
 from typing import Annotated
 

@@ -24,7 +24,7 @@ class ASoftmaxSettings(ClassifierSettings):
     lambda_min: float = Field(5.0, ge=0, description="lower bound of λ")
 
     def build(self, *, classes: int, dimension: int) -> "ASoftmax":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return ASoftmax(self, classes=classes, dimension=dimension)
 
 
@@ -49,7 +49,7 @@ class ASoftmax(ClassVectorLoss[ASoftmaxSettings]):
         self.register_buffer("steps", torch.zeros(1, dtype=torch.int64))
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         if self.training:
             self.steps += 1
         target = batch.sample_labels[:, None]
@@ -62,7 +62,7 @@ class ASoftmax(ClassVectorLoss[ASoftmaxSettings]):
         return nn.functional.cross_entropy(scores.scatter(1, target, own), target[:, 0])
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Scores ‖e‖ · cos θ without margin: embeddings (n, d) to (n, classes)."""
+        """Compute class scores ‖e‖ · cos θ without margin, shape (n, classes), from embeddings, shape (n, d)."""
         with torch.autocast(embeddings.device.type, enabled=False):
             return at_least_float32(embeddings) @ unit(self.weight).T
 
@@ -73,7 +73,7 @@ class ASoftmax(ClassVectorLoss[ASoftmaxSettings]):
 
 
 def psi(cosine: Tensor, margin: int) -> Tensor:
-    """ψ(θ) of equation 7 as a function of cos θ, for m from 1 to 4.
+    """Compute ψ(θ), the falling function of the angle in equation 7, from cos θ, for a margin m from 1 to 4.
 
     cos(m · θ) is computed as a polynomial of cos θ. Unlike the arc cosine, a polynomial has a finite gradient at 0° and
     180°.

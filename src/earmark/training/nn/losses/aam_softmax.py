@@ -22,7 +22,7 @@ class AAMSoftmaxSettings(ClassifierSettings):
     easy_margin: bool = Field(False, description="apply the margin only where the angle to the true class is below 90°")
 
     def build(self, *, classes: int, dimension: int) -> "AAMSoftmax":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return AAMSoftmax(self, classes=classes, dimension=dimension)
 
 
@@ -37,14 +37,14 @@ class AAMSoftmax(ClassVectorLoss[AAMSoftmaxSettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         target = batch.sample_labels[:, None]
         similarity = cosine(batch.samples, self.weight)
         similarity = similarity.scatter(1, target, self._with_margin(similarity.gather(1, target)))
         return nn.functional.cross_entropy(self.settings.scale * similarity, target[:, 0])
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Scores s · cos θ without margin: embeddings (n, d) to (n, classes)."""
+        """Compute class scores s · cos θ without margin, shape (n, classes), from embeddings, shape (n, d)."""
         return self.settings.scale * cosine(embeddings, self.weight)
 
     def _with_margin(self, similarity: Tensor) -> Tensor:

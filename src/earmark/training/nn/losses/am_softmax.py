@@ -23,7 +23,7 @@ class AMSoftmaxSettings(ClassifierSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "AMSoftmax":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return AMSoftmax(self, classes=classes, dimension=dimension)
 
 
@@ -41,12 +41,12 @@ class AMSoftmax(ClassVectorLoss[AMSoftmaxSettings]):
         self.scale = nn.Parameter(torch.tensor(settings.scale)) if settings.learned_scale else settings.scale
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         target = batch.sample_labels[:, None]
         scores = self.logits(batch.samples)
         margin = self.settings.margin * self.settings.scale
         return nn.functional.cross_entropy(scores.scatter(1, target, scores.gather(1, target) - margin), target[:, 0])
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Scores s · cos θ without margin: embeddings (n, d) to (n, classes)."""
+        """Compute class scores s · cos θ without margin, shape (n, classes), from embeddings, shape (n, d)."""
         return self.scale * cosine(embeddings, self.weight)

@@ -20,7 +20,7 @@ class AngularPrototypicalSettings(ScaledCosineSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "AngularPrototypical":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return AngularPrototypical(self, classes=classes, dimension=dimension)
 
 
@@ -37,7 +37,7 @@ class AngularPrototypical(ScaledCosineLoss[AngularPrototypicalSettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         # Utterances first, shape (M, N, d): each set of queries is an episode of its own.
         units = unit(batch.embeddings).transpose(0, 1)
         queries = units if self.settings.queries == "each" else units[-1:]

@@ -24,7 +24,7 @@ class APFCSettings(ScaledCosineSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "APFC":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return APFC(self, classes=classes, dimension=dimension)
 
 
@@ -46,7 +46,7 @@ class APFC(ScaledCosineLoss[APFCSettings], ClassVectorLoss[APFCSettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         labels = batch.sample_labels
         own = self.weight[labels]
         if self.settings.per == "sample":
@@ -59,5 +59,5 @@ class APFC(ScaledCosineLoss[APFCSettings], ClassVectorLoss[APFCSettings]):
         return nn.functional.cross_entropy(scores.masked_fill(same, -torch.inf), target)
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Scores S: embeddings (n, d) to (n, classes)."""
+        """Compute class scores w · cos + b, shape (n, classes), from embeddings, shape (n, d)."""
         return self.scores(cosine(embeddings, self.weight))

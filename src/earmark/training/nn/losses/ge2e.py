@@ -20,7 +20,7 @@ class GE2ESettings(ScaledCosineSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "GE2E":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return GE2E(self, classes=classes, dimension=dimension)
 
 
@@ -36,7 +36,7 @@ class GE2E(ScaledCosineLoss[GE2ESettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         units = unit(batch.embeddings)
         total = units.sum(dim=1)
         similarity = cosine(units.flatten(0, 1), torch.cat([total, batch.background]))

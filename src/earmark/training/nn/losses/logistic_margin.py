@@ -20,7 +20,7 @@ class LogisticMarginSettings(ClassifierSettings):
     scale: float = Field(50.0, gt=0, description="γ at the start, factor on all scores")
 
     def build(self, *, classes: int, dimension: int) -> "LogisticMargin":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return LogisticMargin(self, classes=classes, dimension=dimension)
 
 
@@ -45,14 +45,14 @@ class LogisticMargin(Loss[LogisticMarginSettings]):
         self.bias = nn.Parameter(torch.tensor(0.0))
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         target = batch.sample_labels[:, None]
         scores = self.scale * self.logits(batch.samples) + self.bias
         scores = scores.scatter(1, target, scores.gather(1, target) - self.settings.margin)
         return nn.functional.cross_entropy(scores, target[:, 0])
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Scores z without scale and margin: embeddings (n, d) to (n, classes).
+        """Compute class scores z without scale and margin, shape (n, classes), from embeddings, shape (n, d).
 
         z ranks the classes as γ · z + β does. The published accuracy is that of z.
         """

@@ -1,4 +1,4 @@
-"""Base classes of the loss modules: ``forward`` checks a batch, ``loss`` computes the loss of the checked batch."""
+"""Base classes of losses: the method ``forward`` checks a batch, and ``loss`` computes the loss of a checked batch."""
 
 from abc import ABC, abstractmethod
 from typing import Generic, TypeVar
@@ -38,7 +38,7 @@ class Loss(nn.Module, ABC, Generic[AnySettings]):
             The loss, a scalar in float32 or float64.
 
         Raises:
-            InputError: a wrong shape or label.
+            InputError: an argument has a wrong shape, or a label is not a class number.
         """
         classes, dimension = (self.classes, self.dimension) if self.settings.has_classes else (None, None)
         batch = check_input(self.settings, embeddings, labels, background, classes=classes, dimension=dimension)

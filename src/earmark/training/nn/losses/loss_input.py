@@ -11,7 +11,7 @@ from earmark.training.nn.losses.settings import LossSettings
 
 
 class LossInput(NamedTuple):
-    """A checked batch, in float32 or float64.
+    """Embeddings and class numbers of a batch, which have been checked for a loss; in float32 or float64.
 
     Attributes:
         embeddings: shape (N, M, d).
@@ -43,7 +43,7 @@ def check_input(
     classes: int | None = None,
     dimension: int | None = None,
 ) -> LossInput:
-    """Check the arguments of a loss.
+    """Check the shapes, types and labels of a batch for a loss, and convert half precision to float32.
 
     Args:
         settings: settings of the loss.
@@ -67,7 +67,7 @@ def check_input(
         )
     if dimension not in (None, embeddings.shape[2]):
         raise InputError(
-            f"{name}: embeddings have {embeddings.shape[2]} columns; give {dimension}, as its class vectors have"
+            f"{name}: embeddings have {embeddings.shape[2]} columns, class vectors {dimension}; give equally many"
         )
     if embeddings.shape[1] < settings.least_utterances:
         raise InputError(
@@ -77,7 +77,7 @@ def check_input(
     if background is None or background.shape == (0, embeddings.shape[2]):
         background = embeddings[:0, 0]
     elif not settings.takes_background:
-        raise InputError(f"{name}: takes no background; omit it, or make it a class")
+        raise InputError(f"{name}: this loss takes no background clips; leave them out, or make them a class")
     elif background.ndim != 2 or background.shape[1] != embeddings.shape[2]:
         shape = tuple(background.shape)
         raise InputError(f"{name}: background has shape {shape}; give (clips, {embeddings.shape[2]})")

@@ -20,7 +20,7 @@ class NTXentSettings(LossSettings):
     temperature: float = Field(0.15, gt=0, description="τ, divisor of the cosines")
 
     def build(self, *, classes: int, dimension: int) -> "NTXent":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return NTXent(self, classes=classes, dimension=dimension)
 
 
@@ -35,7 +35,7 @@ class NTXent(Loss[NTXentSettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         if batch.embeddings.shape[1] != 2:
             raise InputError(f"loss 'nt_xent': {batch.embeddings.shape[1]} views per clip instead of 2; draw 2")
         samples = batch.samples

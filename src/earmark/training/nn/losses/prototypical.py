@@ -17,7 +17,7 @@ class PrototypicalSettings(LossSettings):
     kind: Literal["prototypical"] = Field("prototypical", description="which loss")
 
     def build(self, *, classes: int, dimension: int) -> "Prototypical":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return Prototypical(self, classes=classes, dimension=dimension)
 
 
@@ -32,7 +32,7 @@ class Prototypical(Loss[PrototypicalSettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         prototypes = torch.cat([batch.embeddings[:, 1:].mean(dim=1), batch.background])
         with torch.autocast(prototypes.device.type, enabled=False):
             # Inner products would round away small distances between long embeddings.

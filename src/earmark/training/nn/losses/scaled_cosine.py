@@ -12,7 +12,7 @@ from earmark.training.nn.losses.settings import LossSettings
 
 
 class ScaledCosineSettings(LossSettings):
-    """Settings of a loss on scores w · cos + b."""
+    """Settings of a loss that scores pairs by w · cos + b, with learned w and b."""
 
     scale: float = Field(10.0, gt=0, description="w at the start")
     bias: float = Field(-5.0, description="b at the start")
@@ -22,7 +22,7 @@ AnyScaledCosine = TypeVar("AnyScaledCosine", bound=ScaledCosineSettings)
 
 
 class ScaledCosineLoss(Loss[AnyScaledCosine]):
-    """A loss on scores w · cos + b. The logarithm of w is learned, so that w stays positive."""
+    """A loss that scores pairs by w · cos + b. It learns b and the logarithm of w, so that w stays positive."""
 
     def __init__(self, settings: AnyScaledCosine, *, classes: int, dimension: int) -> None:
         super().__init__(settings, classes=classes, dimension=dimension)
@@ -31,5 +31,5 @@ class ScaledCosineLoss(Loss[AnyScaledCosine]):
         self.bias = nn.Parameter(torch.tensor(settings.bias))
 
     def scores(self, cosines: Tensor) -> Tensor:
-        """Scores w · cos + b, of the shape of the cosines."""
+        """Compute the scores w · cos + b of cosines, in the same shape."""
         return self.log_scale.exp() * cosines + self.bias

@@ -22,7 +22,7 @@ class SoftmaxSettings(ClassifierSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "Softmax":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return Softmax(self, classes=classes, dimension=dimension)
 
 
@@ -47,11 +47,11 @@ class Softmax(Loss[SoftmaxSettings]):
         self.head = nn.Linear(dimension, classes) if settings.head else nn.Identity()
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         return nn.functional.cross_entropy(self._scores(batch.samples), batch.sample_labels)
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Class scores: embeddings (n, d) to (n, classes)."""
+        """Compute class scores, shape (n, classes), from embeddings, shape (n, d)."""
         return self._scores(embeddings)[:, : self.classes]
 
     def _scores(self, embeddings: Tensor) -> Tensor:

@@ -13,7 +13,7 @@ from earmark.training.nn.losses.softmax import Softmax, SoftmaxSettings
 
 
 class SoftmaxAngularPrototypicalSettings(LossSettings):
-    """Settings of both parts of the loss."""
+    """Settings of the two parts of the loss: softmax and angular prototypical."""
 
     has_classes: ClassVar[bool] = True
 
@@ -24,12 +24,12 @@ class SoftmaxAngularPrototypicalSettings(LossSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "SoftmaxAngularPrototypical":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return SoftmaxAngularPrototypical(self, classes=classes, dimension=dimension)
 
 
 class SoftmaxAngularPrototypical(Loss[SoftmaxAngularPrototypicalSettings]):
-    """Sum of both losses on one batch: L = L_softmax + L_angular_prototypical. Labels must be all different.
+    """Sum of the softmax loss and the angular prototypical loss of one batch. Labels must be all different.
 
     Both parts take all utterances. Only the angular prototypical part takes the background.
 
@@ -45,9 +45,9 @@ class SoftmaxAngularPrototypical(Loss[SoftmaxAngularPrototypicalSettings]):
         )
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         return self.angular_prototypical.loss(batch) + self.softmax.loss(batch)
 
     def logits(self, embeddings: Tensor) -> Tensor:
-        """Class scores of the softmax part: embeddings (n, d) to (n, classes)."""
+        """Compute the class scores of the softmax part, shape (n, classes), from embeddings, shape (n, d)."""
         return self.softmax.logits(embeddings)

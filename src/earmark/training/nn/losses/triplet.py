@@ -26,7 +26,7 @@ class TripletSettings(LossSettings):
     )
 
     def build(self, *, classes: int, dimension: int) -> "Triplet":
-        """See `LossSettings.build`."""
+        """Build the module that computes this loss; see `LossSettings.build`."""
         return Triplet(self, classes=classes, dimension=dimension)
 
 
@@ -42,7 +42,7 @@ class Triplet(Loss[TripletSettings]):
     """
 
     def loss(self, batch: LossInput) -> Tensor:
-        """See `Loss.loss`."""
+        """Compute the loss of a checked batch, a scalar; see the class for its formula."""
         samples, utterances = batch.samples, batch.embeddings.shape[1]
         near = self._distances(batch.embeddings, batch.embeddings).flatten(0, 1)
         far = self._distances(samples, torch.cat([samples, batch.background]))

@@ -1,4 +1,4 @@
-"""Frame sources, each with settings of its own ``kind``, and a store for the frames of a corpus."""
+"""Frame sources, which compute a vector every few milliseconds of audio, and a store of frames on disk."""
 
 from typing import Annotated
 

@@ -1,4 +1,4 @@
-"""Frames of an exported encoder: the vectors that it sums over a word."""
+"""Frame source that uses an exported encoder: its frames are the vectors that the encoder sums over a word."""
 
 import math
 from typing import Annotated, Literal
@@ -21,7 +21,7 @@ class EncoderFrameSettings(FrameSourceSettings):
     )
 
     def build_source(self, device: torch.device = CPU) -> "EncoderFrames":
-        """See `FrameSourceSettings.build_source`; the encoder runs on the CPU."""
+        """Build the frame source with these settings; the encoder runs on the CPU, and `device` is not used."""
         del device
         return EncoderFrames(self)
 
@@ -47,5 +47,5 @@ class EncoderFrames:
         self.first_s = self._encoder.hop_s / 2
 
     def frames(self, wave: Wave) -> Floats:
-        """Compute frames, shape (⌈n / hop⌉, width), of a wave padded with silence."""
+        """Compute the frames of a wave of n samples, which is padded with silence; shape (⌈n / hop⌉, width)."""
         return self._encoder.frames(wave)

@@ -25,7 +25,7 @@ class LogMelFrameSettings(LogMelSettings, FrameSourceSettings):
     )
 
     def build_source(self, device: torch.device = CPU) -> "LogMelFrames":
-        """See `FrameSourceSettings.build_source`."""
+        """Build the frame source with these settings; its frames are computed on `device`."""
         return LogMelFrames(self, device)
 
 
@@ -53,7 +53,7 @@ class LogMelFrames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Compute frames, shape (1 + n // hop, bands); the center of frame i is sample i · hop.
+        """Compute the frames of a wave of n samples, shape (1 + n // hop, bands); frame i is centered at i · hop.
 
         With `centered`, each band's mean over this wave is subtracted.
         """

@@ -14,7 +14,7 @@ _ROUNDING_S = 1e-6
 
 
 class ContextSettings(Settings):
-    """Context and chunk length for frame extraction."""
+    """Settings of how frames of a section are computed: with how much context, and in chunks of which length."""
 
     context_s: float = Field(
         5.0, ge=0, description="context before and after a section for computing its frames, in seconds"

@@ -1,4 +1,4 @@
-"""Frame sources: compute a vector every few milliseconds of a recording."""
+"""Base classes of frame sources, which compute a vector (a frame) every few milliseconds of a recording."""
 
 from abc import ABC, abstractmethod
 from typing import Protocol
@@ -20,7 +20,7 @@ class FrameSource(Protocol):
 
     @property
     def name(self) -> str:
-        """Kind and model of the source, for messages."""
+        """Kind of the source and name of its model, as text for messages."""
 
     @property
     def fingerprint(self) -> str:

@@ -33,7 +33,7 @@ Key = tuple[str, float, float]
 
 
 class FrameStore:
-    """Stored frames of a list of sections.
+    """Reads the stored frames of a list of sections.
 
     Args:
         folder: folder that `store_frames` wrote.
@@ -66,8 +66,8 @@ class FrameStore:
             rows = rows_of[number].get(_key(section))
             if rows is None:
                 raise InputError(
-                    f"{folder}: no frames of {section.path} from {section.start_s:g} to {section.end_s:g} s; "
-                    "compute the frames of this list of sections"
+                    f"{folder}: the frames of {section.path} from {section.start_s:g} to {section.end_s:g} s are not "
+                    "stored; compute the frames of this list of sections"
                 )
             found.append(rows)
         self._row = np.array([row for row, _, _ in found], np.int64)
@@ -203,14 +203,19 @@ def _is_stored(folder: Path, name: str, sections: Iterable[Span]) -> bool:
 
 
 def _rows_by_section(index: Mapping[str, Any]) -> dict[Key, tuple[int, int, float]]:
-    """Read an index: row of the first frame, number of frames, and time of the first frame of each section."""
+    """Convert the index of a speaker's sections to a mapping.
+
+    Returns:
+        For each section, the row of its first frame in the array file, its number of frames, and the time of its first
+        frame in seconds.
+    """
     return {
         (path, start_s, end_s): (row, count, first_s) for path, start_s, end_s, row, count, first_s in index["sections"]
     }
 
 
 def _owner(section: Span) -> str:
-    """The speaker of a section, or its recording if the speaker is unknown."""
+    """Return the speaker of a section, or the path of its recording if the speaker is unknown."""
     return section.speaker or section.path
 
 

@@ -26,7 +26,7 @@ class TowerFrameSettings(FrameSourceSettings):
     )
 
     def build_source(self, device: torch.device = CPU) -> "TowerFrames":
-        """See `FrameSourceSettings.build_source`."""
+        """Build the frame source with these settings; its frames are computed on `device`."""
         return TowerFrames(self, device)
 
 
@@ -56,7 +56,10 @@ class TowerFrames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Compute frames, shape (⌈n / hop⌉, 96), of a wave padded with silence; frame i is at (i + 0.5) · hop."""
+        """Compute the frames of a wave of n samples, which is padded with silence; shape (⌈n / hop⌉, 96).
+
+        The center of frame i is sample (i + 0.5) · hop.
+        """
         wave = as_wave(wave)
         count = -(-len(wave) // self.hop)
         if not count:

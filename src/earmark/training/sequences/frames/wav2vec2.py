@@ -33,12 +33,12 @@ class Wav2Vec2FrameSettings(FrameSourceSettings):
     )
 
     def build_source(self, device: torch.device = CPU) -> "Wav2Vec2Frames":
-        """See `FrameSourceSettings.build_source`."""
+        """Build the frame source with these settings; its frames are computed on `device`."""
         return Wav2Vec2Frames(self, device)
 
 
 class Wav2Vec2Frames:
-    """Hidden states of a layer of wav2vec 2.0, one every 20 ms in all published models.
+    """Computes the hidden states of a layer of wav2vec 2.0, one every 20 ms in all published models.
 
     The convolutions compute each frame from 25 ms of audio; attention makes it depend on the whole wave. A wave is
     scaled to zero mean and unit variance if the model's feature extractor does so. Layers after the chosen one are not
@@ -64,7 +64,7 @@ class Wav2Vec2Frames:
             )
         if settings.layer > config.num_hidden_layers:
             raise InputError(
-                f"{settings.model} has {config.num_hidden_layers} layers, no layer {settings.layer}; choose another",
+                f"{settings.model} has {config.num_hidden_layers} layers, not {settings.layer}; choose a lower layer",
                 key="frames.layer",
             )
         self.name = f"wav2vec2 {settings.model}, layer {settings.layer}"
@@ -87,7 +87,10 @@ class Wav2Vec2Frames:
 
     @torch.no_grad()
     def frames(self, wave: Wave) -> Floats:
-        """Compute frames, shape (1 + (n - 400) // 320, width) for the published models; none for less than 25 ms."""
+        """Compute the frames of a wave of n samples; there are none if it is shorter than 25 ms.
+
+        For the published models, the shape is (1 + (n - 400) // 320, width).
+        """
         wave = as_wave(wave)
         if len(wave) < self._reach:
             return np.zeros((0, self.width), np.float32)
@@ -101,14 +104,18 @@ class Wav2Vec2Frames:
 
 
 def _load(name: str) -> tuple[Any, Any]:
-    """Load the feature extractor and the network of a model."""
+    """Load the feature extractor and the network of a wav2vec 2.0 model.
+
+    Args:
+        name: folder of the model, or its name on the Hugging Face hub.
+    """
     with needs("wav2vec"):
         from transformers import Wav2Vec2Config, Wav2Vec2FeatureExtractor, Wav2Vec2Model
     is_folder = Path(name).is_dir()
     if not is_folder and (Path(name).is_absolute() or name.startswith(".") or name.count("/") > 1):
         raise InputError(f"{name}: no such folder; name a folder with config.json and model.safetensors")
     cure = (
-        "copy its config.json, preprocessor_config.json and model.safetensors there"
+        "copy the model's config.json, preprocessor_config.json and model.safetensors into this folder"
         if is_folder
         else "download the model on a machine with a network, and name its folder"
     )
@@ -117,7 +124,7 @@ def _load(name: str) -> tuple[Any, Any]:
             config = Wav2Vec2Config.get_config_dict(name)[0]
             if config.get("model_type") != "wav2vec2":
                 raise InputError(
-                    f"{name}: the model's type is {config.get('model_type', 'unknown')}, not wav2vec2; name another"
+                    f"{name}: the model's type is {config.get('model_type', 'unknown')}, not wav2vec2; choose another"
                 )
             extractor = Wav2Vec2FeatureExtractor.from_pretrained(name)
             # Weights in pytorch_model.bin would be unpickled.
@@ -132,7 +139,7 @@ def _load(name: str) -> tuple[Any, Any]:
 
 @contextmanager
 def _silent() -> Iterator[None]:
-    """Turn off the progress bars and the warnings about unused weights of transformers."""
+    """Turn off the progress bars and the warnings of the package transformers inside the block."""
     from transformers.utils import logging
 
     level, had_bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -160,7 +167,7 @@ def _reach_and_hop(kernels: list[int], strides: list[int]) -> tuple[int, int]:
 
 
 def _fingerprint(model: nn.Module, settings: str) -> str:
-    """Digest of the settings and of all weights that the frames depend on; it does not depend on the model's path."""
+    """Hash the settings and all weights that the frames depend on; the path of the model does not change the hash."""
     digest = hashlib.sha256(settings.encode())
     for name, tensor in model.state_dict().items():
         digest.update(name.encode())
