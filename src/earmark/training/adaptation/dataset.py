@@ -21,7 +21,7 @@ _LEAST_UNITS = 4  # two for training and two held out, because a pair needs two
 
 @dataclass(frozen=True)
 class DatasetPart:
-    """Lists of the training or the held-out part of the recordings.
+    """The lists of one part of the recordings: the training part, or the part that is held out for validation.
 
     Attributes:
         sections: list of the sections with speech.
@@ -40,7 +40,7 @@ class DatasetPart:
 
 @dataclass(frozen=True)
 class Dataset:
-    """The dataset of an adaptation.
+    """The speech that an adaptation uses, divided into a training part and a held-out part.
 
     Attributes:
         training: part for mining and training.
@@ -60,7 +60,7 @@ class Dataset:
 
     @property
     def units(self) -> int:
-        """Number of speakers or recordings in both parts."""
+        """Number of speakers in both parts, or of recordings where speakers are unknown."""
         return self.training.units + (self.held_out.units if self.held_out else 0)
 
 

@@ -31,7 +31,7 @@ _OWN_KEYS = ("name", "data", "watch", "stop_after", "seed", "threads", "checkpoi
 
 @dataclass(frozen=True)
 class Initialization:
-    """The first encoder of an adaptation.
+    """The encoder that an adaptation starts from, or how it is trained.
 
     Attributes:
         name: name in reports.

@@ -1,4 +1,4 @@
-"""Settings of an adaptation."""
+"""Settings of the adaptation of an encoder to unlabeled recordings."""
 
 from pydantic import Field
 

@@ -22,7 +22,7 @@ SILENCE = -1
 
 
 class CenterCropSettings(Settings):
-    """Settings of center crops.
+    """Settings of center crops, which are clips of one length with the word in the middle.
 
     The defaults are those of Jung et al. (2023); Huh et al. (2021) shift 20 % of the clips by up to ± 0.2 s.
     """
@@ -140,7 +140,7 @@ class CenterCrops(BankCrops[CenterCropPlan]):
         return CenterCropPlan(self.start[number] + cut + lost, at, count * ~silent, crops, gain)
 
     def draw(self, plan: CenterCropPlan, rows: slice | None = None) -> Tensor:
-        """See `BankCrops.draw`."""
+        """Copy the crops of a plan from the bank, and fill silence clips with noise; see `BankCrops.draw`."""
         which = slice(None) if rows is None else rows
         begin, at, count, gain = plan.begin[which], plan.at[which], plan.count[which], plan.gain[which]
         waves = self.copy(begin, at, count) if self.device.type == "cpu" else self.gather(begin, at, count)

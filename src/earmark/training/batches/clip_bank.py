@@ -63,7 +63,7 @@ class ClipBank:
 
     @classmethod
     def open(cls, folder: Path) -> "ClipBank":
-        """Open a bank that :func:`pack` wrote.
+        """Open the clip bank in a folder, which :func:`pack` wrote.
 
         Raises:
             InputError: the folder contains no complete bank.
@@ -93,7 +93,7 @@ def pack(
     stamp: str | None = None,
     progress: Progress = no_progress,
 ) -> ClipBank:
-    """Decode clips into a bank, which is written atomically.
+    """Decode all clips of manifests into one clip bank, which is written atomically.
 
     If a clip has an end time, its spoken part is the whole clip. Otherwise the spoken part is detected, and a clip
     without speech is dropped.

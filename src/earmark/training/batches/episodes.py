@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 
 class EpisodeSettings(Settings):
-    """Number of classes, utterances and background clips of an episode."""
+    """Settings of an episode, a training batch: its numbers of classes, utterances and background clips."""
 
     words: int = Field(64, ge=0, description="N, classes per episode; 0: all")
     utterances: int = Field(4, ge=1, description="M, utterances per class")
@@ -103,7 +103,7 @@ class Episodes:
         self.weight = weight / weight.sum()
 
     def draw(self, number: int) -> Episode:
-        """Draw episode ``number``.
+        """Draw the clips of episode ``number``.
 
         Within a class, a speaker repeats only after all speakers were drawn, and a clip only after all clips.
         """

@@ -44,7 +44,7 @@ class SceneSettings(Settings):
 
 @dataclass(frozen=True)
 class SceneBatch:
-    """A batch of scenes.
+    """A batch of scenes: clips, each placed in a longer wave.
 
     Attributes:
         waves: shape (batch, n), spoken parts at an RMS of 0.1.
@@ -74,7 +74,7 @@ class Scenes:
         self.level = torch.from_numpy(bank.level).float().to(device)
 
     def draw(self, clips: Tensor, generator: torch.Generator) -> SceneBatch:
-        """Draw a scene around each clip.
+        """Draw a scene for each clip, with the clip at a random time and with random neighbors.
 
         Args:
             clips: clip numbers, shape (batch,).

@@ -1,4 +1,4 @@
-"""Work on the rows of a batch in several threads.
+"""Divides work on the rows of a batch among several threads.
 
 NumPy and torch release the GIL while they copy or compute. Unlike torch's own threads, these do not wait for each other
 at every operation.

@@ -80,7 +80,7 @@ class TiledCrops(BankCrops[TiledCropPlan]):
         return TiledCropPlan(clips, first, reversal < self.settings.reversal)
 
     def draw(self, plan: TiledCropPlan, rows: slice | None = None) -> Tensor:
-        """See `BankCrops.draw`."""
+        """Copy the crops of a plan from the bank, and reverse those that the plan reverses; see `BankCrops.draw`."""
         which = slice(None) if rows is None else rows
         clip, first, is_reversed = plan.clip[which], plan.first[which], plan.is_reversed[which]
         return (

@@ -42,7 +42,7 @@ class Stretched:
     places: Tensor
 
     def output_positions(self, samples: Tensor) -> Tensor:
-        """Map source samples to output samples.
+        """Find the positions that samples of the source have in the stretched waves.
 
         A sample that occurs twice is mapped to the occurrence nearest to the center of a segment. A sample that was
         skipped is mapped to the cross-fade where it is missing.

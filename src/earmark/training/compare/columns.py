@@ -1,4 +1,4 @@
-"""Columns of the tables and panels of a comparison."""
+"""Which metrics the tables and figures of a comparison show, and their titles."""
 
 from collections.abc import Mapping
 

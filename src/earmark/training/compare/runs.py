@@ -17,7 +17,7 @@ from earmark.training.words.recipe import Recipe, read_recipe
 
 @dataclass(frozen=True)
 class Run:
-    """One training run.
+    """One training run of a comparison: a recipe with one encoder and one seed.
 
     Attributes:
         system: name of the recipe, followed by the name of the encoder if encoders are compared.
@@ -43,7 +43,7 @@ def recipes_in(path: Path) -> list[Path]:
     found = sorted(path.glob("*.toml"))
     extended = {(path / str(read_toml(recipe).get("extends", ""))).resolve() for recipe in found}
     if not found:
-        raise InputError(f"{path}: no recipe (.toml) in this folder; name another")
+        raise InputError(f"{path}: the folder has no recipe (.toml); name a folder with recipes")
     return [recipe for recipe in found if recipe.resolve() not in extended]
 
 
@@ -55,7 +55,7 @@ def plan_runs(
     encoders: Sequence[Path] = (),
     overrides: Sequence[str] = (),
 ) -> list[Run]:
-    """Plan the runs of all combinations of recipes, encoders and seeds.
+    """List the training runs of all combinations of recipes, encoders and seeds.
 
     Args:
         recipes: recipe files, or folders of recipes; the ``name`` of a recipe is the name of its system.

@@ -1,4 +1,4 @@
-"""Identification and verification tests of a protocol."""
+"""Runs the identification and verification tests of a comparison on an embedder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class Identification:
-    """An identification test and its recordings.
+    """An identification test, which asks who of the training speakers is in a recording, with its recordings.
 
     Attributes:
         test: settings of the test.
@@ -76,7 +76,7 @@ class Identification:
 
 @dataclass(frozen=True)
 class Verification:
-    """A verification test and its recordings.
+    """A verification test, which asks whether two recordings are of one speaker, with its recordings.
 
     Attributes:
         test: settings of the test.

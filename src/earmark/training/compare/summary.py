@@ -74,7 +74,7 @@ class Summary:
 
 
 def summarize(results: Mapping[Run, Sequence[Result]]) -> Summary:
-    """Average the results of the runs of each system.
+    """Average the results of all runs of a system, for each system of a comparison.
 
     Args:
         results: results of each run; the order of the runs is that of the systems in the report.

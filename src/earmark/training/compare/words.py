@@ -1,4 +1,4 @@
-"""Few-shot and open-set tests of a protocol."""
+"""Runs the few-shot and open-set tests of a comparison on an embedder."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Floats = NDArray[np.floating]
 
 @dataclass(frozen=True)
 class FewShot:
-    """A few-shot test and its lists.
+    """A few-shot test, which enrolls keywords with a few takes, with its lists of clips.
 
     Attributes:
         test: settings of the test.
@@ -80,7 +80,7 @@ class FewShot:
 
 @dataclass(frozen=True)
 class OpenSet:
-    """An open-set test and its lists.
+    """An open-set test, which classifies target words among other words, with its lists of clips.
 
     Attributes:
         test: settings of the test.

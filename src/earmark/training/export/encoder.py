@@ -62,7 +62,7 @@ def load_model(state: Checkpoint) -> FrameEncoder:
     if not isinstance(recipe.encoder, StreamSettings):
         what = "segments" if recipe.kind == "sequences" else "clips of one length"
         raise InputError(
-            f"{recipe.name}: the encoder {recipe.encoder.kind} embeds {what}, not streams, so it cannot be "
+            f"{recipe.name}: an encoder of kind {recipe.encoder.kind} embeds {what}, not streams, so it cannot be "
             "exported; evaluate its checkpoint with earmark evaluate"
         )
     model = recipe.encoder.build()

@@ -31,7 +31,7 @@ def trace(
     output_names: Sequence[str],
     dynamic_axes: Mapping[str, Mapping[int, str]] | None = None,
 ) -> onnx.ModelProto:
-    """Trace a network as an ONNX graph.
+    """Run a network on example inputs, and record its operations as an ONNX graph.
 
     Args:
         network: a network in evaluation mode.

@@ -94,7 +94,7 @@ def export_speaker(
 
 
 def load_speaker_model(state: Checkpoint) -> ClipEncoder:
-    """Build the encoder of a checkpoint, in evaluation mode on the CPU.
+    """Build the clip encoder of a checkpoint that was trained on speakers, in evaluation mode on the CPU.
 
     Raises:
         InputError: the checkpoint was not trained on speakers, or its encoder runs on streams.
@@ -145,6 +145,6 @@ def _graph(model: ClipEncoder) -> onnx.ModelProto:
 
 
 def _transpose(graph: Any, values: Any) -> Any:
-    """Add an ONNX node that swaps the last two axes."""
+    """Add a node to an ONNX graph that swaps the last two axes of values, and return its output."""
     rank = values.type().dim()
     return graph.op("Transpose", values, perm_i=[*range(rank - 2), rank - 1, rank - 2])

@@ -25,7 +25,7 @@ _MARGIN_S = 0.02
 
 @dataclass(frozen=True)
 class Example:
-    """A segment and its nearest neighbor.
+    """An example for listening: a segment and its nearest neighbor.
 
     Attributes:
         pair: both segments and their similarity.

@@ -50,7 +50,7 @@ def mine(
     command: Sequence[str] = ("mine",),
     progress: Progress = no_progress,
 ) -> MiningResult:
-    """Mine pairs of similar segments.
+    """Mine pairs of similar segments of speech, and write them with a report into a folder.
 
     Embeddings, components and neighbors are kept in the folder. An interrupted run resumes, and a run with other
     settings reuses results that do not depend on these settings. `pairs.parquet`, `pairs.txt`, `report.md`,

@@ -47,7 +47,7 @@ def listed_pairs(neighbors: Neighbors, table: SegmentTable, threshold: float, *,
 def write_pair_manifest(
     neighbors: Neighbors, table: SegmentTable, threshold: float, path: Path, corpus: Path, *, mutual: bool
 ) -> int:
-    """Write pairs as a Parquet manifest, and return their number.
+    """Write the mined pairs of segments as a Parquet manifest, and return their number.
 
     The two clips of a pair have the same label: `pair0`, `pair1`, and so on.
 

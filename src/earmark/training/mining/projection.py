@@ -1,4 +1,4 @@
-"""Principal components without whitening, computed in pieces.
+"""Projection of vectors onto their principal components, without whitening, computed in pieces.
 
 The components are computed from sums of products, which take memory for d² numbers. faiss.PCAMatrix and a singular
 value decomposition need all vectors at once (3 GB for a million vectors of width 768). The tests compare the results

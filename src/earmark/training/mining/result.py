@@ -1,4 +1,4 @@
-"""The result of mining."""
+"""The result of mining: numbers that describe the pairs, for the report."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from earmark.training.mining.threshold import CoverageCurve
 
 @dataclass(frozen=True, eq=False)
 class MiningResult:
-    """Numbers that describe mined pairs.
+    """Numbers that describe the pairs that a run of mining has found.
 
     Attributes:
         out: folder of all files.

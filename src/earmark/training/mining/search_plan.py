@@ -23,7 +23,7 @@ BLOCK_ROWS = 1024
 
 @dataclass(frozen=True)
 class QueryBlock:
-    """A block of segments whose neighbors are searched together.
+    """A block of segments whose neighbors are searched together, and the rows that are searched for them.
 
     Attributes:
         rows: rows of the segments.
@@ -107,7 +107,7 @@ def _overlap_window(table: SegmentTable, start: int, stop: int, longest_s: float
     rows, speaker_id = table.rows, table.speaker_id
 
     def group(row: int) -> Range:
-        """Range of the rows with the same recording and speaker."""
+        """Find the range of the rows that have the same recording and speaker as a row."""
         low, high = (int(np.searchsorted(speaker_id, speaker_id[row], side)) for side in ("left", "right"))
         files = rows["file"][low:high]
         file = files[row - low]

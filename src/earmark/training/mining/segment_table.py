@@ -119,7 +119,7 @@ class SegmentTable:
 
 
 def sort_segments(rows: Rows, names: Names) -> tuple[SegmentTable, Ints]:
-    """Sort segments into search order.
+    """Sort segments by speaker, then by recording, then by time.
 
     Args:
         rows: the segments in the order of a list, shape (n,).

@@ -53,7 +53,7 @@ class Shards:
     stamp: Mapping[str, Any]
 
     def take(self, wanted: Ints) -> Floats:
-        """Read the unit vectors of the segments `wanted`, shape (m, d)."""
+        """Read the stored unit vectors of the segments with the numbers `wanted`, shape (m, d)."""
         vectors = [read_array(file, _cure(file.parent.parent)) for file in self.files]
         starts = np.cumsum([0, *map(len, vectors)])
         which = np.searchsorted(starts, wanted, side="right") - 1

@@ -1,4 +1,4 @@
-"""Channels-last memory, in which convolutions run three times as fast on a CPU."""
+"""Stores weights of convolutions channels-last, so that they run three times as fast on a CPU."""
 
 from typing import TypeVar
 

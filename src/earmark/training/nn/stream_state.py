@@ -12,7 +12,7 @@ from torch import Tensor
 
 
 class StreamState:
-    """Past inputs of all layers, in the order in which the layers run.
+    """The last inputs of all layers of a streaming network, in the order in which the layers run.
 
     One pass over the network consumes each layer's tensor and appends the layer's next tensor to ``after``. The next
     chunk continues with ``StreamState(state.after)``.

@@ -19,7 +19,7 @@ from earmark.core.renamed_keys import with_current_names
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state of a run after a step.
+    """The state of a training run after a step: recipe, metrics and tensors.
 
     Attributes:
         recipe: the resolved recipe, as JSON values.

@@ -21,7 +21,7 @@ Ints = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class SegmentList:
-    """Segments of recordings.
+    """The segments of a list or manifest, and the folder of their recordings.
 
     Attributes:
         clips: the segments; each has an end.
@@ -34,7 +34,7 @@ class SegmentList:
 
 @dataclass(frozen=True)
 class PairList:
-    """Pairs of segments.
+    """The pairs of segments in a list, as numbers of the segments.
 
     Attributes:
         segments: the segments of all pairs, without repetition.

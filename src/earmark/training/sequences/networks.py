@@ -22,7 +22,7 @@ Network = SegmentEncoder | FrameEncoder
 
 @dataclass(frozen=True)
 class Cut:
-    """A segment as a range of frames.
+    """A segment, as a range of the frames of its section or recording.
 
     Attributes:
         frames: frames of the section or recording that contains the segment, shape (t, width).

@@ -40,7 +40,7 @@ class SequenceData(Settings):
 
 
 class SequenceRecipe(RunSettings):
-    """All settings of a training run on segments."""
+    """A sequence recipe: all settings of a training run on segments of speech."""
 
     kind: Literal["sequences"] = Field("sequences", description="kind of recipe")
     data: SequenceData

@@ -78,7 +78,7 @@ class SegmentFrames:
 
 
 def find_sections(clips: Sequence[Clip], sections: Sequence[Span]) -> Iterator[int]:
-    """Yield the number of the section that contains each segment.
+    """Find the section that contains each segment, and yield the numbers of these sections.
 
     Raises:
         InputError: a segment is in no section.

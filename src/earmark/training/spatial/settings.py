@@ -49,7 +49,7 @@ class Sizes(Settings):
 
 
 class SpatialSettings(Settings):
-    """All settings of a simulation."""
+    """All settings of a simulation: its clips, auto-encoders, classifiers and repetitions."""
 
     kind: Literal["spatial"] = Field("spatial", description="kind of the recipe, for `earmark spatial`")
     name: str = Field(pattern=r"^[\w-][\w.-]*$", description="name of the run's folder and of its encoders")
@@ -66,7 +66,7 @@ class SpatialSettings(Settings):
 
 
 def read_spatial(path: Path, overrides: Sequence[str] = ()) -> SpatialSettings:
-    """Read a recipe of kind ``spatial``.
+    """Read the settings of a simulation, a recipe of kind ``spatial``, from a TOML file.
 
     Args:
         path: a TOML file; relative paths in it start from its folder. A file with ``extends = "other.toml"`` overrides

@@ -66,7 +66,7 @@ def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
     """
     for label in {SILENCE_LABEL, UNKNOWN_LABEL} & {*bank.labels}:
         raise InputError(
-            f"data.words: the label {label} is reserved for a class that data.silence or data.others adds; exclude it"
+            f"data.words: the label {label} is reserved for the class of data.silence or data.others; exclude it"
         )
     if absent := [target for target in data.targets if target not in bank.labels]:
         raise InputError(f"data.targets: data.words has no clip of {', '.join(map(repr, absent))}; correct the targets")

@@ -80,7 +80,7 @@ class DistillationSettings(Settings):
 
 
 class Recipe(RunSettings):
-    """All settings of a training run on labeled clips; the classes are words or speakers."""
+    """A word recipe: all settings of a training run on labeled clips; the classes are words or speakers."""
 
     kind: Literal["words"] = Field("words", description="kind of recipe")
     data: DataSettings

@@ -9,7 +9,7 @@ from earmark.training.batches.augment.noise import spoken_power
 
 
 class MicrophoneSettings(Settings):
-    """Settings of the microphone's response and level."""
+    """Settings of a simulated microphone: its random frequency response and its level."""
 
     tilt_db: float = Field(
         3.0, ge=0, description="maximum spectral tilt around 1 kHz in either direction, in dB per octave"

@@ -73,7 +73,7 @@ class SectionAugmentation:
 
     @torch.no_grad()
     def __call__(self, waves: Tensor, lengths: Tensor, generator: torch.Generator) -> Tensor:
-        """Draw and apply the effects of each row.
+        """Choose the effects of each row of a batch at random, and apply them.
 
         Args:
             waves: shape (batch, n), 16 kHz, on any device; not changed.

@@ -20,7 +20,7 @@ _AT_ONCE = 1 << 19
 
 
 class PitchSettings(Settings):
-    """Settings of the pitch shift."""
+    """Settings of the random pitch shift of a wave."""
 
     probability: Probability = 0.0
     cents: float = Field(
@@ -70,7 +70,7 @@ def at_pitch(waves: Tensor, lengths: Tensor, cents: Tensor) -> Tensor:
 
 
 def resample(waves: Tensor, steps: Tensor, size: int) -> Tensor:
-    """Resample waves with band-limited interpolation.
+    """Resample waves by a factor each, with band-limited interpolation.
 
     Args:
         waves: shape (batch, m).

@@ -1,4 +1,4 @@
-"""Reverberation of sections."""
+"""Reverberation of single waves, for the augmentation of sections of speech."""
 
 import torch
 from pydantic import Field

@@ -10,7 +10,7 @@ from earmark.training.batches.section_augment.bernoulli import Probability, unif
 
 
 class TimeMaskSettings(Settings):
-    """Settings of the time masks."""
+    """Settings of the random time intervals of a wave that are set to zero."""
 
     probability: Probability = 0.0
     longest_s: float = Field(0.05, ge=1 / SAMPLE_RATE, description="maximum length of a mask, in seconds")

@@ -1,4 +1,4 @@
-"""Attentive pooling over time."""
+"""Attentive pooling: a mean of frames over time whose weights are learned."""
 
 import torch
 from torch import Tensor, nn

@@ -13,7 +13,7 @@ WIDTHS = (1, 1.5, 2, 3, 6, 8)
 
 
 class BCResNetSettings(ClipEncoderSettings):
-    """Settings of BC-ResNet.
+    """Settings of the encoder BC-ResNet.
 
     For widths above 1, the paper applies two time masks of up to 20 frames, and two frequency masks of up to 1, 3, 5, 7
     and 7 bands (widths 1.5, 2, 3, 6 and 8).

@@ -10,7 +10,7 @@ from earmark.training.nn.encoders.microbatches import in_microbatches
 
 
 class ResSettings(ClipEncoderSettings):
-    """Settings of res8, res15 and res26."""
+    """Settings of the encoders res8, res15 and res26, and of their narrow variants."""
 
     kind: Literal["res"] = Field("res", description="which network")
     depth: Literal[8, 15, 26] = Field(15, description="number of layers, including the linear layer")

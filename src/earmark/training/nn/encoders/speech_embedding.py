@@ -71,7 +71,7 @@ class SpeechEmbedding(nn.Module):
         self.exit = nn.Conv2d(widths[-1], dimension, (3, 1), dilation=(2, 1), bias=False)
 
     def forward(self, mel: Tensor, state: StreamState | None = None) -> Tensor:
-        """Compute tower vectors.
+        """Compute tower vectors from mel frames.
 
         Args:
             mel: shape (batch, t, 32), t a multiple of 4.

@@ -59,7 +59,7 @@ class Unit(nn.Module):
             self.layers.extend([convolution, PReLU(channels)])
 
     def forward(self, x: Tensor) -> Tensor:
-        """Apply the unit to maps of shape (batch, channels, t, f)."""
+        """Apply the unit to maps of shape (batch, channels, t, f); the result has the same shape."""
         return x + self.layers(x)
 
 

@@ -1,4 +1,4 @@
-"""Log-mel frames of a clip."""
+"""Log-mel frames of a clip: the logarithmic power in mel bands."""
 
 import math
 from typing import Annotated, Literal, Self
@@ -69,12 +69,12 @@ class MelSettings(FrameSettings):
 
 
 class LogMelSettings(MelSettings):
-    """Settings of log-mel frames."""
+    """Settings of the frontend that computes log-mel frames of clips."""
 
     kind: Literal["log_mel"] = Field("log_mel", description="which frontend")
 
     def build(self) -> "ClipLogMel":
-        """Build the frontend: waves (batch, n) to features (batch, t, n_mels)."""
+        """Build the frontend, which maps waves (batch, n) to features (batch, t, n_mels)."""
         return ClipLogMel(self)
 
 
@@ -96,7 +96,7 @@ class ClipLogMel(nn.Module):
         self.register_buffer("filters", filters, persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Compute log-mel frames.
+        """Compute the log-mel frames of waves.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].

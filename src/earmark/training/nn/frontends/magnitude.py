@@ -55,7 +55,7 @@ class MagnitudeSettings(FrameSettings):
         return max(0, 1 + (samples - 1 - self.window) // self.hop)
 
     def build(self) -> "Magnitude":
-        """Build the frontend: waves (batch, n) to features (batch, t, n_fft // 2 + 1)."""
+        """Build the frontend, which maps waves (batch, n) to features (batch, t, n_fft // 2 + 1)."""
         return Magnitude(self)
 
 
@@ -81,7 +81,7 @@ class Magnitude(nn.Module):
         self.spectrogram = Spectrogram(window, settings.hop, settings.n_fft, centered=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Compute magnitude frames.
+        """Compute the magnitude spectra of the frames of waves.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].

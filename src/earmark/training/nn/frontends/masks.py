@@ -10,7 +10,7 @@ from earmark.core.config import Settings
 
 
 class MaskSettings(Settings):
-    """Number and size of the masks in training; none by default."""
+    """Settings of time and frequency masks in training: their numbers and sizes; by default, there are none."""
 
     time_masks: int = Field(0, ge=0, description="time masks per clip")
     time_frames: int = Field(0, ge=0, description="maximum frames of a time mask; uniform from 0")

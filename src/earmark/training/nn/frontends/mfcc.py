@@ -12,7 +12,7 @@ from earmark.training.nn.frontends.spectrogram import WindowSeconds
 
 
 class MfccSettings(MelSettings):
-    """Settings of MFCC.
+    """Settings of MFCC, the mel-frequency cepstral coefficients of a clip.
 
     The defaults are those of Jung et al. 2023 (arXiv 2211.00439): 101 frames of 40 coefficients for one second. Tang
     and Lin 2018 (arXiv 1710.10361) and Huh et al. 2021 (arXiv 2005.08776) set ``low_hz=20, high_hz=4000,
@@ -40,7 +40,7 @@ class MfccSettings(MelSettings):
         return self.coefficients
 
     def build(self) -> "Mfcc":
-        """Build the frontend: waves (batch, n) to features (batch, t, coefficients)."""
+        """Build the frontend, which maps waves (batch, n) to features (batch, t, coefficients)."""
         return Mfcc(self)
 
 

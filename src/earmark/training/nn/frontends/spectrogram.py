@@ -14,7 +14,7 @@ WindowSeconds = Annotated[float, Field(gt=0, description="length of the Hann win
 
 
 class FrameSettings(Settings):
-    """Length and hop of the frames of a wave at 16 kHz."""
+    """Settings that all frontends share: length of the frames of a wave at 16 kHz, and time between them."""
 
     window_s: WindowSeconds = 0.025
     hop_s: float = Field(0.01, gt=0, description="time between frames, in seconds")
@@ -29,7 +29,7 @@ class FrameSettings(Settings):
 
     @property
     def window(self) -> int:
-        """Number of samples of a window."""
+        """Number of samples in a window of length ``window_s``."""
         return round(self.window_s * SAMPLE_RATE)
 
     @property
@@ -69,7 +69,7 @@ class Spectrogram(nn.Module):
         self.register_buffer("window", window, persistent=False)
 
     def forward(self, waves: Tensor) -> Tensor:
-        """Compute power spectra, in float32 even under autocast.
+        """Compute the power spectra of the frames of waves, in float32 even under autocast.
 
         Args:
             waves: shape (batch, n), values in [-1, 1].

@@ -61,7 +61,7 @@ class LogMel(nn.Module):
         self.register_buffer("filters", torch.tensor(filters[:used], dtype=torch.float32), persistent=False)
 
     def forward(self, wave: Tensor, state: StreamState | None = None) -> Tensor:
-        """Compute mel frames.
+        """Compute the log-mel frames of waves, or of a chunk of a stream.
 
         Args:
             wave: shape (batch, n), values in [-1, 1].

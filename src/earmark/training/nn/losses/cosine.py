@@ -22,7 +22,7 @@ def unit(vectors: Tensor) -> Tensor:
 
 
 def cosine(queries: Tensor, references: Tensor) -> Tensor:
-    """Cosine similarity of every query to every reference.
+    """Compute the cosine similarity of each query to each reference.
 
     Args:
         queries: shape (…, n, d); rows need not be unit length.

@@ -27,7 +27,7 @@ class Loss(nn.Module, ABC, Generic[AnySettings]):
         self.classes, self.dimension = classes, dimension
 
     def forward(self, embeddings: Tensor, labels: Tensor, background: Tensor | None = None) -> Tensor:
-        """Compute the loss of one batch.
+        """Check a batch of embeddings, and compute its loss.
 
         Args:
             embeddings: shape (N, M, d), M at least ``settings.least_utterances``; rows need not be unit length.
