@@ -25,7 +25,9 @@ MARGIN_S = 0.3
 
 
 class SpeakerGate:
-    """Verifies the voices of the peaks of one stream, for which it keeps the latest audio.
+    """Accepts a score peak of a restricted keyword if its speaker said it, and refuses the peak otherwise.
+
+    Keeps the latest audio of the stream, to embed the voice at a peak.
 
     Args:
         only_speakers: for each keyword, the name of its only speaker, or None.

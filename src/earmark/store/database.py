@@ -59,12 +59,18 @@ def _wal(path: Path) -> Path:
 
 
 def code(error: sqlite3.Error) -> int:
-    """SQLite's primary result code; 0 when the module itself raised the error."""
+    """The primary result code of SQLite; 0 for an error of Python's module `sqlite3`, which has none."""
     return getattr(error, "sqlite_errorcode", 0) & 0xFF
 
 
 def explained(path: Path, error: sqlite3.Error, *, patience_s: float = 0.0) -> EarmarkError:
-    """The error to raise for an error of SQLite: its meaning and the cure."""
+    """Return the error to raise in place of an error of SQLite, with a message that names the cure.
+
+    Args:
+        path: file of the store.
+        error: what SQLite raised.
+        patience_s: time that the caller waited for other programs, for the message.
+    """
     match code(error):
         case sqlite3.SQLITE_NOTADB:
             return InputError(f"{path}: not a keyword store; name another file")

@@ -70,7 +70,7 @@ def read_voxceleb(
             clips.append(Clip(found, speaker=speaker, split=_split(utterance.split, speaker, mode)))
     if not clips:
         raise InputError(
-            f"{folder}: none of the {len(missing)} recordings of {split_list} is in this folder, such as {missing[0]};"
+            f"{folder}: contains none of the {len(missing)} recordings of {split_list}, the first {missing[0]};"
             " use the folder that contains the folders of the speakers"
         )
     if missing and not skip_missing:

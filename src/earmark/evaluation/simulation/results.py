@@ -118,7 +118,10 @@ def write_rows(path: Path, rows: list[dict[str, str]]) -> None:
 
 @dataclass(frozen=True)
 class Repetition:
-    """Arrays of one repetition; `plain` is the auto-encoder without position, `spatial` the auto-encoder with position.
+    """Data, embeddings and predictions of one repetition of the spatial simulation, as arrays.
+
+    `plain` is an auto-encoder of MFCC. `spatial` is an auto-encoder that also learns the position of each clip: its
+    distances to the mean MFCC of each class, the anchors (Humayun et al. 2021).
 
     Attributes:
         classes: words, shape (c,).

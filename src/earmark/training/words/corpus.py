@@ -59,7 +59,11 @@ def prepare_corpus(recipe: Recipe, *, progress: Progress = no_progress) -> Corpu
 
 
 def sorted_into_classes(bank: ClipBank, data: DataSettings) -> Corpus:
-    """Sort the clips of a bank into target classes, added classes for unknown words and silence, and background.
+    """Give each clip of the bank a class number, or mark it as background.
+
+    The classes are `data.targets` (all labels of `data.words` by default), one of all other words if `data.others` is
+    "class", and one of silence if `data.silence`. Clips without label, and other words if `data.others` is
+    "background", are background: they are never the target of the loss.
 
     Raises:
         InputError: a target has no clip, or a label is reserved for the added classes.

@@ -69,6 +69,6 @@ def _sample_of_each(bank: ClipBank, takes: int, generator: np.random.Generator) 
     chosen = [generator.permutation(group)[:_CLIPS_A_WORD] for group in groups if len(group) > takes]
     if len(chosen) < 2:
         raise InputError(
-            f"data.validation: {len(chosen)} labels have two clips or more, but two such labels are needed; add clips"
+            f"data.validation: two labels with more clips than takes are needed, not {len(chosen)}; add clips"
         )
     return np.sort(np.concatenate(chosen))

@@ -43,7 +43,7 @@ class FieldAugmentation:
         self.noise = Noise(settings.noise, audio.noise, device)
 
     def __call__(self, scenes: SceneBatch, generator: torch.Generator) -> Tensor:
-        """Apply all effects to a batch of scenes, and return the augmented waves, shape (batch, n)."""
+        """Reverberate the scenes, add noise, and filter them by a microphone; return waves, shape (batch, n)."""
         waves = self.rooms(scenes.waves, generator)
         waves = self.noise(waves, scenes.spoken, generator)
         return through_microphone(waves, scenes.spoken, self.settings.microphone, generator)
