@@ -1,4 +1,5 @@
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from pydantic import ValidationError
 from earmark.core import audio
 from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
-from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.detector import Detection, Detector, DetectorSettings
 from earmark.spotting.enrollment import enroll
 from earmark.spotting.scoring import StreamScorer, Windows
 
@@ -166,6 +167,43 @@ def test_similar_keywords_are_detected_once_unless_not_exclusive(keywords, encod
     assert len(every) == 6
 
 
+def test_of_similar_keywords_the_one_that_exceeds_its_threshold_most_is_detected(keywords, encoder, stream):
+    strict, lax = (
+        replace(keywords[0], name=name, threshold=threshold) for name, threshold in (("strict", 0.8), ("lax", 0.7))
+    )
+    assert {hit.keyword for hit in detections_of(Detector([strict, lax], encoder=encoder), stream)} == {"lax"}
+    assert {hit.keyword for hit in detections_of(Detector(strict, encoder=encoder), stream)} == {"strict"}
+
+
+def test_a_lower_threshold_loses_no_detection(keywords, encoder, stream):
+    found: list[Detection] = []
+    for threshold in (0.95, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.2, 0.0):
+        settings = DetectorSettings(threshold=threshold)
+        more = [
+            hit
+            for word in keywords
+            for hit in detections_of(Detector(word, encoder=encoder, settings=settings), stream)
+        ]
+        for hit in found:
+            assert any(
+                other.keyword == hit.keyword
+                and min(hit.end_s, other.end_s) - max(hit.start_s, other.start_s)
+                > min(hit.end_s - hit.start_s, other.end_s - other.start_s) / 2
+                for other in more
+            )
+        found = more
+
+
+@pytest.mark.parametrize("threshold", [None, 0.3])
+def test_a_word_said_twice_with_a_pause_is_detected_twice(keywords, encoder, say, hush, threshold):
+    wave = hush(4.0)
+    for start in (16_000, 16_000 + 9600 + 8000):
+        wave[start : start + 9600] += say("rise", before_s=0, after_s=0, noise_db=-90.0, seed=start)
+    detector = Detector(keywords[0], encoder=encoder, settings=DetectorSettings(threshold=threshold))
+    found = [hit for hit in detections_of(detector, wave) if hit.score > 0.8]
+    assert [hit.start_s for hit in found] == [pytest.approx(1.0, abs=0.2), pytest.approx(2.1, abs=0.2)]
+
+
 def test_keywords_of_another_encoder_are_refused_with_the_cure(keywords, make_encoder):
     with pytest.raises(InputError, match=r"'rise' was enrolled with encoder 57a4d1.*not with 'new'.*reembed"):
         Detector(keywords, encoder=make_encoder(name="new", fingerprint="f" * 48))
@@ -190,8 +228,6 @@ def test_settings_are_checked(wrong):
 
 
 def test_twenty_keywords_cost_little_more_than_one(encoder, keywords, stream):
-    from dataclasses import replace
-
     many = [replace(keywords[n % 3], name=f"k{n}") for n in range(20)]
 
     def cost_s(chosen):

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 
+REST = 0.75
+"""Shortest rest of a keyword, relative to its length: a window that contains half of a word may score high too."""
+
 
 class DetectorSettings(Settings):
     """Detector settings. Times in seconds."""
@@ -41,16 +44,21 @@ class DetectorSettings(Settings):
     )
     smoothing_s: float = Field(default=0.12, ge=0, le=1, description="A score is the mean over this time.")
     hold_s: float = Field(
-        default=0.3, ge=0, le=2, description="Time that a detection waits for a higher score above the threshold."
+        default=0.3, ge=0, le=2, description="Time that a detection waits for a higher score of the keyword."
     )
     refractory_s: float = Field(
-        default=0.5, ge=0, le=60, description="Time after a detection in which the keyword is not detected again."
+        default=0.5,
+        ge=0,
+        le=60,
+        description="Time after a score in which the keyword is detected only by a higher one; "
+        f"at least {REST:.0%} of the length of the keyword.",
     )
     threshold: float | None = Field(
         default=None, ge=-1, le=1, description="Threshold of all keywords, instead of their own."
     )
     exclusive: bool = Field(
-        default=True, description="Of several keywords in the same audio, report only the one with the best score."
+        default=True,
+        description="Of several keywords in the same audio, report only the one that exceeds its threshold most.",
     )
 
 
@@ -81,8 +89,8 @@ class Detector:
     """Detects any number of keywords in one stream.
 
     At each frame (`encoder.hop_s`), each keyword is compared with the windows of about its length that end there. The
-    encoder runs once, for all keywords. A detection follows the word by `encoder.lag_s` plus at most about
-    `smoothing_s + hold_s`.
+    encoder runs once, for all keywords. A detection follows the word by `encoder.lag_s` plus about
+    `smoothing_s / 2 + hold_s`, or more while another keyword in the same audio may exceed its threshold more.
 
     A keyword that is restricted to a speaker is reported only when the voice is similar enough too. The speaker encoder
     embeds only the audio of such detections.
@@ -139,7 +147,8 @@ class Detector:
             chunk: shape (n,), 16 kHz, any n; floats in [-1, 1] or int16.
 
         Returns:
-            The detections that are final by now, in order; the same for every chunking of the stream.
+            The detections that are final by now, in the order in which they became final; the same for every chunking
+            of the stream.
 
         Raises:
             AudioError: the chunk is not audio.
@@ -163,7 +172,7 @@ class Detector:
             progress: called with seconds.
 
         Yields:
-            Detections, in order.
+            Detections, in the order in which they become final.
 
         Raises:
             AudioError: the recording is not audio.
@@ -213,7 +222,9 @@ class Detector:
         self._picker = PeakPicker(
             self.thresholds,
             hold=round(self.settings.hold_s / hop_s),
-            rest=round(self.settings.refractory_s / hop_s),
+            rests=[
+                round(max(self.settings.refractory_s, REST * keyword.duration_s) / hop_s) for keyword in self.keywords
+            ],
             span=self._windows.longest,
             exclusive=self.settings.exclusive,
             admit=None if self._gate is None else self._gate.admit,

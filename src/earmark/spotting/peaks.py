@@ -1,6 +1,7 @@
 """Peaks of score curves: one per utterance, and one keyword at a time."""
 
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -34,19 +35,22 @@ class Peak:
 class PeakPicker:
     """Picks the peaks of score curves, frame by frame; the result does not depend on the chunking.
 
-    A peak opens when a score reaches its threshold, and follows the maximum. It closes when the score falls below the
-    threshold or has not risen for `hold` frames. Then the keyword rests for `rest` frames, and opens again only after
-    its score was below the threshold.
+    A score is a peak if all scores of the keyword's `rests` frames before it are lower, and none of the `hold` frames
+    after it is higher. This does not depend on the thresholds: a lower one finds the same peaks and more. A peak is
+    open until the `hold` frames after it are known; then it closes.
 
-    Of overlapping peaks of several keywords the best is reported: a closed peak waits while an overlapping one is open.
-    A reported peak is final: a better one that opens later is reported too.
+    A closed peak is reported unless a reported peak of the same keyword covers it. If `exclusive`, a reported peak of
+    another keyword drops it too, where it covers it and has at least the same margin: the score minus the threshold of
+    its keyword. So a closed peak waits, at most `span` frames, while an open peak of another keyword, or a waiting one
+    with a larger margin, covers it. A reported peak is final: one of another keyword with a larger margin that opens
+    later is reported too.
 
     Args:
         thresholds: shape (k,), one for each keyword.
-        hold: frames without a rise that close a peak.
-        rest: frames in which a keyword does not open again.
+        hold: frames without a higher score that close a peak.
+        rests: for each keyword, frames after a score in which no lower or equal one is a peak; at least `hold`.
         span: frames of the longest window.
-        exclusive: False reports overlapping peaks of all keywords.
+        exclusive: False reports the peaks of each keyword as if it were alone.
         admit: called with each closed peak, before it competes with others; returns the peak, perhaps with more
             fields, or None to drop it. By default every peak is admitted.
     """
@@ -55,97 +59,108 @@ class PeakPicker:
         self,
         thresholds: NDArray[np.float32],
         hold: int,
-        rest: int,
+        rests: Sequence[int],
         span: int,
         *,
         exclusive: bool,
         admit: Callable[[Peak], Peak | None] | None = None,
     ) -> None:
-        self._thresholds, self._hold, self._rest, self._span = thresholds, hold, rest, span
+        self._thresholds, self._hold, self._span = thresholds, hold, span
+        self._rests = [max(rest, hold, 1) for rest in rests]
         self._exclusive = exclusive
         self._admit = admit
-        self._now = 0
-        self._open: dict[int, tuple[Peak, int]] = {}  # by keyword: the peak so far, and the frame of its last rise
+        self._stop = 0  # of the latest window
+        # By keyword: those of the latest scores at or above the threshold that no later score exceeded. Scores below
+        # the threshold cannot exceed a peak.
+        self._recent: list[deque[Peak]] = [deque() for _ in thresholds]
+        self._open: dict[int, Peak] = {}
         self._waiting: list[Peak] = []
         self._reported: list[Peak] = []
-        self._ready = np.zeros(len(thresholds), int)  # the first frame in which a keyword may open again
-        self._armed = np.ones(len(thresholds), bool)  # whether the score was below the threshold since the last peak
 
     def push(self, scores: NDArray[np.float32], stops: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[Peak]:
         """Process the scores of the next frames.
 
         Args:
             scores: shape (n, k).
-            stops: shape (n,), the frame after the window of each score.
+            stops: shape (n,), the frame after the window of each score; consecutive.
             lengths: shape (n, k), the length of that window in frames.
 
         Returns:
             The peaks that are final by now.
         """
-        found: list[Peak] = []
         above = scores >= self._thresholds
-        active = np.asarray(above.any(axis=1))
-        for row in range(len(scores)):
-            # Nearly all frames are below all thresholds: they cost one test.
-            if active[row] or self._open or self._waiting:
-                for keyword in {*map(int, np.flatnonzero(above[row])), *self._open}:
-                    length = int(lengths[row, keyword])
-                    peak = Peak(keyword, int(stops[row]) - length, int(stops[row]), float(scores[row, keyword]))
-                    self._follow(peak, is_above=bool(above[row, keyword]))
-                found += self._decide()
-            self._armed |= ~above[row]
-            self._now += 1
+        # Nearly all frames are below all thresholds: they cost one test.
+        if not (self._open or self._waiting or above.any()):
+            return []
+        found: list[Peak] = []
+        for row, active in enumerate(np.asarray(above.any(axis=1))):
+            if not (active or self._open or self._waiting):
+                continue
+            self._stop = int(stops[row])
+            for keyword in np.flatnonzero(above[row]).tolist() if active else ():
+                start = self._stop - int(lengths[row, keyword])
+                self._follow(Peak(keyword, start, self._stop, float(scores[row, keyword])))
+            for peak in [peak for peak in self._open.values() if self._stop - peak.stop >= self._hold]:
+                self._close(peak)
+            found += self._decide()
         return found
 
     def finish(self) -> list[Peak]:
         """Close all open peaks, as if all scores fell now, and return the last peaks."""
-        for keyword in list(self._open):
-            self._close(keyword)
+        for peak in list(self._open.values()):
+            self._close(peak)
         return self._decide()
 
     @property
     def earliest(self) -> int | None:
         """First frame of the open peaks; None when no peak is open."""
-        return min((peak.start for peak, _ in self._open.values()), default=None)
+        return min((peak.start for peak in self._open.values()), default=None)
 
-    def _follow(self, peak: Peak, *, is_above: bool) -> None:
-        keyword = peak.keyword
-        if keyword not in self._open:
-            if is_above and self._armed[keyword] and self._now >= self._ready[keyword]:
-                self._armed[keyword] = False
-                self._open[keyword] = peak, self._now
-            return
-        best, rose_at = self._open[keyword]
-        if is_above and peak.score > best.score:
-            self._open[keyword] = peak, self._now
-        elif not is_above or self._now - rose_at >= self._hold:
-            self._close(keyword)
+    def _follow(self, peak: Peak) -> None:
+        recent = self._recent[peak.keyword]
+        while recent and recent[0].stop < peak.stop - self._rests[peak.keyword]:
+            recent.popleft()
+        while recent and recent[-1].score < peak.score:
+            recent.pop()
+        if not recent:
+            self._open[peak.keyword] = peak
+        recent.append(peak)
 
-    def _close(self, keyword: int) -> None:
-        peak, _ = self._open.pop(keyword)
+    def _close(self, peak: Peak) -> None:
+        del self._open[peak.keyword]
         admitted = peak if self._admit is None else self._admit(peak)
-        # A refused keyword does not rest: its speaker may speak next.
         if admitted is not None:
-            self._ready[keyword] = self._now + self._rest
             self._waiting.append(admitted)
+        else:
+            # A refused keyword does not rest: its speaker may speak next. The latest score stays, so that the falling
+            # scores at the end of the refused word are not peaks.
+            recent = self._recent[peak.keyword]
+            while recent and recent[0].stop < self._stop:
+                recent.popleft()
 
     def _decide(self) -> list[Peak]:
-        if not self._waiting or (self._exclusive and self._may_be_beaten()):
+        if not self._waiting:
             return []
-        # The window of a long keyword outlasts its rest.
-        self._reported = [peak for peak in self._reported if peak.stop > self._now - 2 * self._span]
-        found = []
-        for peak in sorted(self._waiting, key=lambda peak: -peak.score):
-            if not any(self._beats(earlier, peak) for earlier in self._reported):
+        # No waiting or later peak begins before the peaks that are forgotten here end.
+        self._reported = [peak for peak in self._reported if peak.stop > self._stop - self._hold - 2 * self._span]
+        found: list[Peak] = []
+        waiting: list[Peak] = []
+        for peak in sorted(self._waiting, key=lambda peak: (-self._margin(peak), peak.keyword)):
+            if any(self._beats(earlier, peak) for earlier in self._reported):
+                continue
+            rivals = [rival for rival in self._open.values() if rival.keyword != peak.keyword]
+            may_wait = self._exclusive and self._stop < peak.stop + self._hold + self._span
+            if may_wait and any(rival.covers(peak) for rival in (*waiting, *rivals)):
+                waiting.append(peak)
+            else:
                 self._reported.append(peak)
                 found.append(peak)
-        self._waiting = []
+        self._waiting = waiting
         return sorted(found, key=lambda peak: peak.stop)
 
-    def _may_be_beaten(self) -> bool:
-        rivals: Iterable[Peak] = [peak for peak, _ in self._open.values()]
-        return any(rival.covers(peak) for peak in self._waiting for rival in rivals)
+    def _margin(self, peak: Peak) -> float:
+        return peak.score - float(self._thresholds[peak.keyword])
 
     def _beats(self, earlier: Peak, peak: Peak) -> bool:
-        is_rival = earlier.keyword == peak.keyword or (self._exclusive and earlier.score >= peak.score)
-        return is_rival and earlier.covers(peak)
+        is_rival = self._exclusive and self._margin(earlier) >= self._margin(peak)
+        return (earlier.keyword == peak.keyword or is_rival) and earlier.covers(peak)
