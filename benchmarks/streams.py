@@ -1,0 +1,367 @@
+"""Wake words, phrases and short words in streams: misses, false alarms, order of words, delay.
+
+    python benchmarks/streams.py [--half choose] [--data ../shared/data] [--prompts DIR]
+
+Each wake word is enrolled with five takes of mixed voices, three times; its other clips follow other speech. Phrases of
+two words are tested with the second word first, with one word alone, and with a wrong word. False alarms are counted in
+speech of other voices, in speech over noise and music, and in household noise. No tested voice sets a threshold: the
+benchmark uses every second test speaker of speechocean762 and every second clip of ESC-10.
+
+DIR contains one folder per language with the .g722 files of Debian's packages asterisk-core-sounds-*-g722, which need
+FFmpeg. The streams are kept in --streams. The script writes benchmarks/results/streams.md, streams.json and
+streams.png. It uses only the public functions of earmark, so that it also runs on other commits.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from page import options_parser, write_page
+from streams_measures import (
+    BACKGROUND,
+    RATES,
+    Outcome,
+    mean_of_labels,
+    missed_at,
+    missed_by_detector,
+    outcomes,
+    pooled_rate,
+    rates,
+    share,
+)
+from streams_runs import Trial, enroll_phrases, enroll_words, run
+from streams_sets import Corpora, StreamSet, stream_sets
+
+from earmark import __version__
+from earmark.core.files import write_json
+from earmark.evaluation.plots.figures import line_style, one_panel, save
+
+KINDS = ("wake words", "phrases", "short words")
+ROLES = ("target", "swapped", "first only", "second only", "wrong first", "wrong second")
+TARGETS = ("target", "clear", "unclear")
+CURVE = tuple(np.geomspace(0.3, 20, 25).tolist())
+Interval = tuple[float, float, float]
+
+
+def main() -> None:
+    """Make the streams, run the detector, and write the page."""
+    parser = options_parser(__doc__, "streams.md")
+    parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of the corpora and trials/")
+    parser.add_argument("--prompts", type=Path, help="folder of spoken prompts in G.722, one folder per language")
+    parser.add_argument("--half", choices=("choose", "report"), default="choose", help="settle everything on choose")
+    parser.add_argument("--streams", type=Path, default=Path("data/streams"), help="folder in which streams are kept")
+    parser.add_argument("--share", type=float, default=1.0, help="share of the audio that is used, for a quick run")
+    parser.add_argument("--workers", type=int, default=2, help="processes")
+    options = parser.parse_args()
+    corpora = Corpora(options.data, options.prompts, options.half, options.share)
+
+    began = time.perf_counter()
+    sets = stream_sets(corpora, options.streams)
+    trials = [
+        *enroll_words(corpora, "wake_words", "wake words", draws=3),
+        *enroll_phrases(corpora),
+        *enroll_words(corpora, "speech_commands_test", "short words", draws=1),
+    ]
+    print(f"{len(trials)} keywords enrolled, {time.perf_counter() - began:.0f} s", flush=True)
+    found = outcomes(sets, trials, run(sets, trials, options.workers))
+    by_kind = {kind: [outcome for outcome in found if outcome.trial.kind == kind] for kind in KINDS}
+    numbers = measure(by_kind)
+    title = f"Half `{options.half}`, earmark {__version__}"
+    write_page(options.out, "\n".join(render(title, numbers, trials, sets)))
+    write_json(options.out.with_suffix(".json"), numbers, indent=1)
+    plot(by_kind, options.out.with_suffix(".png"), title)
+    print(f"{time.perf_counter() - began:.0f} s in all", flush=True)
+
+
+def measure(by_kind: dict[str, list[Outcome]]) -> dict[str, Any]:
+    """All numbers of the page."""
+    every = [outcome for found in by_kind.values() for outcome in found]
+    return {
+        "misses": {kind: misses(found) for kind, found in by_kind.items()},
+        "words": {kind: words(found) for kind, found in by_kind.items()},
+        "false alarms": {
+            name: false_alarms(every, kinds)
+            for name, kinds in (("all but noise", BACKGROUND), *((kind, (kind,)) for kind in BACKGROUND))
+        },
+        "false alarms by kind": {kind: false_alarms(found, BACKGROUND) for kind, found in by_kind.items()},
+        "noise": noise(every),
+        "phrases": phrases(by_kind["phrases"]),
+        "times": times(by_kind["wake words"]),
+        "hard negatives": hard_negatives(by_kind["wake words"]),
+    }
+
+
+def misses(found: Sequence[Outcome]) -> dict[str, Interval]:
+    """Share of missed words, at the default settings and at the best thresholds."""
+    return {
+        "default": share(found, missed_by_detector, TARGETS),
+        **{f"{rate:g}/h": share(found, missed_at(rate), TARGETS) for rate in RATES},
+    }
+
+
+def words(found: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    """Misses and false alarms of each word."""
+    table = {}
+    for label in sorted({outcome.trial.label for outcome in found}):
+        own = [outcome for outcome in found if outcome.trial.label == label]
+        missed = {name: value for name, (value, _, _) in misses(own).items()}
+        sources = {clip.place.source for outcome in own for clip in outcome.shown if clip.place.role in TARGETS}
+        table[label] = {**missed, "false alarms/h": pooled_rate(own, BACKGROUND)[0], "clips": len(sources)}
+    return table
+
+
+def false_alarms(found: Sequence[Outcome], kinds: Sequence[str]) -> dict[str, Any]:
+    """Measured beside asked false alarms per keyword-hour at the default settings."""
+    own = {name: rate for name, rate in rates(found, kinds).items() if not np.isnan(rate)}
+    asked = float(np.mean([outcome.trial.keyword.rate or np.nan for outcome in found]))
+    worst = max(own, key=lambda name: own[name])
+    return {
+        "keywords": len(own),
+        "keyword hours": sum(outcome.hours.get(kind, 0.0) for outcome in found for kind in kinds),
+        "asked": asked,
+        "pooled": pooled_rate(found, kinds),
+        "median": float(np.median(list(own.values()))),
+        "worst": own[worst],
+        "worst keyword": worst,
+        "within × 2": float(np.mean([asked / 2 <= rate <= asked * 2 for rate in own.values()])),
+        "over × 5": float(np.mean([rate > 5 * asked for rate in own.values()])),
+    }
+
+
+def noise(found: Sequence[Outcome]) -> dict[str, Any]:
+    """Detections per hundred events of household noise, pooled over the keywords."""
+    events = sum(outcome.events for outcome in found)
+    alarms = {outcome.trial.keyword.name: outcome.alarms.get("noise", 0) for outcome in found}
+    worst = max(alarms, key=lambda name: alarms[name])
+    of_kinds: dict[str, int] = {}
+    for outcome in found:
+        for kind, count in outcome.noises.items():
+            of_kinds[kind] = of_kinds.get(kind, 0) + count
+    return {
+        "events": events // max(1, len(found)),
+        "per hundred events": 100 * sum(alarms.values()) / max(1, events),
+        "worst": 100 * alarms[worst] * len(found) / max(1, events),
+        "worst keyword": worst,
+        "kinds": dict(sorted(of_kinds.items(), key=lambda item: -item[1])),
+    }
+
+
+def phrases(found: Sequence[Outcome]) -> dict[str, dict[str, Interval]]:
+    """Share of the clips of each role on which a phrase fires."""
+
+    def fired(interval: Interval) -> Interval:
+        value, low, high = interval
+        return 1 - value, 1 - high, 1 - low
+
+    return {
+        role: {
+            "default": fired(share(found, missed_by_detector, [role])),
+            "0.5/h": fired(share(found, missed_at(0.5), [role])),
+        }
+        for role in ROLES
+    }
+
+
+def times(found: Sequence[Outcome]) -> dict[str, Any]:
+    """Delay of detections, and distance of their middles from the middles of the words."""
+    clips = [clip for outcome in found for clip in outcome.shown if not np.isnan(clip.delay_s)]
+    delays, errors = ([getattr(clip, key) for clip in clips] or [np.nan] for key in ("delay_s", "middle_error_s"))
+    return {
+        "detections": len(clips),
+        "delay_s": np.percentile(delays, (5, 50, 95)).tolist(),
+        "middle_error_s": np.percentile(errors, (50, 95)).tolist(),
+    }
+
+
+def hard_negatives(found: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+    """Share of rhymes and look-alikes on which a wake word fires; empty on the half choose, which has none."""
+    table: dict[str, dict[str, float]] = {}
+    for name, missed in (("default", missed_by_detector), *((f"{rate:g}/h", missed_at(rate)) for rate in RATES)):
+        fired: dict[str, list[bool]] = {}
+        for outcome in found:
+            for clip in outcome.shown:
+                if clip.place.label.startswith("not_"):
+                    fired.setdefault(clip.place.label.removeprefix("not_"), []).append(not missed(outcome, clip))
+        for label, hits in fired.items():
+            table.setdefault(label, {})[name] = float(np.mean(hits))
+    return table
+
+
+def render(title: str, numbers: dict[str, Any], trials: Sequence[Trial], sets: dict[str, StreamSet]) -> Iterator[str]:
+    """The page, line by line."""
+    asked = np.mean([trial.keyword.rate or np.nan for trial in trials])
+    negatives_h = {
+        kind: sum(
+            place.end_s - place.start_s for streams in sets.values() for place in streams.places if place.label == kind
+        )
+        / 3600
+        for kind in BACKGROUND
+    }
+    yield from (
+        "# Words in streams",
+        "",
+        f"{title}; made by `python benchmarks/streams.py`, whose first lines say what is measured. Percent; intervals "
+        "are 95 %, over clips for misses and over keywords for false alarms. *Default*: detections of `Detector` with "
+        f"keywords of `enroll`, at its default of {asked:g} false alarms an hour. *0.5/h, 1/h, 2/h*: share missed at "
+        "each keyword's best threshold for this rate, from `Detector.scores`. Background: "
+        + ", ".join(f"{kind} {hours:.1f} h" for kind, hours in negatives_h.items())
+        + ".",
+        "",
+        "![Misses against false alarms](streams.png)",
+        "",
+        "## Missed",
+        "",
+        "| | keywords | default | 0.5/h | 1/h | 2/h | false alarms/h |",
+        "|---|---|---|---|---|---|---|",
+    )
+    for kind in KINDS:
+        own = numbers["misses"][kind]
+        pooled = numbers["false alarms by kind"][kind]["pooled"]
+        count = sum(trial.kind == kind for trial in trials)
+        yield f"| {kind} | {count} | {' | '.join(map(percent, own.values()))} | {plain(pooled)} |"
+    yield from render_words(numbers)
+    yield from render_false_alarms(numbers)
+    yield from render_phrases(numbers["phrases"])
+    yield from render_times(numbers["times"])
+    yield from render_hard_negatives(numbers["hard negatives"])
+
+
+def render_words(numbers: dict[str, Any]) -> Iterator[str]:
+    """Table of the words, each kind apart."""
+    for kind in KINDS:
+        yield from (
+            "",
+            f"{kind.capitalize()}, one by one:",
+            "",
+            "| | clips | default | 0.5/h | 1/h | 2/h | false alarms/h |",
+            "|---|---|---|---|---|---|---|",
+        )
+        for label, own in numbers["words"][kind].items():
+            missed = " | ".join(f"{100 * own[key]:.1f}" for key in ("default", "0.5/h", "1/h", "2/h"))
+            yield f"| {label} | {own['clips']} | {missed} | {own['false alarms/h']:.2f} |"
+
+
+def render_false_alarms(numbers: dict[str, Any]) -> Iterator[str]:
+    """Tables of false alarms, asked against measured."""
+    yield from (
+        "",
+        "## False alarms, asked against measured",
+        "",
+        "Per keyword-hour, at the default settings. Sections whose transcript contains the keyword do not count; short "
+        "words count only where there is a transcript.",
+        "",
+        "| background | keyword hours | asked | pooled | median | worst keyword | within × 2 (%) | over × 5 (%) |",
+        "|---|---|---|---|---|---|---|---|",
+    )
+    tables = {**numbers["false alarms"], **{f"{k}: all": v for k, v in numbers["false alarms by kind"].items()}}
+    for name, own in tables.items():
+        measured = f"{plain(own['pooled'])} | {own['median']:.2f} | {own['worst']:.2f} ({own['worst keyword']})"
+        shares = f"{100 * own['within × 2']:.0f} | {100 * own['over × 5']:.0f}"
+        yield f"| {name} | {own['keyword hours']:.0f} | {own['asked']:g} | {measured} | {shares} |"
+    own = numbers["noise"]
+    kinds = ", ".join(f"{kind} {count}" for kind, count in list(own["kinds"].items())[:5]) or "none"
+    yield from (
+        "",
+        f"Household noise alone, {own['events']} events: {own['per hundred events']:.2f} false alarms per hundred "
+        f"events and keyword; worst keyword {own['worst']:.1f} ({own['worst keyword']}). By noise: {kinds}.",
+    )
+
+
+def render_phrases(numbers: dict[str, dict[str, Interval]]) -> Iterator[str]:
+    """Table of the roles of phrases."""
+    yield from (
+        "",
+        "## Phrases: share of clips that fire",
+        "",
+        "| role | default | best threshold for 0.5/h |",
+        "|---|---|---|",
+    )
+    for role, own in numbers.items():
+        yield f"| {role} | {percent(own['default'])} | {percent(own['0.5/h'])} |"
+
+
+def render_times(numbers: dict[str, Any]) -> Iterator[str]:
+    """Delay and accuracy of times."""
+    low, median, high = numbers["delay_s"]
+    middle, far = numbers["middle_error_s"]
+    yield from (
+        "",
+        "## Times",
+        "",
+        f"{numbers['detections']} detections of wake words with clear edges, in chunks of 80 ms. Delay from the end of "
+        f"the word to `push` returning the detection: median {median:.2f} s, 5 to 95 %: {low:.2f} to {high:.2f} s. "
+        f"Distance of the middle of the detection from the middle of the word: median {middle:.3f} s, 95 % within "
+        f"{far:.2f} s.",
+    )
+
+
+def render_hard_negatives(numbers: dict[str, dict[str, float]]) -> Iterator[str]:
+    """Table of the rhymes and look-alikes, if the half has any."""
+    if numbers:
+        yield from (
+            "",
+            "## Rhymes and look-alikes: share of clips that fire",
+            "",
+            "| | default | 0.5/h | 1/h | 2/h |",
+            "|---|---|---|---|---|",
+        )
+        for label, own in numbers.items():
+            yield f"| {label} | {' | '.join(f'{100 * value:.1f}' for value in own.values())} |"
+
+
+def percent(interval: Interval) -> str:
+    """A share and its interval in percent."""
+    value, low, high = (100 * number for number in interval)
+    return f"{value:.1f} ({low:.1f}–{high:.1f})"
+
+
+def plain(interval: Interval) -> str:
+    """A number and its interval."""
+    value, low, high = interval
+    return f"{value:.2f} ({low:.2f}–{high:.2f})"
+
+
+def plot(by_kind: dict[str, list[Outcome]], path: Path, title: str) -> None:
+    """Misses against false alarms at the best thresholds, and the points of the default settings."""
+    figure, axes = one_panel(6.4, 4.2)
+    for index, (kind, found) in enumerate(by_kind.items()):
+        if not found:
+            continue
+        color, _ = line_style(index)
+        missed = [missed_share(found, rate) for rate in CURVE]
+        axes.plot(CURVE, [100 * value for value in missed], color=color, label=f"{kind}, best thresholds")
+        default = mean_of_labels((outcome.trial.label, default_share(outcome)) for outcome in found)
+        alarms = max(pooled_rate(found, BACKGROUND)[0], CURVE[0])
+        axes.plot([alarms], [100 * default], "o", color=color, label=f"{kind}, default settings")
+    axes.set_xscale("log")
+    axes.set_xlabel("false alarms per hour")
+    axes.set_ylabel("missed (%)")
+    axes.set_ylim(bottom=0)
+    axes.set_title(title, fontsize=9)
+    axes.grid(alpha=0.3)
+    axes.legend(fontsize=8)
+    save(figure, path)
+
+
+def missed_share(found: Sequence[Outcome], rate: float) -> float:
+    """Share missed at the best thresholds, without an interval."""
+    missed = missed_at(rate)
+    return mean_of_labels(
+        (outcome.trial.label, float(np.mean([missed(outcome, clip) for clip in targets(outcome)]))) for outcome in found
+    )
+
+
+def default_share(outcome: Outcome) -> float:
+    """Share missed at the default settings."""
+    return float(np.mean([not clip.detected for clip in targets(outcome)]))
+
+
+def targets(outcome: Outcome) -> list[Any]:
+    """Clips that contain the keyword."""
+    return [clip for clip in outcome.shown if clip.place.role in TARGETS and clip.place.label == outcome.trial.label]
+
+
+if __name__ == "__main__":
+    main()
