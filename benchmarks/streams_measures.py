@@ -5,8 +5,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from streams_runs import FileRun, Trial
+from streams_runs import NEGATIVES, FileRun, Trial
 from streams_sets import BACKGROUND, Place, StreamSet
+
+from earmark import Detection
 
 Floats = NDArray[np.float64]
 
@@ -71,7 +73,7 @@ class Outcome:
         """The lowest threshold with at most `rate` false alarms per hour of background: a score above it counts."""
         ordered = np.sort(np.concatenate(self.peaks))[::-1]
         allowed = int(rate * self.background_hours)
-        return float(ordered[min(allowed, len(ordered) - 1)])
+        return float(ordered[min(allowed, len(ordered) - 1)]) if len(ordered) else -1.0
 
 
 def outcomes(sets: dict[str, StreamSet], trials: Sequence[Trial], runs: Iterable[FileRun]) -> list[Outcome]:
@@ -85,7 +87,7 @@ def outcomes(sets: dict[str, StreamSet], trials: Sequence[Trial], runs: Iterable
         places = by_file[done.streams, done.file]
         for column, number in enumerate(done.trials):
             outcome = found[number]
-            if done.streams in ("speech", "mixtures", "noise"):
+            if done.streams in NEGATIVES:
                 add_background(outcome, done, column, places)
             else:
                 own = [place for place in places if is_shown(place, outcome.trial)]
@@ -99,18 +101,26 @@ def is_shown(place: Place, trial: Trial) -> bool:
 
 
 def shown(outcome: Outcome, done: FileRun, column: int, place: Place) -> Shown:
-    """Best score and first detection of a keyword in a clip."""
+    """Best score and best detection of a keyword in a clip."""
     near = (done.times_s > place.start_s) & (done.times_s <= place.end_s + AFTER_S)
-    name, length_s = outcome.trial.keyword.name, place.word_end_s - place.word_start_s
-    clear = place.role == "clear" and 0.3 < length_s < 1.5
-    for report in done.reported:
-        hit = report.detection
-        middle_s = (hit.start_s + hit.end_s) / 2
-        if hit.keyword == name and place.start_s < middle_s < place.end_s + 0.1:
-            error_s = abs(middle_s - (place.word_start_s + place.word_end_s) / 2) if clear else np.nan
-            delay_s = report.reported_s - place.word_end_s if clear else np.nan
-            return Shown(place, float(done.scores[near, column].max()), True, delay_s, error_s)
-    return Shown(place, float(done.scores[near, column].max()), False, np.nan, np.nan)
+    score, name = float(done.scores[near, column].max()), outcome.trial.keyword.name
+    hits = [
+        report
+        for report in done.reported
+        if report.detection.keyword == name and place.start_s < middle_s(report.detection) < place.end_s + 0.1
+    ]
+    if not hits:
+        return Shown(place, score, False, np.nan, np.nan)
+    best = max(hits, key=lambda report: report.detection.score)
+    if place.role != "clear" or not 0.3 < place.word_end_s - place.word_start_s < 1.5:
+        return Shown(place, score, True, np.nan, np.nan)
+    error_s = abs(middle_s(best.detection) - (place.word_start_s + place.word_end_s) / 2)
+    return Shown(place, score, True, best.reported_s - place.word_end_s, error_s)
+
+
+def middle_s(detection: Detection) -> float:
+    """Middle of a detection."""
+    return (detection.start_s + detection.end_s) / 2
 
 
 def add_background(outcome: Outcome, done: FileRun, column: int, places: list[Place]) -> None:
@@ -128,7 +138,7 @@ def add_background(outcome: Outcome, done: FileRun, column: int, places: list[Pl
             outcome.alarms.setdefault(place.label, 0)
     for report in done.reported:
         hit = report.detection
-        number = section((hit.start_s + hit.end_s) / 2)
+        number = section(middle_s(hit))
         if hit.keyword == outcome.trial.keyword.name and counted[number]:
             outcome.alarms[places[number].label] += 1
             if places[number].label == "noise":
