@@ -53,12 +53,13 @@ def main() -> None:
     parser.add_argument("--half", choices=("choose", "report"), default="choose", help="settle everything on choose")
     parser.add_argument("--streams", type=Path, default=Path("data/streams"), help="folder in which streams are kept")
     parser.add_argument("--share", type=float, default=1.0, help="share of the audio that is used, for a quick run")
+    parser.add_argument("--conditions", action="store_true", help="test wake words in noise, at other tempos, … too")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     options = parser.parse_args()
     corpora = Corpora(options.data, options.prompts, options.half, options.share)
 
     began = time.perf_counter()
-    sets = stream_sets(corpora, options.streams)
+    sets = stream_sets(corpora, options.streams, with_conditions=options.conditions)
     trials = [
         *enroll_words(corpora, "wake_words", "wake words", draws=3),
         *enroll_phrases(corpora),
@@ -67,7 +68,7 @@ def main() -> None:
     print(f"{len(trials)} keywords enrolled, {time.perf_counter() - began:.0f} s", flush=True)
     found = outcomes(sets, trials, run(sets, trials, options.workers))
     by_kind = {kind: [outcome for outcome in found if outcome.trial.kind == kind] for kind in KINDS}
-    numbers = measure(by_kind)
+    numbers = measure(by_kind, [name for name in sets if name.startswith("wake words, ")])
     title = f"Half `{options.half}`, earmark {__version__}"
     write_page(options.out, "\n".join(render(title, numbers, trials, sets)))
     write_json(options.out.with_suffix(".json"), numbers, indent=1)
@@ -75,12 +76,12 @@ def main() -> None:
     print(f"{time.perf_counter() - began:.0f} s in all", flush=True)
 
 
-def measure(by_kind: dict[str, list[Outcome]]) -> dict[str, Any]:
-    """All numbers of the page."""
+def measure(by_kind: dict[str, list[Outcome]], conditions: Sequence[str]) -> dict[str, Any]:
+    """All numbers of the page; `conditions` are the sets of wake words under a condition."""
     every = [outcome for found in by_kind.values() for outcome in found]
     return {
-        "misses": {kind: misses(found) for kind, found in by_kind.items()},
-        "words": {kind: words(found) for kind, found in by_kind.items()},
+        "misses": {kind: misses(found, kind) for kind, found in by_kind.items()},
+        "words": {kind: words(found, kind) for kind, found in by_kind.items()},
         "false alarms": {
             name: false_alarms(every, kinds)
             for name, kinds in (("all but noise", BACKGROUND), *((kind, (kind,)) for kind in BACKGROUND))
@@ -90,24 +91,25 @@ def measure(by_kind: dict[str, list[Outcome]]) -> dict[str, Any]:
         "phrases": phrases(by_kind["phrases"]),
         "times": times(by_kind["wake words"]),
         "hard negatives": hard_negatives(by_kind["wake words"]),
+        "conditions": {name.split(", ", 1)[1]: misses(by_kind["wake words"], name) for name in conditions},
     }
 
 
-def misses(found: Sequence[Outcome]) -> dict[str, Interval]:
-    """Share of missed words, at the default settings and at the best thresholds."""
+def misses(found: Sequence[Outcome], streams: str) -> dict[str, Interval]:
+    """Share of missed words of a set, at the default settings and at the best thresholds."""
     return {
-        "default": share(found, missed_by_detector, TARGETS),
-        **{f"{rate:g}/h": share(found, missed_at(rate), TARGETS) for rate in RATES},
+        "default": share(found, missed_by_detector, TARGETS, streams),
+        **{f"{rate:g}/h": share(found, missed_at(rate), TARGETS, streams) for rate in RATES},
     }
 
 
-def words(found: Sequence[Outcome]) -> dict[str, dict[str, float]]:
+def words(found: Sequence[Outcome], kind: str) -> dict[str, dict[str, float]]:
     """Misses and false alarms of each word."""
     table = {}
     for label in sorted({outcome.trial.label for outcome in found}):
         own = [outcome for outcome in found if outcome.trial.label == label]
-        missed = {name: value for name, (value, _, _) in misses(own).items()}
-        sources = {clip.place.source for outcome in own for clip in outcome.shown if clip.place.role in TARGETS}
+        missed = {name: value for name, (value, _, _) in misses(own, kind).items()}
+        sources = {clip.place.source for outcome in own for clip in targets(outcome)}
         table[label] = {**missed, "false alarms/h": pooled_rate(own, BACKGROUND)[0], "clips": len(sources)}
     return table
 
@@ -157,8 +159,8 @@ def phrases(found: Sequence[Outcome]) -> dict[str, dict[str, Interval]]:
 
     return {
         role: {
-            "default": fired(share(found, missed_by_detector, [role])),
-            "0.5/h": fired(share(found, missed_at(0.5), [role])),
+            "default": fired(share(found, missed_by_detector, [role], "phrases")),
+            "0.5/h": fired(share(found, missed_at(0.5), [role], "phrases")),
         }
         for role in ROLES
     }
@@ -182,7 +184,7 @@ def hard_negatives(found: Sequence[Outcome]) -> dict[str, dict[str, float]]:
         fired: dict[str, list[bool]] = {}
         for outcome in found:
             for clip in outcome.shown:
-                if clip.place.label.startswith("not_"):
+                if clip.streams == "hard negatives":
                     fired.setdefault(clip.place.label.removeprefix("not_"), []).append(not missed(outcome, clip))
         for label, hits in fired.items():
             table.setdefault(label, {})[name] = float(np.mean(hits))
@@ -226,6 +228,7 @@ def render(title: str, numbers: dict[str, Any], trials: Sequence[Trial], sets: d
     yield from render_phrases(numbers["phrases"])
     yield from render_times(numbers["times"])
     yield from render_hard_negatives(numbers["hard negatives"])
+    yield from render_conditions(numbers["conditions"])
 
 
 def render_words(numbers: dict[str, Any]) -> Iterator[str]:
@@ -311,6 +314,23 @@ def render_hard_negatives(numbers: dict[str, dict[str, float]]) -> Iterator[str]
             yield f"| {label} | {' | '.join(f'{100 * value:.1f}' for value in own.values())} |"
 
 
+def render_conditions(numbers: dict[str, dict[str, Interval]]) -> Iterator[str]:
+    """Table of the conditions, if they were measured."""
+    if numbers:
+        yield from (
+            "",
+            "## Wake words missed under other conditions",
+            "",
+            "At most 40 clips of each word; thresholds are those for the unchanged background. Noise: ESC-10, at a "
+            "ratio to the level of the word.",
+            "",
+            "| | default | 0.5/h | 1/h | 2/h |",
+            "|---|---|---|---|---|",
+        )
+        for name, own in numbers.items():
+            yield f"| {name} | {' | '.join(map(percent, own.values()))} |"
+
+
 def percent(interval: Interval) -> str:
     """A share and its interval in percent."""
     value, low, high = (100 * number for number in interval)
@@ -360,7 +380,7 @@ def default_share(outcome: Outcome) -> float:
 
 def targets(outcome: Outcome) -> list[Any]:
     """Clips that contain the keyword."""
-    return [clip for clip in outcome.shown if clip.place.role in TARGETS and clip.place.label == outcome.trial.label]
+    return [clip for clip in outcome.shown if clip.streams == outcome.trial.kind and clip.place.role in TARGETS]
 
 
 if __name__ == "__main__":

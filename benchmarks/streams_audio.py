@@ -86,10 +86,12 @@ def limited(wave: Wave) -> Wave:
     return (wave * min(1.0, HEADROOM / (np.abs(wave).max(initial=0) + 1e-9))).astype(np.float32)
 
 
-def over(speech: Wave, noise: Wave, snr_db: float) -> Wave:
+def over(speech: Wave, noise: Wave, snr_db: float, speech_db: float | None = None) -> Wave:
     """Speech over noise of the same length, at a ratio of the active level of speech to the mean level of noise."""
+    if speech_db is None:
+        speech_db = active_level_db(speech)
     noise_db = 10 * np.log10(np.mean(np.square(noise, dtype=np.float64)) + 1e-12)
-    return limited(speech + scaled_db(noise, active_level_db(speech) - noise_db - snr_db))
+    return limited(speech + scaled_db(noise, speech_db - noise_db - snr_db))
 
 
 def drawn(source: Wave, size: int, generator: np.random.Generator) -> Wave:

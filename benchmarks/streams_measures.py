@@ -23,13 +23,15 @@ class Shown:
     """One clip of a keyword, or of words that resemble it, in a stream.
 
     Attributes:
-        place: where.
+        streams: name of the set.
+        place: where in the set.
         score: best score.
         detected: whether the detector reported the keyword there.
         delay_s: time from the end of the word to the report; NaN where it was not measured or is not clear.
         middle_error_s: distance of the middle of the detection from the middle of the word; NaN likewise.
     """
 
+    streams: str
     place: Place
     score: float
     detected: bool
@@ -110,12 +112,12 @@ def shown(outcome: Outcome, done: FileRun, column: int, place: Place) -> Shown:
         if report.detection.keyword == name and place.start_s < middle_s(report.detection) < place.end_s + 0.1
     ]
     if not hits:
-        return Shown(place, score, False, np.nan, np.nan)
+        return Shown(done.streams, place, score, False, np.nan, np.nan)
     best = max(hits, key=lambda report: report.detection.score)
     if place.role != "clear" or not 0.3 < place.word_end_s - place.word_start_s < 1.5:
-        return Shown(place, score, True, np.nan, np.nan)
+        return Shown(done.streams, place, score, True, np.nan, np.nan)
     error_s = abs(middle_s(best.detection) - (place.word_start_s + place.word_end_s) / 2)
-    return Shown(place, score, True, best.reported_s - place.word_end_s, error_s)
+    return Shown(done.streams, place, score, True, best.reported_s - place.word_end_s, error_s)
 
 
 def middle_s(detection: Detection) -> float:
@@ -187,9 +189,9 @@ def mean_of_labels(values: Iterable[tuple[str, float]]) -> float:
 
 
 def share(
-    found: Sequence[Outcome], is_found: Callable[[Outcome, Shown], bool], roles: Sequence[str]
+    found: Sequence[Outcome], is_found: Callable[[Outcome, Shown], bool], roles: Sequence[str], streams: str
 ) -> tuple[float, float, float]:
-    """Share of the clips of some roles for which something is true, and its 95 % interval over clips.
+    """Share of the clips of a set and of some roles for which something is true, and its 95 % interval over clips.
 
     The share is a mean over words; clips are resampled within each word, with all its keywords.
     """
@@ -197,7 +199,9 @@ def share(
     values, resampled = [], []
     for label in sorted({outcome.trial.label for outcome in found}):
         own = [outcome for outcome in found if outcome.trial.label == label]
-        clips = [[clip for clip in outcome.shown if clip.place.role in roles] for outcome in own]
+        clips = [
+            [clip for clip in outcome.shown if clip.streams == streams and clip.place.role in roles] for outcome in own
+        ]
         numbers = {
             source: number for number, source in enumerate(sorted({c.place.source for row in clips for c in row}))
         }

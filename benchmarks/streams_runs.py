@@ -134,7 +134,9 @@ def run(sets: dict[str, StreamSet], trials: Sequence[Trial], workers: int) -> li
     """Score and detect the keywords in all files; keywords of one kind do not run in the words of another kind."""
     jobs = []
     for name, streams in sets.items():
-        own = [number for number, trial in enumerate(trials) if name in (*NEGATIVES, *POSITIVES[trial.kind])]
+        own = [
+            number for number, trial in enumerate(trials) if name.split(",")[0] in (*NEGATIVES, *POSITIVES[trial.kind])
+        ]
         for file, path in enumerate(streams.files if own else ()):
             jobs.append(Job(name, file, path, tuple(own), name in IN_CHUNKS))
     jobs.sort(key=lambda job: not job.in_chunks)

@@ -4,12 +4,15 @@ A set of streams is a folder of WAV files of about five minutes and `places.tsv`
 """
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass, fields, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from streams_audio import (
+    Spoken,
     active_level_db,
     cut,
     drawn,
@@ -21,13 +24,14 @@ from streams_audio import (
     scaled_db,
     silence,
 )
+from streams_conditions import Condition, conditions
 
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.files import atomic_folder
 from earmark.data.manifest import Clip, read_manifest
 
-VERSION = 1  # of the streams; a change makes all of them again
+VERSION = 2  # of the streams; a change makes all of them again
 FILE_S = 300.0
 TIMES = ("start_s", "end_s", "word_start_s", "word_end_s")
 DITHER = 1e-4
@@ -37,6 +41,7 @@ BACKGROUND = ("speech", "speech over noise", "speech over music")
 WAKE_WORD_CLIPS = 200  # at most, of each word
 SHORT_WORD_CLIPS = 80
 PHRASE_CLIPS = 40  # of each phrase and role
+CONDITION_CLIPS = 40  # of each wake word, in each condition
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,8 @@ class Corpora:
 
 def kept_set(name: str, folder: Path, make: Callable[[], Iterable[Piece]]) -> StreamSet:
     """Read a set of streams from its folder, or make it there."""
-    home = folder / f"{name.replace(' ', '_')}-v{VERSION}"
+    slug = re.sub(r"[^\w.-]+", "_", name)
+    home = folder / f"{slug}-v{VERSION}"
     if not (home / "places.tsv").exists():
         print(f"making the streams {name}", flush=True)
         with atomic_folder(home, replace=True) as draft:
@@ -169,20 +175,36 @@ def word_clips(corpora: Corpora, corpus: str) -> dict[str, list[Clip]]:
 
 def word_pieces(corpora: Corpora, corpus: str, most: int) -> Iterator[Piece]:
     """Words after other speech of similar level, at most `most` clips of each word, drawn at random."""
-    generator = np.random.default_rng(1)
-    context = other_speech(corpora)
+    generator, context = np.random.default_rng(1), other_speech(corpora)
+    for clip in drawn_clips(corpora, corpus, most):
+        yield from after_speech(audio.read(corpora.data / corpus / clip.path), clip, context, generator)
+
+
+def condition_pieces(corpora: Corpora, condition: Condition) -> Iterator[Piece]:
+    """Wake words after other speech under a condition; clips and context are the same under all conditions."""
+    generator, changes, context = np.random.default_rng(6), np.random.default_rng(7), other_speech(corpora)
+    for clip in drawn_clips(corpora, "wake_words", CONDITION_CLIPS):
+        wave = condition.of_clip(audio.read(corpora.data / "wake_words" / clip.path))
+        for piece in after_speech(wave, clip, context, generator):
+            spoken = Spoken(piece.place.word_start_s, piece.place.word_end_s, clear=False)
+            yield replace(piece, wave=condition.of_piece(piece.wave, spoken, changes))
+
+
+def drawn_clips(corpora: Corpora, corpus: str, most: int) -> Iterator[Clip]:
+    """At most `most` random clips of each word, word by word."""
+    generator = np.random.default_rng(8)
     for _, clips in sorted(word_clips(corpora, corpus).items()):
         for index in generator.permutation(len(clips))[: corpora.limit(most)]:
-            yield from after_speech(corpora.data / corpus, clips[index], context, generator)
+            yield clips[index]
 
 
 def hard_negative_pieces(corpora: Corpora) -> Iterator[Piece]:
     """Rhymes and look-alikes of a wake word, after other speech; their labels begin with `not_`."""
-    generator = np.random.default_rng(2)
-    context = other_speech(corpora)
+    generator, context = np.random.default_rng(2), other_speech(corpora)
     for clip in corpora.clips("wake_words"):
         if clip.split == corpora.half and clip.label.startswith("not_"):
-            yield from after_speech(corpora.data / "wake_words", clip, context, generator)
+            wave = audio.read(corpora.data / "wake_words" / clip.path)
+            yield from after_speech(wave, clip, context, generator)
 
 
 def other_speech(corpora: Corpora) -> list[Wave]:
@@ -193,9 +215,8 @@ def other_speech(corpora: Corpora) -> list[Wave]:
     ]
 
 
-def after_speech(folder: Path, clip: Clip, context: list[Wave], generator: np.random.Generator) -> Iterator[Piece]:
+def after_speech(wave: Wave, clip: Clip, context: list[Wave], generator: np.random.Generator) -> Iterator[Piece]:
     """A clip after 1.2 to 2.2 s of speech that is 2 to 8 dB softer, and a gap of 0.1 to 0.4 s."""
-    wave = audio.read(folder / clip.path)
     spoken = find_spoken(wave)
     if spoken is None:
         return
@@ -319,7 +340,12 @@ def noise_pieces(corpora: Corpora) -> Iterator[Piece]:
         yield replace(piece, place=replace(piece.place, role=clip.label, source=clip.path))
 
 
-def stream_sets(corpora: Corpora, folder: Path) -> dict[str, StreamSet]:
+def all_conditions(corpora: Corpora) -> list[Condition]:
+    """The conditions, with the noises of the test."""
+    return conditions([wave for _, wave in test_noises(corpora)], corpora.data / "room_impulse_responses")
+
+
+def stream_sets(corpora: Corpora, folder: Path, *, with_conditions: bool) -> dict[str, StreamSet]:
     """Make or read all sets of streams of a half."""
     half = corpora.half if corpora.share == 1 else f"{corpora.half}-{corpora.share:g}"
     both = "both" if corpora.share == 1 else f"both-{corpora.share:g}"
@@ -332,5 +358,7 @@ def stream_sets(corpora: Corpora, folder: Path) -> dict[str, StreamSet]:
         "mixtures": (both, lambda: mixture_pieces(corpora)),
         "noise": (both, lambda: noise_pieces(corpora)),
     }
+    for condition in all_conditions(corpora) if with_conditions else ():
+        made[f"wake words, {condition.name}"] = (half, partial(condition_pieces, corpora, condition))
     found = {name: kept_set(f"{name} {part}", folder, make) for name, (part, make) in made.items()}
     return {name: streams for name, streams in found.items() if streams.files}
