@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--streams", type=Path, default=Path("data/streams"), help="folder in which streams are kept")
     parser.add_argument("--share", type=float, default=1.0, help="share of the audio that is used, for a quick run")
     parser.add_argument("--conditions", action="store_true", help="test wake words in noise, at other tempos, … too")
+    parser.add_argument("--reference", action="store_true", help="measure the mean of speech_embedding too")
     parser.add_argument("--workers", type=int, default=2, help="processes")
     options = parser.parse_args()
     corpora = Corpora(options.data, options.prompts, options.half, options.share)
@@ -69,6 +70,8 @@ def main() -> None:
     found = outcomes(sets, trials, run(sets, trials, options.workers))
     by_kind = {kind: [outcome for outcome in found if outcome.trial.kind == kind] for kind in KINDS}
     numbers = measure(by_kind, [name for name in sets if name.startswith("wake words, ")])
+    if options.reference:
+        numbers["reference"] = reference(sets, trials, options.workers)
     title = f"Half `{options.half}`, earmark {__version__}"
     write_page(options.out, "\n".join(render(title, numbers, trials, sets)))
     write_json(options.out.with_suffix(".json"), numbers, indent=1)
@@ -100,6 +103,22 @@ def misses(found: Sequence[Outcome], streams: str) -> dict[str, Interval]:
     return {
         "default": share(found, missed_by_detector, TARGETS, streams),
         **{f"{rate:g}/h": share(found, missed_at(rate), TARGETS, streams) for rate in RATES},
+    }
+
+
+def reference(sets: dict[str, StreamSet], trials: Sequence[Trial], workers: int) -> dict[str, dict[str, Interval]]:
+    """Misses of the mean of speech_embedding at its best thresholds, for the same takes and streams."""
+    from streams_reference import run_reference
+
+    found = outcomes(sets, trials, run_reference(sets, trials, workers))
+    names = {kind: kind for kind in KINDS} | {name: "wake words" for name in sets if name.startswith("wake words, ")}
+    return {
+        name: {
+            key: value
+            for key, value in misses([outcome for outcome in found if outcome.trial.kind == kind], name).items()
+            if key != "default"
+        }
+        for name, kind in names.items()
     }
 
 
@@ -223,12 +242,15 @@ def render(title: str, numbers: dict[str, Any], trials: Sequence[Trial], sets: d
         pooled = numbers["false alarms by kind"][kind]["pooled"]
         count = sum(trial.kind == kind for trial in trials)
         yield f"| {kind} | {count} | {' | '.join(map(percent, own.values()))} | {plain(pooled)} |"
+    for kind, own in numbers.get("reference", {}).items():
+        if kind in KINDS:
+            yield f"| {kind}, mean of speech_embedding | | – | {' | '.join(map(percent, own.values()))} | – |"
     yield from render_words(numbers)
     yield from render_false_alarms(numbers)
     yield from render_phrases(numbers["phrases"])
     yield from render_times(numbers["times"])
     yield from render_hard_negatives(numbers["hard negatives"])
-    yield from render_conditions(numbers["conditions"])
+    yield from render_conditions(numbers["conditions"], numbers.get("reference", {}))
 
 
 def render_words(numbers: dict[str, Any]) -> Iterator[str]:
@@ -314,7 +336,7 @@ def render_hard_negatives(numbers: dict[str, dict[str, float]]) -> Iterator[str]
             yield f"| {label} | {' | '.join(f'{100 * value:.1f}' for value in own.values())} |"
 
 
-def render_conditions(numbers: dict[str, dict[str, Interval]]) -> Iterator[str]:
+def render_conditions(numbers: dict[str, dict[str, Interval]], other: dict[str, dict[str, Interval]]) -> Iterator[str]:
     """Table of the conditions, if they were measured."""
     if numbers:
         yield from (
@@ -324,11 +346,13 @@ def render_conditions(numbers: dict[str, dict[str, Interval]]) -> Iterator[str]:
             "At most 40 clips of each word; thresholds are those for the unchanged background. Noise: ESC-10, at a "
             "ratio to the level of the word.",
             "",
-            "| | default | 0.5/h | 1/h | 2/h |",
-            "|---|---|---|---|---|",
+            "| | default | 0.5/h | 1/h | 2/h | mean of speech_embedding, 0.5/h |",
+            "|---|---|---|---|---|---|",
         )
         for name, own in numbers.items():
-            yield f"| {name} | {' | '.join(map(percent, own.values()))} |"
+            compared = other.get(f"wake words, {name}")
+            last = percent(compared["0.5/h"]) if compared else "–"
+            yield f"| {name} | {' | '.join(map(percent, own.values()))} | {last} |"
 
 
 def percent(interval: Interval) -> str:

@@ -130,16 +130,20 @@ def is_usable(wave: Wave) -> bool:
     return True
 
 
-def run(sets: dict[str, StreamSet], trials: Sequence[Trial], workers: int) -> list[FileRun]:
-    """Score and detect the keywords in all files; keywords of one kind do not run in the words of another kind."""
+def jobs_of(sets: dict[str, StreamSet], trials: Sequence[Trial]) -> list[Job]:
+    """All files; keywords of one kind do not run in the words of another kind."""
     jobs = []
     for name, streams in sets.items():
-        own = [
-            number for number, trial in enumerate(trials) if name.split(",")[0] in (*NEGATIVES, *POSITIVES[trial.kind])
-        ]
+        kind = name.split(",")[0]
+        own = [number for number, trial in enumerate(trials) if kind in (*NEGATIVES, *POSITIVES[trial.kind])]
         for file, path in enumerate(streams.files if own else ()):
             jobs.append(Job(name, file, path, tuple(own), name in IN_CHUNKS))
-    jobs.sort(key=lambda job: not job.in_chunks)
+    return jobs
+
+
+def run(sets: dict[str, StreamSet], trials: Sequence[Trial], workers: int) -> list[FileRun]:
+    """Score and detect the keywords in all files."""
+    jobs = sorted(jobs_of(sets, trials), key=lambda job: not job.in_chunks)
     keywords = [trial.keyword for trial in trials]
     began, runs = time.perf_counter(), []
     context = multiprocessing.get_context("spawn")
