@@ -2,7 +2,7 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -149,15 +149,26 @@ def drum(beat: int, generator: np.random.Generator) -> Wave:
 
 
 def prompts(folder: Path) -> Iterator[tuple[str, Wave]]:
-    """Decode the .g722 files below a folder with FFmpeg, in one call; yield their paths relative to it, and waves."""
-    if shutil.which("ffmpeg") is None:
-        raise SystemExit("--prompts: FFmpeg, which decodes G.722, is not installed; install it, or leave --prompts out")
+    """Decode the .g722 files below a folder in one call; yield their paths relative to it, and waves."""
     files = sorted(path for path in folder.rglob("*.g722") if "silence" not in path.parts)
     content = [path.read_bytes() for path in files]
-    command = ["ffmpeg", "-v", "error", "-f", "g722", "-i", "-", "-f", "s16le", "-ar", str(SAMPLE_RATE), "-"]
-    done = subprocess.run(command, input=b"".join(content), capture_output=True, check=True)
-    wave, start = np.frombuffer(done.stdout, "<i2").astype(np.float32) / 32_768, 0
+    wave, start = ffmpeg(b"".join(content), ["-f", "g722"]), 0
     for path, packed in zip(files, content, strict=True):
         stop = start + 2 * len(packed)  # a byte of G.722 is two samples
         yield path.relative_to(folder).as_posix(), wave[start:stop]
         start = stop
+
+
+def at_tempo(wave: Wave, tempo: float) -> Wave:
+    """Change the tempo without the pitch."""
+    given = ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "1"]
+    return ffmpeg(wave.astype("<f4").tobytes(), given, ["-af", f"atempo={tempo}"])
+
+
+def ffmpeg(content: bytes, given: list[str], effects: Sequence[str] = ()) -> Wave:
+    """Convert audio with FFmpeg, which decodes G.722 and changes tempos."""
+    if shutil.which("ffmpeg") is None:
+        raise SystemExit("--prompts and --conditions need FFmpeg; install it, or leave both options out")
+    command = ["ffmpeg", "-v", "error", *given, "-i", "-", *effects, "-f", "f32le", "-ar", str(SAMPLE_RATE), "-"]
+    done = subprocess.run(command, input=content, capture_output=True, check=True)
+    return np.frombuffer(done.stdout, "<f4").astype(np.float32)

@@ -1,15 +1,15 @@
 """Conditions under which wake words are tested again: noise, level, tempo, a room, clipping."""
 
-import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
-from streams_audio import Spoken, active_level_db, cut, drawn, over, scaled_db
+from streams_audio import Spoken, active_level_db, at_tempo, cut, drawn, over, scaled_db
 
 from earmark import audio
-from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import Wave
 from earmark.data.manifest import read_manifest
 
 PieceChange = Callable[[Wave, Spoken, np.random.Generator], Wave]
@@ -81,18 +81,6 @@ def in_room(responses: list[Wave]) -> PieceChange:
     return change
 
 
-def at_tempo(tempo: float) -> Callable[[Wave], Wave]:
-    """Change the tempo of a clip with FFmpeg, without its pitch."""
-
-    def change(wave: Wave) -> Wave:
-        given = ["-f", "f32le", "-ar", str(SAMPLE_RATE), "-ac", "1"]
-        command = ["ffmpeg", "-v", "error", *given, "-i", "-", "-af", f"atempo={tempo}", *given, "-"]
-        done = subprocess.run(command, input=wave.astype("<f4").tobytes(), capture_output=True, check=True)
-        return np.frombuffer(done.stdout, "<f4").astype(np.float32)
-
-    return change
-
-
 def conditions(noises: list[Wave], rooms: Path) -> list[Condition]:
     """All conditions; the first one changes nothing."""
     clips = [clip for clip in read_manifest(rooms / "manifest.tsv") if "Anechoic" not in clip.label]
@@ -101,7 +89,7 @@ def conditions(noises: list[Wave], rooms: Path) -> list[Condition]:
         Condition("as recorded"),
         *(Condition(f"SNR {snr_db} dB", of_piece=in_noise(noises, snr_db)) for snr_db in (20, 10, 5, 0)),
         *(Condition(f"level {level_db} dBFS", of_piece=at_level(level_db)) for level_db in (-20, -40, -60)),
-        *(Condition(f"tempo × {tempo:g}", of_clip=at_tempo(tempo)) for tempo in (0.75, 0.87, 1.15, 1.3)),
+        *(Condition(f"tempo × {tempo:g}", of_clip=partial(at_tempo, tempo=tempo)) for tempo in (0.75, 0.87, 1.15, 1.3)),
         Condition("room", of_piece=in_room(responses)),
         Condition("clipped, 20 dB", of_piece=clipped(20)),
     ]

@@ -11,8 +11,12 @@ from streams_sets import BACKGROUND, Place, StreamSet
 from earmark import Detection
 
 Floats = NDArray[np.float64]
+Interval = tuple[float, float, float]
 
 RATES = (0.5, 1.0, 2.0)
+KINDS = ("wake words", "phrases", "short words")
+ROLES = ("target", "swapped", "first only", "second only", "wrong first", "wrong second")
+TARGETS = ("target", "clear", "unclear")
 APART_S = 1.0  # least time between two false alarms of a score curve
 AFTER_S = 0.5  # a word counts as found until this long after its clip
 RESAMPLES = 1000
@@ -190,7 +194,7 @@ def mean_of_labels(values: Iterable[tuple[str, float]]) -> float:
 
 def share(
     found: Sequence[Outcome], is_found: Callable[[Outcome, Shown], bool], roles: Sequence[str], streams: str
-) -> tuple[float, float, float]:
+) -> Interval:
     """Share of the clips of a set and of some roles for which something is true, and its 95 % interval over clips.
 
     The share is a mean over words; clips are resampled within each word, with all its keywords.
@@ -198,23 +202,23 @@ def share(
     generator = np.random.default_rng(0)
     values, resampled = [], []
     for label in sorted({outcome.trial.label for outcome in found}):
-        own = [outcome for outcome in found if outcome.trial.label == label]
-        clips = [
-            [clip for clip in outcome.shown if clip.streams == streams and clip.place.role in roles] for outcome in own
+        rows = [
+            (outcome, [clip for clip in outcome.shown if clip.streams == streams and clip.place.role in roles])
+            for outcome in found
+            if outcome.trial.label == label
         ]
-        numbers = {
-            source: number for number, source in enumerate(sorted({c.place.source for row in clips for c in row}))
-        }
-        if not numbers:
+        sources = sorted({clip.place.source for _, clips in rows for clip in clips})
+        if not sources:
             continue
-        # Rows are resamples, columns are clips; each row counts how often it contains a clip.
-        weights = generator.multinomial(len(numbers), np.full(len(numbers), 1 / len(numbers)), RESAMPLES)
-        means = []
-        for outcome, row in zip(own, clips, strict=True):
-            hits = np.array([is_found(outcome, clip) for clip in row], float)
-            drawn = weights[:, [numbers[clip.place.source] for clip in row]]
-            values.append((label, float(hits.mean())))
-            means.append(drawn @ hits / np.maximum(1, drawn.sum(axis=1)))
+        # Rows are resamples, columns are sources; a row counts how often the resample contains a source.
+        weights = generator.multinomial(len(sources), np.full(len(sources), 1 / len(sources)), RESAMPLES)
+        columns, means = {source: column for column, source in enumerate(sources)}, []
+        for outcome, clips in rows:
+            if clips:
+                hits = np.array([is_found(outcome, clip) for clip in clips], float)
+                drawn = weights[:, [columns[clip.place.source] for clip in clips]]
+                values.append((label, float(hits.mean())))
+                means.append(drawn @ hits / np.maximum(1, drawn.sum(axis=1)))
         resampled.append(np.mean(means, axis=0))
     if not values:
         return np.nan, np.nan, np.nan
@@ -240,7 +244,7 @@ def missed_at(rate: float) -> Callable[[Outcome, Shown], bool]:
     return missed
 
 
-def pooled_rate(found: Sequence[Outcome], kinds: Sequence[str]) -> tuple[float, float, float]:
+def pooled_rate(found: Sequence[Outcome], kinds: Sequence[str]) -> Interval:
     """False alarms per keyword-hour at the default settings, and its 95 % interval over keywords."""
     alarms = np.array([sum(outcome.alarms.get(kind, 0) for kind in kinds) for outcome in found], float)
     hours = np.array([sum(outcome.hours.get(kind, 0.0) for kind in kinds) for outcome in found])
@@ -258,3 +262,21 @@ def rates(found: Sequence[Outcome], kinds: Sequence[str]) -> dict[str, float]:
         / max(1e-9, sum(outcome.hours.get(kind, 0.0) for kind in kinds))
         for outcome in found
     }
+
+
+def missed_share(found: Sequence[Outcome], rate: float) -> float:
+    """Share missed at the best thresholds, without an interval."""
+    missed = missed_at(rate)
+    return mean_of_labels(
+        (outcome.trial.label, float(np.mean([missed(outcome, clip) for clip in targets(outcome)]))) for outcome in found
+    )
+
+
+def default_share(outcome: Outcome) -> float:
+    """Share missed at the default settings."""
+    return float(np.mean([not clip.detected for clip in targets(outcome)]))
+
+
+def targets(outcome: Outcome) -> list[Shown]:
+    """Clips that contain the keyword."""
+    return [clip for clip in outcome.shown if clip.streams == outcome.trial.kind and clip.place.role in TARGETS]

@@ -128,11 +128,23 @@ def kept_set(name: str, folder: Path, make: Callable[[], Iterable[Piece]]) -> St
         with atomic_folder(home, replace=True) as draft:
             write_set(draft, make())
     with (home / "places.tsv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    places = tuple(
-        Place(**{**row, "file": int(row["file"]), **{key: float(row[key]) for key in TIMES}}) for row in rows
-    )
+        places = tuple(map(read_place, csv.DictReader(file, delimiter="\t")))
     return StreamSet(name, tuple(sorted(home.glob("*.wav"))), places)
+
+
+def read_place(row: dict[str, str]) -> Place:
+    """A place from a row of the table."""
+    return Place(
+        file=int(row["file"]),
+        start_s=float(row["start_s"]),
+        end_s=float(row["end_s"]),
+        label=row["label"],
+        role=row["role"],
+        source=row["source"],
+        text=row["text"],
+        word_start_s=float(row["word_start_s"]),
+        word_end_s=float(row["word_end_s"]),
+    )
 
 
 def write_set(folder: Path, pieces: Iterable[Piece]) -> None:
