@@ -1,9 +1,16 @@
+import os
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark import audio
+from earmark.data.manifest import read_manifest
 from earmark.spotting.speech import find_speech, signal_to_noise_db, spoken_parts
+
+SILENT = -np.inf
 
 
 def near(found, start_s, end_s, within_s=0.06):
@@ -86,6 +93,91 @@ def test_words_with_a_short_pause_are_one_and_with_a_long_one_two(say, hush):
     assert near(find_speech(said_apart(0.2)), 0.5, 1.9)
     assert len(spoken_parts(said_apart(0.6))) == 2
     assert near(find_speech(said_apart(0.6)), 1.7, 2.3)
+
+
+def scale(wave, from_s, to_s, gain_db):
+    """Change the level of a part of a wave, within 5 ms."""
+    gain = np.ones(len(wave))
+    gain[round(from_s * 16_000) : round(to_s * 16_000)] = 10 ** (gain_db / 20)
+    return (wave * np.convolve(np.pad(gain, 40, mode="edge"), np.ones(81) / 81, "valid")).astype(np.float32)
+
+
+@pytest.mark.parametrize("noise", [0.01, 0.0025, 0.0006], ids=["-40 dB", "-52 dB", "-64 dB"])
+@pytest.mark.parametrize("margin_s", [0.25, 0.6])
+@pytest.mark.parametrize(("zeros_before_s", "zeros_behind_s"), [(0, 0.4), (0.4, 0), (1.5, 1.5)])
+def test_digital_silence_beside_the_noise_changes_nothing(say, hush, noise, margin_s, zeros_before_s, zeros_behind_s):
+    word = say("rise", seconds=0.6, before_s=margin_s, after_s=margin_s, noise_db=SILENT)
+    wave = word + hush(len(word) / 16_000, level=noise)
+    wave = np.pad(wave, [round(seconds * 16_000) for seconds in (zeros_before_s, zeros_behind_s)])
+    start_s = zeros_before_s + margin_s
+    assert near(find_speech(wave), start_s, start_s + 0.6, within_s=0.08)
+
+
+def test_a_word_without_noise_between_zeros_is_found(say):
+    word = say("rise", seconds=0.6, before_s=0.5, after_s=0.5, noise_db=SILENT)
+    assert near(find_speech(word), 0.5, 1.1)
+
+
+@pytest.mark.parametrize("depth_db", [15, 25, 40, 80])
+def test_a_noise_gate_that_opens_with_the_word_and_closes_after_it_is_no_speech(say, hush, depth_db):
+    wave = say("rise", seconds=0.6, before_s=1.0, after_s=1.2) + hush(2.8, level=0.004)
+    gated = scale(scale(wave, 0, 0.95, -depth_db), 1.9, 2.8, -depth_db)
+    assert near(find_speech(gated), 1.0, 1.6, within_s=0.1)
+
+
+@pytest.mark.parametrize("step_s", [0.4, 1.3, 1.8], ids=["before the word", "in the word", "after the word"])
+@pytest.mark.parametrize("louder", ["before", "after"])
+def test_a_step_in_the_level_of_noise_is_no_speech(say, hush, step_s, louder):
+    noise = hush(2.8, level=0.006)
+    noise = scale(noise, 0, step_s, -20) if louder == "after" else scale(noise, step_s, 2.8, -20)
+    wave = say("rise", seconds=0.6, before_s=1.0, after_s=1.2, noise_db=SILENT) + noise
+    assert near(find_speech(wave), 1.0, 1.6, within_s=0.1)
+
+
+def test_noise_that_swells_is_no_speech(say, hush):
+    swell = hush(2.8) * 10 ** (np.linspace(0, 20, round(2.8 * 16_000)) / 20)
+    wave = say("rise", seconds=0.6, before_s=1.0, after_s=1.2, noise_db=SILENT) + swell.astype(np.float32)
+    assert near(find_speech(wave), 1.0, 1.6, within_s=0.08)
+
+
+@pytest.mark.parametrize(("from_s", "to_s"), [(0, 2.8), (0.5, 2.8), (0, 1.9)], ids=["stays", "starts", "stops"])
+def test_hum_is_no_speech(say, hush, from_s, to_s):
+    time_s = np.arange(round(2.8 * 16_000)) / 16_000
+    hum = sum(np.sin(2 * np.pi * 50 * partial * time_s) / partial for partial in range(1, 9)) * 0.01
+    hum[(time_s < from_s) | (time_s >= to_s)] = 0
+    wave = say("rise", seconds=0.6, before_s=1.0, after_s=1.2, noise_db=SILENT) + hush(2.8) + hum.astype(np.float32)
+    assert near(find_speech(wave), 1.0, 1.6, within_s=0.1)
+
+
+@pytest.mark.parametrize("at_s", [0.5, 0.8, 1.85, 2.2])
+def test_a_click_beside_the_word_is_not_part_of_it(say, at_s):
+    wave = say("rise", seconds=0.6, before_s=1.0, after_s=1.2, noise_db=-60)
+    wave[round(at_s * 16_000) :][:40] = 0.7
+    assert near(find_speech(wave), 1.0, 1.6)
+
+
+@pytest.mark.parametrize("pause_s", [0.2, 0.35, 0.5])
+def test_a_second_voice_far_away_is_not_part_of_the_word(say, hush, pause_s):
+    far = say("fall", seconds=0.7, before_s=0, after_s=0, level=0.008, noise_db=SILENT)
+    word = say("rise", seconds=0.6, before_s=pause_s, after_s=pause_s, noise_db=SILENT)
+    wave = np.pad(np.concatenate([far, word, far]), 8_000)
+    wave = wave + hush(len(wave) / 16_000)
+    start_s = 0.5 + 0.7 + pause_s
+    assert near(find_speech(wave), start_s, start_s + 0.6)
+
+
+@pytest.mark.corpora
+@pytest.mark.parametrize(("word", "most"), [("athena", 0.06), ("heycomputer", 0.24), ("hadouken", 0.02)])
+def test_takes_of_a_real_wake_word_are_found_at_similar_lengths(word: str, most: float) -> None:
+    data = Path(os.environ.get("EARMARK_DATA", "../shared/data"))
+    if not (data / "wake_words" / "manifest.tsv").exists():
+        pytest.skip(f"no wake_words in {data}; set EARMARK_DATA")
+    manifest = read_manifest(data / "wake_words" / "manifest.tsv")
+    clips = [clip for clip in manifest.clips if (clip.label, clip.split) == (word, "choose")]
+    found = [find_speech(audio.read(manifest.locate(clip))) for clip in clips]
+    lengths_s = np.array([part[1] - part[0] for part in found if part is not None])
+    assert len(lengths_s) >= 0.98 * len(clips)
+    assert np.mean(lengths_s > 1.5 * np.median(lengths_s)) <= most
 
 
 @pytest.mark.parametrize("noise_db", [-30, -20, -10])

@@ -1,4 +1,4 @@
-"""Speech in a take: energy above the noise floor, band by band."""
+"""Speech in a take: energy above the noise around it, band by band."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -24,10 +24,15 @@ STAY_SHARE = 0.25
 BRIDGE_S = 0.15  # the closure of a plosive inside a word
 JOIN_S = 0.3  # the pause between the words of one keyword
 CLICK_S = 0.06  # a shorter span is not speech, unless it ends a word (the release of a plosive)
+FAR_DB = 15.0  # a part that is weaker by more than this is not joined: another voice, far away …
+FAR_S = 0.3  # … or the end of the word, if it is shorter and right beside it
 WORD_S = 0.1  # shortest isolated word
 WORD_SHARE = 0.55  # least height of a word, as a share of the height of speech in dB: breath and rustle are lower
 MARGIN_S = 0.03  # added on each side: a weak fricative begins before it is found
 CUT_OUT_S = 0.4  # a shorter take with speech is a word that was cut out
+STEADY_S = 0.15  # noise is steady for so long …
+STEADY_DB = 1.1  # … with less than this standard deviation, as a mean over the bands; speech has at least 1.5 dB
+VOWEL_DB = 8.0  # steady sound less than this below the loudest speech may be a vowel
 SILENT_DB = -75.0  # of full scale, in the loudest band: below is silence
 
 
@@ -67,7 +72,7 @@ def find_speech(wave: Wave) -> tuple[float, float] | None:
 
 
 def spoken_parts(wave: Wave) -> list[SpokenPart]:
-    """Spoken parts of a take, in order; parts less than 0.3 s apart are joined.
+    """Spoken parts of a take, in order; parts of similar level less than 0.3 s apart are joined.
 
     Args:
         wave: shape (n,), 16 kHz.
@@ -77,11 +82,11 @@ def spoken_parts(wave: Wave) -> list[SpokenPart]:
         return []
     # The 90th percentile, not the peak: a click is loud but short.
     height_db = float(np.percentile(excess_db, 90))
-    spans = _bridge(_without_clicks(_active(excess_db, height_db)), BRIDGE_S)
+    spans = _bridge(_without_clicks(_active(excess_db, height_db)), BRIDGE_S, level_db, FAR_S)
     words = [span for span in spans if _is_word(excess_db[span[0] : span[1]], height_db)]
     power = 10 ** (level_db / 10)
     parts = []
-    for start, stop in _bridge(words, JOIN_S):
+    for start, stop in _bridge(words, JOIN_S, level_db):
         begin_s, end_s = max(0.0, start * HOP_S - MARGIN_S), min(len(wave) / SAMPLE_RATE, stop * HOP_S + MARGIN_S)
         parts.append(SpokenPart(round(begin_s, 3), round(end_s, 3), float(power[start:stop].sum())))
     return parts
@@ -125,8 +130,45 @@ def _levels(wave: Wave) -> tuple[Levels, Levels]:
     # Average three frames: the level of steady noise then varies by 1–2 dB instead of 3.
     padded_bands = np.pad(bands, ((1, 1), (0, 0)), mode="edge")
     smooth_db = 10 * np.log10((padded_bands[:-2] + bands + padded_bands[2:]) / 3 + 1e-12)
-    floor_db = np.maximum(np.percentile(smooth_db, 15, axis=0), SILENT_DB - ENTER_DB)
+    floor_db = np.maximum(_floor(smooth_db), SILENT_DB - ENTER_DB)
     return 10 * np.log10(bands.sum(axis=1) + 1e-12), (smooth_db - floor_db).max(axis=1)
+
+
+def _floor(bands_db: Levels) -> Levels:
+    """Level of the noise in each band: that of the nearest steady noise, of two sides the louder one.
+
+    Noise stays within 1 dB in most bands, also after a step in level; speech changes. Digital silence and the closed
+    gate of a microphone are steady too, but quieter than the noise on the other side of the word.
+
+    Args:
+        bands_db: shape (t, bands).
+
+    Returns:
+        Shape (t, bands); without steady noise the level that a band exceeds 85 % of the time, shape (1, bands).
+    """
+    count = round(STEADY_S / HOP_S)
+    if len(bands_db) < count:
+        return np.percentile(bands_db, 15, axis=0, keepdims=True)
+    mean_db = _running_mean(bands_db, count)
+    spread_db = np.sqrt(np.maximum(_running_mean(bands_db**2, count) - mean_db**2, 0)).mean(axis=1)
+    power = (10 ** (bands_db / 10)).sum(axis=1)
+    # The level that the take exceeds for 0.1 s: a click does not raise it.
+    loud = np.sort(power)[-10]
+    quiet = _running_mean(power[:, None], count)[:, 0] < loud * 10 ** (-VOWEL_DB / 10)
+    steady = np.flatnonzero((spread_db < STEADY_DB) & quiet)
+    if not len(steady):
+        return np.percentile(bands_db, 15, axis=0, keepdims=True)
+    after = np.searchsorted(steady + count // 2, np.arange(len(bands_db)))
+    before = np.maximum(after - 1, 0)
+    # The lower edge of the noise: the weak end of a word may raise the mean.
+    floors_db = mean_db[steady] - 2
+    return np.maximum(floors_db[before], floors_db[np.minimum(after, len(steady) - 1)])
+
+
+def _running_mean(values: Levels, count: int) -> Levels:
+    """Mean of each `count` successive rows."""
+    sums = np.cumsum(np.pad(values, ((1, 0), (0, 0))), axis=0)
+    return (sums[count:] - sums[:-count]) / count
 
 
 def _active(excess_db: Levels, height_db: float) -> Iterator[Span]:
@@ -151,15 +193,20 @@ def _without_clicks(spans: Iterable[Span]) -> Iterator[Span]:
             yield start, stop
 
 
-def _bridge(spans: Iterable[Span], gap_s: float) -> Iterator[Span]:
-    """Join spans that are at most `gap_s` apart."""
+def _bridge(spans: Iterable[Span], gap_s: float, level_db: Levels, far_s: float = 0.0) -> Iterator[Span]:
+    """Join spans that are at most `gap_s` apart, but none of `far_s` or more that is far weaker than the other."""
     open_span: Span | None = None
-    for start, stop in spans:
-        if open_span is not None and (start - open_span[1]) * HOP_S <= gap_s + 1e-9:
-            open_span = open_span[0], stop
+    for span in spans:
+        if open_span is None:
+            open_span = span
             continue
-        if open_span is not None:
+        weak, loud = sorted((open_span, span), key=lambda each: level_db[slice(*each)].max())
+        far = level_db[slice(*weak)].max() < level_db[slice(*loud)].max() - FAR_DB
+        near = (span[0] - open_span[1]) * HOP_S <= gap_s + 1e-9
+        if near and not (far and weak[1] - weak[0] >= far_s / HOP_S):
+            open_span = open_span[0], span[1]
+        else:
             yield open_span
-        open_span = start, stop
+            open_span = span
     if open_span is not None:
         yield open_span
