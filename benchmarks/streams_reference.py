@@ -17,7 +17,7 @@ from accuracy import folder_of
 from numpy.typing import NDArray
 from streams_audio import find_spoken, silence
 from streams_runs import FileRun, Trial, jobs_of
-from streams_sets import StreamSet
+from streams_sets import DITHER, StreamSet
 
 from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
@@ -107,11 +107,12 @@ def session(content: bytes) -> Callable[[Floats], Floats]:
 
 def prototype(trial: Trial) -> Prototype:
     """Mean over the takes of the unit mean of the frames whose centers are in the word."""
-    means, counts = [], []
+    means, counts, generator = [], [], np.random.default_rng(0)
     for take in trial.keyword.takes:
         wave, spoken = np.asarray(take.wave, np.float32), find_spoken(np.asarray(take.wave, np.float32))
         start_s, end_s = (spoken.start_s, spoken.end_s) if spoken else (0.0, len(wave) / SAMPLE_RATE)
-        frames = frames_of(np.concatenate([silence(MARGIN_S), wave, silence(MARGIN_S)]))
+        padded = np.concatenate([silence(MARGIN_S), wave, silence(MARGIN_S)])
+        frames = frames_of(padded + DITHER * generator.standard_normal(len(padded), np.float32))
         centers_s = CENTER_S + HOP_S * np.arange(len(frames)) - MARGIN_S
         inside = (centers_s >= start_s - HOP_S / 2) & (centers_s <= end_s + HOP_S / 2)
         means.append(unit(frames[inside].mean(axis=0)))
