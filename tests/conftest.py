@@ -1,5 +1,6 @@
 """What tests of the runtime share: an encoder that is a page of NumPy, and words made of gliding tones."""
 
+import os
 import sys
 import warnings
 from contextlib import contextmanager
@@ -21,6 +22,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 # How long an example takes depends on the machine and on what else runs there.
 settings.register_profile("earmark", deadline=None, max_examples=60)
 settings.load_profile("earmark")
+
+# Most tests use encoders of a page of NumPy, for which an hour of background would take minutes.
+os.environ.setdefault("EARMARK_BACKGROUND", "none")
 
 SAMPLE_RATE = 16_000
 HOP = 640
@@ -79,13 +83,21 @@ class StandIn:
         return StandInStream(self)
 
     def embed_windows(self, frames, stops, length):
-        rows = []
-        for stop, frames_back in zip(stops, np.broadcast_to(length, np.shape(stops)), strict=True):
-            window = frames[max(0, stop - frames_back) : stop]
-            rows.append(np.concatenate([third.mean(axis=0) for third in np.array_split(window.repeat(3, axis=0), 3)]))
-        found = np.stack(rows) if rows else np.zeros((0, self.dimension), np.float32)
+        # Means of the thirds of each window, with shares of the frames at their borders; an empty window is silence.
+        sums = np.concatenate([np.zeros((1, frames.shape[1])), np.cumsum(frames, axis=0, dtype=np.float64)])
+        stops = np.clip(np.asarray(stops, np.int64), 0, len(frames))
+        starts = np.maximum(0, stops - length)
+        borders = starts[:, None] + (stops - starts)[:, None] * np.arange(4) / 3
+        whole = np.minimum(borders.astype(np.int64), len(frames) - 1)
+        upto = sums[whole] + (borders - whole)[..., None] * frames[whole]
+        thirds = np.diff(upto, axis=1) / (np.maximum(1, stops - starts) / 3)[:, None, None]
+        found = thirds.reshape(len(stops), self.dimension)
         found = found - found.mean(axis=1, keepdims=True)
         return (found / (np.linalg.norm(found, axis=1, keepdims=True) + 1e-6)).astype(np.float32)
+
+    def compare_windows(self, frames, starts, stops, references):
+        found = self.embed_windows(frames, stops.ravel(), (stops - starts).ravel()).reshape(*starts.shape, -1)
+        return np.einsum("kmnd,kdn->kmn", found, references)
 
     def embed(self, wave):
         frames = self.frames(wave)
@@ -105,6 +117,7 @@ class SumEncoder:
         self.card = {}
 
     embed_windows: Any = Encoder.embed_windows
+    compare_windows: Any = Encoder.compare_windows
 
     def frames(self, wave):
         stream = self.stream()
@@ -150,6 +163,15 @@ def _say(*pitches_hz, seconds=0.6, before_s=0.4, after_s=0.4, level=0.1, noise_d
 
 
 WORDS = {"rise": (200, 500, 1200), "fall": (1500, 600, 250), "bow": (300, 1500, 300)}
+
+
+@pytest.fixture
+def shipped_background(tmp_path_factory, monkeypatch):
+    """Thresholds are measured on the shipped background; its frames are computed once in a session."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if base.name.startswith("popen-") else base  # one folder for all processes of pytest-xdist
+    monkeypatch.delenv("EARMARK_BACKGROUND")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(shared / "cache"))
 
 
 class Run(NamedTuple):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
 
 
@@ -12,6 +14,8 @@ def blocks(language):
     return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("shipped_background")
 def test_the_tour_runs_as_it_stands(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("EARMARK_STORE", str(tmp_path / "keywords.earmark"))
     monkeypatch.setattr(sys, "path", [*sys.path])
@@ -27,6 +31,8 @@ def test_the_tour_is_short():
     assert len(tour.splitlines()) <= 24
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("shipped_background")
 def test_the_transcript_is_what_the_demo_prints(tmp_path):
     command = [sys.executable, "-m", "earmark", "demo", "--out", "earmark-demo.png"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=True)

@@ -55,6 +55,8 @@ def run_alone(script: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("shipped_background")
 def test_the_demo_is_enrolled_and_found_without_anything_but_the_runtime():
     result = json.loads(run_alone(_DEMO))
     assert result["loaded"] == []
@@ -90,6 +92,8 @@ def test_a_recording_is_indexed_and_searched_without_anything_but_the_runtime():
     assert all(any(overlap_s(found, true) > 0.5 * length_s(true) for true in truth) for found in result["found"])
 
 
+@pytest.mark.slow
+@pytest.mark.usefixtures("shipped_background")
 def test_a_keyword_is_restricted_to_one_voice_without_anything_but_the_runtime():
     both, _, restricted = run_alone((EXAMPLES / "one_voice.py").read_text(encoding="utf-8")).partition("for Slt:")
     assert both.count("score") > restricted.count("score") == restricted.count("voice") > 0

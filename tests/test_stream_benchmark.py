@@ -65,6 +65,7 @@ def corpora(tmp_path_factory):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("shipped_background")
 def test_the_benchmark_of_streams_measures_tiny_corpora(corpora, tmp_path):
     page = tmp_path / "streams.md"
     command = [sys.executable, str(ROOT / "benchmarks" / "streams.py"), "--data", str(corpora), "--out", str(page)]

@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from earmark import audio
+from earmark.store.store import KeywordStore
 
 BAD = {
     "empty": "the file is empty",
@@ -188,3 +190,46 @@ def test_without_matplotlib_the_error_names_the_cure(enrolled, talk, tmp_path, m
     result = enrolled("detect", talk, "--plot", tmp_path / "a.png")
     assert result.code == 2
     assert '[plots]"' in result.err
+
+
+def make_earlier(name):
+    """Store a keyword as an earlier version did: without parts."""
+    with KeywordStore() as store:
+        known = store.get(name)
+        store.save(replace(known, parts=None, threshold=0.9), replace=known)
+
+
+def test_keywords_of_an_earlier_version_are_converted_once_with_one_note(enrolled, takes, talk):
+    assert enrolled("enroll", "again", *takes, "--false-alarms-per-hour", "5").code == 0
+    for name in ("rise", "again"):
+        make_earlier(name)
+    first = enrolled("detect", talk, "--json")
+    assert (first.code, first.err.count("note: "), first.err.count("\n")) == (0, 1, 1)
+    assert len(objects(first.out)) == 1
+    with KeywordStore() as store:
+        assert [(kept.name, kept.rate, kept.threshold) for kept in store.all()] == [
+            ("again", 5, 0.8),
+            ("rise", 0.5, 0.87),
+        ]
+        assert all(kept.parts is not None for kept in store.all())
+    assert enrolled("detect", talk).err == ""
+
+
+def test_more_takes_convert_a_keyword_of_an_earlier_version(enrolled, takes):
+    make_earlier("rise")
+    result = enrolled("enroll", "rise", takes[0], "--add")
+    assert "score 0.87 (0.5 false alarms per hour), for the same rate as before, 0.5\n" in result.out
+
+
+def test_another_rate_for_a_keyword_of_another_encoder_names_the_cure(enrolled, talk, make_encoder, monkeypatch):
+    other = make_encoder(name="new", fingerprint="f" * 48)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: other)
+    result = enrolled("detect", talk, "--false-alarms-per-hour", "1")
+    assert (result.code, result.err.count("\n")) == (2, 1)
+    assert "earmark keywords reembed" in result.err
+
+
+def test_the_help_shows_the_default_rate(run):
+    from earmark.spotting.enrollment import FALSE_ALARMS_PER_HOUR
+
+    assert f"{FALSE_ALARMS_PER_HOUR:g} for a new keyword" in " ".join(run("enroll", "--help").out.split())

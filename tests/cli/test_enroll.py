@@ -42,10 +42,10 @@ def test_takes_are_shown_and_the_keyword_is_saved(run, takes):
     assert (result.code, result.err) == (0, "")
     assert all(str(path) in result.out for path in takes)
     assert "saved 'rise': 5 takes, 0.7" in result.out
-    assert "score 0.85" in result.out
+    assert "score 0.87 (0.5 false alarms per hour)" in result.out
     listed = run("keywords", "list").out
     assert "rise" in listed
-    assert "0.85" in listed
+    assert "0.87" in listed
 
 
 def test_remarks_are_in_the_row_of_their_take(run, takes, say):

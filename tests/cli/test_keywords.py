@@ -7,7 +7,7 @@ def test_a_keyword_is_shown_with_its_takes(enrolled, takes):
 
 def test_the_list_shows_encoder_rate_and_speaker(enrolled, stand_in):
     (row,) = [line for line in enrolled("keywords", "list").out.splitlines() if "rise" in line]
-    assert all(text in row for text in ("1 per hour", stand_in.fingerprint[:12], "any"))
+    assert all(text in row for text in ("0.5 per hour", stand_in.fingerprint[:12], "any"))
 
 
 def test_a_shipped_encoder_is_listed_by_its_name():

@@ -157,6 +157,20 @@ def test_an_embedding_is_the_direction_of_the_sum_of_its_frames(encoders):
         assert row == pytest.approx(total / np.linalg.norm(total), abs=1e-5)
 
 
+def test_compared_windows_are_embedded_windows(encoders):
+    generator = np.random.default_rng(0)
+    frames = generator.standard_normal((40, 8)).astype(np.float32)
+    stops = generator.integers(1, 41, (3, 5, 2))
+    starts = stops - generator.integers(2, 15, stops.shape)  # some begin before the first frame
+    references = generator.standard_normal((3, 8, 2)).astype(np.float32)
+    references /= np.linalg.norm(references, axis=1, keepdims=True)
+    compared = encoders["little"].compare_windows(frames, starts, stops, references)
+    for place in np.ndindex(compared.shape):
+        which, _, column = place
+        embedded = encoders["little"].embed_windows(frames, [stops[place]], stops[place] - starts[place])[0]
+        assert compared[place] == pytest.approx(embedded @ references[which, :, column], abs=1e-5)
+
+
 def test_samples_of_other_types_are_the_same_audio(encoders):
     wave = np.round(noise(1) * 32768).clip(-32768, 32767)
     as_float = encoders["little"].embed((wave / 32768).astype(np.float64))

@@ -7,6 +7,7 @@ import pytest
 from earmark.core import audio
 from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
+from earmark.spotting.detector import Detector
 from earmark.spotting.enrollment import enroll, extend, reembed
 from earmark.spotting.takes import EnrollmentError, TakeWarning
 
@@ -68,7 +69,7 @@ def test_good_takes_make_a_keyword_without_remarks(takes, stand_in):
     keyword = enroll("rise", takes, encoder=stand_in, sources=[f"{n}.wav" for n in range(5)])
     assert (keyword.name, len(keyword.takes), keyword.embeddings.shape) == ("rise", 5, (5, 60))
     assert keyword.encoder == stand_in.fingerprint
-    assert keyword.threshold == 0.85
+    assert (keyword.threshold, keyword.rate) == (0.87, 0.5)
     assert keyword.duration_s == pytest.approx(0.6, abs=0.12)
     np.testing.assert_allclose(np.linalg.norm(keyword.embeddings, axis=1), 1, atol=1e-5)
     assert keyword.takes[3].source == "3.wav"
@@ -183,16 +184,38 @@ def test_another_encoder_embeds_the_same_takes(takes, stand_in, make_encoder):
     assert converted.takes == keyword.takes
 
 
-def test_the_same_encoder_keeps_the_threshold_and_another_the_rate(takes, stand_in, make_encoder):
-    keyword = replace(enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=10), threshold=0.77)
-    assert (reembed(keyword, stand_in).threshold, extend(keyword, takes[:1], encoder=stand_in).threshold) == (
-        0.77,
-        0.77,
-    )
+def test_the_rate_stays_and_an_unknown_rate_keeps_the_threshold_of_the_same_encoder(takes, stand_in, make_encoder):
+    keyword = enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=10)
+    unknown = replace(keyword, threshold=0.77, rate=None)
     other = make_encoder(fingerprint="0" * 48)
-    for known, threshold in ((keyword, 0.75), (replace(keyword, rate=None), 0.85)):
-        assert (reembed(known, other).threshold, extend(known, takes[:1], encoder=other).threshold) == (threshold,) * 2
+    cases = ((keyword, stand_in, 0.75), (unknown, stand_in, 0.77), (keyword, other, 0.75), (unknown, other, 0.87))
+    for known, encoder, threshold in cases:
+        assert reembed(known, encoder).threshold == threshold
+        assert extend(known, takes[:1], encoder=encoder).threshold == threshold
     assert reembed(keyword, stand_in, false_alarms_per_hour=100).threshold == 0.5
+
+
+def test_a_keyword_of_an_earlier_version_is_converted_from_its_takes(takes, stand_in):
+    keyword = enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=10)
+    earlier = replace(keyword, parts=None, threshold=0.99)
+    with pytest.raises(InputError, match="earmark keywords reembed rise"):
+        _ = earlier.part_prototypes
+    converted = reembed(earlier, stand_in)
+    np.testing.assert_array_equal(converted.parts, keyword.parts)
+    assert (converted.threshold, converted.rate) == (0.75, 10)
+    # Where the rate is unknown, it is the one that the threshold had.
+    for threshold, rate in ((0.8, 5), (0.85, 1), (0.99, 0.1)):
+        assert reembed(replace(earlier, threshold=threshold, rate=None), stand_in).rate == rate
+
+
+def test_a_detector_converts_keywords_of_an_earlier_version_with_one_warning(takes, stand_in):
+    known = enroll("rise", takes, encoder=stand_in, false_alarms_per_hour=10)
+    earlier = [replace(known, name=name, parts=None) for name in ("rise", "again")]
+    with pytest.warns(UserWarning, match="'rise', 'again'") as caught:
+        detector = Detector([*earlier, replace(known, name="new")], encoder=stand_in)
+    assert len(caught) == 1
+    assert [(keyword.rate, keyword.threshold) for keyword in detector.keywords] == [(10, 0.75)] * 3
+    assert earlier[0].parts is None
 
 
 def test_a_keyword_with_more_takes_is_the_one_enrolled_with_all_of_them(takes, stand_in):

@@ -393,7 +393,7 @@ def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: Keywor
     execute("PRAGMA user_version = 7")
     before = store.path.read_bytes()
     for work in (store.names, lambda: store.save(keyword("computer"))):
-        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 3\); upgrade"):
+        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 4\); upgrade"):
             work()
     assert store.path.read_bytes() == before
 

@@ -42,7 +42,10 @@ def demo(
     files = bundled.take_files()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TakeWarning)  # the table shows the remarks
-        keyword = enroll(bundled.KEYWORD, files, encoder=loaded, sources=[file.name for file in files])
+        with console.progress_bar() as progress:
+            keyword = enroll(
+                bundled.KEYWORD, files, encoder=loaded, sources=[file.name for file in files], progress=progress
+            )
     console.say(f"Enrolled {keyword.name!r} from five takes:")
     print_takes(keyword.takes)
     detector = Detector([keyword], encoder=loaded)

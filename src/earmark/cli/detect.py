@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from earmark.cli import console, options
+from earmark.cli import console, enrolled, options
 from earmark.cli.commands import command
 from earmark.cli.settings import Flag, options_from
 
@@ -121,14 +121,15 @@ def _detector(
             raise InputError(f"{kept.path}: no keywords yet; make one: earmark enroll NAME FILE...")
         needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
         speakers = [kept.get_speaker(name) for name in needed]
-    encoder, speaker_encoder = load_encoder(encoder_name), None
-    if false_alarms_per_hour is not None:
-        settings = settings.model_copy(update={"threshold": encoder.calibration.threshold(false_alarms_per_hour)})
+        encoder, speaker_encoder = load_encoder(encoder_name), None
+        keywords = enrolled.convert_earlier(kept, keywords, encoder)
     if speakers:
         from earmark.models.speaker_encoder import load_speaker_encoder
 
         speaker_encoder = load_speaker_encoder(speaker_encoder_name)
     try:
+        if false_alarms_per_hour is not None:
+            keywords = enrolled.at_rate(keywords, encoder, false_alarms_per_hour, settings)
         detector = Detector(
             keywords,
             encoder=encoder,

@@ -44,7 +44,8 @@ def enroll(
         # Errors that need no audio come first.
         known = check_enrolling(kind, name, add=add, replace=replace)
         speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None
-        keyword = enroll_files(kind, name, files, load_encoder(encoder), known, false_alarms_per_hour)
+        loaded = load_encoder(encoder)
+        keyword = enroll_files(kind, name, files, loaded, known, false_alarms_per_hour)
         keyword = changed(keyword, only_speaker=speaker)
         # With `known` the store refuses to replace what another program changed meanwhile.
         kept.save(keyword, replace=known or replace)
@@ -55,6 +56,6 @@ def enroll(
     console.say(
         f"saved {keyword.name!r}: {count} take{'s' * (count != 1)}, {keyword.duration_s:.2f} s long, "
         f"{kind.found_at} {keyword.threshold:.2f}{how_often}"
-        f"{threshold_origin(known, keyword.encoder, false_alarms_per_hour)}"
+        f"{threshold_origin(known, keyword, false_alarms_per_hour)}"
         + (f", only for speaker {keyword.only_speaker!r}" if keyword.only_speaker else "")
     )

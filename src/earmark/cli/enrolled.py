@@ -2,15 +2,20 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from earmark.cli import console
+from earmark.core.errors import EarmarkError
 
 if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
     from earmark.models.speaker_encoder import SpeakerEncoder
+    from earmark.spotting.detector import DetectorSettings
     from earmark.spotting.enrolled import Enrolled
+    from earmark.spotting.keyword import Keyword
     from earmark.spotting.speaker import Speaker, Verification
     from earmark.spotting.takes import Take
     from earmark.store.store import KeywordStore
@@ -50,10 +55,20 @@ def keyword_kind(store: "KeywordStore") -> Kind:
         get=store.get,
         save=store.save,
         remove=store.remove,
-        enroll=enrollment.enroll,
-        extend=enrollment.extend,
-        reembed=enrollment.reembed,
+        enroll=_with_bar(enrollment.enroll),
+        extend=_with_bar(enrollment.extend),
+        reembed=_with_bar(enrollment.reembed),
     )
+
+
+def _with_bar(work: Callable[..., Any]) -> Callable[..., Any]:
+    """The same function with a progress bar."""
+
+    def drawn(*given: Any, **named: Any) -> Any:
+        with console.progress_bar() as progress:
+            return work(*given, progress=progress, **named)
+
+    return drawn
 
 
 def speaker_kind(store: "KeywordStore") -> Kind:
@@ -125,8 +140,36 @@ def reembed(kind: Kind, names: Sequence[str] | None, encoder: Any, rate: float |
         kind.save(converted, replace=known)
         console.say(
             f"converted {kind.label}{converted.name!r} to {encoder.name}: {kind.found_at} {converted.threshold:.2f}"
-            f"{threshold_origin(known, converted.encoder, rate)}"
+            f"{threshold_origin(known, converted, rate)}"
         )
+
+
+def at_rate(
+    keywords: "Iterable[Keyword]", encoder: "Encoder", rate: float, settings: "DetectorSettings"
+) -> "list[Keyword]":
+    """The keywords with their thresholds for another rate of false alarms."""
+    from earmark.spotting.background import with_threshold
+
+    with console.progress_bar() as progress:
+        return [with_threshold(keyword, encoder, rate, settings=settings, progress=progress) for keyword in keywords]
+
+
+def convert_earlier(store: "KeywordStore", keywords: "Sequence[Keyword]", encoder: "Encoder") -> "list[Keyword]":
+    """Convert the keywords that an earlier version enrolled with this encoder, in the store too, with one note."""
+    from earmark.spotting.enrollment import convert_earlier as convert
+
+    converted, count = [], 0
+    with console.progress_bar() as progress:
+        for keyword in keywords:
+            (current,) = convert([keyword], encoder, progress=progress)
+            converted.append(current)
+            if current is not keyword:
+                count += 1
+                with suppress(EarmarkError):  # a store that cannot be written still serves; it is converted each time
+                    store.save(current, replace=keyword)
+    if count:
+        console.note(f"converted {count} keyword{'s' * (count != 1)} of an earlier version from the stored takes")
+    return converted
 
 
 def recordings_of(files: Iterable[Path]) -> list[Path]:
@@ -140,20 +183,21 @@ def recordings_of(files: Iterable[Path]) -> list[Path]:
     return [path for file in files for path in (recordings_in(file, below=False) if file.is_dir() else [file])]
 
 
-def threshold_origin(known: "Enrolled | None", encoder: str, rate: float | None) -> str:
+def threshold_origin(known: "Enrolled | None", current: "Enrolled", rate: float | None) -> str:
     """Explain the value of a threshold, as the end of a sentence; empty if the user gave the rate.
 
     Args:
         known: the keyword or speaker before the command.
-        encoder: fingerprint of its encoder now.
+        current: the keyword or speaker now.
         rate: the rate that the user gave.
     """
     if known is None or rate is not None:
         return ""
-    if known.encoder == encoder:
+    has_same_encoder = known.encoder == current.encoder
+    if has_same_encoder and known.threshold == current.threshold:
         return ", as before"
-    if known.rate is not None:
-        return f", for the same rate as before, {known.rate:g}"
+    if current.rate is not None and (has_same_encoder or known.rate is not None):
+        return f", for the same rate as before, {current.rate:g}"
     return ", for the default rate: the earlier rate is unknown, and the encoder is another one"
 
 

@@ -27,7 +27,7 @@ SpeakerEncoderName = Annotated[
 FalseAlarms = Annotated[
     float | None,
     typer.Option(
-        "--false-alarms-per-hour", metavar="RATE", help="False alarms to accept per hour; 1 for a new keyword."
+        "--false-alarms-per-hour", metavar="RATE", help="False alarms to accept per hour; 0.5 for a new keyword."
     ),
 ]
 OnlySpeaker = Annotated[

@@ -54,7 +54,7 @@ def enroll(
     count = len(speaker.takes)
     console.say(
         f"saved speaker {speaker.name!r}: {count} take{'s' * (count != 1)}, {kind.found_at} {speaker.threshold:.2f}"
-        f"{enrolled.threshold_origin(known, speaker.encoder, false_accepts)}"
+        f"{enrolled.threshold_origin(known, speaker, false_accepts)}"
     )
 
 

@@ -60,6 +60,15 @@ class Calibration:
             )
         return float(np.interp(math.log(rate), np.log(self.rates), self.thresholds))
 
+    def rate(self, threshold: float) -> float:
+        """Return the rate of a threshold, the inverse of `threshold`: at most the largest rate, at least the smallest.
+
+        >>> Calibration((1, 100), (0.8, 0.6), slope=20).rate(0.7)
+        10.0
+        """
+        rate = math.exp(np.interp(-threshold, -np.asarray(self.thresholds), np.log(self.rates)))
+        return min(self.rates[-1], max(self.rates[0], float(f"{rate:.3g}")))
+
     def probability(self, score: float, threshold: float) -> float:
         """Return the probability that a detection is true: 0.5 if its score is the threshold, more for a higher score.
 

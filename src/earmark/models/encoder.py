@@ -130,13 +130,46 @@ class Encoder:
         sums = np.zeros((len(frames) + 1, frames.shape[1]))
         np.cumsum(frames, axis=0, out=sums[1:])
         lengths = np.atleast_1d(length)[:, None]
-        share = np.round(lengths * np.arange(self.parts + 1) / self.parts).astype(np.int64)
+        share = _border(lengths, np.arange(self.parts + 1), self.parts)
         edges = np.clip(np.asarray(stops)[:, None] - lengths + share, 0, len(frames))
         columns = np.split(sums, self.parts, axis=1)
         total = np.concatenate(
             [column[edges[:, part + 1]] - column[edges[:, part]] for part, column in enumerate(columns)], axis=1
         )
         return unit(total, tiny=1e-9).astype(np.float32)
+
+    def compare_windows(
+        self, frames: Floats, starts: NDArray[np.integer], stops: NDArray[np.integer], references: Floats
+    ) -> Floats:
+        """Compare windows of the same frames, each with a reference of its own.
+
+        The cost hardly depends on the number of windows: it is two products of the running sums of the frames, one
+        with the references and one with themselves. Memory grows with t², so give long audio in blocks.
+
+        Args:
+            frames: shape (t, width), from `frames` or `Stream.push`.
+            starts: first frame of each window, shape (k, m, n). Windows are cut at frame 0.
+            stops: frame after the last one of each window, shape (k, m, n).
+            references: unit vectors, shape (k, d, n): windows [i, :, j] are compared with the vector [i, :, j].
+
+        Returns:
+            Cosine similarities of the embeddings of the windows, shape (k, m, n).
+        """
+        sums = np.zeros((len(frames) + 1, frames.shape[1]))
+        np.cumsum(frames, axis=0, out=sums[1:])
+        which, column = np.arange(len(starts))[:, None, None], np.arange(starts.shape[2])
+        sizes, product, square = stops - starts, np.zeros(starts.shape), np.full(starts.shape, 1e-12)
+        width = frames.shape[1] // self.parts
+        for part in range(self.parts):
+            own = slice(part * width, (part + 1) * width)
+            first = np.maximum(starts + _border(sizes, part, self.parts), 0)
+            last = np.maximum(starts + _border(sizes, part + 1, self.parts), 0)
+            projected = sums[:, own] @ references[:, own]
+            product += projected[which, last, column] - projected[which, first, column]
+            gram = sums[:, own] @ sums[:, own].T
+            power = gram.diagonal()
+            square += power[first] + power[last] - 2 * gram[first, last]
+        return (product / np.sqrt(square)).astype(np.float32)
 
     def step(self, wave: Floats, state: dict[str, Floats]) -> tuple[Floats, dict[str, Floats]]:
         """Run the graph of the encoder on the next samples of a stream.
@@ -153,6 +186,11 @@ class Encoder:
 
     def __repr__(self) -> str:
         return f"Encoder({self.name!r}, dimension={self.dimension}, fingerprint={self.fingerprint!r})"
+
+
+def _border(lengths: NDArray[np.integer], part: int | NDArray[np.integer], parts: int) -> NDArray[np.int64]:
+    """Frames from the start of windows to the start of one of their equal parts."""
+    return np.round(lengths * part / parts).astype(np.int64)
 
 
 class Stream:

@@ -6,6 +6,7 @@ gate accepts or rejects (`speaker_gate`) → detections.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +41,9 @@ class DetectorSettings(Settings):
     """Detector settings. Times in seconds."""
 
     tempos: tuple[Annotated[float, Field(gt=0.2, lt=5)], ...] = Field(
-        default=(0.85, 1.0, 1.2), min_length=1, description="Window lengths, relative to the length of the keyword."
+        default=(0.7, 0.85, 1.0, 1.2, 1.4),
+        min_length=1,
+        description="Window lengths, relative to the length of the keyword.",
     )
     smoothing_s: float = Field(default=0.12, ge=0, le=1, description="A score is the mean over this time.")
     hold_s: float = Field(
@@ -96,7 +99,8 @@ class Detector:
     embeds only the audio of such detections.
 
     Args:
-        keywords: one or more with different names, all enrolled with this encoder.
+        keywords: one or more with different names, all enrolled with this encoder. Those of an earlier version are
+            converted from their takes, with one warning.
         encoder: the shipped one by default.
         settings: detector settings.
         speakers: must contain the speakers to whom keywords are restricted.
@@ -122,7 +126,7 @@ class Detector:
             from earmark.models.encoder import load_encoder
 
             encoder = load_encoder()
-        self.keywords = _checked(keywords, encoder)
+        self.keywords = _converted(_checked(keywords, encoder), encoder)
         self.encoder = encoder
         self.settings = settings or DetectorSettings()
         own = [keyword.threshold for keyword in self.keywords]
@@ -276,3 +280,18 @@ def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyw
         if names.count(name) > 1:
             raise InputError(f"{name!r} is given twice; names must differ", key="keywords")
     return keywords
+
+
+def _converted(keywords: tuple[Keyword, ...], encoder: Encoder) -> tuple[Keyword, ...]:
+    """Convert keywords of an earlier version, with one warning."""
+    names = [keyword.name for keyword in keywords if keyword.parts is None]
+    if not names:
+        return keywords
+    from earmark.spotting.enrollment import convert_earlier
+
+    warnings.warn(
+        f"{', '.join(map(repr, names))}: enrolled by an earlier version, and converted from the takes each time; "
+        "convert once: earmark keywords reembed",
+        stacklevel=3,
+    )
+    return tuple(convert_earlier(keywords, encoder))

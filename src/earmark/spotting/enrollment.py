@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.core.audio import AudioInput
 from earmark.core.errors import InputError
 from earmark.core.names import clean_name
+from earmark.core.progress import Progress, no_progress
+from earmark.spotting.background import BackgroundChoice, with_threshold
 from earmark.spotting.enrolled import OperatingPoint, operating_point, with_embeddings
 from earmark.spotting.keyword import Keyword, embed_words, find_word, remark_outliers, word_length_s
+from earmark.spotting.parts import WHOLE
 from earmark.spotting.speaker import Speaker, embed_voices, find_voice, remark_voices
 from earmark.spotting.takes import EnrollmentError, TakeLabel, audio_list, take_labels, warn_of_remarks
 
@@ -18,7 +22,7 @@ if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
     from earmark.models.speaker_encoder import SpeakerEncoder
 
-FALSE_ALARMS_PER_HOUR = 1.0
+FALSE_ALARMS_PER_HOUR = 0.5
 """Default rate of false alarms per hour of a keyword."""
 
 FALSE_ACCEPTS = 0.05
@@ -33,6 +37,8 @@ def enroll(
     sources: Sequence[str] = (),
     false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR,
     only_speaker: str | None = None,
+    background: BackgroundChoice = "shipped",
+    progress: Progress = no_progress,
 ) -> Keyword:
     """Make a keyword from one or more takes; five are good.
 
@@ -46,6 +52,10 @@ def enroll(
         sources: origin of each take, kept and used in messages; the paths by default.
         false_alarms_per_hour: expected rate in audio without the word; sets the keyword's threshold.
         only_speaker: name of the only speaker who may trigger the keyword, see `enroll_speaker`.
+        background: audio without the word, on which the threshold is measured; by default 107 minutes that ship with
+            earmark. None takes the threshold of all keywords from the card of the encoder, without measuring.
+        progress: called while the threshold is measured, and before that once for each encoder with seconds of the
+            background.
 
     Returns:
         The keyword. Problems of usable takes are in their `remarks`.
@@ -63,7 +73,9 @@ def enroll(
         raise EnrollmentError(f"{name}: no takes; record the word one to ten times")
     encoder = _encoder(encoder)
     point = operating_point(encoder, false_alarms_per_hour, FALSE_ALARMS_PER_HOUR)
-    return _keyword(name, given, take_labels(name, given, sources), encoder, point, only_speaker)
+    labels = take_labels(name, given, sources)
+    keyword = _keyword(name, given, labels, encoder, point, only_speaker)
+    return _remarked(_calibrated(keyword, encoder, point, background, progress), labels)
 
 
 def extend(
@@ -73,6 +85,8 @@ def extend(
     encoder: Encoder | None = None,
     sources: Sequence[str] = (),
     false_alarms_per_hour: float | None = None,
+    background: BackgroundChoice = "shipped",
+    progress: Progress = no_progress,
 ) -> Keyword:
     """Add takes to a keyword.
 
@@ -82,6 +96,8 @@ def extend(
         encoder: embeds all takes; the shipped one by default.
         sources: origin of each new take.
         false_alarms_per_hour: as in `reembed`.
+        background: as in `enroll`.
+        progress: as in `enroll`.
 
     Raises:
         EnrollmentError: as in `enroll`.
@@ -91,23 +107,52 @@ def extend(
         TakeWarning: once for each remark.
     """
     encoder, given = _encoder(encoder), audio_list(takes)
-    point = operating_point(encoder, false_alarms_per_hour, FALSE_ALARMS_PER_HOUR, keyword)
+    point = _operating_point(keyword, encoder, false_alarms_per_hour)
     labels = take_labels(keyword.name, given, sources, keyword.takes)
     every = [*(take.wave for take in keyword.takes), *given]
-    return _keyword(keyword.name, every, labels, encoder, point, keyword.only_speaker)
+    longer = _keyword(keyword.name, every, labels, encoder, point, keyword.only_speaker)
+    return _remarked(_calibrated(longer, encoder, point, background, progress), labels)
 
 
-def reembed(keyword: Keyword, encoder: Encoder, *, false_alarms_per_hour: float | None = None) -> Keyword:
-    """Embed the takes of a keyword with another encoder.
+def reembed(
+    keyword: Keyword,
+    encoder: Encoder,
+    *,
+    false_alarms_per_hour: float | None = None,
+    background: BackgroundChoice = "shipped",
+    progress: Progress = no_progress,
+) -> Keyword:
+    """Embed the takes of a keyword with another encoder, or those of a keyword of an earlier version again.
 
     Args:
         keyword: made with any encoder.
         encoder: embeds the takes.
-        false_alarms_per_hour: as in `enroll`. By default the same encoder keeps the threshold, and another one gets the
-            threshold for the keyword's rate, or for the default rate where that is unknown.
+        false_alarms_per_hour: as in `enroll`. By default the keyword's rate. Where that is unknown, the same encoder
+            keeps the threshold, and another one gets the threshold for the default rate. A keyword of an earlier
+            version gets the threshold for the rate that its threshold had then.
+        background: as in `enroll`.
+        progress: as in `enroll`.
     """
-    point = operating_point(encoder, false_alarms_per_hour, FALSE_ALARMS_PER_HOUR, keyword)
-    return with_embeddings(keyword, embed_words(keyword.takes, encoder), encoder, point)
+    point = _operating_point(keyword, encoder, false_alarms_per_hour)
+    parts = embed_words(keyword.takes, encoder)
+    changed = replace(with_embeddings(keyword, parts[:, WHOLE], encoder, point), parts=parts)
+    return _calibrated(changed, encoder, point, background, progress)
+
+
+def convert_earlier(
+    keywords: Iterable[Keyword],
+    encoder: Encoder,
+    *,
+    background: BackgroundChoice = "shipped",
+    progress: Progress = no_progress,
+) -> list[Keyword]:
+    """Convert the keywords that an earlier version enrolled with this encoder, as `reembed`; the others stay."""
+    return [
+        reembed(keyword, encoder, background=background, progress=progress)
+        if keyword.parts is None and keyword.encoder == encoder.fingerprint
+        else keyword
+        for keyword in keywords
+    ]
 
 
 def enroll_speaker(
@@ -199,19 +244,41 @@ def _keyword(
     only_speaker: str | None,
 ) -> Keyword:
     found = [find_word(take, label) for take, label in zip(given, labels, strict=True)]
-    embeddings = embed_words(found, encoder)
-    takes = remark_outliers(found, labels, embeddings, point.threshold)
-    warn_of_remarks(takes)
+    parts = embed_words(found, encoder)
     return Keyword(
         name=name,
-        takes=tuple(takes),
-        embeddings=embeddings,
+        takes=tuple(found),
+        embeddings=parts[:, WHOLE],
+        parts=parts,
         threshold=point.threshold,
         encoder=encoder.fingerprint,
         rate=point.rate,
-        duration_s=word_length_s(takes),
+        duration_s=word_length_s(found),
         only_speaker=only_speaker,
     )
+
+
+def _remarked(keyword: Keyword, labels: Sequence[TakeLabel]) -> Keyword:
+    """The keyword with remarks on takes that are unlike the others; warns of all remarks."""
+    takes = remark_outliers(keyword, labels)
+    warn_of_remarks(takes)
+    return replace(keyword, takes=tuple(takes))
+
+
+def _operating_point(keyword: Keyword, encoder: Encoder, rate: float | None) -> OperatingPoint:
+    if rate is None and keyword.parts is None and keyword.encoder == encoder.fingerprint:
+        # The scores of an earlier version were others, so its threshold does not stay, but the rate of it.
+        rate = encoder.calibration.rate(keyword.threshold) if keyword.rate is None else keyword.rate
+    return operating_point(encoder, rate, FALSE_ALARMS_PER_HOUR, keyword)
+
+
+def _calibrated(
+    keyword: Keyword, encoder: Encoder, point: OperatingPoint, background: BackgroundChoice, progress: Progress
+) -> Keyword:
+    """The keyword with the threshold for its rate; an unknown rate keeps the threshold."""
+    if point.rate is None:
+        return keyword
+    return with_threshold(keyword, encoder, point.rate, background, progress=progress)
 
 
 def _speaker(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,9 +11,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.audio import AudioInput, Wave
+from earmark.core.errors import InputError
 from earmark.core.names import clean_name
-from earmark.core.vectors import unit
+from earmark.core.vectors import unit, unit_mean
 from earmark.spotting.enrolled import Enrolled
+from earmark.spotting.parts import SHORTEST, WHOLE, PartRules, embed_parts
 from earmark.spotting.speech import find_speech, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
 
@@ -34,16 +37,48 @@ class Keyword(Enrolled):
 
     Attributes:
         duration_s: length of the word in seconds.
+        parts: embeddings of the parts of the word, shape (k, 7, d), rows of unit length, in the order of `parts.SPANS`;
+            None in a keyword that an earlier version enrolled.
         only_speaker: name of the only speaker who may trigger it; None for any speaker.
     """
 
     duration_s: float
+    parts: Floats | None = None
     only_speaker: str | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.only_speaker is not None:
             object.__setattr__(self, "only_speaker", clean_name(self.only_speaker, of="speaker"))
+
+    @property
+    def part_prototypes(self) -> Floats:
+        """The mean embedding of each part over the takes, scaled to unit length; shape (7, d).
+
+        Raises:
+            InputError: an earlier version enrolled the keyword, without parts.
+        """
+        if self.parts is None:
+            raise InputError(
+                f"keyword {self.name!r} was enrolled by an earlier version; convert it: earmark keywords reembed "
+                f"{shlex.quote(self.name)}"
+            )
+        return np.stack([unit_mean(part) for part in self.parts.swapaxes(0, 1)])
+
+
+def take_scores(parts: Floats, duration_s: float) -> Floats:
+    """Score of each take against the prototypes of the others.
+
+    Args:
+        parts: of at least two takes, shape (k, 7, d).
+        duration_s: length of the word.
+
+    Returns:
+        Shape (k,).
+    """
+    others = unit(parts.sum(axis=0) - parts)
+    similarity = np.einsum("kpd,kpd->pk", parts, others)
+    return PartRules.of([duration_s]).combine(similarity[..., None])[:, 0]
 
 
 def find_word(given: AudioInput, label: TakeLabel) -> Take:
@@ -92,8 +127,15 @@ def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> Fl
 
 
 def embed_words(takes: Sequence[Take], encoder: Encoder) -> Floats:
-    """Embed the word of each take, shape (k, d)."""
-    return np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in takes])
+    """Embed the parts of the word of each take, shape (k, 7, d); see `parts.SPANS`."""
+    return np.stack([_embed_word(take, encoder) for take in takes])
+
+
+def _embed_word(take: Take, encoder: Encoder) -> Floats:
+    frames = encoder.frames(take.wave)
+    stop = min(len(frames), max(1, round(take.end_s / encoder.hop_s)))
+    length = max(SHORTEST, stop - round(take.start_s / encoder.hop_s))
+    return embed_parts(encoder, frames, stop, length)
 
 
 def word_length_s(takes: Sequence[Take]) -> float:
@@ -104,26 +146,26 @@ def word_length_s(takes: Sequence[Take]) -> float:
     return float(np.clip(mean, SHORTEST_WINDOW_S, LONGEST_S))
 
 
-def remark_outliers(
-    takes: Sequence[Take], labels: Sequence[TakeLabel], embeddings: Floats, threshold: float
-) -> list[Take]:
+def remark_outliers(keyword: Keyword, labels: Sequence[TakeLabel]) -> list[Take]:
     """The takes, with a remark on each one that the others would not find and that differs much more than they do."""
-    remarked = list(takes)
-    for index, similarity in _outliers(embeddings, threshold):
+    remarked = list(keyword.takes)
+    for index, similarity in _outliers(keyword):
         remarked[index] = remarked[index].with_remark(
             f"{labels[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
         )
     return remarked
 
 
-def _outliers(embeddings: Floats, threshold: float) -> list[tuple[int, float]]:
+def _outliers(keyword: Keyword) -> list[tuple[int, float]]:
     """Index and similarity of each outlier."""
-    if len(embeddings) < 3:
+    parts = keyword.parts
+    if parts is None or len(parts) < 3:
         return []
-    # Each take against the prototype of the others.
-    others = unit(embeddings.sum(axis=0) - embeddings)
-    similarities = np.sum(embeddings * others, axis=1)
-    middle = np.median(similarities)
-    deviation = max(1.4826 * float(np.median(np.abs(similarities - middle))), SMALLEST_DEVIATION)
-    limit = min(threshold, middle - OUTLIER_DEVIATIONS * deviation)
-    return [(index, float(similarity)) for index, similarity in enumerate(similarities) if similarity < limit]
+    # Each take against the prototypes of the others.
+    similarities = np.sum(parts * unit(parts.sum(axis=0) - parts), axis=2)
+    scores = PartRules.of([keyword.duration_s]).combine(similarities.T[..., None])[:, 0]
+    whole = similarities[:, WHOLE]
+    middle = np.median(whole)
+    deviation = max(1.4826 * float(np.median(np.abs(whole - middle))), SMALLEST_DEVIATION)
+    is_odd = (whole < middle - OUTLIER_DEVIATIONS * deviation) & (scores < keyword.threshold)
+    return [(int(index), float(whole[index])) for index in np.flatnonzero(is_odd)]

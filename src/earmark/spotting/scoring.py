@@ -1,4 +1,4 @@
-"""Scores of keywords: the best cosine of each prototype with the windows that end at a frame, smoothed."""
+"""Scores of keywords: the similarity of the best window that ends at a frame, by its parts, smoothed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.parts import SHORTEST, PartRules, part_borders
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -22,22 +23,28 @@ class Windows:
 
     Args:
         keywords: their prototypes and lengths.
-        encoder: embeds windows of frames.
+        encoder: compares windows of frames.
         tempos: window lengths relative to the length of the keyword.
 
     Attributes:
+        count: number of keywords.
         longest: the longest window, in frames.
     """
 
     def __init__(self, keywords: Sequence[Keyword], encoder: Encoder, tempos: Sequence[float]) -> None:
         self._encoder = encoder
-        self.prototypes: Floats = np.stack([keyword.prototype for keyword in keywords])
-        hop_s = encoder.hop_s
-        wanted = [{max(1, round(tempo * keyword.duration_s / hop_s)) for tempo in tempos} for keyword in keywords]
-        # Keywords share the embeddings of one length.
-        self.lengths: Ints = np.array(sorted(set().union(*wanted)))
-        self.longest = int(self.lengths[-1])
-        self._unwanted = np.array([[length not in own for own in wanted] for length in self.lengths.tolist()])
+        self.count = len(keywords)
+        durations_s = np.array([keyword.duration_s for keyword in keywords])
+        self._rules = PartRules.of(durations_s)
+        # Shape (7, d, n_keywords): each part of a window is compared with the same part of its keyword.
+        self._prototypes = np.stack([keyword.part_prototypes for keyword in keywords], axis=-1).astype(np.float64)
+        lengths = np.round(np.multiply.outer(tempos, durations_s / encoder.hop_s)).astype(np.int64)
+        self._lengths: Ints = np.maximum(SHORTEST, lengths)  # shape (tempos, n_keywords)
+        self.longest = int(self._lengths.max())
+        first, last = part_borders(self._lengths)
+        # Borders of the parts relative to the end of their window, shape (7, tempos, 1, n_keywords).
+        self._starts = (first - self._lengths)[:, :, None]
+        self._stops = (last - self._lengths)[:, :, None]
 
     def score(self, frames: Floats, past: int, first: int) -> tuple[Floats, Ints]:
         """Score the windows that end with each frame.
@@ -50,14 +57,18 @@ class Windows:
         Returns:
             Score of each keyword's best window, and the length of that window in frames; both of shape (n, n_keywords).
         """
-        stops = np.arange(past + 1, len(frames) + 1)
-        # All lengths in one call: a live chunk is one or two frames, and a call costs more than its arithmetic.
-        every = self._encoder.embed_windows(frames, np.tile(stops, len(self.lengths)), self.lengths.repeat(len(stops)))
-        similarity = (every @ self.prototypes.T).reshape(len(self.lengths), len(stops), -1)
+        ends = np.arange(past + 1, len(frames) + 1)[:, None]
+        similarity = self._encoder.compare_windows(
+            frames, self._flat(ends + self._starts), self._flat(ends + self._stops), self._prototypes
+        )
+        score = self._rules.combine(similarity).reshape(len(self._lengths), len(ends), self.count)
         # A window starts to count when the stream covers half of it: one or two frames resemble anything.
-        similarity[2 * (first + stops) < self.lengths[:, None]] = 0
-        similarity[np.broadcast_to(self._unwanted[:, None], similarity.shape)] = -2
-        return similarity.max(axis=0), self.lengths[similarity.argmax(axis=0)]
+        score[2 * (first + ends) < self._lengths[:, None]] = 0
+        best = score.argmax(axis=0)
+        return score.max(axis=0), np.take_along_axis(self._lengths, best, axis=0)
+
+    def _flat(self, borders: Ints) -> Ints:
+        return borders.reshape(len(borders), -1, self.count)
 
 
 class StreamScorer:
@@ -76,7 +87,7 @@ class StreamScorer:
         self.count = 0
         self._windows, self._smoothing, self._block = windows, smoothing, block
         self._frames: Floats | None = None
-        self._scores = np.zeros((smoothing - 1, len(windows.prototypes)), np.float32)
+        self._scores = np.zeros((smoothing - 1, windows.count), np.float32)
         self._lengths = np.ones(self._scores.shape, np.int64)
 
     def push(self, frames: Floats) -> Iterator[tuple[Floats, Ints, Ints]]:

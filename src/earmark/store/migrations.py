@@ -71,6 +71,10 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE keyword ADD COLUMN false_alarms_per_hour REAL",
         "ALTER TABLE speaker ADD COLUMN false_accepts REAL",
     ),
+    (
+        # As embeddings, seven rows for each take: the whole word, its quarters and its halves; NULL: not computed yet.
+        "ALTER TABLE keyword ADD COLUMN parts BLOB",
+    ),
 )
 
 

@@ -12,6 +12,7 @@ from earmark.core.audio import pack, unpack
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.names import fold
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.parts import SPANS
 from earmark.spotting.speaker import Speaker
 from earmark.spotting.takes import Take
 
@@ -56,7 +57,7 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
     key = connection.execute(
         "INSERT INTO keyword"
         " (name, folded, created, duration_s, threshold, encoder, dimension, embeddings, only_speaker,"
-        " false_alarms_per_hour) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " false_alarms_per_hour, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             keyword.name,
             fold(keyword.name),
@@ -68,6 +69,7 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword,
             _bytes(keyword.embeddings),
             speaker,
             keyword.rate,
+            None if keyword.parts is None else _bytes(keyword.parts),
         ),
     ).lastrowid
     _insert_takes(connection, "take", "keyword", key, takes)
@@ -110,18 +112,21 @@ def is_kept(connection: sqlite3.Connection, known: Keyword | Speaker) -> bool:
 
 def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Keyword:
     """Read a keyword that the table contains."""
-    key, name, created, duration_s, threshold, encoder, dimension, embeddings, speaker, rate = connection.execute(
-        "SELECT keyword.id, keyword.name, keyword.created, duration_s, keyword.threshold, keyword.encoder,"
-        " keyword.dimension, keyword.embeddings, speaker.name, false_alarms_per_hour"
-        " FROM keyword LEFT JOIN speaker ON speaker.id = keyword.only_speaker WHERE keyword.folded = ?",
-        (folded,),
-    ).fetchone()
+    key, name, created, duration_s, threshold, encoder, dimension, embeddings, speaker, rate, parts = (
+        connection.execute(
+            "SELECT keyword.id, keyword.name, keyword.created, duration_s, keyword.threshold, keyword.encoder,"
+            " keyword.dimension, keyword.embeddings, speaker.name, false_alarms_per_hour, keyword.parts"
+            " FROM keyword LEFT JOIN speaker ON speaker.id = keyword.only_speaker WHERE keyword.folded = ?",
+            (folded,),
+        ).fetchone()
+    )
     try:
         return Keyword(
             name=name,
             takes=_takes(connection, "take", "keyword", key),
             embeddings=_matrix(embeddings, dimension),
             duration_s=duration_s,
+            parts=None if parts is None else _matrix(parts, dimension).reshape(-1, len(SPANS), dimension),
             threshold=threshold,
             encoder=encoder,
             created=created,

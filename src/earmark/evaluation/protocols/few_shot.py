@@ -349,7 +349,7 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings ask for better takes, but the lists are fixed
             waves = [audio.read(folder / path) for path in paths]
-            return enroll(_unique_name(pair, label), waves, encoder=encoder, sources=paths)
+            return enroll(_unique_name(pair, label), waves, encoder=encoder, sources=paths, background=None)
 
     enrolled = []
     for label in pair.keywords:

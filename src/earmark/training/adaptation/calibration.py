@@ -76,7 +76,7 @@ def calibrate_like(
         raise InputError(
             f"{pairs}: no pair has the length of a word, so no keyword can be enrolled; adapt to more recordings"
         )
-    again = [reembed(keyword, adapted, false_alarms_per_hour=1.0) for keyword in enrolled]
+    again = [reembed(keyword, adapted, false_alarms_per_hour=1.0, background=None) for keyword in enrolled]
     chosen = [recordings[row] for row in generator.permutation(len(recordings)).tolist()]
     detectors = Detector(enrolled, encoder=first), Detector(again, encoder=adapted)
     counts, scored_s = _count_alarms(detectors, sources, chosen, 60 * minutes, progress)
@@ -174,7 +174,7 @@ def _enroll(
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", TakeWarning)
                 waves = [_read_padded(manifest, clip) for clip in takes]
-                keywords.append(enroll(f"mined {number}", waves, encoder=encoder))
+                keywords.append(enroll(f"mined {number}", waves, encoder=encoder, background=None))
         except EnrollmentError:
             continue
         sources.append({(manifest.folder / clip.path).resolve() for clip in takes})

@@ -189,7 +189,9 @@ def _keywords(
                 with warnings.catch_warnings():
                     warnings.simplefilter("ignore", TakeWarning)
                     takes = [bank.wave(clip) for clip in clips[:_TAKES]]
-                    keywords.append(enroll(f"{name} {number}", takes, encoder=encoder))
+                    keywords.append(
+                        enroll(f"{name} {number}", takes, encoder=encoder, false_alarms_per_hour=1.0, background=None)
+                    )
             except EnrollmentError:
                 continue
             for clip in clips[_TAKES : _TAKES + _TESTS_PER_WORD]:

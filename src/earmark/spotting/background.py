@@ -1,0 +1,265 @@
+"""Background audio sets the threshold of each keyword: how often does audio without the word reach a score?"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from importlib.resources import as_file, files
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import platformdirs
+from numpy.typing import NDArray
+
+from earmark.core.arrays import read_array, write_array
+from earmark.core.audio import SAMPLE_RATE, blocks, duration_s
+from earmark.core.errors import EarmarkError, InputError
+from earmark.core.progress import Progress, follow, no_progress
+from earmark.spotting.enrolled import check_encoder
+from earmark.spotting.keyword import Keyword, take_scores
+from earmark.spotting.scoring import StreamScorer, Windows
+
+if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
+    from earmark.spotting.detector import DetectorSettings
+
+Floats = NDArray[np.float32]
+
+VARIABLE = "EARMARK_BACKGROUND"
+"""Environment variable: a recording to use in place of the shipped one; "none" for the thresholds of the card."""
+
+SHORTEST_S = 60.0
+"""A shorter background is refused; ten minutes are good."""
+
+TAIL_EVENTS, TAIL_SHAPE = 40, -0.1
+EVENT_GAP_S = 0.5
+# Chosen on words that no result is reported on, see docs/decisions/0013.
+_FEWEST_TAKES, _TAKES_MARGIN, _TAKES_WEIGHT = 3, 0.15, 0.5
+_PIECE = 4096  # frames between two calls of the progress
+_BLOCK = 128  # frames to score at a time: fastest of 32 … 512
+_HALF_LIMIT = 6e4  # half precision ends at 65504
+
+
+@dataclass(frozen=True, eq=False)
+class Background:
+    """Frames of audio without the keywords.
+
+    Attributes:
+        frames: shape (t, width), as `Encoder.frames` returns them; half precision changes scores by less than 0.001.
+        hop_s: time between frames, in seconds.
+        encoder: fingerprint of the encoder that computed the frames.
+    """
+
+    frames: NDArray[np.floating]
+    hop_s: float
+    encoder: str
+
+    @property
+    def hours(self) -> float:
+        """Length in hours."""
+        return len(self.frames) * self.hop_s / 3600
+
+
+BackgroundChoice = Background | Literal["shipped"] | None
+"""A background, "shipped" for that of `load_background`, or None for the threshold in the card of the encoder."""
+
+
+def load_background(encoder: Encoder, *, progress: Progress = no_progress) -> Background | None:
+    """Load the background of an encoder; its frames are computed once, and kept in the user's cache folder.
+
+    Args:
+        encoder: computes the frames, in ten seconds to a minute for the shipped 107 minutes.
+        progress: called with seconds of audio.
+
+    Returns:
+        The shipped background, or the recording that `EARMARK_BACKGROUND` names; None if it is "none".
+
+    Raises:
+        AudioError: the recording is not audio.
+        InputError: the recording is missing, or shorter than a minute.
+    """
+    chosen = os.environ.get(VARIABLE, "")
+    if chosen == "none":
+        return None
+    if chosen:
+        return _load(Path(chosen), encoder, progress)
+    with as_file(files("earmark.models") / "background.opus") as path:
+        return _load(path, encoder, progress)
+
+
+def with_threshold(
+    keyword: Keyword,
+    encoder: Encoder,
+    rate: float,
+    background: BackgroundChoice = "shipped",
+    *,
+    settings: DetectorSettings | None = None,
+    progress: Progress = no_progress,
+) -> Keyword:
+    """The keyword with its threshold for a rate of false alarms.
+
+    Args:
+        keyword: enrolled with this encoder.
+        encoder: its card has the range of rates, and the threshold where there is no background.
+        rate: false alarms per hour.
+        background: audio without the keyword; its frames are of this encoder.
+        settings: of the detector that will use the threshold.
+        progress: called with seconds of audio, then with frames.
+
+    Raises:
+        EncoderMismatch: another encoder enrolled the keyword.
+        InputError: the encoder is not calibrated for the rate, or another encoder computed the background.
+    """
+    check_encoder(keyword, encoder)
+    threshold = encoder.calibration.threshold(rate)
+    if background == "shipped":
+        background = load_background(encoder, progress=progress)
+    if background is not None:
+        events = background_events(keyword, encoder, background, settings, progress=progress)
+        threshold = _toward_takes(rate_threshold(events, background.hours, rate), keyword)
+    return replace(keyword, threshold=threshold, rate=rate)
+
+
+def background_events(
+    keyword: Keyword,
+    encoder: Encoder,
+    background: Background,
+    settings: DetectorSettings | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> Floats:
+    """Scores of the peaks of the keyword's curve over the background, at least a word and 0.5 s apart; descending.
+
+    Raises:
+        InputError: another encoder computed the background.
+    """
+    from earmark.spotting.detector import DetectorSettings
+
+    if background.encoder != encoder.fingerprint:
+        raise InputError(
+            f"of encoder {background.encoder[:12]}, not of {encoder.name!r} ({encoder.fingerprint[:12]}); load it with "
+            "load_background",
+            key="background",
+        )
+    chosen = settings or DetectorSettings()
+    windows = Windows([keyword], encoder, chosen.tempos)
+    scorer = StreamScorer(windows, max(1, round(chosen.smoothing_s / background.hop_s)), block=_BLOCK)
+    starts = range(0, len(background.frames), _PIECE)
+    curve = [
+        scores[:, 0]
+        for start in follow(starts, f"measuring the threshold ({keyword.name})", progress)
+        for scores, _, _ in scorer.push(np.asarray(background.frames[start : start + _PIECE], np.float32))
+    ]
+    return peak_scores(np.concatenate(curve), round((keyword.duration_s + EVENT_GAP_S) / background.hop_s))
+
+
+def _toward_takes(threshold: float, keyword: Keyword) -> float:
+    """Raise a threshold far below the scores of the takes: that costs hardly a hit, and fewer similar words pass."""
+    if keyword.parts is None or len(keyword.takes) < _FEWEST_TAKES:
+        return threshold
+    room = float(np.median(take_scores(keyword.parts, keyword.duration_s))) - _TAKES_MARGIN - threshold
+    return threshold + _TAKES_WEIGHT * max(0.0, room)
+
+
+def peak_scores(scores: Floats, gap: int) -> Floats:
+    """The highest scores that are at least `gap` frames apart, descending.
+
+    >>> peak_scores(np.float32([0, 3, 2, 0, 0, 1, 0]), gap=3).tolist()
+    [3.0, 1.0]
+    """
+    # One maximum for each block, then without those too close to a higher one.
+    count = len(scores) // gap * gap
+    starts = np.arange(0, count, gap)
+    places = starts + scores[:count].reshape(-1, gap).argmax(axis=1)
+    places = places[np.argsort(-scores[places], kind="stable")][: 8 * TAIL_EVENTS]
+    kept: list[int] = []
+    for place in places:
+        if all(abs(place - other) >= gap for other in kept):
+            kept.append(int(place))
+    return scores[kept]
+
+
+def rate_threshold(events: Floats | Sequence[float], hours: float, rate: float) -> float:
+    """Score that background reaches `rate` times an hour, from a generalized Pareto tail of the 40 highest events.
+
+    With the n exceedances x of the level u, the shape ξ = -0.1 and the scale σ = (1 - ξ) · mean(x - u):
+    threshold = u + σ / ξ · ((rate · hours / n)^-ξ - 1). Similarities have an upper bound, and so have their tails. One
+    shape for all keywords is more accurate than a fitted one: forty events determine a scale, but not a shape.
+
+    Args:
+        events: scores of separate events, descending.
+        hours: length of the background.
+        rate: events per hour.
+
+    >>> round(rate_threshold([0.9, 0.8, 0.7, 0.6], hours=1.0, rate=3.0), 6)
+    0.6
+    >>> round(rate_threshold([0.9, 0.8, 0.7, 0.6], hours=1.0, rate=1.0), 6)
+    0.828891
+    """
+    level_at = min(TAIL_EVENTS, len(events) - 1)
+    if level_at < 1:
+        raise EarmarkError("the background is too short for a threshold; use at least ten minutes")
+    tail = np.asarray(events[:level_at], np.float64) - float(events[level_at])
+    scale = (1 - TAIL_SHAPE) * tail.mean()
+    excess = scale / TAIL_SHAPE * ((rate * hours / level_at) ** -TAIL_SHAPE - 1)
+    threshold = float(events[level_at]) + excess
+    return float(np.clip(threshold, -1.0, 1.0))
+
+
+_loaded: dict[tuple[str, str], Background] = {}
+
+
+def _load(path: Path, encoder: Encoder, progress: Progress) -> Background:
+    if not path.is_file():
+        raise InputError(f"{path}: no such recording; correct the variable {VARIABLE}, or unset it")
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    key = encoder.fingerprint, digest
+    if key not in _loaded:
+        cached = _cache_folder() / f"{encoder.fingerprint[:32]}-{digest}.npy"
+        frames = _read_cache(cached)
+        if frames is None:
+            frames = _compute(path, encoder, progress)
+            # A full disk or a read-only home only costs the time again.
+            with suppress(EarmarkError, OSError):
+                write_array(cached, frames)
+        _loaded[key] = Background(frames, encoder.hop_s, encoder.fingerprint)
+    return _loaded[key]
+
+
+def _compute(path: Path, encoder: Encoder, progress: Progress) -> NDArray[np.floating]:
+    """Frames of a recording, computed block by block, in half precision where their values fit.
+
+    Raises:
+        InputError: the recording is too short.
+    """
+    stream, pieces, done_s, length_s = encoder.stream(), [], 0.0, duration_s(path)
+    if length_s < SHORTEST_S:
+        raise InputError(
+            f"{path}: {length_s:.0f} s of background are too short for a threshold; use at least {SHORTEST_S:.0f} s, "
+            "better ten minutes"
+        )
+    for block in blocks(path):
+        pieces.append(stream.push(block))
+        done_s += len(block) / SAMPLE_RATE
+        progress("preparing the background", done_s, length_s)
+    pieces.append(stream.finish())
+    frames = np.concatenate(pieces)
+    return frames.astype(np.float16) if np.abs(frames).max() < _HALF_LIMIT else frames
+
+
+def _cache_folder() -> Path:
+    return platformdirs.user_cache_path("earmark", appauthor=False) / "background"
+
+
+def _read_cache(path: Path) -> NDArray[np.floating] | None:
+    """Cached frames; None where there are none, or the file is damaged."""
+    try:
+        frames = read_array(path) if path.is_file() else None
+    except EarmarkError:
+        return None
+    return None if frames is None or frames.ndim != 2 or not len(frames) else frames
