@@ -139,7 +139,7 @@ class Encoder:
         return unit(total, tiny=1e-9).astype(np.float32)
 
     def compare_windows(
-        self, frames: Floats, starts: NDArray[np.integer], stops: NDArray[np.integer], references: Floats
+        self, frames: Floats, starts: NDArray[np.integer], stops: NDArray[np.integer], references: NDArray[np.floating]
     ) -> Floats:
         """Compare windows of the same frames, each with a reference of its own.
 

@@ -35,7 +35,7 @@ class Windows:
         self._encoder = encoder
         self.count = len(keywords)
         durations_s = np.array([keyword.duration_s for keyword in keywords])
-        self._rules = PartRules.of(durations_s)
+        self._rules = PartRules.of(durations_s.tolist())
         # Shape (7, d, n_keywords): each part of a window is compared with the same part of its keyword.
         self._prototypes = np.stack([keyword.part_prototypes for keyword in keywords], axis=-1).astype(np.float64)
         lengths = np.round(np.multiply.outer(tempos, durations_s / encoder.hop_s)).astype(np.int64)
