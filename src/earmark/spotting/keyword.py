@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -15,6 +15,7 @@ from earmark.core.errors import InputError
 from earmark.core.names import clean_name
 from earmark.core.vectors import unit, unit_mean
 from earmark.spotting.enrolled import Enrolled
+from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.parts import SHORTEST, WHOLE, PartRules, embed_parts
 from earmark.spotting.speech import find_speech, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
@@ -40,11 +41,13 @@ class Keyword(Enrolled):
         parts: embeddings of the parts of the word, shape (k, 7, d), rows of unit length, in the order of `parts.SPANS`;
             None in a keyword that an earlier version enrolled.
         only_speaker: name of the only speaker who may trigger it; None for any speaker.
+        calibration: where the threshold comes from, and what the scores mean.
     """
 
     duration_s: float
     parts: Floats | None = None
     only_speaker: str | None = None
+    calibration: KeywordCalibration = field(default_factory=KeywordCalibration)
 
     def __post_init__(self) -> None:
         super().__post_init__()

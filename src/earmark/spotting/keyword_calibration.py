@@ -1,0 +1,80 @@
+"""Calibration of one keyword: where its threshold comes from, and what its scores mean."""
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+ThresholdOrigin = Literal["rate", "user", "room"]
+"""Who set a threshold: the shipped background, for a rate; the user, as a number; a recording of the user's room."""
+
+
+@dataclass(frozen=True)
+class BackgroundTail:
+    """The exponential tail of the events of background audio: how often it reaches a score.
+
+    Attributes:
+        level: score that the events of the tail exceed.
+        scale: mean excess over the level.
+        count: number of events above the level.
+        hours: length of the background.
+    """
+
+    level: float
+    scale: float
+    count: int
+    hours: float
+
+    def threshold(self, rate: float) -> float:
+        """Score that background reaches `rate` times an hour, in [-1, 1].
+
+        >>> BackgroundTail(level=0.6, scale=0.05, count=40, hours=1.0).threshold(40)
+        0.6
+        """
+        return min(1.0, max(-1.0, self.level + self.scale * math.log(self.count / (rate * self.hours))))
+
+    def rate(self, threshold: float) -> float:
+        """Expected false alarms per hour at a threshold; below the level it is extrapolated.
+
+        >>> BackgroundTail(level=0.6, scale=0.05, count=40, hours=2.0).rate(0.6)
+        20.0
+        """
+        exponent = (self.level - threshold) / max(self.scale, 1e-6)
+        return self.count / self.hours * math.exp(min(50.0, exponent))
+
+
+@dataclass(frozen=True)
+class Logistic:
+    """A logistic curve from a score to the probability that a detection is right.
+
+    Attributes:
+        slope: steepness, per unit of score.
+        offset: score with probability 0.5.
+    """
+
+    slope: float
+    offset: float
+
+    def probability(self, score: float) -> float:
+        """Probability that a detection with this score is right.
+
+        >>> Logistic(slope=20.0, offset=0.6).probability(0.6)
+        0.5
+        """
+        return 1 / (1 + math.exp(-max(-50.0, min(50.0, self.slope * (score - self.offset)))))
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeywordCalibration:
+    """What is known about the scores of one keyword; None where it was not measured.
+
+    Attributes:
+        origin: who set the threshold.
+        tail: of the background on which the threshold was measured.
+        expected_misses: share of true words below the threshold.
+        logistic: probability of a detection by its score.
+    """
+
+    origin: ThresholdOrigin = "rate"
+    tail: BackgroundTail | None = None
+    expected_misses: float | None = None
+    logistic: Logistic | None = None
