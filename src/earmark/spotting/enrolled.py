@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 Thing = TypeVar("Thing", bound="Enrolled")
 
 
+def now() -> str:
+    """The time now, ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 class EncoderMismatch(InputError):
     """A keyword or speaker was enrolled with another encoder.
 
@@ -56,7 +61,7 @@ class Enrolled:
     threshold: float
     encoder: str
     rate: float | None = None
-    created: str = field(default_factory=lambda: datetime.now(UTC).isoformat(timespec="seconds"))
+    created: str = field(default_factory=now)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", clean_name(self.name, of=self.noun))

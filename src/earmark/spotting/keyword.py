@@ -16,6 +16,7 @@ from earmark.core.names import clean_name
 from earmark.core.vectors import unit, unit_mean
 from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.keyword_calibration import KeywordCalibration
+from earmark.spotting.negative import Negative
 from earmark.spotting.parts import SHORTEST, WHOLE, PartRules, embed_parts
 from earmark.spotting.speech import find_speech, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
@@ -42,17 +43,23 @@ class Keyword(Enrolled):
             None in a keyword that an earlier version enrolled.
         only_speaker: name of the only speaker who may trigger it; None for any speaker.
         calibration: where the threshold comes from, and what the scores mean.
+        negatives: audio that must not trigger it.
+        negative_parts: embeddings of the parts of the negatives, shape (n, 7, d), as `parts`.
     """
 
     duration_s: float
     parts: Floats | None = None
     only_speaker: str | None = None
     calibration: KeywordCalibration = field(default_factory=KeywordCalibration)
+    negatives: tuple[Negative, ...] = ()
+    negative_parts: Floats | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.only_speaker is not None:
             object.__setattr__(self, "only_speaker", clean_name(self.only_speaker, of="speaker"))
+        if len(self.negatives) != (0 if self.negative_parts is None else len(self.negative_parts)):
+            raise InputError(f"keyword '{self.name}': {len(self.negatives)} negatives need as many rows of embeddings")
 
     @property
     def part_prototypes(self) -> Floats:

@@ -72,8 +72,72 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         "ALTER TABLE speaker ADD COLUMN false_accepts REAL",
     ),
     (
-        # As embeddings, seven rows for each take: the whole word, its quarters and its halves; NULL: not computed yet.
-        "ALTER TABLE keyword ADD COLUMN parts BLOB",
+        # The embeddings of a keyword by one encoder; `keyword.encoder` names the encoder that detects it.
+        """
+        CREATE TABLE embedding (
+            id INTEGER PRIMARY KEY,
+            keyword INTEGER NOT NULL REFERENCES keyword ON DELETE CASCADE,
+            stage TEXT NOT NULL,  -- detector or verifier
+            encoder TEXT NOT NULL,  -- fingerprint
+            dimension INTEGER NOT NULL,
+            parts INTEGER NOT NULL,  -- vectors of a take: 1, the whole word; 7, as in `earmark.spotting.parts.SPANS`
+            takes BLOB NOT NULL,  -- little-endian float32, `parts` rows of `dimension` for each take
+            negatives BLOB NOT NULL,  -- as takes
+            UNIQUE (keyword, stage, encoder)
+        )
+        """,
+        """
+        INSERT INTO embedding (keyword, stage, encoder, dimension, parts, takes, negatives)
+            SELECT id, 'detector', encoder, dimension, 1, embeddings, x'' FROM keyword
+        """,
+        "ALTER TABLE keyword DROP COLUMN embeddings",
+        "ALTER TABLE keyword DROP COLUMN dimension",
+        "ALTER TABLE keyword ADD COLUMN calibration TEXT",  # JSON: the fields of KeywordCalibration; NULL: the defaults
+        # A keyword before its last change is a row too, with takes and negatives of its own, so that the change can be
+        # undone. `former_of` is the keyword as it is now, `change` what was changed last.
+        "ALTER TABLE keyword ADD COLUMN former_of INTEGER REFERENCES keyword ON DELETE CASCADE",
+        "ALTER TABLE keyword ADD COLUMN change TEXT NOT NULL DEFAULT ''",
+        "CREATE UNIQUE INDEX keyword_former_of ON keyword (former_of)",
+        # Audio that must not trigger the keyword, as a user marked it.
+        """
+        CREATE TABLE negative (
+            id INTEGER PRIMARY KEY,
+            keyword INTEGER NOT NULL REFERENCES keyword ON DELETE CASCADE,
+            sound BLOB NOT NULL,  -- FLAC, 16 kHz, 16 bits
+            start_s REAL NOT NULL,
+            end_s REAL NOT NULL,
+            source TEXT NOT NULL,
+            created TEXT NOT NULL  -- ISO 8601, UTC
+        )
+        """,
+        "CREATE INDEX negative_keyword ON negative (keyword)",
+        # Audio of the user's room whose score comes close to the threshold or exceeds it, for review.
+        """
+        CREATE TABLE near_miss (
+            id INTEGER PRIMARY KEY,
+            keyword INTEGER NOT NULL REFERENCES keyword ON DELETE CASCADE,
+            sound BLOB NOT NULL,  -- FLAC, 16 kHz, 16 bits
+            start_s REAL NOT NULL,
+            end_s REAL NOT NULL,
+            score REAL NOT NULL,
+            source TEXT NOT NULL,
+            created TEXT NOT NULL  -- ISO 8601, UTC
+        )
+        """,
+        "CREATE INDEX near_miss_keyword ON near_miss (keyword)",
+        # Where a keyword was detected last: in a kept clip or in a recording.
+        """
+        CREATE TABLE last_detection (
+            keyword INTEGER PRIMARY KEY REFERENCES keyword ON DELETE CASCADE,
+            path TEXT NOT NULL,
+            start_s REAL NOT NULL,
+            end_s REAL NOT NULL,
+            is_clip INTEGER NOT NULL,  -- 1: a clip that earmark wrote
+            created TEXT NOT NULL  -- ISO 8601, UTC
+        )
+        """,
+        # Files of the user's own encoders.
+        "CREATE TABLE encoder (fingerprint TEXT PRIMARY KEY, path TEXT NOT NULL)",
     ),
 )
 

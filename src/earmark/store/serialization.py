@@ -1,4 +1,4 @@
-"""Keywords and speakers as rows of the tables of a store."""
+"""Takes and speakers as rows of the tables of a store, and what all rows share."""
 
 import json
 import sqlite3
@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.audio import pack, unpack
-from earmark.core.errors import EarmarkError, InputError
+from earmark.core.errors import EarmarkError
 from earmark.core.names import fold
-from earmark.spotting.keyword import Keyword
-from earmark.spotting.parts import SPANS
 from earmark.spotting.speaker import Speaker
 from earmark.spotting.takes import Take
 
@@ -28,51 +26,22 @@ def take_rows(takes: Iterable[Take]) -> list[TakeRow]:
             pack(take.wave),
             float(take.start_s),
             float(take.end_s),
-            take.source.encode(errors="replace").decode(),  # a file name may contain bytes that are not text
+            text_of(take.source),
             json.dumps(take.remarks, ensure_ascii=False),
         )
         for take in takes
     ]
 
 
+def text_of(source: str) -> str:
+    """The source of a take as valid text: a file name may contain bytes that are not."""
+    return source.encode(errors="replace").decode()
+
+
 def names_in(connection: sqlite3.Connection, table: str) -> dict[str, str]:
-    """Names in a table by their folded form, in alphabetical order."""
-    return dict(connection.execute(f"SELECT folded, name FROM {table} ORDER BY folded"))
-
-
-def insert_keyword(connection: sqlite3.Connection, path: Path, keyword: Keyword, takes: Sequence[TakeRow]) -> None:
-    """Insert a keyword whose name is not in the table.
-
-    Raises:
-        InputError: the keyword is restricted to a speaker who is not in the store.
-    """
-    speaker = None
-    if keyword.only_speaker is not None:
-        known = connection.execute("SELECT id FROM speaker WHERE folded = ?", (fold(keyword.only_speaker),)).fetchone()
-        if known is None:
-            who = keyword.only_speaker
-            cure = f"enroll the speaker first: earmark speakers enroll {who} FILE..."
-            raise InputError(f"{path}: no speaker '{who}', to whom keyword '{keyword.name}' is restricted; {cure}")
-        (speaker,) = known
-    key = connection.execute(
-        "INSERT INTO keyword"
-        " (name, folded, created, duration_s, threshold, encoder, dimension, embeddings, only_speaker,"
-        " false_alarms_per_hour, parts) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            keyword.name,
-            fold(keyword.name),
-            keyword.created,
-            float(keyword.duration_s),
-            float(keyword.threshold),
-            keyword.encoder,
-            keyword.embeddings.shape[1],
-            _bytes(keyword.embeddings),
-            speaker,
-            keyword.rate,
-            None if keyword.parts is None else _bytes(keyword.parts),
-        ),
-    ).lastrowid
-    _insert_takes(connection, "take", "keyword", key, takes)
+    """Names in a table by their folded form, in alphabetical order; without former states of keywords."""
+    current = " WHERE former_of IS NULL" if table == "keyword" else ""
+    return dict(connection.execute(f"SELECT folded, name FROM {table}{current} ORDER BY folded"))
 
 
 def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Sequence[TakeRow]) -> None:
@@ -90,52 +59,23 @@ def write_speaker(connection: sqlite3.Connection, speaker: Speaker, takes: Seque
             float(speaker.threshold),
             speaker.encoder,
             speaker.embeddings.shape[1],
-            _bytes(speaker.embeddings),
+            as_bytes(speaker.embeddings),
             speaker.rate,
         ),
     )
     (key,) = connection.execute("SELECT id FROM speaker WHERE folded = ?", (fold(speaker.name),)).fetchone()
     connection.execute("DELETE FROM speaker_take WHERE speaker = ?", (key,))
-    _insert_takes(connection, "speaker_take", "speaker", key, takes)
+    insert_takes(connection, "speaker_take", "speaker", key, takes)
 
 
-def is_kept(connection: sqlite3.Connection, known: Keyword | Speaker) -> bool:
-    """Whether the store still contains this keyword or speaker, unchanged since it was read."""
-    table, takes = ("keyword", "take") if isinstance(known, Keyword) else ("speaker", "speaker_take")
+def is_kept_speaker(connection: sqlite3.Connection, known: Speaker) -> bool:
+    """Whether the store still contains this speaker, unchanged since it was read."""
     kept = connection.execute(
-        f"SELECT created, encoder, (SELECT count(*) FROM {takes} WHERE {takes}.{table} = {table}.id)"
-        f" FROM {table} WHERE folded = ?",
+        "SELECT created, encoder, (SELECT count(*) FROM speaker_take WHERE speaker_take.speaker = speaker.id)"
+        " FROM speaker WHERE folded = ?",
         (fold(known.name),),
     ).fetchone()
     return bool(kept == (known.created, known.encoder, len(known.takes)))
-
-
-def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Keyword:
-    """Read a keyword that the table contains."""
-    key, name, created, duration_s, threshold, encoder, dimension, embeddings, speaker, rate, parts = (
-        connection.execute(
-            "SELECT keyword.id, keyword.name, keyword.created, duration_s, keyword.threshold, keyword.encoder,"
-            " keyword.dimension, keyword.embeddings, speaker.name, false_alarms_per_hour, keyword.parts"
-            " FROM keyword LEFT JOIN speaker ON speaker.id = keyword.only_speaker WHERE keyword.folded = ?",
-            (folded,),
-        ).fetchone()
-    )
-    try:
-        return Keyword(
-            name=name,
-            takes=_takes(connection, "take", "keyword", key),
-            embeddings=_matrix(embeddings, dimension),
-            duration_s=duration_s,
-            parts=None if parts is None else _matrix(parts, dimension).reshape(-1, len(SPANS), dimension),
-            threshold=threshold,
-            encoder=encoder,
-            created=created,
-            only_speaker=speaker,
-            rate=rate,
-        )
-    except (ValueError, TypeError) as error:
-        message = f"{path}: keyword '{name}' is damaged ({error}); remove it and enroll it again"
-        raise EarmarkError(message) from error
 
 
 def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Speaker:
@@ -146,11 +86,11 @@ def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Spe
         (folded,),
     ).fetchone()
     try:
-        takes = _takes(connection, "speaker_take", "speaker", key)
+        takes = read_takes(connection, "speaker_take", "speaker", key)
         return Speaker(
             name=name,
             takes=takes,
-            embeddings=_matrix(embeddings, dimension),
+            embeddings=as_matrix(embeddings, dimension),
             threshold=threshold,
             encoder=encoder,
             created=created,
@@ -161,15 +101,25 @@ def read_speaker(connection: sqlite3.Connection, folded: str, path: Path) -> Spe
         raise EarmarkError(message) from error
 
 
-def _insert_takes(
+def insert_takes(
     connection: sqlite3.Connection, table: str, of: str, key: int | None, takes: Sequence[TakeRow]
 ) -> None:
+    """Insert the takes of a keyword or speaker.
+
+    Args:
+        connection: to the store.
+        table: of the takes.
+        of: its column with the key of the keyword or speaker.
+        key: that key.
+        takes: as `take_rows` returns them.
+    """
     connection.executemany(
         f"INSERT INTO {table} ({of}, {_TAKE_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", [(key, *take) for take in takes]
     )
 
 
-def _takes(connection: sqlite3.Connection, table: str, of: str, key: int) -> tuple[Take, ...]:
+def read_takes(connection: sqlite3.Connection, table: str, of: str, key: int) -> tuple[Take, ...]:
+    """Read the takes of a keyword or speaker; arguments as those of `insert_takes`."""
     rows = connection.execute(f"SELECT {_TAKE_COLUMNS} FROM {table} WHERE {of} = ? ORDER BY id", (key,))
     return tuple(
         Take(unpack(sound), start_s, end_s, source, tuple(json.loads(remarks)))
@@ -177,9 +127,11 @@ def _takes(connection: sqlite3.Connection, table: str, of: str, key: int) -> tup
     )
 
 
-def _bytes(embeddings: NDArray[np.float32]) -> bytes:
+def as_bytes(embeddings: NDArray[np.float32]) -> bytes:
+    """Embeddings of any shape as little-endian float32."""
     return embeddings.astype("<f4").tobytes()
 
 
-def _matrix(packed: bytes, dimension: int) -> NDArray[np.float32]:
+def as_matrix(packed: bytes, dimension: int) -> NDArray[np.float32]:
+    """Embeddings from `as_bytes`, shape (n, dimension)."""
     return np.frombuffer(packed, "<f4").reshape(-1, dimension).astype(np.float32)

@@ -9,11 +9,11 @@ import os
 import shlex
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace as changed
 from pathlib import Path
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self, TypeVar
 
 import platformdirs
@@ -22,17 +22,20 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.core.files import atomic_path
 from earmark.core.names import fold
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.near_miss import NearMiss
 from earmark.spotting.speaker import Speaker
 from earmark.store import database
-from earmark.store.serialization import (
-    insert_keyword,
-    is_kept,
-    names_in,
-    read_keyword,
-    read_speaker,
-    take_rows,
-    write_speaker,
+from earmark.store.history import replace_keyword, undo
+from earmark.store.keyword_rows import KeywordRows, insert_keyword, is_kept_keyword, read_keyword
+from earmark.store.near_miss_rows import (
+    LastDetection,
+    near_miss_rows,
+    read_last_detection,
+    read_near_misses,
+    write_last_detection,
+    write_near_misses,
 )
+from earmark.store.serialization import is_kept_speaker, names_in, read_speaker, take_rows, write_speaker
 
 SUFFIX = ".earmark"
 """Suffix of a store and of exported keywords."""
@@ -82,12 +85,14 @@ class KeywordStore:
     ) -> None:
         """Do nothing: no operation leaves the file open."""
 
-    def save(self, keyword: Keyword, *, replace: bool | Keyword = False) -> None:
+    def save(self, keyword: Keyword, *, replace: bool | Keyword = False, change: str = "") -> None:
         """Save a keyword.
 
         Args:
             keyword: its takes are saved with 16 bits.
-            replace: whether to replace a keyword of the same name; or the keyword to replace, as `get` returned it.
+            replace: whether to replace a keyword of the same name; or the keyword to replace, as `get` returned it,
+                whose name may differ. Its state is kept until the next change, for `undo`.
+            change: what changed, such as "drop take 3", which `undo` returns.
 
         Raises:
             NameTaken: the name is taken, and `replace` is false.
@@ -96,7 +101,31 @@ class KeywordStore:
         """
         if not isinstance(keyword, Keyword):
             raise InputError(f"a store saves a Keyword, not {keyword!r}; make one with earmark.enroll", key="keyword")
-        self._write([keyword], replace)
+        self._write([keyword], replace, change=change or "enroll")
+
+    def undo(self, name: str) -> tuple[str, str]:
+        """Undo the last change of a keyword; a second time, redo it.
+
+        Returns:
+            The name of the keyword now, and the change that was undone.
+
+        Raises:
+            KeywordNotFound: there is no keyword of this name.
+            InputError: nothing was changed since it was enrolled.
+            NameTaken: the name before the change belongs to another keyword now.
+        """
+
+        def work(connection: sqlite3.Connection) -> tuple[str, str]:
+            self._require(connection, "keyword", name)
+            try:
+                undone = undo(connection, fold(name))
+            except sqlite3.IntegrityError as error:
+                raise NameTaken(f"{self.path}: the former name of {name!r} is taken; rename that keyword") from error
+            if undone is None:
+                raise InputError(f"{self.path}: keyword {name!r} has no change to undo")
+            return undone
+
+        return self._run(work, writing=self.path.exists())
 
     def get(self, name: str) -> Keyword:
         """The keyword of this name.
@@ -115,20 +144,19 @@ class KeywordStore:
         return self._read(None)
 
     def remove(self, *names: str) -> None:
-        """Remove keywords and their takes: all of them, or none where a name is unknown.
+        """Remove keywords with takes, negatives, near misses and former states: all, or none where a name is unknown.
 
         Raises:
             KeywordNotFound: a name is unknown.
         """
 
         def work(connection: sqlite3.Connection) -> None:
-            present = names_in(connection, "keyword")
+            self._require(connection, "keyword", *names)
             for name in names:
-                if fold(name) not in present:
-                    raise self._not_found(connection, "keyword", name)
                 connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(name),))
 
         self._run(work, writing=self.path.exists())  # removing from a missing store does not create it
+        self._compact()
 
     def restrict(self, name: str, only_speaker: str | None) -> None:
         """Restrict a keyword to one speaker, or lift the restriction.
@@ -141,18 +169,74 @@ class KeywordStore:
             KeywordNotFound: there is no keyword of this name.
             SpeakerNotFound: there is no such speaker.
         """
+        if only_speaker is not None:
+            self.get_speaker(only_speaker)
+        known = self.get(name)
+        change = "lift the restriction" if only_speaker is None else f"restrict to speaker {only_speaker}"
+        self.save(changed(known, only_speaker=only_speaker), replace=known, change=change)
+
+    def near_misses(self, name: str) -> list[NearMiss]:
+        """The near misses of a keyword, as `save_near_misses` saved them.
+
+        Raises:
+            KeywordNotFound: there is no keyword of this name.
+        """
+
+        def work(connection: sqlite3.Connection) -> list[NearMiss]:
+            self._require(connection, "keyword", name)
+            return read_near_misses(connection, name)
+
+        return self._run(work)
+
+    def save_near_misses(self, name: str, near_misses: Sequence[NearMiss]) -> None:
+        """Replace the near misses of a keyword.
+
+        Raises:
+            KeywordNotFound: there is no keyword of this name.
+        """
+        rows = near_miss_rows(near_misses)
 
         def work(connection: sqlite3.Connection) -> None:
-            if fold(name) not in names_in(connection, "keyword"):
-                raise self._not_found(connection, "keyword", name)
-            if only_speaker is not None and fold(only_speaker) not in names_in(connection, "speaker"):
-                raise self._not_found(connection, "speaker", only_speaker)
-            connection.execute(
-                "UPDATE keyword SET only_speaker = (SELECT id FROM speaker WHERE folded = ?) WHERE folded = ?",
-                (None if only_speaker is None else fold(only_speaker), fold(name)),
-            )
+            self._require(connection, "keyword", name)
+            write_near_misses(connection, name, rows)
 
         self._run(work, writing=self.path.exists())
+
+    def last_detection(self, name: str) -> LastDetection | None:
+        """Where a keyword was detected last; None where that is unknown.
+
+        Raises:
+            KeywordNotFound: there is no keyword of this name.
+        """
+
+        def work(connection: sqlite3.Connection) -> LastDetection | None:
+            self._require(connection, "keyword", name)
+            return read_last_detection(connection, name)
+
+        return self._run(work)
+
+    def save_last_detections(self, found: Mapping[str, LastDetection]) -> None:
+        """Remember where keywords were detected last, by their names; unknown names are ignored."""
+
+        def work(connection: sqlite3.Connection) -> None:
+            for name, last in found.items():
+                write_last_detection(connection, name, last)
+
+        if found:
+            self._run(work, writing=self.path.exists())
+
+    def encoder_paths(self) -> dict[str, Path]:
+        """Files of the user's own encoders by their fingerprints, as `save_encoder_path` saved them."""
+
+        def work(connection: sqlite3.Connection) -> dict[str, Path]:
+            return {key: Path(path) for key, path in connection.execute("SELECT fingerprint, path FROM encoder")}
+
+        return self._run(work)
+
+    def save_encoder_path(self, fingerprint: str, path: Path) -> None:
+        """Remember the file of an encoder, so that its keywords can be detected without naming it."""
+        row = fingerprint, str(path.absolute())
+        self._run(lambda connection: connection.execute("INSERT OR REPLACE INTO encoder VALUES (?, ?)", row), True)
 
     def save_speaker(self, speaker: Speaker, *, replace: bool | Speaker = False) -> None:
         """Save a speaker.
@@ -172,7 +256,7 @@ class KeywordStore:
         takes = take_rows(speaker.takes)
 
         def work(connection: sqlite3.Connection) -> None:
-            if isinstance(replace, Speaker) and not is_kept(connection, replace):
+            if isinstance(replace, Speaker) and not is_kept_speaker(connection, replace):
                 message = f"{self.path}: another program changed speaker '{speaker.name}' meanwhile; try again"
                 raise EarmarkError(message)
             if not replace and fold(speaker.name) in names_in(connection, "speaker"):
@@ -219,19 +303,35 @@ class KeywordStore:
                 if fold(name) not in present:
                     raise self._not_found(connection, "speaker", name)
                 self._refuse_needed(connection, name)
+                # A former state that is restricted to this speaker cannot be restored.
+                connection.execute(
+                    "DELETE FROM keyword WHERE former_of IS NOT NULL AND only_speaker IN"
+                    " (SELECT id FROM speaker WHERE folded = ?)",
+                    (fold(name),),
+                )
                 connection.execute("DELETE FROM speaker WHERE folded = ?", (fold(name),))
 
         self._run(work, writing=self.path.exists())
 
-    def export_to(self, path: str | Path, names: Iterable[str] | None = None, *, replace: bool = False) -> None:
+    def export_to(
+        self,
+        path: str | Path,
+        names: Iterable[str] | None = None,
+        *,
+        replace: bool = False,
+        with_negatives: bool = False,
+        with_near_misses: bool = False,
+    ) -> None:
         """Write keywords, and the speakers to whom they are restricted, to one portable file.
 
-        `import_from` reads it, and it is a store itself.
+        `import_from` reads it, and it is a store itself. Former states of keywords stay here.
 
         Args:
             path: a new file, named `….earmark`.
             names: of the keywords; all by default.
             replace: whether to replace a file that exists.
+            with_negatives: whether to export negatives too, which are recordings of the user's room.
+            with_near_misses: whether to export near misses too.
 
         Raises:
             ExportExists: the file exists, and `replace` is false.
@@ -254,10 +354,14 @@ class KeywordStore:
         keywords = self._read(names)
         if not keywords:
             raise InputError(f"{self.path}: no keyword to export; make one with: earmark enroll")
+        near_misses = {keyword.name: self.near_misses(keyword.name) for keyword in keywords if with_near_misses}
+        if not with_negatives:
+            keywords = [changed(keyword, negatives=(), negative_parts=None) for keyword in keywords]
         needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
         with atomic_path(target, mode=0o600) as path:
             draft = KeywordStore(path)
-            draft._write(keywords, replace=False, speakers=[self.get_speaker(name) for name in needed])
+            speakers = [self.get_speaker(name) for name in needed]
+            draft._write(keywords, replace=False, speakers=speakers, near_misses=near_misses)
             # Without WAL the file can be read where nothing can be written, such as a read-only share.
             with closing(database.connect(draft.path, "rw")) as connection:
                 connection.execute("PRAGMA journal_mode = DELETE")
@@ -284,6 +388,7 @@ class KeywordStore:
             with closing(database.snapshot(source)) as connection:
                 keywords = [read_keyword(connection, folded, source) for folded in names_in(connection, "keyword")]
                 speakers = [read_speaker(connection, folded, source) for folded in names_in(connection, "speaker")]
+                near_misses = {keyword.name: read_near_misses(connection, keyword.name) for keyword in keywords}
         except sqlite3.Error as error:
             raise database.explained(source, error, patience_s=self._patience_s) from error
         if name is not None:
@@ -292,9 +397,10 @@ class KeywordStore:
                 raise InputError(
                     f"a new name is for one keyword, not for {count}; export one of them alone", key="name"
                 )
+            near_misses = {name: near_misses[keywords[0].name]}
             keywords = [changed(keywords[0], name=name)]
         if keywords or speakers:
-            self._write(keywords, replace, speakers)
+            self._write(keywords, replace, speakers, near_misses=near_misses, change="import")
         return [keyword.name for keyword in keywords]
 
     def _read(self, names: Iterable[str] | None) -> list[Keyword]:
@@ -310,29 +416,54 @@ class KeywordStore:
 
         return self._run(work)
 
-    def _write(self, keywords: Sequence[Keyword], replace: bool | Keyword, speakers: Sequence[Speaker] = ()) -> None:
+    def _write(
+        self,
+        keywords: Sequence[Keyword],
+        replace: bool | Keyword,
+        speakers: Sequence[Speaker] = (),
+        *,
+        near_misses: Mapping[str, Sequence[NearMiss]] = MappingProxyType({}),
+        change: str = "",
+    ) -> None:
         # Pack the audio before the transaction: other processes wait for its end.
         voices = [(speaker, take_rows(speaker.takes)) for speaker in speakers]
-        words = [(keyword, take_rows(keyword.takes)) for keyword in keywords]
+        words = [KeywordRows.of(keyword, near_misses.get(keyword.name, ())) for keyword in keywords]
 
         def work(connection: sqlite3.Connection) -> None:
             for speaker, takes in voices:
-                if is_kept(connection, speaker):
+                if is_kept_speaker(connection, speaker):
                     continue
                 if not replace and fold(speaker.name) in names_in(connection, "speaker"):
                     raise self._taken("speaker", speaker.name)
                 write_speaker(connection, speaker, takes)
-            for keyword, takes in words:
-                if isinstance(replace, Keyword) and not is_kept(connection, replace):
-                    message = f"{self.path}: another program changed keyword '{keyword.name}' meanwhile; try again"
-                    raise EarmarkError(message)
-                if replace:
-                    connection.execute("DELETE FROM keyword WHERE folded = ?", (fold(keyword.name),))
-                elif fold(keyword.name) in names_in(connection, "keyword"):
-                    raise self._taken("keyword", keyword.name)
-                insert_keyword(connection, self.path, keyword, takes)
+            for rows in words:
+                self._write_keyword(connection, rows, replace, change)
 
         self._run(work, writing=True)
+
+    def _write_keyword(
+        self, connection: sqlite3.Connection, rows: KeywordRows, replace: bool | Keyword, change: str
+    ) -> None:
+        name = rows.keyword.name
+        former = replace.name if isinstance(replace, Keyword) else name
+        present = names_in(connection, "keyword")
+        if isinstance(replace, Keyword) and not is_kept_keyword(connection, replace):
+            raise EarmarkError(f"{self.path}: another program changed keyword '{former}' meanwhile; try again")
+        if fold(name) in present and (not replace or fold(name) != fold(former)):
+            raise self._taken("keyword", name)
+        if fold(former) in present:
+            replace_keyword(connection, self.path, rows, fold(former), change)
+        else:
+            insert_keyword(connection, self.path, rows)
+        if rows.near_misses:
+            write_near_misses(connection, name, rows.near_misses)
+
+    def _compact(self) -> None:
+        """Rewrite the file without removed content; where another program uses it, its removed parts are only zero."""
+        if not self.path.exists():
+            return
+        with suppress(sqlite3.Error), closing(self._open(writing=True)) as connection:
+            connection.execute("VACUUM")
 
     def _refuse_needed(self, connection: sqlite3.Connection, speaker: str) -> None:
         """Raise InputError where a keyword is restricted to this speaker."""
@@ -340,7 +471,7 @@ class KeywordStore:
             keyword
             for (keyword,) in connection.execute(
                 "SELECT keyword.name FROM keyword JOIN speaker ON speaker.id = keyword.only_speaker"
-                " WHERE speaker.folded = ? ORDER BY keyword.folded",
+                " WHERE speaker.folded = ? AND keyword.former_of IS NULL ORDER BY keyword.folded",
                 (fold(speaker),),
             )
         ]
@@ -398,6 +529,13 @@ class KeywordStore:
 
     def _connect(self, mode: str) -> sqlite3.Connection:
         return database.connect(self.path, mode, timeout_s=min(5.0, self._patience_s))
+
+    def _require(self, connection: sqlite3.Connection, noun: str, *names: str) -> None:
+        """Raise an error for the first name that the table does not contain."""
+        present = names_in(connection, noun)
+        for name in names:
+            if fold(name) not in present:
+                raise self._not_found(connection, noun, name)
 
     def _not_found(self, connection: sqlite3.Connection, noun: str, name: str) -> InputError:
         """The error for an unknown name, with a similar name or the command that makes one."""
