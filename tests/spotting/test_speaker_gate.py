@@ -161,12 +161,12 @@ def test_old_audio_is_dropped(words, encoder, speakers, voices, stream):
 
 
 def test_the_gate_keeps_the_margin_of_later_peaks(encoder, speakers, voices, stream):
-    gate = SpeakerGate(["alice"], speakers, voices, encoder)
+    gate = SpeakerGate(["alice"], speakers, voices, encoder.lag_s)
     gate.push(stream)
-    gate.drop(100)
-    assert gate.kept_s == pytest.approx(len(stream) / 16_000 - 100 * encoder.hop_s + 0.3)
-    gate.drop(50)
-    assert gate.kept_s == pytest.approx(len(stream) / 16_000 - 100 * encoder.hop_s + 0.3)
+    gate.drop(64_000)
+    assert gate.kept_s == pytest.approx(len(stream) / 16_000 - 4.0 + 0.3)
+    gate.drop(32_000)
+    assert gate.kept_s == pytest.approx(len(stream) / 16_000 - 4.0 + 0.3)
 
 
 def test_scores_do_not_depend_on_the_speaker(words, encoder, speakers, voices, stream):

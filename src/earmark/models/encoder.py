@@ -16,9 +16,17 @@ from numpy.typing import ArrayLike, NDArray
 from earmark.core.audio import AudioError, as_wave
 from earmark.core.vectors import unit
 from earmark.models.calibration import Calibration
-from earmark.models.onnx_model import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
+from earmark.models.onnx_model import (
+    FORMAT,
+    METADATA_KEY,
+    EncoderError,
+    damaged,
+    open_model,
+    shipped_file,
+    shipped_name,
+)
 
-__all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "Encoder", "EncoderError", "Stream", "load_encoder"]
+__all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "Encoder", "EncoderError", "Stream", "load_encoder", "shipped_encoder"]
 
 Floats = NDArray[np.float32]
 
@@ -233,6 +241,12 @@ class Stream:
         late = frames[self._early :]
         self._early = max(0, self._early - len(frames))
         return late
+
+
+def shipped_encoder(fingerprint: str) -> str | None:
+    """Return the name of the shipped encoder of words with this fingerprint; None for any other encoder."""
+    name = shipped_name(fingerprint)
+    return name if name in SHIPPED else None
 
 
 def load_encoder(source: str | Path | None = None) -> Encoder:

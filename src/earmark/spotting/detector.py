@@ -1,7 +1,7 @@
 """The detector: keywords in a stream of audio.
 
-A chunk takes one way: `Detector.push` → frames of the encoder → scores (`scoring`) → peaks (`peaks`), which the speaker
-gate accepts or rejects (`speaker_gate`) → detections.
+A chunk takes one way: `Detector.push` → frames of each encoder → scores (`scoring`) → one axis of time (`timeline`) →
+peaks (`peaks`), which the speaker gate accepts or rejects (`speaker_gate`) → detections.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, blocks, d
 from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.core.progress import Progress, no_progress
-from earmark.spotting.enrolled import check_encoder
+from earmark.spotting.encoder_choice import matching_encoders
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.peaks import Peak, PeakPicker
-from earmark.spotting.scoring import StreamScorer, Windows
+from earmark.spotting.scoring import StreamScorer
 from earmark.spotting.speaker_gate import SpeakerGate, required_speakers
+from earmark.spotting.timeline import Rows, Timeline, encoder_groups
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -91,50 +92,54 @@ class Detection:
 class Detector:
     """Detects any number of keywords in one stream.
 
-    At each frame (`encoder.hop_s`), each keyword is compared with the windows of about its length that end there. The
-    encoder runs once, for all keywords. A detection follows the word by `encoder.lag_s` plus about
-    `smoothing_s / 2 + hold_s`, or more while another keyword in the same audio may exceed its threshold more.
+    At each frame of its encoder (`hop_s`), each keyword is compared with the windows of about its length that end
+    there. An encoder runs once, for all its keywords. A detection follows the word by the largest `lag_s` of the
+    encoders plus about `smoothing_s / 2 + hold_s`, or more while another keyword in the same audio may exceed its
+    threshold more.
 
     A keyword that is restricted to a speaker is reported only when the voice is similar enough too. The speaker encoder
     embeds only the audio of such detections.
 
     Args:
-        keywords: one or more with different names, all enrolled with this encoder. Those of an earlier version are
-            converted from their takes, with one warning.
-        encoder: the shipped one by default.
+        keywords: one or more with different names, each enrolled with one of the encoders. Those of an earlier version
+            are converted from their takes, with one warning.
+        encoder: one or more; by default the shipped ones that the keywords need.
         settings: detector settings.
         speakers: must contain the speakers to whom keywords are restricted.
         speaker_encoder: the encoder of the speakers; the shipped one by default.
         on_refusal: called with each detection whose voice was refused; its `speaker_score` is that of the voice.
 
     Raises:
-        InputError: there are no keywords, two have one name, one was enrolled with another encoder, the encoder is not
-            calibrated, or a speaker is missing or was enrolled with another speaker encoder.
+        InputError: there are no keywords, two have one name, an encoder is not calibrated, or a speaker is missing.
+        EncoderMismatch: a keyword or speaker was enrolled with another encoder.
+
+    Attributes:
+        keywords: all of them.
+        encoders: those that the keywords need.
+        thresholds: of the keywords, shape (n_keywords,).
     """
 
     def __init__(
         self,
         keywords: Sequence[Keyword] | Keyword,
         *,
-        encoder: Encoder | None = None,
+        encoder: Encoder | Sequence[Encoder] | None = None,
         settings: DetectorSettings | None = None,
         speakers: Sequence[Speaker] | Speaker = (),
         speaker_encoder: SpeakerEncoder | None = None,
         on_refusal: Callable[[Detection], object] = lambda _: None,
     ) -> None:
-        if encoder is None:
-            from earmark.models.encoder import load_encoder
-
-            encoder = load_encoder()
-        self.keywords = _converted(_checked(keywords, encoder), encoder)
-        self.encoder = encoder
+        checked = _checked(keywords)
+        encoders = matching_encoders(checked, encoder)
+        self.keywords = _converted(checked, encoders)
         self.settings = settings or DetectorSettings()
         own = [keyword.threshold for keyword in self.keywords]
         override = self.settings.threshold
         self.thresholds: Floats = np.array(own if override is None else [override] * len(own), np.float32)
-        self._calibration = encoder.calibration
-        self._windows = Windows(self.keywords, encoder, self.settings.tempos)
-        self._smoothing = max(1, round(self.settings.smoothing_s / encoder.hop_s))
+        self._groups = encoder_groups(self.keywords, encoders, self.settings.tempos, self.settings.smoothing_s)
+        self.encoders = tuple(group.encoder for group in self._groups)
+        self._group_of = {place: group for group in self._groups for place in group.columns}
+        self._calibrations = [self._group_of[place].encoder.calibration for place in range(len(self.keywords))]
         self._speakers = required_speakers(self.keywords, speakers)
         if self._speakers and speaker_encoder is None:
             from earmark.models.speaker_encoder import load_speaker_encoder
@@ -160,11 +165,11 @@ class Detector:
         wave = as_wave(chunk)
         if self._gate is not None:
             self._gate.push(wave)
-        return self._process(self._stream.push(wave))
+        return self._process(self._timeline.push(wave))
 
     def finish(self) -> list[Detection]:
         """End the stream and return its last detections. The next `push` begins a new stream, at 0 s."""
-        detections = self._process(self._stream.finish()) + self._detections(self._picker.finish())
+        detections = self._process(self._timeline.finish()) + self._detections(self._picker.finish())
         self._begin()
         return detections
 
@@ -205,42 +210,47 @@ class Detector:
             recording: shape (n,), 16 kHz, or a path.
 
         Returns:
-            times_s, shape (t,): the ends of the windows; scores, shape (t, n_keywords).
+            times_s, shape (t,): the ends of the windows, every hop of the encoder with the shortest one; scores, shape
+            (t, n_keywords): those of other encoders are the latest at that time.
         """
         wave = load(recording)
-        if not len(wave):
-            return np.zeros(0, np.float32), np.zeros((0, len(self.keywords)), np.float32)
-        scorer = StreamScorer(self._windows, self._smoothing)
-        scores = np.concatenate([scores for scores, _, _ in scorer.push(self.encoder.frames(wave))])
-        times_s = (np.arange(scorer.count) + 1) * np.float32(self.encoder.hop_s)
-        return times_s.astype(np.float32), scores
+        hop = min(group.hop for group in self._groups)
+        count = -(-len(wave) // hop)
+        times_s = ((np.arange(count) + 1) * np.float32(hop / SAMPLE_RATE)).astype(np.float32)
+        scores = np.zeros((count, len(self.keywords)), np.float32)
+        for group in self._groups if len(wave) else ():
+            scorer = StreamScorer(group.windows, group.smoothing)
+            own = np.concatenate([scores for scores, _, _ in scorer.push(group.encoder.frames(wave))])
+            latest = np.maximum(0, (np.arange(count) + 1) * hop // group.hop - 1)
+            scores[:, group.columns] = own[np.minimum(latest, len(own) - 1)]
+        return times_s, scores
 
     def _begin(self) -> None:
-        hop_s = self.encoder.hop_s
-        self._stream = self.encoder.stream()
-        self._scorer = StreamScorer(self._windows, self._smoothing)
+        self._timeline = Timeline(self._groups)
         self._gate: SpeakerGate | None = None
         if self._speakers and self._speaker_encoder is not None:
             only = [keyword.only_speaker for keyword in self.keywords]
-            self._gate = SpeakerGate(only, self._speakers, self._speaker_encoder, self.encoder)
+            # All encoders have reached the end of a peak when it closes, with their look-ahead.
+            lag_s = max(encoder.lag_s for encoder in self.encoders)
+            self._gate = SpeakerGate(only, self._speakers, self._speaker_encoder, lag_s)
         self._picker = PeakPicker(
             self.thresholds,
-            hold=round(self.settings.hold_s / hop_s),
+            hold=max(group.samples(self.settings.hold_s) for group in self._groups),
             rests=[
-                round(max(self.settings.refractory_s, REST * keyword.duration_s) / hop_s) for keyword in self.keywords
+                self._group_of[place].samples(max(self.settings.refractory_s, REST * keyword.duration_s))
+                for place, keyword in enumerate(self.keywords)
             ],
-            span=self._windows.longest,
+            span=max(group.longest for group in self._groups),
             exclusive=self.settings.exclusive,
             admit=None if self._gate is None else self._gate.admit,
         )
 
-    def _process(self, frames: Floats) -> list[Detection]:
-        scored = self._scorer.push(frames)
-        detections = [hit for block in scored for hit in self._detections(self._picker.push(*block))]
+    def _process(self, scored: Iterable[Rows]) -> list[Detection]:
+        detections = [
+            hit for rows in scored for hit in self._detections(self._picker.push(rows.scores, rows.stops, rows.lengths))
+        ]
         if self._gate is not None:
-            # A peak that opens with the next frame begins no earlier than the longest window, smoothed.
-            next_start = self._scorer.count - self._windows.longest - self._smoothing
-            earliest = self._picker.earliest
+            next_start, earliest = self._timeline.next_start, self._picker.earliest
             self._gate.drop(next_start if earliest is None else min(next_start, earliest))
         return detections
 
@@ -251,19 +261,19 @@ class Detector:
         return [self._detection(peak) for peak in peaks]
 
     def _detection(self, peak: Peak) -> Detection:
-        hop_s = self.encoder.hop_s
+        keyword, calibration = self.keywords[peak.keyword], self._calibrations[peak.keyword]
         return Detection(
-            keyword=self.keywords[peak.keyword].name,
-            start_s=round(max(0, peak.start) * hop_s, 3),
-            end_s=round(peak.stop * hop_s, 3),
+            keyword=keyword.name,
+            start_s=round(max(0, peak.start) / SAMPLE_RATE, 3),
+            end_s=round(peak.stop / SAMPLE_RATE, 3),
             score=peak.score,
-            probability=self._calibration.probability(peak.score, float(self.thresholds[peak.keyword])),
-            speaker=self.keywords[peak.keyword].only_speaker,
+            probability=calibration.probability(peak.score, float(self.thresholds[peak.keyword])),
+            speaker=keyword.only_speaker,
             speaker_score=peak.speaker_score,
         )
 
 
-def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyword, ...]:
+def _checked(given: Sequence[Keyword] | Keyword) -> tuple[Keyword, ...]:
     keywords = (given,) if isinstance(given, Keyword) else tuple(given)
     for keyword in keywords:
         if not isinstance(keyword, Keyword):
@@ -272,7 +282,6 @@ def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyw
                 "earmark.KeywordStore().get(NAME)",
                 key="keywords",
             )
-        check_encoder(keyword, encoder)
     if not keywords:
         raise InputError("there are none; make one: earmark enroll NAME FILE...", key="keywords")
     names = [keyword.name for keyword in keywords]
@@ -282,7 +291,7 @@ def _checked(given: Sequence[Keyword] | Keyword, encoder: Encoder) -> tuple[Keyw
     return keywords
 
 
-def _converted(keywords: tuple[Keyword, ...], encoder: Encoder) -> tuple[Keyword, ...]:
+def _converted(keywords: tuple[Keyword, ...], encoders: Sequence[Encoder]) -> tuple[Keyword, ...]:
     """Convert keywords of an earlier version, with one warning."""
     names = [keyword.name for keyword in keywords if keyword.parts is None]
     if not names:
@@ -294,4 +303,6 @@ def _converted(keywords: tuple[Keyword, ...], encoder: Encoder) -> tuple[Keyword
         "convert once: earmark keywords reembed",
         stacklevel=3,
     )
-    return tuple(convert_earlier(keywords, encoder))
+    for encoder in encoders:
+        keywords = tuple(convert_earlier(keywords, encoder))
+    return keywords

@@ -14,8 +14,8 @@ class Peak:
 
     Attributes:
         keyword: column of the scores.
-        start: first frame of the window.
-        stop: frame after the window.
+        start: start of the window, in samples.
+        stop: its end.
         score: of the window.
         speaker_score: similarity of the voice to the keyword's only speaker; None where the keyword has none.
     """
@@ -33,23 +33,23 @@ class Peak:
 
 
 class PeakPicker:
-    """Picks the peaks of score curves, frame by frame; the result does not depend on the chunking.
+    """Picks the peaks of score curves, row by row; the result does not depend on the chunking.
 
-    A score is a peak if all scores of the keyword's `rests` frames before it are lower, and none of the `hold` frames
+    A score is a peak if all scores of the keyword in the time `rests` before it are lower, and none in the time `hold`
     after it is higher. This does not depend on the thresholds: a lower one finds the same peaks and more. A peak is
-    open until the `hold` frames after it are known; then it closes.
+    open until the time `hold` after it has passed; then it closes.
 
     A closed peak is reported unless a reported peak of the same keyword covers it. If `exclusive`, a reported peak of
     another keyword drops it too, where it covers it and has at least the same margin: the score minus the threshold of
-    its keyword. So a closed peak waits, at most `span` frames, while an open peak of another keyword, or a waiting one
+    its keyword. So a closed peak waits, at most for `span`, while an open peak of another keyword, or a waiting one
     with a larger margin, covers it. A reported peak is final: one of another keyword with a larger margin that opens
     later is reported too.
 
     Args:
         thresholds: shape (k,), one for each keyword.
-        hold: frames without a higher score that close a peak.
-        rests: for each keyword, frames after a score in which no lower or equal one is a peak; at least `hold`.
-        span: frames of the longest window.
+        hold: time without a higher score that closes a peak, in samples.
+        rests: for each keyword, time after a score in which no lower or equal one is a peak; at least `hold`.
+        span: length of the longest window.
         exclusive: False reports the peaks of each keyword as if it were alone.
         admit: called with each closed peak, before it competes with others; returns the peak, perhaps with more
             fields, or None to drop it. By default every peak is admitted.
@@ -78,12 +78,12 @@ class PeakPicker:
         self._reported: list[Peak] = []
 
     def push(self, scores: NDArray[np.float32], stops: NDArray[np.int64], lengths: NDArray[np.int64]) -> list[Peak]:
-        """Process the scores of the next frames.
+        """Process the next scores.
 
         Args:
             scores: shape (n, k).
-            stops: shape (n,), the frame after the window of each score; consecutive.
-            lengths: shape (n, k), the length of that window in frames.
+            stops: shape (n,), the end of the window of each score, in samples; ascending.
+            lengths: shape (n, k), the length of that window.
 
         Returns:
             The peaks that are final by now.
@@ -113,7 +113,7 @@ class PeakPicker:
 
     @property
     def earliest(self) -> int | None:
-        """First frame of the open peaks; None when no peak is open."""
+        """Start of the first open peak; None when no peak is open."""
         return min((peak.start for peak in self._open.values()), default=None)
 
     def _follow(self, peak: Peak) -> None:

@@ -17,7 +17,6 @@ from earmark.spotting.peaks import Peak
 from earmark.spotting.speaker import Speaker, Verification, compare_voice, spoken
 
 if TYPE_CHECKING:
-    from earmark.models.encoder import Encoder
     from earmark.models.speaker_encoder import SpeakerEncoder
 
 MARGIN_S = 0.3
@@ -33,7 +32,7 @@ class SpeakerGate:
         only_speakers: for each keyword, the name of its only speaker, or None.
         speakers: those speakers.
         speaker_encoder: the encoder of the speakers.
-        encoder: the encoder of the keywords; gives the times of frames.
+        lag_s: audio after a peak that is always known when the peak closes, in seconds.
 
     Raises:
         InputError: a speaker was enrolled with another speaker encoder.
@@ -44,16 +43,15 @@ class SpeakerGate:
         only_speakers: Sequence[str | None],
         speakers: Sequence[Speaker],
         speaker_encoder: SpeakerEncoder,
-        encoder: Encoder,
+        lag_s: float,
     ) -> None:
         for speaker in speakers:
             check_encoder(speaker, speaker_encoder)
         self._only = [None if name is None else fold(name) for name in only_speakers]
         self._speakers = {fold(speaker.name): speaker for speaker in speakers}
         self._encoder = speaker_encoder
-        self._hop_s = encoder.hop_s
-        # No more audio after a peak than the lag of the encoder: the result must not depend on the chunking.
-        self._after_s = min(MARGIN_S, encoder.lag_s)
+        # No more audio after a peak than is always known: the result must not depend on the chunking.
+        self._after_s = min(MARGIN_S, lag_s)
         self._wave: Wave = np.zeros(0, np.float32)
         self._first = 0  # sample of the stream at which the kept audio begins
         self._refused: list[Peak] = []
@@ -68,8 +66,8 @@ class SpeakerGate:
         self._wave = np.concatenate([self._wave, chunk])
 
     def drop(self, before: int) -> None:
-        """Drop audio that no peak needs that begins at this frame or later."""
-        gone = max(0, round((max(0, before) * self._hop_s - MARGIN_S) * SAMPLE_RATE)) - self._first
+        """Drop audio that no peak needs that begins at this sample or later."""
+        gone = max(0, before - round(MARGIN_S * SAMPLE_RATE)) - self._first
         if gone > 0:
             self._wave = self._wave[gone:].copy()  # a view would hold the whole chunk
             self._first += gone
@@ -79,7 +77,7 @@ class SpeakerGate:
         name = self._only[peak.keyword]
         if name is None:
             return peak
-        result = self._verify(name, max(0, peak.start) * self._hop_s, peak.stop * self._hop_s)
+        result = self._verify(name, max(0, peak.start) / SAMPLE_RATE, peak.stop / SAMPLE_RATE)
         verified = replace(peak, speaker_score=result.score)
         if result.is_same:
             return verified
