@@ -10,9 +10,9 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.spotting.background import (
     Background,
     background_events,
+    fit_tail,
     load_background,
     peak_scores,
-    rate_threshold,
     with_threshold,
 )
 from earmark.spotting.detector import Detector, DetectorSettings
@@ -84,13 +84,13 @@ def test_a_keyword_gets_the_threshold_of_its_rate(keyword, recording, stand_in):
     events = background_events(keyword, stand_in, background)
     rare, usual = (with_threshold(keyword, stand_in, rate, background) for rate in (20, 100))
     assert (rare.rate, usual.rate) == (20, 100)
-    tail = rate_threshold(events, 240 / 3600, 100)
+    tail = fit_tail(events, 240 / 3600).threshold(100)
     assert rare.threshold > usual.threshold > tail
     # The takes agree far better than the background resembles them: the threshold moves halfway to 0.15 below.
     agreed = np.median(take_scores(keyword.parts, keyword.duration_s)) - 0.15
     assert usual.threshold == pytest.approx((tail + agreed) / 2)
     pair = replace(keyword, takes=keyword.takes[:2], embeddings=keyword.embeddings[:2], parts=keyword.parts[:2])
-    expected = rate_threshold(background_events(pair, stand_in, background), 240 / 3600, 100)
+    expected = fit_tail(background_events(pair, stand_in, background), 240 / 3600).threshold(100)
     assert with_threshold(pair, stand_in, 100, background).threshold == pytest.approx(expected)
     assert events.max() < 0.95
     slow = DetectorSettings(smoothing_s=0.4)
@@ -171,10 +171,10 @@ def test_the_tail_of_a_pareto_distribution_gives_its_rates():
     # 20,000 events in 100 hours, of scale 0.05 and shape -0.1: 200 · (1 - 2 x)^10 of them exceed x in an hour.
     scores = np.sort(0.5 * (1 - np.random.default_rng(0).random(20_000) ** 0.1))[::-1]
     for rate in (0.05, 0.5, 10.0):
-        assert rate_threshold(scores, 100, rate) == pytest.approx(0.5 * (1 - (rate / 200) ** 0.1), abs=0.02)
-    assert rate_threshold(scores, 100, 0.5) > rate_threshold(scores, 100, 10)
+        assert fit_tail(scores, 100).threshold(rate) == pytest.approx(0.5 * (1 - (rate / 200) ** 0.1), abs=0.02)
+    assert fit_tail(scores, 100).threshold(0.5) > fit_tail(scores, 100).threshold(10)
     with pytest.raises(EarmarkError, match="too short"):
-        rate_threshold([0.5], 1, 1)
+        fit_tail([0.5], 1)
 
 
 @given(

@@ -21,6 +21,7 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.core.progress import Progress, follow, no_progress
 from earmark.spotting.enrolled import check_encoder
 from earmark.spotting.keyword import Keyword, take_scores
+from earmark.spotting.keyword_calibration import TAIL_SHAPE, BackgroundTail
 from earmark.spotting.scoring import StreamScorer, Windows
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ VARIABLE = "EARMARK_BACKGROUND"
 SHORTEST_S = 60.0
 """A shorter background is refused; ten minutes are good."""
 
-TAIL_EVENTS, TAIL_SHAPE = 40, -0.1
+TAIL_EVENTS = 40
 EVENT_GAP_S = 0.5
 # Chosen on words that no result is reported on, see docs/decisions/0013.
 _FEWEST_TAKES, _TAKES_MARGIN, _TAKES_WEIGHT = 3, 0.15, 0.5
@@ -115,13 +116,14 @@ def with_threshold(
         InputError: the encoder is not calibrated for the rate, or another encoder computed the background.
     """
     check_encoder(keyword, encoder)
-    threshold = encoder.calibration.threshold(rate)
+    threshold, tail = encoder.calibration.threshold(rate), None
     if background == "shipped":
         background = load_background(encoder, progress=progress)
     if background is not None:
-        events = background_events(keyword, encoder, background, settings, progress=progress)
-        threshold = _toward_takes(rate_threshold(events, background.hours, rate), keyword)
-    return replace(keyword, threshold=threshold, rate=rate)
+        tail = fit_tail(background_events(keyword, encoder, background, settings, progress=progress), background.hours)
+        threshold = _toward_takes(tail.threshold(rate), keyword)
+    calibration = replace(keyword.calibration, origin="rate", tail=tail)
+    return replace(keyword, threshold=threshold, rate=rate, calibration=calibration)
 
 
 def background_events(
@@ -183,31 +185,31 @@ def peak_scores(scores: Floats, gap: int) -> Floats:
     return scores[kept]
 
 
-def rate_threshold(events: Floats | Sequence[float], hours: float, rate: float) -> float:
-    """Score that background reaches `rate` times an hour, from a generalized Pareto tail of the 40 highest events.
+def fit_tail(events: Floats | Sequence[float], hours: float) -> BackgroundTail:
+    """Fit a generalized Pareto tail to the 40 highest events.
 
-    With the n exceedances x of the level u, the shape ξ = -0.1 and the scale σ = (1 - ξ) · mean(x - u):
-    threshold = u + σ / ξ · ((rate · hours / n)^-ξ - 1). Similarities have an upper bound, and so have their tails. One
-    shape for all keywords is more accurate than a fitted one: forty events determine a scale, but not a shape.
+    The level u is the score of the 41st event. With the exceedances x of the others and the shape ξ = -0.1, the scale
+    is (1 - ξ) · mean(x - u). One shape for all keywords is more accurate than a fitted one: forty events determine a
+    scale, but not a shape.
 
     Args:
         events: scores of separate events, descending.
         hours: length of the background.
-        rate: events per hour.
 
-    >>> round(rate_threshold([0.9, 0.8, 0.7, 0.6], hours=1.0, rate=3.0), 6)
+    Raises:
+        EarmarkError: there are too few events.
+
+    >>> round(fit_tail([0.9, 0.8, 0.7, 0.6], hours=1.0).threshold(3.0), 6)
     0.6
-    >>> round(rate_threshold([0.9, 0.8, 0.7, 0.6], hours=1.0, rate=1.0), 6)
+    >>> round(fit_tail([0.9, 0.8, 0.7, 0.6], hours=1.0).threshold(1.0), 6)
     0.828891
     """
     level_at = min(TAIL_EVENTS, len(events) - 1)
     if level_at < 1:
         raise EarmarkError("the background is too short for a threshold; use at least ten minutes")
-    tail = np.asarray(events[:level_at], np.float64) - float(events[level_at])
-    scale = (1 - TAIL_SHAPE) * tail.mean()
-    excess = scale / TAIL_SHAPE * ((rate * hours / level_at) ** -TAIL_SHAPE - 1)
-    threshold = float(events[level_at]) + excess
-    return float(np.clip(threshold, -1.0, 1.0))
+    level = float(events[level_at])
+    scale = (1 - TAIL_SHAPE) * float(np.mean(np.asarray(events[:level_at], np.float64) - level))
+    return BackgroundTail(level=level, scale=scale, count=level_at, hours=hours)
 
 
 _loaded: dict[tuple[str, str], Background] = {}

@@ -13,7 +13,14 @@ from earmark.core.names import clean_name
 from earmark.core.progress import Progress, no_progress
 from earmark.spotting.background import BackgroundChoice, with_threshold
 from earmark.spotting.enrolled import OperatingPoint, operating_point, with_embeddings
-from earmark.spotting.keyword import Keyword, embed_words, find_word, remark_outliers, word_length_s
+from earmark.spotting.keyword import (
+    Keyword,
+    embed_words,
+    find_word,
+    remark_outliers,
+    with_negatives,
+    word_length_s,
+)
 from earmark.spotting.parts import WHOLE
 from earmark.spotting.speaker import Speaker, embed_voices, find_voice, remark_voices
 from earmark.spotting.takes import EnrollmentError, TakeLabel, audio_list, take_labels, warn_of_remarks
@@ -91,7 +98,7 @@ def extend(
     """Add takes to a keyword.
 
     Args:
-        keyword: made with any encoder; its speaker restriction stays.
+        keyword: made with any encoder; its speaker restriction and negatives stay.
         takes: the new takes, as in `enroll`.
         encoder: embeds all takes; the shipped one by default.
         sources: origin of each new take.
@@ -111,6 +118,7 @@ def extend(
     labels = take_labels(keyword.name, given, sources, keyword.takes)
     every = [*(take.wave for take in keyword.takes), *given]
     longer = _keyword(keyword.name, every, labels, encoder, point, keyword.only_speaker)
+    longer = with_negatives(replace(longer, calibration=keyword.calibration), keyword.negatives, encoder)
     return _remarked(_calibrated(longer, encoder, point, background, progress), labels)
 
 
@@ -136,6 +144,7 @@ def reembed(
     point = _operating_point(keyword, encoder, false_alarms_per_hour)
     parts = embed_words(keyword.takes, encoder)
     changed = replace(with_embeddings(keyword, parts[:, WHOLE], encoder, point), parts=parts)
+    changed = with_negatives(changed, keyword.negatives, encoder)
     return _calibrated(changed, encoder, point, background, progress)
 
 

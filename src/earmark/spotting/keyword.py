@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -139,6 +139,12 @@ def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> Fl
 def embed_words(takes: Sequence[Take], encoder: Encoder) -> Floats:
     """Embed the parts of the word of each take, shape (k, 7, d); see `parts.SPANS`."""
     return np.stack([_embed_word(take, encoder) for take in takes])
+
+
+def with_negatives(keyword: Keyword, negatives: Sequence[Negative], encoder: Encoder) -> Keyword:
+    """The keyword with these negatives, embedded with its encoder, in place of its own."""
+    parts = embed_words(negatives, encoder) if negatives else None
+    return replace(keyword, negatives=tuple(negatives), negative_parts=parts)
 
 
 def _embed_word(take: Take, encoder: Encoder) -> Floats:

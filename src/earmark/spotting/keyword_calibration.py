@@ -8,14 +8,18 @@ ThresholdOrigin = Literal["rate", "user", "room"]
 """Who set a threshold: the shipped background, for a rate; the user, as a number; a recording of the user's room."""
 
 
+TAIL_SHAPE = -0.1
+"""Shape ξ of the tails of all keywords: similarities have an upper bound, and so have their tails."""
+
+
 @dataclass(frozen=True)
 class BackgroundTail:
-    """The exponential tail of the events of background audio: how often it reaches a score.
+    """The generalized Pareto tail of the events of background audio: how often it reaches a score.
 
     Attributes:
-        level: score that the events of the tail exceed.
-        scale: mean excess over the level.
-        count: number of events above the level.
+        level: score u that the events of the tail exceed.
+        scale: of the exceedances, σ.
+        count: number of events above the level, n.
         hours: length of the background.
     """
 
@@ -25,12 +29,13 @@ class BackgroundTail:
     hours: float
 
     def threshold(self, rate: float) -> float:
-        """Score that background reaches `rate` times an hour, in [-1, 1].
+        """Score that background reaches `rate` times an hour, u + σ / ξ · ((rate · hours / n)^-ξ - 1), in [-1, 1].
 
         >>> BackgroundTail(level=0.6, scale=0.05, count=40, hours=1.0).threshold(40)
         0.6
         """
-        return min(1.0, max(-1.0, self.level + self.scale * math.log(self.count / (rate * self.hours))))
+        excess = self.scale / TAIL_SHAPE * ((rate * self.hours / self.count) ** -TAIL_SHAPE - 1)
+        return min(1.0, max(-1.0, self.level + excess))
 
     def rate(self, threshold: float) -> float:
         """Expected false alarms per hour at a threshold; below the level it is extrapolated.
@@ -38,8 +43,8 @@ class BackgroundTail:
         >>> BackgroundTail(level=0.6, scale=0.05, count=40, hours=2.0).rate(0.6)
         20.0
         """
-        exponent = (self.level - threshold) / max(self.scale, 1e-6)
-        return self.count / self.hours * math.exp(min(50.0, exponent))
+        remaining = 1 + TAIL_SHAPE * (threshold - self.level) / max(self.scale, 1e-6)
+        return float(self.count / self.hours * max(0.0, remaining) ** (-1 / TAIL_SHAPE))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.negative import discounted
 from earmark.spotting.parts import SHORTEST, PartRules, part_borders
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ class Windows:
     """Window lengths of the keywords, and their scores.
 
     Args:
-        keywords: their prototypes and lengths.
+        keywords: their prototypes, negatives and lengths.
         encoder: compares windows of frames.
         tempos: window lengths relative to the length of the keyword.
 
@@ -34,15 +35,20 @@ class Windows:
     def __init__(self, keywords: Sequence[Keyword], encoder: Encoder, tempos: Sequence[float]) -> None:
         self._encoder = encoder
         self.count = len(keywords)
+        # A negative is compared with the same windows as its keyword, in a column after those of the keywords.
+        negatives = [(place, parts) for place, keyword in enumerate(keywords) for parts in _negatives(keyword)]
+        self._owners: Ints = np.array([place for place, _ in negatives], np.int64)
         durations_s = np.array([keyword.duration_s for keyword in keywords])
-        self._rules = PartRules.of(durations_s.tolist())
-        # Shape (7, d, n_keywords): each part of a window is compared with the same part of its keyword.
-        self._prototypes = np.stack([keyword.part_prototypes for keyword in keywords], axis=-1).astype(np.float64)
+        durations_s = np.concatenate([durations_s, durations_s[self._owners]])
+        self._rules = PartRules.of(durations_s)
+        # Shape (7, d, columns): each part of a window is compared with the same part of its keyword or negative.
+        references = [*(keyword.part_prototypes for keyword in keywords), *(parts for _, parts in negatives)]
+        self._references = np.stack(references, axis=-1).astype(np.float64)
         lengths = np.round(np.multiply.outer(tempos, durations_s / encoder.hop_s)).astype(np.int64)
-        self._lengths: Ints = np.maximum(SHORTEST, lengths)  # shape (tempos, n_keywords)
+        self._lengths: Ints = np.maximum(SHORTEST, lengths)  # shape (tempos, columns)
         self.longest = int(self._lengths.max())
         first, last = part_borders(self._lengths)
-        # Borders of the parts relative to the end of their window, shape (7, tempos, 1, n_keywords).
+        # Borders of the parts relative to the end of their window, shape (7, tempos, 1, columns).
         self._starts = (first - self._lengths)[:, :, None]
         self._stops = (last - self._lengths)[:, :, None]
 
@@ -59,16 +65,23 @@ class Windows:
         """
         ends = np.arange(past + 1, len(frames) + 1)[:, None]
         similarity = self._encoder.compare_windows(
-            frames, self._flat(ends + self._starts), self._flat(ends + self._stops), self._prototypes
+            frames, self._flat(ends + self._starts), self._flat(ends + self._stops), self._references
         )
-        score = self._rules.combine(similarity).reshape(len(self._lengths), len(ends), self.count)
+        every = self._rules.combine(similarity).reshape(len(self._lengths), len(ends), -1)
+        score = discounted(every[..., : self.count], every[..., self.count :], self._owners)
         # A window starts to count when the stream covers half of it: one or two frames resemble anything.
-        score[2 * (first + ends) < self._lengths[:, None]] = 0
+        lengths = self._lengths[:, : self.count]
+        score[2 * (first + ends) < lengths[:, None]] = 0
         best = score.argmax(axis=0)
-        return score.max(axis=0), np.take_along_axis(self._lengths, best, axis=0)
+        return score.max(axis=0), np.take_along_axis(lengths, best, axis=0)
 
     def _flat(self, borders: Ints) -> Ints:
-        return borders.reshape(len(borders), -1, self.count)
+        return borders.reshape(len(borders), -1, borders.shape[-1])
+
+
+def _negatives(keyword: Keyword) -> Sequence[Floats]:
+    """The embeddings of each negative of a keyword, shape (7, d) each."""
+    return () if keyword.negative_parts is None else list(keyword.negative_parts)
 
 
 class StreamScorer:
