@@ -132,7 +132,7 @@ def test_keywords_of_another_encoder_are_converted_with_the_command_that_the_err
     )
     refused = enrolled("detect", talk, "--encoder", "new")
     assert refused.code == 2
-    assert refused.err.endswith("earmark keywords reembed --encoder new\n")
+    assert refused.err.endswith("earmark keywords reembed rise --encoder new\n")
     assert enrolled("keywords", "reembed").code == 0
     assert enrolled("detect", talk).code == 0
 

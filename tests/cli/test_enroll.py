@@ -79,7 +79,7 @@ def test_takes_added_with_another_encoder_change_the_threshold(run, takes, make_
     card = {"calibration": {"false_alarms_per_hour": [0.1, 1], "threshold": [0.7, 0.6], "slope": 9.0}}
     other = make_encoder(name="new", fingerprint="f" * 48, card=card)
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: other)
-    result = run("enroll", "rise", takes[3], "--add")
+    result = run("enroll", "rise", takes[3], "--add", "--encoder", "new")
     assert "score 0.70 (0.1 false alarms per hour), for the same rate" in result.out
 
 

@@ -33,7 +33,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 USAGE_ERROR: Any = typer.BadParameter.__mro__[1]
 """The class of all usage errors, which typer does not export."""
 
-DESTRUCTIVE = frozenset({"remove"})
+DESTRUCTIVE = frozenset({"forget", "remove"})
 """Commands that delete a user's data; they are never suggested for a misspelled command."""
 
 

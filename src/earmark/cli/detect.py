@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,13 +16,16 @@ from earmark.cli.settings import Flag, options_from
 
 if TYPE_CHECKING:
     from earmark.core.audio import Wave
+    from earmark.spotting.clips import Clip, ClipRecorder, ClipSettings
     from earmark.spotting.detector import Detection, Detector, DetectorSettings
+    from earmark.store.near_miss_rows import LastDetection
 
 LONGEST_PLOT_S = 600.0
 
 
 @command(panel="Keywords and voices", example="earmark detect meeting.mp3 --keyword jarvis")
 @options_from("earmark.spotting.detector:DetectorSettings", flags={"tempos": Flag(metavar="FACTOR")}, panel="Detector")
+@options_from("earmark.spotting.clips:ClipSettings", "clips", prefix="clips", panel="Kept clips")
 def detect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to search.")],
     store: options.Store = None,
@@ -51,8 +55,17 @@ def detect(
         float | None,
         typer.Option("--to", metavar="SECONDS", min=0, help="End of the plot; that of the recording if not given."),
     ] = None,
+    keep_clips: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Keep a clip of each detection in this folder, to mark false ones later.",
+            rich_help_panel="Kept clips",
+        ),
+    ] = None,
     *,
     settings: "DetectorSettings",
+    clips: "ClipSettings",
 ) -> None:
     """Find keywords in recordings of any length and format.
 
@@ -67,12 +80,13 @@ def detect(
     detector, least = _detector(
         store, keyword, encoder, speaker_encoder, settings, false_alarms_per_hour, rejected.append
     )
+    recorder = _recorder(keep_clips, clips)
     exit_code = 0
     for file in files:
         try:
             span = None if plot is None else _plot_span(file, start_s, end_s)
             rejected.clear()
-            detections = _detect_file(file, detector, as_json=as_json)
+            detections = _detect_file(file, detector, recorder, store, as_json=as_json)
             others = [one for one in rejected if not any(_is_same_word(one, hit) for hit in detections)]
             _show(file, detections, others if refused else [], as_json=as_json)
             if not refused:
@@ -110,7 +124,6 @@ def _detector(
 ) -> "tuple[Detector, dict[str, float]]":
     """Make a detector of stored keywords; returns it, and the voice threshold of each needed speaker by name."""
     from earmark.core.errors import InputError
-    from earmark.models.encoder import load_encoder
     from earmark.spotting.detector import Detector
     from earmark.spotting.enrolled import EncoderMismatch
     from earmark.store.store import KeywordStore
@@ -119,48 +132,87 @@ def _detector(
         keywords = kept.all() if names is None else [kept.get(name) for name in dict.fromkeys(names)]
         if not keywords:
             raise InputError(f"{kept.path}: no keywords yet; make one: earmark enroll NAME FILE...")
-        needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
-        speakers = [kept.get_speaker(name) for name in needed]
-        encoder, speaker_encoder = load_encoder(encoder_name), None
-        keywords = enrolled.convert_earlier(kept, keywords, encoder)
+        chosen = enrolled.convert_earlier(kept, enrolled.choose_encoders(kept, keywords, encoder_name))
+        needed = dict.fromkeys(one.only_speaker for one in chosen.keywords if one.only_speaker is not None)
+        speakers, speaker_encoder = [kept.get_speaker(name) for name in needed], None
     if speakers:
         from earmark.models.speaker_encoder import load_speaker_encoder
 
         speaker_encoder = load_speaker_encoder(speaker_encoder_name)
+    if false_alarms_per_hour is not None:
+        chosen = enrolled.at_rate(chosen, false_alarms_per_hour, settings)
     try:
-        if false_alarms_per_hour is not None:
-            keywords = enrolled.at_rate(keywords, encoder, false_alarms_per_hour, settings)
         detector = Detector(
-            keywords,
-            encoder=encoder,
+            chosen.keywords,
+            encoder=list(chosen.encoders.values()),
             settings=settings,
             speakers=speakers,
             speaker_encoder=speaker_encoder,
             on_refusal=on_refusal,
         )
     except EncoderMismatch as error:
-        flag, name = (
-            ("--encoder", encoder_name) if error.noun == "keyword" else ("--speaker-encoder", speaker_encoder_name)
-        )
-        raise InputError(f"{error} {flag} {name}" if name else str(error)) from None
+        name = speaker_encoder_name
+        raise InputError(f"{error} --speaker-encoder {name}" if name else str(error)) from None
     return detector, {speaker.name: speaker.threshold for speaker in speakers}
 
 
-def _detect_file(file: Path, detector: "Detector", *, as_json: bool) -> "list[Detection]":
-    """Detect keywords in a file; with `as_json`, each detection is printed as soon as it is found."""
+def _recorder(folder: Path | None, settings: "ClipSettings") -> "ClipRecorder | None":
+    """Make the recorder of clips; None where none are kept."""
+    from earmark.core.errors import InputError
+    from earmark.spotting.clips import ClipRecorder
+
+    if folder is not None:
+        return ClipRecorder(folder, settings)
+    if settings.model_fields_set:
+        raise InputError("options of clips need a folder; give --keep-clips DIR too")
+    return None
+
+
+def _detect_file(
+    file: Path, detector: "Detector", recorder: "ClipRecorder | None", store: Path | None, *, as_json: bool
+) -> "list[Detection]":
+    """Detect keywords in a file, keep their clips, and remember where each keyword was detected last.
+
+    With `as_json`, each detection is printed as soon as it is found.
+    """
     from earmark.core.audio import AudioError
 
-    detections = []
+    detections, places = [], {}
+    if recorder is not None:
+        recorder.begin()
     try:
         with console.progress_bar() as progress:
-            for detection in detector.detect(file, progress=progress):
+            on_audio = (lambda _: None) if recorder is None else recorder.push
+            for detection in detector.detect(file, progress=progress, on_audio=on_audio):
                 detections.append(detection)
+                clip = None if recorder is None else recorder.keep(detection)
+                places[detection.keyword] = _place(file, detection, clip)
                 if as_json:
-                    _print_json(file, detection)
+                    _print_json(file, detection, **({} if clip is None else {"clip": str(clip.path)}))
                     sys.stdout.flush()
     except AudioError as error:
         raise error if str(file) in str(error) else AudioError(f"{file}: {error}") from None
+    finally:
+        _remember(store, places)
     return detections
+
+
+def _place(file: Path, detection: "Detection", clip: "Clip | None") -> "LastDetection":
+    from earmark.spotting.enrolled import now
+    from earmark.store.near_miss_rows import LastDetection
+
+    if clip is None:
+        return LastDetection(str(file.absolute()), detection.start_s, detection.end_s, False, now())
+    return LastDetection(str(clip.path.absolute()), clip.start_s, clip.end_s, True, now())
+
+
+def _remember(store: Path | None, places: "dict[str, LastDetection]") -> None:
+    """Remember where keywords were detected last, for corrections; a store that cannot be written stays as it is."""
+    from earmark.core.errors import EarmarkError
+    from earmark.store.store import KeywordStore
+
+    with suppress(EarmarkError), KeywordStore(store) as kept:
+        kept.save_last_detections(places)
 
 
 def _show(file: Path, detections: "Sequence[Detection]", refused: "Sequence[Detection]", *, as_json: bool) -> None:
@@ -172,7 +224,7 @@ def _show(file: Path, detections: "Sequence[Detection]", refused: "Sequence[Dete
         _print_json(file, one, refused=True)
 
 
-def _print_json(file: Path, detection: "Detection", **more: bool) -> None:
+def _print_json(file: Path, detection: "Detection", **more: bool | str) -> None:
     known = {key: value for key, value in asdict(detection).items() if value is not None}
     console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False))
 

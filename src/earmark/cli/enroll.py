@@ -8,7 +8,14 @@ import typer
 
 from earmark.cli import console, options
 from earmark.cli.commands import command
-from earmark.cli.enrolled import check_enrolling, enroll_files, keyword_kind, threshold_origin
+from earmark.cli.enrolled import (
+    check_enrolling,
+    encoder_of,
+    enroll_files,
+    keyword_kind,
+    remember_encoder,
+    threshold_origin,
+)
 
 MANY_TAKES = 10
 """More takes than this usually mean that the user named the wrong folder."""
@@ -44,11 +51,12 @@ def enroll(
         # Errors that need no audio come first.
         known = check_enrolling(kind, name, add=add, replace=replace)
         speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None
-        loaded = load_encoder(encoder)
+        loaded = encoder_of(kept, known) if known is not None and encoder is None else load_encoder(encoder)
         keyword = enroll_files(kind, name, files, loaded, known, false_alarms_per_hour)
         keyword = changed(keyword, only_speaker=speaker)
         # With `known` the store refuses to replace what another program changed meanwhile.
-        kept.save(keyword, replace=known or replace)
+        kept.save(keyword, replace=known or replace, change="add takes" if add else "enroll again")
+        remember_encoder(kept, loaded)
     count, rate = len(keyword.takes), keyword.rate
     if count > MANY_TAKES:
         console.note(f"{count} takes, but one to ten are usual; check that each file contains only the keyword")

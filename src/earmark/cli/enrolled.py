@@ -4,7 +4,9 @@ import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import replace as changed
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from earmark.cli import console
@@ -14,8 +16,10 @@ if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
     from earmark.models.speaker_encoder import SpeakerEncoder
     from earmark.spotting.detector import DetectorSettings
+    from earmark.spotting.encoder_choice import EncoderChoice
     from earmark.spotting.enrolled import Enrolled
     from earmark.spotting.keyword import Keyword
+    from earmark.spotting.near_miss import NearMiss
     from earmark.spotting.speaker import Speaker, Verification
     from earmark.spotting.takes import Take
     from earmark.store.store import KeywordStore
@@ -144,32 +148,90 @@ def reembed(kind: Kind, names: Sequence[str] | None, encoder: Any, rate: float |
         )
 
 
-def at_rate(
-    keywords: "Iterable[Keyword]", encoder: "Encoder", rate: float, settings: "DetectorSettings"
-) -> "list[Keyword]":
+def choose_encoders(store: "KeywordStore", keywords: "Sequence[Keyword]", name: str | None = None) -> "EncoderChoice":
+    """Load the encoder of each keyword; prints a note for each keyword whose encoder is not available.
+
+    Args:
+        store: remembers the files of the user's own encoders.
+        keywords: of any encoders.
+        name: encoder that the user gave.
+
+    Raises:
+        InputError: the encoder of no keyword is available.
+    """
+    from earmark.core.errors import InputError
+    from earmark.models.encoder import load_encoder
+    from earmark.spotting import encoder_choice
+
+    given = [] if name is None else [load_encoder(name)]
+    chosen = encoder_choice.choose_encoders(keywords, store.encoder_paths(), given)
+    option = "" if name is None else f" --encoder {quote(name)}"
+    if not chosen.keywords:
+        raise InputError(f"{chosen.skipped[0]}{option}")
+    for line in chosen.skipped:
+        console.note(f"{line}{option}")
+    for encoder in given:
+        if any(keyword.encoder == encoder.fingerprint for keyword in keywords):
+            remember_encoder(store, encoder)
+    return chosen
+
+
+def encoder_of(store: "KeywordStore", keyword: "Keyword", name: str | None = None) -> "Encoder":
+    """Load the encoder of one keyword; arguments as those of `choose_encoders`."""
+    return choose_encoders(store, [keyword], name).of(keyword)
+
+
+def remember_encoder(store: "KeywordStore", encoder: "Encoder") -> None:
+    """Remember the file of an encoder that does not ship with earmark, where the store can be written."""
+    from earmark.models.encoder import shipped_encoder
+
+    if shipped_encoder(encoder.fingerprint) is None and store.encoder_paths().get(encoder.fingerprint) != encoder.path:
+        with suppress(EarmarkError):
+            store.save_encoder_path(encoder.fingerprint, encoder.path)
+
+
+def at_rate(chosen: "EncoderChoice", rate: float, settings: "DetectorSettings") -> "EncoderChoice":
     """The keywords with their thresholds for another rate of false alarms."""
     from earmark.spotting.background import with_threshold
 
     with console.progress_bar() as progress:
-        return [with_threshold(keyword, encoder, rate, settings=settings, progress=progress) for keyword in keywords]
+        keywords = [
+            with_threshold(keyword, chosen.of(keyword), rate, settings=settings, progress=progress)
+            for keyword in chosen.keywords
+        ]
+    return changed(chosen, keywords=keywords)
 
 
-def convert_earlier(store: "KeywordStore", keywords: "Sequence[Keyword]", encoder: "Encoder") -> "list[Keyword]":
-    """Convert the keywords that an earlier version enrolled with this encoder, in the store too, with one note."""
+def convert_earlier(store: "KeywordStore", chosen: "EncoderChoice") -> "EncoderChoice":
+    """Convert the keywords that an earlier version enrolled, in the store too, with one note."""
     from earmark.spotting.enrollment import convert_earlier as convert
 
     converted, count = [], 0
     with console.progress_bar() as progress:
-        for keyword in keywords:
-            (current,) = convert([keyword], encoder, progress=progress)
+        for keyword in chosen.keywords:
+            (current,) = convert([keyword], chosen.of(keyword), progress=progress)
             converted.append(current)
             if current is not keyword:
                 count += 1
                 with suppress(EarmarkError):  # a store that cannot be written still serves; it is converted each time
-                    store.save(current, replace=keyword)
+                    store.save(current, replace=keyword, change="convert from an earlier version")
     if count:
         console.note(f"converted {count} keyword{'s' * (count != 1)} of an earlier version from the stored takes")
-    return converted
+    return changed(chosen, keywords=converted)
+
+
+def near_miss(store: "KeywordStore", name: str, number: int) -> "NearMiss":
+    """A near miss of a keyword by its number, from 1.
+
+    Raises:
+        InputError: there is no such near miss.
+    """
+    from earmark.core.errors import InputError
+
+    found = store.near_misses(name)
+    if not 1 <= number <= len(found):
+        raise InputError(f"no near miss {number} among the {len(found)} of {name!r}; list them with near-misses")
+    return found[number - 1]
 
 
 def recordings_of(files: Iterable[Path]) -> list[Path]:
@@ -222,9 +284,13 @@ def print_takes(takes: Iterable["Take"]) -> None:
         remarks = "; ".join(
             remark.removeprefix(f"take {number} ").removeprefix(f"({take.source}) ") for remark in take.remarks
         )
-        span = f"{console.time_text(take.start_s)} – {console.time_text(take.end_s)}"
-        rows.append([str(number), take.source or "–", span, f"{level_db:.0f} dB", remarks or "good"])
+        rows.append([str(number), take.source or "–", span_text(take), f"{level_db:.0f} dB", remarks or "good"])
     console.print_table([">take", "file", ">spoken part", ">level", "remarks"], rows)
+
+
+def span_text(take: "Take") -> str:
+    """The span of a take or negative, for tables."""
+    return f"{console.time_text(take.start_s)} – {console.time_text(take.end_s)}"
 
 
 def verify_file(speaker: "Speaker", file: Path, encoder: "SpeakerEncoder") -> "Verification":

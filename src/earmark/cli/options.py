@@ -14,6 +14,7 @@ Store = Annotated[
         help="File of the keywords and speakers; keywords.earmark in your data folder if not given.",
     ),
 ]
+KeywordName = Annotated[str, typer.Argument(help="Name of a keyword.")]
 EncoderName = Annotated[
     str | None,
     typer.Option("--encoder", metavar="NAME|FILE", help="base, tiny, or your own .onnx file; base if not given."),

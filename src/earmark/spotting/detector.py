@@ -173,12 +173,19 @@ class Detector:
         self._begin()
         return detections
 
-    def detect(self, recording: AudioInput, *, progress: Progress = no_progress) -> Iterator[Detection]:
+    def detect(
+        self,
+        recording: AudioInput,
+        *,
+        progress: Progress = no_progress,
+        on_audio: Callable[[Wave], object] = lambda _: None,
+    ) -> Iterator[Detection]:
         """Detect the keywords in a whole recording, as a stream of its own.
 
         Args:
             recording: shape (n,), 16 kHz, or a path; a file is read block by block.
             progress: called with seconds.
+            on_audio: called with each block of the recording before it is scored.
 
         Yields:
             Detections, in the order in which they become final.
@@ -196,6 +203,7 @@ class Detector:
         done_s = 0.0
         try:
             for block in pieces:
+                on_audio(block)
                 yield from self.push(block)
                 done_s += len(block) / SAMPLE_RATE
                 progress(stage, done_s, length_s)

@@ -89,8 +89,8 @@ def choose_encoders(
             else:
                 encoders[fingerprint] = found
     skipped = [
-        f"keyword {keyword.name!r} is skipped: its encoder {keyword.encoder[:12]} {faults[keyword.encoder]}; give its "
-        f"file, or convert the keyword: earmark keywords reembed {shlex.quote(keyword.name)}"
+        f"keyword {keyword.name!r} cannot be used: its encoder {keyword.encoder[:12]} {faults[keyword.encoder]}; give "
+        f"the file, or convert the keyword: earmark keywords reembed {shlex.quote(keyword.name)}"
         for keyword in keywords
         if keyword.encoder in faults
     ]
