@@ -160,3 +160,20 @@ def test_a_keyword_without_its_encoder_is_skipped_with_one_line(enrolled, talk):
 @pytest.mark.usefixtures("enrolled")
 def test_an_own_encoder_is_remembered(stand_in):
     assert KeywordStore().encoder_paths() == {stand_in.fingerprint: Path("stand-in.onnx").absolute()}
+
+
+def test_keywords_are_tuned_to_a_room(loose, say, hush, tmp_path):
+    wave = hush(120.0)
+    for number, start in enumerate(range(16_000, 118 * 16_000, 48_000)):
+        wave[start : start + 9600] += say(250, 700, 900, before_s=0, after_s=0, noise_db=-90.0, seed=number)
+    audio.write(tmp_path / "room.wav", wave)
+    result = loose("tune", "rise", "--background", tmp_path / "room.wav", "--near-misses", "4")
+    assert result.code == 0
+    keyword = KeywordStore().get("rise")
+    assert (keyword.rate, keyword.calibration.origin, keyword.threshold > 0.75) == (0.5, "room", True)
+    assert len(KeywordStore().near_misses("rise")) == 4
+    assert "in your room" in loose("keywords", "show", "rise").out
+    assert loose("keywords", "undo", "rise").code == 0
+    assert KeywordStore().get("rise").threshold == 0.75
+    for wrong in (["fall", "--background", tmp_path / "room.wav"], ["--background", tmp_path / "absent.wav"], ["rise"]):
+        assert loose("tune", *wrong).code == 2

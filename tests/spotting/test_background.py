@@ -12,7 +12,7 @@ from earmark.spotting.background import (
     background_events,
     fit_tail,
     load_background,
-    peak_scores,
+    peak_places,
     with_threshold,
 )
 from earmark.spotting.detector import Detector, DetectorSettings
@@ -183,7 +183,7 @@ def test_the_tail_of_a_pareto_distribution_gives_its_rates():
 )
 def test_peaks_are_apart_and_no_score_far_from_them_is_higher(scores, gap):
     curve = np.float32(scores)
-    peaks = peak_scores(curve, gap)
+    peaks = curve[peak_places(curve, gap)]
     assert list(peaks) == sorted(peaks, reverse=True)
     whole = curve[: len(curve) // gap * gap]
     assert (len(peaks) > 0) == (len(whole) > 0)

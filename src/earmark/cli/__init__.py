@@ -18,7 +18,7 @@ app = App(
     name="earmark",
     package=__name__,
     order=(
-        *("demo", "enroll", "detect", "keywords", "speakers"),
+        *("demo", "enroll", "detect", "keywords", "tune", "speakers"),
         *("index", "search"),
         *("prepare", "embed", "mine"),
         *("train", "adapt", "export"),

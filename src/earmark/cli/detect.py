@@ -15,7 +15,6 @@ from earmark.cli.commands import command
 from earmark.cli.settings import Flag, options_from
 
 if TYPE_CHECKING:
-    from earmark.core.audio import Wave
     from earmark.spotting.clips import Clip, ClipRecorder, ClipSettings
     from earmark.spotting.detector import Detection, Detector, DetectorSettings
     from earmark.store.near_miss_rows import LastDetection
@@ -301,25 +300,10 @@ def _draw(
     plot: Path, file: Path, detector: "Detector", detections: "list[Detection]", span: tuple[float, float]
 ) -> None:
     from earmark.cli import detection_plot
+    from earmark.core.audio import read_parts
 
     start_s, end_s = span
     lead_s = min(start_s, detection_plot.LEAD_S)
-    wave = _read_span(file, start_s - lead_s, end_s)
+    (wave,) = read_parts(file, [(start_s - lead_s, end_s)])
     detection_plot.draw(plot, wave, detector, detections, title=file.name, start_s=start_s, lead_s=lead_s)
     sys.stderr.write(f"drew {plot}\n")
-
-
-def _read_span(file: Path, start_s: float, end_s: float) -> "Wave":
-    """Read a span of a recording; memory does not grow with the rest."""
-    import numpy as np
-
-    from earmark import audio
-
-    first, last = round(start_s * audio.SAMPLE_RATE), round(end_s * audio.SAMPLE_RATE)
-    pieces, done = [], 0
-    for block in audio.blocks(file):
-        pieces.append(block[max(0, first - done) : max(0, last - done)])
-        done += len(block)
-        if done >= last:
-            break
-    return np.concatenate(pieces)

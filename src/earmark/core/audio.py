@@ -7,7 +7,7 @@ import io
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,35 @@ def duration_s(path: str | Path) -> float:
         if file.frames < _UNKNOWN_FRAMES:
             return file.frames / file.samplerate
     return sum(map(len, blocks(path))) / SAMPLE_RATE
+
+
+def read_parts(path: str | Path, spans: Sequence[tuple[float, float | None]]) -> list[Wave]:
+    """Read parts of an audio file in one pass; memory does not grow with the rest.
+
+    Args:
+        path: the file.
+        spans: start and end of each part in seconds, in any order; they may overlap and are cut at the ends of the
+            file. An end of None is that of the file.
+
+    Returns:
+        The parts in the order of the spans.
+
+    Raises:
+        AudioError: as in `read`.
+    """
+    limits = [
+        (max(0, round(start_s * SAMPLE_RATE)), None if end_s is None else max(0, round(end_s * SAMPLE_RATE)))
+        for start_s, end_s in spans
+    ]
+    pieces: list[list[Wave]] = [[np.zeros(0, np.float32)] for _ in spans]
+    done = 0
+    for block in blocks(path):
+        for (first, last), found in zip(limits, pieces, strict=True):
+            found.append(block[max(0, first - done) : None if last is None else max(0, last - done)])
+        done += len(block)
+        if all(last is not None and done >= last for _, last in limits):
+            break
+    return [np.concatenate(found) for found in pieces]
 
 
 def write(path: str | Path, wave: ArrayLike) -> None:

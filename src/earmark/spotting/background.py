@@ -21,7 +21,7 @@ from earmark.core.errors import EarmarkError, InputError
 from earmark.core.progress import Progress, follow, no_progress
 from earmark.spotting.enrolled import check_encoder
 from earmark.spotting.keyword import Keyword, take_scores
-from earmark.spotting.keyword_calibration import TAIL_SHAPE, BackgroundTail
+from earmark.spotting.keyword_calibration import TAIL_SHAPE, BackgroundTail, KeywordCalibration, mixed_threshold
 from earmark.spotting.scoring import StreamScorer, Windows
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def with_threshold(
     settings: DetectorSettings | None = None,
     progress: Progress = no_progress,
 ) -> Keyword:
-    """The keyword with its threshold for a rate of false alarms.
+    """The keyword with its threshold for a rate of false alarms; of one that is tuned to a room, the mean of both.
 
     Args:
         keyword: enrolled with this encoder.
@@ -116,14 +116,24 @@ def with_threshold(
         InputError: the encoder is not calibrated for the rate, or another encoder computed the background.
     """
     check_encoder(keyword, encoder)
-    threshold, tail = encoder.calibration.threshold(rate), None
+    threshold, tail, room = encoder.calibration.threshold(rate), None, keyword.calibration.room
     if background == "shipped":
         background = load_background(encoder, progress=progress)
     if background is not None:
         tail = fit_tail(background_events(keyword, encoder, background, settings, progress=progress), background.hours)
-        threshold = _toward_takes(tail.threshold(rate), keyword)
-    calibration = replace(keyword.calibration, origin="rate", tail=tail)
+        room = _shifted_room(keyword.calibration, tail)
+        threshold = _toward_takes(mixed_threshold([tail] if room is None else [tail, room], rate), keyword)
+    elif room is not None:
+        threshold = max(threshold, room.threshold(rate))
+    calibration = replace(keyword.calibration, origin="rate" if room is None else "room", tail=tail, room=room)
     return replace(keyword, threshold=threshold, rate=rate, calibration=calibration)
+
+
+def _shifted_room(known: KeywordCalibration, tail: BackgroundTail) -> BackgroundTail | None:
+    """The tail of the user's room, moved as that of the background moved since: other takes give other scores."""
+    if known.room is None or known.tail is None:
+        return known.room
+    return replace(known.room, level=known.room.level + tail.level - known.tail.level)
 
 
 def background_events(
@@ -134,7 +144,29 @@ def background_events(
     *,
     progress: Progress = no_progress,
 ) -> Floats:
-    """Scores of the peaks of the keyword's curve over the background, at least a word and 0.5 s apart; descending.
+    """Scores of the events in a background, descending; arguments as those of `find_events`."""
+    return find_events(keyword, encoder, background, settings, progress=progress)[0]
+
+
+def find_events(
+    keyword: Keyword,
+    encoder: Encoder,
+    background: Background,
+    settings: DetectorSettings | None = None,
+    *,
+    progress: Progress = no_progress,
+) -> tuple[Floats, Floats]:
+    """Peaks of the keyword's score over a background, at least a word and 0.5 s apart.
+
+    Args:
+        keyword: enrolled with this encoder.
+        encoder: of the keyword and of the background.
+        background: its frames.
+        settings: of the detector.
+        progress: called with frames.
+
+    Returns:
+        Scores, descending, and the ends of their windows in seconds; both of shape (n,).
 
     Raises:
         InputError: another encoder computed the background.
@@ -156,7 +188,9 @@ def background_events(
         for start in follow(starts, f"measuring the threshold ({keyword.name})", progress)
         for scores, _, _ in scorer.push(np.asarray(background.frames[start : start + _PIECE], np.float32))
     ]
-    return peak_scores(np.concatenate(curve), round((keyword.duration_s + EVENT_GAP_S) / background.hop_s))
+    scores = np.concatenate(curve)
+    places = peak_places(scores, round((keyword.duration_s + EVENT_GAP_S) / background.hop_s))
+    return scores[places], ((places + 1) * background.hop_s).astype(np.float32)
 
 
 def _toward_takes(threshold: float, keyword: Keyword) -> float:
@@ -167,11 +201,11 @@ def _toward_takes(threshold: float, keyword: Keyword) -> float:
     return threshold + _TAKES_WEIGHT * max(0.0, room)
 
 
-def peak_scores(scores: Floats, gap: int) -> Floats:
-    """The highest scores that are at least `gap` frames apart, descending.
+def peak_places(scores: Floats, gap: int) -> NDArray[np.int64]:
+    """Places of the highest scores that are at least `gap` frames apart; the highest first.
 
-    >>> peak_scores(np.float32([0, 3, 2, 0, 0, 1, 0]), gap=3).tolist()
-    [3.0, 1.0]
+    >>> peak_places(np.float32([0, 3, 2, 0, 0, 1, 0]), gap=3).tolist()
+    [1, 5]
     """
     # One maximum for each block, then without those too close to a higher one.
     count = len(scores) // gap * gap
@@ -182,7 +216,7 @@ def peak_scores(scores: Floats, gap: int) -> Floats:
     for place in places:
         if all(abs(place - other) >= gap for other in kept):
             kept.append(int(place))
-    return scores[kept]
+    return np.array(kept, np.int64)
 
 
 def fit_tail(events: Floats | Sequence[float], hours: float) -> BackgroundTail:
@@ -213,6 +247,16 @@ def fit_tail(events: Floats | Sequence[float], hours: float) -> BackgroundTail:
 
 
 _loaded: dict[tuple[str, str], Background] = {}
+
+
+def read_background(path: Path, encoder: Encoder, *, progress: Progress = no_progress) -> Background:
+    """Compute the background of a recording, such as an hour of the user's room; nothing is cached.
+
+    Raises:
+        AudioError: the recording is not audio.
+        InputError: it is shorter than a minute.
+    """
+    return Background(_compute(path, encoder, progress), encoder.hop_s, encoder.fingerprint)
 
 
 def _load(path: Path, encoder: Encoder, progress: Progress) -> Background:

@@ -21,6 +21,7 @@ from earmark.spotting.keyword import (
     with_negatives,
     word_length_s,
 )
+from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.parts import WHOLE
 from earmark.spotting.speaker import Speaker, embed_voices, find_voice, remark_voices
 from earmark.spotting.takes import EnrollmentError, TakeLabel, audio_list, take_labels, warn_of_remarks
@@ -118,7 +119,8 @@ def extend(
     labels = take_labels(keyword.name, given, sources, keyword.takes)
     every = [*(take.wave for take in keyword.takes), *given]
     longer = _keyword(keyword.name, every, labels, encoder, point, keyword.only_speaker)
-    longer = with_negatives(replace(longer, calibration=keyword.calibration), keyword.negatives, encoder)
+    longer = replace(longer, calibration=_known_calibration(keyword, encoder))
+    longer = with_negatives(longer, keyword.negatives, encoder)
     return _remarked(_calibrated(longer, encoder, point, background, progress), labels)
 
 
@@ -143,7 +145,8 @@ def reembed(
     """
     point = _operating_point(keyword, encoder, false_alarms_per_hour)
     parts = embed_words(keyword.takes, encoder)
-    changed = replace(with_embeddings(keyword, parts[:, WHOLE], encoder, point), parts=parts)
+    known = replace(keyword, calibration=_known_calibration(keyword, encoder))
+    changed = replace(with_embeddings(known, parts[:, WHOLE], encoder, point), parts=parts)
     changed = with_negatives(changed, keyword.negatives, encoder)
     return _calibrated(changed, encoder, point, background, progress)
 
@@ -279,6 +282,11 @@ def _operating_point(keyword: Keyword, encoder: Encoder, rate: float | None) -> 
         # The scores of an earlier version were others, so its threshold does not stay, but the rate of it.
         rate = encoder.calibration.rate(keyword.threshold) if keyword.rate is None else keyword.rate
     return operating_point(encoder, rate, FALSE_ALARMS_PER_HOUR, keyword)
+
+
+def _known_calibration(keyword: Keyword, encoder: Encoder) -> KeywordCalibration:
+    """What is known about the scores of a keyword; nothing where another encoder scores it from now on."""
+    return keyword.calibration if keyword.encoder == encoder.fingerprint else KeywordCalibration()
 
 
 def _calibrated(

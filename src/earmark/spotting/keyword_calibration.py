@@ -1,6 +1,7 @@
 """Calibration of one keyword: where its threshold comes from, and what its scores mean."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -47,6 +48,21 @@ class BackgroundTail:
         return float(self.count / self.hours * max(0.0, remaining) ** (-1 / TAIL_SHAPE))
 
 
+def mixed_threshold(tails: Sequence[BackgroundTail], rate: float) -> float:
+    """Score whose expected rate, averaged over several backgrounds, is `rate`; in [-1, 1].
+
+    >>> quiet, loud = (BackgroundTail(level, 0.05, 40, 1.0) for level in (0.5, 0.6))
+    >>> quiet.threshold(1.0) < mixed_threshold([quiet, loud], 1.0) < loud.threshold(1.0)
+    True
+    """
+    low, high = (chosen(tail.threshold(rate) for tail in tails) for chosen in (min, max))
+    for _ in range(40):
+        middle = (low + high) / 2
+        is_too_low = sum(tail.rate(middle) for tail in tails) > rate * len(tails)
+        low, high = (middle, high) if is_too_low else (low, middle)
+    return high
+
+
 @dataclass(frozen=True)
 class Logistic:
     """A logistic curve from a score to the probability that a detection is right.
@@ -75,11 +91,13 @@ class KeywordCalibration:
     Attributes:
         origin: who set the threshold.
         tail: of the background on which the threshold was measured.
+        room: tail of the user's room, if the threshold was tuned to it.
         expected_misses: share of true words below the threshold.
         logistic: probability of a detection by its score.
     """
 
     origin: ThresholdOrigin = "rate"
     tail: BackgroundTail | None = None
+    room: BackgroundTail | None = None
     expected_misses: float | None = None
     logistic: Logistic | None = None

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
-from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, blocks
+from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, read_parts
 from earmark.core.errors import InputError
 from earmark.core.progress import Progress, no_progress
 from earmark.spotting.background import BackgroundChoice, with_threshold
@@ -246,7 +246,8 @@ def _read_span(recording: AudioInput, span: Span) -> tuple[Wave, float, float]:
     """The audio of a span with its context, and the place of the span in it, in seconds."""
     start_s = span.start_s or 0.0
     if isinstance(recording, str | Path):
-        wave = read_part(recording, start_s - CONTEXT_S, None if span.end_s is None else span.end_s + CONTEXT_S)
+        end_s = None if span.end_s is None else span.end_s + CONTEXT_S
+        (wave,) = read_parts(recording, [(start_s - CONTEXT_S, end_s)])
         offset_s = max(0.0, start_s - CONTEXT_S)
     else:
         wave, offset_s = as_wave(recording), 0.0
@@ -260,19 +261,6 @@ def _read_span(recording: AudioInput, span: Span) -> tuple[Wave, float, float]:
             f"{last_s - first_s:.0f} s are too long to mark; choose a span of at most {LONGEST_MARK_S:.0f} s"
         )
     return wave, first_s, last_s
-
-
-def read_part(path: str | Path, start_s: float, end_s: float | None) -> Wave:
-    """Read a part of a recording; memory does not grow with the rest."""
-    first = round(max(0.0, start_s) * SAMPLE_RATE)
-    last = None if end_s is None else round(end_s * SAMPLE_RATE)
-    pieces, done = [np.zeros(0, np.float32)], 0
-    for block in blocks(path):
-        pieces.append(block[max(0, first - done) : None if last is None else max(0, last - done)])
-        done += len(block)
-        if last is not None and done >= last:
-            break
-    return np.concatenate(pieces)
 
 
 def _cut(wave: Wave, place: tuple[float, float], marked: Marked) -> Marked:

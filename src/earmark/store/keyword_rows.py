@@ -174,9 +174,10 @@ def _calibration(text: str | None) -> KeywordCalibration:
     if text is None:
         return KeywordCalibration()
     known: dict[str, Any] = json.loads(text)
-    tail, logistic = known.pop("tail"), known.pop("logistic")
+    tail, room, logistic = (known.pop(name) for name in ("tail", "room", "logistic"))
     return KeywordCalibration(
         **known,
         tail=None if tail is None else BackgroundTail(**tail),
+        room=None if room is None else BackgroundTail(**room),
         logistic=None if logistic is None else Logistic(**logistic),
     )
