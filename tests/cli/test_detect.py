@@ -36,9 +36,10 @@ class QuickEncoder:
     def finish(self):
         return np.zeros((0, 60), np.float32)
 
-    def embed_windows(self, frames, stops, length):
-        assert len(frames) <= 256 + max(length)
-        return np.zeros((len(stops), 60), np.float32)
+    def compare_windows(self, frames, starts, stops, references):
+        assert references.shape[0] == len(starts)
+        assert len(frames) <= 256 + (stops - starts).max()
+        return np.zeros(starts.shape, np.float32)
 
 
 def objects(out):

@@ -38,13 +38,12 @@ class Windows:
         # A negative is compared with the same windows as its keyword, in a column after those of the keywords.
         negatives = [(place, parts) for place, keyword in enumerate(keywords) for parts in _negatives(keyword)]
         self._owners: Ints = np.array([place for place, _ in negatives], np.int64)
-        durations_s = np.array([keyword.duration_s for keyword in keywords])
-        durations_s = np.concatenate([durations_s, durations_s[self._owners]])
+        durations_s = [keyword.duration_s for keyword in [*keywords, *(keywords[place] for place, _ in negatives)]]
         self._rules = PartRules.of(durations_s)
         # Shape (7, d, columns): each part of a window is compared with the same part of its keyword or negative.
         references = [*(keyword.part_prototypes for keyword in keywords), *(parts for _, parts in negatives)]
         self._references = np.stack(references, axis=-1).astype(np.float64)
-        lengths = np.round(np.multiply.outer(tempos, durations_s / encoder.hop_s)).astype(np.int64)
+        lengths = np.round(np.multiply.outer(tempos, np.array(durations_s) / encoder.hop_s)).astype(np.int64)
         self._lengths: Ints = np.maximum(SHORTEST, lengths)  # shape (tempos, columns)
         self.longest = int(self._lengths.max())
         first, last = part_borders(self._lengths)
