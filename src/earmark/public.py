@@ -20,6 +20,11 @@ from earmark.spotting.enrollment import extend_speaker as extend_speaker
 from earmark.spotting.enrollment import reembed as reembed
 from earmark.spotting.enrollment import reembed_speaker as reembed_speaker
 from earmark.spotting.keyword import Keyword as Keyword
+from earmark.spotting.learning import Span as Span
+from earmark.spotting.learning import drop_take as drop_take
+from earmark.spotting.learning import mark_false as mark_false
+from earmark.spotting.learning import mark_missed as mark_missed
+from earmark.spotting.learning import set_threshold as set_threshold
 from earmark.spotting.speaker import Speaker as Speaker
 from earmark.spotting.speaker import Verification as Verification
 from earmark.spotting.speaker import verify as verify
@@ -27,4 +32,5 @@ from earmark.spotting.speech import find_speech as find_speech
 from earmark.spotting.takes import EnrollmentError as EnrollmentError
 from earmark.spotting.takes import Take as Take
 from earmark.spotting.takes import TakeWarning as TakeWarning
+from earmark.spotting.tuning import tune as tune
 from earmark.store.store import KeywordStore as KeywordStore

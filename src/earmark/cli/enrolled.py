@@ -173,6 +173,8 @@ def choose_encoders(store: "KeywordStore", keywords: "Sequence[Keyword]", name: 
     for encoder in given:
         if any(keyword.encoder == encoder.fingerprint for keyword in keywords):
             remember_encoder(store, encoder)
+        else:
+            console.note(f"no keyword here was enrolled with encoder {name}; each is scored by its own")
     return chosen
 
 

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING
 
 from earmark.core.audio import read_parts
 from earmark.core.progress import Progress, no_progress
-from earmark.spotting.background import Background, BackgroundChoice, find_events, fit_tail, with_threshold
+from earmark.spotting.background import (
+    Background,
+    BackgroundChoice,
+    find_events,
+    fit_tail,
+    read_background,
+    with_threshold,
+)
 from earmark.spotting.enrollment import FALSE_ALARMS_PER_HOUR
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.near_miss import NearMiss
@@ -60,7 +67,7 @@ class Tuned:
 def tune(
     keyword: Keyword,
     encoder: Encoder,
-    room: Background,
+    room: Background | str | Path,
     *,
     false_alarms_per_hour: float | None = None,
     background: BackgroundChoice = "shipped",
@@ -76,7 +83,7 @@ def tune(
     Args:
         keyword: enrolled with this encoder.
         encoder: of the keyword.
-        room: ten minutes or more of the room without the word, from `read_background`.
+        room: ten minutes or more of the room without the word: a recording, or its frames from `read_background`.
         false_alarms_per_hour: by default the keyword's rate, or 0.5 where that is unknown.
         background: the other background, as in `enroll`.
         settings: of the detector that will use the threshold.
@@ -84,8 +91,12 @@ def tune(
         progress: called with frames.
 
     Raises:
-        InputError: the encoder is not calibrated for the rate, or another encoder computed the room.
+        AudioError: the recording is not audio.
+        InputError: the encoder is not calibrated for the rate, the recording is shorter than a minute, or another
+            encoder computed its frames.
     """
+    if not isinstance(room, Background):
+        room = read_background(Path(room), encoder, progress=progress)
     scores, ends_s = find_events(keyword, encoder, room, settings, progress=progress)
     tail = fit_tail(scores, room.hours)
     rate = false_alarms_per_hour or keyword.rate or FALSE_ALARMS_PER_HOUR
