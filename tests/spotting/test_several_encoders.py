@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from earmark import demo
 from earmark.models.encoder import load_encoder, shipped_encoder
 from earmark.models.onnx_model import shipped_file
 from earmark.spotting.detector import Detector, DetectorSettings
@@ -122,6 +123,18 @@ def test_a_keyword_of_none_of_the_encoders_is_refused(keywords, fine, make_encod
         Detector(keywords, encoder=[fine, other])
     with pytest.raises(EncoderMismatch, match="'fall'"):
         Detector(keywords, encoder=fine)
+
+
+@pytest.mark.slow
+def test_the_shipped_encoders_detect_in_one_stream():
+    found = [enroll(name, demo.take_files(), encoder=load_encoder(name), background=None) for name in ("base", "tiny")]
+    loose = DetectorSettings(threshold=0.6, exclusive=False)
+    hits = list(Detector(found, settings=loose).detect(demo.STREAM))
+    for name in ("base", "tiny"):
+        # "hey jupiter" is said at these times.
+        own = [hit for hit in hits if hit.keyword == name]
+        for start_s in (3.45, 9.04, 14.70, 20.24):
+            assert any(abs(hit.start_s - start_s) < 0.3 for hit in own), (name, start_s)
 
 
 def test_by_default_the_shipped_encoders_are_loaded():

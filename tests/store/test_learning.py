@@ -50,7 +50,7 @@ def near_miss(seed: int) -> NearMiss:
 
 
 def last(path: Path) -> LastDetection:
-    return LastDetection(str(path), 1.0, 1.6, is_clip=True, created="2026")
+    return LastDetection(str(path), 1.0, 1.6, created="2026")
 
 
 def test_parts_negatives_and_calibration_are_read_as_they_were_saved(store: KeywordStore):
@@ -210,6 +210,15 @@ def test_the_files_of_own_encoders_are_remembered(store: KeywordStore, tmp_path:
     for name in ("old.onnx", "mine.onnx"):
         store.save_encoder_path("abc123", tmp_path / name)
     assert store.encoder_paths() == {"abc123": tmp_path / "mine.onnx"}
+
+
+def test_the_folders_of_clips_are_remembered(store: KeywordStore, tmp_path: Path):
+    store.save_clip_folder(tmp_path / "early")
+    assert store.clip_folders() == []  # nothing is remembered without a store
+    store.save(keyword())
+    for name in ("clips", "other", "clips"):
+        store.save_clip_folder(tmp_path / name)
+    assert store.clip_folders() == [tmp_path / "clips", tmp_path / "other"]
 
 
 def test_a_speaker_of_a_former_state_can_be_removed(store: KeywordStore):

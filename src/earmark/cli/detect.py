@@ -79,7 +79,7 @@ def detect(
     detector, least = _detector(
         store, keyword, encoder, speaker_encoder, settings, false_alarms_per_hour, rejected.append
     )
-    recorder = _recorder(keep_clips, clips)
+    recorder = _recorder(keep_clips, clips, store)
     exit_code = 0
     for file in files:
         try:
@@ -155,12 +155,15 @@ def _detector(
     return detector, {speaker.name: speaker.threshold for speaker in speakers}
 
 
-def _recorder(folder: Path | None, settings: "ClipSettings") -> "ClipRecorder | None":
-    """Make the recorder of clips; None where none are kept."""
-    from earmark.core.errors import InputError
+def _recorder(folder: Path | None, settings: "ClipSettings", store: Path | None) -> "ClipRecorder | None":
+    """Make the recorder of clips, whose folder the store remembers; None where none are kept."""
+    from earmark.core.errors import EarmarkError, InputError
     from earmark.spotting.clips import ClipRecorder
+    from earmark.store.store import KeywordStore
 
     if folder is not None:
+        with suppress(EarmarkError), KeywordStore(store) as kept:
+            kept.save_clip_folder(folder)
         return ClipRecorder(folder, settings)
     if settings.model_fields_set:
         raise InputError("options of clips need a folder; give --keep-clips DIR too")
@@ -201,8 +204,8 @@ def _place(file: Path, detection: "Detection", clip: "Clip | None") -> "LastDete
     from earmark.store.near_miss_rows import LastDetection
 
     if clip is None:
-        return LastDetection(str(file.absolute()), detection.start_s, detection.end_s, False, now())
-    return LastDetection(str(clip.path.absolute()), clip.start_s, clip.end_s, True, now())
+        return LastDetection(str(file.absolute()), detection.start_s, detection.end_s, now())
+    return LastDetection(str(clip.path.absolute()), clip.start_s, clip.end_s, now())
 
 
 def _remember(store: Path | None, places: "dict[str, LastDetection]") -> None:

@@ -66,7 +66,12 @@ def tune(
                 kept.save(tuned.keyword, replace=keyword, change=f"tune to {background}")
                 kept.save_near_misses(keyword.name, tuning.near_misses(background, tuned.events))
                 before, after = f"{keyword.threshold:.2f}", f"{tuned.keyword.threshold:.2f}"
-                rates = [f"{tuned.rate_before:.2g}", f"{tuned.rate:.2g}"]
+                rates = [_rate_text(tuned.rate_before), _rate_text(tuned.rate)]
                 rows.append([keyword.name, before, after, *rates, str(len(tuned.events))])
     columns = ["keyword", ">threshold before", ">now", ">false alarms per hour here before", ">now", ">near misses"]
     console.print_table(columns, rows)
+
+
+def _rate_text(rate: float) -> str:
+    """A rate of false alarms for tables; an extrapolated one is not more exact than this."""
+    return "< 0.01" if rate < 0.01 else f"{rate:.2g}" if rate < 100 else "> 100"

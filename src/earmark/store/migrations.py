@@ -132,12 +132,13 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             path TEXT NOT NULL,
             start_s REAL NOT NULL,
             end_s REAL NOT NULL,
-            is_clip INTEGER NOT NULL,  -- 1: a clip that earmark wrote
             created TEXT NOT NULL  -- ISO 8601, UTC
         )
         """,
         # Files of the user's own encoders.
         "CREATE TABLE encoder (fingerprint TEXT PRIMARY KEY, path TEXT NOT NULL)",
+        # Folders in which clips of detections were kept.
+        "CREATE TABLE clip_folder (path TEXT PRIMARY KEY)",
     ),
 )
 

@@ -23,14 +23,12 @@ class LastDetection:
         path: a clip that earmark kept, or the recording.
         start_s: start of the detection in that file, in seconds.
         end_s: its end in seconds.
-        is_clip: whether the file is a clip that earmark kept.
         created: time of the detection, ISO 8601 in UTC.
     """
 
     path: str
     start_s: float
     end_s: float
-    is_clip: bool
     created: str
 
 
@@ -63,18 +61,15 @@ def read_near_misses(connection: sqlite3.Connection, name: str) -> list[NearMiss
 def write_last_detection(connection: sqlite3.Connection, name: str, last: LastDetection) -> None:
     """Remember where a keyword was detected last; does nothing where the store does not contain it."""
     connection.execute(
-        "INSERT OR REPLACE INTO last_detection (keyword, path, start_s, end_s, is_clip, created)"
-        " SELECT id, ?, ?, ?, ?, ? FROM keyword WHERE folded = ?",
-        (text_of(last.path), last.start_s, last.end_s, last.is_clip, last.created, fold(name)),
+        "INSERT OR REPLACE INTO last_detection (keyword, path, start_s, end_s, created)"
+        " SELECT id, ?, ?, ?, ? FROM keyword WHERE folded = ?",
+        (text_of(last.path), last.start_s, last.end_s, last.created, fold(name)),
     )
 
 
 def read_last_detection(connection: sqlite3.Connection, name: str) -> LastDetection | None:
     """Where a keyword was detected last; None where that is unknown."""
     found = connection.execute(
-        f"SELECT path, start_s, end_s, is_clip, created FROM last_detection WHERE keyword = {_KEY}", (fold(name),)
+        f"SELECT path, start_s, end_s, created FROM last_detection WHERE keyword = {_KEY}", (fold(name),)
     ).fetchone()
-    if found is None:
-        return None
-    path, start_s, end_s, is_clip, created = found
-    return LastDetection(path, start_s, end_s, bool(is_clip), created)
+    return None if found is None else LastDetection(*found)

@@ -225,6 +225,20 @@ class KeywordStore:
         if found:
             self._run(work, writing=self.path.exists())
 
+    def clip_folders(self) -> list[Path]:
+        """Folders in which clips of detections were kept, as `save_clip_folder` saved them."""
+        return self._run(
+            lambda connection: [Path(path) for (path,) in connection.execute("SELECT path FROM clip_folder")]
+        )
+
+    def save_clip_folder(self, path: Path) -> None:
+        """Remember a folder of clips, so that those of a removed keyword can be deleted."""
+        row = (str(path.absolute()),)
+        self._run(
+            lambda connection: connection.execute("INSERT OR IGNORE INTO clip_folder VALUES (?)", row),
+            writing=self.path.exists(),
+        )
+
     def encoder_paths(self) -> dict[str, Path]:
         """Files of the user's own encoders by their fingerprints, as `save_encoder_path` saved them."""
 

@@ -1,6 +1,5 @@
 """`earmark keywords list`, `show`, `restrict`, `remove`, `forget`: the keywords of a store."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -107,25 +106,17 @@ def remove(names: _Names, store: options.Store = None) -> None:
 @command(panel="Removal", example="earmark keywords forget jarvis")
 def forget(
     names: _Names,
-    clips: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR", help="Folder of kept clips; that of the last detection of the keyword if not given."
-        ),
-    ] = None,
     store: options.Store = None,
 ) -> None:
-    """Remove keywords, and delete the clips of their detections that `earmark detect --keep-clips` kept."""
+    """Remove keywords, and delete the clips of their detections in the folders of `earmark detect --keep-clips`."""
     from earmark.spotting.clips import remove_clips
     from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
-        folders = {}
-        for name in names:
-            last = kept.last_detection(name)
-            folders[name] = clips or (Path(last.path).parent if last is not None and last.is_clip else None)
+        folders = kept.clip_folders()
         enrolled.remove(enrolled.keyword_kind(kept), names)
-    for name, folder in folders.items():
-        count = remove_clips(folder, name) if folder is not None else 0
-        if count:
-            console.say(f"deleted {count} clip{'s' * (count != 1)} of {name!r} in {folder}")
+    for name in dict.fromkeys(names):
+        for folder in folders:
+            count = remove_clips(folder, name)
+            if count:
+                console.say(f"deleted {count} clip{'s' * (count != 1)} of {name!r} in {folder}")
