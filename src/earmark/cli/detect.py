@@ -227,7 +227,11 @@ def _show(file: Path, detections: "Sequence[Detection]", refused: "Sequence[Dete
 
 
 def _print_json(file: Path, detection: "Detection", **more: bool | str) -> None:
-    known = {key: value for key, value in asdict(detection).items() if value is not None}
+    known = {
+        key: round(value, 4) if isinstance(value, float) else value
+        for key, value in asdict(detection).items()
+        if value is not None
+    }
     console.say(json.dumps({"file": str(file), **known, **more}, ensure_ascii=False))
 
 

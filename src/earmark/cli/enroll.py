@@ -16,6 +16,7 @@ from earmark.cli.enrolled import (
     remember_encoder,
     threshold_origin,
 )
+from earmark.cli.expectations import print_expectations
 
 MANY_TAKES = 10
 """More takes than this usually mean that the user named the wrong folder."""
@@ -57,6 +58,7 @@ def enroll(
         # With `known` the store refuses to replace what another program changed meanwhile.
         kept.save(keyword, replace=known or replace, change="add takes" if add else "enroll again")
         remember_encoder(kept, loaded)
+        others = kept.all()
     count, rate = len(keyword.takes), keyword.rate
     if count > MANY_TAKES:
         console.note(f"{count} takes, but one to ten are usual; check that each file contains only the keyword")
@@ -67,3 +69,4 @@ def enroll(
         f"{threshold_origin(known, keyword, false_alarms_per_hour)}"
         + (f", only for speaker {keyword.only_speaker!r}" if keyword.only_speaker else "")
     )
+    print_expectations(keyword, others, loaded)

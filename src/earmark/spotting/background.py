@@ -2,31 +2,29 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import platformdirs
 from numpy.typing import NDArray
 
-from earmark.core.arrays import read_array, write_array
-from earmark.core.audio import SAMPLE_RATE, blocks, duration_s
+from earmark.core.audio import duration_s
 from earmark.core.errors import EarmarkError, InputError
-from earmark.core.progress import Progress, follow, no_progress
+from earmark.core.progress import Progress, no_progress
+from earmark.spotting.detector import DetectorSettings
 from earmark.spotting.enrolled import check_encoder
+from earmark.spotting.expectation import with_expectations
+from earmark.spotting.frame_cache import cached_frames, compute_frames, file_digest
 from earmark.spotting.keyword import Keyword, take_scores
 from earmark.spotting.keyword_calibration import TAIL_SHAPE, BackgroundTail, KeywordCalibration, mixed_threshold
-from earmark.spotting.scoring import StreamScorer, Windows
+from earmark.spotting.scoring import score_frames
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.spotting.detector import DetectorSettings
 
 Floats = NDArray[np.float32]
 
@@ -40,9 +38,6 @@ TAIL_EVENTS = 40
 EVENT_GAP_S = 0.5
 # Chosen on words that no result is reported on, see docs/decisions/0013.
 _FEWEST_TAKES, _TAKES_MARGIN, _TAKES_WEIGHT = 3, 0.15, 0.5
-_PIECE = 4096  # frames between two calls of the progress
-_BLOCK = 128  # frames to score at a time: fastest of 32 … 512
-_HALF_LIMIT = 6e4  # half precision ends at 65504
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,6 +98,8 @@ def with_threshold(
 ) -> Keyword:
     """The keyword with its threshold for a rate of false alarms; of one that is tuned to a room, the mean of both.
 
+    The calibration of the keyword gets its expected misses, and the probability of its detections, too.
+
     Args:
         keyword: enrolled with this encoder.
         encoder: its card has the range of rates, and the threshold where there is no background.
@@ -126,7 +123,8 @@ def with_threshold(
     elif room is not None:
         threshold = max(threshold, room.threshold(rate))
     calibration = replace(keyword.calibration, origin="rate" if room is None else "room", tail=tail, room=room)
-    return replace(keyword, threshold=threshold, rate=rate, calibration=calibration)
+    measured = replace(keyword, threshold=threshold, rate=rate, calibration=calibration)
+    return with_expectations(measured, encoder, settings or DetectorSettings())
 
 
 def _shifted_room(known: KeywordCalibration, tail: BackgroundTail) -> BackgroundTail | None:
@@ -171,24 +169,20 @@ def find_events(
     Raises:
         InputError: another encoder computed the background.
     """
-    from earmark.spotting.detector import DetectorSettings
-
     if background.encoder != encoder.fingerprint:
         raise InputError(
             f"of encoder {background.encoder[:12]}, not of {encoder.name!r} ({encoder.fingerprint[:12]}); load it with "
             "load_background",
             key="background",
         )
-    chosen = settings or DetectorSettings()
-    windows = Windows([keyword], encoder, chosen.tempos)
-    scorer = StreamScorer(windows, max(1, round(chosen.smoothing_s / background.hop_s)), block=_BLOCK)
-    starts = range(0, len(background.frames), _PIECE)
-    curve = [
-        scores[:, 0]
-        for start in follow(starts, f"measuring the threshold ({keyword.name})", progress)
-        for scores, _, _ in scorer.push(np.asarray(background.frames[start : start + _PIECE], np.float32))
-    ]
-    scores = np.concatenate(curve)
+    scores = score_frames(
+        keyword,
+        encoder,
+        background.frames,
+        settings or DetectorSettings(),
+        stage=f"measuring the threshold ({keyword.name})",
+        progress=progress,
+    )
     places = peak_places(scores, round((keyword.duration_s + EVENT_GAP_S) / background.hop_s))
     return scores[places], ((places + 1) * background.hop_s).astype(np.float32)
 
@@ -256,56 +250,26 @@ def read_background(path: Path, encoder: Encoder, *, progress: Progress = no_pro
         AudioError: the recording is not audio.
         InputError: it is shorter than a minute.
     """
-    return Background(_compute(path, encoder, progress), encoder.hop_s, encoder.fingerprint)
+    _check_length(path)
+    frames = compute_frames(path, encoder, "background", progress=progress)
+    return Background(frames, encoder.hop_s, encoder.fingerprint)
 
 
 def _load(path: Path, encoder: Encoder, progress: Progress) -> Background:
     if not path.is_file():
         raise InputError(f"{path}: no such recording; correct the variable {VARIABLE}, or unset it")
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    key = encoder.fingerprint, digest
+    key = encoder.fingerprint, file_digest(path)
     if key not in _loaded:
-        cached = _cache_folder() / f"{encoder.fingerprint[:32]}-{digest}.npy"
-        frames = _read_cache(cached)
-        if frames is None:
-            frames = _compute(path, encoder, progress)
-            # A full disk or a read-only home only costs the time again.
-            with suppress(EarmarkError, OSError):
-                write_array(cached, frames)
+        _check_length(path)
+        frames = cached_frames(path, encoder, "background", progress=progress)
         _loaded[key] = Background(frames, encoder.hop_s, encoder.fingerprint)
     return _loaded[key]
 
 
-def _compute(path: Path, encoder: Encoder, progress: Progress) -> NDArray[np.floating]:
-    """Frames of a recording, computed block by block, in half precision where their values fit.
-
-    Raises:
-        InputError: the recording is too short.
-    """
-    stream, pieces, done_s, length_s = encoder.stream(), [], 0.0, duration_s(path)
+def _check_length(path: Path) -> None:
+    length_s = duration_s(path)
     if length_s < SHORTEST_S:
         raise InputError(
             f"{path}: {length_s:.0f} s of background are too short for a threshold; use at least {SHORTEST_S:.0f} s, "
             "better ten minutes"
         )
-    for block in blocks(path):
-        pieces.append(stream.push(block))
-        done_s += len(block) / SAMPLE_RATE
-        progress("preparing the background", done_s, length_s)
-    pieces.append(stream.finish())
-    frames = np.concatenate(pieces)
-    return frames.astype(np.float16) if np.abs(frames).max() < _HALF_LIMIT else frames
-
-
-def _cache_folder() -> Path:
-    return platformdirs.user_cache_path("earmark", appauthor=False) / "background"
-
-
-def _read_cache(path: Path) -> NDArray[np.floating] | None:
-    """Cached frames; None where there are none, or the file is damaged."""
-    try:
-        frames = read_array(path) if path.is_file() else None
-    except EarmarkError:
-        return None
-    return None if frames is None or frames.ndim != 2 or not len(frames) else frames

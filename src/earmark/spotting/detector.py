@@ -75,7 +75,8 @@ class Detection:
         start_s: start, in seconds from the beginning of the stream.
         end_s: end, in seconds.
         score: similarity to the keyword.
-        probability: calibrated from the score and the threshold.
+        probability: that the detection is right, if the keyword is spoken once an hour. For a keyword without a
+            measured threshold, it is 0.5 at the threshold, with a slope from the card of the encoder.
         speaker: the only speaker who may trigger the keyword, if it is restricted.
         speaker_score: similarity of the voice to that speaker.
     """
@@ -269,16 +270,23 @@ class Detector:
         return [self._detection(peak) for peak in peaks]
 
     def _detection(self, peak: Peak) -> Detection:
-        keyword, calibration = self.keywords[peak.keyword], self._calibrations[peak.keyword]
+        keyword = self.keywords[peak.keyword]
         return Detection(
             keyword=keyword.name,
             start_s=round(max(0, peak.start) / SAMPLE_RATE, 3),
             end_s=round(peak.stop / SAMPLE_RATE, 3),
             score=peak.score,
-            probability=calibration.probability(peak.score, float(self.thresholds[peak.keyword])),
+            probability=self._probability(peak),
             speaker=keyword.only_speaker,
             speaker_score=peak.speaker_score,
         )
+
+    def _probability(self, peak: Peak) -> float:
+        measured = self.keywords[peak.keyword].calibration.logistic
+        if measured is not None:
+            return measured.probability(peak.score)
+        threshold = float(self.thresholds[peak.keyword])
+        return self._calibrations[peak.keyword].probability(peak.score, threshold)
 
 
 def _checked(given: Sequence[Keyword] | Keyword) -> tuple[Keyword, ...]:

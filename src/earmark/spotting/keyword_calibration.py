@@ -101,3 +101,13 @@ class KeywordCalibration:
     room: BackgroundTail | None = None
     expected_misses: float | None = None
     logistic: Logistic | None = None
+
+    @property
+    def tails(self) -> list[BackgroundTail]:
+        """The measured tails, whose mean rate counts: of the background first."""
+        return [tail for tail in (self.tail, self.room) if tail is not None]
+
+    def false_alarms_per_hour(self, threshold: float) -> float | None:
+        """Expected false alarms per hour at a threshold; None without a measured tail."""
+        rates = [tail.rate(threshold) for tail in self.tails]
+        return sum(rates) / len(rates) if rates else None

@@ -195,9 +195,8 @@ def set_threshold(keyword: Keyword, threshold: float) -> Keyword:
     """
     if not -1 <= threshold <= 1:
         raise InputError(f"{threshold:g} is no score; choose -1 to 1", key="threshold")
-    return replace(
-        keyword, threshold=threshold, rate=None, calibration=replace(keyword.calibration, origin="user", tail=None)
-    )
+    calibration = replace(keyword.calibration, origin="user", tail=None, expected_misses=None)
+    return replace(keyword, threshold=threshold, rate=None, calibration=calibration)
 
 
 def _with_takes(

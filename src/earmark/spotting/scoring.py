@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from earmark.core.progress import Progress, follow, no_progress
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.negative import discounted
 from earmark.spotting.parts import SHORTEST, PartRules, part_borders
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
+    from earmark.spotting.detector import DetectorSettings
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
@@ -127,3 +130,46 @@ class StreamScorer:
             kept = len(scores) - self._smoothing + 1
             self._scores, self._lengths = scores[kept:], lengths[kept:]
             self.count += len(block)
+
+
+_PIECE = 4096  # frames between two calls of the progress
+_BLOCK = 128  # frames to score at a time: fastest of 32 … 512
+LATE_S = 0.25
+"""The score of a word peaks at its end, this much later at most, in seconds."""
+
+
+def score_frames(
+    keyword: Keyword,
+    encoder: Encoder,
+    frames: NDArray[np.floating],
+    settings: DetectorSettings,
+    *,
+    stage: str = "scoring",
+    progress: Progress = no_progress,
+) -> Floats:
+    """Smoothed scores of one keyword over the frames of a recording, shape (t, width); returns shape (t,)."""
+    scorer = StreamScorer(
+        Windows([keyword], encoder, settings.tempos),
+        max(1, round(settings.smoothing_s / encoder.hop_s)),
+        block=_BLOCK,
+    )
+    curve = [
+        scores[:, 0]
+        for start in follow(range(0, len(frames), _PIECE), stage, progress)
+        for scores, _, _ in scorer.push(np.asarray(frames[start : start + _PIECE], np.float32))
+    ]
+    return np.concatenate(curve)
+
+
+def word_score(curve: Floats, start_s: float, end_s: float, hop_s: float) -> float:
+    """The highest score of a curve that belongs to a word, from its middle on.
+
+    Args:
+        curve: from `score_frames`.
+        start_s: start of the word in seconds.
+        end_s: its end.
+        hop_s: time between frames, in seconds.
+    """
+    first = int((start_s + end_s) / 2 / hop_s)
+    last = math.ceil((end_s + LATE_S) / hop_s)
+    return float(curve[first : last + 1].max(initial=-1.0))

@@ -1,0 +1,68 @@
+"""What the command line prints about a new keyword: expected misses and false alarms, and what it resembles."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from earmark.cli import console
+
+if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
+    from earmark.spotting.keyword import Keyword
+
+ONE_TAKE = "with one take usually about 35 % missed, with five 20 %"
+LEAST_GAIN = 0.03
+"""More takes are recommended when they lower the misses by this much."""
+
+MANY_MISSES, SHORT_S = 0.5, 0.6
+
+
+def print_expectations(keyword: "Keyword", others: "Sequence[Keyword]", encoder: "Encoder") -> None:
+    """Print what to expect of a keyword whose threshold was measured; nothing for another one.
+
+    Args:
+        keyword: enrolled with this encoder.
+        others: keywords of the same store.
+        encoder: of the keyword.
+    """
+    from earmark.spotting.confusion import similar_keywords, similar_words
+    from earmark.spotting.lexicon import load_lexicon
+
+    rate = keyword.calibration.false_alarms_per_hour(keyword.threshold)
+    if rate is None:
+        return
+    console.say(f"expected: {_number(rate)} false alarm{'s' * (rate != 1)} per hour, {_misses_text(keyword)}")
+    with console.progress_bar() as progress:
+        lexicon = load_lexicon(encoder, progress=progress)
+    if words := similar_words(keyword, encoder, lexicon):
+        console.say(f"sounds like: {', '.join(words)}")
+    for name in similar_keywords(keyword, others, encoder):
+        console.note(
+            f"takes of {name!r} trigger {keyword.name!r}, or the other way round; of two such keywords in one stream, "
+            "the better match is reported"
+        )
+    misses = keyword.calibration.expected_misses
+    if misses is not None and misses > MANY_MISSES:
+        cure = "choose a longer word" if keyword.duration_s < SHORT_S else "add takes with --add"
+        console.note(f"{keyword.name!r} will rarely be detected; {cure}, or allow more false alarms per hour")
+
+
+def _misses_text(keyword: "Keyword") -> str:
+    from earmark.spotting.expectation import misses_with
+
+    count, misses = len(keyword.takes), keyword.calibration.expected_misses
+    if misses is None:
+        return ONE_TAKE
+    text = f"about {_percent(misses)} missed"
+    more = max(2, 5 - count) if count < 5 else 5
+    then = misses_with(misses, count, more)
+    if misses - then < LEAST_GAIN:
+        return text
+    return f"{text}; {more} more takes would lower that to about {_percent(then)}"
+
+
+def _percent(share: float) -> str:
+    return "less than 1 %" if share < 0.005 else f"{100 * share:.0f} %"
+
+
+def _number(rate: float) -> str:
+    return "less than 0.1" if rate < 0.05 else f"{rate:.1f}"

@@ -1,0 +1,113 @@
+"""What to expect of a keyword at its threshold: missed words, and the probability that a detection is right."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from statistics import NormalDist
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from earmark.spotting.keyword import Keyword, word_length_s
+from earmark.spotting.keyword_calibration import BackgroundTail, Logistic, mixed_threshold
+from earmark.spotting.parts import WHOLE
+from earmark.spotting.take_frames import take_frames
+
+if TYPE_CHECKING:
+    from earmark.models.encoder import Encoder
+    from earmark.spotting.detector import DetectorSettings
+
+# Fitted on words that no result is reported on, see docs/decisions/0015. Units are scales of the background's tail.
+ABOVE = 0.3
+"""Mean score of true words, above the mean of the scores of the takes with and without themselves."""
+
+SPREAD = 2.8
+"""Standard deviation of the scores of true words."""
+
+LEARNING = 0.75
+"""Gain in standard deviations per unit by which the inverse of the number of takes falls."""
+
+REFERENCE_RATE = 0.5
+"""The probability is relative to the score with this rate of false alarms per hour."""
+
+MARGIN, CERTAINTY = 1.25, 1.37
+"""Where the probability is 0.5, above that score, and its steepness there."""
+
+
+def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSettings) -> Keyword:
+    """The keyword with its expected misses, and the probability of its detections; None without a measured tail.
+
+    Args:
+        keyword: with its threshold and its tail.
+        encoder: of the keyword.
+        settings: of the detector.
+    """
+    tails = keyword.calibration.tails
+    changed = replace(
+        keyword.calibration,
+        expected_misses=expected_misses(keyword, encoder, tails[0], settings) if tails else None,
+        logistic=detection_probability(tails) if tails else None,
+    )
+    return replace(keyword, calibration=changed)
+
+
+def expected_misses(
+    keyword: Keyword, encoder: Encoder, tail: BackgroundTail, settings: DetectorSettings
+) -> float | None:
+    """Share of true words that score below the threshold, in voices and rooms like those of the takes.
+
+    The mean score of true words is estimated halfway between the scores of the takes against all takes (too high: they
+    contain the take) and against the others (too low: they are one take fewer).
+
+    Args:
+        keyword: with its threshold.
+        encoder: of the keyword.
+        tail: its scale is the unit of the spread of true words.
+        settings: of the detector.
+
+    Returns:
+        In [0, 1]; None with less than two takes.
+    """
+    if len(keyword.takes) < 2 or keyword.parts is None:
+        return None
+    scores = []
+    for number, take in enumerate(keyword.takes):
+        framed = take_frames(take, encoder)
+        scores += [framed.score(scorer, encoder, settings) for scorer in (keyword, _without(keyword, number))]
+    mean = float(np.mean(scores)) + ABOVE * tail.scale
+    return NormalDist(mean, SPREAD * tail.scale).cdf(keyword.threshold)
+
+
+def _without(keyword: Keyword, number: int) -> Keyword:
+    """The keyword without one of its takes."""
+    takes = (*keyword.takes[:number], *keyword.takes[number + 1 :])
+    assert keyword.parts is not None
+    parts = np.delete(keyword.parts, number, axis=0)
+    return replace(keyword, takes=takes, parts=parts, embeddings=parts[:, WHOLE], duration_s=word_length_s(takes))
+
+
+def misses_with(misses: float, count: int, more: int) -> float:
+    """Expected misses with more takes.
+
+    Args:
+        misses: with `count` takes.
+        count: number of takes.
+        more: number of further takes.
+
+    >>> round(misses_with(0.25, 3, 2), 3)
+    0.219
+    """
+    gain = LEARNING * (1 / count - 1 / (count + more))
+    normal = NormalDist()
+    return normal.cdf(normal.inv_cdf(min(max(misses, 1e-6), 1 - 1e-6)) - gain)
+
+
+def detection_probability(tails: Sequence[BackgroundTail]) -> Logistic:
+    """The probability that a detection is right, by its score, if the word is spoken once an hour.
+
+    Args:
+        tails: of the backgrounds whose mean rate counts.
+    """
+    scale = tails[0].scale
+    return Logistic(slope=CERTAINTY / scale, offset=mixed_threshold(tails, REFERENCE_RATE) + MARGIN * scale)
