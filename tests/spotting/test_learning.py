@@ -19,7 +19,7 @@ from earmark.spotting.learning import (
     mark_missed,
     set_threshold,
 )
-from earmark.spotting.negative import STEEPNESS, discounted
+from earmark.spotting.negative import MARGIN, STEEPNESS, discounted
 from earmark.spotting.takes import EnrollmentError
 
 NEAR_RISE = (250, 700, 900)
@@ -176,6 +176,6 @@ def test_scores_are_discounted_by_the_nearest_negative_only():
     negatives = np.float32([[0.2, 0.79, 0.9], [0.8, 0.1, 0.4]])
     got = discounted(scores, negatives, np.array([0, 0, 2]))
     expected = scores.copy()
-    expected[0] -= [0, 0, STEEPNESS * (0.9 - 0.6)]
-    expected[1] -= [STEEPNESS * (0.8 - 0.5), 0, 0]
+    expected[0] -= STEEPNESS * np.float32([0.79 + MARGIN - 0.8, 0, 0.9 + MARGIN - 0.6])
+    expected[1] -= STEEPNESS * np.float32([0.8 + MARGIN - 0.5, 0, 0])
     np.testing.assert_allclose(got, expected, atol=1e-6)

@@ -427,6 +427,15 @@ def test_an_older_store_is_migrated_with_its_keywords(version: int, tmp_path: Pa
         assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS),)
 
 
+def test_a_rate_and_a_threshold_that_the_user_chose_survive_the_migration(tmp_path: Path):
+    path = made_at(3, tmp_path / "words.earmark")
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("UPDATE keyword SET false_alarms_per_hour = 2.0, threshold = 0.55")
+    kept = KeywordStore(path).get("jarvis")
+    assert (kept.rate, kept.threshold, kept.parts) == (2.0, 0.55, None)
+    np.testing.assert_array_equal(kept.embeddings, np.ones((1, 8)))
+
+
 def test_an_older_store_without_write_permission_is_read(closed_folder: Path):
     path = made_at(1, closed_folder / "words.earmark")
     closed_folder.chmod(0o555)

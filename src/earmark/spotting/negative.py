@@ -24,8 +24,10 @@ class Negative(Take):
     created: str = field(default_factory=now)
 
 
-STEEPNESS = 5.0
-"""Score that a window loses for each unit by which a negative resembles it more than the keyword, see decision 0014."""
+MARGIN, STEEPNESS = 0.05, 5.0
+"""A window loses STEEPNESS for each unit by which its similarity to a negative exceeds its score minus MARGIN.
+
+Chosen on words that no result is reported on, see docs/decisions/0014."""
 
 
 def discounted(
@@ -33,15 +35,15 @@ def discounted(
 ) -> NDArray[np.float32]:
     """Scores of windows, lowered where a window resembles a negative of the keyword.
 
-    A window with score s, and n for the most similar negative, gets s - STEEPNESS · max(0, n - s).
+    A window with score s, and n for the most similar negative, gets s - STEEPNESS · max(0, n + MARGIN - s).
 
     Args:
         scores: shape (…, n_keywords).
         negative_scores: similarity to each negative by the rules of its keyword, shape (…, n_negatives).
         owners: keyword of each negative, ascending, shape (n_negatives,).
 
-    >>> discounted(np.float32([[0.5, 0.75]]), np.float32([[0.75, 0.5]]), np.array([0, 1])).tolist()
-    [[-0.75, 0.75]]
+    >>> discounted(np.float32([[0.5, 0.8]]), np.float32([[0.65, 0.7]]), np.array([0, 1])).round(3).tolist()
+    [[-0.5, 0.8]]
     """
     if not len(owners):
         return scores
@@ -49,5 +51,5 @@ def discounted(
     nearest = np.maximum.reduceat(negative_scores, starts, axis=-1)
     lowered = scores.copy()
     own = scores[..., columns]
-    lowered[..., columns] = own - np.float32(STEEPNESS) * np.maximum(0, nearest - own)
+    lowered[..., columns] = own - np.float32(STEEPNESS) * np.maximum(0, nearest + np.float32(MARGIN) - own)
     return lowered
