@@ -141,9 +141,14 @@ def test_clips_of_detections_are_kept_with_context_and_forgotten(loose, kitchen,
     assert KeywordStore().names() == []
 
 
-def test_options_of_clips_need_a_folder(loose, kitchen):
-    assert loose("detect", kitchen, "--clips-most", "5").code == 2
-    assert loose("detect", kitchen, "--keep-clips", "x", "--clips-most", "0").code == 2
+def test_options_of_clips_need_a_folder(loose, kitchen, tmp_path):
+    lacking = loose("detect", kitchen, "--clips-most", "5")
+    assert (lacking.code, "--keep-clips" in lacking.err) == (2, True)
+    wrong = loose("detect", kitchen, "--keep-clips", tmp_path, "--clips-most", "0")
+    assert (wrong.code, "greater than or equal to 1" in wrong.err) == (2, True)
+    options = ("--clips-context", "2", "--clips-most", "1", "--clips-days", "1", "--clips-megabytes", "1")
+    assert loose("detect", kitchen, kitchen, "--keep-clips", tmp_path / "clips", *options).code == 0
+    assert len(list((tmp_path / "clips").iterdir())) == 1
 
 
 def test_a_keyword_without_its_encoder_is_skipped_with_one_line(enrolled, talk):

@@ -15,16 +15,28 @@ from earmark.cli.commands import command
 from earmark.cli.settings import Flag, options_from
 
 if TYPE_CHECKING:
-    from earmark.spotting.clips import Clip, ClipRecorder, ClipSettings
+    from earmark.cli.detection_plot import PlotSettings
+    from earmark.cli.kept_clips import KeptClips
+    from earmark.spotting.clips import Clip, ClipRecorder
     from earmark.spotting.detector import Detection, Detector, DetectorSettings
     from earmark.store.near_miss_rows import LastDetection
-
-LONGEST_PLOT_S = 600.0
 
 
 @command(panel="Keywords and voices", example="earmark detect meeting.mp3 --keyword jarvis")
 @options_from("earmark.spotting.detector:DetectorSettings", flags={"tempos": Flag(metavar="FACTOR")}, panel="Detector")
-@options_from("earmark.spotting.clips:ClipSettings", "clips", prefix="clips", panel="Kept clips")
+@options_from(
+    "earmark.cli.kept_clips:KeptClips",
+    "clips",
+    flags={"folder": Flag("--keep-clips", metavar="DIR")},
+    prefix="clips-",
+    panel="Kept clips",
+)
+@options_from(
+    "earmark.cli.detection_plot:PlotSettings",
+    "plot",
+    flags={"path": Flag("--plot", metavar="FILE"), "start_s": "--from", "end_s": "--to"},
+    panel="Plot",
+)
 def detect(
     files: Annotated[list[Path], typer.Argument(metavar="FILE", help="Recordings to search.")],
     store: options.Store = None,
@@ -42,29 +54,10 @@ def detect(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print each detection as a JSON object, one per line.")
     ] = False,
-    plot: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="Plot to write (.png, .svg, .pdf): audio, scores and detections of one recording, at most 10 minutes.",
-        ),
-    ] = None,
-    start_s: Annotated[float, typer.Option("--from", metavar="SECONDS", min=0, help="Start of the plot.")] = 0.0,
-    end_s: Annotated[
-        float | None,
-        typer.Option("--to", metavar="SECONDS", min=0, help="End of the plot; that of the recording if not given."),
-    ] = None,
-    keep_clips: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            help="Keep a clip of each detection in this folder, to mark false ones later.",
-            rich_help_panel="Kept clips",
-        ),
-    ] = None,
     *,
     settings: "DetectorSettings",
-    clips: "ClipSettings",
+    clips: "KeptClips",
+    plot: "PlotSettings",
 ) -> None:
     """Find keywords in recordings of any length and format.
 
@@ -72,44 +65,29 @@ def detect(
     """
     from earmark.core.errors import EarmarkError, InputError
 
-    _check_plot(plot, len(files), start_s, end_s)
+    plot.check(len(files))
     if settings.threshold is not None and false_alarms_per_hour is not None:
         raise InputError("--threshold and --false-alarms-per-hour set the same threshold; give one of them")
     rejected: list[Detection] = []
     detector, least = _detector(
         store, keyword, encoder, speaker_encoder, settings, false_alarms_per_hour, rejected.append
     )
-    recorder = _recorder(keep_clips, clips, store)
+    recorder = clips.recorder(store)
     exit_code = 0
     for file in files:
         try:
-            span = None if plot is None else _plot_span(file, start_s, end_s)
+            span = plot.span(file)
             rejected.clear()
             detections = _detect_file(file, detector, recorder, store, as_json=as_json)
             others = [one for one in rejected if not any(_is_same_word(one, hit) for hit in detections)]
             _show(file, detections, others if refused else [], as_json=as_json)
             if not refused:
                 _note(file, others, least)
-            if plot is not None and span is not None:
-                _draw(plot, file, detector, detections, span)
+            if span is not None:
+                plot.draw(file, detector, detections, span)
         except EarmarkError as error:
             exit_code = max(exit_code, console.report(error))
     raise typer.Exit(exit_code)
-
-
-def _check_plot(plot: Path | None, count: int, start_s: float, end_s: float | None) -> None:
-    """Raise an error for wrong options of a plot, before the recordings are read."""
-    from earmark.core.errors import InputError
-
-    if plot is None:
-        if start_s or end_s is not None:
-            raise InputError("--from and --to choose what --plot draws; give --plot FILE too")
-        return
-    from earmark.cli import detection_plot
-
-    if count > 1:
-        raise InputError(f"a plot shows one recording, not {count}; give one FILE", key="plot")
-    detection_plot.check_path(plot, "plot")
 
 
 def _detector(
@@ -153,21 +131,6 @@ def _detector(
         name = speaker_encoder_name
         raise InputError(f"{error} --speaker-encoder {name}" if name else str(error)) from None
     return detector, {speaker.name: speaker.threshold for speaker in speakers}
-
-
-def _recorder(folder: Path | None, settings: "ClipSettings", store: Path | None) -> "ClipRecorder | None":
-    """Make the recorder of clips, whose folder the store remembers; None where none are kept."""
-    from earmark.core.errors import EarmarkError, InputError
-    from earmark.spotting.clips import ClipRecorder
-    from earmark.store.store import KeywordStore
-
-    if folder is not None:
-        with suppress(EarmarkError), KeywordStore(store) as kept:
-            kept.save_clip_folder(folder)
-        return ClipRecorder(folder, settings)
-    if settings.model_fields_set:
-        raise InputError("options of clips need a folder; give --keep-clips DIR too")
-    return None
 
 
 def _detect_file(
@@ -278,39 +241,3 @@ def _note(file: Path, refused: "Sequence[Detection]", least: dict[str, float]) -
             f"{nearest.speaker_score:.2f} at {console.time_text(nearest.start_s)}, needed {least[speaker]:.2f}; "
             "--refused lists all"
         )
-
-
-def _plot_span(file: Path, start_s: float, end_s: float | None) -> tuple[float, float]:
-    """Return start and end of the plot, in seconds.
-
-    Raises:
-        InputError: it is empty or too long.
-    """
-    from earmark import audio
-    from earmark.core.errors import InputError
-
-    length_s = audio.duration_s(file)
-    stop_s = length_s if end_s is None else min(end_s, length_s)
-    if stop_s <= start_s:
-        raise InputError(
-            f"{file}: nothing to plot from {start_s:g} to {stop_s:g} s of {length_s:.2f} s; give --from before --to"
-        )
-    if stop_s - start_s > LONGEST_PLOT_S:
-        raise InputError(
-            f"{file}: {stop_s - start_s:.0f} s are too long for a plot of at most {LONGEST_PLOT_S:.0f} s; choose a "
-            "part with --from and --to"
-        )
-    return start_s, stop_s
-
-
-def _draw(
-    plot: Path, file: Path, detector: "Detector", detections: "list[Detection]", span: tuple[float, float]
-) -> None:
-    from earmark.cli import detection_plot
-    from earmark.core.audio import read_parts
-
-    start_s, end_s = span
-    lead_s = min(start_s, detection_plot.LEAD_S)
-    (wave,) = read_parts(file, [(start_s - lead_s, end_s)])
-    detection_plot.draw(plot, wave, detector, detections, title=file.name, start_s=start_s, lead_s=lead_s)
-    sys.stderr.write(f"drew {plot}\n")

@@ -1,24 +1,88 @@
 """A plot of a recording: waveform, spectrogram, scores and detections."""
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
-from earmark.core.audio import SAMPLE_RATE, Wave
+from earmark.core.audio import SAMPLE_RATE, Wave, duration_s, read_parts
+from earmark.core.config import Settings
 from earmark.core.errors import InputError, needs
 
 if TYPE_CHECKING:
     from earmark.spotting.detector import Detection, Detector
 
 INK, FAINT, HIT, TRUTH = "#1f2430", "#c9ced6", "#d1495b", "#2a9d8f"
+LONGEST_S = 600.0
 LEAD_S = 3.0
 """Seconds of audio before the start of a plot, which complete the windows of its first scores."""
 
 SUFFIXES = (".png", ".svg", ".pdf")
 WIDTHS = 9.0, 20.0  # inches
 CURVES = ("#2b59c3", "#e08e0b", "#7b2d8b", "#3a7d44", "#8c564b", "#5a6472")
+
+
+class PlotSettings(Settings):
+    """Which part of a recording is plotted, and where the plot is written."""
+
+    path: Path | None = Field(
+        None,
+        description="Plot to write (.png, .svg, .pdf): audio, scores and detections of one recording, at most 10 "
+        "minutes.",
+    )
+    start_s: float = Field(0.0, ge=0, description="Start of the plot.")
+    end_s: float | None = Field(None, ge=0, description="End of the plot; that of the recording if not given.")
+
+    def check(self, recordings: int) -> None:
+        """Check the options before the recordings are read.
+
+        Raises:
+            InputError: there are several recordings, the path is not one of a plot, or a span has no plot.
+        """
+        if self.path is None:
+            if self.model_fields_set:
+                raise InputError("--from and --to choose what --plot draws; give --plot FILE too")
+            return
+        if recordings > 1:
+            raise InputError(f"a plot shows one recording, not {recordings}; give one FILE", key="path")
+        check_path(self.path, "path")
+
+    def span(self, file: Path) -> tuple[float, float] | None:
+        """Start and end of the plot in a recording, in seconds; None without a plot.
+
+        Raises:
+            InputError: the span is empty or too long.
+        """
+        if self.path is None:
+            return None
+        length_s = duration_s(file)
+        stop_s = length_s if self.end_s is None else min(self.end_s, length_s)
+        if stop_s <= self.start_s:
+            raise InputError(
+                f"{file}: nothing to plot from {self.start_s:g} to {stop_s:g} s of {length_s:.2f} s; give --from "
+                "before --to"
+            )
+        if stop_s - self.start_s > LONGEST_S:
+            raise InputError(
+                f"{file}: {stop_s - self.start_s:.0f} s are too long for a plot of at most {LONGEST_S:.0f} s; choose a "
+                "part with --from and --to"
+            )
+        return self.start_s, stop_s
+
+    def draw(
+        self, file: Path, detector: "Detector", detections: Sequence["Detection"], span: tuple[float, float]
+    ) -> None:
+        """Draw the span of a recording with the detections of all of it."""
+        if self.path is None:
+            return
+        start_s, end_s = span
+        lead_s = min(start_s, LEAD_S)
+        (wave,) = read_parts(file, [(start_s - lead_s, end_s)])
+        draw(self.path, wave, detector, detections, title=file.name, start_s=start_s, lead_s=lead_s)
+        sys.stderr.write(f"drew {self.path}\n")
 
 
 def check_path(path: Path, key: str) -> None:
