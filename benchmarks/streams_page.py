@@ -32,10 +32,12 @@ def render(title: str, numbers: dict[str, Any], trials: Sequence[Trial], sets: d
         / 3600
         for kind in BACKGROUND
     }
+    conditions = " --conditions" if any(name.startswith("wake words, ") for name in sets) else ""
+    reference = " --reference" if "reference" in numbers else ""
     yield from (
         "# Words in streams",
         "",
-        f"{title}; made by `python benchmarks/streams.py --conditions --reference --prompts DIR`, whose "
+        f"{title}; made by `python benchmarks/streams.py{conditions}{reference} --prompts DIR`, whose "
         "first lines say what is measured. Percent; intervals "
         "are 95 %, over clips for misses and over keywords for false alarms. *Default*: detections of `Detector` with "
         f"keywords of `enroll`, at its default of {asked:g} false alarms an hour. *0.5/h, 1/h, 2/h*: share missed at "
