@@ -77,9 +77,15 @@ def test_the_probability_rises_with_the_score_whatever_the_threshold(takes, say,
         (hit,) = Detector(keyword, encoder=stand_in, settings=DetectorSettings(threshold=threshold)).detect(stream)
         found.append(hit)
     assert found[0].probability == found[1].probability
-    curve = detection_probability(keyword.calibration.tails)
+    curve = detection_probability(keyword.calibration.tails, len(takes))
     assert found[0].probability == pytest.approx(curve.probability(found[0].score))
     assert curve.probability(0.2) < curve.probability(0.5) < curve.probability(0.9)
+
+
+def test_a_detection_by_few_takes_is_less_probable():
+    one, five = (detection_probability([TAIL], takes) for takes in (1, 5))
+    assert one.probability(0.9) < five.probability(0.9)
+    assert detection_probability([TAIL], 0) == one
 
 
 def test_a_rarer_rate_raises_the_threshold_and_the_expected_misses(takes, stand_in, background):

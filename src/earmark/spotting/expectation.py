@@ -31,8 +31,11 @@ LEARNING = 0.75
 REFERENCE_RATE = 0.5
 """The probability is relative to the score with this rate of false alarms per hour."""
 
-MARGIN, CERTAINTY = 1.25, 1.37
-"""Where the probability is 0.5, above that score, and its steepness there."""
+MARGIN, CERTAINTY = 0.95, 1.37
+"""Where the probability is 0.5, above that score, with many takes; and its steepness there."""
+
+TAKE_MARGIN = 0.6
+"""Divided by the number of takes and added to the margin: few takes reach high scores more rarely."""
 
 
 def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSettings) -> Keyword:
@@ -47,7 +50,7 @@ def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSett
     changed = replace(
         keyword.calibration,
         expected_misses=expected_misses(keyword, encoder, tails[0], settings) if tails else None,
-        logistic=detection_probability(tails) if tails else None,
+        logistic=detection_probability(tails, len(keyword.takes)) if tails else None,
     )
     return replace(keyword, calibration=changed)
 
@@ -103,11 +106,12 @@ def misses_with(misses: float, count: int, more: int) -> float:
     return normal.cdf(normal.inv_cdf(min(max(misses, 1e-6), 1 - 1e-6)) - gain)
 
 
-def detection_probability(tails: Sequence[BackgroundTail]) -> Logistic:
+def detection_probability(tails: Sequence[BackgroundTail], takes: int) -> Logistic:
     """The probability that a detection is right, by its score, if the word is spoken once an hour.
 
     Args:
         tails: of the backgrounds whose mean rate counts.
+        takes: their number.
     """
-    scale = tails[0].scale
-    return Logistic(slope=CERTAINTY / scale, offset=mixed_threshold(tails, REFERENCE_RATE) + MARGIN * scale)
+    scale, margin = tails[0].scale, MARGIN + TAKE_MARGIN / max(1, takes)
+    return Logistic(slope=CERTAINTY / scale, offset=mixed_threshold(tails, REFERENCE_RATE) + margin * scale)
