@@ -41,9 +41,9 @@ def main() -> None:
         "# Few-shot keyword spotting\n",
         f"Made by `python benchmarks/accuracy.py`, earmark {__version__}. Percent; mean ± standard deviation over the "
         "lists of a condition. Definitions: `docs/evaluation.md`. *clip*: the spoken part of a clip is one embedding, "
-        "cosine to the mean of the takes. *detector*: takes are enrolled with `enroll`; largest margin of the live "
-        "detector's score over the threshold in the clip. Rows in italics are quoted. The forty Arabic words are "
-        "training labels of both encoders, spoken by other speakers.\n",
+        "cosine to the mean of the takes. "
+        "*detector*: takes are enrolled with `enroll`; best score of the live detector over the clip. Rows in italics "
+        "are quoted. The forty Arabic words are training labels of both encoders, spoken by other speakers.\n",
     ]
     for lists in options.lists:
         clips = options.data / CORPORA[lists]

@@ -30,7 +30,6 @@ from earmark.evaluation.svm import SvmSettings
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.spotting.background import BackgroundChoice
     from earmark.spotting.keyword import Keyword
 
 Floats = NDArray[np.floating]
@@ -38,7 +37,6 @@ Ints = NDArray[np.integer]
 
 FARS = (0.1, 0.025, 0.01)
 IMPOSTOR_SHARES = (0.05, 0.01)
-_NO_MARGIN = -2.0
 
 
 class FewShotSettings(Settings):
@@ -196,32 +194,29 @@ def score_streams(
     folder: Path,
     encoder: "Encoder",
     *,
-    background: "BackgroundChoice" = "shipped",
     progress: Progress = no_progress,
 ) -> Scored:
-    """Enroll the takes and score each test clip by the largest margin of a detector's scores over the threshold.
+    """Enroll the takes and score each test clip by the maximum of `Detector.scores`.
 
-    Margins are what the detector compares: each keyword has a threshold of its own. Each clip is processed once, with
-    the keywords of all lists that contain it.
+    Each clip is processed once, with the keywords of all lists that contain it.
 
     Args:
         conditions: from `trials.find_pairs`.
         folder: folder of the corpus.
         encoder: enrolls and detects.
-        background: sets the thresholds, as in `enroll`.
         progress: called after each test clip.
 
     Raises:
         InputError: a clip cannot be read, or `enroll` refuses every take of a list.
 
     Warns:
-        UserWarning: for each take that `enroll` refuses. The take is dropped; a keyword without takes scores -2.
+        UserWarning: for each take that `enroll` refuses. The take is dropped; a keyword without takes scores -1.
     """
     from earmark.spotting.detector import Detector
 
     pairs = [pair for group in conditions.values() for pair in group]
-    enrolled = {pair.name: _enrolled(pair, folder, encoder, background) for pair in pairs}
-    scores = {pair.name: np.full((len(pair.test), len(pair.keywords)), _NO_MARGIN, np.float32) for pair in pairs}
+    enrolled = {pair.name: _enrolled(pair, folder, encoder) for pair in pairs}
+    scores = {pair.name: np.full((len(pair.test), len(pair.keywords)), -1.0, np.float32) for pair in pairs}
     tests: dict[str, list[tuple[ListPair, int]]] = {}
     for pair in pairs:
         for row, clip in enumerate(pair.test):
@@ -232,10 +227,10 @@ def score_streams(
         if names not in detectors:
             detectors[names] = Detector([keyword for name in names for keyword in enrolled[name]], encoder=encoder)
         detector = detectors[names]
-        best = detector.scores(audio.read(folder / path))[1].max(axis=0, initial=-1) - detector.thresholds
+        best = detector.scores(audio.read(folder / path))[1].max(axis=0, initial=-1)
         found = {keyword.name: score for keyword, score in zip(detector.keywords, best, strict=True)}
         for pair, row in places:
-            scores[pair.name][row] = [found.get(_unique_name(pair, label), _NO_MARGIN) for label in pair.keywords]
+            scores[pair.name][row] = [found.get(_unique_name(pair, label), -1.0) for label in pair.keywords]
     return {
         condition: tuple(ScoredPair(pair, scores[pair.name]) for pair in group)
         for condition, group in conditions.items()
@@ -346,7 +341,7 @@ def _unique_name(pair: ListPair, label: str) -> str:
     return f"{pair.name}/{label}"
 
 
-def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder", background: "BackgroundChoice") -> "list[Keyword]":
+def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder") -> "list[Keyword]":
     from earmark.spotting.enrollment import enroll
     from earmark.spotting.takes import EnrollmentError
 
@@ -354,7 +349,7 @@ def _enrolled(pair: ListPair, folder: Path, encoder: "Encoder", background: "Bac
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # warnings ask for better takes, but the lists are fixed
             waves = [audio.read(folder / path) for path in paths]
-            return enroll(_unique_name(pair, label), waves, encoder=encoder, sources=paths, background=background)
+            return enroll(_unique_name(pair, label), waves, encoder=encoder, sources=paths, background=None)
 
     enrolled = []
     for label in pair.keywords:
