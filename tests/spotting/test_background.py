@@ -112,7 +112,7 @@ def test_a_background_and_a_keyword_of_another_encoder_are_refused(keyword, stan
 def test_encoders_of_another_hop_have_their_own_background(
     hops, recording, say, hush, make_encoder, monkeypatch, tmp_path
 ):
-    class Encoder(make_encoder):
+    class Encoder(make_encoder):  # type: ignore[misc, valid-type]
         hop_s, fingerprint = hops * make_encoder.hop_s, f"{hops:g}"
 
         def frames(self, wave):
@@ -169,7 +169,7 @@ def test_enrollment_measures_the_threshold_on_the_background(say, recording, sta
 
 def test_the_tail_of_a_pareto_distribution_gives_its_rates():
     # 20,000 events in 100 hours, of scale 0.05 and shape -0.1: 200 · (1 - 2 x)^10 of them exceed x in an hour.
-    scores = np.sort(0.5 * (1 - np.random.default_rng(0).random(20_000) ** 0.1))[::-1]
+    scores = np.sort(0.5 * (1 - np.random.default_rng(0).random(20_000) ** 0.1))[::-1].astype(np.float32)
     for rate in (0.05, 0.5, 10.0):
         assert fit_tail(scores, 100).threshold(rate) == pytest.approx(0.5 * (1 - (rate / 200) ** 0.1), abs=0.02)
     assert fit_tail(scores, 100).threshold(0.5) > fit_tail(scores, 100).threshold(10)
@@ -182,7 +182,7 @@ def test_the_tail_of_a_pareto_distribution_gives_its_rates():
     gap=st.integers(1, 12),
 )
 def test_peaks_are_apart_and_no_score_far_from_them_is_higher(scores, gap):
-    curve = np.float32(scores)
+    curve = np.array(scores, np.float32)
     peaks = curve[peak_places(curve, gap)]
     assert list(peaks) == sorted(peaks, reverse=True)
     whole = curve[: len(curve) // gap * gap]

@@ -121,6 +121,7 @@ def test_a_take_is_dropped_by_its_number(rise, encoder):
         take.wave is kept.wave for take, kept in zip(shorter.takes, [rise.takes[i] for i in (0, 2, 3)], strict=True)
     ]
     assert rise.parts is not None
+    assert shorter.parts is not None
     np.testing.assert_allclose(shorter.parts, rise.parts[[0, 2, 3]], atol=1e-6)
     for number in (0, 5):
         with pytest.raises(InputError, match=str(number)):
@@ -172,10 +173,10 @@ def test_negatives_of_one_keyword_leave_another_as_it_is(rise, kitchen, encoder,
 
 
 def test_scores_are_discounted_by_the_nearest_negative_only():
-    scores = np.float32([[0.8, 0.7, 0.6], [0.5, 0.9, 0.6]])
-    negatives = np.float32([[0.2, 0.79, 0.9], [0.8, 0.1, 0.4]])
+    scores = np.array([[0.8, 0.7, 0.6], [0.5, 0.9, 0.6]], np.float32)
+    negatives = np.array([[0.2, 0.79, 0.9], [0.8, 0.1, 0.4]], np.float32)
     got = discounted(scores, negatives, np.array([0, 0, 2]))
     expected = scores.copy()
-    expected[0] -= STEEPNESS * np.float32([0.79 + MARGIN - 0.8, 0, 0.9 + MARGIN - 0.6])
-    expected[1] -= STEEPNESS * np.float32([0.8 + MARGIN - 0.5, 0, 0])
+    expected[0] -= STEEPNESS * np.array([0.79 + MARGIN - 0.8, 0, 0.9 + MARGIN - 0.6])
+    expected[1] -= STEEPNESS * np.array([0.8 + MARGIN - 0.5, 0, 0])
     np.testing.assert_allclose(got, expected, atol=1e-6)

@@ -22,7 +22,7 @@ def test_a_short_word_is_compared_as_a_whole():
 
 
 def test_the_worst_half_limits_a_long_word_and_the_worst_quarter_a_longer_one():
-    similarity = np.float32([[0.9] * 3, [0.9] * 3, [0.9] * 3, [0.9] * 3, [0.1] * 3, [0.9] * 3, [0.5] * 3])
+    similarity = np.array([[0.9] * 3, [0.9] * 3, [0.9] * 3, [0.9] * 3, [0.1] * 3, [0.9] * 3, [0.5] * 3], np.float32)
     # 0.9 s: half of the score is the mean of the quarters, 0.7; the allowance of both limits is 0.2.
     np.testing.assert_allclose(PartRules.of([0.9, 1.0, 1.3]).combine(similarity), [0.3, 0.3, 0.1], atol=1e-6)
     similarity[4] = 0.6
@@ -44,5 +44,5 @@ def test_a_phrase_is_found_in_its_order_only(say, make_encoder):
         words: detector.scores(joined(say, *words))[1].max()
         for words in (("rise", "bow"), ("bow", "rise"), ("rise",), ("bow",), ("rise", "fall"), ("fall", "bow"))
     }
-    assert max(best, key=best.get) == ("rise", "bow")
+    assert max(best, key=lambda words: best[words]) == ("rise", "bow")
     assert best[("rise", "bow")] > 0.75 > 0.65 > sorted(best.values())[-2]

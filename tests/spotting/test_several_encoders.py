@@ -42,7 +42,7 @@ def coarse(make_encoder):
             frames = np.concatenate([self._rest, self._inner.finish()])
             return np.concatenate([frames, frames[-1:]])[: -(-len(frames) // 2) * 2].reshape(-1, 2, 20).mean(axis=1)
 
-    class Coarse(make_encoder):
+    class Coarse(make_encoder):  # type: ignore[misc, valid-type]
         def frames(self, wave):
             stream = self.stream()
             return np.concatenate([stream.push(np.asarray(wave, np.float32)), stream.finish()])
