@@ -52,16 +52,16 @@ def _misses_text(keyword: "Keyword") -> str:
     count, misses = len(keyword.takes), keyword.calibration.expected_misses
     if misses is None:
         return ONE_TAKE
-    text = f"about {_percent(misses)} missed"
+    text = f"{_percent(misses)} missed"
     more = max(2, 5 - count) if count < 5 else 5
     then = misses_with(misses, count, more)
     if misses - then < LEAST_GAIN:
         return text
-    return f"{text}; {more} more takes would lower that to about {_percent(then)}"
+    return f"{text}; {more} more takes would lower that to {_percent(then)}"
 
 
 def _percent(share: float) -> str:
-    return "less than 1 %" if share < 0.005 else f"{100 * share:.0f} %"
+    return "less than 1 %" if share < 0.005 else f"about {100 * share:.0f} %"
 
 
 def _number(rate: float) -> str:
