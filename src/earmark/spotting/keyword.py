@@ -88,7 +88,7 @@ def take_scores(parts: Floats, duration_s: float) -> Floats:
     """
     others = unit(parts.sum(axis=0) - parts)
     similarity = np.einsum("kpd,kpd->pk", parts, others)
-    return PartRules.of([duration_s]).combine(similarity[..., None])[:, 0]
+    return PartRules.of([duration_s], [len(parts) - 1]).combine(similarity[..., None])[:, 0]
 
 
 def find_word(given: AudioInput, label: TakeLabel) -> Take:
@@ -179,7 +179,7 @@ def _outliers(keyword: Keyword) -> list[tuple[int, float]]:
         return []
     # Each take against the prototypes of the others.
     similarities = np.sum(parts * unit(parts.sum(axis=0) - parts), axis=2)
-    scores = PartRules.of([keyword.duration_s]).combine(similarities.T[..., None])[:, 0]
+    scores = PartRules.of([keyword.duration_s], [len(parts) - 1]).combine(similarities.T[..., None])[:, 0]
     whole = similarities[:, WHOLE]
     middle = np.median(whole)
     deviation = max(1.4826 * float(np.median(np.abs(whole - middle))), SMALLEST_DEVIATION)

@@ -100,7 +100,7 @@ def _window_scores(keyword: Keyword) -> list[float]:
         return []
     negatives = np.zeros((0, *keyword.parts.shape[1:])) if keyword.negative_parts is None else keyword.negative_parts
     references = np.concatenate([keyword.part_prototypes[None], negatives])
-    rules = PartRules.of([keyword.duration_s] * len(references))
+    rules = PartRules.of([keyword.duration_s] * len(references), [len(keyword.takes)] * len(references))
     # Shape (7, k, references): the same part of each take and each reference.
     similarity = np.einsum("kpd,rpd->pkr", keyword.parts, references).astype(np.float32)
     scores = rules.combine(similarity)

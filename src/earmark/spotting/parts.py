@@ -31,6 +31,7 @@ _QUARTERS_FROM_S, _QUARTERS_FULL_S, _QUARTERS_WEIGHT, _LEAST_WEIGHT = 0.6, 0.9, 
 _STRICT_FROM_S, _ALLOWANCE_PER_S, _LARGEST_ALLOWANCE = 1.0, 2.0, 0.3
 _STRICT_QUARTERS_FROM_S = 1.25
 _QUARTERS_ALLOWANCE, _ALLOWANCE_PER_WEIGHT = 0.2, 0.6
+_ALLOWANCE_OF_ONE_TAKE = 0.2
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,8 @@ class PartRules:
     allowance that shrinks to 0 at 1 s, so that a phrase does not fire on one of its words. From 1.25 s on, the worst
     quarter takes the place of the worst half there.
 
+    The fewer takes, the less sure their mean is: both allowances grow by 0.2 / k for a keyword of k takes.
+
     Attributes:
         weight: weight of the mean of the quarters; that of the whole is 1 - weight.
         quarter_allowance: added to the worst quarter; infinite where quarters do not count.
@@ -54,19 +57,18 @@ class PartRules:
     half_allowance: Floats
 
     @classmethod
-    def of(cls, durations_s: Sequence[float]) -> PartRules:
-        """The rules of keywords of these lengths in seconds."""
+    def of(cls, durations_s: Sequence[float], takes: Sequence[int]) -> PartRules:
+        """The rules of keywords of these lengths in seconds, from these numbers of takes."""
         lengths_s = np.asarray(durations_s, np.float32)
         ramp = (lengths_s - _QUARTERS_FROM_S) / (_QUARTERS_FULL_S - _QUARTERS_FROM_S)
         weight = _QUARTERS_WEIGHT * np.clip(ramp, 0, 1)
         half = _ALLOWANCE_PER_S * np.maximum(0, _STRICT_FROM_S - lengths_s)
         quarter = _QUARTERS_ALLOWANCE + _ALLOWANCE_PER_WEIGHT * (_QUARTERS_WEIGHT - weight)
         strict = lengths_s >= _STRICT_QUARTERS_FROM_S
-        return cls(
-            weight=weight.astype(np.float32),
-            quarter_allowance=np.select([strict, weight >= _LEAST_WEIGHT], [0, quarter], np.inf).astype(np.float32),
-            half_allowance=np.where(strict | (half >= _LARGEST_ALLOWANCE), np.inf, half).astype(np.float32),
-        )
+        quarter = np.select([strict, weight >= _LEAST_WEIGHT], [0, quarter], np.inf)
+        half = np.where(strict | (half >= _LARGEST_ALLOWANCE), np.inf, half)
+        few = _ALLOWANCE_OF_ONE_TAKE / np.asarray(takes)
+        return cls(weight.astype(np.float32), (quarter + few).astype(np.float32), (half + few).astype(np.float32))
 
     def combine(self, similarity: Floats) -> Floats:
         """Combine the similarities of the parts, shape (7, …, n_keywords), to scores, shape (…, n_keywords)."""

@@ -41,8 +41,9 @@ class Windows:
         # A negative is compared with the same windows as its keyword, in a column after those of the keywords.
         negatives = [(place, parts) for place, keyword in enumerate(keywords) for parts in _negatives(keyword)]
         self._owners: Ints = np.array([place for place, _ in negatives], np.int64)
-        durations_s = [keyword.duration_s for keyword in [*keywords, *(keywords[place] for place, _ in negatives)]]
-        self._rules = PartRules.of(durations_s)
+        columns = [*keywords, *(keywords[place] for place, _ in negatives)]
+        durations_s = [keyword.duration_s for keyword in columns]
+        self._rules = PartRules.of(durations_s, [len(keyword.takes) for keyword in columns])
         # Shape (7, d, columns): each part of a window is compared with the same part of its keyword or negative.
         references = [*(keyword.part_prototypes for keyword in keywords), *(parts for _, parts in negatives)]
         self._references = np.stack(references, axis=-1).astype(np.float64)
