@@ -31,7 +31,7 @@ def main() -> None:
     """Measure the encoders and peers on all lists, and write the page."""
     parser = options_parser(__doc__, "few-shot.md")
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of trials/ and the corpora")
-    parser.add_argument("--encoders", nargs="*", default=["base", "tiny"], help="names or .onnx files")
+    parser.add_argument("--encoders", nargs="*", default=["base"], help="names or .onnx files")
     parser.add_argument("--lists", nargs="+", default=list(CORPORA), choices=list(CORPORA))
     parser.add_argument("--scoring", nargs="+", default=["clip", "detector"], choices=["clip", "detector"])
     parser.add_argument("--limit-seeds", type=int, help="only the first lists of each condition")

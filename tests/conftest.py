@@ -12,7 +12,8 @@ import pytest
 from hypothesis import settings
 
 from earmark.models.calibration import Calibration
-from earmark.models.encoder import Encoder
+from earmark.models.encoder import Encoder, load_encoder
+from earmark.models.onnx_model import shipped_file
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -249,6 +250,17 @@ def stand_in():
 def make_encoder():
     """Class of the stand-in encoder; its arguments replace attributes."""
     return StandIn
+
+
+@pytest.fixture(scope="session")
+def own_encoder(tmp_path_factory):
+    """The shipped encoder as a user's own: another file, with another fingerprint."""
+    onnx = pytest.importorskip("onnx")
+    model = onnx.load(str(shipped_file("base")))
+    model.producer_name = "mine"
+    path = tmp_path_factory.mktemp("own") / "mine.onnx"
+    onnx.save(model, str(path))
+    return load_encoder(path)
 
 
 @pytest.fixture(scope="session")

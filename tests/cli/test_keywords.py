@@ -14,7 +14,7 @@ def test_a_shipped_encoder_is_listed_by_its_name():
     from earmark.cli.enrolled import encoder_label
     from earmark.models.encoder import load_encoder
 
-    assert [encoder_label(load_encoder(name).fingerprint) for name in ("base", "tiny")] == ["base", "tiny"]
+    assert encoder_label(load_encoder("base").fingerprint) == "base"
     assert encoder_label("0123456789abcdef") == "0123456789ab"
 
 

@@ -162,8 +162,8 @@ def test_crops_are_refused_for_encoders_of_whole_recordings(corpus):
 
 def test_the_default_encoder_is_the_shipped_speaker_encoder():
     assert encoders.load_speaker_embedder(None).name == encoders.load_speaker_embedder("speaker").name == "speaker"
-    assert encoders.load_speaker_embedder("tiny").name == "tiny"
-    assert encoders.load_speaker_embedder(str(files("earmark") / "models" / "tiny.onnx")).name == "tiny"
+    assert encoders.load_speaker_embedder("base").name == "base"
+    assert encoders.load_speaker_embedder(str(files("earmark") / "models" / "base.onnx")).name == "base"
     with pytest.raises(InputError, match=r"none.onnx"):
         encoders.load_speaker_embedder("none.onnx")
     with pytest.raises(InputError, match="crops"):

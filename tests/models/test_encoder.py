@@ -17,7 +17,7 @@ NAMES = ["little", *(name for name in SHIPPED if (files("earmark") / "models" / 
 
 @pytest.fixture(scope="session")
 def little_file(tmp_path_factory):
-    """An encoder with a tiny untrained network, as `earmark export` writes it."""
+    """An encoder with a small untrained network, as `earmark export` writes it."""
     import torch
 
     from earmark.training.export.encoder import export
@@ -45,7 +45,7 @@ def little_file(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def encoders(little_file):
-    """The tiny encoder, and those that ship where they are there."""
+    """The small encoder, and those that ship where they are there."""
     return {name: load_encoder(little_file if name == "little" else name) for name in NAMES}
 
 
@@ -230,7 +230,7 @@ def test_a_file_of_a_later_format_asks_for_an_update(little_file, tmp_path):
         load_encoder(tmp_path / "new.onnx")
 
 
-def test_the_frames_of_the_tiny_encoder_differ_enough_for_these_tests(encoders):
+def test_the_frames_of_the_small_encoder_differ_enough_for_these_tests(encoders):
     frames = encoders["little"].frames(noise(2.5))
     assert apart(frames[1:], frames[:-1]) > 0.1
 

@@ -34,8 +34,8 @@ def two_workers():
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return load_encoder("tiny")
+def base():
+    return load_encoder("base")
 
 
 def files_below(path):
@@ -112,21 +112,21 @@ def test_ray_listens_on_loopback_addresses_only():
 
 
 @pytest.mark.usefixtures("two_workers")
-def test_the_index_equals_the_local_one_after_a_worker_was_killed(tmp_path, talks, recordings, take, tiny):
+def test_the_index_equals_the_local_one_after_a_worker_was_killed(tmp_path, talks, recordings, take, base):
     whole = [*recordings, Recording(talks / "absent.wav")]
-    here = update_index(tmp_path / "local.index", whole, tiny)
+    here = update_index(tmp_path / "local.index", whole, base)
     # The worker that reads the pipe waits until it is killed.
     (talks / "2.wav").rename(tmp_path / "2.wav")
     os.mkfifo(talks / "2.wav")
     reaper = Reaper(talks / "2.wav", tmp_path / "2.wav")
     reaper.start()
-    there = update_index(tmp_path / "ray.index", whole, tiny, executor=RayExecutor())
+    there = update_index(tmp_path / "ray.index", whole, base, executor=RayExecutor())
     reaper.join(10)
     assert len(reaper.killed) == 1
     assert there == here
     assert [failure.path for failure in there.failures] == [talks / "absent.wav"]
     assert files_below(tmp_path / "ray.index") == files_below(tmp_path / "local.index")
-    query = query_from_takes("rise", [QueryTake(take)], tiny)
+    query = query_from_takes("rise", [QueryTake(take)], base)
     found = [search(open_index(path), query, top=5) for path in (tmp_path / "ray.index", tmp_path / "local.index")]
     assert found[0] == found[1]
     assert len(found[0]) == 5
@@ -137,7 +137,7 @@ def test_the_command_indexes_on_ray(two_workers, tmp_path, talks):
     (talks / "text.wav").write_text("no audio")
     runner = CliRunner()
     result = runner.invoke(
-        app, ["index", str(talks), "--index", str(tmp_path / "i"), "--encoder", "tiny", "--ray", "local"]
+        app, ["index", str(talks), "--index", str(tmp_path / "i"), "--encoder", "base", "--ray", "local"]
     )
     assert result.exit_code == 2
     assert result.stdout.startswith("indexed 6 files")

@@ -41,8 +41,8 @@ class LocalExecutor:
 
 
 @pytest.fixture(scope="module")
-def tiny():
-    return load_encoder("tiny")
+def base():
+    return load_encoder("base")
 
 
 @pytest.fixture
@@ -52,9 +52,9 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def local(tmp_path, recordings, tiny):
+def local(tmp_path, recordings, base):
     """The index that threads of one process make."""
-    update_index(tmp_path / "local.index", recordings, tiny)
+    update_index(tmp_path / "local.index", recordings, base)
     return tmp_path / "local.index"
 
 
@@ -71,66 +71,66 @@ def embedded(path):
     return {file: file.stat().st_mtime_ns for file in (path / "cluster" / "embedded").glob("*/frames.npy")}
 
 
-def test_the_index_equals_the_local_one_byte_for_byte(path, recordings, tiny, local):
+def test_the_index_equals_the_local_one_byte_for_byte(path, recordings, base, local):
     executor = LocalExecutor()
-    report = update_index(path, recordings, tiny, executor=executor)
+    report = update_index(path, recordings, base, executor=executor)
     assert (report.embedded, report.failures) == (6, [])
     assert len(executor.shards) > 2
     assert files_below(path) == files_below(local)
-    assert update_index(path, recordings, tiny, executor=executor).unchanged == 6
+    assert update_index(path, recordings, base, executor=executor).unchanged == 6
     assert not (path / "cluster").exists()
 
 
-def test_only_new_and_changed_recordings_are_embedded(path, recordings, talks, tiny):
-    update_index(path, recordings, tiny, executor=LocalExecutor())
+def test_only_new_and_changed_recordings_are_embedded(path, recordings, talks, base):
+    update_index(path, recordings, base, executor=LocalExecutor())
     (talks / "0.wav").rename(talks / "zero.wav")
     (talks / "1.wav").write_bytes((talks / "2.wav").read_bytes()[:-6400])
     found = [Recording(path) for path in sorted(talks.iterdir())]
     executor = LocalExecutor()
     with pytest.warns(AudioWarning, match=r"1\.wav: truncated"):
-        report = update_index(path, found, tiny, executor=executor, folders=[talks])
+        report = update_index(path, found, base, executor=executor, folders=[talks])
     assert (report.embedded, report.copied, report.unchanged, report.dropped) == (1, 1, 4, 0)
     assert len(executor.shards) == 1
 
 
-def test_failures_are_those_of_the_local_executor(path, recordings, tmp_path, tiny, monkeypatch):
+def test_failures_are_those_of_the_local_executor(path, recordings, tmp_path, base, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("text.wav").write_text("no audio")
     Path("empty.wav").touch()
     bad = [Recording(Path(name)) for name in ("text.wav", "empty.wav", "absent.wav", "talks")]
     mixed = [bad[0], *recordings[:3], *bad[1:], *recordings[3:]]
-    here = update_index(tmp_path / "local.index", mixed, tiny)
-    there = update_index(path, mixed, tiny, executor=LocalExecutor())
+    here = update_index(tmp_path / "local.index", mixed, base)
+    there = update_index(path, mixed, base, executor=LocalExecutor())
     assert there == here
     assert [failure.path.name for failure in there.failures] == ["text.wav", "empty.wav", "absent.wav", "talks"]
     assert files_below(path) == files_below(tmp_path / "local.index")
-    assert update_index(path, bad, tiny, executor=LocalExecutor()).failures == here.failures
+    assert update_index(path, bad, base, executor=LocalExecutor()).failures == here.failures
 
 
-def test_a_job_that_stopped_is_continued(path, recordings, tiny, local):
+def test_a_job_that_stopped_is_continued(path, recordings, base, local):
     with pytest.raises(EarmarkError, match="worker lost"):
-        update_index(path, recordings, tiny, executor=LocalExecutor(lives=2))
+        update_index(path, recordings, base, executor=LocalExecutor(lives=2))
     assert len(embedded(path)) == 2
     assert read_contents(path).segments == ()
     executor = LocalExecutor()
-    report = update_index(path, recordings, tiny, executor=executor)
+    report = update_index(path, recordings, base, executor=executor)
     # All count as embedded: the index did not hold them before.
     assert (report.embedded, report.copied) == (6, 0)
     assert len(executor.recordings) == 4
     assert files_below(path) == files_below(local)
 
 
-def test_threads_continue_the_job_of_a_cluster(path, recordings, talks, tiny):
+def test_threads_continue_the_job_of_a_cluster(path, recordings, talks, base):
     with pytest.raises(EarmarkError):
-        update_index(path, recordings, tiny, executor=LocalExecutor(lives=2))
+        update_index(path, recordings, base, executor=LocalExecutor(lives=2))
     assert len(embedded(path)) == 2
     os.utime(talks / "5.wav", ns=(1, 1))  # changed since then
-    assert update_index(path, recordings, tiny).embedded == 6
+    assert update_index(path, recordings, base).embedded == 6
     assert not (path / "cluster").exists()
 
 
-def test_a_shard_is_embedded_once(path, recordings, tiny):
-    (shard,) = write_job(path, recordings[:1], tiny)
+def test_a_shard_is_embedded_once(path, recordings, base):
+    (shard,) = write_job(path, recordings[:1], base)
     (result,) = shards.embed_shard(shard)
     before = embedded(path)
     assert shards.embed_shard(shard) == [result]
@@ -139,8 +139,8 @@ def test_a_shard_is_embedded_once(path, recordings, tiny):
     assert read_files(shards.segment_folder(path, result))[result.number].path == result.path
 
 
-def test_a_worker_loads_the_encoder_of_each_job(path, recordings, tiny):
-    for encoder in (tiny, load_encoder("base")):
+def test_a_worker_loads_the_encoder_of_each_job(path, recordings, base, own_encoder):
+    for encoder in (base, own_encoder):
         (shard,) = write_job(path, recordings[:1], encoder)
         (result,) = shards.embed_shard(shard)
         segment = open_segment(shards.segment_folder(path, result), width=encoder.dimension)
@@ -148,16 +148,16 @@ def test_a_worker_loads_the_encoder_of_each_job(path, recordings, tiny):
         shards.remove_job(path, keep_frames=False)
 
 
-def test_two_workers_may_embed_the_same_shard(path, recordings, tiny):
-    (shard,) = write_job(path, recordings[:1], tiny)
+def test_two_workers_may_embed_the_same_shard(path, recordings, base):
+    (shard,) = write_job(path, recordings[:1], base)
     with ThreadPoolExecutor(2) as pool:
         first, second = pool.map(shards.embed_shard, [shard, shard])
     assert first == second
     assert [folder.name for folder in (path / "cluster" / "embedded").iterdir()] == [first[0].segment]
 
 
-def test_a_full_disk_leaves_no_frames_of_a_shard(path, recordings, tiny, full_disk):
-    shard, *_ = write_job(path, recordings, tiny)
+def test_a_full_disk_leaves_no_frames_of_a_shard(path, recordings, base, full_disk):
+    shard, *_ = write_job(path, recordings, base)
     with full_disk(700), pytest.raises(EarmarkError, match="cannot be written"):
         shards.embed_shard(shard)
     assert list((path / "cluster" / "embedded").iterdir()) == []
@@ -174,9 +174,9 @@ embed_shard(Path(sys.argv[1]))
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
-def test_a_shard_that_kills_workers_stops_the_job(path, talks, tiny):
+def test_a_shard_that_kills_workers_stops_the_job(path, talks, base):
     os.mkfifo(talks / "pipe.wav")  # its reader waits until it is killed
-    (shard,) = write_job(path, [Recording(talks / "pipe.wav")], tiny)
+    (shard,) = write_job(path, [Recording(talks / "pipe.wav")], base)
     folder = path / "cluster" / "embedded"
     with subprocess.Popen([sys.executable, "-c", WORKER, str(shard)]) as worker:
         until = time.monotonic() + 60
@@ -190,24 +190,24 @@ def test_a_shard_that_kills_workers_stops_the_job(path, talks, tiny):
     assert list(folder.iterdir()) == []
 
 
-def test_shards_are_limited_in_size_and_several_per_worker(path, recordings, tiny):
-    assert len(write_job(path, recordings, tiny)) == 6
+def test_shards_are_limited_in_size_and_several_per_worker(path, recordings, base):
+    assert len(write_job(path, recordings, base)) == 6
     missing = [Recording(path / f"{number}.wav") for number in range(10)]
-    tables = [parquet.read_table(shard) for shard in write_job(path, missing, tiny, most_recordings=4)]
+    tables = [parquet.read_table(shard) for shard in write_job(path, missing, base, most_recordings=4)]
     assert [table.num_rows for table in tables] == [4, 4, 2]
     assert tables[0].column_names == ["path", "size", "mtime_ns", "spans"]
 
 
-def test_spans_are_part_of_a_shard(path, talks, tiny, tmp_path):
+def test_spans_are_part_of_a_shard(path, talks, base, tmp_path):
     both = [Recording(talks / "0.wav", ((1.0, 1.6),)), Recording(talks / "0.wav", ((1.8, 2.0),))]
     for index, executor in ((path, LocalExecutor()), (tmp_path / "local.index", None)):
-        update_index(index, both, tiny, executor=executor, settings=IndexSettings(energy_gate=False))
+        update_index(index, both, base, executor=executor, settings=IndexSettings(energy_gate=False))
     assert files_below(path) == files_below(tmp_path / "local.index")
-    assert update_index(path, both, tiny).unchanged == 1
+    assert update_index(path, both, base).unchanged == 1
 
 
-def test_a_worker_of_another_version_refuses_the_job(path, recordings, tiny):
-    (shard,) = write_job(path, recordings[:1], tiny)
+def test_a_worker_of_another_version_refuses_the_job(path, recordings, base):
+    (shard,) = write_job(path, recordings[:1], base)
     job = path / "cluster" / "job.json"
     job.write_text(json.dumps({**json.loads(job.read_text()), "version": "0.0.1"}))
     with pytest.raises(EarmarkError, match=r"earmark 0\.0\.1"):
@@ -219,11 +219,11 @@ def test_a_shard_that_a_worker_cannot_see_is_an_error(path):
         shards.embed_shard(path / "cluster" / "recordings" / "000000.parquet")
 
 
-def test_a_recording_that_a_worker_cannot_see_is_a_failure_with_its_own_cure(path, recordings, tiny):
+def test_a_recording_that_a_worker_cannot_see_is_a_failure_with_its_own_cure(path, recordings, base):
     def run(_shards):
         yield shards.ShardResult(str(recordings[0].path), message=f"{recordings[0].path}: no such file")
 
-    (failure,) = shards.embed_in_shards(recordings[:1], tiny, IndexSettings(), path, workers=1, run=run)
+    (failure,) = shards.embed_in_shards(recordings[:1], base, IndexSettings(), path, workers=1, run=run)
     assert "same path" in failure.message
 
 

@@ -17,7 +17,7 @@ Store = Annotated[
 KeywordName = Annotated[str, typer.Argument(help="Name of a keyword.")]
 EncoderName = Annotated[
     str | None,
-    typer.Option("--encoder", metavar="NAME|FILE", help="base, tiny, or your own .onnx file; base if not given."),
+    typer.Option("--encoder", metavar="NAME|FILE", help="base, or your own .onnx file; base if not given."),
 ]
 SpeakerEncoderName = Annotated[
     str | None,

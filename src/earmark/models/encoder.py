@@ -30,7 +30,7 @@ __all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "Encoder", "EncoderError", "Stre
 
 Floats = NDArray[np.float32]
 
-SHIPPED = ("base", "tiny")
+SHIPPED = ("base",)
 _BLOCK_S = 8.0
 
 
@@ -253,8 +253,7 @@ def load_encoder(source: str | Path | None = None) -> Encoder:
     """Load an encoder of words: a shipped one, or your own .onnx file.
 
     Args:
-        source: ``"base"`` (the default: the most accurate), ``"tiny"`` (the cheapest), or the path of an .onnx file
-            that ``earmark export`` wrote.
+        source: ``"base"`` (the default), or the path of an .onnx file that ``earmark export`` wrote.
 
     Raises:
         EncoderError: the file is missing, or not an encoder of words of earmark.

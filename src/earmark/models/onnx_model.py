@@ -84,7 +84,7 @@ def open_model(
     match found, kind:
         case "speaker", "stream":
             raise EncoderError(
-                f"{path}: a speaker encoder where an encoder of words is needed; name an encoder such as base or tiny"
+                f"{path}: a speaker encoder, not one of words; give base, or an .onnx file of earmark export"
             )
         case "stream", "speaker":
             raise EncoderError(f"{path}: an encoder of words where a speaker encoder is needed; name a speaker encoder")

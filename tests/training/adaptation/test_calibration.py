@@ -21,7 +21,7 @@ def test_thresholds_follow_scores_that_are_shifted_and_scaled():
 
 def test_an_unchanged_encoder_keeps_its_thresholds_although_a_recording_is_broken(talkers, tmp_path):
     encoder = tmp_path / "same.onnx"
-    shutil.copyfile(shipped_file("tiny"), encoder)
+    shutil.copyfile(shipped_file("base"), encoder)
     spans = [(f"{voice}_{take}.wav", place) for place in range(3) for voice in range(6) for take in range(2)]
     sides = [Clip(path, 1.5 * place + 0.35, 1.5 * place + 1.15, path[0]) for path, place in spans]
     clips = [
@@ -34,8 +34,8 @@ def test_an_unchanged_encoder_keeps_its_thresholds_although_a_recording_is_broke
     write_manifest(Manifest(tuple(clips), talkers.folder), tmp_path / "pairs.parquet")
     (tmp_path / "broken.wav").write_text("no audio")
     recordings = [tmp_path / "broken.wav", *(talkers.folder / clip.path for clip in talkers.clips[::2])]
-    found = calibrate_like(encoder, shipped_file("tiny"), tmp_path / "pairs.parquet", recordings, keywords=8)
-    assert found.thresholds == pytest.approx(load_encoder("tiny").calibration.thresholds, abs=0.01)
+    found = calibrate_like(encoder, shipped_file("base"), tmp_path / "pairs.parquet", recordings, keywords=8)
+    assert found.thresholds == pytest.approx(load_encoder("base").calibration.thresholds, abs=0.01)
     assert load_encoder(encoder).calibration == found
 
 

@@ -60,7 +60,7 @@ def test_a_folder_of_recordings_becomes_an_encoder_and_a_report(talk, tmp_path):
         (("silent",), 1, "silent"),
         (("one",), 2, "one"),
         (("words", "--rounds", 0), 2, "--rounds"),
-        (("words", "--init", "tiny"), 2, "--init"),
+        (("words", "--init", "unknown"), 2, "--init"),
         (("words", "--validation", "nowhere.tsv"), 2, "--validation"),
     ],
 )

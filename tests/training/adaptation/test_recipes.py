@@ -48,7 +48,7 @@ def test_augmentation_is_for_sections_and_not_for_pairs(write_recipe_file, tmp_p
 @pytest.mark.parametrize(
     ("init", "text", "message"),
     [
-        ("tiny", None, "tiny"),
+        ("unknown", None, "unknown"),
         (None, 'kind = "words"', "recipe.toml"),
         (None, 'kind = "sequences"\n[encoder]\nfeature = 3', "did you mean 'features'"),
         ("nowhere.safetensors", None, "nowhere.safetensors"),

@@ -69,7 +69,7 @@ def import_(
     console.say(f"imported {', '.join(map(repr, names)) or 'nothing'}")
 
 
-@command(panel="Files and encoders", example="earmark keywords reembed --encoder tiny")
+@command(panel="Files and encoders", example="earmark keywords reembed --encoder mine.onnx")
 def reembed(
     names: Annotated[
         list[str] | None, typer.Argument(metavar="NAME", help="Names of keywords; all if not given.")

@@ -19,7 +19,7 @@ KINDS = ["log_mel", "tower", "encoder", "wav2vec2"]
 
 
 @pytest.fixture(scope="module")
-def sources(wav2vec2):
+def sources(wav2vec2, own_encoder):
     made = {
         kind: TypeAdapter(FrameSettings)
         .validate_python({"kind": kind} | ({"model": str(wav2vec2), "layer": 1} if kind == "wav2vec2" else {}))
@@ -28,7 +28,9 @@ def sources(wav2vec2):
     }
     return {
         **made,
-        "tiny": TypeAdapter(FrameSettings).validate_python({"kind": "encoder", "model": "tiny"}).build_source(),
+        "own encoder": TypeAdapter(FrameSettings)
+        .validate_python({"kind": "encoder", "model": str(own_encoder.path)})
+        .build_source(),
     }
 
 
@@ -43,7 +45,7 @@ def test_the_default_kind_is_log_mel():
     assert isinstance(TypeAdapter(FrameSettings).validate_python({}), LogMelSettings)
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "tiny"])
+@pytest.mark.parametrize("kind", [*KINDS, "own encoder"])
 @pytest.mark.parametrize("size", [0, 1, 100, 640, 641, 16_000])
 def test_a_wave_of_any_length_has_finite_frames_about_one_a_hop(sources, kind, size):
     source = sources[kind]
@@ -54,7 +56,7 @@ def test_a_wave_of_any_length_has_finite_frames_about_one_a_hop(sources, kind, s
     assert np.isfinite(frames).all()
 
 
-@pytest.mark.parametrize("kind", [*KINDS, "tiny"])
+@pytest.mark.parametrize("kind", [*KINDS, "own encoder"])
 @pytest.mark.parametrize("at_s", [1.3, 2.017, 3.3333])
 def test_the_time_of_a_frame_is_that_of_its_audio(sources, sound, kind, at_s):
     source = sources[kind]

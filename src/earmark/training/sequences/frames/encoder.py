@@ -17,7 +17,7 @@ class EncoderFrameSettings(FrameSourceSettings):
 
     kind: Literal["encoder"] = Field("encoder", description="kind of frame source")
     model: Annotated[str, NAME_OR_PATH] = Field(
-        "base", description="name of a shipped encoder, `base` or `tiny`, or path of an exported encoder (.onnx)"
+        "base", description="name of the shipped encoder, `base`, or path of an exported encoder (.onnx)"
     )
 
     def build_source(self, device: torch.device = CPU) -> "EncoderFrames":
