@@ -15,9 +15,11 @@ from earmark.spotting.background import BackgroundChoice, with_threshold
 from earmark.spotting.enrolled import OperatingPoint, operating_point, with_embeddings
 from earmark.spotting.keyword import (
     Keyword,
+    agree,
     embed_words,
     find_word,
     remark_outliers,
+    remark_words,
     with_negatives,
     word_length_s,
 )
@@ -255,8 +257,10 @@ def _keyword(
     point: OperatingPoint,
     only_speaker: str | None,
 ) -> Keyword:
-    found = [find_word(take, label) for take, label in zip(given, labels, strict=True)]
-    parts = embed_words(found, encoder)
+    alone = [find_word(take, label) for take, label in zip(given, labels, strict=True)]
+    frames = [encoder.frames(take.wave) for take in alone]
+    found = remark_words(agree(alone, frames, encoder.hop_s), labels)
+    parts = embed_words(found, encoder, frames)
     return Keyword(
         name=name,
         takes=tuple(found),

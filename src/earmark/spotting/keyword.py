@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.audio import AudioInput, Wave
+from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave
 from earmark.core.errors import InputError
 from earmark.core.names import clean_name
 from earmark.core.vectors import unit, unit_mean
+from earmark.spotting.agreement import agreed_spans
 from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.negative import Negative
@@ -92,7 +93,7 @@ def take_scores(parts: Floats, duration_s: float) -> Floats:
 
 
 def find_word(given: AudioInput, label: TakeLabel) -> Take:
-    """Find the word in a take, and remark on its quality.
+    """Find the word in a take.
 
     Raises:
         AudioError: the take is not audio.
@@ -107,8 +108,32 @@ def find_word(given: AudioInput, label: TakeLabel) -> Take:
         raise EnrollmentError(
             f"{label} contains only {end_s - start_s:.2f} s of speech: say the whole word, 0.2 s or more"
         )
-    remarks = tuple(f"{label} {remark}" for remark in _word_remarks(wave, start_s, end_s))
-    return Take(wave, start_s, end_s, label.source, remarks)
+    return Take(wave, start_s, end_s, label.source)
+
+
+def remark_words(takes: Sequence[Take], labels: Sequence[TakeLabel]) -> list[Take]:
+    """The takes with remarks on the quality of each."""
+    return [
+        replace(
+            take, remarks=tuple(f"{label} {remark}" for remark in _word_remarks(take.wave, take.start_s, take.end_s))
+        )
+        for take, label in zip(takes, labels, strict=True)
+    ]
+
+
+def agree(takes: Sequence[Take], frames: Sequence[Floats], hop_s: float) -> list[Take]:
+    """The takes with the borders of their words moved to where most takes agree, see `agreement`.
+
+    Args:
+        takes: with the spans that `find_word` found.
+        frames: of each take, shape (t, width).
+        hop_s: time between frames, in seconds.
+    """
+    spans = agreed_spans(frames, [(take.start_s, take.end_s) for take in takes], hop_s)
+    return [
+        replace(take, start_s=start_s, end_s=min(end_s, len(take.wave) / SAMPLE_RATE))
+        for take, (start_s, end_s) in zip(takes, spans, strict=True)
+    ]
 
 
 def _word_remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
@@ -136,9 +161,16 @@ def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> Fl
     return encoder.embed_windows(frames, np.array([stop]), length)[0]
 
 
-def embed_words(takes: Sequence[Take], encoder: Encoder) -> Floats:
-    """Embed the parts of the word of each take, shape (k, 7, d); see `parts.SPANS`."""
-    return np.stack([_embed_word(take, encoder) for take in takes])
+def embed_words(takes: Sequence[Take], encoder: Encoder, frames: Sequence[Floats] | None = None) -> Floats:
+    """Embed the parts of the word of each take, shape (k, 7, d); see `parts.SPANS`.
+
+    Args:
+        takes: with the spans of their words.
+        encoder: embeds them.
+        frames: of each take, shape (t, width), where they are known.
+    """
+    known = [encoder.frames(take.wave) for take in takes] if frames is None else frames
+    return np.stack([_embed_word(take, encoder, own) for take, own in zip(takes, known, strict=True)])
 
 
 def with_negatives(keyword: Keyword, negatives: Sequence[Negative], encoder: Encoder) -> Keyword:
@@ -147,8 +179,7 @@ def with_negatives(keyword: Keyword, negatives: Sequence[Negative], encoder: Enc
     return replace(keyword, negatives=tuple(negatives), negative_parts=parts)
 
 
-def _embed_word(take: Take, encoder: Encoder) -> Floats:
-    frames = encoder.frames(take.wave)
+def _embed_word(take: Take, encoder: Encoder, frames: Floats) -> Floats:
     stop = min(len(frames), max(1, round(take.end_s / encoder.hop_s)))
     length = max(SHORTEST, stop - round(take.start_s / encoder.hop_s))
     return embed_parts(encoder, frames, stop, length)
