@@ -115,6 +115,21 @@ def test_the_first_block_is_yielded_before_the_file_is_read(tmp_path: Path):
         list(pieces)
 
 
+@pytest.mark.parametrize(("suffix", "rate_hz"), [("wav", 16_000), ("wav", 44_100), ("opus", 16_000)])
+def test_spans_of_a_long_file_are_those_of_the_whole(tmp_path: Path, suffix: str, rate_hz: int):
+    path, times_s = tmp_path / f"long.{suffix}", np.arange(20 * rate_hz) / rate_hz
+    wave = 0.3 * np.sin(2 * np.pi * (200 + 20 * times_s) * times_s)
+    sf.write(
+        path, wave, rate_hz, format="OGG" if suffix == "opus" else None, subtype="OPUS" if suffix == "opus" else None
+    )
+    whole, spans = audio.read(path), [(7.25, 8.5), (0.0, 0.4), (-1.0, 0.2), (19.5, 30.0), (2.0, 1.0)]
+    found = audio.read_spans(path, spans)
+    for (start_s, end_s), span in zip(spans, found, strict=True):
+        expected = whole[max(0, round(start_s * 16_000)) : max(0, round(end_s * 16_000))]
+        assert abs(len(span) - len(expected)) <= 1
+        np.testing.assert_allclose(span[: len(expected)], expected[: len(span)], atol=0.02)
+
+
 @pytest.mark.parametrize("fault", [np.nan, np.inf, -np.inf])
 def test_samples_that_are_not_finite_are_an_error_naming_file_and_place(tmp_path: Path, fault: float):
     path = tmp_path / "broken.wav"

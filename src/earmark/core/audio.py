@@ -143,6 +143,41 @@ def read_parts(path: str | Path, spans: Sequence[tuple[float, float | None]]) ->
     return [np.concatenate(found) for found in pieces]
 
 
+def read_spans(path: str | Path, spans: Sequence[tuple[float, float]]) -> list[Wave]:
+    """Read short spans of a long audio file, without the audio between them.
+
+    Decoding begins anew one second before a span, so that samples of compressed or resampled audio differ a little from
+    those of `read_parts`.
+
+    Args:
+        path: the file.
+        spans: start and end of each span in seconds, in any order; they may overlap and are cut at the ends of the
+            file.
+
+    Returns:
+        The spans in their order.
+
+    Raises:
+        AudioError: the file is missing, a folder, empty or not audio.
+    """
+    with _opened(path) as file:
+        if not file.seekable():
+            return read_parts(path, spans)
+        return [_read_span(file, max(0.0, start_s), end_s) for start_s, end_s in spans]
+
+
+def _read_span(file: Any, start_s: float, end_s: float) -> Wave:
+    """The audio of an open file between two times."""
+    rate_hz, lead_s = file.samplerate, min(1.0, start_s)
+    file.seek(min(file.frames, round((start_s - lead_s) * rate_hz)))
+    # A resampler needs the audio after the span too.
+    count = max(0, round((end_s - start_s + lead_s + 0.1) * rate_hz))
+    piece = file.read(count, dtype="float32", always_2d=True).mean(axis=1)
+    wave = piece if rate_hz == SAMPLE_RATE else soxr.resample(piece, rate_hz, SAMPLE_RATE)
+    first = round(lead_s * SAMPLE_RATE)
+    return wave[first : max(first, first + round((end_s - start_s) * SAMPLE_RATE))]
+
+
 def write(path: str | Path, wave: ArrayLike) -> None:
     """Write a wave at 16 kHz; the suffix gives the format. Samples outside [-1, 1] are clipped.
 
