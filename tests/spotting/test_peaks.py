@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,15 +13,21 @@ LENGTH = 10
 
 
 def pick(
-    curves, cuts=(), *, threshold=0.5, hold=5, rest=8, exclusive=True, length: Any = LENGTH, admit=None
+    curves, cuts=(), *, threshold=0.5, level=None, hold=5, rest=8, exclusive=True, length: Any = LENGTH, admit=None
 ) -> list[Peak]:
-    """Peaks of score curves, shape (t, k), watched in pieces; `threshold` and `length` are broadcast."""
+    """Peaks of score curves, shape (t, k), watched in pieces; `threshold`, `level` and `length` are broadcast."""
     scores = np.asarray(curves, np.float32)
     scores = scores[:, None] if scores.ndim == 1 else scores
     thresholds = np.broadcast_to(np.float32(threshold), scores.shape[1:])
     lengths = np.broadcast_to(length, scores.shape)
     picker = PeakPicker(
-        thresholds, hold=hold, rests=[rest] * len(thresholds), span=int(lengths.max()), exclusive=exclusive, admit=admit
+        thresholds,
+        hold=hold,
+        rests=[rest] * len(thresholds),
+        span=int(lengths.max()),
+        exclusive=exclusive,
+        levels=None if level is None else np.broadcast_to(np.float32(level), scores.shape[1:]),
+        admit=admit,
     )
     found = []
     for piece in np.split(np.arange(len(scores)), cuts):
@@ -143,6 +150,35 @@ def test_a_refused_peak_drops_no_other():
     two = bump(100, 30, 0.9) + bump(100, 45, 0.7)
     kept = pick(two, rest=50, admit=lambda peak: peak if peak.stop > 40 else None)
     assert [peak.stop for peak in kept] == [46]
+
+
+def test_a_candidate_needs_the_threshold_after_it_is_scored_again():
+    curve = bump(200, 30, 0.4) + bump(200, 90, 0.9) + bump(200, 150, 0.2)
+
+    def score_again(peak):
+        return replace(peak, score=1.3 - peak.score)
+
+    assert [(peak.stop, round(peak.score, 3)) for peak in pick(curve, level=0.3, admit=score_again)] == [(31, 0.9)]
+    assert [peak.stop for peak in pick(curve, level=0.3, threshold=0.3, admit=score_again)] == [31, 91]
+    assert pick(curve, level=0.95, threshold=0.3, admit=score_again) == []
+
+
+def test_a_candidate_below_the_threshold_rests_its_keyword():
+    two = bump(100, 30, 0.9) + bump(100, 45, 0.7)
+    asked: list[int] = []
+
+    def score_again(peak):
+        asked.append(peak.stop)
+        return replace(peak, score=0.1)
+
+    assert pick(two, rest=50, level=0.3, admit=score_again) == []
+    assert asked == [31]
+
+
+def test_rivals_compare_the_scores_that_they_got_again():
+    curves = np.stack([bump(80, 30, 0.7, width=6), bump(80, 33, 0.9)], axis=1)
+    again = pick(curves, level=0.3, admit=lambda peak: replace(peak, score=0.9 if peak.keyword == 0 else 0.6))
+    assert [peak.keyword for peak in again] == [0]
 
 
 def test_each_refused_word_is_asked_about_once():

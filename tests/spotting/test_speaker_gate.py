@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from earmark.core.errors import InputError
 from earmark.spotting.detector import Detector, DetectorSettings
 from earmark.spotting.enrollment import enroll, enroll_speaker
-from earmark.spotting.speaker_gate import SpeakerGate
+from earmark.spotting.recent_audio import RecentAudio
 
 SAID = (
     ("rise", "alice", 1.0),
@@ -160,13 +160,16 @@ def test_old_audio_is_dropped(words, encoder, speakers, voices, stream):
     assert many - few < 4 * 16_000 * 4  # float32 audio of four seconds; 18 seconds more were pushed
 
 
-def test_the_gate_keeps_the_margin_of_later_peaks(encoder, speakers, voices, stream):
-    gate = SpeakerGate(["alice"], speakers, voices, encoder.lag_s)
-    gate.push(stream)
-    gate.drop(64_000)
-    assert gate.kept_s == pytest.approx(len(stream) / 16_000 - 4.0 + 0.3)
-    gate.drop(32_000)
-    assert gate.kept_s == pytest.approx(len(stream) / 16_000 - 4.0 + 0.3)
+def test_recent_audio_keeps_the_margin_of_later_peaks(encoder, stream):
+    recent = RecentAudio(encoder.lag_s)
+    recent.push(stream)
+    recent.drop(64_000)
+    assert recent.kept_s == pytest.approx(len(stream) / 16_000 - 4.0 + 0.3)
+    recent.drop(32_000)
+    assert recent.kept_s == pytest.approx(len(stream) / 16_000 - 4.0 + 0.3)
+    wave, start_s = recent.around(64_000, 72_000)
+    assert start_s == 0.3
+    np.testing.assert_array_equal(wave, stream[64_000 - 4800 : 72_000 + round(16_000 * min(0.3, encoder.lag_s))])
 
 
 def test_scores_do_not_depend_on_the_speaker(words, encoder, speakers, voices, stream):

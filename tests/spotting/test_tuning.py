@@ -77,7 +77,8 @@ def test_near_misses_are_the_highest_events_with_their_audio(rise, encoder, room
         assert str(room_file) in one.source
         start = round((event.start_s - one.start_s) * 16_000)
         np.testing.assert_allclose(one.wave, whole[start : start + len(one.wave)], atol=1e-6)
-        assert one.end_s - one.start_s == pytest.approx(rise.duration_s, abs=1e-6)
+        # The best of the window lengths, from 0.7 to 1.4 of the word, in whole frames.
+        assert 0.7 * rise.duration_s - 0.04 < one.end_s - one.start_s < 1.4 * rise.duration_s + 0.04
 
 
 def test_tuning_keeps_a_noisy_room_quieter(rise, encoder, room, room_file, usual):

@@ -11,9 +11,10 @@ import pytest
 from earmark.core.audio import pack
 from earmark.core.errors import InputError
 from earmark.spotting.keyword import Keyword
-from earmark.spotting.keyword_calibration import BackgroundTail, KeywordCalibration, Logistic
+from earmark.spotting.keyword_calibration import BackgroundTail, KeywordCalibration, Logistic, VerifierCalibration
 from earmark.spotting.near_miss import NearMiss
 from earmark.spotting.negative import Negative
+from earmark.spotting.second_stage import VerifierEmbeddings
 from earmark.spotting.speaker import Speaker
 from earmark.spotting.takes import Take
 from earmark.store.near_miss_rows import LastDetection
@@ -240,3 +241,33 @@ def test_a_restriction_is_undone(store: KeywordStore):
     store.restrict("jarvis", "Alice")
     assert store.undo("jarvis") == ("jarvis", "restrict to speaker Alice")
     assert store.get("jarvis").only_speaker is None
+
+
+def test_embeddings_and_calibration_of_the_verifier_are_read_as_they_were_saved(store: KeywordStore, tmp_path: Path):
+    tail = BackgroundTail(level=0.5, scale=0.04, count=20, hours=1.0, shape=-0.25)
+    verified = VerifierCalibration(
+        candidate=0.4, slope=0.9, offset=0.1, tail=tail, expected_misses=0.02, logistic=Logistic(20.0, 0.6)
+    )
+    one = replace(
+        keyword(negatives=2),
+        verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(2, 7)),
+        calibration=KeywordCalibration(tail=BackgroundTail(0.5, 0.04, 40, 1.0), verifier=verified),
+    )
+    store.save(one)
+    kept = store.get("jarvis")
+    assert kept.calibration == one.calibration
+    assert kept.verifier is not None
+    assert one.verifier is not None
+    assert kept.verifier.fingerprint == "5ec0"
+    np.testing.assert_array_equal(kept.verifier.parts, one.verifier.parts)
+    np.testing.assert_array_equal(kept.verifier.negative_parts, one.verifier.negative_parts)
+    store.export_to(tmp_path / "exported.earmark", ["jarvis"])
+    exported = KeywordStore(tmp_path / "exported.earmark").get("jarvis").verifier
+    assert exported is not None
+    assert exported.parts.shape == (2, 7, 8)
+    assert exported.negative_parts.shape == (0, 7, 8)
+
+
+def test_each_take_and_negative_needs_a_row_of_the_verifier():
+    with pytest.raises(InputError, match="verifier"):
+        replace(keyword(negatives=1), verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(2, 7)))

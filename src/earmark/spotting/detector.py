@@ -23,7 +23,9 @@ from earmark.core.progress import Progress, no_progress
 from earmark.spotting.encoder_choice import matching_encoders
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.peaks import Peak, PeakPicker
+from earmark.spotting.recent_audio import RecentAudio
 from earmark.spotting.scoring import StreamScorer
+from earmark.spotting.second_stage import SecondStage
 from earmark.spotting.speaker_gate import SpeakerGate, required_speakers
 from earmark.spotting.timeline import Rows, Timeline, encoder_groups
 
@@ -64,6 +66,9 @@ class DetectorSettings(Settings):
         default=True,
         description="Of several keywords in the same audio, report only the one that exceeds its threshold most.",
     )
+    verify: bool = Field(
+        default=True, description="Score candidates a second time with the verifier, where it is installed."
+    )
 
 
 @dataclass(frozen=True)
@@ -74,11 +79,12 @@ class Detection:
         keyword: its name.
         start_s: start, in seconds from the beginning of the stream.
         end_s: end, in seconds.
-        score: similarity to the keyword.
+        score: similarity to the keyword; with the verifier, the score of both stages on the same scale.
         probability: that the detection is right, if the keyword is spoken once an hour. For a keyword without a
             measured threshold, it is 0.5 at the threshold, with a slope from the card of the encoder.
         speaker: the only speaker who may trigger the keyword, if it is restricted.
         speaker_score: similarity of the voice to that speaker.
+        verifier_score: similarity of the verifier; None without it.
     """
 
     keyword: str
@@ -88,6 +94,7 @@ class Detection:
     probability: float
     speaker: str | None = None
     speaker_score: float | None = None
+    verifier_score: float | None = None
 
 
 class Detector:
@@ -97,6 +104,9 @@ class Detector:
     there. An encoder runs once, for all its keywords. A detection follows the word by the largest `lag_s` of the
     encoders plus about `smoothing_s / 2 + hold_s`, or more while another keyword in the same audio may exceed its
     threshold more.
+
+    The verifier scores candidates again, which pass a lower threshold, and its score and that of the first stage become
+    one. Keywords that were enrolled without it are detected by the first stage alone.
 
     A keyword that is restricted to a speaker is reported only when the voice is similar enough too. The speaker encoder
     embeds only the audio of such detections.
@@ -148,6 +158,7 @@ class Detector:
             speaker_encoder = load_speaker_encoder()
         self._speaker_encoder = speaker_encoder
         self._on_refusal = on_refusal
+        self._second = self._second_stage()
         self._begin()
 
     def push(self, chunk: ArrayLike) -> list[Detection]:
@@ -164,8 +175,8 @@ class Detector:
             AudioError: the chunk is not audio.
         """
         wave = as_wave(chunk)
-        if self._gate is not None:
-            self._gate.push(wave)
+        if self._recent is not None:
+            self._recent.push(wave)
         return self._process(self._timeline.push(wave))
 
     def finish(self) -> list[Detection]:
@@ -213,7 +224,7 @@ class Detector:
             self._begin()
 
     def scores(self, recording: AudioInput) -> tuple[Floats, Floats]:
-        """The scores that `push` compares with the thresholds, for a whole recording. The stream is not affected.
+        """The scores of the first stage for a whole recording. The stream is not affected.
 
         Args:
             recording: shape (n,), 16 kHz, or a path.
@@ -236,12 +247,14 @@ class Detector:
 
     def _begin(self) -> None:
         self._timeline = Timeline(self._groups)
+        self._recent: RecentAudio | None = None
         self._gate: SpeakerGate | None = None
-        if self._speakers and self._speaker_encoder is not None:
-            only = [keyword.only_speaker for keyword in self.keywords]
+        if self._speakers or self._second is not None:
             # All encoders have reached the end of a peak when it closes, with their look-ahead.
-            lag_s = max(encoder.lag_s for encoder in self.encoders)
-            self._gate = SpeakerGate(only, self._speakers, self._speaker_encoder, lag_s)
+            self._recent = RecentAudio(max(encoder.lag_s for encoder in self.encoders))
+        if self._recent is not None and self._speakers and self._speaker_encoder is not None:
+            only = [keyword.only_speaker for keyword in self.keywords]
+            self._gate = SpeakerGate(only, self._speakers, self._speaker_encoder, self._recent)
         self._picker = PeakPicker(
             self.thresholds,
             hold=max(group.samples(self.settings.hold_s) for group in self._groups),
@@ -251,16 +264,34 @@ class Detector:
             ],
             span=max(group.longest for group in self._groups),
             exclusive=self.settings.exclusive,
-            admit=None if self._gate is None else self._gate.admit,
+            levels=None if self._second is None else self._second.levels,
+            admit=None if self._recent is None else self._admit,
         )
+
+    def _second_stage(self) -> SecondStage | None:
+        """The second stage; None where no keyword uses it."""
+        if not self.settings.verify or all(keyword.calibration.verifier is None for keyword in self.keywords):
+            return None
+        from earmark.models.verifier import shipped_verifier
+
+        verifier = shipped_verifier()
+        return None if verifier is None else SecondStage(self.keywords, self.thresholds, verifier)
+
+    def _admit(self, peak: Peak) -> Peak | None:
+        """The peak with the scores of the verifier and of its voice; None for another voice than its speaker's."""
+        if self._second is not None and self._recent is not None:
+            peak = self._second.verify(peak, self._recent)
+            if peak.score < float(self.thresholds[peak.keyword]):
+                return peak  # the picker drops it
+        return peak if self._gate is None else self._gate.admit(peak)
 
     def _process(self, scored: Iterable[Rows]) -> list[Detection]:
         detections = [
             hit for rows in scored for hit in self._detections(self._picker.push(rows.scores, rows.stops, rows.lengths))
         ]
-        if self._gate is not None:
+        if self._recent is not None:
             next_start, earliest = self._timeline.next_start, self._picker.earliest
-            self._gate.drop(next_start if earliest is None else min(next_start, earliest))
+            self._recent.drop(next_start if earliest is None else min(next_start, earliest))
         return detections
 
     def _detections(self, peaks: Sequence[Peak]) -> list[Detection]:
@@ -279,10 +310,13 @@ class Detector:
             probability=self._probability(peak),
             speaker=keyword.only_speaker,
             speaker_score=peak.speaker_score,
+            verifier_score=peak.verifier_score,
         )
 
     def _probability(self, peak: Peak) -> float:
-        measured = self.keywords[peak.keyword].calibration.logistic
+        calibration = self.keywords[peak.keyword].calibration
+        second = None if peak.verifier_score is None else calibration.verifier
+        measured = calibration.logistic if second is None else second.logistic
         if measured is not None:
             return measured.probability(peak.score)
         threshold = float(self.thresholds[peak.keyword])

@@ -21,6 +21,7 @@ from earmark.spotting.keyword import (
     remark_outliers,
     remark_words,
     with_negatives,
+    with_verifier,
     word_length_s,
 )
 from earmark.spotting.keyword_calibration import KeywordCalibration
@@ -48,6 +49,7 @@ def enroll(
     false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR,
     only_speaker: str | None = None,
     background: BackgroundChoice = "shipped",
+    verify: bool = True,
     progress: Progress = no_progress,
 ) -> Keyword:
     """Make a keyword from one or more takes; five are good.
@@ -64,6 +66,7 @@ def enroll(
         only_speaker: name of the only speaker who may trigger the keyword, see `enroll_speaker`.
         background: audio without the word, on which the threshold is measured; by default 107 minutes that ship with
             earmark. None takes the threshold of all keywords from the card of the encoder, without measuring.
+        verify: whether the keyword can be detected with the verifier, where it is installed and there is a background.
         progress: called while the threshold is measured, and before that once for each encoder with seconds of the
             background.
 
@@ -85,7 +88,7 @@ def enroll(
     point = operating_point(encoder, false_alarms_per_hour, FALSE_ALARMS_PER_HOUR)
     labels = take_labels(name, given, sources)
     keyword = _keyword(name, given, labels, encoder, point, only_speaker)
-    return _remarked(_calibrated(keyword, encoder, point, background, progress), labels)
+    return _remarked(_calibrated(keyword, encoder, point, background, verify, progress), labels)
 
 
 def extend(
@@ -96,6 +99,7 @@ def extend(
     sources: Sequence[str] = (),
     false_alarms_per_hour: float | None = None,
     background: BackgroundChoice = "shipped",
+    verify: bool = True,
     progress: Progress = no_progress,
 ) -> Keyword:
     """Add takes to a keyword.
@@ -107,6 +111,7 @@ def extend(
         sources: origin of each new take.
         false_alarms_per_hour: as in `reembed`.
         background: as in `enroll`.
+        verify: as in `enroll`; a keyword of an earlier version gets the verifier too.
         progress: as in `enroll`.
 
     Raises:
@@ -123,7 +128,7 @@ def extend(
     longer = _keyword(keyword.name, every, labels, encoder, point, keyword.only_speaker)
     longer = replace(longer, calibration=_known_calibration(keyword, encoder))
     longer = with_negatives(longer, keyword.negatives, encoder)
-    return _remarked(_calibrated(longer, encoder, point, background, progress), labels)
+    return _remarked(_calibrated(longer, encoder, point, background, verify, progress), labels)
 
 
 def reembed(
@@ -132,6 +137,7 @@ def reembed(
     *,
     false_alarms_per_hour: float | None = None,
     background: BackgroundChoice = "shipped",
+    verify: bool = True,
     progress: Progress = no_progress,
 ) -> Keyword:
     """Embed the takes of a keyword with another encoder, or those of a keyword of an earlier version again.
@@ -143,14 +149,15 @@ def reembed(
             keeps the threshold, and another one gets the threshold for the default rate. A keyword of an earlier
             version gets the threshold for the rate that its threshold had then.
         background: as in `enroll`.
+        verify: as in `extend`.
         progress: as in `enroll`.
     """
     point = _operating_point(keyword, encoder, false_alarms_per_hour)
     parts = embed_words(keyword.takes, encoder)
     known = replace(keyword, calibration=_known_calibration(keyword, encoder))
-    changed = replace(with_embeddings(known, parts[:, WHOLE], encoder, point), parts=parts)
+    changed = replace(with_embeddings(known, parts[:, WHOLE], encoder, point), parts=parts, verifier=None)
     changed = with_negatives(changed, keyword.negatives, encoder)
-    return _calibrated(changed, encoder, point, background, progress)
+    return _calibrated(changed, encoder, point, background, verify, progress)
 
 
 def convert_earlier(
@@ -294,12 +301,17 @@ def _known_calibration(keyword: Keyword, encoder: Encoder) -> KeywordCalibration
 
 
 def _calibrated(
-    keyword: Keyword, encoder: Encoder, point: OperatingPoint, background: BackgroundChoice, progress: Progress
+    keyword: Keyword,
+    encoder: Encoder,
+    point: OperatingPoint,
+    background: BackgroundChoice,
+    verify: bool,
+    progress: Progress,
 ) -> Keyword:
     """The keyword with the threshold for its rate; an unknown rate keeps the threshold."""
     if point.rate is None:
-        return keyword
-    return with_threshold(keyword, encoder, point.rate, background, progress=progress)
+        return with_verifier(keyword) if verify and keyword.calibration.verifier is not None else keyword
+    return with_threshold(keyword, encoder, point.rate, background, verify=verify, progress=progress)
 
 
 def _speaker(

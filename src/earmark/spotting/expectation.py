@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from earmark.spotting.keyword import Keyword, word_length_s
-from earmark.spotting.keyword_calibration import BackgroundTail, Logistic, mixed_threshold
+from earmark.spotting.keyword import Keyword, joint_take_scores, word_length_s
+from earmark.spotting.keyword_calibration import BackgroundTail, Logistic, VerifierCalibration, mixed_threshold
 from earmark.spotting.parts import WHOLE
 from earmark.spotting.take_frames import take_frames
 
@@ -38,6 +38,13 @@ TAKE_MARGIN = 0.6
 """Divided by the number of takes and added to the margin: few takes reach high scores more rarely."""
 
 
+JOINT_ABOVE, JOINT_SPREAD = 2.75, 4.5
+"""As `ABOVE` and `SPREAD` with the verifier, above the mean score of the takes against the others."""
+
+JOINT_MARGIN, JOINT_CERTAINTY = 1.4, 1.7
+"""As `MARGIN` and `CERTAINTY` with the verifier."""
+
+
 def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSettings) -> Keyword:
     """The keyword with its expected misses, and the probability of its detections; None without a measured tail.
 
@@ -46,11 +53,18 @@ def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSett
         encoder: of the keyword.
         settings: of the detector.
     """
-    tails = keyword.calibration.tails
+    tails, second = keyword.calibration.tails, keyword.calibration.verifier
+    if second is not None:
+        second = replace(
+            second,
+            expected_misses=joint_misses(keyword, second),
+            logistic=detection_probability([second.tail], len(keyword.takes), JOINT_MARGIN, JOINT_CERTAINTY),
+        )
     changed = replace(
         keyword.calibration,
         expected_misses=expected_misses(keyword, encoder, tails[0], settings) if tails else None,
         logistic=detection_probability(tails, len(keyword.takes)) if tails else None,
+        verifier=second,
     )
     return replace(keyword, calibration=changed)
 
@@ -82,12 +96,33 @@ def expected_misses(
     return NormalDist(mean, SPREAD * tail.scale).cdf(keyword.threshold)
 
 
+def joint_misses(keyword: Keyword, calibration: VerifierCalibration) -> float | None:
+    """Share of true words that score below the threshold with the verifier; None with less than two takes.
+
+    Args:
+        keyword: with its threshold, and the embeddings of the verifier.
+        calibration: its scale is the unit of the spread of true words.
+    """
+    takes = joint_take_scores(keyword)
+    if takes is None:
+        return None
+    mean = calibration.score(float(np.mean(takes))) + JOINT_ABOVE * calibration.tail.scale
+    return NormalDist(mean, JOINT_SPREAD * max(calibration.tail.scale, 1e-6)).cdf(keyword.threshold)
+
+
 def _without(keyword: Keyword, number: int) -> Keyword:
     """The keyword without one of its takes."""
     takes = (*keyword.takes[:number], *keyword.takes[number + 1 :])
     assert keyword.parts is not None
     parts = np.delete(keyword.parts, number, axis=0)
-    return replace(keyword, takes=takes, parts=parts, embeddings=parts[:, WHOLE], duration_s=word_length_s(takes))
+    return replace(
+        keyword,
+        takes=takes,
+        parts=parts,
+        embeddings=parts[:, WHOLE],
+        duration_s=word_length_s(takes),
+        verifier=None if keyword.verifier is None else keyword.verifier.without(number),
+    )
 
 
 def misses_with(misses: float, count: int, more: int) -> float:
@@ -106,12 +141,17 @@ def misses_with(misses: float, count: int, more: int) -> float:
     return normal.cdf(normal.inv_cdf(min(max(misses, 1e-6), 1 - 1e-6)) - gain)
 
 
-def detection_probability(tails: Sequence[BackgroundTail], takes: int) -> Logistic:
+def detection_probability(
+    tails: Sequence[BackgroundTail], takes: int, margin: float = MARGIN, certainty: float = CERTAINTY
+) -> Logistic:
     """The probability that a detection is right, by its score, if the word is spoken once an hour.
 
     Args:
         tails: of the backgrounds whose mean rate counts.
         takes: their number.
+        margin: where the probability is 0.5 with many takes, above the reference.
+        certainty: its steepness there.
     """
-    scale, margin = tails[0].scale, MARGIN + TAKE_MARGIN / max(1, takes)
-    return Logistic(slope=CERTAINTY / scale, offset=mixed_threshold(tails, REFERENCE_RATE) + margin * scale)
+    scale = tails[0].scale
+    above = (margin + TAKE_MARGIN / max(1, takes)) * scale
+    return Logistic(slope=certainty / scale, offset=mixed_threshold(tails, REFERENCE_RATE) + above)

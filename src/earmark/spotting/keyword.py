@@ -19,6 +19,7 @@ from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.negative import Negative
 from earmark.spotting.parts import SHORTEST, WHOLE, PartRules, embed_parts
+from earmark.spotting.second_stage import VerifierEmbeddings, embed_with_verifier, joint_score, second_take_scores
 from earmark.spotting.speech import find_speech, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
 
@@ -46,6 +47,7 @@ class Keyword(Enrolled):
         calibration: where the threshold comes from, and what the scores mean.
         negatives: audio that must not trigger it.
         negative_parts: embeddings of the parts of the negatives, shape (n, 7, d), as `parts`.
+        verifier: embeddings of the takes and negatives by the verifier; None where it does not verify the keyword.
     """
 
     duration_s: float
@@ -54,6 +56,7 @@ class Keyword(Enrolled):
     calibration: KeywordCalibration = field(default_factory=KeywordCalibration)
     negatives: tuple[Negative, ...] = ()
     negative_parts: Floats | None = None
+    verifier: VerifierEmbeddings | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -61,6 +64,14 @@ class Keyword(Enrolled):
             object.__setattr__(self, "only_speaker", clean_name(self.only_speaker, of="speaker"))
         if len(self.negatives) != (0 if self.negative_parts is None else len(self.negative_parts)):
             raise InputError(f"keyword '{self.name}': {len(self.negatives)} negatives need as many rows of embeddings")
+        verified = self.verifier
+        if verified is not None and (len(verified.parts), len(verified.negative_parts)) != (
+            len(self.takes),
+            len(self.negatives),
+        ):
+            raise InputError(
+                f"keyword '{self.name}': the verifier needs a row of embeddings for each take and negative"
+            )
 
     @property
     def part_prototypes(self) -> Floats:
@@ -90,6 +101,15 @@ def take_scores(parts: Floats, duration_s: float) -> Floats:
     others = unit(parts.sum(axis=0) - parts)
     similarity = np.einsum("kpd,kpd->pk", parts, others)
     return PartRules.of([duration_s], [len(parts) - 1]).combine(similarity[..., None])[:, 0]
+
+
+def joint_take_scores(keyword: Keyword) -> Floats | None:
+    """As `take_scores`, by both stages; None for a keyword without the embeddings of one stage, or with one take."""
+    if keyword.parts is None or keyword.verifier is None or len(keyword.takes) < 2:
+        return None
+    first = take_scores(keyword.parts, keyword.duration_s)
+    second = second_take_scores(keyword.verifier, keyword.duration_s)
+    return np.array([joint_score(*pair) for pair in zip(first.tolist(), second.tolist(), strict=True)], np.float32)
 
 
 def find_word(given: AudioInput, label: TakeLabel) -> Take:
@@ -176,7 +196,25 @@ def embed_words(takes: Sequence[Take], encoder: Encoder, frames: Sequence[Floats
 def with_negatives(keyword: Keyword, negatives: Sequence[Negative], encoder: Encoder) -> Keyword:
     """The keyword with these negatives, embedded with its encoder, in place of its own."""
     parts = embed_words(negatives, encoder) if negatives else None
-    return replace(keyword, negatives=tuple(negatives), negative_parts=parts)
+    changed = replace(keyword, negatives=tuple(negatives), negative_parts=parts, verifier=None)
+    return changed if keyword.verifier is None else with_verifier(changed)
+
+
+def without_negatives(keyword: Keyword) -> Keyword:
+    """The keyword without its negatives."""
+    verified = keyword.verifier
+    if verified is not None:
+        verified = replace(verified, negative_parts=verified.negative_parts[:0])
+    return replace(keyword, negatives=(), negative_parts=None, verifier=verified)
+
+
+def with_verifier(keyword: Keyword) -> Keyword:
+    """The keyword with its takes and negatives embedded by the shipped verifier, where that is installed."""
+    from earmark.models.verifier import shipped_verifier
+
+    verifier = shipped_verifier()
+    embedded = None if verifier is None else embed_with_verifier(keyword.takes, keyword.negatives, verifier)
+    return replace(keyword, verifier=embedded)
 
 
 def _embed_word(take: Take, encoder: Encoder, frames: Floats) -> Floats:

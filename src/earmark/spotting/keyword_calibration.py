@@ -22,12 +22,14 @@ class BackgroundTail:
         scale: of the exceedances, σ.
         count: number of events above the level, n.
         hours: length of the background.
+        shape: ξ.
     """
 
     level: float
     scale: float
     count: int
     hours: float
+    shape: float = TAIL_SHAPE
 
     def threshold(self, rate: float) -> float:
         """Score that background reaches `rate` times an hour, u + σ / ξ · ((rate · hours / n)^-ξ - 1), in [-1, 1].
@@ -35,7 +37,7 @@ class BackgroundTail:
         >>> BackgroundTail(level=0.6, scale=0.05, count=40, hours=1.0).threshold(40)
         0.6
         """
-        excess = self.scale / TAIL_SHAPE * ((rate * self.hours / self.count) ** -TAIL_SHAPE - 1)
+        excess = self.scale / self.shape * ((rate * self.hours / self.count) ** -self.shape - 1)
         return min(1.0, max(-1.0, self.level + excess))
 
     def rate(self, threshold: float) -> float:
@@ -44,8 +46,8 @@ class BackgroundTail:
         >>> BackgroundTail(level=0.6, scale=0.05, count=40, hours=2.0).rate(0.6)
         20.0
         """
-        remaining = 1 + TAIL_SHAPE * (threshold - self.level) / max(self.scale, 1e-6)
-        return float(self.count / self.hours * max(0.0, remaining) ** (-1 / TAIL_SHAPE))
+        remaining = 1 + self.shape * (threshold - self.level) / max(self.scale, 1e-6)
+        return float(self.count / self.hours * max(0.0, remaining) ** (-1 / self.shape))
 
 
 def mixed_threshold(tails: Sequence[BackgroundTail], rate: float) -> float:
@@ -85,6 +87,39 @@ class Logistic:
 
 
 @dataclass(frozen=True, kw_only=True)
+class VerifierCalibration:
+    """What is known about the scores of one keyword with the verifier.
+
+    Joint scores of both stages are converted to the scale of the first stage: the threshold for a rate is the same, and
+    scores vary as much. So a keyword has one threshold, with and without the verifier.
+
+    Attributes:
+        candidate: score of the first stage from which a peak is verified.
+        slope: factor of the joint score.
+        offset: added to it.
+        tail: of the converted scores of background audio.
+        expected_misses: share of true words below the threshold.
+        logistic: probability of a detection by its converted score.
+    """
+
+    candidate: float
+    slope: float
+    offset: float
+    tail: BackgroundTail
+    expected_misses: float | None = None
+    logistic: Logistic | None = None
+
+    def score(self, joint: float) -> float:
+        """A joint score on the scale of the first stage.
+
+        >>> tail = BackgroundTail(level=0.6, scale=0.05, count=20, hours=1.0)
+        >>> VerifierCalibration(candidate=0.5, slope=2.0, offset=-0.5, tail=tail).score(0.6)
+        0.7
+        """
+        return self.slope * joint + self.offset
+
+
+@dataclass(frozen=True, kw_only=True)
 class KeywordCalibration:
     """What is known about the scores of one keyword; None where it was not measured.
 
@@ -94,6 +129,7 @@ class KeywordCalibration:
         room: tail of the user's room, if the threshold was tuned to it.
         expected_misses: share of true words below the threshold.
         logistic: probability of a detection by its score.
+        verifier: the same with the verifier; None where the keyword is detected without it.
     """
 
     origin: ThresholdOrigin = "rate"
@@ -101,6 +137,7 @@ class KeywordCalibration:
     room: BackgroundTail | None = None
     expected_misses: float | None = None
     logistic: Logistic | None = None
+    verifier: VerifierCalibration | None = None
 
     @property
     def tails(self) -> list[BackgroundTail]:

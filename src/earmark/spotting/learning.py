@@ -13,8 +13,8 @@ from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, read_part
 from earmark.core.errors import InputError
 from earmark.core.progress import Progress, no_progress
 from earmark.spotting.background import BackgroundChoice, with_threshold
-from earmark.spotting.detector import Detector, DetectorSettings
-from earmark.spotting.keyword import Keyword, embed_words, with_negatives, word_length_s
+from earmark.spotting.detector import Detection, Detector, DetectorSettings
+from earmark.spotting.keyword import Keyword, embed_words, with_negatives, with_verifier, word_length_s
 from earmark.spotting.negative import Negative, discounted
 from earmark.spotting.parts import WHOLE, PartRules
 from earmark.spotting.speech import find_speech
@@ -179,11 +179,14 @@ def drop_negative(keyword: Keyword, number: int) -> Keyword:
     """
     _check_number(number, len(keyword.negatives), f"negatives of {keyword.name!r}")
     kept = [place for place in range(len(keyword.negatives)) if place != number - 1]
-    parts = keyword.negative_parts
+    parts, verified = keyword.negative_parts, keyword.verifier
+    if verified is not None:
+        verified = replace(verified, negative_parts=verified.negative_parts[kept])
     return replace(
         keyword,
         negatives=tuple(keyword.negatives[place] for place in kept),
         negative_parts=parts[kept] if parts is not None and kept else None,
+        verifier=verified,
     )
 
 
@@ -211,9 +214,10 @@ def _with_takes(
         parts=parts,
         encoder=encoder.fingerprint,
         duration_s=word_length_s(takes),
+        verifier=None,
     )
     if keyword.rate is None:
-        return changed
+        return changed if keyword.verifier is None else with_verifier(changed)
     return with_threshold(changed, encoder, keyword.rate, background, progress=progress)
 
 
@@ -226,9 +230,13 @@ def _triggers(
         InputError: with `nearest`, nothing comes near the threshold.
     """
     alone = replace(keyword, only_speaker=None)
-    least = keyword.threshold - (NEAR if nearest else 0)
-    detector = Detector(alone, encoder=encoder, settings=DetectorSettings(threshold=max(-1.0, least)))
-    hits = [hit for hit in detector.detect(wave) if hit.end_s > start_s and hit.start_s < end_s]
+    least = max(-1.0, keyword.threshold - (NEAR if nearest else 0))
+    # By their times: most windows are found with and without the verifier.
+    found: dict[tuple[float, float], Detection] = {}
+    for verify in (False, True) if keyword.verifier is not None else (False,):
+        detector = Detector(alone, encoder=encoder, settings=DetectorSettings(threshold=least, verify=verify))
+        found |= {(hit.start_s, hit.end_s): hit for hit in detector.detect(wave)}
+    hits = [hit for hit in found.values() if hit.end_s > start_s and hit.start_s < end_s]
     above = sorted((hit for hit in hits if hit.score >= keyword.threshold), key=lambda hit: -hit.score)
     if not above and nearest:
         if not hits:

@@ -16,7 +16,8 @@ class Peak:
         keyword: column of the scores.
         start: start of the window, in samples.
         stop: its end.
-        score: of the window.
+        score: of the window; of a verified peak the one of both stages.
+        verifier_score: similarity of the verifier; None where the peak was not verified.
         speaker_score: similarity of the voice to the keyword's only speaker; None where the keyword has none.
     """
 
@@ -24,6 +25,7 @@ class Peak:
     start: int
     stop: int
     score: float
+    verifier_score: float | None = None
     speaker_score: float | None = None
 
     def covers(self, other: "Peak") -> bool:
@@ -39,6 +41,9 @@ class PeakPicker:
     after it is higher. This does not depend on the thresholds: a lower one finds the same peaks and more. A peak is
     open until the time `hold` after it has passed; then it closes.
 
+    Where a level is below the threshold of its keyword, peaks above it are candidates: `admit` gives them another
+    score, and those that stay below the threshold are dropped when they close.
+
     A closed peak is reported unless a reported peak of the same keyword covers it. If `exclusive`, a reported peak of
     another keyword drops it too, where it covers it and has at least the same margin: the score minus the threshold of
     its keyword. So a closed peak waits, at most for `span`, while an open peak of another keyword, or a waiting one
@@ -51,6 +56,7 @@ class PeakPicker:
         rests: for each keyword, time after a score in which no lower or equal one is a peak; at least `hold`.
         span: length of the longest window.
         exclusive: False reports the peaks of each keyword as if it were alone.
+        levels: scores from which peaks are followed, shape (k,); the thresholds by default.
         admit: called with each closed peak, before it competes with others; returns the peak, perhaps with more
             fields, or None to drop it. By default every peak is admitted.
     """
@@ -63,15 +69,17 @@ class PeakPicker:
         span: int,
         *,
         exclusive: bool,
+        levels: NDArray[np.float32] | None = None,
         admit: Callable[[Peak], Peak | None] | None = None,
     ) -> None:
         self._thresholds, self._hold, self._span = thresholds, hold, span
+        self._levels = thresholds if levels is None else levels
         self._rests = [max(rest, hold, 1) for rest in rests]
         self._exclusive = exclusive
         self._admit = admit
         self._stop = 0  # of the latest window
-        # By keyword: those of the latest scores at or above the threshold that no later score exceeded. Scores below
-        # the threshold cannot exceed a peak.
+        # By keyword: those of the latest scores at or above the level that no later score exceeded. Scores below the
+        # level cannot exceed a peak.
         self._recent: list[deque[Peak]] = [deque() for _ in thresholds]
         self._open: dict[int, Peak] = {}
         self._waiting: list[Peak] = []
@@ -88,8 +96,8 @@ class PeakPicker:
         Returns:
             The peaks that are final by now.
         """
-        above = scores >= self._thresholds
-        # Nearly all frames are below all thresholds: they cost one test.
+        above = scores >= self._levels
+        # Nearly all frames are below all levels: they cost one test.
         if not (self._open or self._waiting or above.any()):
             return []
         found: list[Peak] = []
@@ -130,7 +138,8 @@ class PeakPicker:
         del self._open[peak.keyword]
         admitted = peak if self._admit is None else self._admit(peak)
         if admitted is not None:
-            self._waiting.append(admitted)
+            if self._margin(admitted) >= 0:
+                self._waiting.append(admitted)
         else:
             # A refused keyword does not rest: its speaker may speak next. The latest score stays, so that the falling
             # scores at the end of the refused word are not peaks.

@@ -149,17 +149,31 @@ def score_frames(
     progress: Progress = no_progress,
 ) -> Floats:
     """Smoothed scores of one keyword over the frames of a recording, shape (t, width); returns shape (t,)."""
+    return score_windows(keyword, encoder, frames, settings, stage=stage, progress=progress)[0]
+
+
+def score_windows(
+    keyword: Keyword,
+    encoder: Encoder,
+    frames: NDArray[np.floating],
+    settings: DetectorSettings,
+    *,
+    stage: str = "scoring",
+    progress: Progress = no_progress,
+) -> tuple[Floats, Ints, Ints]:
+    """As `score_frames`, with the windows: the frame before which each one ends, and its length, shape (t,) each."""
     scorer = StreamScorer(
         Windows([keyword], encoder, settings.tempos),
         max(1, round(settings.smoothing_s / encoder.hop_s)),
         block=_BLOCK,
     )
-    curve = [
-        scores[:, 0]
+    pieces = [
+        (scores[:, 0], stops, lengths[:, 0])
         for start in follow(range(0, len(frames), _PIECE), stage, progress)
-        for scores, _, _ in scorer.push(np.asarray(frames[start : start + _PIECE], np.float32))
+        for scores, stops, lengths in scorer.push(np.asarray(frames[start : start + _PIECE], np.float32))
     ]
-    return np.concatenate(curve)
+    scores, stops, lengths = (np.concatenate(column) for column in zip(*pieces, strict=True))
+    return scores, stops, lengths
 
 
 def word_score(curve: Floats, start_s: float, end_s: float, hop_s: float) -> float:

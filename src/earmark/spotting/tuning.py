@@ -97,14 +97,15 @@ def tune(
     """
     if not isinstance(room, Background):
         room = read_background(Path(room), encoder, progress=progress)
-    scores, ends_s = find_events(keyword, encoder, room, settings, progress=progress)
-    tail = fit_tail(scores, room.hours)
+    found = find_events(keyword, encoder, room, settings, progress=progress)
+    tail = fit_tail(found.scores, room.hours)
     rate = false_alarms_per_hour or keyword.rate or FALSE_ALARMS_PER_HOUR
     known = replace(keyword, calibration=replace(keyword.calibration, room=tail, tail=None))
     tuned = with_threshold(known, encoder, rate, background, settings=settings, progress=progress)
+    columns = found.starts_s, found.ends_s, found.scores
     events = [
-        Event(max(0.0, float(end_s) - keyword.duration_s), float(end_s), float(score))
-        for score, end_s in zip(scores[:most], ends_s[:most], strict=True)
+        Event(start_s, end_s, score)
+        for start_s, end_s, score in zip(*(column[:most].tolist() for column in columns), strict=True)
         if score >= min(keyword.threshold, tuned.threshold) - NEAR
     ]
     return Tuned(tuned, events, tail.rate(keyword.threshold), tail.rate(tuned.threshold))

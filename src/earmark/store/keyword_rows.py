@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -14,15 +14,16 @@ from earmark.core.audio import pack, unpack
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.names import fold
 from earmark.spotting.keyword import Keyword
-from earmark.spotting.keyword_calibration import BackgroundTail, KeywordCalibration, Logistic
+from earmark.spotting.keyword_calibration import BackgroundTail, KeywordCalibration, Logistic, VerifierCalibration
 from earmark.spotting.near_miss import NearMiss
 from earmark.spotting.negative import Negative
 from earmark.spotting.parts import SPANS
+from earmark.spotting.second_stage import VerifierEmbeddings
 from earmark.store.near_miss_rows import NearMissRow, near_miss_rows
 from earmark.store.serialization import TakeRow, as_bytes, as_matrix, insert_takes, read_takes, take_rows, text_of
 
-DETECTOR = "detector"
-"""The stage whose embeddings score a stream."""
+DETECTOR, VERIFIER = "detector", "verifier"
+"""The stages: one scores a stream, the other one candidates."""
 
 
 @dataclass(frozen=True)
@@ -101,6 +102,7 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
             calibration=_calibration(calibration),
             negatives=_read_negatives(connection, key),
             negative_parts=negative_parts,
+            verifier=_read_verifier(connection, key),
         )
     except (ValueError, TypeError, KeyError) as error:
         message = f"{path}: keyword '{name}' is damaged ({error}); remove it and enroll it again"
@@ -135,10 +137,14 @@ def _speaker_key(connection: sqlite3.Connection, path: Path, keyword: Keyword) -
 def _insert_embeddings(connection: sqlite3.Connection, key: int, keyword: Keyword) -> None:
     parts = keyword.embeddings[:, None] if keyword.parts is None else keyword.parts
     negatives = b"" if keyword.negative_parts is None else as_bytes(keyword.negative_parts)
-    connection.execute(
+    rows = [(key, DETECTOR, keyword.encoder, parts.shape[2], parts.shape[1], as_bytes(parts), negatives)]
+    if (second := keyword.verifier) is not None:
+        packed = as_bytes(second.parts), as_bytes(second.negative_parts)
+        rows.append((key, VERIFIER, second.fingerprint, second.parts.shape[2], second.parts.shape[1], *packed))
+    connection.executemany(
         "INSERT INTO embedding (keyword, stage, encoder, dimension, parts, takes, negatives)"
         " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        (key, DETECTOR, keyword.encoder, parts.shape[2], parts.shape[1], as_bytes(parts), negatives),
+        rows,
     )
 
 
@@ -160,6 +166,18 @@ def _read_embeddings(
     return vectors[:, 0], vectors, marked if len(marked) else None
 
 
+def _read_verifier(connection: sqlite3.Connection, key: int) -> VerifierEmbeddings | None:
+    found = connection.execute(
+        "SELECT encoder, dimension, parts, takes, negatives FROM embedding WHERE keyword = ? AND stage = ?",
+        (key, VERIFIER),
+    ).fetchone()
+    if found is None:
+        return None
+    fingerprint, dimension, count, *packed = found
+    takes, negatives = (as_matrix(vectors, dimension).reshape(-1, count, dimension) for vectors in packed)
+    return VerifierEmbeddings(fingerprint, takes, negatives)
+
+
 def _read_negatives(connection: sqlite3.Connection, key: int) -> tuple[Negative, ...]:
     rows = connection.execute(
         "SELECT sound, start_s, end_s, source, created FROM negative WHERE keyword = ? ORDER BY id", (key,)
@@ -174,10 +192,15 @@ def _calibration(text: str | None) -> KeywordCalibration:
     if text is None:
         return KeywordCalibration()
     known: dict[str, Any] = json.loads(text)
-    tail, room, logistic = (known.pop(name) for name in ("tail", "room", "logistic"))
+    verifier = known.pop("verifier", None)
     return KeywordCalibration(
-        **known,
-        tail=None if tail is None else BackgroundTail(**tail),
-        room=None if room is None else BackgroundTail(**room),
-        logistic=None if logistic is None else Logistic(**logistic),
+        **_parsed(known), verifier=None if verifier is None else VerifierCalibration(**_parsed(verifier))
     )
+
+
+def _parsed(known: dict[str, Any]) -> dict[str, Any]:
+    """The fields of a calibration, with its tails and its logistic curve as objects."""
+    kinds: dict[str, Callable[..., Any]] = {"tail": BackgroundTail, "room": BackgroundTail, "logistic": Logistic}
+    return {
+        name: kinds[name](**value) if name in kinds and value is not None else value for name, value in known.items()
+    }

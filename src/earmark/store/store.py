@@ -21,7 +21,7 @@ import platformdirs
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.files import atomic_path
 from earmark.core.names import fold
-from earmark.spotting.keyword import Keyword
+from earmark.spotting.keyword import Keyword, without_negatives
 from earmark.spotting.near_miss import NearMiss
 from earmark.spotting.speaker import Speaker
 from earmark.store import database
@@ -370,7 +370,7 @@ class KeywordStore:
             raise InputError(f"{self.path}: no keyword to export; make one with: earmark enroll")
         near_misses = {keyword.name: self.near_misses(keyword.name) for keyword in keywords if with_near_misses}
         if not with_negatives:
-            keywords = [changed(keyword, negatives=(), negative_parts=None) for keyword in keywords]
+            keywords = [without_negatives(keyword) for keyword in keywords]
         needed = dict.fromkeys(keyword.only_speaker for keyword in keywords if keyword.only_speaker is not None)
         with atomic_path(target, mode=0o600) as path:
             draft = KeywordStore(path)
