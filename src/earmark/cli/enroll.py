@@ -38,6 +38,10 @@ def enroll(
     add: options.Add = False,
     false_alarms_per_hour: options.FalseAlarms = None,
     only_speaker: options.OnlySpeaker = None,
+    no_verify: Annotated[
+        bool,
+        typer.Option("--no-verify", help="Detect the keyword without the verifier, which finds more of the words."),
+    ] = False,
 ) -> None:
     """Make a keyword from a few recordings of it.
 
@@ -48,7 +52,7 @@ def enroll(
     from earmark.store.store import KeywordStore
 
     with KeywordStore(store) as kept:
-        kind = keyword_kind(kept)
+        kind = keyword_kind(kept, verify=not no_verify)
         # Errors that need no audio come first.
         known = check_enrolling(kind, name, add=add, replace=replace)
         speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from dataclasses import replace as changed
+from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
@@ -47,8 +48,8 @@ class Kind:
     reembed: Callable[..., Any]
 
 
-def keyword_kind(store: "KeywordStore") -> Kind:
-    """Make the `Kind` for the keywords of a store."""
+def keyword_kind(store: "KeywordStore", *, verify: bool = True) -> Kind:
+    """Make the `Kind` for the keywords of a store, which are enrolled for the verifier or not."""
     from earmark.spotting import enrollment
 
     return Kind(
@@ -59,9 +60,9 @@ def keyword_kind(store: "KeywordStore") -> Kind:
         get=store.get,
         save=store.save,
         remove=store.remove,
-        enroll=_with_bar(enrollment.enroll),
-        extend=_with_bar(enrollment.extend),
-        reembed=_with_bar(enrollment.reembed),
+        enroll=_with_bar(partial(enrollment.enroll, verify=verify)),
+        extend=_with_bar(partial(enrollment.extend, verify=verify)),
+        reembed=_with_bar(partial(enrollment.reembed, verify=verify)),
     )
 
 
@@ -198,7 +199,9 @@ def at_rate(chosen: "EncoderChoice", rate: float, settings: "DetectorSettings") 
 
     with console.progress_bar() as progress:
         keywords = [
-            with_threshold(keyword, chosen.of(keyword), rate, settings=settings, progress=progress)
+            with_threshold(
+                keyword, chosen.of(keyword), rate, settings=settings, verify=settings.verify, progress=progress
+            )
             for keyword in chosen.keywords
         ]
     return changed(chosen, keywords=keywords)

@@ -30,7 +30,13 @@ def print_expectations(keyword: "Keyword", others: "Sequence[Keyword]", encoder:
     rate = keyword.calibration.false_alarms_per_hour(keyword.threshold)
     if rate is None:
         return
-    console.say(f"expected: {_number(rate)} false alarm{'s' * (rate != 1)} per hour, {_misses_text(keyword)}")
+    second = keyword.calibration.verifier
+    misses = keyword.calibration.expected_misses
+    if second is not None:
+        rate, misses = second.tail.rate(keyword.threshold), second.expected_misses
+    console.say(
+        f"expected: {_number(rate)} false alarm{'s' * (rate != 1)} per hour, {_misses_text(misses, len(keyword.takes))}"
+    )
     with console.progress_bar() as progress:
         lexicon = load_lexicon(encoder, progress=progress)
     if words := similar_words(keyword, encoder, lexicon):
@@ -40,16 +46,15 @@ def print_expectations(keyword: "Keyword", others: "Sequence[Keyword]", encoder:
             f"takes of {name!r} trigger {keyword.name!r}, or the other way round; of two such keywords in one stream, "
             "the better match is reported"
         )
-    misses = keyword.calibration.expected_misses
     if misses is not None and misses > MANY_MISSES:
         cure = "choose a longer word" if keyword.duration_s < SHORT_S else "add takes with --add"
         console.note(f"{keyword.name!r} will rarely be detected; {cure}, or allow more false alarms per hour")
 
 
-def _misses_text(keyword: "Keyword") -> str:
+def _misses_text(misses: float | None, count: int) -> str:
+    """Expected misses with a number of takes, and with more of them."""
     from earmark.spotting.expectation import misses_with
 
-    count, misses = len(keyword.takes), keyword.calibration.expected_misses
     if misses is None:
         return ONE_TAKE
     text = f"{_percent(misses)} missed"
