@@ -22,6 +22,7 @@ from earmark.evaluation.protocols import few_shot
 from earmark.evaluation.protocols.few_shot import ConditionResult
 from earmark.evaluation.protocols.trials import ListPair, find_pairs
 from earmark.evaluation.reports import few_shot as report
+from earmark.models.verifier import load_verifier
 
 CORPORA = {"gsc10": "speech_commands_test", "arabic40": "arabic_commands"}
 AROUND_S = 0.9  # context on each side of the center of a word, for speech_embedding
@@ -33,7 +34,8 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"), help="folder of trials/ and the corpora")
     parser.add_argument("--encoders", nargs="*", default=["base"], help="names or .onnx files")
     parser.add_argument("--lists", nargs="+", default=list(CORPORA), choices=list(CORPORA))
-    parser.add_argument("--scoring", nargs="+", default=["clip", "detector"], choices=["clip", "detector"])
+    scorings = ["clip", "detector", "verifier"]
+    parser.add_argument("--scoring", nargs="+", default=scorings, choices=scorings)
     parser.add_argument("--limit-seeds", type=int, help="only the first lists of each condition")
     options = parser.parse_args()
 
@@ -42,7 +44,8 @@ def main() -> None:
         f"Made by `python benchmarks/accuracy.py`, earmark {__version__}. Percent; mean ± standard deviation over the "
         "lists of a condition. Definitions: `docs/evaluation.md`. *clip*: the spoken part of a clip is one embedding, "
         "cosine to the mean of the takes. "
-        "*detector*: takes are enrolled with `enroll`; best score of the live detector over the clip. Rows in italics "
+        "*detector*: takes are enrolled with `enroll`; best score of the live detector over the clip. *verifier*: the "
+        "joint score of both stages for that window. Rows in italics "
         "are quoted. The forty Arabic words are training labels of both encoders, spoken by other speakers.\n",
     ]
     for lists in options.lists:
@@ -75,6 +78,9 @@ def measured(
             )
         if "detector" in scorings:
             yield row(f"earmark {encoder.name}, detector", partial(few_shot.score_streams, conditions, clips, encoder))
+        if "verifier" in scorings:
+            score = partial(few_shot.score_streams, conditions, clips, encoder, verifier=load_verifier())
+            yield row(f"earmark {encoder.name}, verifier", score)
     for name, embed in speech_embeddings().items():
         yield row(name, partial(few_shot.score_clips, conditions, clips, embed))
 

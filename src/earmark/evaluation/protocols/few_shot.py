@@ -30,6 +30,7 @@ from earmark.evaluation.svm import SvmSettings
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
+    from earmark.models.verifier import Verifier
     from earmark.spotting.keyword import Keyword
 
 Floats = NDArray[np.floating]
@@ -189,14 +190,57 @@ def score_clips(
     return score_vectors(conditions, vectors, backend=backend)
 
 
+class ClipScorer:
+    """Scores clips by the best windows of a detector.
+
+    Args:
+        keywords: enrolled with the encoder.
+        encoder: of the keywords.
+        verifier: scores the best windows again; None for the scores of the first stage.
+    """
+
+    def __init__(self, keywords: "Sequence[Keyword]", encoder: "Encoder", verifier: "Verifier | None") -> None:
+        from earmark.spotting.detector import DetectorSettings
+        from earmark.spotting.scoring import Windows
+        from earmark.spotting.second_stage import embed_with_verifier
+
+        settings = DetectorSettings()
+        self._keywords, self._encoder, self._verifier = keywords, encoder, verifier
+        self._windows = Windows(keywords, encoder, settings.tempos)
+        self._smoothing = max(1, round(settings.smoothing_s / encoder.hop_s))
+        self._embedded = [embed_with_verifier(one.takes, (), verifier) for one in keywords] if verifier else []
+
+    def scores(self, wave: Wave) -> dict[str, float]:
+        """Best score of each keyword in a wave, by its name."""
+        from earmark.spotting.scoring import StreamScorer
+        from earmark.spotting.second_stage import frame_similarity, joint_score
+
+        scorer, hop_s = StreamScorer(self._windows, self._smoothing), self._encoder.hop_s
+        columns = zip(*scorer.push(self._encoder.frames(wave)), strict=True)
+        scores, stops, lengths = (np.concatenate(column) for column in columns)
+        frames = None if self._verifier is None else self._verifier.frames(wave)
+        found = {}
+        for column, (keyword, row) in enumerate(zip(self._keywords, scores.argmax(axis=0).tolist(), strict=True)):
+            score = float(scores[row, column])
+            if self._verifier is not None and frames is not None:
+                end_s = float(stops[row]) * hop_s
+                span_s = max(0.0, end_s - float(lengths[row, column]) * hop_s), end_s
+                embedded = self._embedded[column]
+                second = frame_similarity(embedded, keyword.duration_s, frames, self._verifier.hop_s, *span_s)
+                score = joint_score(score, second)
+            found[keyword.name] = score
+        return found
+
+
 def score_streams(
     conditions: Mapping[str, tuple[ListPair, ...]],
     folder: Path,
     encoder: "Encoder",
     *,
+    verifier: "Verifier | None" = None,
     progress: Progress = no_progress,
 ) -> Scored:
-    """Enroll the takes and score each test clip by the maximum of `Detector.scores`.
+    """Enroll the takes and score each test clip by the maximum of the detector's scores.
 
     Each clip is processed once, with the keywords of all lists that contain it.
 
@@ -204,6 +248,7 @@ def score_streams(
         conditions: from `trials.find_pairs`.
         folder: folder of the corpus.
         encoder: enrolls and detects.
+        verifier: scores the best window of each clip too, whether it is a candidate or not: the score is the joint one.
         progress: called after each test clip.
 
     Raises:
@@ -212,8 +257,6 @@ def score_streams(
     Warns:
         UserWarning: for each take that `enroll` refuses. The take is dropped; a keyword without takes scores -1.
     """
-    from earmark.spotting.detector import Detector
-
     pairs = [pair for group in conditions.values() for pair in group]
     enrolled = {pair.name: _enrolled(pair, folder, encoder) for pair in pairs}
     scores = {pair.name: np.full((len(pair.test), len(pair.keywords)), -1.0, np.float32) for pair in pairs}
@@ -221,14 +264,12 @@ def score_streams(
     for pair in pairs:
         for row, clip in enumerate(pair.test):
             tests.setdefault(clip.path, []).append((pair, row))
-    detectors: dict[tuple[str, ...], Detector] = {}
+    scorers: dict[tuple[str, ...], ClipScorer] = {}
     for path, places in follow(tests.items(), "detecting in clips", progress):
         names = tuple(pair.name for pair, _ in places)
-        if names not in detectors:
-            detectors[names] = Detector([keyword for name in names for keyword in enrolled[name]], encoder=encoder)
-        detector = detectors[names]
-        best = detector.scores(audio.read(folder / path))[1].max(axis=0, initial=-1)
-        found = {keyword.name: score for keyword, score in zip(detector.keywords, best, strict=True)}
+        if names not in scorers:
+            scorers[names] = ClipScorer([keyword for name in names for keyword in enrolled[name]], encoder, verifier)
+        found = scorers[names].scores(audio.read(folder / path))
         for pair, row in places:
             scores[pair.name][row] = [found.get(_unique_name(pair, label), -1.0) for label in pair.keywords]
     return {
