@@ -7,13 +7,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from earmark.spotting.peaks import Peak, PeakPicker
+from earmark.spotting.peaks import UNKNOWN, Peak, PeakPicker
 
 LENGTH = 10
 
 
 def pick(
-    curves, cuts=(), *, threshold=0.5, level=None, hold=5, rest=8, exclusive=True, length: Any = LENGTH, admit=None
+    curves,
+    cuts=(),
+    *,
+    threshold=0.5,
+    level=None,
+    hold=5,
+    rest=8,
+    rise=-np.inf,
+    exclusive=True,
+    length: Any = LENGTH,
+    admit=None,
 ) -> list[Peak]:
     """Peaks of score curves, shape (t, k), watched in pieces; `threshold`, `level` and `length` are broadcast."""
     scores = np.asarray(curves, np.float32)
@@ -25,6 +35,7 @@ def pick(
         hold=hold,
         rests=[rest] * len(thresholds),
         span=int(lengths.max()),
+        rises=[float(number) for number in np.broadcast_to(rise, scores.shape[1:])],
         exclusive=exclusive,
         levels=None if level is None else np.broadcast_to(np.float32(level), scores.shape[1:]),
         admit=admit,
@@ -76,6 +87,52 @@ def test_a_peak_is_reported_before_the_score_falls():
     curve = np.array([0, 0.7, 0.9, 0.8, 0.8, 0.8, 0.8, 0.8, 0.8], np.float32)
     rows = [picker.push(curve[[i], None], np.array([i + 1]), np.array([[LENGTH]])) for i in range(len(curve))]
     assert [len(row) for row in rows].index(1) == 2 + 5
+
+
+def reported_rows(curve: Any, rise: float) -> list[tuple[int, int]]:
+    """Row at which each peak of one curve is reported, and the end of its window."""
+    picker = PeakPicker(np.array([0.5], np.float32), hold=9, rests=[12], span=LENGTH, rises=[rise], exclusive=True)
+    rows = np.asarray(curve, np.float32)[:, None]
+    return [
+        (row, peak.stop)
+        for row in range(len(rows))
+        for peak in picker.push(rows[[row]], np.array([row + 1]), np.array([[LENGTH]]))
+    ]
+
+
+def test_a_peak_is_reported_where_the_score_rises_slowly_or_falls() -> None:
+    curve = [0.1, 0.3, 0.6, 0.8, 0.85, 0.8, 0.4, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1, 0.1]
+    assert reported_rows(curve, -np.inf) == [(13, 5)]
+    assert reported_rows(curve, -0.2) == [(6, 5)]
+    assert reported_rows(curve, 0.0) == [(5, 5)]
+    assert reported_rows(curve, 0.1) == [(4, 5)]
+    assert reported_rows(curve, 0.25) == [(3, 4)]
+
+
+def test_a_score_that_rises_slowly_below_the_threshold_reports_nothing() -> None:
+    assert reported_rows([0.4, 0.41, 0.42, 0.6, 0.8, 0.8], 0.1) == [(5, 5)]
+
+
+def test_a_word_is_reported_once_although_its_score_rises_again() -> None:
+    rippled = bump(60, 30, 0.9, width=6)
+    rippled[27] = rippled[26]
+    assert len(pick(rippled, rise=0.0)) == 1
+
+
+def test_scores_of_other_encoders_in_between_do_not_report_a_peak() -> None:
+    curve = bump(60, 30, 0.9, width=6).astype(np.float32)
+    with_gaps = np.full(120, UNKNOWN, np.float32)
+    with_gaps[::2] = curve
+    ends = [(row // 2, (stop + 1) // 2) for row, stop in reported_rows(with_gaps, 0.01)]
+    assert ends == reported_rows(curve, 0.01)
+
+
+def test_a_keyword_that_waits_is_beaten_by_the_phrase_that_contains_it() -> None:
+    word, phrase = bump(80, 30, 0.7, width=6), bump(80, 37, 0.9, width=4)
+    curves, lengths = np.stack([word, phrase], axis=1), np.broadcast_to([10, 18], (80, 2))
+    hasty = [peak.keyword for peak in pick(curves, length=lengths, rise=0.0, hold=8)]
+    patient = [peak.keyword for peak in pick(curves, length=lengths, rise=(-np.inf, 0.0), hold=8)]
+    assert (hasty, patient) == ([0, 1], [1])
 
 
 def test_a_peak_still_open_at_the_end_is_reported():
@@ -196,6 +253,7 @@ smooth_curves = arrays(np.float32, st.tuples(st.integers(1, 15), st.integers(1, 
 )
 all_curves = st.one_of(curves_of_any_kind, smooth_curves)
 frame_counts = st.integers(0, 20)
+rises = st.sampled_from([-np.inf, -0.1, 0.0, 0.02, 0.1, 0.5])
 
 
 def drawn_lengths(data, curves):
@@ -208,27 +266,27 @@ def picked(data, curves, **settings):
     return pick(curves, data.draw(st.lists(st.integers(0, len(curves)), max_size=8).map(sorted)), **settings)
 
 
-@given(curves=all_curves, data=st.data(), exclusive=st.booleans(), hold=frame_counts, rest=frame_counts)
-def test_chunking_does_not_matter(curves, data, exclusive, hold, rest):
+@given(curves=all_curves, data=st.data(), exclusive=st.booleans(), hold=frame_counts, rest=frame_counts, rise=rises)
+def test_chunking_does_not_matter(curves, data, exclusive, hold, rest, rise):
     settings: dict[str, Any] = {"length": drawn_lengths(data, curves), "exclusive": exclusive}
-    settings |= {"hold": hold, "rest": rest}
+    settings |= {"hold": hold, "rest": rest, "rise": rise}
     assert picked(data, curves, **settings) == pick(curves, **settings)
 
 
-@given(curves=all_curves, data=st.data(), low=heights, high=heights, hold=frame_counts, rest=frame_counts)
-def test_a_lower_threshold_loses_no_peak_of_a_keyword(curves, data, low, high, hold, rest):
+@given(curves=all_curves, data=st.data(), low=heights, high=heights, hold=frame_counts, rest=frame_counts, rise=rises)
+def test_a_lower_threshold_loses_no_peak_of_a_keyword(curves, data, low, high, hold, rest, rise):
     low, high = sorted([low, high])
     settings: dict[str, Any] = {"length": drawn_lengths(data, curves), "exclusive": False}
-    settings |= {"hold": hold, "rest": rest}
+    settings |= {"hold": hold, "rest": rest, "rise": rise}
     more = picked(data, curves, threshold=low, **settings)
     for peak in picked(data, curves, threshold=high, **settings):
         assert any(other.keyword == peak.keyword and other.covers(peak) for other in more)
 
 
-@given(curves=all_curves, data=st.data(), hold=frame_counts, rest=frame_counts)
-def test_with_lower_thresholds_each_peak_is_covered_by_one_of_some_keyword(curves, data, hold, rest):
+@given(curves=all_curves, data=st.data(), hold=frame_counts, rest=frame_counts, rise=rises)
+def test_with_lower_thresholds_each_peak_is_covered_by_one_of_some_keyword(curves, data, hold, rest, rise):
     low, high = np.sort(data.draw(arrays(np.float32, (2, curves.shape[1]), elements=heights)), axis=0)
-    settings: dict[str, Any] = {"length": drawn_lengths(data, curves), "hold": hold, "rest": rest}
+    settings: dict[str, Any] = {"length": drawn_lengths(data, curves), "hold": hold, "rest": rest, "rise": rise}
     more = picked(data, curves, threshold=low, **settings)
     assert all(any(other.covers(peak) for other in more) for peak in picked(data, curves, threshold=high, **settings))
 
@@ -247,10 +305,10 @@ def test_a_lower_threshold_loses_no_peak_in_the_voice_of_the_speaker(curves, dat
         assert any((exclusive or other.keyword == peak.keyword) and other.covers(peak) for other in more)
 
 
-@given(curves=all_curves, data=st.data(), exclusive=st.booleans(), hold=frame_counts, rest=frame_counts)
-def test_peaks_of_a_keyword_never_overlap_by_more_than_half(curves, data, exclusive, hold, rest):
+@given(curves=all_curves, data=st.data(), exclusive=st.booleans(), hold=frame_counts, rest=frame_counts, rise=rises)
+def test_peaks_of_a_keyword_never_overlap_by_more_than_half(curves, data, exclusive, hold, rest, rise):
     lengths = drawn_lengths(data, curves)
-    peaks = pick(curves, length=lengths, threshold=0.1, exclusive=exclusive, hold=hold, rest=rest)
+    peaks = pick(curves, length=lengths, threshold=0.1, exclusive=exclusive, hold=hold, rest=rest, rise=rise)
     for number, peak in enumerate(peaks):
         assert peak.score == curves[peak.stop - 1, peak.keyword] >= np.float32(0.1)
         assert not any(other.keyword == peak.keyword and other.covers(peak) for other in peaks[:number])

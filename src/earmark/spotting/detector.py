@@ -6,6 +6,7 @@ peaks (`peaks`), which the speaker gate accepts or rejects (`speaker_gate`) → 
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ from earmark.spotting.encoder_choice import matching_encoders
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.peaks import Peak, PeakPicker
 from earmark.spotting.recent_audio import RecentAudio
+from earmark.spotting.rivals import contained
 from earmark.spotting.scoring import StreamScorer
 from earmark.spotting.second_stage import SecondStage
 from earmark.spotting.speaker_gate import SpeakerGate, required_speakers
@@ -49,8 +51,18 @@ class DetectorSettings(Settings):
         description="Window lengths, relative to the length of the keyword.",
     )
     smoothing_s: float = Field(default=0.12, ge=0, le=1, description="A score is the mean over this time.")
+    rise_per_s: float = Field(
+        default=0.4,
+        ge=-50,
+        le=50,
+        description="A keyword is detected once its score rises by less than this per second, or falls.",
+    )
     hold_s: float = Field(
-        default=0.3, ge=0, le=2, description="Time that a detection waits for a higher score of the keyword."
+        default=0.3,
+        ge=0,
+        le=2,
+        description="Longest time that a detection waits for a higher score; the usual one where a longer keyword "
+        "contains the word.",
     )
     refractory_s: float = Field(
         default=0.5,
@@ -101,9 +113,8 @@ class Detector:
     """Detects any number of keywords in one stream.
 
     At each frame of its encoder (`hop_s`), each keyword is compared with the windows of about its length that end
-    there. An encoder runs once, for all its keywords. A detection follows the word by the largest `lag_s` of the
-    encoders plus about `smoothing_s / 2 + hold_s`, or more while another keyword in the same audio may exceed its
-    threshold more.
+    there. An encoder runs once, for all its keywords. A detection follows the word by about the largest `lag_s` of the
+    encoders, or by `hold_s` more where a longer keyword contains the word: then the better one is reported.
 
     The verifier scores candidates again, which pass a lower threshold, and its score and that of the first stage become
     one. Keywords that were enrolled without it are detected by the first stage alone.
@@ -151,6 +162,7 @@ class Detector:
         self.encoders = tuple(group.encoder for group in self._groups)
         self._group_of = {place: group for group in self._groups for place in group.columns}
         self._calibrations = [self._group_of[place].encoder.calibration for place in range(len(self.keywords))]
+        self._rises = self._least_rises()
         self._speakers = required_speakers(self.keywords, speakers)
         if self._speakers and speaker_encoder is None:
             from earmark.models.speaker_encoder import load_speaker_encoder
@@ -245,6 +257,16 @@ class Detector:
             scores[:, group.columns] = own[np.minimum(latest, len(own) - 1)]
         return times_s, scores
 
+    def _least_rises(self) -> list[float]:
+        """For each keyword, the least rise from one frame to the next that keeps its detection waiting."""
+        per_frame = [
+            self.settings.rise_per_s * self._group_of[place].encoder.hop_s for place in range(len(self.keywords))
+        ]
+        if not self.settings.exclusive:
+            return per_frame
+        waits = contained(self.keywords, self.thresholds)
+        return [-math.inf if waiting else rise for waiting, rise in zip(waits, per_frame, strict=True)]
+
     def _begin(self) -> None:
         self._timeline = Timeline(self._groups)
         self._recent: RecentAudio | None = None
@@ -263,6 +285,7 @@ class Detector:
                 for place, keyword in enumerate(self.keywords)
             ],
             span=max(group.longest for group in self._groups),
+            rises=self._rises,
             exclusive=self.settings.exclusive,
             levels=None if self._second is None else self._second.levels,
             admit=None if self._recent is None else self._admit,

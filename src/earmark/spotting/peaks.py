@@ -1,11 +1,15 @@
 """Peaks of score curves: one per utterance, and one keyword at a time."""
 
+import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+
+UNKNOWN = -3.0
+"""Score of a keyword at a time for which its encoder has none, below every threshold."""
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,13 @@ class Peak:
 class PeakPicker:
     """Picks the peaks of score curves, row by row; the result does not depend on the chunking.
 
-    A score is a peak if all scores of the keyword in the time `rests` before it are lower, and none in the time `hold`
-    after it is higher. This does not depend on the thresholds: a lower one finds the same peaks and more. A peak is
-    open until the time `hold` after it has passed; then it closes.
+    A score is a peak if all scores of the keyword in the time `rests` before it are lower, and none is higher before
+    the peak closes: at the first score that is less than `rises` above the one before it, or the time `hold` after the
+    peak. This does not depend on the thresholds: a lower one finds the same peaks and more.
 
     Where a level is below the threshold of its keyword, peaks above it are candidates: `admit` gives them another
-    score, and those that stay below the threshold are dropped when they close.
+    score, and those that stay below the threshold are dropped when they close. A candidate below the threshold closes
+    the time `hold` after it only.
 
     A closed peak is reported unless a reported peak of the same keyword covers it. If `exclusive`, a reported peak of
     another keyword drops it too, where it covers it and has at least the same margin: the score minus the threshold of
@@ -55,6 +60,8 @@ class PeakPicker:
         hold: time without a higher score that closes a peak, in samples.
         rests: for each keyword, time after a score in which no lower or equal one is a peak; at least `hold`.
         span: length of the longest window.
+        rises: for each keyword, the least rise from one score to the next that keeps a peak open; minus infinity leaves
+            it to `hold`, the default.
         exclusive: False reports the peaks of each keyword as if it were alone.
         levels: scores from which peaks are followed, shape (k,); the thresholds by default.
         admit: called with each closed peak, before it competes with others; returns the peak, perhaps with more
@@ -69,12 +76,15 @@ class PeakPicker:
         span: int,
         *,
         exclusive: bool,
+        rises: Sequence[float] | None = None,
         levels: NDArray[np.float32] | None = None,
         admit: Callable[[Peak], Peak | None] | None = None,
     ) -> None:
         self._thresholds, self._hold, self._span = thresholds, hold, span
         self._levels = thresholds if levels is None else levels
         self._rests = [max(rest, hold, 1) for rest in rests]
+        self._rises = [-math.inf] * len(thresholds) if rises is None else list(rises)
+        self._latest = np.full(len(thresholds), UNKNOWN, np.float32)
         self._exclusive = exclusive
         self._admit = admit
         self._stop = 0  # of the latest window
@@ -96,7 +106,9 @@ class PeakPicker:
         Returns:
             The peaks that are final by now.
         """
-        above = scores >= self._levels
+        if not len(scores):
+            return []
+        above, before = scores >= self._levels, self._scores_before(scores)
         # Nearly all frames are below all levels: they cost one test.
         if not (self._open or self._waiting or above.any()):
             return []
@@ -108,7 +120,7 @@ class PeakPicker:
             for keyword in np.flatnonzero(above[row]).tolist() if active else ():
                 start = self._stop - int(lengths[row, keyword])
                 self._follow(Peak(keyword, start, self._stop, float(scores[row, keyword])))
-            for peak in [peak for peak in self._open.values() if self._stop - peak.stop >= self._hold]:
+            for peak in [peak for peak in self._open.values() if self._is_over(peak, scores[row], before[row])]:
                 self._close(peak)
             found += self._decide()
         return found
@@ -124,6 +136,26 @@ class PeakPicker:
         """Start of the first open peak; None when no peak is open."""
         return min((peak.start for peak in self._open.values()), default=None)
 
+    def _scores_before(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The score of each keyword before each row, shape (n, k)."""
+        known = np.concatenate([self._latest[None], scores])
+        if known.min() == UNKNOWN:
+            rows = np.where(known == UNKNOWN, 0, np.arange(len(known))[:, None])
+            known = np.take_along_axis(known, np.maximum.accumulate(rows, axis=0), axis=0)
+        self._latest = known[-1]
+        return known[:-1]
+
+    def _is_over(self, peak: Peak, scores: NDArray[np.float32], before: NDArray[np.float32]) -> bool:
+        if self._stop - peak.stop >= self._hold:
+            return True
+        score = float(scores[peak.keyword])
+        # A candidate below the threshold is not sure of its word yet, and admitting it is slow.
+        return (
+            self._margin(peak) >= 0
+            and score != UNKNOWN
+            and score - float(before[peak.keyword]) < self._rises[peak.keyword]
+        )
+
     def _follow(self, peak: Peak) -> None:
         recent = self._recent[peak.keyword]
         while recent and recent[0].stop < peak.stop - self._rests[peak.keyword]:
@@ -136,6 +168,8 @@ class PeakPicker:
 
     def _close(self, peak: Peak) -> None:
         del self._open[peak.keyword]
+        if any(earlier.keyword == peak.keyword and earlier.covers(peak) for earlier in self._reported):
+            return
         admitted = peak if self._admit is None else self._admit(peak)
         if admitted is not None:
             if self._margin(admitted) >= 0:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.spotting.keyword import Keyword
+from earmark.spotting.peaks import UNKNOWN
 from earmark.spotting.scoring import StreamScorer, Windows
 
 if TYPE_CHECKING:
@@ -18,9 +19,6 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-UNKNOWN = -3.0
-"""Score of the keywords of other encoders in a row, below every threshold."""
 
 
 @dataclass(frozen=True, eq=False)
