@@ -1,5 +1,6 @@
 """`earmark keywords list`, `show`, `restrict`, `remove`, `forget`: the keywords of a store."""
 
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -61,8 +62,15 @@ def show(name: options.KeywordName, store: options.Store = None) -> None:
     console.say(
         f"{keyword.name}: {keyword.duration_s:.2f} s long, detected at score {keyword.threshold:.2f} "
         f"({_rate(keyword)}), made {keyword.created} with encoder {enrolled.encoder_label(keyword.encoder)}; "
-        f"speaker: {keyword.only_speaker or 'any'}"
+        f"speaker: {keyword.only_speaker or 'any'}; {_stages(keyword)}"
     )
+
+
+def _stages(keyword: "Keyword") -> str:
+    """Whether the verifier scores the keyword too, and how to change that."""
+    if keyword.calibration.verifier is not None:
+        return "with the verifier"
+    return f"without the verifier, which `earmark keywords reembed {quote(keyword.name)}` adds"
 
 
 def _rate(keyword: "Keyword") -> str:
