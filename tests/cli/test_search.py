@@ -87,8 +87,11 @@ def test_a_word_is_found_by_a_take(run, index, talks, take):
 
 
 def test_json_lines_have_file_times_and_score(run, index, take, talks):
-    hits = objects(run("search", take, "--index", index, "--json", "--top", "2").out)
-    assert [list(hit) for hit in hits] == [["query", "file", "start_s", "end_s", "score"]] * 2
+    keys = ["query", "file", "start_s", "end_s", "score"]
+    ranked = objects(run("search", take, "--index", index, "--json", "--top", "2").out)
+    assert [list(hit) for hit in ranked] == [[*keys, "verifier_score"]] * 2
+    hits = objects(run("search", take, "--index", index, "--json", "--top", "2", "--no-verify").out)
+    assert [list(hit) for hit in hits] == [keys] * 2
     assert {hit["file"] for hit in hits} == {str(talks / name) for name in ("a [1].wav", "older/a [1].wav")}
     assert all(hit["start_s"] == pytest.approx(1.4, abs=0.2) for hit in hits)
 

@@ -59,6 +59,9 @@ def search(
     encoder: IndexEncoder = None,
     limits: "HitLimits",
     exact: Exact = None,
+    no_verify: Annotated[
+        bool, typer.Option("--no-verify", help="Rank by the index alone, without the verifier and the audio.")
+    ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print each hit as a JSON object, one per line.")] = False,
     ctm: Annotated[bool, typer.Option("--ctm", help="Print CTM, one line per hit.")] = False,
     audacity: Annotated[
@@ -66,13 +69,13 @@ def search(
         typer.Option(metavar="FOLDER", help="Also write a label track for Audacity for each file with hits."),
     ] = None,
 ) -> None:
-    """Find where a word is said, given recordings of it; the best hits first. The indexed audio itself is not needed.
+    """Find where a word is said, given recordings of it; the best hits first.
 
-    The score is a cosine: 1 is the best. Hits in the recordings of the takes themselves are shown too.
+    The verifier ranks the best 50 hits again where their audio can be read; else the index alone ranks them. The score
+    is a cosine: 1 is the best. Hits in the recordings of the takes themselves are shown too.
     """
     from earmark.core.errors import InputError
     from earmark.search import open_index
-    from earmark.search import search as find
     from earmark.search.hits import as_ctm
 
     if bool(takes) == bool(keyword):
@@ -88,16 +91,29 @@ def search(
         query = _stored_keyword(keyword, store, name)
     else:
         query = _query(takes or (), word, name, load_encoder_of(index, encoder))
-    hits = find(index, query, top=limits.top, threshold=limits.threshold, exact=exact)
+    hits = _find(index, query, limits, exact, verify=not no_verify)
     if as_json:
         for hit in hits:
-            console.say(json.dumps({"query": query.name, **asdict(hit)}, ensure_ascii=False, allow_nan=False))
+            known = {key: value for key, value in asdict(hit).items() if value is not None}
+            console.say(json.dumps({"query": query.name, **known}, ensure_ascii=False, allow_nan=False))
     elif ctm:
         console.say(as_ctm(hits, query.name).rstrip("\n")) if hits else None
     else:
         _print(hits, query, index)
     if audacity is not None:
         _write_labels(audacity, hits, query.name)
+
+
+def _find(index: "Index", query: "Query", limits: "HitLimits", exact: bool | None, *, verify: bool) -> "list[Hit]":
+    """Search, and rank the best hits again where the verifier is installed."""
+    from earmark.models.verifier import shipped_verifier
+    from earmark.search import search as find
+    from earmark.search.reranking import MOST, rerank
+
+    verifier = shipped_verifier() if verify else None
+    wanted = limits.top if verifier is None else max(limits.top, MOST)
+    hits = find(index, query, top=wanted, threshold=limits.threshold, exact=exact)
+    return hits if verifier is None else rerank(hits, query, verifier)[: limits.top]
 
 
 def load_encoder_of(index: "Index", name: str | None) -> "Encoder":

@@ -5,6 +5,7 @@ from earmark.search.hits import Hit
 from earmark.search.index import Index, open_index
 from earmark.search.indexing import IndexReport, update_index
 from earmark.search.query import Query, QueryTake, query_from_keyword, query_from_takes
+from earmark.search.reranking import rerank
 from earmark.search.searching import SearchSettings, search
 from earmark.search.settings import IndexSettings
 
@@ -20,6 +21,7 @@ __all__ = [
     "open_index",
     "query_from_keyword",
     "query_from_takes",
+    "rerank",
     "search",
     "update_index",
 ]

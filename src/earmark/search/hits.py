@@ -13,12 +13,14 @@ class Hit:
         start_s: start of the span.
         end_s: end of the span.
         score: cosine with the query.
+        verifier_score: similarity by the verifier; None where it did not compare the audio.
     """
 
     file: str
     start_s: float
     end_s: float
     score: float
+    verifier_score: float | None = None
 
 
 def as_ctm(hits: Iterable[Hit], label: str) -> str:

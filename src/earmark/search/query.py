@@ -19,6 +19,7 @@ from earmark.core.vectors import unit_mean
 from earmark.search.windows import LONGEST_S
 from earmark.spotting.keyword import Keyword, embed_part
 from earmark.spotting.speech import find_speech
+from earmark.spotting.takes import Take
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -36,12 +37,14 @@ class Query:
         vector: unit length, shape (d,).
         duration_s: length of the word.
         encoder: fingerprint of the encoder that made the vector.
+        takes: of the word, for the verifier.
     """
 
     name: str
     vector: NDArray[np.float32]
     duration_s: float
     encoder: str
+    takes: tuple[Take, ...] = ()
 
 
 class WordSpan(Settings):
@@ -80,18 +83,18 @@ def query_from_takes(name: str, takes: Sequence[QueryTake], encoder: Encoder) ->
     """
     if not takes:
         raise InputError("give at least one recording of the word", key="takes")
-    vectors, durations_s = [], []
+    found = []
     for take in takes:
         wave = _read(take)
-        start_s, end_s = _spoken_part(take, wave)
-        vectors.append(embed_part(encoder, wave, start_s, end_s))
-        durations_s.append(end_s - start_s)
-    return Query(name, unit_mean(np.stack(vectors)), float(np.median(durations_s)), encoder.fingerprint)
+        found.append(Take(wave, *_spoken_part(take, wave), str(take.path)))
+    vectors = np.stack([embed_part(encoder, take.wave, take.start_s, take.end_s) for take in found])
+    duration_s = float(np.median([take.end_s - take.start_s for take in found]))
+    return Query(name, unit_mean(vectors), duration_s, encoder.fingerprint, tuple(found))
 
 
 def query_from_keyword(keyword: Keyword) -> Query:
     """Make a query from the prototype of a stored keyword."""
-    return Query(keyword.name, keyword.prototype, keyword.duration_s, keyword.encoder)
+    return Query(keyword.name, keyword.prototype, keyword.duration_s, keyword.encoder, keyword.takes)
 
 
 def _read(take: QueryTake) -> Wave:
