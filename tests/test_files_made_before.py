@@ -38,7 +38,11 @@ def test_a_keyword_store_keeps_its_keywords_and_speakers(home):
 def test_a_stored_keyword_detects_what_it_detected(home):
     with earmark.KeywordStore(home) as store:
         keyword, speaker = store.get("hey jupiter"), store.get_speaker("ann")
-    with pytest.warns(UserWarning, match="hey jupiter"):  # it is converted: its scores are others than those of 0.1.0
+    # Both are converted: their scores are others than those of 0.1.0.
+    with (
+        pytest.warns(UserWarning, match="hey jupiter"),
+        pytest.warns(UserWarning, match="'ann': a voice of"),
+    ):
         detector = earmark.Detector([keyword], speakers=[speaker])
     times_s, scores = detector.scores(audio.read(demo.STREAM))
     best = max(EXPECTED["hits"], key=lambda hit: hit[2])

@@ -1,9 +1,10 @@
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from earmark import audio
+from earmark import audio, load_speaker_encoder
 
 
 @pytest.fixture
@@ -230,3 +231,21 @@ def test_speakers_of_another_encoder_are_converted_with_the_command_that_the_err
     assert refused.err.endswith("earmark speakers reembed --speaker-encoder new\n")
     assert known("speakers", "reembed", "--speaker-encoder", "new").out.count("converted speaker") == 2
     assert known("detect", dialogue).code == 0
+
+
+def test_a_speaker_of_an_earlier_version_is_converted_in_the_store_with_one_note(run, voice, stand_in_speaker):
+    """Verifying converts the speaker; the second time there is nothing to convert."""
+    from earmark.spotting.enrollment import enroll_speaker
+    from earmark.store.store import KeywordStore
+
+    files = [voice("alice", word, seed) for seed, word in enumerate(("rise", "fall", "bow", "bow"))]
+    enrolled = enroll_speaker("alice", files, encoder=stand_in_speaker)
+    earlier = replace(enrolled, threshold=0.457, rate=0.05, encoder="7378eece21db1e91")
+    with KeywordStore() as store:
+        store.save_speaker(earlier)
+    first, second = (run("speakers", "verify", "alice", files[0]) for _ in range(2))
+    assert (first.code, second.code, second.err) == (0, 0, "")
+    assert first.err.count("\n") == 1
+    assert "converted 1 speaker" in first.err
+    with KeywordStore() as store:
+        assert store.get_speaker("alice").encoder == load_speaker_encoder().fingerprint

@@ -6,8 +6,9 @@ import pytest
 
 from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
+from earmark.models.speaker_encoder import load_speaker_encoder
 from earmark.spotting.enrolled import check_encoder
-from earmark.spotting.enrollment import enroll_speaker, extend_speaker, reembed_speaker
+from earmark.spotting.enrollment import convert_earlier_speakers, enroll_speaker, extend_speaker, reembed_speaker
 from earmark.spotting.speaker import Speaker, spoken, verify
 from earmark.spotting.takes import EnrollmentError, TakeWarning
 
@@ -168,3 +169,57 @@ def test_the_same_encoder_keeps_the_threshold_and_another_the_share(
         assert reembed_speaker(speaker, other).threshold == pytest.approx(threshold)
         assert extend_speaker(speaker, more, encoder=other).threshold == pytest.approx(threshold)
     assert reembed_speaker(known, stand_in_speaker, false_accepts=0.01).threshold == pytest.approx(0.9)
+
+
+EARLIER = "7378eece21db1e91"
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return load_speaker_encoder()
+
+
+@pytest.fixture
+def earlier_alice(alice):
+    """A speaker of the shipped encoder of version 0.1.0, at its default rate."""
+    return replace(alice, embeddings=np.eye(4, 256, dtype=np.float32), threshold=0.457, rate=0.05, encoder=EARLIER)
+
+
+def test_a_speaker_of_the_earlier_shipped_encoder_gets_the_threshold_of_the_same_rate(earlier_alice, shipped):
+    (converted,) = convert_earlier_speakers([earlier_alice], shipped)
+    check_encoder(converted, shipped)
+    assert (converted.rate, converted.threshold) == (0.05, shipped.calibration.threshold(0.05))
+    assert converted.embeddings.shape == (4, shipped.dimension)
+    assert converted.takes == earlier_alice.takes
+
+
+@pytest.mark.parametrize(("threshold", "rate"), [(0.523, 0.02), (0.39, 0.1), (1.01, 0.01)])
+def test_a_threshold_that_a_user_set_becomes_that_of_its_rate(earlier_alice, shipped, threshold, rate):
+    for known in (None, 0.05):
+        (converted,) = convert_earlier_speakers([replace(earlier_alice, threshold=threshold, rate=known)], shipped)
+        assert converted.threshold == pytest.approx(shipped.calibration.threshold(rate))
+
+
+def test_only_speakers_of_an_earlier_shipped_encoder_are_converted(alice, earlier_alice, shipped, stand_in_speaker):
+    assert convert_earlier_speakers([alice], shipped) == [alice]
+    assert convert_earlier_speakers([earlier_alice], stand_in_speaker) == [earlier_alice]
+
+
+def test_verifying_a_speaker_of_an_earlier_version_warns_once(earlier_alice, speak):
+    with pytest.warns(UserWarning, match="'Alice': a voice of an earlier version") as caught:
+        verify(earlier_alice, speak("rise", "alice"))
+    assert len(caught) == 1
+
+
+def test_the_score_is_converted_to_that_of_one_second(alice, speak, make_speaker_encoder):
+    impostors = {"mean": [0.1, 0.05, 0.0, 0.0], "deviation": [0.2, 0.05, 0.0, 0.0]}
+    plain = make_speaker_encoder()
+    calibrated = make_speaker_encoder(card={"calibration": plain.card["calibration"] | {"impostors": impostors}})
+    short = speak("rise", "alice", seed=9)
+    long = np.concatenate([short] * 8)
+    cosines = [verify(alice, wave, encoder=plain).score for wave in (short, long)]
+    scores = [verify(alice, wave, encoder=calibrated).score for wave in (short, long)]
+    assert cosines[0] == pytest.approx(cosines[1], abs=0.02)
+    # The impostors of eight seconds have a higher mean and deviation.
+    assert scores[1] < scores[0] - 0.1
+    assert alice.speech_s == pytest.approx(sum(len(spoken(take.wave)) for take in alice.takes) / 16_000)

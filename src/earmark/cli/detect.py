@@ -116,6 +116,7 @@ def _detector(
         from earmark.models.speaker_encoder import load_speaker_encoder
 
         speaker_encoder = load_speaker_encoder(speaker_encoder_name)
+        speakers = enrolled.convert_earlier_speakers(store, speakers, speaker_encoder)
     if false_alarms_per_hour is not None:
         chosen = enrolled.at_rate(chosen, false_alarms_per_hour, settings)
     try:

@@ -225,6 +225,31 @@ def convert_earlier(store: "KeywordStore", chosen: "EncoderChoice") -> "EncoderC
     return changed(chosen, keywords=converted)
 
 
+def convert_earlier_speakers(
+    store: Path | None, speakers: "Sequence[Speaker]", encoder: "SpeakerEncoder"
+) -> "list[Speaker]":
+    """Convert the speakers of an earlier version, in the store too, with one note.
+
+    Args:
+        store: path of the store; None for that of the user.
+        speakers: some speakers of the store.
+        encoder: to convert to.
+    """
+    from earmark.spotting.enrollment import convert_earlier_speakers as convert
+    from earmark.store.store import KeywordStore
+
+    converted = convert(speakers, encoder)
+    changes = [(old, new) for old, new in zip(speakers, converted, strict=True) if old is not new]
+    if changes:
+        # A store that cannot be written still serves; it is converted each time.
+        with suppress(EarmarkError), KeywordStore(store) as kept:
+            for old, new in changes:
+                kept.save_speaker(new, replace=old)
+        plural = "s" * (len(changes) != 1)
+        console.note(f"converted {len(changes)} speaker{plural} of an earlier version from the stored takes")
+    return converted
+
+
 def near_miss(store: "KeywordStore", name: str, number: int) -> "NearMiss":
     """A near miss of a keyword by its number, from 1.
 

@@ -118,6 +118,7 @@ def verify(
     with KeywordStore(store) as kept:
         speaker = kept.get_speaker(name)
     encoder = load_speaker_encoder(speaker_encoder)
+    (speaker,) = enrolled.convert_earlier_speakers(store, [speaker], encoder)
     rows, exit_code = [], 0
     for file in files:
         try:

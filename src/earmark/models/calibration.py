@@ -8,12 +8,13 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from earmark.core.errors import InputError
+from earmark.models.impostor_scores import ImpostorScores
 
 RateName = Literal["false_alarms_per_hour", "false_accepts"]
 
 # The keys of a card that hold the miss rates, by the name of the rates.
 _MISS_RATES = {"false_alarms_per_hour": "frr", "false_accepts": "false_rejects"}
-_FIELDS = ("threshold", "slope", *_MISS_RATES, *_MISS_RATES.values())
+_FIELDS = ("threshold", "slope", "impostors", *_MISS_RATES, *_MISS_RATES.values())
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,8 @@ class Calibration:
         miss_rates: share of true keywords, or of the right voice, below each threshold, shape (n,); empty where it was
             not measured.
         details: other entries of the card about the measurement, such as its hours.
+        impostors: how the scores of impostors depend on the length of speech and on noise; None where it was not
+            measured, and always for keywords.
     """
 
     rates: tuple[float, ...]
@@ -36,6 +39,7 @@ class Calibration:
     rate_name: RateName = "false_alarms_per_hour"
     miss_rates: tuple[float, ...] = ()
     details: Mapping[str, Any] = field(default_factory=dict)
+    impostors: ImpostorScores | None = None
 
     def __post_init__(self) -> None:
         rates = np.asarray(self.rates, np.float64)
@@ -109,6 +113,7 @@ class Calibration:
                 rate_name=rate_name,
                 miss_rates=_floats(found.get(_MISS_RATES[rate_name], ())),
                 details={key: value for key, value in found.items() if key not in _FIELDS},
+                impostors=ImpostorScores.from_card(found["impostors"]) if "impostors" in found else None,
             )
         except (InputError, AttributeError, KeyError, TypeError, ValueError) as error:
             problem = str(error) if isinstance(error, InputError) else repr(error)
@@ -118,7 +123,8 @@ class Calibration:
         """Make the entry ``calibration`` of a model card, which `from_card` reads."""
         misses = {_MISS_RATES[self.rate_name]: list(self.miss_rates)} if self.miss_rates else {}
         card = {self.rate_name: list(self.rates), "threshold": list(self.thresholds), "slope": self.slope}
-        return card | misses | dict(self.details)
+        impostors = {"impostors": self.impostors.to_card()} if self.impostors is not None else {}
+        return card | misses | impostors | dict(self.details)
 
 
 def _floats(numbers: Sequence[float]) -> tuple[float, ...]:

@@ -17,11 +17,21 @@ from earmark.core.vectors import unit, unit_mean
 from earmark.models.calibration import Calibration
 from earmark.models.onnx_model import FORMAT, METADATA_KEY, EncoderError, damaged, open_model, shipped_file
 
-__all__ = ["FORMAT", "METADATA_KEY", "SHIPPED", "EncoderError", "SpeakerEncoder", "load_speaker_encoder"]
+__all__ = ["EARLIER", "FORMAT", "METADATA_KEY", "SHIPPED", "EncoderError", "SpeakerEncoder", "load_speaker_encoder"]
 
 Floats = NDArray[np.float32]
 
 SHIPPED = ("speaker",)
+
+EARLIER = {
+    "7378eece21db1e91": Calibration(
+        rates=(0.01, 0.02, 0.05, 0.1, 0.2),
+        thresholds=(0.563, 0.523, 0.457, 0.39, 0.296),
+        slope=18.5,
+        rate_name="false_accepts",
+    )
+}
+"""Fingerprints of the shipped speaker encoders of earlier versions, with the thresholds that their speakers have."""
 
 
 class SpeakerEncoder:

@@ -28,6 +28,7 @@ from earmark.spotting.recent_audio import RecentAudio
 from earmark.spotting.rivals import contained
 from earmark.spotting.scoring import StreamScorer
 from earmark.spotting.second_stage import SecondStage
+from earmark.spotting.speaker import converted_speakers
 from earmark.spotting.speaker_gate import SpeakerGate, required_speakers
 from earmark.spotting.timeline import Rows, Timeline, encoder_groups
 
@@ -168,6 +169,8 @@ class Detector:
             from earmark.models.speaker_encoder import load_speaker_encoder
 
             speaker_encoder = load_speaker_encoder()
+        if speaker_encoder is not None:
+            self._speakers = converted_speakers(self._speakers, speaker_encoder)
         self._speaker_encoder = speaker_encoder
         self._on_refusal = on_refusal
         self._second = self._second_stage()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from earmark.core.audio import AudioInput
 from earmark.core.errors import InputError
 from earmark.core.names import clean_name
 from earmark.core.progress import Progress, no_progress
+from earmark.models.onnx_model import shipped_name
 from earmark.spotting.background import BackgroundChoice, with_threshold
 from earmark.spotting.enrolled import OperatingPoint, operating_point, with_embeddings
 from earmark.spotting.keyword import (
@@ -238,7 +240,7 @@ def extend_speaker(
         TakeWarning: once for each remark.
     """
     encoder, given = _speaker_encoder(encoder), audio_list(takes)
-    point = operating_point(encoder, false_accepts, FALSE_ACCEPTS, speaker)
+    point = _speaker_point(speaker, encoder, false_accepts)
     labels = take_labels(speaker.name, given, sources, speaker.takes)
     return _speaker(speaker.name, [*(take.wave for take in speaker.takes), *given], labels, encoder, point)
 
@@ -250,10 +252,25 @@ def reembed_speaker(speaker: Speaker, encoder: SpeakerEncoder, *, false_accepts:
         speaker: made with any speaker encoder.
         encoder: embeds the takes.
         false_accepts: as in `enroll_speaker`. By default the same encoder keeps the threshold, and another one gets the
-            threshold for the speaker's rate, or for the default rate where that is unknown.
+            threshold for the speaker's rate, or for the default rate where that is unknown. For a speaker of the
+            shipped encoder of an earlier version, it is the rate that the threshold had then.
     """
-    point = operating_point(encoder, false_accepts, FALSE_ACCEPTS, speaker)
+    point = _speaker_point(speaker, encoder, false_accepts)
     return with_embeddings(speaker, embed_voices(speaker.takes, encoder), encoder, point)
+
+
+def convert_earlier_speakers(speakers: Iterable[Speaker], encoder: SpeakerEncoder) -> list[Speaker]:
+    """Convert the speakers of the shipped encoder of an earlier version, as `reembed_speaker`; the others stay.
+
+    Args:
+        speakers: of any speaker encoders.
+        encoder: to convert to; only the shipped one converts.
+    """
+    from earmark.models.speaker_encoder import EARLIER, SHIPPED
+
+    if shipped_name(encoder.fingerprint) not in SHIPPED:
+        return list(speakers)
+    return [reembed_speaker(speaker, encoder) if speaker.encoder in EARLIER else speaker for speaker in speakers]
 
 
 def _keyword(
@@ -293,6 +310,17 @@ def _operating_point(keyword: Keyword, encoder: Encoder, rate: float | None) -> 
         # The scores of an earlier version were others, so its threshold does not stay, but the rate of it.
         rate = encoder.calibration.rate(keyword.threshold) if keyword.rate is None else keyword.rate
     return operating_point(encoder, rate, FALSE_ALARMS_PER_HOUR, keyword)
+
+
+def _speaker_point(speaker: Speaker, encoder: SpeakerEncoder, rate: float | None) -> OperatingPoint:
+    from earmark.models.speaker_encoder import EARLIER
+
+    earlier = EARLIER.get(speaker.encoder)
+    if rate is None and earlier is not None and speaker.encoder != encoder.fingerprint:
+        known = speaker.rate
+        is_own = known is None or not math.isclose(earlier.threshold(known), speaker.threshold, abs_tol=1e-3)
+        rate = earlier.rate(speaker.threshold) if is_own else known
+    return operating_point(encoder, rate, FALSE_ACCEPTS, speaker)
 
 
 def _known_calibration(keyword: Keyword, encoder: Encoder) -> KeywordCalibration:

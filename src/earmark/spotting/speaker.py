@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -12,7 +14,7 @@ from numpy.typing import NDArray
 from earmark.core.audio import SAMPLE_RATE, AudioError, AudioInput, Wave, load
 from earmark.core.vectors import cosine
 from earmark.spotting.enrolled import Enrolled, check_encoder
-from earmark.spotting.speech import spoken_parts
+from earmark.spotting.speech import signal_to_noise_db, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
 
 if TYPE_CHECKING:
@@ -34,13 +36,19 @@ class Speaker(Enrolled):
 
     noun: ClassVar[str] = "speaker"
 
+    @cached_property
+    def speech_s(self) -> float:
+        """Speech in the takes, in seconds."""
+        return _speech_s(self.takes)
+
 
 @dataclass(frozen=True)
 class Verification:
     """Result of comparing a voice with a speaker.
 
     Attributes:
-        score: cosine similarity of the embeddings.
+        score: cosine similarity of the embeddings, converted to that of one second of speech without noise where the
+            card of the encoder tells how (`ImpostorScores`).
         probability: calibrated probability of the same voice.
         is_same: whether the score reaches the speaker's threshold.
     """
@@ -66,17 +74,47 @@ def verify(speaker: Speaker, recording: AudioInput, *, encoder: SpeakerEncoder |
         from earmark.models.speaker_encoder import load_speaker_encoder
 
         encoder = load_speaker_encoder()
+    (speaker,) = converted_speakers([speaker], encoder)
     check_encoder(speaker, encoder)
-    speech = spoken(load(recording))
+    wave = load(recording)
+    speech = spoken(wave)
     if not len(speech):
         raise AudioError("the recording contains no speech; record some seconds of speech")
-    return compare_voice(speaker, encoder.embed(speech), encoder)
+    return compare_voice(speaker, wave, speech, encoder)
 
 
-def compare_voice(speaker: Speaker, embedding: Floats, encoder: SpeakerEncoder) -> Verification:
-    """Compare the embedding of a voice, shape (d,), with a speaker."""
-    score = float(embedding @ speaker.prototype)
-    probability = encoder.calibration.probability(score, speaker.threshold)
+def converted_speakers(speakers: Sequence[Speaker], encoder: SpeakerEncoder) -> list[Speaker]:
+    """Convert speakers of the shipped encoder of an earlier version, with one warning."""
+    from earmark.spotting.enrollment import convert_earlier_speakers
+
+    converted = convert_earlier_speakers(speakers, encoder)
+    names = [repr(old.name) for old, new in zip(speakers, converted, strict=True) if old is not new]
+    if names:
+        warnings.warn(
+            f"{', '.join(names)}: a voice of an earlier version, converted from the takes each time; "
+            "convert once: earmark speakers reembed",
+            stacklevel=3,
+        )
+    return converted
+
+
+def compare_voice(speaker: Speaker, wave: Wave, speech: Wave, encoder: SpeakerEncoder) -> Verification:
+    """Compare the voice in a wave with a speaker.
+
+    Args:
+        speaker: enrolled with this encoder.
+        wave: shape (n,), 16 kHz; its pauses tell how loud the noise is.
+        speech: what is embedded of it, shape (m,).
+        encoder: of the speaker.
+    """
+    score = float(encoder.embed(speech) @ speaker.prototype)
+    calibration = encoder.calibration
+    if calibration.impostors is not None:
+        snr_db = signal_to_noise_db(wave)
+        noise_free = np.inf if snr_db is None else snr_db
+        length_s = len(speech) / SAMPLE_RATE
+        score = float(calibration.impostors.normalized(score, length_s, speaker.speech_s, noise_free))
+    probability = calibration.probability(score, speaker.threshold)
     return Verification(score, probability, score >= speaker.threshold)
 
 
@@ -89,6 +127,11 @@ def spoken(wave: Wave) -> Wave:
         before = min(len(wave), round((part.end_s + MARGIN_S) * SAMPLE_RATE))
         pieces.append(wave[start:before])
     return np.concatenate(pieces) if pieces else wave[:0]
+
+
+def _speech_s(takes: Sequence[Take]) -> float:
+    """Speech in takes, in seconds."""
+    return sum(len(spoken(take.wave)) for take in takes) / SAMPLE_RATE
 
 
 def find_voice(given: AudioInput, label: TakeLabel) -> Take:
@@ -134,13 +177,17 @@ def remark_voices(
         false_accepts: the usual rate, whatever rate the speaker is enrolled for: two voices are two voices.
     """
     remarked = list(takes)
-    speech_s = sum(len(spoken(take.wave)) for take in takes) / SAMPLE_RATE
+    speech_s = _speech_s(takes)
     if speech_s < ENOUGH_S:
         remark = f"{name}: only {speech_s:.1f} s of speech in all: record {ENOUGH_S:.0f} s or more, ten are good"
         remarked[-1] = remarked[-1].with_remark(remark)
     odd, similarity = split_voices(embeddings)
-    usual = encoder.calibration.threshold(false_accepts)
-    if odd and encoder.calibration.probability(similarity, usual) < LEAST_PROBABILITY:
+    calibration = encoder.calibration
+    score = similarity
+    if odd and calibration.impostors is not None:
+        odd_s = _speech_s([takes[row] for row in odd])
+        score = float(calibration.impostors.normalized(similarity, odd_s, speech_s - odd_s, np.inf))
+    if odd and calibration.probability(score, calibration.threshold(false_accepts)) < LEAST_PROBABILITY:
         first = next(label.number for row, label in enumerate(labels) if row not in odd)
         for row in odd:
             remark = (

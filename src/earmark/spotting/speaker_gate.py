@@ -70,8 +70,7 @@ class SpeakerGate:
         """
         wave, _ = self._recent.around(peak.start, peak.stop)
         speech = spoken(wave)
-        embedding = self._encoder.embed(speech if len(speech) else wave)
-        return compare_voice(self._speakers[name], embedding, self._encoder)
+        return compare_voice(self._speakers[name], wave, speech if len(speech) else wave, self._encoder)
 
 
 def required_speakers(keywords: Sequence[Keyword], speakers: Sequence[Speaker] | Speaker) -> list[Speaker]:
