@@ -218,7 +218,7 @@ def test_keywords_of_an_earlier_version_are_converted_once_with_one_note(enrolle
 
 def test_more_takes_convert_a_keyword_of_an_earlier_version(enrolled, takes):
     make_earlier("rise")
-    result = enrolled("enroll", "rise", takes[0], "--add")
+    result = enrolled("enroll", "rise", takes[0], "--add", "--force")
     assert "score 0.87 (0.5 false alarms per hour), for the same rate as before, 0.5\n" in result.out
 
 

@@ -1,6 +1,11 @@
+import io
 import json
+import sys
 
 import pytest
+import soundfile as sf
+
+from earmark import audio
 
 BAD = {
     "empty": "the file is empty",
@@ -49,20 +54,20 @@ def test_takes_are_shown_and_the_keyword_is_saved(run, takes):
 
 
 def test_remarks_are_in_the_row_of_their_take(run, takes, say):
-    from earmark import audio
-
     audio.write(takes[1], 20 * say("rise", seed=1))
-    lines = run("enroll", "rise", *takes).out.splitlines()
+    lines = run("enroll", "rise", *takes, "--force").out.splitlines()
     (row,) = [line for line in lines if str(takes[1]) in line]
     assert "is clipped: record it with less gain" in row
     assert "take 2" not in row
 
 
-def test_a_known_keyword_is_added_to_or_replaced_only_on_demand(enrolled, takes):
+def test_a_known_keyword_is_added_to_or_replaced_only_on_demand(enrolled, takes, say, tmp_path):
+    another = tmp_path / "another.wav"
+    audio.write(another, say("rise", seed=9))
     refused = enrolled("enroll", "rise", takes[0])
     assert refused.code == 2
     assert all(text in refused.err for text in ("'rise'", "--add", "--replace"))
-    assert "6 takes" in enrolled("enroll", "rise", takes[0], "--add").out
+    assert "6 takes" in enrolled("enroll", "rise", another, "--add").out
     assert "saved 'rise': 1 take," in enrolled("enroll", "rise", takes[0], "--replace").out
     assert enrolled("enroll", "rise", takes[0], "--replace", "--add").code == 2
 
@@ -129,3 +134,53 @@ def test_a_store_that_is_no_store_is_one_clear_line(run, takes, tmp_path):
     result = run("enroll", "rise", *takes, "--store", tmp_path / "notes.txt")
     assert (result.code, result.err.count("\n")) == (2, 1)
     assert "not a keyword store" in result.err
+
+
+@pytest.fixture
+def odd_takes(takes, say):
+    """Takes of “rise”, one of which is “fall”."""
+    audio.write(takes[3], say("fall", seed=3))
+    return takes
+
+
+def test_a_take_unlike_the_others_is_refused_without_force(run, odd_takes):
+    result = run("enroll", "rise", *odd_takes)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.count("\n") == 1
+    assert all(text in result.err for text in (f"take 4 ({odd_takes[3]})", "--force"))
+    assert "no keywords yet" in run("keywords", "list").out
+    forced = run("enroll", "rise", *odd_takes, "--force")
+    assert forced.code == 0
+    assert "sounds unlike the others" in forced.out
+
+
+@pytest.mark.parametrize(("answer", "code"), [("y\n", 0), ("n\n", 2), ("\n", 2)])
+def test_a_take_unlike_the_others_is_asked_about(run, odd_takes, monkeypatch, answer, code):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    monkeypatch.setattr(sys, "stdin", Terminal(answer))
+    result = run("enroll", "rise", *odd_takes)
+    assert result.code == code
+    assert "sounds unlike the others" in result.out
+    assert ("rise" in run("keywords", "list").out) == (code == 0)
+
+
+def test_a_copy_is_refused_when_it_is_added_and_when_it_is_marked(enrolled, takes, tmp_path):
+    copy = tmp_path / "copy.ogg"
+    wave = audio.read(takes[2])
+    sf.write(copy, 0.5 * wave[1_000:], 16_000, format="OGG", subtype="OPUS")
+    added = enrolled("enroll", "rise", copy, "--add")
+    assert (added.code, added.out) == (2, "")
+    assert "is the same recording as take 3" in added.err
+    marked = enrolled("keywords", "mark-missed", "rise", copy)
+    assert marked.code == 2
+    assert "take 3 of 'rise'" in marked.err
+    assert "6 takes" in enrolled("enroll", "rise", copy, "--add", "--force").out
+
+
+def test_doubts_about_earlier_takes_do_not_stop_new_ones(run, odd_takes, say, tmp_path):
+    assert run("enroll", "rise", *odd_takes, "--force").code == 0
+    audio.write(tmp_path / "another.wav", say("rise", seed=9))
+    assert run("enroll", "rise", tmp_path / "another.wav", "--add").code == 0

@@ -129,7 +129,7 @@ def test_a_recording_that_cannot_be_verified_does_not_stop_the_others(known, voi
 
 
 def test_a_restricted_keyword_is_detected_only_in_its_voice(known, takes, voice, dialogue):
-    files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
+    files = [*takes, voice("alice", "rise", 13), voice("bob", "rise", 14)]
     enrolled = known("enroll", "rise", *files, "--only-speaker", "Alice")
     assert enrolled.code == 0
     assert enrolled.out.endswith("only for speaker 'alice'\n")
@@ -153,7 +153,7 @@ def test_a_restricted_keyword_is_detected_only_in_its_voice(known, takes, voice,
 
 
 def test_refused_detections_are_noted_and_listed_on_demand(known, takes, voice, dialogue):
-    files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
+    files = [*takes, voice("alice", "rise", 13), voice("bob", "rise", 14)]
     assert known("enroll", "rise", *files, "--only-speaker", "alice").code == 0
     detect = ("detect", dialogue, "--threshold", "0.7")
     for result in (known(*detect), known(*detect, "--json")):
@@ -174,7 +174,7 @@ def test_refused_detections_are_noted_and_listed_on_demand(known, takes, voice, 
 
 
 def test_a_restriction_is_set_and_lifted_without_new_takes(known, takes, voice, dialogue):
-    files = [*takes, voice("alice", "rise", 3), voice("bob", "rise", 3)]
+    files = [*takes, voice("alice", "rise", 13), voice("bob", "rise", 14)]
     assert known("enroll", "rise", *files).code == 0
     detect = ("detect", dialogue, "--json", "--threshold", "0.7")
     assert len(known(*detect).out.splitlines()) == 2

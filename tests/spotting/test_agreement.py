@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from earmark import audio, demo, load_encoder
 from earmark.core.audio import SAMPLE_RATE, Wave
-from earmark.spotting.agreement import LEAST_SIMILARITY, Span, agreed_spans, align
+from earmark.spotting.agreement import LEAST_SIMILARITY, Span, agree, align
 from earmark.spotting.enrollment import enroll
 from earmark.spotting.speech import find_speech
 
@@ -34,6 +34,10 @@ def take(word: Floats, before: int, after: int, generator: np.random.Generator) 
 
 def span(start: int, stop: int) -> Span:
     return start * HOP_S, stop * HOP_S
+
+
+def agreed_spans(frames: list[Floats], spans: list[Span], hop_s: float) -> list[Span]:
+    return [each.span for each in agree(frames, spans, hop_s)]
 
 
 def near(found: Span, true: Span, within_s: float = 0.1) -> bool:

@@ -42,6 +42,10 @@ def enroll(
         bool,
         typer.Option("--no-verify", help="Detect the keyword without the verifier, which finds more of the words."),
     ] = False,
+    force: Annotated[
+        bool,
+        typer.Option("--force", help="Do not ask about takes that are copies, unlike the others, or music."),
+    ] = False,
 ) -> None:
     """Make a keyword from a few recordings of it.
 
@@ -57,7 +61,7 @@ def enroll(
         known = check_enrolling(kind, name, add=add, replace=replace)
         speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None
         loaded = encoder_of(kept, known) if known is not None and encoder is None else load_encoder(encoder)
-        keyword = enroll_files(kind, name, files, loaded, known, false_alarms_per_hour)
+        keyword = enroll_files(kind, name, files, loaded, known, false_alarms_per_hour, force=force)
         keyword = changed(keyword, only_speaker=speaker)
         # With `known` the store refuses to replace what another program changed meanwhile.
         kept.save(keyword, replace=known or replace, change="add takes" if add else "enroll again")

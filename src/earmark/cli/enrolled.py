@@ -1,5 +1,6 @@
 """What the commands for keywords and for speakers share: they enroll, remove, re-embed, and print takes."""
 
+import sys
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -9,6 +10,8 @@ from functools import partial
 from pathlib import Path
 from shlex import quote
 from typing import TYPE_CHECKING, Any
+
+import typer
 
 from earmark.cli import console
 from earmark.core.errors import EarmarkError
@@ -114,8 +117,22 @@ def check_enrolling(kind: Kind, name: str, *, add: bool, replace: bool) -> Any:
     return None
 
 
-def enroll_files(kind: Kind, name: str, files: Sequence[Path], encoder: Any, known: Any, rate: float | None) -> Any:
-    """Enroll recordings, or add them to a known keyword or speaker, and print the table of takes."""
+def enroll_files(
+    kind: Kind,
+    name: str,
+    files: Sequence[Path],
+    encoder: Any,
+    known: Any,
+    rate: float | None,
+    *,
+    force: bool = False,
+) -> Any:
+    """Enroll recordings, or add them to a known keyword or speaker, and print the table of takes.
+
+    Raises:
+        InputError: there are doubts about a take, and the user does not insist on it.
+    """
+    from earmark.core.errors import InputError
     from earmark.spotting.takes import TakeWarning
 
     paths = recordings_of(files)
@@ -126,7 +143,13 @@ def enroll_files(kind: Kind, name: str, files: Sequence[Path], encoder: Any, kno
             enrolled = kind.extend(known, paths, encoder=encoder, **chosen)
         else:
             enrolled = kind.enroll(name, paths, encoder=encoder, **chosen)
+    doubts = [doubt for take in enrolled.takes[-len(paths) :] for doubt in take.doubts]
+    asks = sys.stdin.isatty()
+    if doubts and not force and not asks:
+        raise InputError(f"{'; '.join(doubts)}; nothing was saved, --force saves all takes")
     print_takes(enrolled.takes)
+    if doubts and not force and not typer.confirm("Save these takes all the same?"):
+        raise InputError("nothing was saved: leave out the takes with remarks, or record them again")
     return enrolled
 
 

@@ -13,8 +13,6 @@ ONE_TAKE = "with one take usually about 35 % missed, with five 20 %"
 LEAST_GAIN = 0.03
 """More takes are recommended when they lower the misses by this much."""
 
-MANY_MISSES, SHORT_S = 0.5, 0.6
-
 
 def print_expectations(keyword: "Keyword", others: "Sequence[Keyword]", encoder: "Encoder") -> None:
     """Print what to expect of a keyword whose threshold was measured; nothing for another one.
@@ -25,6 +23,7 @@ def print_expectations(keyword: "Keyword", others: "Sequence[Keyword]", encoder:
         encoder: of the keyword.
     """
     from earmark.spotting.confusion import similar_keywords, similar_words
+    from earmark.spotting.expectation import rare_detections
     from earmark.spotting.lexicon import load_lexicon
 
     rate = keyword.calibration.false_alarms_per_hour(keyword.threshold)
@@ -46,9 +45,8 @@ def print_expectations(keyword: "Keyword", others: "Sequence[Keyword]", encoder:
             f"takes of {name!r} trigger {keyword.name!r}, or the other way round; of two such keywords in one stream, "
             "the better match is reported"
         )
-    if misses is not None and misses > MANY_MISSES:
-        cure = "choose a longer word" if keyword.duration_s < SHORT_S else "add takes with --add"
-        console.note(f"{keyword.name!r} will rarely be detected; {cure}, or allow more false alarms per hour")
+    if note := rare_detections(keyword):
+        console.note(note)
 
 
 def _misses_text(misses: float | None, count: int) -> str:

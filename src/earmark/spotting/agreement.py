@@ -59,6 +59,20 @@ class Alignment:
 
 
 @dataclass(frozen=True)
+class Agreement:
+    """Where the word of a take is.
+
+    Attributes:
+        span: the agreed one.
+        voted: where the other takes place the word, which may be beyond the edges of the recording; None where they do
+            not agree.
+    """
+
+    span: Span
+    voted: Span | None = None
+
+
+@dataclass(frozen=True)
 class _Vote:
     """Where the word of a take is, by its alignment with another take."""
 
@@ -74,7 +88,7 @@ class _Vote:
         return 2 * shared_s > min(self.end_s - self.start_s, other.end_s - other.start_s)
 
 
-def agreed_spans(frames: Sequence[Floats], spans: Sequence[Span], hop_s: float) -> list[Span]:
+def agree(frames: Sequence[Floats], spans: Sequence[Span], hop_s: float) -> list[Agreement]:
     """Move the borders of words to where most takes agree.
 
     Args:
@@ -83,13 +97,13 @@ def agreed_spans(frames: Sequence[Floats], spans: Sequence[Span], hop_s: float) 
         hop_s: time between frames, in seconds.
 
     Returns:
-        The span of each take. A border within 0.1 s of the agreement stays, and so does the span of a take that has
+        The agreement on each take. A border within 0.1 s of the votes stays, and so does the span of a take that has
         nothing in common with at least half of the others, and that of a single take.
 
     >>> word = 5 * np.eye(10, dtype=np.float32)
     >>> hush = np.full((10, 10), 0.05, np.float32)
     >>> takes = [np.concatenate([hush, word, hush])] * 3
-    >>> agreed_spans(takes, [(0.4, 0.8), (0.4, 0.8), (0.0, 1.2)], 0.04)
+    >>> [each.span for each in agree(takes, [(0.4, 0.8), (0.4, 0.8), (0.0, 1.2)], 0.04)]
     [(0.4, 0.8), (0.4, 0.8), (0.4, 0.8)]
     """
     scaled = [_scaled(own, span, hop_s) for own, span in zip(frames, spans, strict=True)]
@@ -133,15 +147,15 @@ def _vote(own: tuple[int, int], others: tuple[int, int], span: Span, hop_s: floa
     )
 
 
-def _agreed(span: Span, votes: Sequence[_Vote], partners: int, longest_s: float, length_s: float) -> Span:
+def _agreed(span: Span, votes: Sequence[_Vote], partners: int, longest_s: float, length_s: float) -> Agreement:
     """The span with each border that is far from the median of the votes moved there."""
     if not votes:
-        return span
+        return Agreement(span)
     # Of two places, such as a word said twice, the one with more support.
     best = max(votes, key=lambda vote: sum(other.score for other in votes if vote.agrees(other)))
     kept = [vote for vote in votes if vote.overlaps(best)]
     if 2 * len(kept) < partners:
-        return span
+        return Agreement(span)
     own = _Vote(*span, 0.0)
     every = [*kept, own] if own.overlaps(best) else kept
     # The median; of an even number, the shorter word.
@@ -149,18 +163,20 @@ def _agreed(span: Span, votes: Sequence[_Vote], partners: int, longest_s: float,
         sorted(vote.start_s for vote in every)[len(every) // 2],
         sorted(vote.end_s for vote in every)[(len(every) - 1) // 2],
     )
-    borders_s = [(vote.start_s, vote.end_s) for vote in kept]
+    borders_s = np.array([(vote.start_s, vote.end_s) for vote in kept])
+    voted_s = np.median(borders_s, axis=0)
     start_s, end_s = (
-        _border(now, middle, [borders[side] for borders in borders_s], length_s)
+        _border(now, middle, borders_s[:, side], length_s)
         for side, (now, middle) in enumerate(zip(span, middle_s, strict=True))
     )
     known_s = span[1] - span[0]
-    return (start_s, end_s) if SHORTEST_S <= end_s - start_s <= max(longest_s, known_s) else span
+    agreed = (start_s, end_s) if SHORTEST_S <= end_s - start_s <= max(longest_s, known_s) else span
+    return Agreement(agreed, (float(voted_s[0]), float(voted_s[1])))
 
 
-def _border(now_s: float, middle_s: float, votes_s: Sequence[float], length_s: float) -> float:
+def _border(now_s: float, middle_s: float, votes_s: NDArray[np.float64], length_s: float) -> float:
     """The median of the votes, if it is far from the border, and half of the votes are near it."""
-    support = sum(abs(vote_s - middle_s) <= SAME_S for vote_s in votes_s)
+    support = int(np.sum(np.abs(votes_s - middle_s) <= SAME_S))
     if abs(middle_s - now_s) <= NEAR_S or 2 * support < len(votes_s):
         return now_s
     return round(min(max(middle_s, 0.0), length_s), 3)

@@ -9,19 +9,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from earmark.core.audio import AudioInput
-from earmark.core.errors import InputError
+from earmark.core.errors import InputError, warn_user
 from earmark.core.names import clean_name
 from earmark.core.progress import Progress, no_progress
 from earmark.models.onnx_model import shipped_name
+from earmark.spotting.agreement import agree
 from earmark.spotting.background import BackgroundChoice, with_threshold
 from earmark.spotting.enrolled import OperatingPoint, operating_point, with_embeddings
+from earmark.spotting.expectation import rare_detections
 from earmark.spotting.keyword import (
     Keyword,
-    agree,
+    agreed_takes,
     embed_words,
     find_word,
     remark_outliers,
-    remark_words,
     with_negatives,
     with_verifier,
     word_length_s,
@@ -29,7 +30,8 @@ from earmark.spotting.keyword import (
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.parts import WHOLE
 from earmark.spotting.speaker import Speaker, embed_voices, find_voice, remark_voices
-from earmark.spotting.takes import EnrollmentError, TakeLabel, audio_list, take_labels, warn_of_remarks
+from earmark.spotting.takes import EnrollmentError, TakeLabel, TakeWarning, audio_list, take_labels, warn_of_remarks
+from earmark.spotting.word_remarks import remark_words
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -73,7 +75,8 @@ def enroll(
             background.
 
     Returns:
-        The keyword. Problems of usable takes are in their `remarks`.
+        The keyword. Problems of usable takes are in their `remarks`; those after which a take should rather be left out
+        are in their `doubts` too.
 
     Raises:
         InputError: the name is not valid, or the encoder is not calibrated for the rate.
@@ -81,7 +84,7 @@ def enroll(
         AudioError: a take is not audio.
 
     Warns:
-        TakeWarning: once for each remark.
+        TakeWarning: once for each remark on a take, and where the keyword will rarely be detected.
     """
     name, given = clean_name(name), audio_list(takes)
     if not given:
@@ -283,7 +286,8 @@ def _keyword(
 ) -> Keyword:
     alone = [find_word(take, label) for take, label in zip(given, labels, strict=True)]
     frames = [encoder.frames(take.wave) for take in alone]
-    found = remark_words(agree(alone, frames, encoder.hop_s), labels)
+    agreements = agree(frames, [(take.start_s, take.end_s) for take in alone], encoder.hop_s)
+    found = remark_words(agreed_takes(alone, agreements), agreements, frames, encoder, labels)
     parts = embed_words(found, encoder, frames)
     return Keyword(
         name=name,
@@ -299,9 +303,11 @@ def _keyword(
 
 
 def _remarked(keyword: Keyword, labels: Sequence[TakeLabel]) -> Keyword:
-    """The keyword with remarks on takes that are unlike the others; warns of all remarks."""
+    """The keyword with remarks on takes that are unlike the others; warns of all remarks, and of rare detections."""
     takes = remark_outliers(keyword, labels)
     warn_of_remarks(takes)
+    if note := rare_detections(keyword):
+        warn_user(note, TakeWarning)
     return replace(keyword, takes=tuple(takes))
 
 

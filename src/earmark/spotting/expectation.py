@@ -44,6 +44,12 @@ JOINT_ABOVE, JOINT_SPREAD = 2.75, 4.5
 JOINT_MARGIN, JOINT_CERTAINTY = 1.4, 1.7
 """As `MARGIN` and `CERTAINTY` with the verifier."""
 
+MANY_MISSES = 0.5
+"""A keyword with more expected misses will rarely be detected."""
+
+SHORT_S = 0.6
+"""A shorter word rarely gets better with more takes."""
+
 
 def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSettings) -> Keyword:
     """The keyword with its expected misses, and the probability of its detections; None without a measured tail.
@@ -123,6 +129,16 @@ def _without(keyword: Keyword, number: int) -> Keyword:
         duration_s=word_length_s(takes),
         verifier=None if keyword.verifier is None else keyword.verifier.without(number),
     )
+
+
+def rare_detections(keyword: Keyword) -> str | None:
+    """One line on a keyword whose threshold most true words are expected to miss; None for another one."""
+    second = keyword.calibration.verifier
+    misses = keyword.calibration.expected_misses if second is None else second.expected_misses
+    if misses is None or misses <= MANY_MISSES:
+        return None
+    cure = "choose a longer word" if keyword.duration_s < SHORT_S else "add takes"
+    return f"{keyword.name!r} will rarely be detected; {cure}, or allow more false alarms per hour"
 
 
 def misses_with(misses: float, count: int, more: int) -> float:

@@ -14,14 +14,15 @@ from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave
 from earmark.core.errors import InputError
 from earmark.core.names import clean_name
 from earmark.core.vectors import unit, unit_mean
-from earmark.spotting.agreement import agreed_spans
+from earmark.spotting.agreement import Agreement
 from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.negative import Negative
 from earmark.spotting.parts import SHORTEST, WHOLE, PartRules, embed_parts
 from earmark.spotting.second_stage import VerifierEmbeddings, embed_with_verifier, joint_score, second_take_scores
-from earmark.spotting.speech import find_speech, spoken_parts
-from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
+from earmark.spotting.speech import find_speech
+from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, read_take
+from earmark.spotting.word_remarks import LONGEST_S
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 Floats = NDArray[np.float32]
 
 LONGEST_TAKE_S = 30.0
-SHORTEST_S, LONGEST_S = 0.2, 2.0  # of a spoken keyword
+SHORTEST_S = 0.2  # of a spoken keyword
 SHORTEST_WINDOW_S = 0.3
 # A take is an outlier when its similarity to the others is this many robust standard deviations below the median.
 OUTLIER_DEVIATIONS, SMALLEST_DEVIATION = 3.5, 0.04
@@ -131,42 +132,12 @@ def find_word(given: AudioInput, label: TakeLabel) -> Take:
     return Take(wave, start_s, end_s, label.source)
 
 
-def remark_words(takes: Sequence[Take], labels: Sequence[TakeLabel]) -> list[Take]:
-    """The takes with remarks on the quality of each."""
+def agreed_takes(takes: Sequence[Take], agreements: Sequence[Agreement]) -> list[Take]:
+    """The takes with the agreed spans of their words."""
     return [
-        replace(
-            take, remarks=tuple(f"{label} {remark}" for remark in _word_remarks(take.wave, take.start_s, take.end_s))
-        )
-        for take, label in zip(takes, labels, strict=True)
+        replace(take, start_s=agreement.span[0], end_s=min(agreement.span[1], len(take.wave) / SAMPLE_RATE))
+        for take, agreement in zip(takes, agreements, strict=True)
     ]
-
-
-def agree(takes: Sequence[Take], frames: Sequence[Floats], hop_s: float) -> list[Take]:
-    """The takes with the borders of their words moved to where most takes agree, see `agreement`.
-
-    Args:
-        takes: with the spans that `find_word` found.
-        frames: of each take, shape (t, width).
-        hop_s: time between frames, in seconds.
-    """
-    spans = agreed_spans(frames, [(take.start_s, take.end_s) for take in takes], hop_s)
-    return [
-        replace(take, start_s=start_s, end_s=min(end_s, len(take.wave) / SAMPLE_RATE))
-        for take, (start_s, end_s) in zip(takes, spans, strict=True)
-    ]
-
-
-def _word_remarks(wave: Wave, start_s: float, end_s: float) -> list[str]:
-    remarks = quality_remarks(wave, start_s, end_s)
-    if end_s - start_s > LONGEST_S:
-        remarks.append(
-            f"contains {end_s - start_s:.1f} s of speech: a keyword is at most {LONGEST_S:.0f} s; cut the word out"
-        )
-    parts = spoken_parts(wave)
-    loudest = max(part.energy for part in parts)
-    if sum(part.energy > 0.03 * loudest for part in parts) > 1:  # 15 dB; a murmur beside the word does no harm
-        remarks.append(f"contains more than one spoken part: the one at {start_s:.1f} s is used; cut it to one word")
-    return remarks
 
 
 def embed_part(encoder: Encoder, wave: Wave, start_s: float, end_s: float) -> Floats:
@@ -235,7 +206,7 @@ def remark_outliers(keyword: Keyword, labels: Sequence[TakeLabel]) -> list[Take]
     """The takes, with a remark on each one that the others would not find and that differs much more than they do."""
     remarked = list(keyword.takes)
     for index, similarity in _outliers(keyword):
-        remarked[index] = remarked[index].with_remark(
+        remarked[index] = remarked[index].with_doubt(
             f"{labels[index]} sounds unlike the others (similarity {similarity:.2f}): record it again, or leave it out"
         )
     return remarked

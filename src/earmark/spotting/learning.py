@@ -19,6 +19,7 @@ from earmark.spotting.negative import Negative, discounted
 from earmark.spotting.parts import WHOLE, PartRules
 from earmark.spotting.speech import find_speech
 from earmark.spotting.takes import EnrollmentError, Take
+from earmark.spotting.word_remarks import copied_from
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
@@ -129,7 +130,7 @@ def mark_missed(
         progress: as in `enroll`.
 
     Raises:
-        EnrollmentError: the span contains no speech.
+        EnrollmentError: the span contains no speech, or a take of the keyword.
         InputError: the span is empty or too long.
     """
     wave, start_s, end_s = _read_span(recording, span)
@@ -139,9 +140,14 @@ def mark_missed(
         raise EnrollmentError(f"no speech from {start_s:.2f} to {end_s:.2f} s; give the span of the word")
     source = source or (str(recording) if isinstance(recording, str | Path) else "")
     place = start_s + spoken[0], start_s + spoken[1]
-    return _with_takes(
-        keyword, [*keyword.takes, _cut(wave, place, Take(wave, *place, source))], encoder, background, progress
-    )
+    take = _cut(wave, place, Take(wave, *place, source))
+    original = copied_from(take, keyword.takes)
+    if original is not None:
+        raise EnrollmentError(
+            f"the word from {place[0]:.2f} to {place[1]:.2f} s is take {original + 1} of {keyword.name!r} already; "
+            "mark another one"
+        )
+    return _with_takes(keyword, [*keyword.takes, take], encoder, background, progress)
 
 
 def drop_take(

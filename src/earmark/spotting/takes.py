@@ -33,6 +33,7 @@ class Take:
         end_s: its end in seconds.
         source: origin of the recording, such as a file name.
         remarks: problems that enrollment found.
+        doubts: those of the remarks after which the take should rather be left out; not kept in a store.
     """
 
     wave: Wave = field(repr=False)
@@ -40,10 +41,15 @@ class Take:
     end_s: float
     source: str = ""
     remarks: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
 
     def with_remark(self, remark: str) -> Self:
         """The take with one more remark."""
         return replace(self, remarks=(*self.remarks, remark))
+
+    def with_doubt(self, remark: str) -> Self:
+        """The take with one more remark, which is a doubt."""
+        return replace(self, remarks=(*self.remarks, remark), doubts=(*self.doubts, remark))
 
 
 @dataclass(frozen=True)
