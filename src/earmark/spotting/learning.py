@@ -240,7 +240,9 @@ def _triggers(
     # By their times: most windows are found with and without the verifier.
     found: dict[tuple[float, float], Detection] = {}
     for verify in (False, True) if keyword.verifier is not None else (False,):
-        detector = Detector(alone, encoder=encoder, settings=DetectorSettings(threshold=least, verify=verify))
+        # A file has time: each detection waits for its highest score, so that one sound is marked once.
+        settings = DetectorSettings(threshold=least, verify=verify, rise_per_s=-50)
+        detector = Detector(alone, encoder=encoder, settings=settings)
         found |= {(hit.start_s, hit.end_s): hit for hit in detector.detect(wave)}
     hits = [hit for hit in found.values() if hit.end_s > start_s and hit.start_s < end_s]
     above = sorted((hit for hit in hits if hit.score >= keyword.threshold), key=lambda hit: -hit.score)
