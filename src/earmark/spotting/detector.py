@@ -53,7 +53,7 @@ class DetectorSettings(Settings):
     )
     smoothing_s: float = Field(default=0.12, ge=0, le=1, description="A score is the mean over this time.")
     rise_per_s: float = Field(
-        default=0.4,
+        default=0.15,
         ge=-50,
         le=50,
         description="A keyword is detected once its score rises by less than this per second, or falls.",
