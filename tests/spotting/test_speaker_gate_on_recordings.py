@@ -9,6 +9,7 @@ import pytest
 import earmark
 from earmark import audio
 from earmark.data.manifest import read_manifest
+from earmark.models.speaker_encoder import load_speaker_encoder
 from earmark.spotting.speaker import verify
 
 MANIFEST = Path(__file__).parents[2].parent / "shared" / "data" / "dspspeech" / "manifest.tsv"
@@ -55,7 +56,7 @@ def test_sentences_of_other_voices_pass_as_rarely_as_words_and_the_right_voice_i
         name: [audio.read(manifest.locate(clip)) for clip in manifest if clip.speaker == name][:5] for name in names
     }
     generator = np.random.default_rng(0)
-    encoder = earmark.load_speaker_encoder()
+    encoder = load_speaker_encoder()
     accepted: dict[str, list[bool]] = {"own": [], "own in noise": [], "others": []}
     for name in names:
         with warnings.catch_warnings():
