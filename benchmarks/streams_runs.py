@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from streams_sets import WORDS_AS_SPOKEN, Corpora, PhraseClip, StreamSet, phrase_clips, phrase_wave, word_clips
 
-from earmark import Detection, Detector, DetectorSettings, EnrollmentError, Keyword, audio, enroll, load_encoder
+from earmark import Detection, Detector, DetectorSettings, EnrollmentError, Keyword, Take, audio, enroll, load_encoder
 from earmark.core.audio import SAMPLE_RATE, Wave
 
 Floats = NDArray[np.float32]
@@ -108,16 +108,23 @@ def enroll_phrases(corpora: Corpora) -> Iterator[Trial]:
         yield enrolled(phrase, phrase, "phrases", [(clip.source, phrase_wave(corpora, clip)) for clip in clips])
 
 
-def enrolled(name: str, label: str, kind: str, clips: Sequence[tuple[str, Wave]]) -> Trial:
-    """Enroll the first `TAKES` clips; the next clips replace those that `enroll` refuses."""
+def enrolled(
+    name: str,
+    label: str,
+    kind: str,
+    clips: Sequence[tuple[str, Wave]],
+    count: int = TAKES,
+    synthetic: Sequence[Take] = (),
+) -> Trial:
+    """Enroll the first `count` clips; the next clips replace those that `enroll` refuses."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        takes = clips[:TAKES]
+        takes = clips[:count]
         try:
-            keyword = enroll(name, [wave for _, wave in takes])
+            keyword = enroll(name, [wave for _, wave in takes], synthetic=synthetic)
         except EnrollmentError:
-            takes = [clip for clip in clips if is_usable(clip[1])][:TAKES]
-            keyword = enroll(name, [wave for _, wave in takes])
+            takes = [clip for clip in clips if is_usable(clip[1])][:count]
+            keyword = enroll(name, [wave for _, wave in takes], synthetic=synthetic)
     return Trial(keyword, label, kind, frozenset(source for source, _ in takes))
 
 

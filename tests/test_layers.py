@@ -23,7 +23,7 @@ LOOP = TASKS | {"training"}  # the modules at the top of training: recipe, loop
 
 # Package: the packages of earmark that it may import beside itself, and the distributions, beside the standard library.
 ROOMS: dict[str, tuple[set[str], set[str]]] = {
-    "": (SPOTTING | {"store"}, RUNTIME),  # the public names, imported lazily
+    "": (SPOTTING | {"store", "data"}, RUNTIME),  # the public names, imported lazily
     "core": (set(), RUNTIME),
     "models": (CORE, RUNTIME),
     "spotting": (CORE | {"models"}, RUNTIME),

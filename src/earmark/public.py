@@ -5,6 +5,7 @@ from earmark.core.audio import AudioError as AudioError
 from earmark.core.audio import AudioWarning as AudioWarning
 from earmark.core.errors import EarmarkError as EarmarkError
 from earmark.core.errors import InputError as InputError
+from earmark.data.synth.takes import synthesize_takes as synthesize_takes
 from earmark.models.calibration import Calibration as Calibration
 from earmark.models.encoder import Encoder as Encoder
 from earmark.models.encoder import load_encoder as load_encoder

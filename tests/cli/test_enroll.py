@@ -1,5 +1,6 @@
 import io
 import json
+import shutil
 import sys
 
 import pytest
@@ -184,3 +185,19 @@ def test_doubts_about_earlier_takes_do_not_stop_new_ones(run, odd_takes, say, tm
     assert run("enroll", "rise", *odd_takes, "--force").code == 0
     audio.write(tmp_path / "another.wav", say("rise", seed=9))
     assert run("enroll", "rise", tmp_path / "another.wav", "--add").code == 0
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_a_typed_word_needs_no_recording_and_recordings_can_follow(run, takes):
+    typed = run("enroll", "rise", "--say", "rise")
+    assert (typed.code, typed.err) == (0, "")
+    assert "saved 'rise': 0 takes, 20 synthetic voices" in typed.out
+    assert "20 synthetic voices speak it" in run("keywords", "show", "rise").out
+    more = run("enroll", "rise", takes[0], "--add")
+    assert "saved 'rise': 1 take, 20 synthetic voices" in more.out
+
+
+def test_without_recordings_the_error_names_both_cures(run):
+    refused = run("enroll", "rise")
+    assert (refused.code, refused.out) == (2, "")
+    assert "rise: no takes; record the word one to ten times, or type it: earmark enroll --say" in refused.err

@@ -2,6 +2,7 @@
 
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def recordings(say, hush, tmp_path, monkeypatch):
 
 
 def test_the_commands_on_the_page_run(run):
-    (block,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    block, _ = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
     first, *lines = block.splitlines()
     assert run(*shlex.split(first)[1:]).code == 0
     assert run("keywords", "set", "jarvis", "--threshold", "0.75").code == 0
@@ -42,6 +43,22 @@ def test_the_commands_on_the_page_run(run):
 def test_the_python_on_the_page_runs(stand_in, monkeypatch, capsys):
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: stand_in)
     monkeypatch.setattr("earmark.load_encoder", lambda _name=None: stand_in, raising=False)
-    (example,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    example, _ = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     exec(compile(example, "keywords.md", "exec"), {})
     assert len(capsys.readouterr().out.split()) == 3
+
+
+@pytest.mark.skipif(shutil.which("espeak-ng") is None, reason="espeak-ng is not installed")
+def test_the_typed_words_on_the_page_are_enrolled(run, stand_in, monkeypatch):
+    _, block = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    for line in block.splitlines():
+        result = run(*shlex.split(line, comments=True)[1:])
+        assert (result.code, result.err) == (0, ""), line
+    jupiter, cocina = map(KeywordStore().get, ("jupiter", "cocina"))
+    assert (len(jupiter.takes), len(jupiter.synthetic), len(cocina.takes)) == (1, 20, 2)
+    assert all("espeak-ng_es" in take.source for take in cocina.synthetic)
+    monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: stand_in)
+    _, example = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    names: dict = {"earmark": __import__("earmark")}
+    exec(compile(example, "keywords.md", "exec"), names)
+    assert len(names["keyword"].synthetic) == 20

@@ -162,7 +162,7 @@ def test_loudness_does_not_count(shipped: Verifier) -> None:
 def test_takes_of_a_word_resemble_each_other_more_than_other_speech(shipped: Verifier) -> None:
     folder = files("earmark.demo")
     takes = [find_word(Path(str(folder / f"take_{number}.flac")), TakeLabel(number)) for number in range(1, 6)]
-    embedded = embed_with_verifier(takes, [], shipped)
+    embedded = embed_with_verifier(takes, shipped)
     assert embedded.parts.shape == (5, 7, shipped.dimension)
     assert embedded.fingerprint == shipped.fingerprint
     length_s = float(np.mean([take.end_s - take.start_s for take in takes]))

@@ -87,7 +87,9 @@ def test_a_keyword_gets_the_threshold_of_its_rate(keyword, recording, stand_in):
     tail = fit_tail(events, 240 / 3600).threshold(100)
     assert rare.threshold > usual.threshold > tail
     # The takes agree far better than the background resembles them: the threshold moves halfway to 0.15 below.
-    agreed = np.median(take_scores(keyword.parts, keyword.duration_s)) - 0.15
+    scores = take_scores(keyword)
+    assert scores is not None
+    agreed = np.median(scores) - 0.15
     assert usual.threshold == pytest.approx((tail + agreed) / 2)
     pair = replace(keyword, takes=keyword.takes[:2], embeddings=keyword.embeddings[:2], parts=keyword.parts[:2])
     expected = fit_tail(background_events(pair, stand_in, background), 240 / 3600).threshold(100)

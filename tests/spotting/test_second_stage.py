@@ -229,7 +229,7 @@ def test_a_negative_lowers_the_score_of_what_it_resembles(
     assert keyword.verifier is not None
     before = similarity(keyword.verifier, keyword.duration_s, verifier, wave, *span)
     negative: Any = Take(say("bow", seed=4), *span)
-    embedded = embed_with_verifier(keyword.takes, [negative], verifier)
+    embedded = embed_with_verifier(keyword.takes, verifier, negatives=[negative])
     assert similarity(embedded, keyword.duration_s, verifier, wave, *span) < before
     assert with_negatives(keyword, [], stand_in).verifier is not None
 
@@ -240,7 +240,7 @@ def test_the_order_of_sounds_counts(say: Any, verifier: Any) -> None:
         for one, two in (("rise", "bow"), ("bow", "rise"))
     ]
     span = 0.0, len(words[0]) / 16_000
-    embedded = embed_with_verifier([Take(words[0], *span)], [], verifier)
+    embedded = embed_with_verifier([Take(words[0], *span)], verifier)
     same, swapped = (similarity(embedded, span[1], verifier, wave, *span) for wave in words)
     assert same > 0.95
     assert swapped < same - 0.2

@@ -46,7 +46,7 @@ def phrases(phrase: str, role: str) -> Iterator[Take]:
 @pytest.mark.parametrize("phrase", PHRASES)
 def test_a_phrase_outscores_its_words_in_the_wrong_order_and_alone(phrase: str) -> None:
     verifier, takes = load_verifier(), list(phrases(phrase, "enroll"))
-    embedded = embed_with_verifier(takes, [], verifier)
+    embedded = embed_with_verifier(takes, verifier)
     length_s = float(np.mean([take.end_s - take.start_s for take in takes]))
 
     def scores(role: str) -> list[float]:

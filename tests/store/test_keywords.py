@@ -393,7 +393,7 @@ def test_a_store_of_a_newer_earmark_is_an_error_and_stays_as_it_is(store: Keywor
     execute("PRAGMA user_version = 7")
     before = store.path.read_bytes()
     for work in (store.names, lambda: store.save(keyword("computer"))):
-        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 4\); upgrade"):
+        with pytest.raises(InputError, match=r"made by a newer earmark \(store version 7, this one knows 5\); upgrade"):
             work()
     assert store.path.read_bytes() == before
 
@@ -405,11 +405,18 @@ def made_at(version: int, path: Path) -> Path:
     """A store of an older version, with a keyword."""
     with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as connection:
         migrate(connection, path, migrations=MIGRATIONS[:version])
-        connection.execute(
-            "INSERT INTO keyword (name, folded, created, duration_s, threshold, encoder, dimension, embeddings)"
-            " VALUES ('Jarvis', 'jarvis', '2024-01-01T00:00:00+00:00', 0.5, 0.6, 'abc123', 8, ?)",
-            (np.ones(8, "<f4").tobytes(),),
-        )
+        ones = np.ones(8, "<f4").tobytes()
+        made = "'Jarvis', 'jarvis', '2024-01-01T00:00:00+00:00', 0.5, 0.6, 'abc123'"
+        columns = "name, folded, created, duration_s, threshold, encoder"
+        if version < 4:
+            connection.execute(f"INSERT INTO keyword ({columns}, dimension, embeddings) VALUES ({made}, 8, ?)", (ones,))
+        else:
+            connection.execute(f"INSERT INTO keyword ({columns}) VALUES ({made})")
+            connection.execute(
+                "INSERT INTO embedding (keyword, stage, encoder, dimension, parts, takes, negatives)"
+                " VALUES (1, 'detector', 'abc123', 8, 1, ?, x'')",
+                (ones,),
+            )
     return path
 
 

@@ -250,7 +250,7 @@ def test_embeddings_and_calibration_of_the_verifier_are_read_as_they_were_saved(
     )
     one = replace(
         keyword(negatives=2),
-        verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(2, 7)),
+        verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(2, 7), unit_rows(0, 7)),
         calibration=KeywordCalibration(tail=BackgroundTail(0.5, 0.04, 40, 1.0), verifier=verified),
     )
     store.save(one)
@@ -270,4 +270,39 @@ def test_embeddings_and_calibration_of_the_verifier_are_read_as_they_were_saved(
 
 def test_each_take_and_negative_needs_a_row_of_the_verifier():
     with pytest.raises(InputError, match="verifier"):
-        replace(keyword(negatives=1), verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(2, 7)))
+        replace(
+            keyword(negatives=1), verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(2, 7), unit_rows(0, 7))
+        )
+
+
+def test_synthetic_takes_are_read_as_they_were_saved_and_exported(store: KeywordStore, tmp_path: Path):
+    wave = np.float32(0.1) * np.sin(np.arange(8000, dtype=np.float32))
+    voices = tuple(Take(wave, 0.1, 0.4, f"synthetic: {number}") for number in range(3))
+    one = replace(
+        keyword(negatives=1),
+        synthetic=voices,
+        synthetic_parts=unit_rows(3, 7),
+        verifier=VerifierEmbeddings("5ec0", unit_rows(2, 7), unit_rows(1, 7), unit_rows(3, 7)),
+    )
+    typed = replace(
+        one, name="typed", takes=(), embeddings=one.embeddings[:0], parts=unit_rows(2, 7)[:0], verifier=None
+    )
+    store.save(one)
+    store.save(typed)
+    store.export_to(tmp_path / "exported.earmark", ["jarvis", "typed"])
+    for kept in (store, KeywordStore(tmp_path / "exported.earmark")):
+        again, alone = kept.get("jarvis"), kept.get("typed")
+        assert [take.source for take in again.synthetic] == [take.source for take in voices]
+        assert again.verifier is not None
+        np.testing.assert_array_equal(again.synthetic_parts, one.synthetic_parts)
+        np.testing.assert_array_equal(again.verifier.synthetic_parts, unit_rows(3, 7))
+        assert (alone.takes, len(alone.synthetic), alone.embeddings.shape) == ((), 3, (0, 8))
+        np.testing.assert_allclose(alone.part_prototypes, typed.part_prototypes, atol=1e-6)
+
+
+def test_a_keyword_needs_takes_or_synthetic_takes():
+    one = keyword()
+    with pytest.raises(InputError, match="embeddings"):
+        replace(one, takes=(), embeddings=one.embeddings[:0], parts=unit_rows(2, 7)[:0])
+    with pytest.raises(InputError, match="synthetic"):
+        replace(one, synthetic=one.takes)

@@ -125,6 +125,7 @@ def enroll_files(
     known: Any,
     rate: float | None,
     *,
+    synthetic: "Sequence[Take]" = (),
     force: bool = False,
 ) -> Any:
     """Enroll recordings, or add them to a known keyword or speaker, and print the table of takes.
@@ -136,18 +137,22 @@ def enroll_files(
     from earmark.spotting.takes import TakeWarning
 
     paths = recordings_of(files)
-    chosen = {} if rate is None else {kind.rate_name: rate}
+    chosen: dict[str, Any] = {} if rate is None else {kind.rate_name: rate}
+    if synthetic:
+        chosen["synthetic"] = synthetic
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", TakeWarning)  # the table shows the remarks
         if known is not None:
             enrolled = kind.extend(known, paths, encoder=encoder, **chosen)
         else:
             enrolled = kind.enroll(name, paths, encoder=encoder, **chosen)
-    doubts = [doubt for take in enrolled.takes[-len(paths) :] for doubt in take.doubts]
+    new = enrolled.takes[len(enrolled.takes) - len(paths) :]
+    doubts = [doubt for take in new for doubt in take.doubts]
     asks = sys.stdin.isatty()
     if doubts and not force and not asks:
         raise InputError(f"{'; '.join(doubts)}; nothing was saved, --force saves all takes")
-    print_takes(enrolled.takes)
+    if enrolled.takes:
+        print_takes(enrolled.takes)
     if doubts and not force and not typer.confirm("Save these takes all the same?"):
         raise InputError("nothing was saved: leave out the takes with remarks, or record them again")
     return enrolled

@@ -28,7 +28,7 @@ def rerank(hits: Sequence[Hit], query: Query, verifier: Verifier, *, most: int =
     """
     if not query.takes:
         return list(hits)
-    embedded = embed_with_verifier(query.takes, (), verifier)
+    embedded = embed_with_verifier(query.takes, verifier)
     places: dict[str, list[int]] = {}
     for place, hit in enumerate(hits[:most]):
         places.setdefault(hit.file, []).append(place)

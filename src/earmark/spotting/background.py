@@ -138,9 +138,7 @@ def with_threshold(
     if background is not None:
         events = find_events(keyword, encoder, background, settings, progress=progress)
         tail = fit_tail(events.scores, background.hours)
-        takes = None
-        if keyword.parts is not None and len(keyword.parts) > 1:
-            takes = take_scores(keyword.parts, keyword.duration_s)
+        takes = take_scores(keyword)
         if verify and background.recording is not None:
             keyword = with_verifier(keyword)
             # The room has no part in it: the scale compares both stages in the same audio.

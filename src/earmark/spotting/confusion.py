@@ -51,7 +51,7 @@ def similar_keywords(keyword: Keyword, others: Sequence[Keyword], encoder: Encod
         encoder: of the keyword.
     """
     settings, found = DetectorSettings(), []
-    own = [take_frames(take, encoder) for take in keyword.takes]
+    own = [take_frames(take, encoder) for take in keyword.takes or keyword.synthetic]
 
     def triggers(scorer: Keyword, takes: Sequence[TakeFrames]) -> bool:
         hits = [framed.score(scorer, encoder, settings) >= scorer.threshold for framed in takes]
@@ -60,7 +60,7 @@ def similar_keywords(keyword: Keyword, others: Sequence[Keyword], encoder: Encod
     for other in others:
         if fold(other.name) == fold(keyword.name):
             continue
-        theirs = [take_frames(take, encoder) for take in other.takes]
+        theirs = [take_frames(take, encoder) for take in other.takes or other.synthetic]
         is_comparable = other.encoder == keyword.encoder and other.parts is not None
         if triggers(keyword, theirs) or (is_comparable and triggers(other, own)):
             found.append(other.name)

@@ -65,9 +65,13 @@ class Enrolled:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "name", clean_name(self.name, of=self.noun))
-        if self.embeddings.ndim != 2 or not self.embeddings.size or not np.isfinite(self.embeddings).all():
+        if self.embeddings.ndim != 2 or self._is_empty or not np.isfinite(self.embeddings).all():
             shape = self.embeddings.shape
             raise InputError(f"{self.noun} '{self.name}': embeddings must be finite, shape (k, d), not {shape}")
+
+    @property
+    def _is_empty(self) -> bool:
+        return not self.embeddings.size
 
     @property
     def prototype(self) -> NDArray[np.float32]:

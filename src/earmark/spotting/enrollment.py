@@ -24,13 +24,22 @@ from earmark.spotting.keyword import (
     find_word,
     remark_outliers,
     with_negatives,
+    with_synthetic,
     with_verifier,
     word_length_s,
 )
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.parts import WHOLE
 from earmark.spotting.speaker import Speaker, embed_voices, find_voice, remark_voices
-from earmark.spotting.takes import EnrollmentError, TakeLabel, TakeWarning, audio_list, take_labels, warn_of_remarks
+from earmark.spotting.takes import (
+    EnrollmentError,
+    Take,
+    TakeLabel,
+    TakeWarning,
+    audio_list,
+    take_labels,
+    warn_of_remarks,
+)
 from earmark.spotting.word_remarks import remark_words
 
 if TYPE_CHECKING:
@@ -46,8 +55,9 @@ FALSE_ACCEPTS = 0.05
 
 def enroll(
     name: str,
-    takes: Sequence[AudioInput] | AudioInput,
+    takes: Sequence[AudioInput] | AudioInput = (),
     *,
+    synthetic: Sequence[Take] = (),
     encoder: Encoder | None = None,
     sources: Sequence[str] = (),
     false_alarms_per_hour: float = FALSE_ALARMS_PER_HOUR,
@@ -63,7 +73,8 @@ def enroll(
 
     Args:
         name: of the keyword; need not be the word.
-        takes: waves of shape (n,), 16 kHz, or paths; each at most 30 s.
+        takes: waves of shape (n,), 16 kHz, or paths; each at most 30 s. None are needed with synthetic takes.
+        synthetic: the typed word in synthetic voices, from `synthesize_takes`. Together they count as 1.5 takes.
         encoder: the shipped one by default.
         sources: origin of each take, kept and used in messages; the paths by default.
         false_alarms_per_hour: expected rate in audio without the word; sets the keyword's threshold.
@@ -87,19 +98,20 @@ def enroll(
         TakeWarning: once for each remark on a take, and where the keyword will rarely be detected.
     """
     name, given = clean_name(name), audio_list(takes)
-    if not given:
-        raise EnrollmentError(f"{name}: no takes; record the word one to ten times")
+    if not given and not synthetic:
+        raise EnrollmentError(f"{name}: no takes; record the word one to ten times, or type it: earmark enroll --say")
     encoder = _encoder(encoder)
     point = operating_point(encoder, false_alarms_per_hour, FALSE_ALARMS_PER_HOUR)
     labels = take_labels(name, given, sources)
-    keyword = _keyword(name, given, labels, encoder, point, only_speaker)
+    keyword = _keyword(name, given, labels, synthetic, encoder, point, only_speaker)
     return _remarked(_calibrated(keyword, encoder, point, background, verify, progress), labels)
 
 
 def extend(
     keyword: Keyword,
-    takes: Sequence[AudioInput] | AudioInput,
+    takes: Sequence[AudioInput] | AudioInput = (),
     *,
+    synthetic: Sequence[Take] = (),
     encoder: Encoder | None = None,
     sources: Sequence[str] = (),
     false_alarms_per_hour: float | None = None,
@@ -112,6 +124,7 @@ def extend(
     Args:
         keyword: made with any encoder; its speaker restriction and negatives stay.
         takes: the new takes, as in `enroll`.
+        synthetic: take the place of the keyword's synthetic takes, which stay by default.
         encoder: embeds all takes; the shipped one by default.
         sources: origin of each new take.
         false_alarms_per_hour: as in `reembed`.
@@ -130,7 +143,8 @@ def extend(
     point = _operating_point(keyword, encoder, false_alarms_per_hour)
     labels = take_labels(keyword.name, given, sources, keyword.takes)
     every = [*(take.wave for take in keyword.takes), *given]
-    longer = _keyword(keyword.name, every, labels, encoder, point, keyword.only_speaker)
+    spoken = synthetic or keyword.synthetic
+    longer = _keyword(keyword.name, every, labels, spoken, encoder, point, keyword.only_speaker)
     longer = replace(longer, calibration=_known_calibration(keyword, encoder))
     longer = with_negatives(longer, keyword.negatives, encoder)
     return _remarked(_calibrated(longer, encoder, point, background, verify, progress), labels)
@@ -161,7 +175,7 @@ def reembed(
     parts = embed_words(keyword.takes, encoder)
     known = replace(keyword, calibration=_known_calibration(keyword, encoder))
     changed = replace(with_embeddings(known, parts[:, WHOLE], encoder, point), parts=parts, verifier=None)
-    changed = with_negatives(changed, keyword.negatives, encoder)
+    changed = with_negatives(with_synthetic(changed, keyword.synthetic, encoder), keyword.negatives, encoder)
     return _calibrated(changed, encoder, point, background, verify, progress)
 
 
@@ -280,6 +294,7 @@ def _keyword(
     name: str,
     given: Sequence[AudioInput],
     labels: Sequence[TakeLabel],
+    synthetic: Sequence[Take],
     encoder: Encoder,
     point: OperatingPoint,
     only_speaker: str | None,
@@ -297,7 +312,9 @@ def _keyword(
         threshold=point.threshold,
         encoder=encoder.fingerprint,
         rate=point.rate,
-        duration_s=word_length_s(found),
+        duration_s=word_length_s(found, synthetic),
+        synthetic=tuple(synthetic),
+        synthetic_parts=embed_words(synthetic, encoder) if synthetic else None,
         only_speaker=only_speaker,
     )
 

@@ -64,12 +64,12 @@ def with_expectations(keyword: Keyword, encoder: Encoder, settings: DetectorSett
         second = replace(
             second,
             expected_misses=joint_misses(keyword, second),
-            logistic=detection_probability([second.tail], len(keyword.takes), JOINT_MARGIN, JOINT_CERTAINTY),
+            logistic=detection_probability([second.tail], keyword.take_weight, JOINT_MARGIN, JOINT_CERTAINTY),
         )
     changed = replace(
         keyword.calibration,
         expected_misses=expected_misses(keyword, encoder, tails[0], settings) if tails else None,
-        logistic=detection_probability(tails, len(keyword.takes)) if tails else None,
+        logistic=detection_probability(tails, keyword.take_weight) if tails else None,
         verifier=second,
     )
     return replace(keyword, calibration=changed)
@@ -126,7 +126,7 @@ def _without(keyword: Keyword, number: int) -> Keyword:
         takes=takes,
         parts=parts,
         embeddings=parts[:, WHOLE],
-        duration_s=word_length_s(takes),
+        duration_s=word_length_s(takes, keyword.synthetic),
         verifier=None if keyword.verifier is None else keyword.verifier.without(number),
     )
 
@@ -158,13 +158,13 @@ def misses_with(misses: float, count: int, more: int) -> float:
 
 
 def detection_probability(
-    tails: Sequence[BackgroundTail], takes: int, margin: float = MARGIN, certainty: float = CERTAINTY
+    tails: Sequence[BackgroundTail], takes: float, margin: float = MARGIN, certainty: float = CERTAINTY
 ) -> Logistic:
     """The probability that a detection is right, by its score, if the word is spoken once an hour.
 
     Args:
         tails: of the backgrounds whose mean rate counts.
-        takes: their number.
+        takes: their weight, the number of recordings.
         margin: where the probability is 0.5 with many takes, above the reference.
         certainty: its steepness there.
     """

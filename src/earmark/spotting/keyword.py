@@ -13,14 +13,15 @@ from numpy.typing import NDArray
 from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave
 from earmark.core.errors import InputError
 from earmark.core.names import clean_name
-from earmark.core.vectors import unit, unit_mean
+from earmark.core.vectors import unit
 from earmark.spotting.agreement import Agreement
 from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.negative import Negative
-from earmark.spotting.parts import SHORTEST, WHOLE, PartRules, embed_parts
+from earmark.spotting.parts import SHORTEST, SPANS, WHOLE, PartRules, embed_parts
 from earmark.spotting.second_stage import VerifierEmbeddings, embed_with_verifier, joint_score, second_take_scores
 from earmark.spotting.speech import find_speech
+from earmark.spotting.synthetic import mean_length_s, mean_parts, means_of_others, weight
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, read_take
 from earmark.spotting.word_remarks import LONGEST_S
 
@@ -48,7 +49,9 @@ class Keyword(Enrolled):
         calibration: where the threshold comes from, and what the scores mean.
         negatives: audio that must not trigger it.
         negative_parts: embeddings of the parts of the negatives, shape (n, 7, d), as `parts`.
-        verifier: embeddings of the takes and negatives by the verifier; None where it does not verify the keyword.
+        synthetic: takes of the typed word in synthetic voices, see `earmark.spotting.synthetic`.
+        synthetic_parts: embeddings of their parts, shape (s, 7, d), as `parts`.
+        verifier: embeddings of all of these by the verifier; None where it does not verify the keyword.
     """
 
     duration_s: float
@@ -57,26 +60,33 @@ class Keyword(Enrolled):
     calibration: KeywordCalibration = field(default_factory=KeywordCalibration)
     negatives: tuple[Negative, ...] = ()
     negative_parts: Floats | None = None
+    synthetic: tuple[Take, ...] = ()
+    synthetic_parts: Floats | None = None
     verifier: VerifierEmbeddings | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.only_speaker is not None:
             object.__setattr__(self, "only_speaker", clean_name(self.only_speaker, of="speaker"))
-        if len(self.negatives) != (0 if self.negative_parts is None else len(self.negative_parts)):
-            raise InputError(f"keyword '{self.name}': {len(self.negatives)} negatives need as many rows of embeddings")
-        verified = self.verifier
-        if verified is not None and (len(verified.parts), len(verified.negative_parts)) != (
-            len(self.takes),
-            len(self.negatives),
-        ):
-            raise InputError(
-                f"keyword '{self.name}': the verifier needs a row of embeddings for each take and negative"
-            )
+        counts = [len(takes) for takes in (self.takes, self.negatives, self.synthetic)]
+        for count, rows in zip(counts[1:], (self.negative_parts, self.synthetic_parts), strict=True):
+            if count != (0 if rows is None else len(rows)):
+                raise InputError(f"keyword '{self.name}': {count} negatives or synthetic takes need as many embeddings")
+        if self.verifier is not None and counts != [len(rows) for rows in self.verifier.every]:
+            raise InputError(f"keyword '{self.name}': the verifier needs embeddings of each take and negative")
+
+    @property
+    def _is_empty(self) -> bool:
+        return super()._is_empty and not self.synthetic
+
+    @property
+    def prototype(self) -> Floats:
+        """The mean embedding of the whole word over all takes, scaled to unit length; shape (d,)."""
+        return super().prototype if self.parts is None else self.part_prototypes[WHOLE]
 
     @property
     def part_prototypes(self) -> Floats:
-        """The mean embedding of each part over the takes, scaled to unit length; shape (7, d).
+        """The mean embedding of each part over all takes, scaled to unit length; shape (7, d).
 
         Raises:
             InputError: an earlier version enrolled the keyword, without parts.
@@ -86,29 +96,30 @@ class Keyword(Enrolled):
                 f"keyword {self.name!r} was enrolled by an earlier version; convert it: earmark keywords reembed "
                 f"{shlex.quote(self.name)}"
             )
-        return np.stack([unit_mean(part) for part in self.parts.swapaxes(0, 1)])
+        return mean_parts(self.parts, self.synthetic_parts)
+
+    @property
+    def take_weight(self) -> float:
+        """Weight of all takes, in recordings."""
+        return weight(len(self.takes), len(self.synthetic))
 
 
-def take_scores(parts: Floats, duration_s: float) -> Floats:
-    """Score of each take against the prototypes of the others.
-
-    Args:
-        parts: of at least two takes, shape (k, 7, d).
-        duration_s: length of the word.
-
-    Returns:
-        Shape (k,).
-    """
-    others = unit(parts.sum(axis=0) - parts)
+def take_scores(keyword: Keyword) -> Floats | None:
+    """Score of each take against the prototypes of the others, shape (k,); None for one take, or without parts."""
+    parts = keyword.parts
+    if parts is None or len(parts) < 2:
+        return None
+    others = means_of_others(parts, keyword.synthetic_parts)
     similarity = np.einsum("kpd,kpd->pk", parts, others)
-    return PartRules.of([duration_s], [len(parts) - 1]).combine(similarity[..., None])[:, 0]
+    rules = PartRules.of([keyword.duration_s], [keyword.take_weight - 1])
+    return rules.combine(similarity[..., None])[:, 0]
 
 
 def joint_take_scores(keyword: Keyword) -> Floats | None:
     """As `take_scores`, by both stages; None for a keyword without the embeddings of one stage, or with one take."""
-    if keyword.parts is None or keyword.verifier is None or len(keyword.takes) < 2:
+    first = take_scores(keyword)
+    if first is None or keyword.verifier is None:
         return None
-    first = take_scores(keyword.parts, keyword.duration_s)
     second = second_take_scores(keyword.verifier, keyword.duration_s)
     return np.array([joint_score(*pair) for pair in zip(first.tolist(), second.tolist(), strict=True)], np.float32)
 
@@ -161,6 +172,8 @@ def embed_words(takes: Sequence[Take], encoder: Encoder, frames: Sequence[Floats
         frames: of each take, shape (t, width), where they are known.
     """
     known = [encoder.frames(take.wave) for take in takes] if frames is None else frames
+    if not takes:
+        return np.zeros((0, len(SPANS), encoder.dimension), np.float32)
     return np.stack([_embed_word(take, encoder, own) for take, own in zip(takes, known, strict=True)])
 
 
@@ -168,6 +181,14 @@ def with_negatives(keyword: Keyword, negatives: Sequence[Negative], encoder: Enc
     """The keyword with these negatives, embedded with its encoder, in place of its own."""
     parts = embed_words(negatives, encoder) if negatives else None
     changed = replace(keyword, negatives=tuple(negatives), negative_parts=parts, verifier=None)
+    return changed if keyword.verifier is None else with_verifier(changed)
+
+
+def with_synthetic(keyword: Keyword, synthetic: Sequence[Take], encoder: Encoder) -> Keyword:
+    """The keyword with these synthetic takes, embedded with its encoder, in place of its own."""
+    parts = embed_words(synthetic, encoder) if synthetic else None
+    length_s = word_length_s(keyword.takes, synthetic)
+    changed = replace(keyword, synthetic=tuple(synthetic), synthetic_parts=parts, duration_s=length_s, verifier=None)
     return changed if keyword.verifier is None else with_verifier(changed)
 
 
@@ -184,8 +205,10 @@ def with_verifier(keyword: Keyword) -> Keyword:
     from earmark.models.verifier import shipped_verifier
 
     verifier = shipped_verifier()
-    embedded = None if verifier is None else embed_with_verifier(keyword.takes, keyword.negatives, verifier)
-    return replace(keyword, verifier=embedded)
+    if verifier is None:
+        return replace(keyword, verifier=None)
+    others = {"negatives": keyword.negatives, "synthetic": keyword.synthetic}
+    return replace(keyword, verifier=embed_with_verifier(keyword.takes, verifier, **others))
 
 
 def _embed_word(take: Take, encoder: Encoder, frames: Floats) -> Floats:
@@ -194,12 +217,18 @@ def _embed_word(take: Take, encoder: Encoder, frames: Floats) -> Floats:
     return embed_parts(encoder, frames, stop, length)
 
 
-def word_length_s(takes: Sequence[Take]) -> float:
-    """Mean length of the word, in seconds, without takes that differ from the median by more than a factor 1.5."""
+def word_length_s(takes: Sequence[Take], synthetic: Sequence[Take] = ()) -> float:
+    """Mean length of the word, in seconds, without takes that differ from the median by more than a factor 1.5.
+
+    Args:
+        takes: recordings; none only where there are synthetic takes.
+        synthetic: synthetic takes, which have a weight of their own.
+    """
     lengths_s = [take.end_s - take.start_s for take in takes]
-    middle = float(np.median(lengths_s))
-    mean = np.mean([length for length in lengths_s if middle / 1.5 <= length <= middle * 1.5] or [middle])
-    return float(np.clip(mean, SHORTEST_WINDOW_S, LONGEST_S))
+    if lengths_s:
+        middle = float(np.median(lengths_s))
+        lengths_s = [length for length in lengths_s if middle / 1.5 <= length <= middle * 1.5] or [middle]
+    return float(np.clip(mean_length_s(lengths_s, synthetic), SHORTEST_WINDOW_S, LONGEST_S))
 
 
 def remark_outliers(keyword: Keyword, labels: Sequence[TakeLabel]) -> list[Take]:
@@ -214,13 +243,11 @@ def remark_outliers(keyword: Keyword, labels: Sequence[TakeLabel]) -> list[Take]
 
 def _outliers(keyword: Keyword) -> list[tuple[int, float]]:
     """Index and similarity of each outlier."""
-    parts = keyword.parts
-    if parts is None or len(parts) < 3:
+    parts, scores = keyword.parts, take_scores(keyword)
+    if parts is None or scores is None or len(parts) < 3:
         return []
     # Each take against the prototypes of the others.
-    similarities = np.sum(parts * unit(parts.sum(axis=0) - parts), axis=2)
-    scores = PartRules.of([keyword.duration_s], [len(parts) - 1]).combine(similarities.T[..., None])[:, 0]
-    whole = similarities[:, WHOLE]
+    whole = np.sum(parts * unit(parts.sum(axis=0) - parts), axis=2)[:, WHOLE]
     middle = np.median(whole)
     deviation = max(1.4826 * float(np.median(np.abs(whole - middle))), SMALLEST_DEVIATION)
     is_odd = (whole < middle - OUTLIER_DEVIATIONS * deviation) & (scores < keyword.threshold)

@@ -77,7 +77,7 @@ def mark_false(
         if not found:
             break
     lost = lost_takes(known, keyword)
-    if found or 2 * len(lost) >= len(keyword.takes):
+    if found or 2 * len(lost) >= max(1, len(keyword.takes)):
         problem = f"takes {', '.join(map(str, lost))} would be missed" if lost else "it would still be detected"
         raise InputError(
             f"the recording resembles the takes of {keyword.name!r} too much: {problem}; check that it does not "
@@ -101,7 +101,7 @@ def _window_scores(keyword: Keyword) -> list[float]:
         return []
     negatives = np.zeros((0, *keyword.parts.shape[1:])) if keyword.negative_parts is None else keyword.negative_parts
     references = np.concatenate([keyword.part_prototypes[None], negatives])
-    rules = PartRules.of([keyword.duration_s] * len(references), [len(keyword.takes)] * len(references))
+    rules = PartRules.of([keyword.duration_s] * len(references), [keyword.take_weight] * len(references))
     # Shape (7, k, references): the same part of each take and each reference.
     similarity = np.einsum("kpd,rpd->pkr", keyword.parts, references).astype(np.float32)
     scores = rules.combine(similarity)
@@ -171,7 +171,7 @@ def drop_take(
         InputError: there is no such take, or no other one.
     """
     _check_number(number, len(keyword.takes), f"takes of {keyword.name!r}")
-    if len(keyword.takes) == 1:
+    if len(keyword.takes) == 1 and not keyword.synthetic:
         raise InputError(f"{keyword.name!r} has no other take; enroll it again, or remove it")
     takes = [take for place, take in enumerate(keyword.takes, start=1) if place != number]
     return _with_takes(keyword, takes, encoder, background, progress)
@@ -219,7 +219,7 @@ def _with_takes(
         embeddings=parts[:, WHOLE],
         parts=parts,
         encoder=encoder.fingerprint,
-        duration_s=word_length_s(takes),
+        duration_s=word_length_s(takes, keyword.synthetic),
         verifier=None,
     )
     if keyword.rate is None:

@@ -57,8 +57,8 @@ class PartRules:
     half_allowance: Floats
 
     @classmethod
-    def of(cls, durations_s: Sequence[float], takes: Sequence[int]) -> PartRules:
-        """The rules of keywords of these lengths in seconds, from these numbers of takes."""
+    def of(cls, durations_s: Sequence[float], takes: Sequence[float]) -> PartRules:
+        """The rules of keywords of these lengths in seconds, and of takes of these weights, in recordings."""
         lengths_s = np.asarray(durations_s, np.float32)
         ramp = (lengths_s - _QUARTERS_FROM_S) / (_QUARTERS_FULL_S - _QUARTERS_FROM_S)
         weight = _QUARTERS_WEIGHT * np.clip(ramp, 0, 1)

@@ -43,7 +43,7 @@ class Windows:
         self._owners: Ints = np.array([place for place, _ in negatives], np.int64)
         columns = [*keywords, *(keywords[place] for place, _ in negatives)]
         durations_s = [keyword.duration_s for keyword in columns]
-        self._rules = PartRules.of(durations_s, [len(keyword.takes) for keyword in columns])
+        self._rules = PartRules.of(durations_s, [keyword.take_weight for keyword in columns])
         # Shape (7, d, columns): each part of a window is compared with the same part of its keyword or negative.
         references = [*(keyword.part_prototypes for keyword in keywords), *(parts for _, parts in negatives)]
         self._references = np.stack(references, axis=-1).astype(np.float64)

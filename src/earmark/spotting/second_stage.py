@@ -16,11 +16,12 @@ from numpy.typing import NDArray
 
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.core.errors import warn_user
-from earmark.core.vectors import unit, unit_mean
+from earmark.core.vectors import unit
 from earmark.spotting.negative import discounted
 from earmark.spotting.parts import QUARTERS, SHORTEST, WHOLE, part_borders
 from earmark.spotting.peaks import Peak
 from earmark.spotting.recent_audio import MARGIN_S, RecentAudio
+from earmark.spotting.synthetic import mean_parts, means_of_others
 from earmark.spotting.takes import Take
 
 if TYPE_CHECKING:
@@ -53,11 +54,13 @@ class VerifierEmbeddings:
         fingerprint: of the verifier.
         parts: of the word of each take, shape (k, 7, d), rows of unit length, in the order of `parts.SPANS`.
         negative_parts: of the negatives, shape (n, 7, d).
+        synthetic_parts: of the synthetic takes, shape (s, 7, d).
     """
 
     fingerprint: str
     parts: Floats
     negative_parts: Floats
+    synthetic_parts: Floats
 
     def without(self, number: int) -> VerifierEmbeddings:
         """The embeddings without one of the takes, by its number from 0."""
@@ -66,15 +69,21 @@ class VerifierEmbeddings:
     @property
     def references(self) -> Floats:
         """The mean of the takes, then the negatives; shape (1 + n, 7, d)."""
-        mean = np.stack([unit_mean(part) for part in self.parts.swapaxes(0, 1)])
-        return np.concatenate([mean[None], self.negative_parts])
+        return np.concatenate([mean_parts(self.parts, self.synthetic_parts)[None], self.negative_parts])
+
+    @property
+    def every(self) -> tuple[Floats, Floats, Floats]:
+        """The embeddings of the takes, of the negatives, and of the synthetic takes."""
+        return self.parts, self.negative_parts, self.synthetic_parts
 
 
-def embed_with_verifier(takes: Sequence[Take], negatives: Sequence[Take], verifier: Verifier) -> VerifierEmbeddings:
-    """Embed the words of takes and negatives."""
-    parts = [_embed_word(take, verifier) for take in (*takes, *negatives)]
-    stacked = np.stack(parts)
-    return VerifierEmbeddings(verifier.fingerprint, stacked[: len(takes)], stacked[len(takes) :])
+def embed_with_verifier(
+    takes: Sequence[Take], verifier: Verifier, *, negatives: Sequence[Take] = (), synthetic: Sequence[Take] = ()
+) -> VerifierEmbeddings:
+    """Embed the words of takes, negatives and synthetic takes."""
+    parts = np.stack([_embed_word(take, verifier) for take in (*takes, *negatives, *synthetic)])
+    ends = np.cumsum([len(takes), len(negatives)])
+    return VerifierEmbeddings(verifier.fingerprint, *np.split(parts, ends))
 
 
 def _embed_word(take: Take, verifier: Verifier) -> Floats:
@@ -125,9 +134,8 @@ def joint_score(first: float, second: float) -> float:
 
 def second_take_scores(embedded: VerifierEmbeddings, duration_s: float) -> Floats:
     """Score of each take against the means of the others, without the limit of the worst quarter; shape (k,)."""
-    parts = embedded.parts
-    others = unit(parts.sum(axis=0) - parts)
-    return _mean(np.einsum("kpd,kpd->pk", parts, others), duration_s)
+    others = means_of_others(embedded.parts, embedded.synthetic_parts)
+    return _mean(np.einsum("kpd,kpd->pk", embedded.parts, others), duration_s)
 
 
 def _mean(similarity: Floats, duration_s: float) -> Floats:

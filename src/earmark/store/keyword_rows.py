@@ -22,6 +22,8 @@ from earmark.spotting.second_stage import VerifierEmbeddings
 from earmark.store.near_miss_rows import NearMissRow, near_miss_rows
 from earmark.store.serialization import TakeRow, as_bytes, as_matrix, insert_takes, read_takes, take_rows, text_of
 
+Floats = NDArray[np.float32]
+
 DETECTOR, VERIFIER = "detector", "verifier"
 """The stages: one scores a stream, the other one candidates."""
 
@@ -32,6 +34,7 @@ class KeywordRows:
 
     keyword: Keyword
     takes: Sequence[TakeRow]
+    synthetic: Sequence[TakeRow]
     negatives: Sequence[tuple[bytes, float, float, str, str]]
     near_misses: Sequence[NearMissRow] = ()
 
@@ -42,7 +45,8 @@ class KeywordRows:
             (pack(one.wave), float(one.start_s), float(one.end_s), text_of(one.source), one.created)
             for one in keyword.negatives
         ]
-        return cls(keyword, take_rows(keyword.takes), negatives, near_miss_rows(near_misses))
+        takes, synthetic = take_rows(keyword.takes), take_rows(keyword.synthetic)
+        return cls(keyword, takes, synthetic, negatives, near_miss_rows(near_misses))
 
 
 def insert_keyword(connection: sqlite3.Connection, path: Path, rows: KeywordRows, change: str = "") -> int:
@@ -71,6 +75,7 @@ def insert_keyword(connection: sqlite3.Connection, path: Path, rows: KeywordRows
     assert key is not None
     _insert_embeddings(connection, key, keyword)
     insert_takes(connection, "take", "keyword", key, rows.takes)
+    insert_takes(connection, "synthetic_take", "keyword", key, rows.synthetic)
     connection.executemany(
         "INSERT INTO negative (keyword, sound, start_s, end_s, source, created) VALUES (?, ?, ?, ?, ?, ?)",
         [(key, *negative) for negative in rows.negatives],
@@ -87,7 +92,7 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
         (folded,),
     ).fetchone()
     try:
-        embeddings, parts, negative_parts = _read_embeddings(connection, key, encoder)
+        embeddings, parts, negative_parts, synthetic_parts = _read_embeddings(connection, key, encoder)
         return Keyword(
             name=name,
             takes=read_takes(connection, "take", "keyword", key),
@@ -102,6 +107,8 @@ def read_keyword(connection: sqlite3.Connection, folded: str, path: Path) -> Key
             calibration=_calibration(calibration),
             negatives=_read_negatives(connection, key),
             negative_parts=negative_parts,
+            synthetic=read_takes(connection, "synthetic_take", "keyword", key),
+            synthetic_parts=synthetic_parts,
             verifier=_read_verifier(connection, key),
         )
     except (ValueError, TypeError, KeyError) as error:
@@ -114,11 +121,13 @@ def is_kept_keyword(connection: sqlite3.Connection, known: Keyword) -> bool:
     kept = connection.execute(
         "SELECT created, encoder, threshold, false_alarms_per_hour,"
         " (SELECT count(*) FROM take WHERE take.keyword = keyword.id),"
+        " (SELECT count(*) FROM synthetic_take WHERE synthetic_take.keyword = keyword.id),"
         " (SELECT count(*) FROM negative WHERE negative.keyword = keyword.id)"
         " FROM keyword WHERE folded = ?",
         (fold(known.name),),
     ).fetchone()
-    expected = (known.created, known.encoder, known.threshold, known.rate, len(known.takes), len(known.negatives))
+    counts = len(known.takes), len(known.synthetic), len(known.negatives)
+    expected = (known.created, known.encoder, known.threshold, known.rate, *counts)
     return bool(kept == expected)
 
 
@@ -136,46 +145,55 @@ def _speaker_key(connection: sqlite3.Connection, path: Path, keyword: Keyword) -
 
 def _insert_embeddings(connection: sqlite3.Connection, key: int, keyword: Keyword) -> None:
     parts = keyword.embeddings[:, None] if keyword.parts is None else keyword.parts
-    negatives = b"" if keyword.negative_parts is None else as_bytes(keyword.negative_parts)
-    rows = [(key, DETECTOR, keyword.encoder, parts.shape[2], parts.shape[1], as_bytes(parts), negatives)]
-    if (second := keyword.verifier) is not None:
-        packed = as_bytes(second.parts), as_bytes(second.negative_parts)
-        rows.append((key, VERIFIER, second.fingerprint, second.parts.shape[2], second.parts.shape[1], *packed))
+    none = parts[:0]
+    stages = [(DETECTOR, keyword.encoder, parts, keyword.negative_parts, keyword.synthetic_parts)]
+    if keyword.verifier is not None:
+        stages.append((VERIFIER, keyword.verifier.fingerprint, *keyword.verifier.every))
     connection.executemany(
-        "INSERT INTO embedding (keyword, stage, encoder, dimension, parts, takes, negatives)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?)",
-        rows,
+        "INSERT INTO embedding (keyword, stage, encoder, dimension, parts, takes, negatives, synthetic)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        [
+            (
+                *(key, stage, encoder, takes.shape[2], takes.shape[1]),
+                *(as_bytes(none if rows is None else rows) for rows in (takes, negatives, synthetic)),
+            )
+            for stage, encoder, takes, negatives, synthetic in stages
+        ],
     )
 
 
 def _read_embeddings(
     connection: sqlite3.Connection, key: int, encoder: str
-) -> tuple[NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.float32] | None]:
-    """Embeddings of the whole words, of their parts, and of the parts of the negatives; None where there are none."""
-    found = connection.execute(
-        "SELECT dimension, parts, takes, negatives FROM embedding WHERE keyword = ? AND stage = ? AND encoder = ?",
-        (key, DETECTOR, encoder),
-    ).fetchone()
+) -> tuple[Floats, Floats | None, Floats | None, Floats | None]:
+    """Embeddings of the whole words, and of the parts of takes, negatives and synthetic takes; None without them."""
+    found = _read_stage(connection, key, DETECTOR, encoder)
     if found is None:
         raise ValueError("its embeddings are missing")
-    dimension, count, takes, negatives = found
-    vectors = as_matrix(takes, dimension).reshape(-1, count, dimension)
-    marked = as_matrix(negatives, dimension).reshape(-1, count, dimension)
-    if count != len(SPANS):
-        return vectors[:, 0], None, None
-    return vectors[:, 0], vectors, marked if len(marked) else None
+    _, takes, negatives, synthetic = found
+    if takes.shape[1] != len(SPANS):
+        return takes[:, 0], None, None, None
+    return takes[:, 0], takes, negatives if len(negatives) else None, synthetic if len(synthetic) else None
 
 
 def _read_verifier(connection: sqlite3.Connection, key: int) -> VerifierEmbeddings | None:
+    found = _read_stage(connection, key, VERIFIER)
+    return None if found is None else VerifierEmbeddings(*found)
+
+
+def _read_stage(
+    connection: sqlite3.Connection, key: int, stage: str, encoder: str | None = None
+) -> tuple[str, Floats, Floats, Floats] | None:
+    """Fingerprint of an encoder, and its embeddings of takes, negatives and synthetic takes, shape (n, parts, d)."""
     found = connection.execute(
-        "SELECT encoder, dimension, parts, takes, negatives FROM embedding WHERE keyword = ? AND stage = ?",
-        (key, VERIFIER),
+        "SELECT encoder, dimension, parts, takes, negatives, synthetic FROM embedding"
+        " WHERE keyword = ? AND stage = ? AND encoder = coalesce(?, encoder)",
+        (key, stage, encoder),
     ).fetchone()
     if found is None:
         return None
     fingerprint, dimension, count, *packed = found
-    takes, negatives = (as_matrix(vectors, dimension).reshape(-1, count, dimension) for vectors in packed)
-    return VerifierEmbeddings(fingerprint, takes, negatives)
+    takes, negatives, synthetic = (as_matrix(rows, dimension).reshape(-1, count, dimension) for rows in packed)
+    return fingerprint, takes, negatives, synthetic
 
 
 def _read_negatives(connection: sqlite3.Connection, key: int) -> tuple[Negative, ...]:

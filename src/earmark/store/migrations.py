@@ -140,6 +140,22 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
         # Folders in which clips of detections were kept.
         "CREATE TABLE clip_folder (path TEXT PRIMARY KEY)",
     ),
+    (
+        # The typed word of a keyword in synthetic voices.
+        """
+        CREATE TABLE synthetic_take (
+            id INTEGER PRIMARY KEY,
+            keyword INTEGER NOT NULL REFERENCES keyword ON DELETE CASCADE,
+            sound BLOB NOT NULL,  -- FLAC, 16 kHz, 16 bits
+            start_s REAL NOT NULL,
+            end_s REAL NOT NULL,
+            source TEXT NOT NULL,
+            remarks TEXT NOT NULL  -- a JSON list of strings
+        )
+        """,
+        "CREATE INDEX synthetic_take_keyword ON synthetic_take (keyword)",
+        "ALTER TABLE embedding ADD COLUMN synthetic BLOB NOT NULL DEFAULT x''",  # as takes
+    ),
 )
 
 

@@ -29,6 +29,7 @@ def list_(store: options.Store = None) -> None:
         [
             keyword.name,
             str(len(keyword.takes)),
+            str(len(keyword.synthetic) or "–"),
             str(len(keyword.negatives) or "–"),
             str(count or "–"),
             f"{keyword.duration_s:.2f} s",
@@ -39,7 +40,7 @@ def list_(store: options.Store = None) -> None:
         ]
         for keyword, count in zip(found, near_misses, strict=True)
     ]
-    columns = ["keyword", ">takes", ">negatives", ">near misses", ">length", ">threshold", ">false alarms"]
+    columns = ["keyword", ">takes", ">voices", ">negatives", ">near misses", ">length", ">threshold", ">false alarms"]
     console.print_table([*columns, "encoder", "speaker"], rows)
 
 
@@ -50,7 +51,10 @@ def show(name: options.KeywordName, store: options.Store = None) -> None:
 
     with KeywordStore(store) as kept:
         keyword, near_misses = kept.get(name), kept.near_misses(name)
-    enrolled.print_takes(keyword.takes)
+    if keyword.takes:
+        enrolled.print_takes(keyword.takes)
+    if keyword.synthetic:
+        console.say(f"{len(keyword.synthetic)} synthetic voices speak it: {keyword.synthetic[0].source}, …")
     if keyword.negatives:
         rows = [
             [str(number), one.source or "–", enrolled.span_text(one), one.created]

@@ -208,7 +208,7 @@ class ClipScorer:
         self._keywords, self._encoder, self._verifier = keywords, encoder, verifier
         self._windows = Windows(keywords, encoder, settings.tempos)
         self._smoothing = max(1, round(settings.smoothing_s / encoder.hop_s))
-        self._embedded = [embed_with_verifier(one.takes, (), verifier) for one in keywords] if verifier else []
+        self._embedded = [embed_with_verifier(one.takes, verifier) for one in keywords] if verifier else []
 
     def scores(self, wave: Wave) -> dict[str, float]:
         """Best score of each keyword in a wave, by its name."""
