@@ -84,7 +84,7 @@ def test_scores_compare_the_whole_window_its_quarters_and_its_halves(keywords, e
         assert keyword.parts.shape == (3, 7, encoder.dimension)
         d = keyword.duration_s
         weight = 0.5 * min(1, max(0, (d - 0.6) / 0.3))
-        allowance, few = 2 * max(0, 1 - d), 0.2 / 3
+        allowance, few = 2 * max(0, 1 - d), 0.25 / 3 - 0.05
         raw = np.full(len(frames), -1.0)
         for tempo in (0.7, 0.85, 1.0, 1.2, 1.4):
             length = round(tempo * d / 0.04)

@@ -31,7 +31,7 @@ _QUARTERS_FROM_S, _QUARTERS_FULL_S, _QUARTERS_WEIGHT, _LEAST_WEIGHT = 0.6, 0.9, 
 _STRICT_FROM_S, _ALLOWANCE_PER_S, _LARGEST_ALLOWANCE = 1.0, 2.0, 0.3
 _STRICT_QUARTERS_FROM_S = 1.25
 _QUARTERS_ALLOWANCE, _ALLOWANCE_PER_WEIGHT = 0.2, 0.6
-_ALLOWANCE_OF_ONE_TAKE = 0.2
+_ALLOWANCE_OF_ONE_TAKE, _ENOUGH_TAKES = 0.2, 5
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class PartRules:
     allowance that shrinks to 0 at 1 s, so that a phrase does not fire on one of its words. From 1.25 s on, the worst
     quarter takes the place of the worst half there.
 
-    The fewer takes, the less sure their mean is: both allowances grow by 0.2 / k for a keyword of k takes.
+    The mean of few takes is less sure: both allowances are 0.25 / k - 0.05 larger for a keyword of k < 5 takes.
 
     Attributes:
         weight: weight of the mean of the quarters; that of the whole is 1 - weight.
@@ -67,7 +67,8 @@ class PartRules:
         strict = lengths_s >= _STRICT_QUARTERS_FROM_S
         quarter = np.select([strict, weight >= _LEAST_WEIGHT], [0, quarter], np.inf)
         half = np.where(strict | (half >= _LARGEST_ALLOWANCE), np.inf, half)
-        few = _ALLOWANCE_OF_ONE_TAKE / np.asarray(takes)
+        fewer = np.maximum(0, _ENOUGH_TAKES / np.asarray(takes) - 1) / (_ENOUGH_TAKES - 1)
+        few = _ALLOWANCE_OF_ONE_TAKE * fewer
         return cls(weight.astype(np.float32), (quarter + few).astype(np.float32), (half + few).astype(np.float32))
 
     def combine(self, similarity: Floats) -> Floats:
