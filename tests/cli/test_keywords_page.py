@@ -59,6 +59,6 @@ def test_the_typed_words_on_the_page_are_enrolled(run, stand_in, monkeypatch):
     assert all("espeak-ng_es" in take.source for take in cocina.synthetic)
     monkeypatch.setattr("earmark.models.encoder.load_encoder", lambda _name=None: stand_in)
     _, example = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
-    names: dict = {"earmark": __import__("earmark")}
+    names: dict[str, object] = {"earmark": __import__("earmark")}
     exec(compile(example, "keywords.md", "exec"), names)
-    assert len(names["keyword"].synthetic) == 20
+    assert len(names["keyword"].synthetic) == 20  # type: ignore[attr-defined]
