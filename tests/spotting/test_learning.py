@@ -73,7 +73,7 @@ def test_only_the_given_span_is_marked(rise, kitchen, encoder, tmp_path):
     assert negative.start_s == pytest.approx(1.0, abs=0.01)
     starts = range(40_000, 64_000, 160)
     found = [start for start in starts if np.allclose(kitchen[start : start + 8000], negative.wave[:8000], atol=1e-3)]
-    assert found[0] / 16_000 + 1.0 == pytest.approx(heard(rise, kitchen, encoder)[1].start_s, abs=0.1)
+    assert found[0] / 16_000 + 1.0 == pytest.approx(heard(rise, kitchen, encoder)[1].start_s, abs=0.15)
 
 
 def test_a_near_miss_is_marked_too_but_not_what_resembles_nothing(rise, kitchen, encoder, hush, say):
