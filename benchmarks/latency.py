@@ -22,7 +22,7 @@ from streams_sets import BACKGROUND, PHRASE_CLIPS, Corpora, Place, StreamSet, ph
 
 from earmark import Detector, DetectorSettings, Encoder, Keyword, audio, load_encoder
 from earmark.core.audio import SAMPLE_RATE
-from earmark.spotting.detector import REST
+from earmark.spotting.detector_settings import REST
 from earmark.spotting.peaks import Peak, PeakPicker
 from earmark.spotting.timeline import EncoderGroup, Rows, Timeline, encoder_groups
 

@@ -28,7 +28,7 @@ from earmark import Encoder, EnrollmentError, Keyword, audio, enroll, find_speec
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.spotting.agreement import Span, agree
 from earmark.spotting.background import Background, load_background, with_threshold
-from earmark.spotting.detector import DetectorSettings
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrollment import FALSE_ALARMS_PER_HOUR
 from earmark.spotting.keyword import embed_words, word_length_s
 from earmark.spotting.parts import WHOLE

@@ -13,7 +13,7 @@ from earmark.models.speaker_encoder import SpeakerEncoder as SpeakerEncoder
 from earmark.models.speaker_encoder import load_speaker_encoder as load_speaker_encoder
 from earmark.spotting.detector import Detection as Detection
 from earmark.spotting.detector import Detector as Detector
-from earmark.spotting.detector import DetectorSettings as DetectorSettings
+from earmark.spotting.detector_settings import DetectorSettings as DetectorSettings
 from earmark.spotting.enrollment import enroll as enroll
 from earmark.spotting.enrollment import enroll_speaker as enroll_speaker
 from earmark.spotting.enrollment import extend as extend

@@ -20,8 +20,8 @@ from earmark.models.encoder import load_encoder
 from earmark.models.onnx_model import EncoderError, shipped_file
 from earmark.models.verifier import Verifier, load_verifier, shipped_verifier
 from earmark.spotting.keyword import find_word
-from earmark.spotting.second_stage import embed_with_verifier, second_take_scores, similarity
 from earmark.spotting.takes import TakeLabel
+from earmark.spotting.verifier_scores import embed_with_verifier, second_take_scores, similarity
 
 ROOT = Path(__file__).parents[2]
 LARGEST_BYTES = 10_000_000

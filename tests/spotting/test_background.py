@@ -15,7 +15,8 @@ from earmark.spotting.background import (
     peak_places,
     with_threshold,
 )
-from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.detector import Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrolled import EncoderMismatch
 from earmark.spotting.enrollment import enroll
 from earmark.spotting.keyword import take_scores

@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from earmark.core import audio
 from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
-from earmark.spotting.detector import Detection, Detector, DetectorSettings
+from earmark.spotting.detector import Detection, Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrollment import enroll
 from earmark.spotting.scoring import StreamScorer, Windows
 

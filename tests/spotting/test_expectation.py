@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from earmark.spotting.background import Background, with_threshold
-from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.detector import Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrollment import enroll
 from earmark.spotting.expectation import detection_probability, expected_misses, misses_with
 from earmark.spotting.keyword_calibration import BackgroundTail

@@ -4,7 +4,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.detector import Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrollment import enroll
 from earmark.spotting.rivals import contained
 

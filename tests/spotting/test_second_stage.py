@@ -14,15 +14,17 @@ from hypothesis import strategies as st
 from earmark.core import audio
 from earmark.models import verifier as verifier_module
 from earmark.spotting.background import Background, background_events, read_background, with_threshold
-from earmark.spotting.detector import Detection, Detector, DetectorSettings
+from earmark.spotting.detector import Detection, Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrollment import enroll, extend, reembed
 from earmark.spotting.keyword import Keyword, joint_take_scores, with_negatives
 from earmark.spotting.keyword_calibration import VerifierCalibration
 from earmark.spotting.learning import drop_negative, drop_take, mark_false, set_threshold
 from earmark.spotting.peaks import Peak
 from earmark.spotting.recent_audio import RecentAudio
-from earmark.spotting.second_stage import SecondStage, embed_with_verifier, similarity
+from earmark.spotting.second_stage import SecondStage
 from earmark.spotting.takes import Take
+from earmark.spotting.verifier_scores import embed_with_verifier, similarity
 
 RATE = 60.0
 HOP = 320

@@ -11,9 +11,9 @@ from earmark import audio
 from earmark.core.audio import SAMPLE_RATE, Wave
 from earmark.models.verifier import load_verifier
 from earmark.spotting.recent_audio import MARGIN_S
-from earmark.spotting.second_stage import embed_with_verifier, similarity
 from earmark.spotting.speech import find_speech
 from earmark.spotting.takes import Take
+from earmark.spotting.verifier_scores import embed_with_verifier, similarity
 
 DATA = Path(__file__).parents[2] / ".." / "shared" / "data"
 

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from earmark import demo
 from earmark.models.encoder import load_encoder, shipped_encoder
 from earmark.models.onnx_model import shipped_file
-from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.detector import Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.encoder_choice import choose_encoders
 from earmark.spotting.enrolled import EncoderMismatch
 from earmark.spotting.enrollment import enroll

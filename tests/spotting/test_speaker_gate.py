@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from earmark.core.errors import InputError
-from earmark.spotting.detector import Detector, DetectorSettings
+from earmark.spotting.detector import Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrollment import enroll, enroll_speaker
 from earmark.spotting.recent_audio import RecentAudio
 

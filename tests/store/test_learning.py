@@ -14,9 +14,9 @@ from earmark.spotting.keyword import Keyword
 from earmark.spotting.keyword_calibration import BackgroundTail, KeywordCalibration, Logistic, VerifierCalibration
 from earmark.spotting.near_miss import NearMiss
 from earmark.spotting.negative import Negative
-from earmark.spotting.second_stage import VerifierEmbeddings
 from earmark.spotting.speaker import Speaker
 from earmark.spotting.takes import Take
+from earmark.spotting.verifier_scores import VerifierEmbeddings
 from earmark.store.near_miss_rows import LastDetection
 from earmark.store.store import KeywordNotFound, KeywordStore, NameTaken
 

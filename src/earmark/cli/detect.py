@@ -18,12 +18,15 @@ if TYPE_CHECKING:
     from earmark.cli.detection_plot import PlotSettings
     from earmark.cli.kept_clips import KeptClips
     from earmark.spotting.clips import Clip, ClipRecorder
-    from earmark.spotting.detector import Detection, Detector, DetectorSettings
+    from earmark.spotting.detector import Detection, Detector
+    from earmark.spotting.detector_settings import DetectorSettings
     from earmark.store.near_miss_rows import LastDetection
 
 
 @command(panel="Keywords and voices", example="earmark detect meeting.mp3 --keyword jarvis")
-@options_from("earmark.spotting.detector:DetectorSettings", flags={"tempos": Flag(metavar="FACTOR")}, panel="Detector")
+@options_from(
+    "earmark.spotting.detector_settings:DetectorSettings", flags={"tempos": Flag(metavar="FACTOR")}, panel="Detector"
+)
 @options_from(
     "earmark.cli.kept_clips:KeptClips",
     "clips",

@@ -19,7 +19,7 @@ from earmark.core.errors import EarmarkError
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
     from earmark.models.speaker_encoder import SpeakerEncoder
-    from earmark.spotting.detector import DetectorSettings
+    from earmark.spotting.detector_settings import DetectorSettings
     from earmark.spotting.encoder_choice import EncoderChoice
     from earmark.spotting.enrolled import Enrolled
     from earmark.spotting.keyword import Keyword

@@ -8,7 +8,7 @@ from earmark.models.verifier import Verifier
 from earmark.search.hits import Hit
 from earmark.search.query import Query
 from earmark.spotting.recent_audio import MARGIN_S
-from earmark.spotting.second_stage import embed_with_verifier, joint_score, similarity
+from earmark.spotting.verifier_scores import embed_with_verifier, joint_score, similarity
 
 MOST = 50
 """Number of best hits that are ranked again."""

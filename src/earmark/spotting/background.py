@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from earmark.core.audio import duration_s, read_spans
 from earmark.core.errors import EarmarkError, InputError
 from earmark.core.progress import Progress, no_progress
-from earmark.spotting.detector import DetectorSettings
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.enrolled import check_encoder
 from earmark.spotting.expectation import with_expectations
 from earmark.spotting.frame_cache import cached_frames, compute_frames, file_digest
@@ -30,7 +30,8 @@ from earmark.spotting.keyword_calibration import (
 )
 from earmark.spotting.recent_audio import MARGIN_S
 from earmark.spotting.scoring import score_windows
-from earmark.spotting.second_stage import CANDIDATES_PER_HOUR, joint_score, similarity
+from earmark.spotting.second_stage import CANDIDATES_PER_HOUR
+from earmark.spotting.verifier_scores import joint_score, similarity
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder

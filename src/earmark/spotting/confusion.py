@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from earmark.core.names import fold
-from earmark.spotting.detector import DetectorSettings
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.lexicon import Lexicon, word_scores
 from earmark.spotting.take_frames import TakeFrames, take_frames

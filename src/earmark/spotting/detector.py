@@ -11,16 +11,15 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from pydantic import Field
 
 from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, blocks, duration_s, load
-from earmark.core.config import Settings
 from earmark.core.errors import InputError
 from earmark.core.progress import Progress, no_progress
+from earmark.spotting.detector_settings import REST, DetectorSettings
 from earmark.spotting.encoder_choice import matching_encoders
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.peaks import Peak, PeakPicker
@@ -38,50 +37,6 @@ if TYPE_CHECKING:
     from earmark.spotting.speaker import Speaker
 
 Floats = NDArray[np.float32]
-
-REST = 0.75
-"""Shortest rest of a keyword, relative to its length: a window that contains half of a word may score high too."""
-
-
-class DetectorSettings(Settings):
-    """Detector settings. Times in seconds."""
-
-    tempos: tuple[Annotated[float, Field(gt=0.2, lt=5)], ...] = Field(
-        default=(0.7, 0.85, 1.0, 1.2, 1.4),
-        min_length=1,
-        description="Window lengths, relative to the length of the keyword.",
-    )
-    smoothing_s: float = Field(default=0.12, ge=0, le=1, description="A score is the mean over this time.")
-    rise_per_s: float = Field(
-        default=0.15,
-        ge=-50,
-        le=50,
-        description="A keyword is detected once its score rises by less than this per second, or falls.",
-    )
-    hold_s: float = Field(
-        default=0.3,
-        ge=0,
-        le=2,
-        description="Longest time that a detection waits for a higher score; the usual one where a longer keyword "
-        "contains the word.",
-    )
-    refractory_s: float = Field(
-        default=0.5,
-        ge=0,
-        le=60,
-        description="Time after a score in which the keyword is detected only by a higher one; "
-        f"at least {REST:.0%} of the length of the keyword.",
-    )
-    threshold: float | None = Field(
-        default=None, ge=-1, le=1, description="Threshold of all keywords, instead of their own."
-    )
-    exclusive: bool = Field(
-        default=True,
-        description="Of several keywords in the same audio, report only the one that exceeds its threshold most.",
-    )
-    verify: bool = Field(
-        default=True, description="Score candidates a second time with the verifier, where it is installed."
-    )
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from earmark.spotting.take_frames import take_frames
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.spotting.detector import DetectorSettings
+    from earmark.spotting.detector_settings import DetectorSettings
 
 # Fitted on words that no result is reported on, see docs/decisions/0015. Units are scales of the background's tail.
 ABOVE = 0.3

@@ -19,10 +19,10 @@ from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.keyword_calibration import KeywordCalibration
 from earmark.spotting.negative import Negative
 from earmark.spotting.parts import SHORTEST, SPANS, WHOLE, PartRules, embed_parts
-from earmark.spotting.second_stage import VerifierEmbeddings, embed_with_verifier, joint_score, second_take_scores
 from earmark.spotting.speech import find_speech
 from earmark.spotting.synthetic import mean_length_s, mean_parts, means_of_others, weight
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, read_take
+from earmark.spotting.verifier_scores import VerifierEmbeddings, embed_with_verifier, joint_score, second_take_scores
 from earmark.spotting.word_remarks import LONGEST_S
 
 if TYPE_CHECKING:

@@ -13,7 +13,8 @@ from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave, as_wave, read_part
 from earmark.core.errors import InputError
 from earmark.core.progress import Progress, no_progress
 from earmark.spotting.background import BackgroundChoice, with_threshold
-from earmark.spotting.detector import Detection, Detector, DetectorSettings
+from earmark.spotting.detector import Detection, Detector
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.keyword import Keyword, embed_words, with_negatives, with_verifier, word_length_s
 from earmark.spotting.negative import Negative, discounted
 from earmark.spotting.parts import WHOLE, PartRules

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from earmark.core.progress import Progress, no_progress
-from earmark.spotting.detector import DetectorSettings
+from earmark.spotting.detector_settings import DetectorSettings
 from earmark.spotting.frame_cache import cached_frames
 from earmark.spotting.keyword import Keyword
 from earmark.spotting.scoring import score_frames, word_score

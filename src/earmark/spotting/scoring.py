@@ -16,7 +16,7 @@ from earmark.spotting.parts import SHORTEST, PartRules, part_borders
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.spotting.detector import DetectorSettings
+    from earmark.spotting.detector_settings import DetectorSettings
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]

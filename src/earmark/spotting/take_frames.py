@@ -15,7 +15,7 @@ from earmark.spotting.takes import Take
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.spotting.detector import DetectorSettings
+    from earmark.spotting.detector_settings import DetectorSettings
 
 BEFORE_S, AFTER_S = 1.0, 0.5
 _NOISE = 1e-4

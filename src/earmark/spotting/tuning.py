@@ -23,7 +23,7 @@ from earmark.spotting.near_miss import NearMiss
 
 if TYPE_CHECKING:
     from earmark.models.encoder import Encoder
-    from earmark.spotting.detector import DetectorSettings
+    from earmark.spotting.detector_settings import DetectorSettings
 
 CONTEXT_S = 1.0
 """Audio on each side of a near miss, in seconds."""

@@ -18,7 +18,7 @@ from earmark.spotting.keyword_calibration import BackgroundTail, KeywordCalibrat
 from earmark.spotting.near_miss import NearMiss
 from earmark.spotting.negative import Negative
 from earmark.spotting.parts import SPANS
-from earmark.spotting.second_stage import VerifierEmbeddings
+from earmark.spotting.verifier_scores import VerifierEmbeddings
 from earmark.store.near_miss_rows import NearMissRow, near_miss_rows
 from earmark.store.serialization import TakeRow, as_bytes, as_matrix, insert_takes, read_takes, take_rows, text_of
 

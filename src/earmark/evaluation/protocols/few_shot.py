@@ -200,9 +200,9 @@ class ClipScorer:
     """
 
     def __init__(self, keywords: "Sequence[Keyword]", encoder: "Encoder", verifier: "Verifier | None") -> None:
-        from earmark.spotting.detector import DetectorSettings
+        from earmark.spotting.detector_settings import DetectorSettings
         from earmark.spotting.scoring import Windows
-        from earmark.spotting.second_stage import embed_with_verifier
+        from earmark.spotting.verifier_scores import embed_with_verifier
 
         settings = DetectorSettings()
         self._keywords, self._encoder, self._verifier = keywords, encoder, verifier
@@ -213,7 +213,7 @@ class ClipScorer:
     def scores(self, wave: Wave) -> dict[str, float]:
         """Best score of each keyword in a wave, by its name."""
         from earmark.spotting.scoring import StreamScorer
-        from earmark.spotting.second_stage import frame_similarity, joint_score
+        from earmark.spotting.verifier_scores import frame_similarity, joint_score
 
         scorer, hop_s = StreamScorer(self._windows, self._smoothing), self._encoder.hop_s
         columns = zip(*scorer.push(self._encoder.frames(wave)), strict=True)
