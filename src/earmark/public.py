@@ -15,11 +15,8 @@ from earmark.spotting.detector import Detection as Detection
 from earmark.spotting.detector import Detector as Detector
 from earmark.spotting.detector_settings import DetectorSettings as DetectorSettings
 from earmark.spotting.enrollment import enroll as enroll
-from earmark.spotting.enrollment import enroll_speaker as enroll_speaker
 from earmark.spotting.enrollment import extend as extend
-from earmark.spotting.enrollment import extend_speaker as extend_speaker
 from earmark.spotting.enrollment import reembed as reembed
-from earmark.spotting.enrollment import reembed_speaker as reembed_speaker
 from earmark.spotting.keyword import Keyword as Keyword
 from earmark.spotting.learning import Span as Span
 from earmark.spotting.learning import drop_take as drop_take
@@ -28,10 +25,13 @@ from earmark.spotting.learning import mark_missed as mark_missed
 from earmark.spotting.learning import set_threshold as set_threshold
 from earmark.spotting.speaker import Speaker as Speaker
 from earmark.spotting.speaker import Verification as Verification
-from earmark.spotting.speaker import verify as verify
+from earmark.spotting.speaker_enrollment import enroll_speaker as enroll_speaker
+from earmark.spotting.speaker_enrollment import extend_speaker as extend_speaker
+from earmark.spotting.speaker_enrollment import reembed_speaker as reembed_speaker
 from earmark.spotting.speech import find_speech as find_speech
 from earmark.spotting.takes import EnrollmentError as EnrollmentError
 from earmark.spotting.takes import Take as Take
 from earmark.spotting.takes import TakeWarning as TakeWarning
 from earmark.spotting.tuning import tune as tune
+from earmark.spotting.verification import verify as verify
 from earmark.store.store import KeywordStore as KeywordStore

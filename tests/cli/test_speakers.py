@@ -235,7 +235,7 @@ def test_speakers_of_another_encoder_are_converted_with_the_command_that_the_err
 
 def test_a_speaker_of_an_earlier_version_is_converted_in_the_store_with_one_note(run, voice, stand_in_speaker):
     """Verifying converts the speaker; the second time there is nothing to convert."""
-    from earmark.spotting.enrollment import enroll_speaker
+    from earmark.spotting.speaker_enrollment import enroll_speaker
     from earmark.store.store import KeywordStore
 
     files = [voice("alice", word, seed) for seed, word in enumerate(("rise", "fall", "bow", "bow"))]

@@ -8,9 +8,15 @@ from earmark.core.audio import AudioError
 from earmark.core.errors import InputError
 from earmark.models.speaker_encoder import load_speaker_encoder
 from earmark.spotting.enrolled import check_encoder
-from earmark.spotting.enrollment import convert_earlier_speakers, enroll_speaker, extend_speaker, reembed_speaker
-from earmark.spotting.speaker import Speaker, spoken, verify
+from earmark.spotting.speaker import Speaker, spoken
+from earmark.spotting.speaker_enrollment import (
+    convert_earlier_speakers,
+    enroll_speaker,
+    extend_speaker,
+    reembed_speaker,
+)
 from earmark.spotting.takes import EnrollmentError, TakeWarning
+from earmark.spotting.verification import verify
 
 
 @pytest.fixture

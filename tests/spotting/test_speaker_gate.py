@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from earmark.core.errors import InputError
 from earmark.spotting.detector import Detector
 from earmark.spotting.detector_settings import DetectorSettings
-from earmark.spotting.enrollment import enroll, enroll_speaker
+from earmark.spotting.enrollment import enroll
 from earmark.spotting.recent_audio import RecentAudio
+from earmark.spotting.speaker_enrollment import enroll_speaker
 
 SAID = (
     ("rise", "alice", 1.0),

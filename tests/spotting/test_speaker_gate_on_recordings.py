@@ -10,7 +10,7 @@ import earmark
 from earmark import audio
 from earmark.data.manifest import read_manifest
 from earmark.models.speaker_encoder import load_speaker_encoder
-from earmark.spotting.speaker import verify
+from earmark.spotting.verification import verify
 
 MANIFEST = Path(__file__).parents[2].parent / "shared" / "data" / "dspspeech" / "manifest.tsv"
 

@@ -81,7 +81,7 @@ def _with_bar(work: Callable[..., Any]) -> Callable[..., Any]:
 
 def speaker_kind(store: "KeywordStore") -> Kind:
     """Make the `Kind` for the speakers of a store."""
-    from earmark.spotting import enrollment
+    from earmark.spotting import speaker_enrollment
 
     return Kind(
         label="speaker ",
@@ -91,9 +91,9 @@ def speaker_kind(store: "KeywordStore") -> Kind:
         get=store.get_speaker,
         save=store.save_speaker,
         remove=store.remove_speaker,
-        enroll=enrollment.enroll_speaker,
-        extend=enrollment.extend_speaker,
-        reembed=enrollment.reembed_speaker,
+        enroll=speaker_enrollment.enroll_speaker,
+        extend=speaker_enrollment.extend_speaker,
+        reembed=speaker_enrollment.reembed_speaker,
     )
 
 
@@ -263,7 +263,7 @@ def convert_earlier_speakers(
         speakers: some speakers of the store.
         encoder: to convert to.
     """
-    from earmark.spotting.enrollment import convert_earlier_speakers as convert
+    from earmark.spotting.speaker_enrollment import convert_earlier_speakers as convert
     from earmark.store.store import KeywordStore
 
     converted = convert(speakers, encoder)
@@ -359,7 +359,8 @@ def verify_file(speaker: "Speaker", file: Path, encoder: "SpeakerEncoder") -> "V
     """
     from earmark import audio
     from earmark.core.errors import InputError
-    from earmark.spotting.speaker import LONGEST_TAKE_S, verify
+    from earmark.spotting.speaker import LONGEST_TAKE_S
+    from earmark.spotting.verification import verify
 
     length_s = audio.duration_s(file)  # refuses a long file before it is read
     if length_s > LONGEST_TAKE_S:

@@ -27,7 +27,7 @@ from earmark.spotting.recent_audio import RecentAudio
 from earmark.spotting.rivals import contained
 from earmark.spotting.scoring import StreamScorer
 from earmark.spotting.second_stage import SecondStage
-from earmark.spotting.speaker import converted_speakers
+from earmark.spotting.speaker_enrollment import converted_speakers
 from earmark.spotting.speaker_gate import SpeakerGate, required_speakers
 from earmark.spotting.timeline import Rows, Timeline, encoder_groups
 

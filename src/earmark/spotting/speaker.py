@@ -1,8 +1,7 @@
-"""A speaker: a voice to recognize, how its takes become embeddings, and its verification."""
+"""A speaker: a voice to recognize, how its takes become embeddings, and how voices are compared."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,9 +10,9 @@ from typing import TYPE_CHECKING, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from earmark.core.audio import SAMPLE_RATE, AudioError, AudioInput, Wave, load
+from earmark.core.audio import SAMPLE_RATE, AudioInput, Wave
 from earmark.core.vectors import cosine
-from earmark.spotting.enrolled import Enrolled, check_encoder
+from earmark.spotting.enrolled import Enrolled
 from earmark.spotting.speech import signal_to_noise_db, spoken_parts
 from earmark.spotting.takes import EnrollmentError, Take, TakeLabel, no_speech, quality_remarks, read_take
 
@@ -56,46 +55,6 @@ class Verification:
     score: float
     probability: float
     is_same: bool
-
-
-def verify(speaker: Speaker, recording: AudioInput, *, encoder: SpeakerEncoder | None = None) -> Verification:
-    """Compare the voice in a recording with a speaker.
-
-    Args:
-        speaker: enrolled with this encoder.
-        recording: shape (n,), 16 kHz, or a path; pauses are dropped.
-        encoder: the shipped speaker encoder by default.
-
-    Raises:
-        InputError: the speaker was enrolled with another speaker encoder.
-        AudioError: the recording is not audio, or contains no speech.
-    """
-    if encoder is None:
-        from earmark.models.speaker_encoder import load_speaker_encoder
-
-        encoder = load_speaker_encoder()
-    (speaker,) = converted_speakers([speaker], encoder)
-    check_encoder(speaker, encoder)
-    wave = load(recording)
-    speech = spoken(wave)
-    if not len(speech):
-        raise AudioError("the recording contains no speech; record some seconds of speech")
-    return compare_voice(speaker, wave, speech, encoder)
-
-
-def converted_speakers(speakers: Sequence[Speaker], encoder: SpeakerEncoder) -> list[Speaker]:
-    """Convert speakers of the shipped encoder of an earlier version, with one warning."""
-    from earmark.spotting.enrollment import convert_earlier_speakers
-
-    converted = convert_earlier_speakers(speakers, encoder)
-    names = [repr(old.name) for old, new in zip(speakers, converted, strict=True) if old is not new]
-    if names:
-        warnings.warn(
-            f"{', '.join(names)}: a voice of an earlier version, converted from the takes each time; "
-            "convert once: earmark speakers reembed",
-            stacklevel=3,
-        )
-    return converted
 
 
 def compare_voice(speaker: Speaker, wave: Wave, speech: Wave, encoder: SpeakerEncoder) -> Verification:
