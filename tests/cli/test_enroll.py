@@ -201,3 +201,10 @@ def test_without_recordings_the_error_names_both_cures(run):
     refused = run("enroll", "rise")
     assert (refused.code, refused.out) == (2, "")
     assert "rise: no takes; record the word one to ten times, or type it: earmark enroll --say" in refused.err
+
+
+def test_a_language_without_a_typed_word_is_refused(run, takes):
+    refused = run("enroll", "rise", takes[0], "--language", "es")
+    assert (refused.code, refused.out) == (2, "")
+    assert "--say TEXT" in refused.err
+    assert "no keywords yet" in run("keywords", "list").out

@@ -24,6 +24,23 @@ if TYPE_CHECKING:
 MANY_TAKES = 10
 """More takes than this usually mean that the user named the wrong folder."""
 
+_Say = Annotated[
+    str | None,
+    typer.Option(
+        "--say", metavar="TEXT", help="The word as it is written; synthetic voices speak it, beside your recordings."
+    ),
+]
+_Language = Annotated[
+    str | None,
+    typer.Option("--language", metavar="CODE", help="Language of --say, as espeak-ng names it; en if not given."),
+]
+_NoVerify = Annotated[
+    bool, typer.Option("--no-verify", help="Detect the keyword without the verifier, which finds more of the words.")
+]
+_Force = Annotated[
+    bool, typer.Option("--force", help="Do not ask about takes that are copies, unlike the others, or music.")
+]
+
 
 @command(
     panel="Keywords and voices",
@@ -37,31 +54,16 @@ def enroll(
         list[Path] | None,
         typer.Argument(metavar="FILE|FOLDER", help="Recordings of the word, one to ten, or folders of them."),
     ] = None,
-    say: Annotated[
-        str | None,
-        typer.Option(
-            "--say",
-            metavar="TEXT",
-            help="The word as it is written; synthetic voices speak it, beside your recordings.",
-        ),
-    ] = None,
-    language: Annotated[
-        str, typer.Option("--language", metavar="CODE", help="Language of --say, as espeak-ng names it.")
-    ] = "en",
+    say: _Say = None,
+    language: _Language = None,
     store: options.Store = None,
     encoder: options.EncoderName = None,
     replace: options.Replace = False,
     add: options.Add = False,
     false_alarms_per_hour: options.FalseAlarms = None,
     only_speaker: options.OnlySpeaker = None,
-    no_verify: Annotated[
-        bool,
-        typer.Option("--no-verify", help="Detect the keyword without the verifier, which finds more of the words."),
-    ] = False,
-    force: Annotated[
-        bool,
-        typer.Option("--force", help="Do not ask about takes that are copies, unlike the others, or music."),
-    ] = False,
+    no_verify: _NoVerify = False,
+    force: _Force = False,
 ) -> None:
     """Make a keyword from a few recordings of it.
 
@@ -69,16 +71,19 @@ def enroll(
     Any audio format, any language. With --say, synthetic voices speak the word too: that helps most with
     few recordings, and works without any.
     """
+    from earmark.core.errors import InputError
     from earmark.models.encoder import load_encoder
     from earmark.store.store import KeywordStore
 
+    if language is not None and say is None:
+        raise InputError("--language is that of --say; give the word too: --say TEXT")
     with KeywordStore(store) as kept:
         kind = keyword_kind(kept, verify=not no_verify)
         # Errors that need no audio come first.
         known = check_enrolling(kind, name, add=add, replace=replace)
         speaker = kept.get_speaker(only_speaker).name if only_speaker else known.only_speaker if known else None
         loaded = encoder_of(kept, known) if known is not None and encoder is None else load_encoder(encoder)
-        synthetic = () if say is None else _spoken(say, language)
+        synthetic = () if say is None else _spoken(say, language or "en")
         keyword = enroll_files(
             kind, name, files or (), loaded, known, false_alarms_per_hour, synthetic=synthetic, force=force
         )
